@@ -1,0 +1,387 @@
+//! Messages as JSON objects (RFC 8259).
+//!
+//! A body is checked whole by [`scan::check`] before serde-json-core reads it: what that reader leaves open (escapes,
+//! control characters, nesting, what it skips) is settled by then, and what it refuses afterwards is a field of the
+//! wrong type.
+use super::{
+    NoRoom, Said, Words,
+    scan::{self, ScanError},
+    unescape::{Escaped, Piece},
+};
+use crate::{
+    ledger::{LedgerId, Outcome, Receipt, Refusal},
+    message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome},
+    money::Amount,
+    screen::Text,
+};
+use core::fmt::Display;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json_core::str::EscapedStr;
+
+/// Anything that displays, as a JSON string.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Every field that a host's message can have; the flat form because serde reads tagged enums only with a heap.
+#[derive(Serialize)]
+struct HostOut<D> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hello: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Shown<LedgerId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    re: Option<u64>,
+    input: bool,
+    data: D,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Amount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<Amount>,
+}
+
+/// The fields of a host's message that a terminal reads.
+#[derive(Deserialize)]
+struct HostIn<'a> {
+    hello: Option<u8>,
+    ledger: Option<&'a str>,
+    start: Option<u64>,
+    attempt: Option<u32>,
+    seq: Option<u64>,
+    re: Option<u64>,
+    input: Option<bool>,
+    #[serde(borrow)]
+    data: Option<EscapedStr<'a>>,
+    end: Option<bool>,
+    error: Option<&'a str>,
+    notice: Option<&'a str>,
+    outcome: Option<&'a str>,
+    operation: Option<&'a str>,
+    reason: Option<&'a str>,
+    amount: Option<Amount>,
+    balance: Option<Amount>,
+}
+
+/// A terminal's message, an answer or a hello.
+#[derive(Default, Serialize)]
+struct TerminalOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hello: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Shown<LedgerId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    re: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+}
+
+/// The fields of a terminal's message that a host reads.
+#[derive(Deserialize)]
+struct TerminalIn<'a> {
+    input: Option<bool>,
+    hello: Option<u64>,
+    terminal: Option<&'a str>,
+    start: Option<u64>,
+    attempt: Option<u32>,
+    ledger: Option<&'a str>,
+    shown: Option<u64>,
+    pending: Option<u64>,
+    resume: Option<bool>,
+    re: Option<u64>,
+    #[serde(borrow)]
+    data: Option<EscapedStr<'a>>,
+}
+
+/// Reads an object's fields.
+fn fields<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
+    if core::str::from_utf8(body).is_err() {
+        return Err(Fault::NotUtf8);
+    }
+    scan::check(body).map_err(|error| match error {
+        ScanError::Malformed => Fault::NotJson,
+        ScanError::TooDeep => Fault::TooDeep,
+    })?;
+    serde_json_core::from_slice(body).map(|(fields, _)| fields).map_err(|_| Fault::NotAMessage)
+}
+
+fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
+    serde_json_core::to_slice(message, out).map_err(|_| NoRoom)
+}
+
+/// Reads what a terminal says. `None` is a message of the host's own direction: an echoing line.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+    let fields: TerminalIn<'_> = fields(body)?;
+    if fields.input.is_some() {
+        return Ok(None);
+    }
+    if let Some(version) = fields.hello {
+        let version = u8::try_from(version).map_err(|_| Fault::Version)?;
+        return Ok(Some(FromTerminal::Hello(Hello {
+            version,
+            terminal: fields.terminal.map(str::parse).transpose().map_err(|_| Fault::BadName)?,
+            start: fields.start.unwrap_or(0),
+            attempt: fields.attempt.unwrap_or(0),
+            ledger: fields.ledger.map(str::parse).transpose().map_err(|_| Fault::NotAMessage)?,
+            shown: fields.shown.unwrap_or(0),
+            pending: fields.pending,
+            resume: fields.resume.unwrap_or(false),
+        })));
+    }
+    let data = fields.data.ok_or(Fault::NotAMessage)?;
+    Ok(Some(FromTerminal::Answer { re: fields.re, answer: answer(data.0) }))
+}
+
+/// The answer in a JSON string; the buffer is only for one that has escapes.
+fn answer(escaped: &str) -> Answer {
+    if !escaped.contains('\\') {
+        return Answer::new(escaped);
+    }
+    Answer::from_chars(Escaped::new(escaped).pieces().flat_map(|piece| {
+        let (text, one) = match piece {
+            Piece::Text(text) => (text, None),
+            Piece::Char(c) => ("", Some(c)),
+        };
+        text.chars().chain(one)
+    }))
+}
+
+/// Writes a hello; returns the bytes written.
+///
+/// # Errors
+/// [`NoRoom`] where `out` is too small.
+pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let message = TerminalOut {
+        hello: Some(hello.version),
+        terminal: hello.terminal.as_ref().map(|name| name.as_str()),
+        start: Some(hello.start),
+        attempt: Some(hello.attempt),
+        ledger: hello.ledger.map(Shown),
+        shown: Some(hello.shown),
+        pending: hello.pending,
+        resume: Some(hello.resume),
+        ..TerminalOut::default()
+    };
+    write(&message, out)
+}
+
+/// Writes an answer; returns the bytes written.
+///
+/// # Errors
+/// [`NoRoom`] where `out` is too small.
+pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
+    write(&TerminalOut { re, data: Some(text), ..TerminalOut::default() }, out)
+}
+
+/// Writes a reply; returns the bytes written.
+///
+/// # Errors
+/// [`NoRoom`] where `out` is too small.
+pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let mut message = HostOut {
+        hello: reply.welcome.map(|_| VERSION),
+        ledger: reply.welcome.and_then(|welcome| welcome.ledger).map(Shown),
+        start: reply.welcome.map(|welcome| welcome.start),
+        attempt: reply.welcome.map(|welcome| welcome.attempt),
+        seq: Some(reply.seq),
+        re: reply.re,
+        ..shown(Text(&reply.screens), reply.is_prompt())
+    };
+    message.end = (!message.input).then_some(true);
+    if let Some(outcome) = reply.outcome() {
+        tell(outcome, &mut message);
+    }
+    write(&message, out)
+}
+
+/// Writes the bare object of the program that this one replaces: whether to ask, and the text.
+///
+/// # Errors
+/// [`NoRoom`] where `out` is too small.
+pub fn write_bare(input: bool, text: impl Display, out: &mut [u8]) -> Result<usize, NoRoom> {
+    write(&shown(text, input), out)
+}
+
+/// Writes a notice; returns the bytes written.
+///
+/// # Errors
+/// [`NoRoom`] where `out` is too small.
+pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let mut message = shown(notice, false);
+    message.end = notice.ends().then_some(true);
+    match notice {
+        Notice::Fault(fault) => message.error = Some(fault.code()),
+        Notice::Working { re } => {
+            message.notice = Some("working");
+            message.re = re;
+        }
+        Notice::TakenOver { start, attempt } => {
+            (message.notice, message.start, message.attempt) =
+                (Some("taken-over"), Some(start), Some(attempt));
+        }
+        Notice::NameInUse { start, attempt } => {
+            (message.notice, message.start, message.attempt) =
+                (Some("name-in-use"), Some(start), Some(attempt));
+        }
+        Notice::Who => message.notice = Some("who"),
+        Notice::Busy => message.notice = Some("busy"),
+        Notice::Idle => message.notice = Some("idle"),
+        Notice::Stopping => message.notice = Some("stopping"),
+    }
+    write(&message, out)
+}
+
+fn shown<D: Display>(text: D, input: bool) -> HostOut<Shown<D>> {
+    HostOut {
+        hello: None,
+        ledger: None,
+        start: None,
+        attempt: None,
+        seq: None,
+        re: None,
+        input,
+        data: Shown(text),
+        end: None,
+        error: None,
+        notice: None,
+        outcome: None,
+        operation: None,
+        reason: None,
+        amount: None,
+        balance: None,
+    }
+}
+
+/// Tells an outcome as fields.
+fn tell<D>(outcome: Outcome, message: &mut HostOut<D>) {
+    match outcome {
+        Outcome::Done(receipt) => {
+            message.outcome = Some("done");
+            let (operation, amount, balance) = match receipt {
+                Receipt::Balance { balance } => ("balance", None, balance),
+                Receipt::Deposited { amount, balance } => ("deposit", Some(amount), balance),
+                Receipt::Withdrawn { amount, balance } => ("withdrawal", Some(amount), balance),
+            };
+            (message.operation, message.amount, message.balance) = (Some(operation), amount, Some(balance));
+        }
+        Outcome::Refused(refusal) => {
+            message.outcome = Some("refused");
+            let (reason, balance) = match refusal {
+                Refusal::Insufficient { balance } => ("insufficient", Some(balance)),
+                Refusal::BalanceLimit { balance } => ("balance-limit", Some(balance)),
+                Refusal::Conflict => ("conflict", None),
+                Refusal::Full => ("full", None),
+            };
+            (message.reason, message.balance) = (Some(reason), balance);
+        }
+        Outcome::NotDone => message.outcome = Some("not-done"),
+        Outcome::Unknown => message.outcome = Some("unknown"),
+    }
+}
+
+/// Reads what a host says. `None` is a message of the terminal's own direction: an echoing line.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
+    let fields: HostIn<'_> = fields(body)?;
+    let Some(prompt) = fields.input else { return Ok(None) };
+    let data = fields.data.ok_or(Fault::NotAMessage)?;
+    let welcome = match (fields.hello, fields.start, fields.attempt) {
+        (None, _, _) => None,
+        (Some(VERSION), Some(start), Some(attempt)) => {
+            let ledger = fields.ledger.map(str::parse).transpose().map_err(|_| Fault::NotAMessage)?;
+            Some(Welcome { ledger, start, attempt })
+        }
+        (Some(VERSION), _, _) => return Err(Fault::NotAMessage),
+        _ => return Err(Fault::Version),
+    };
+    Ok(Some(Said {
+        seq: fields.seq,
+        re: fields.re,
+        prompt,
+        ends: fields.end.unwrap_or(false),
+        welcome,
+        outcome: outcome(&fields),
+        notice: notice(&fields),
+        text: Words::Json(Escaped::new(data.0)),
+    }))
+}
+
+/// The outcome that a message's fields tell; `None` too where they tell one that this side does not know.
+fn outcome(fields: &HostIn<'_>) -> Option<Outcome> {
+    Some(match fields.outcome? {
+        "done" => Outcome::Done(match (fields.operation?, fields.amount, fields.balance?) {
+            ("balance", _, balance) => Receipt::Balance { balance },
+            ("deposit", Some(amount), balance) => Receipt::Deposited { amount, balance },
+            ("withdrawal", Some(amount), balance) => Receipt::Withdrawn { amount, balance },
+            _ => return None,
+        }),
+        "refused" => Outcome::Refused(match (fields.reason?, fields.balance) {
+            ("insufficient", Some(balance)) => Refusal::Insufficient { balance },
+            ("balance-limit", Some(balance)) => Refusal::BalanceLimit { balance },
+            ("conflict", _) => Refusal::Conflict,
+            ("full", _) => Refusal::Full,
+            _ => return None,
+        }),
+        "not-done" => Outcome::NotDone,
+        "unknown" => Outcome::Unknown,
+        _ => return None,
+    })
+}
+
+/// The notice that a message's fields tell.
+fn notice(fields: &HostIn<'_>) -> Option<Notice> {
+    if let Some(code) = fields.error {
+        return Fault::from_code(code).map(Notice::Fault);
+    }
+    Some(match (fields.notice?, fields.start, fields.attempt) {
+        ("working", ..) => Notice::Working { re: fields.re },
+        ("taken-over", Some(start), Some(attempt)) => Notice::TakenOver { start, attempt },
+        ("name-in-use", Some(start), Some(attempt)) => Notice::NameInUse { start, attempt },
+        ("who", ..) => Notice::Who,
+        ("busy", ..) => Notice::Busy,
+        ("idle", ..) => Notice::Idle,
+        ("stopping", ..) => Notice::Stopping,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

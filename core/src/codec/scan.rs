@@ -1,0 +1,380 @@
+//! A strict JSON scanner (RFC 8259), one byte at a time: where an object ends, and whether it is well formed.
+//!
+//! It keeps nothing of what it reads and does not recurse: a few bytes of state, whatever comes in. It stands before
+//! the parser, which is laxer than the standard and recurses over what it skips.
+use core::{fmt, mem};
+
+/// How deep objects and arrays may nest, the outer object being level 1.
+///
+/// `serde-json-core` skips a field it does not know by recursion without a bound: some 300 bytes of nested brackets
+/// overflow a stack of 64 KiB in a debug build. Nothing deeper than this may reach it.
+pub const MAX_DEPTH: u8 = 8;
+
+// The stack of a `Scanner` has one bit for each level.
+const _: () = assert!(MAX_DEPTH as u32 <= u8::BITS);
+
+/// Reads one JSON object byte by byte.
+///
+/// It does not check UTF-8: inside a string any byte from 0x80 on is taken as it is. Numbers and keys are not looked
+/// into either: a number may have any size, and a key may come twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scanner {
+    state: State,
+    /// The open objects (1) and arrays (0), the innermost in the lowest bit.
+    stack: u8,
+    /// How many are open.
+    depth: u8,
+    /// Is the string at hand a key?
+    key: bool,
+    /// In a literal: its bytes still to come, the next one lowest. After `\u`: a 1 and the digits so far.
+    part: u32,
+}
+
+/// How far the object has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scan {
+    /// It is not complete.
+    More,
+    /// The byte just pushed was its closing brace.
+    Done,
+}
+
+/// Why bytes are not an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScanError {
+    /// They are not well-formed JSON, not an object, or end early.
+    Malformed,
+    /// They nest deeper than [`MAX_DEPTH`].
+    TooDeep,
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a well-formed JSON object",
+            Self::TooDeep => "nested too deep",
+        })
+    }
+}
+
+impl core::error::Error for ScanError {}
+
+/// What came last, and so what may come next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[rustfmt::skip]
+enum State {
+    /// Nothing but white space.
+    #[default]
+    Start,
+    /// A bracket, or what asks for another value: a comma in an array, a colon.
+    FirstValue, Value,
+    /// A brace, or a comma in an object; then the key.
+    FirstKey, Key, Colon,
+    /// A whole value: a comma comes, or the end of what it is in.
+    After,
+    /// Part of `true`, `false` or `null`; of a number.
+    Literal, Minus, Zero, Integer, Point, Fraction, E, ESign, Exponent,
+    /// Part of a string; a backslash in it; `\u` and some digits.
+    Text, Backslash, Hex,
+    /// A high surrogate; the backslash of the low one; its `u` and some digits.
+    High, HighBackslash, HighHex,
+    /// The whole object, or an error: nothing comes.
+    End,
+}
+
+impl Scanner {
+    /// A scanner that has seen nothing.
+    pub const fn new() -> Self {
+        Self { state: State::Start, stack: 0, depth: 0, key: false, part: 0 }
+    }
+
+    /// Takes the next byte; white space may come before the object. Once it said [`Scan::Done`] or failed, it answers
+    /// [`ScanError::Malformed`] to everything: start again with a new one.
+    ///
+    /// # Errors
+    /// [`ScanError::Malformed`] at the first byte that no well-formed object has there, [`ScanError::TooDeep`] at a
+    /// bracket that opens a level below [`MAX_DEPTH`].
+    pub fn push(&mut self, byte: u8) -> Result<Scan, ScanError> {
+        // An error leaves it at the end.
+        let state = mem::replace(&mut self.state, State::End);
+        self.state = self.next(state, byte)?;
+        Ok(if self.state == State::End { Scan::Done } else { Scan::More })
+    }
+
+    fn next(&mut self, state: State, byte: u8) -> Result<State, ScanError> {
+        use State::*;
+        let object = self.stack & 1 == 1;
+        Ok(match state {
+            Text => match byte {
+                b'"' if self.key => Colon,
+                b'"' => After,
+                b'\\' => Backslash,
+                b' '.. => Text,
+                _ => return Err(ScanError::Malformed),
+            },
+            Backslash if byte == b'u' => self.part(1, Hex),
+            Backslash if matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Text,
+            High if byte == b'\\' => HighBackslash,
+            HighBackslash if byte == b'u' => self.part(1, HighHex),
+            Hex | HighHex => {
+                let digit = char::from(byte).to_digit(16).ok_or(ScanError::Malformed)?;
+                self.part = self.part << 4 | digit;
+                match (self.part, state) {
+                    (..=0xffff, _) => state,
+                    (0x1_dc00..=0x1_dfff, HighHex) => Text,
+                    (0x1_dc00..=0x1_dfff, _) | (_, HighHex) => return Err(ScanError::Malformed),
+                    (0x1_d800..=0x1_dbff, _) => High,
+                    _ => Text,
+                }
+            }
+            Literal if byte == self.part as u8 => {
+                self.part >>= 8;
+                if self.part == 0 { After } else { Literal }
+            }
+
+            FirstValue | Value | Minus if byte == b'0' => Zero,
+            FirstValue | Value | Minus | Integer if byte.is_ascii_digit() => Integer,
+            Point | Fraction if byte.is_ascii_digit() => Fraction,
+            E | ESign | Exponent if byte.is_ascii_digit() => Exponent,
+            Zero | Integer if byte == b'.' => Point,
+            Zero | Integer | Fraction if matches!(byte, b'e' | b'E') => E,
+            E if matches!(byte, b'+' | b'-') => ESign,
+
+            Start | FirstValue | Value | FirstKey | Key | Colon if is_white(byte) => state,
+            Start if byte == b'{' => self.open(true)?,
+            FirstKey | Key if byte == b'"' => self.text(true),
+            Colon if byte == b':' => Value,
+            FirstKey if byte == b'}' => self.close(),
+            FirstValue if byte == b']' => self.close(),
+            FirstValue | Value => match byte {
+                b'{' => self.open(true)?,
+                b'[' => self.open(false)?,
+                b'"' => self.text(false),
+                b'-' => Minus,
+                b't' => self.part(u32::from_le_bytes(*b"rue\0"), Literal),
+                b'f' => self.part(u32::from_le_bytes(*b"alse"), Literal),
+                b'n' => self.part(u32::from_le_bytes(*b"ull\0"), Literal),
+                _ => return Err(ScanError::Malformed),
+            },
+            // A number has no end of its own: what may follow a value ends it.
+            After | Zero | Integer | Fraction | Exponent => match byte {
+                b',' if object => Key,
+                b',' => Value,
+                b'}' if object => self.close(),
+                b']' if !object => self.close(),
+                _ if is_white(byte) => After,
+                _ => return Err(ScanError::Malformed),
+            },
+            _ => return Err(ScanError::Malformed),
+        })
+    }
+
+    fn text(&mut self, key: bool) -> State {
+        self.key = key;
+        State::Text
+    }
+
+    fn part(&mut self, part: u32, state: State) -> State {
+        self.part = part;
+        state
+    }
+
+    fn open(&mut self, object: bool) -> Result<State, ScanError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(ScanError::TooDeep);
+        }
+        self.depth += 1;
+        self.stack = self.stack << 1 | u8::from(object);
+        Ok(if object { State::FirstKey } else { State::FirstValue })
+    }
+
+    fn close(&mut self) -> State {
+        self.depth = self.depth.saturating_sub(1);
+        self.stack >>= 1;
+        if self.depth == 0 { State::End } else { State::After }
+    }
+}
+
+fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Is this exactly one object, with nothing but white space around it?
+///
+/// # Errors
+/// Those of [`Scanner::push`], and [`ScanError::Malformed`] if the bytes end early or go on after the object.
+pub fn check(body: &[u8]) -> Result<(), ScanError> {
+    let mut scanner = Scanner::new();
+    let mut scan = Scan::More;
+    for &byte in body {
+        if scan == Scan::More || !is_white(byte) {
+            scan = scanner.push(byte)?;
+        }
+    }
+    if scan == Scan::Done { Ok(()) } else { Err(ScanError::Malformed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ScanError::*, *};
+    use proptest::{prelude::*, sample::Index};
+    use serde_json::Value;
+    use std::{format, string::String, string::ToString, vec::Vec};
+
+    #[test]
+    fn good_values() {
+        let values = [
+            "0 -0 10 1.0 -0.50 1e5 0E+0 1e-05 1.5e0 99999999999999999999999 1e999 true false null",
+            r#""" "a" "é😀" "\"\\\/\b\f\n\r\t" "\u00e9\uFFFF\ud7ff\ue000" "\ud83d\uDE00" "\udbff\udfff!" "\\ud800""#,
+            r#"{} [] {"":{}} [[],{}] {"a":1,"a":[2,{"b":null}]} [0,-1,2e3,"",true]"#,
+        ]
+        .join(" ");
+        for value in values.split(' ') {
+            let spaced = format!("\r\n\t {{ \"\\u006B\" : [ {value} , {value} ] }} \n");
+            for body in [format!("{{\"k\":{value}}}"), spaced] {
+                assert_eq!(check(body.as_bytes()), Ok(()), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_values() {
+        let values = [
+            "00 01 -01 - -a +1 .5 1. 1.e5 1e 1e+ 1e+-1 1ee1 1.2.3 0x1 1a 1_0 NaN Infinity -Infinity",
+            "True tru truee t nul nulll falsee fals \u{e9} 'a' // /**/ \u{a0} \u{feff} \0 \u{b} \u{c} 1\u{c}",
+            r#"" "a "\" "\x" "\U0041" "\'" "\u" "\u12" "\u12g4" "\u+123" "\ud800" "\ud800x" "\ud800\n" "\ud800\u" "a""b""#,
+            r#""\ud800\ud800" "\ud800\u0041" "\udc00" "\udc00\ud800" "\ud800\udc0" "\ud83d\ude00\ude00" "\ud800\\udc00""#,
+            r#"[ ] { } [} {] [,] {,} [1,] [,1] [1,,2] {"a":1,} {,"a":1} {"a"} {"a":} {"a",1} {"a":1:2} {"a"1} {1:2} {a:1}"#,
+            r#"{null:1} {"a":1"b":2} [1:2] ["a":1] {"a":1] [1} , : ,1 1,2 [[] "#,
+        ]
+        .join(" ");
+        for value in values.split(' ') {
+            let body = format!("{{\"k\":{value}}}");
+            assert_eq!(check(body.as_bytes()), Err(Malformed), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_character_everywhere() -> Result<(), TestCaseError> {
+        for frame in r#"@|{}@|{@}|{@"a":0}|{"a"@0}|{"a":@}|{"a":0@}|{"@":0}|{"\@":0}"#.split('|') {
+            for character in '\0'..='\u{100}' {
+                agree(&frame.replace('@', &character.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_one_object() {
+        for body in "| |{|}|[]|1|\"a\"|null|{}{}|{} x|{},|{}\0|x{}|\u{feff}{}".split('|') {
+            assert_eq!(check(body.as_bytes()), Err(Malformed), "{body:?}");
+        }
+        assert_eq!(check(b"{\"\xff\x80\":\"\xc0\"}"), Ok(()), "UTF-8 is the caller's");
+        assert_eq!(check(b"{\"a\":\xff}"), Err(Malformed));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nested = |n| format!("{{\"k\":{}0{}}}", open.repeat(n), close.repeat(n));
+            assert_eq!(check(nested(7).as_bytes()), Ok(()));
+            assert_eq!(check(nested(8).as_bytes()), Err(TooDeep));
+            assert_eq!(check(nested(100_000).as_bytes()), Err(TooDeep));
+        }
+        let closed = format!("{{\"a\":[{}0]}}", "[[[[[[]]]]]],".repeat(1000));
+        assert_eq!(check(closed.as_bytes()), Ok(()), "levels that were closed do not count");
+    }
+
+    #[test]
+    fn it_is_small_and_its_end_is_an_end() {
+        assert_eq!(size_of::<Scanner>(), 8);
+        for (body, last) in [("{}", Ok(Scan::Done)), (" x", Err(Malformed)), ("{]", Err(Malformed))] {
+            let mut scanner = Scanner::new();
+            let pushed: Vec<_> = body.bytes().chain(*b" {").map(|byte| scanner.push(byte)).collect();
+            assert_eq!(pushed, [Ok(Scan::More), last, Err(Malformed), Err(Malformed)], "{body}");
+        }
+    }
+
+    /// Does `check` say what `serde_json` says, but for the depth?
+    fn agree(body: &str) -> Result<(), TestCaseError> {
+        let check = check(body.as_bytes());
+        match serde_json::from_str(body) {
+            Ok(Value::Object(_)) => {
+                // Counted in the text, outside the strings: of keys that come twice the value holds only one.
+                let text = body.replace(r"\\", "").replace(r#"\""#, "");
+                let depths = text.split('"').step_by(2).flat_map(str::bytes).scan(0, |depth, byte| {
+                    *depth += i32::from(b"{[".contains(&byte)) - i32::from(b"}]".contains(&byte));
+                    Some(*depth)
+                });
+                let deep = depths.max() > Some(MAX_DEPTH.into());
+                prop_assert_eq!(check, if deep { Err(TooDeep) } else { Ok(()) }, "{}", body);
+            }
+            // A number above every `f64`, as 1e999: `serde_json` refuses it, though the grammar does not.
+            Err(error) if error.to_string().contains("number out of range") => {}
+            _ => prop_assert!(check.is_err(), "{body}"),
+        }
+        Ok(())
+    }
+
+    /// Objects, up to eleven levels deep.
+    fn object() -> impl Strategy<Value = String> {
+        let quoted = || any::<String>().prop_map(|text| Value::from(text).to_string());
+        let number = any::<f64>().prop_map(|number| Value::from(number).to_string());
+        let simple = r#"true|false|null|-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?|"\\u[0-9a-cA-C]{4}""#;
+        let value = prop_oneof![quoted(), number, simple].prop_recursive(10, 32, 3, move |inner| {
+            let members = prop::collection::vec(("[ \t\r\n]{0,2}", quoted(), inner), 0..4);
+            (members, any::<bool>()).prop_map(|(members, object)| {
+                let member = |(space, key, value)| match object {
+                    true => format!("{space}{key}:{space}{value}"),
+                    false => format!("{value}{space}"),
+                };
+                let members = members.into_iter().map(member).collect::<Vec<_>>().join(",");
+                if object { format!("{{{members}}}") } else { format!("[{members}]") }
+            })
+        });
+        value.prop_map(|value| if value.starts_with('{') { value } else { format!("{{\"\":{value}}}") })
+    }
+
+    /// Something that means something in JSON, or any character.
+    const SCRAP: &str = r#"[\[\]{},:"\\0-9eE+\-. \n]|[\x00-\x7f]|\\["\\/bnu]|\\u[dD][89abcCdD][0-9a-f]{2}|true|false|null|"a":|\PC"#;
+
+    proptest! {
+        #[test]
+        fn an_object_ends_with_its_last_brace(body in object()) {
+            agree(&body)?;
+            let mut scanner = Scanner::new();
+            let scans: Result<Vec<_>, _> = body.bytes().map(|byte| scanner.push(byte)).collect();
+            let done = scans.map(|scans| scans.iter().position(|scan| *scan == Scan::Done));
+            prop_assert!(done == Ok(Some(body.len() - 1)) || done == Err(TooDeep));
+        }
+
+        #[test]
+        fn mutated_objects(
+            body in object(),
+            edits in prop::collection::vec((any::<Index>(), 0..3usize, prop_oneof![Just(String::new()), SCRAP]), 1..4),
+            end in prop::option::of(any::<Index>()),
+        ) {
+            let mut body: Vec<char> = body.chars().collect();
+            for (at, remove, insert) in edits {
+                let at = at.index(body.len() + 1);
+                body.splice(at..(at + remove).min(body.len()), insert.chars());
+            }
+            body.truncate(end.map_or(body.len(), |end| end.index(body.len() + 1)));
+            agree(&body.iter().collect::<String>())?;
+        }
+
+        #[test]
+        fn scraps(scraps in prop::collection::vec(SCRAP, 0..8)) {
+            let scraps = scraps.concat();
+            agree(&scraps)?;
+            agree(&format!("{{{scraps}}}"))?;
+            agree(&format!("{{\"a\":{scraps}}}"))?;
+            agree(&format!("{{\"a\":\"{scraps}\"}}"))?;
+        }
+
+        #[test]
+        fn numbers(number in "-?[01]{0,2}[.]?[01]{0,2}[eE]?[+-]?[01]{0,2}") {
+            agree(&format!("{{\"a\":{number}}}"))?;
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Frames with a length before them: four bytes, big-endian (`struct.pack('!I', n)` in Python).
+use super::Step;
+use crate::message::Fault;
+use heapless::VecView;
+
+/// The longest body that is skipped, in bytes; a longer one breaks the stream: it is no mistake of a few bytes, and
+/// whoever sends it would keep the session busy with nothing.
+pub const MAX_SKIPPED: u32 = 64 * 1024;
+
+/// Bytes before a body.
+pub const HEADER: usize = 4;
+
+/// The decoder's state; the body stands in the caller's buffer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Decoder {
+    state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Header { bytes: [u8; HEADER], have: u8 },
+    Body { left: u32 },
+    Skip { left: u32 },
+    Broken,
+}
+
+const START: State = State::Header { bytes: [0; HEADER], have: 0 };
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { state: START }
+    }
+}
+
+impl Decoder {
+    /// Takes bytes up to the end of a frame; says how many it took and what it found.
+    pub fn push(&mut self, body: &mut VecView<u8>, mut bytes: &[u8]) -> (usize, Step) {
+        let all = bytes.len();
+        let mut step = Step::More;
+        while step == Step::More && !bytes.is_empty() {
+            step = self.part(body, &mut bytes);
+        }
+        (all.saturating_sub(bytes.len()), step)
+    }
+
+    /// Has a frame begun that is not whole yet? A broken stream never gets whole: on a line that outlives it, the time
+    /// for a frame is what ends it.
+    pub fn is_partial(&self) -> bool {
+        !matches!(self.state, State::Header { have: 0, .. })
+    }
+
+    fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Step {
+        match &mut self.state {
+            State::Header { bytes: header, have } => {
+                let Some((first, rest)) = bytes.split_first() else { return Step::More };
+                *bytes = rest;
+                if let Some(slot) = header.get_mut(usize::from(*have)) {
+                    *slot = *first;
+                }
+                *have = have.saturating_add(1);
+                if usize::from(*have) < HEADER {
+                    return Step::More;
+                }
+                let header = *header;
+                self.header(header, body)
+            }
+            State::Body { left } => {
+                let part = split(bytes, *left);
+                *left = left.saturating_sub(len(part));
+                // The length was held against the capacity when the header was read.
+                let fits = body.extend_from_slice(part).is_ok();
+                if *left > 0 {
+                    return Step::More;
+                }
+                self.state = START;
+                if fits { Step::Frame } else { Step::Fault(Fault::TooLong) }
+            }
+            State::Skip { left } => {
+                *left = left.saturating_sub(len(split(bytes, *left)));
+                if *left == 0 {
+                    self.state = START;
+                }
+                Step::More
+            }
+            State::Broken => {
+                *bytes = &[];
+                Step::More
+            }
+        }
+    }
+
+    fn header(&mut self, header: [u8; HEADER], body: &mut VecView<u8>) -> Step {
+        body.clear();
+        let length = u32::from_be_bytes(header);
+        if length == 0 {
+            self.state = START;
+            return Step::Fault(Fault::Empty);
+        }
+        if usize::try_from(length).is_ok_and(|length| length <= body.capacity()) {
+            self.state = State::Body { left: length };
+            return Step::More;
+        }
+        if length <= MAX_SKIPPED {
+            self.state = State::Skip { left: length };
+            return Step::Fault(Fault::TooLong);
+        }
+        self.state = State::Broken;
+        // Four characters of a text read as a length of half a gigabyte at the least: somebody speaks another wire.
+        let text = header.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+        Step::Broken(if text { Fault::WrongWire } else { Fault::TooLong })
+    }
+}
+
+/// Splits at most `most` bytes off the front.
+fn split<'a>(bytes: &mut &'a [u8], most: u32) -> &'a [u8] {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
+    let (part, rest) = bytes.split_at_checked(most).unwrap_or((bytes, &[]));
+    *bytes = rest;
+    part
+}
+
+fn len(part: &[u8]) -> u32 {
+    u32::try_from(part.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heapless::Vec;
+    use proptest::prelude::*;
+    use std::{vec, vec::Vec as StdVec};
+
+    /// What a stream holds, cut in pieces of the given sizes (the last one is repeated).
+    fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<(Step, StdVec<u8>)> {
+        let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
+        let mut found = vec![];
+        let (mut rest, mut cuts) = (stream, cuts.iter().cycle());
+        while !rest.is_empty() {
+            let mut piece;
+            (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
+            while !piece.is_empty() {
+                let (taken, step) = decoder.push(&mut body, piece);
+                assert!(taken > 0);
+                piece = &piece[taken..];
+                if step != Step::More {
+                    found.push((step, body.to_vec()));
+                }
+            }
+        }
+        found
+    }
+
+    fn frame(body: &[u8]) -> StdVec<u8> {
+        [&(body.len() as u32).to_be_bytes()[..], body].concat()
+    }
+
+    #[test]
+    fn an_over_long_body_is_skipped_and_the_next_frame_is_in_step() {
+        let stream = [frame(&[7; 17]), frame(b"ok")].concat();
+        let found = decode(&stream, &[5]);
+        assert_eq!(found, [(Step::Fault(Fault::TooLong), vec![]), (Step::Frame, b"ok".to_vec())]);
+    }
+
+    #[test]
+    fn what_cannot_be_skipped_breaks_the_stream() {
+        let broken = |stream: &[u8]| decode(stream, &[1])[0].0;
+        assert_eq!(broken(&65_537u32.to_be_bytes()), Step::Broken(Fault::TooLong));
+        assert_eq!(broken(b"{\"in"), Step::Broken(Fault::WrongWire));
+        assert_eq!(broken(b"1\r\n2"), Step::Broken(Fault::WrongWire));
+        let after = decode(&[&[0xff; 4][..], &frame(b"ok")].concat(), &[3]);
+        assert_eq!(after.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_frame_is_a_fault_of_its_own() {
+        assert_eq!(decode(&[frame(b""), frame(b"x")].concat(), &[9])[0].0, Step::Fault(Fault::Empty));
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_gives_the_same_frames(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
+            cuts in prop::collection::vec(1usize..30, 1..8),
+        ) {
+            let stream: StdVec<u8> = bodies.iter().flat_map(|body| frame(body)).collect();
+            let whole = decode(&stream, &[usize::MAX]);
+            prop_assert_eq!(&decode(&stream, &cuts), &whole);
+            prop_assert_eq!(&decode(&stream, &[1]), &whole);
+            let frames: StdVec<_> = whole.into_iter().filter(|(step, _)| *step == Step::Frame).map(|(_, b)| b).collect();
+            let expected: StdVec<_> = bodies.into_iter().filter(|b| (1..=16).contains(&b.len())).collect();
+            prop_assert_eq!(frames, expected);
+        }
+
+        #[test]
+        fn every_prefix_gives_a_prefix_of_the_frames(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..17), 1..5), end in any::<prop::sample::Index>(),
+        ) {
+            let stream: StdVec<u8> = bodies.iter().flat_map(|body| frame(body)).collect();
+            let whole = decode(&stream, &[usize::MAX]);
+            let part = decode(&stream[..end.index(stream.len())], &[usize::MAX]);
+            prop_assert_eq!(&part[..], &whole[..part.len()]);
+        }
+
+        #[test]
+        fn any_bytes_are_taken(stream in prop::collection::vec(any::<u8>(), 0..200), cut in 1usize..20) {
+            prop_assert_eq!(decode(&stream, &[cut]), decode(&stream, &[usize::MAX]));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The wire without frames of the program that this one replaces: JSON objects back to back from the host, plain text
+//! from the terminal.
+use super::Step;
+use crate::{
+    codec::scan::{Scan, Scanner},
+    message::Fault,
+};
+use heapless::VecView;
+
+/// The host's side: what one read brings is an answer, until the client has sent a newline; from then on lines are.
+///
+/// The original client sends an answer with no mark at its end, so the read is the only end there is; two answers that
+/// are merged on their way are one to it. A client that sends lines (`nc`) is safe from that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Answers {
+    lines: bool,
+    too_long: bool,
+    partial: bool,
+}
+
+impl Answers {
+    /// Takes what one read brought, or in lines up to the end of one; says how many bytes and what it found.
+    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+        if bytes.is_empty() {
+            return (0, Step::More);
+        }
+        if !self.partial {
+            body.clear();
+        }
+        let newline = bytes.iter().position(|b| *b == b'\n');
+        self.lines |= newline.is_some();
+        let whole = newline.is_some() || !self.lines;
+        let part = newline.and_then(|end| bytes.get(..end)).unwrap_or(bytes);
+        self.too_long |= body.extend_from_slice(part).is_err();
+        self.partial = !whole;
+        let taken = part.len().saturating_add(usize::from(newline.is_some()));
+        (taken, if whole { self.found() } else { Step::More })
+    }
+
+    /// The stream has ended: a line without its newline is an answer too.
+    pub fn end(&mut self) -> Step {
+        if !core::mem::take(&mut self.partial) { Step::More } else { self.found() }
+    }
+
+    /// Has a line begun that is not whole yet?
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    fn found(&mut self) -> Step {
+        if core::mem::take(&mut self.too_long) { Step::Fault(Fault::TooLong) } else { Step::Frame }
+    }
+}
+
+/// The terminal's side: JSON objects back to back, cut anywhere; anything else is text to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Objects {
+    state: State,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum State {
+    /// Before an object.
+    #[default]
+    Between,
+    /// In what may be one.
+    Object(Scanner),
+    /// In something else; was what stands in the buffer shown already?
+    Text { shown: bool },
+}
+
+const SHOWN: State = State::Text { shown: true };
+
+/// Was the byte taken, and what was found?
+enum Take {
+    Yes(Step),
+    No(Step),
+}
+
+impl Objects {
+    /// Takes bytes up to the end of an object, or text up to the end of what came; says how many bytes and what it
+    /// found.
+    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+        for (taken, &byte) in bytes.iter().enumerate() {
+            match self.byte(body, byte) {
+                Take::No(step) => return (taken, step),
+                Take::Yes(Step::More) => {}
+                Take::Yes(step) => return (taken.saturating_add(1), step),
+            }
+        }
+        // Text has no end of its own: it is shown as it comes, but for a character that is cut in two.
+        if self.state == (State::Text { shown: false }) && !cut_in_two(body) {
+            self.state = SHOWN;
+            return (bytes.len(), Step::Plain);
+        }
+        (bytes.len(), Step::More)
+    }
+
+    /// The stream has ended: what has begun is shown as it is.
+    pub fn end(&mut self) -> Step {
+        let partial = self.is_partial();
+        self.state = State::Between;
+        if partial { Step::Plain } else { Step::More }
+    }
+
+    /// Has an object begun that is not whole yet?
+    pub fn is_partial(&self) -> bool {
+        matches!(self.state, State::Object(_) | State::Text { shown: false })
+    }
+
+    fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Take {
+        match &mut self.state {
+            State::Between if byte.is_ascii_whitespace() => Take::Yes(Step::More),
+            State::Between | State::Text { shown: true } => {
+                body.clear();
+                let object = byte == b'{';
+                self.state =
+                    if object { State::Object(Scanner::new()) } else { State::Text { shown: false } };
+                self.byte(body, byte)
+            }
+            // Too long for the buffer: it is shown in pieces.
+            State::Text { .. } | State::Object(_) if body.is_full() => {
+                self.state = SHOWN;
+                Take::No(Step::Plain)
+            }
+            State::Text { .. } if byte == b'{' && !body.is_empty() => {
+                self.state = SHOWN;
+                Take::No(Step::Plain)
+            }
+            State::Text { .. } => {
+                // It was seen to fit.
+                let _ = body.push(byte);
+                Take::Yes(Step::More)
+            }
+            State::Object(scanner) => {
+                let scanned = scanner.push(byte);
+                let _ = body.push(byte);
+                match scanned {
+                    Ok(Scan::More) => {}
+                    Ok(Scan::Done) => {
+                        self.state = State::Between;
+                        return Take::Yes(Step::Frame);
+                    }
+                    Err(_) => self.state = State::Text { shown: false },
+                }
+                Take::Yes(Step::More)
+            }
+        }
+    }
+}
+
+/// Does the text end in the middle of a character?
+fn cut_in_two(text: &[u8]) -> bool {
+    match core::str::from_utf8(text) {
+        Ok(_) => false,
+        Err(error) => error.error_len().is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heapless::Vec;
+    use proptest::prelude::*;
+    use std::{string::String, vec, vec::Vec as StdVec};
+
+    fn answers(reads: &[&str]) -> StdVec<Result<String, Fault>> {
+        let (mut decoder, mut body) = (Answers::default(), Vec::<u8, 8>::new());
+        let mut found = vec![];
+        let mut note = |step, body: &[u8]| match step {
+            Step::Frame => found.push(Ok(String::from_utf8(body.to_vec()).unwrap())),
+            Step::Fault(fault) => found.push(Err(fault)),
+            _ => {}
+        };
+        for read in reads {
+            let mut bytes = read.as_bytes();
+            while !bytes.is_empty() {
+                let (taken, step) = decoder.push(&mut body, bytes);
+                bytes = &bytes[taken..];
+                note(step, &body);
+            }
+        }
+        note(decoder.end(), &body);
+        found
+    }
+
+    fn ok(texts: &[&str]) -> StdVec<Result<String, Fault>> {
+        texts.iter().map(|text| Ok(String::from(*text))).collect()
+    }
+
+    #[test]
+    fn a_read_is_an_answer_until_a_newline_came() {
+        assert_eq!(answers(&["1", "40", "3"]), ok(&["1", "40", "3"]));
+        assert_eq!(answers(&["1", "4\n", "3", "5\n", "7"]), ok(&["1", "4", "35", "7"]));
+        assert_eq!(answers(&["1\n40\n3"]), ok(&["1", "40", "3"]));
+        assert_eq!(answers(&["\n"]), ok(&[""]));
+    }
+
+    #[test]
+    fn an_over_long_answer_is_skipped_whole() {
+        let long = Err(Fault::TooLong);
+        assert_eq!(answers(&["123456789", "1"]), [long.clone(), Ok("1".into())]);
+        assert_eq!(answers(&["a\n12345", "6789", "0\n1\n"]), [Ok("a".into()), long, Ok("1".into())]);
+    }
+
+    /// Objects and text that a stream holds; text that follows text is joined.
+    fn objects(stream: &[u8], cuts: &[usize]) -> StdVec<(Step, StdVec<u8>)> {
+        let (mut decoder, mut body) = (Objects::default(), Vec::<u8, 64>::new());
+        let mut found: StdVec<(Step, StdVec<u8>)> = vec![];
+        let mut note = |step, body: &[u8]| match (step, found.last_mut()) {
+            (Step::More, _) => {}
+            (Step::Plain, Some((Step::Plain, text))) => text.extend(body),
+            _ => found.push((step, body.to_vec())),
+        };
+        let (mut rest, mut cuts) = (stream, cuts.iter().cycle());
+        while !rest.is_empty() {
+            let mut piece;
+            (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
+            while !piece.is_empty() {
+                let (taken, step) = decoder.push(&mut body, piece);
+                assert!(taken > 0 || step == Step::Plain);
+                piece = &piece[taken..];
+                note(step, &body);
+            }
+        }
+        note(decoder.end(), &body);
+        found
+    }
+
+    #[test]
+    fn objects_back_to_back_are_told_apart_at_every_cut() {
+        let list = [r#"{"input":true,"data":"}{\"\\"}"#, r#"{"a":{"b":[{},"\ud83d\ude00"]}}"#, r#"{}"#];
+        let stream = list.join(" \n");
+        for cut in 1..stream.len() {
+            let found = objects(stream.as_bytes(), &[cut, 1, usize::MAX]);
+            let expected: StdVec<_> = list.iter().map(|o| (Step::Frame, o.as_bytes().to_vec())).collect();
+            assert_eq!(found, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_text_and_nothing_is_lost() {
+        for cut in 1..9 {
+            let found = objects("höhe {x} {\"a\":1}".as_bytes(), &[cut]);
+            let text = (Step::Plain, "höhe {x} ".as_bytes().to_vec());
+            assert_eq!(found, [text, (Step::Frame, b"{\"a\":1}".to_vec())], "cut {cut}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_never_ends_is_shown_in_pieces() {
+        let stream = std::format!("{{\"a\":\"{}", "x".repeat(200));
+        assert_eq!(objects(stream.as_bytes(), &[7]), [(Step::Plain, stream.into_bytes())]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_of_any_stream_is_lost(stream in prop::collection::vec(any::<u8>(), 0..300), cut in 1usize..40) {
+            let kept: StdVec<u8> = objects(&stream, &[cut]).into_iter().flat_map(|(_, bytes)| bytes).collect();
+            let squeeze = |bytes: &[u8]| bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<StdVec<_>>();
+            prop_assert_eq!(squeeze(&kept), squeeze(&stream));
+        }
+    }
+}

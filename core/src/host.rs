@@ -1,0 +1,471 @@
+//! The host's endpoint: the ATM as a byte-stream machine.
+//!
+//! A [`Host`] serves one line. It holds no socket, no clock and no money; its driver does, by four kinds of methods:
+//!
+//! * what comes in: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
+//!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`shut_down`](Host::shut_down);
+//! * what goes out: [`output`](Host::output), then [`consume`](Host::consume);
+//! * what is to be done: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
+//! * what there is to see: [`is_finished`](Host::is_finished), [`counters`](Host::counters).
+//!
+//! The one invariant: after any method the driver drains events and output and asks for the deadline again. No method
+//! blocks, and none panics, whatever the bytes and whatever the order of calls.
+use crate::{
+    frame::Step,
+    ledger::{Name, Origin, Request, Response},
+    message::{FromTerminal, Hello, Notice, VERSION},
+    session::Policy,
+    time::{Duration, Instant, earliest},
+    wire::{Counters, Inbox, Outbox, Wire},
+};
+
+mod visit;
+use visit::Effect;
+pub use visit::Visit;
+
+/// The kind of line that an endpoint stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// A connection (TCP): the host greets at once, and the line ends with the session.
+    Connection,
+    /// A line that is always there (a serial port): the host is silent before a hello, and the line outlives sessions.
+    Serial,
+}
+
+/// What a host's endpoint is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// How messages cross the line.
+    pub wire: Wire,
+    /// What kind of line it is.
+    pub link: Link,
+    /// What sessions may do.
+    pub policy: Policy,
+    /// How long a prompt stays open without an answer.
+    pub idle: Duration,
+    /// How long a frame may take from its first byte to its last.
+    pub frame: Duration,
+    /// On a connection, how long the peer may leave output unread.
+    pub stall: Duration,
+}
+
+impl Config {
+    /// The defaults: five minutes at a prompt, 10 seconds for a frame, 30 seconds for unread output.
+    pub fn new(wire: Wire, link: Link) -> Self {
+        Self {
+            wire,
+            link,
+            policy: Policy::default(),
+            idle: Duration::from_secs(300),
+            frame: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Take this to the ledger, and its response to [`Host::complete`].
+    Request(Request),
+    /// A terminal came whose conversation is not held here: call [`Host::admit`], with the conversation if it is held
+    /// elsewhere, or [`Host::refuse`].
+    Arrival(Name),
+    /// The person asked to stop the host, and may.
+    Quit,
+}
+
+/// Bytes for what comes in: the longest body of a frame. A hello with every field takes 230 of them, the longest answer
+/// 410 with each of its bytes escaped as `\u00XX`.
+pub const IN: usize = 512;
+
+/// Bytes for what goes out: the longest fault with the longest reply behind it.
+pub const OUT: usize = 1024;
+
+/// The ATM's side of one line, for frames of at most `IN` bytes and output of at most `OUT`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host<const IN: usize, const OUT: usize> {
+    config: Config,
+    /// The number of this line, for operations of a session without a name.
+    session: u64,
+    inbox: Inbox<IN>,
+    outbox: Outbox<OUT>,
+    visit: Option<Visit>,
+    /// The hello that waits for the driver's word.
+    arriving: Option<Hello>,
+    event: Option<Event>,
+    /// The first number of the next conversation without a name.
+    first: u64,
+    ended: bool,
+    stopping: bool,
+    closing: bool,
+    /// When the last prompt was opened, the present frame begun, and output last taken.
+    idle_since: Instant,
+    frame_since: Option<Instant>,
+    stall_since: Instant,
+}
+
+impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
+    /// An endpoint for a line that was just opened. `session` is a number that no other line of the same ledger has.
+    pub fn new(config: Config, session: u64, now: Instant) -> Self {
+        let mut host = Self {
+            config,
+            session,
+            inbox: Inbox::for_host(config.wire),
+            outbox: Outbox::new(config.wire),
+            visit: None,
+            arriving: None,
+            event: None,
+            first: 1,
+            ended: false,
+            stopping: false,
+            closing: false,
+            idle_since: now,
+            frame_since: None,
+            stall_since: now,
+        };
+        if config.link == Link::Connection {
+            host.visit = Some(Visit::greet(session, 1));
+            host.apply(Effect::Reply, now);
+        }
+        host
+    }
+
+    /// Takes bytes that came in; says how many. What it leaves is to be fed again after output was taken or a request
+    /// was completed.
+    pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
+        let mut taken = 0usize;
+        loop {
+            self.advance(now);
+            let rest = bytes.get(taken..).unwrap_or(&[]);
+            if rest.is_empty() || self.closing {
+                break;
+            }
+            let count = self.inbox.push(rest);
+            if count == 0 {
+                break;
+            }
+            taken = taken.saturating_add(count);
+            if !self.inbox.is_partial() {
+                self.frame_since = None;
+            } else if self.frame_since.is_none() {
+                self.frame_since = Some(now);
+            }
+        }
+        // What comes on a line that closes is of no use, and must not hold up its driver.
+        if self.closing { bytes.len() } else { taken }
+    }
+
+    /// The peer will send nothing more.
+    pub fn end(&mut self, now: Instant) {
+        self.ended = true;
+        self.inbox.end();
+        self.advance(now);
+    }
+
+    /// Bytes to send.
+    pub fn output(&self) -> &[u8] {
+        self.outbox.output()
+    }
+
+    /// `count` bytes of the output were sent.
+    pub fn consume(&mut self, count: usize, now: Instant) {
+        self.stall_since = now;
+        self.outbox.consume(count);
+        self.advance(now);
+    }
+
+    /// What the driver is to do next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.event.take()
+    }
+
+    /// Takes the ledger's response to a request of this endpoint. False where it does not wait for it.
+    pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
+        let Some(visit) = &mut self.visit else { return false };
+        let effect = visit.complete(request, response);
+        let expected = effect != Effect::Nothing;
+        self.apply(effect, now);
+        self.advance(now);
+        expected
+    }
+
+    /// The hello that the driver has to admit or refuse.
+    pub fn arriving(&self) -> Option<&Hello> {
+        self.arriving.as_ref()
+    }
+
+    /// Lets the terminal in that said hello, with its conversation where it is held already.
+    pub fn admit(&mut self, visit: Option<Visit>, now: Instant) {
+        let Some(hello) = self.arriving.take() else { return };
+        let effect = match visit {
+            Some(mut visit) => {
+                let effect = visit.hello(&hello);
+                self.visit = Some(visit);
+                effect
+            }
+            None => self.begin(&hello),
+        };
+        self.apply(effect, now);
+        self.advance(now);
+    }
+
+    /// Turns the terminal away that said hello: another of its name came later.
+    pub fn refuse(&mut self, now: Instant) {
+        if let Some(Hello { start, attempt, .. }) = self.arriving.take() {
+            self.visit = None;
+            self.apply(Effect::End(Notice::NameInUse { start, attempt }), now);
+        }
+    }
+
+    /// Turns a connection away that was just opened: there are as many as the driver takes.
+    pub fn turn_away(&mut self, now: Instant) {
+        self.outbox.clear();
+        self.visit = None;
+        self.apply(Effect::End(Notice::Busy), now);
+    }
+
+    /// Ends this endpoint and gives out the conversation with a terminal that came elsewhere.
+    pub fn hand_over(&mut self, now: Instant) -> Option<Visit> {
+        let visit = self.visit.take()?;
+        let (start, attempt) = visit.key();
+        if self.outbox.is_empty() {
+            self.apply(Effect::Notice(Notice::TakenOver { start, attempt }), now);
+        }
+        self.closing |= self.config.link == Link::Connection;
+        Some(visit)
+    }
+
+    /// The conversation that is held here, of a named terminal or not.
+    pub fn visit(&self) -> Option<&Visit> {
+        self.visit.as_ref()
+    }
+
+    /// Takes out the conversation with a named terminal, to be parked: the line is gone.
+    pub fn park(&mut self) -> Option<Visit> {
+        self.visit.take_if(|visit| matches!(visit.origin(), Origin::Terminal(_)) && !visit.is_over())
+    }
+
+    /// Ends the session, after the outcome of what is out, and then the line.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.stopping = true;
+        self.advance(now);
+    }
+
+    /// Is there nothing more to do? The driver then closes the line.
+    pub fn is_finished(&self) -> bool {
+        let idle = self.outbox.is_empty() && self.event.is_none();
+        let busy = self.visit.as_ref().is_some_and(Visit::is_busy) || self.arriving.is_some();
+        let served = self.ended && !busy && self.inbox.found().0 == Step::More;
+        idle && (self.closing || served)
+    }
+
+    /// Frames counted since the line was opened.
+    pub fn counters(&self) -> Counters {
+        self.inbox.counters()
+    }
+
+    /// When [`tick`](Self::tick) is to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let connection = self.config.link == Link::Connection;
+        let stalled = connection && !self.outbox.is_empty();
+        let stall = stalled.then(|| self.stall_since + self.config.stall);
+        let frame = self.frame_since.map(|since| since + self.config.frame);
+        let open = self.visit.as_ref().is_some_and(|visit| !visit.is_busy()) && !self.closing;
+        let idle = open.then(|| self.idle_since + self.config.idle);
+        earliest(stall, earliest(frame, idle))
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        let passed = |since: Instant, span| since + span <= now;
+        if self.config.link == Link::Connection
+            && !self.outbox.is_empty()
+            && passed(self.stall_since, self.config.stall)
+        {
+            // Nobody reads: there is nobody to tell.
+            self.outbox.clear();
+            self.closing = true;
+        }
+        if self.frame_since.is_some_and(|since| passed(since, self.config.frame)) {
+            self.frame_since = None;
+            self.inbox.drop_partial();
+            if self.config.link == Link::Connection && !self.closing && self.outbox.is_empty() {
+                self.apply(Effect::End(Notice::Fault(crate::message::Fault::Incomplete)), now);
+            }
+        }
+        if let Some(visit) = &self.visit
+            && !visit.is_busy()
+            && !self.closing
+            && passed(self.idle_since, self.config.idle)
+        {
+            let tell = self.outbox.is_empty() && !visit.is_over();
+            self.leave();
+            let end = self.config.link == Link::Connection;
+            self.closing |= end;
+            if tell {
+                self.apply(Effect::Notice(Notice::Idle), now);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Works on what is held, until it has to wait.
+    fn advance(&mut self, now: Instant) {
+        while self.step(now) {}
+        let busy = self.visit.as_ref().is_some_and(Visit::is_busy) || self.arriving.is_some();
+        if self.stopping && !self.closing && !busy && self.event.is_none() && self.outbox.is_empty() {
+            self.leave();
+            self.closing = true;
+            self.apply(Effect::Notice(Notice::Stopping), now);
+        }
+    }
+
+    /// Serves the frame that is held, if it can be served now.
+    fn step(&mut self, now: Instant) -> bool {
+        if self.closing || self.stopping || self.event.is_some() || self.arriving.is_some() {
+            return false;
+        }
+        let (found, body) = self.inbox.found();
+        let fault = match found {
+            Step::More => return false,
+            Step::Fault(fault) | Step::Broken(fault) => fault,
+            Step::Frame | Step::Plain => match self.config.wire.read_terminal(body) {
+                Ok(Some(FromTerminal::Hello(hello))) if hello.version == VERSION => {
+                    return self.on_hello(hello, now);
+                }
+                Ok(Some(FromTerminal::Hello(_))) => crate::message::Fault::Version,
+                Ok(Some(FromTerminal::Answer { re, answer })) => {
+                    let Some(visit) = &mut self.visit else {
+                        return self.answer_with(Effect::Notice(Notice::Who), now);
+                    };
+                    let repeat = visit.is_repeat(re, &answer);
+                    if !self.outbox.is_empty() {
+                        // A repeat of what is being replied to asks for nothing; anything else waits.
+                        return repeat && self.answer_with(Effect::Nothing, now);
+                    }
+                    if visit.is_busy() {
+                        let working = Effect::Notice(visit.working());
+                        return repeat && self.answer_with(working, now);
+                    }
+                    let effect = visit.answer(re, answer, &self.config.policy);
+                    return self.answer_with(effect, now);
+                }
+                // An echo of what this side said.
+                Ok(None) => return self.answer_with(Effect::Nothing, now),
+                Err(fault) => fault,
+            },
+        };
+        if !self.outbox.is_empty() {
+            return false;
+        }
+        let effect = match found {
+            Step::Broken(_) if self.config.link == Link::Connection => Effect::End(Notice::Fault(fault)),
+            // What noise has made is not worth an answer: whoever sent it sends it again.
+            _ if self.config.wire.discards(fault) => Effect::Nothing,
+            _ => Effect::Refuse(fault),
+        };
+        self.answer_with(effect, now)
+    }
+
+    fn on_hello(&mut self, hello: Hello, now: Instant) -> bool {
+        let same_terminal = match (self.visit.as_ref().map(Visit::origin), &hello.terminal) {
+            (Some(Origin::Terminal(here)), Some(name)) => here == name,
+            (Some(Origin::Session(_)), None) => true,
+            _ => false,
+        };
+        let key = (hello.start, hello.attempt);
+        match &mut self.visit {
+            // The reply to this very hello is being sent: it asks for nothing.
+            Some(visit) if same_terminal && !self.outbox.is_empty() => {
+                visit.said_hello() && visit.key() == key && self.answer_with(Effect::Nothing, now)
+            }
+            Some(visit) if same_terminal && visit.said_hello() => {
+                let effect = visit.hello(&hello);
+                self.answer_with(effect, now)
+            }
+            // Whatever is out here, or on its way, is finished first.
+            Some(visit) if visit.is_busy() => false,
+            // The greeting may still be on its way: it is discarded by the terminal, not by the line.
+            _ if !self.outbox.is_empty() => false,
+            _ => {
+                self.inbox.release();
+                match hello.terminal.clone() {
+                    Some(name) => {
+                        self.arriving = Some(hello);
+                        self.event = Some(Event::Arrival(name));
+                    }
+                    None => {
+                        let effect = self.begin(&hello);
+                        self.apply(effect, now);
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    /// Begins a conversation with a terminal that is not known here.
+    fn begin(&mut self, hello: &Hello) -> Effect {
+        self.leave();
+        let (visit, effect) = Visit::begin(hello, self.session, self.first);
+        self.visit = Some(visit);
+        effect
+    }
+
+    /// Lets go of the conversation that is held here.
+    fn leave(&mut self) {
+        if let Some(visit) = self.visit.take()
+            && matches!(visit.origin(), Origin::Session(_))
+        {
+            self.first = visit.after();
+        }
+    }
+
+    /// Lets go of the frame that is held, and does what follows from it.
+    fn answer_with(&mut self, effect: Effect, now: Instant) -> bool {
+        self.inbox.release();
+        self.apply(effect, now);
+        true
+    }
+
+    fn apply(&mut self, effect: Effect, now: Instant) {
+        if self.outbox.is_empty() {
+            self.stall_since = now;
+        }
+        let connection = self.config.link == Link::Connection;
+        let written = match effect {
+            Effect::Nothing => Ok(()),
+            Effect::Reply | Effect::Quit => {
+                self.idle_since = now;
+                let Some(reply) = self.visit.as_ref().and_then(Visit::reply) else { return };
+                self.closing |= connection && !reply.is_prompt();
+                if effect == Effect::Quit {
+                    self.event = Some(Event::Quit);
+                }
+                self.outbox.reply(reply)
+            }
+            Effect::Notice(notice) => self.outbox.notice(notice, None),
+            Effect::Refuse(fault) => {
+                let open = self.visit.as_ref().and_then(Visit::open_prompt);
+                self.outbox.notice(Notice::Fault(fault), open.as_ref())
+            }
+            Effect::Request(request) => {
+                self.event = Some(Event::Request(request));
+                Ok(())
+            }
+            Effect::End(notice) => {
+                self.closing |= connection;
+                self.outbox.notice(notice, None)
+            }
+        };
+        if written.is_err() {
+            // The buffer is smaller than the longest message: the line ends rather than hide one.
+            self.outbox.clear();
+            self.closing = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

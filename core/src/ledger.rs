@@ -1,0 +1,313 @@
+//! Operations, their outcomes, and the contract of whoever keeps the money.
+//!
+//! A [`Ledger`] is the only room that holds money. The host's endpoint never calls it: it emits a [`Request`] and is
+//! given the [`Response`] whenever it comes, so that a blocking loop, a group commit and a distant database can all
+//! stand behind the same endpoint.
+use crate::money::Amount;
+use core::{fmt, str::FromStr};
+use heapless::String;
+use serde::{Deserialize, Serialize};
+
+mod ram;
+pub use ram::RamLedger;
+
+/// The name of a terminal: 1 to 32 of `A-Z a-z 0-9 . _ -`.
+///
+/// A name is an address, not a proof: without a sealed channel below, any peer may take it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String<32>", into = "String<32>")]
+pub struct Name(String<32>);
+
+impl Name {
+    /// The longest name, in bytes.
+    pub const MAX: usize = 32;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is not a terminal's name: 1 to 32 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NameError;
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a terminal's name is 1 to 32 of A-Z a-z 0-9 . _ -")
+    }
+}
+
+impl core::error::Error for NameError {}
+
+impl TryFrom<String<32>> for Name {
+    type Error = NameError;
+    fn try_from(text: String<32>) -> Result<Self, NameError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err(NameError);
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Name> for String<32> {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        String::try_from(text).map_err(|_| NameError)?.try_into()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A ledger's identity: random, new for every start in memory and after a restore. Numbers and outcomes of one
+/// identity say nothing about another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LedgerId(pub u64);
+
+/// Sixteen lower-case hexadecimal digits.
+impl fmt::Display for LedgerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The text is not a ledger's identity: 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LedgerIdError;
+
+impl fmt::Display for LedgerIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a ledger's identity is 16 hexadecimal digits")
+    }
+}
+
+impl core::error::Error for LedgerIdError {}
+
+impl FromStr for LedgerId {
+    type Err = LedgerIdError;
+    fn from_str(text: &str) -> Result<Self, LedgerIdError> {
+        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(LedgerIdError);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| LedgerIdError)
+    }
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A named terminal: its operations are remembered by their ids.
+    Terminal(Name),
+    /// A session without a name, by a number that its driver gives to no other: its operations are not remembered.
+    Session(u64),
+}
+
+/// What a ledger can be asked to do to the balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// Tell the balance. Moves nothing, so it is not remembered.
+    Inquiry,
+    /// Add to the balance.
+    Deposit(Amount),
+    /// Take from the balance.
+    Withdraw(Amount),
+    /// Take what is there when it is done.
+    WithdrawAll,
+}
+
+/// What an operation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Receipt {
+    /// The balance was told.
+    Balance {
+        /// The balance.
+        balance: Amount,
+    },
+    /// Money was added.
+    Deposited {
+        /// How much.
+        amount: Amount,
+        /// The balance after it.
+        balance: Amount,
+    },
+    /// Money was taken.
+    Withdrawn {
+        /// How much.
+        amount: Amount,
+        /// The balance after it.
+        balance: Amount,
+    },
+}
+
+/// Why an operation was not done; remembered like a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Refusal {
+    /// There is less than was asked for.
+    Insufficient {
+        /// The balance.
+        balance: Amount,
+    },
+    /// The balance would pass [`Amount::MAX`].
+    BalanceLimit {
+        /// The balance.
+        balance: Amount,
+    },
+    /// The same id was used for another operation.
+    Conflict,
+    /// The ledger remembers as many terminals as it can: it takes no new name.
+    Full,
+}
+
+/// What became of an operation. Final: the same id is never told two of them by one ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was done, once.
+    Done(Receipt),
+    /// It was refused and moved nothing.
+    Refused(Refusal),
+    /// It was not done and never will be.
+    NotDone,
+    /// The ledger does not know any more, or never could.
+    Unknown,
+}
+
+/// What a terminal's last operation was and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Record {
+    /// The operation's id: the number of the prompt whose answer caused it.
+    pub id: u64,
+    /// The operation; `None` for a void.
+    pub operation: Option<Operation>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// A block of numbers that nobody else was or will be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Numbers {
+    next: u64,
+    end: u64,
+}
+
+impl Numbers {
+    /// Numbers end here: above it a JSON reader may round them (RFC 8259, section 6).
+    pub const MAX: u64 = (1 << 53) - 1;
+    /// No number.
+    pub const NONE: Self = Self { next: 0, end: 0 };
+
+    /// The numbers from `first` on, `count` of them, none above [`Numbers::MAX`].
+    pub fn block(first: u64, count: u32) -> Self {
+        Self { next: first, end: first.saturating_add(u64::from(count)).min(Self::MAX) }
+    }
+
+    /// Takes the next number.
+    pub fn take(&mut self) -> Option<u64> {
+        let number = self.next;
+        (number < self.end).then(|| {
+            self.next = number.saturating_add(1);
+            number
+        })
+    }
+}
+
+/// What a host's endpoint asks of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Reserve a block of numbers for a terminal's replies and tell its last record.
+    Open {
+        /// The terminal.
+        terminal: Name,
+    },
+    /// Do an operation.
+    Operate {
+        /// Who asks.
+        origin: Origin,
+        /// The operation's id, by which a named terminal's is remembered.
+        id: u64,
+        /// What to do.
+        operation: Operation,
+    },
+    /// Tell what became of an operation; if it is not known, commit that it never will be done.
+    Settle {
+        /// The terminal.
+        terminal: Name,
+        /// The operation's id.
+        id: u64,
+    },
+}
+
+impl Request {
+    /// Who asks.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Open { terminal } | Self::Settle { terminal, .. } => Origin::Terminal(terminal.clone()),
+            Self::Operate { origin, .. } => origin.clone(),
+        }
+    }
+}
+
+/// What the ledger answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Response {
+    /// To [`Request::Open`].
+    Opened {
+        /// The ledger's identity.
+        ledger: LedgerId,
+        /// The numbers reserved.
+        numbers: Numbers,
+        /// The terminal's last record, if it has one.
+        last: Option<Record>,
+    },
+    /// To [`Request::Operate`] and [`Request::Settle`].
+    Settled {
+        /// The operation's id.
+        id: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
+/// The commit failed and nobody knows whether it stands: until the store is reopened and asked, nothing may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InDoubt;
+
+impl fmt::Display for InDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ledger's commit failed: the operation is in doubt")
+    }
+}
+
+impl core::error::Error for InDoubt {}
+
+/// Whoever keeps the money.
+///
+/// # The contract
+/// * Per terminal the last id, its operation and its outcome are kept in the same commit as the money.
+/// * The same id with the same operation is answered with the outcome kept; with another operation, refused as
+///   [`Refusal::Conflict`]. A refusal is kept like a success.
+/// * An id below the last is [`Outcome::Unknown`], never [`Outcome::NotDone`].
+/// * [`Request::Settle`] of an unknown id commits a void under it, and only then says [`Outcome::NotDone`].
+///   Whichever of void and operation commits first is final.
+/// * A terminal's record is made by its first operation (or void) and never evicted; a full ledger refuses new names
+///   as [`Refusal::Full`].
+/// * No two [`Request::Open`] are given the same number, whatever crashes lie between them, and later numbers are
+///   greater.
+/// * [`Operation::Inquiry`], and everything of an unnamed [`Origin::Session`], is done without being remembered.
+pub trait Ledger {
+    /// Carries out a request. What it answers is durable, as far as this ledger's store is.
+    ///
+    /// # Errors
+    /// [`InDoubt`] where a commit failed.
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt>;
+}

@@ -1,0 +1,33 @@
+//! An automated teller machine over a byte stream: the protocol core.
+//!
+//! `no_std`, no heap, no clock, no sockets: the same code sits in a kiosk's microcontroller, behind a TCP port and
+//! inside a simulator. Two endpoints tie the rooms below together; a driver only moves bytes, time and ledger
+//! requests:
+//!
+//! * [`host::Host`] is the ATM: it asks, keeps the dialogue, and emits requests to a [`ledger::Ledger`];
+//! * [`terminal::Terminal`] is the person's side: it shows what the host says and carries the answers.
+//!
+//! ```text
+//! bytes ─► frame ─► codec ─► endpoint ─► session ─► operation ─► ledger
+//! bytes ◄─ frame ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘
+//! ```
+//!
+//! Each room knows only the rooms named above it in this list: [`money`], [`ledger`], [`screen`], [`session`],
+//! [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`]; [`time`] serves the endpoints alone.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod codec;
+pub mod frame;
+pub mod host;
+pub mod ledger;
+pub mod message;
+pub mod money;
+pub mod screen;
+pub mod session;
+pub mod terminal;
+pub mod time;
+pub mod wire;

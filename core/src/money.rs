@@ -1,0 +1,211 @@
+//! Money: integer minor units and nothing else.
+use core::{fmt, str::FromStr};
+use serde::{Deserialize, Serialize};
+
+/// An amount of money, never negative, in integer minor units (cents): 100 of them make one whole unit.
+///
+/// At most [`Amount::MAX`], so that it is exact in every JSON reader (RFC 8259, section 6) and no sum of two can
+/// overflow the integer below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Amount(u64);
+
+/// Minor units in a whole unit.
+const MINOR: u64 = 100;
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// The most that can be held or moved: 2^53 − 1 minor units, some 90 trillion whole units.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
+    /// An amount of minor units; `None` above [`Amount::MAX`].
+    pub const fn from_minor(minor: u64) -> Option<Self> {
+        if minor <= Self::MAX.0 { Some(Self(minor)) } else { None }
+    }
+
+    /// An amount of whole units; `None` above [`Amount::MAX`].
+    pub const fn from_units(units: u64) -> Option<Self> {
+        match units.checked_mul(MINOR) {
+            Some(minor) => Self::from_minor(minor),
+            None => None,
+        }
+    }
+
+    /// The amount in minor units.
+    pub const fn minor(self) -> u64 {
+        self.0
+    }
+
+    /// Is this nothing?
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The sum; `None` above [`Amount::MAX`].
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        // Both are at most 2^53 − 1: the integer cannot overflow.
+        Self::from_minor(self.0.saturating_add(other.0))
+    }
+
+    /// The difference; `None` below zero.
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(minor) => Some(Self(minor)),
+            None => None,
+        }
+    }
+
+    /// Reads a whole number of units as a person types it: ASCII digits and nothing else. Leading zeros are allowed
+    /// and change nothing: `040` is 40.
+    ///
+    /// # Errors
+    /// [`AmountError::Malformed`] for anything but digits, [`AmountError::TooLarge`] above [`Amount::MAX`].
+    pub fn parse_units(text: &str) -> Result<Self, AmountError> {
+        Self::from_units(digits(text)?).ok_or(AmountError::TooLarge)
+    }
+}
+
+/// The value of a run of ASCII digits.
+fn digits(text: &str) -> Result<u64, AmountError> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(AmountError::Malformed);
+    }
+    text.bytes().try_fold(0u64, |value, digit| {
+        let shifted = value.checked_mul(10).ok_or(AmountError::TooLarge)?;
+        shifted.checked_add(u64::from(digit.wrapping_sub(b'0'))).ok_or(AmountError::TooLarge)
+    })
+}
+
+/// Why a text is not an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AmountError {
+    /// It is empty, or holds something else than a number.
+    Malformed,
+    /// It is a number above [`Amount::MAX`].
+    TooLarge,
+}
+
+impl fmt::Display for AmountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "not an amount: whole units, or units and two digits of cents, as in 140 or 140.50"
+            }
+            Self::TooLarge => "an amount above 2^53 - 1 minor units",
+        })
+    }
+}
+
+impl core::error::Error for AmountError {}
+
+/// Reads an amount as a configuration gives it: `140` or `140.50`.
+impl FromStr for Amount {
+    type Err = AmountError;
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let Some((units, cents)) = text.split_once('.') else { return Self::parse_units(text) };
+        if cents.len() != 2 {
+            return Err(AmountError::Malformed);
+        }
+        let cents = Self(digits(cents)?);
+        Self::parse_units(units)?.checked_add(cents).ok_or(AmountError::TooLarge)
+    }
+}
+
+impl TryFrom<u64> for Amount {
+    type Error = AmountError;
+    fn try_from(minor: u64) -> Result<Self, AmountError> {
+        Self::from_minor(minor).ok_or(AmountError::TooLarge)
+    }
+}
+
+impl From<Amount> for u64 {
+    fn from(amount: Amount) -> Self {
+        amount.0
+    }
+}
+
+/// `$140`, with cents only where there are any: `$140.50`.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}", self.0 / MINOR)?;
+        match self.0 % MINOR {
+            0 => Ok(()),
+            cents => write!(f, ".{cents:02}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString;
+
+    #[test]
+    fn shows_cents_only_where_there_are_any() {
+        for (minor, text) in
+            [(0, "$0"), (14_000, "$140"), (14_050, "$140.50"), (5, "$0.05"), (100, "$1"), (101, "$1.01")]
+        {
+            assert_eq!(Amount::from_minor(minor).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn reads_only_digits() {
+        for text in
+            ["", "-1", "+1", "1_000", "1,000", "1.5", " 1", "1 ", "٣", "１", "0x10", "1e3", "NaN", "1\0"]
+        {
+            assert_eq!(Amount::parse_units(text), Err(AmountError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn leading_zeros_change_nothing() {
+        assert_eq!(Amount::parse_units("0000000000000000000000000000000000040"), Ok(Amount(4_000)));
+        assert_eq!(Amount::parse_units("00"), Ok(Amount::ZERO));
+    }
+
+    #[test]
+    fn the_largest_amount_is_exact_in_a_double() {
+        assert_eq!(Amount::parse_units("90071992547409"), Ok(Amount(9_007_199_254_740_900)));
+        for text in ["90071992547410", "18446744073709551616", "99999999999999999999999999999999999999"] {
+            assert_eq!(Amount::parse_units(text), Err(AmountError::TooLarge), "{text}");
+        }
+        assert_eq!("90071992547409.91".parse(), Ok(Amount::MAX));
+        assert_eq!("90071992547409.92".parse::<Amount>(), Err(AmountError::TooLarge));
+    }
+
+    #[test]
+    fn a_configuration_may_give_cents() {
+        assert_eq!("140.50".parse(), Ok(Amount(14_050)));
+        for text in ["140.5", "140.", ".50", "140.500", "140.5x", "1.2.3"] {
+            assert_eq!(text.parse::<Amount>(), Err(AmountError::Malformed), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(minor in 0..=Amount::MAX.0) {
+            let amount = Amount(minor);
+            prop_assert_eq!(amount.to_string().strip_prefix('$').unwrap().parse(), Ok(amount));
+        }
+
+        #[test]
+        fn any_text_is_an_amount_or_an_error(text in "\\PC*") {
+            if let Ok(amount) = Amount::parse_units(&text) {
+                prop_assert!(text.bytes().all(|b| b.is_ascii_digit()));
+                prop_assert_eq!(amount.minor() as u128, text.parse::<u128>().unwrap() * 100);
+            }
+        }
+
+        #[test]
+        fn sums_and_differences_agree(a in 0..=Amount::MAX.0, b in 0..=Amount::MAX.0) {
+            let (a, b) = (Amount(a), Amount(b));
+            match a.checked_add(b) {
+                Some(sum) => prop_assert_eq!(sum.checked_sub(b), Some(a)),
+                None => prop_assert!(a.0 + b.0 > Amount::MAX.0),
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The dialogue: an answer in, screens and at most one ledger operation out.
+use crate::{
+    ledger::{Operation, Outcome, Receipt, Refusal},
+    message::Answer,
+    money::Amount,
+    screen::{Screen, Screens},
+};
+
+/// What a session may do; the same for its whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// The most that one deposit or withdrawal may move.
+    pub limit: Amount,
+    /// May this person stop the host with `quit`?
+    pub may_quit: bool,
+}
+
+impl Policy {
+    /// The default limit of one operation: 1,000,000 whole units.
+    pub const LIMIT: Amount = match Amount::from_units(1_000_000) {
+        Some(limit) => limit,
+        None => Amount::MAX,
+    };
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { limit: Self::LIMIT, may_quit: false }
+    }
+}
+
+/// Where the dialogue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Session {
+    /// At the menu.
+    #[default]
+    Menu,
+    /// Asked how much to deposit.
+    Deposit,
+    /// Asked how much to withdraw.
+    Withdraw {
+        /// The balance that was shown with the question.
+        balance: Amount,
+    },
+    /// An operation is out; what is shown after its outcome depends on why it was asked for.
+    Waiting(Purpose),
+    /// Over.
+    Ended,
+}
+
+/// Why an operation is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To tell the balance.
+    Tell,
+    /// To ask how much to withdraw, after a notice if there is one.
+    AskWithdrawal(Option<Screen>),
+    /// To deposit.
+    Deposit,
+    /// To withdraw.
+    Withdraw,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Show this.
+    Show(Screens),
+    /// Do this first; [`Session::outcome`] then says what to show.
+    Operate(Operation),
+    /// Show this and stop the host.
+    Quit(Screens),
+}
+
+/// What was typed at the menu.
+enum Choice<'a> {
+    Deposit(&'a str),
+    Withdraw(&'a str),
+    Balance,
+}
+
+impl Session {
+    /// Takes the answer to the open prompt. A session that has ended, or waits for an outcome, has no open prompt:
+    /// its driver must not ask, and the state is only shown again.
+    pub fn answer(&mut self, answer: &Answer, policy: &Policy) -> Step {
+        let Some(text) = answer.text() else { return self.again(Screen::AnswerTooLong) };
+        let word = Word(text);
+        if word.is("exit") {
+            *self = Self::Ended;
+            return Step::Show(screens([Screen::Goodbye]));
+        }
+        if word.is("quit") {
+            if !policy.may_quit {
+                return self.again(Screen::QuitNotPermitted);
+            }
+            *self = Self::Ended;
+            return Step::Quit(screens([Screen::Stopping]));
+        }
+        match *self {
+            Self::Menu => self.choose(text, policy),
+            Self::Deposit => self.deposit(text, policy),
+            Self::Withdraw { balance } => self.withdraw(text, Some(balance), policy),
+            Self::Waiting(_) | Self::Ended => Step::Show(Screens::new()),
+        }
+    }
+
+    /// Takes the outcome of the operation that is out and says what to show.
+    pub fn outcome(&mut self, outcome: Outcome) -> Screens {
+        let purpose = match *self {
+            Self::Waiting(purpose) => purpose,
+            _ => Purpose::Tell,
+        };
+        *self = Self::Menu;
+        let told = Screen::Outcome(outcome);
+        match (purpose, outcome) {
+            (Purpose::AskWithdrawal(notice), Outcome::Done(Receipt::Balance { balance })) => {
+                let mut shown = Screens::new();
+                push(&mut shown, notice);
+                if balance.is_zero() {
+                    push(&mut shown, [Screen::NoFunds, Screen::Menu]);
+                } else {
+                    *self = Self::Withdraw { balance };
+                    push(&mut shown, [Screen::WithdrawPrompt { balance }]);
+                }
+                shown
+            }
+            (Purpose::Withdraw, Outcome::Refused(Refusal::Insufficient { balance }))
+                if !balance.is_zero() =>
+            {
+                *self = Self::Withdraw { balance };
+                screens([told, Screen::WithdrawPrompt { balance }])
+            }
+            (Purpose::Deposit, Outcome::Refused(Refusal::BalanceLimit { .. })) => {
+                *self = Self::Deposit;
+                screens([told, Screen::DepositPrompt])
+            }
+            _ => screens([told, Screen::Menu]),
+        }
+    }
+
+    /// The open prompt; `None` where there is none.
+    pub fn prompt(&self) -> Option<Screen> {
+        match *self {
+            Self::Menu => Some(Screen::Menu),
+            Self::Deposit => Some(Screen::DepositPrompt),
+            Self::Withdraw { balance } => Some(Screen::WithdrawPrompt { balance }),
+            Self::Waiting(_) | Self::Ended => None,
+        }
+    }
+
+    fn choose(&mut self, text: &str, policy: &Policy) -> Step {
+        match choice(text) {
+            Some(Choice::Balance) => self.operate(Operation::Inquiry, Purpose::Tell),
+            Some(Choice::Deposit("")) => {
+                *self = Self::Deposit;
+                Step::Show(screens([Screen::DepositPrompt]))
+            }
+            Some(Choice::Deposit(amount)) => self.deposit(amount, policy),
+            Some(Choice::Withdraw("")) => self.operate(Operation::Inquiry, Purpose::AskWithdrawal(None)),
+            Some(Choice::Withdraw(amount)) => self.withdraw(amount, None, policy),
+            None => self.again(Screen::InvalidChoice),
+        }
+    }
+
+    fn deposit(&mut self, text: &str, policy: &Policy) -> Step {
+        if Word(text).is("back") {
+            return self.back();
+        }
+        match amount(text, policy) {
+            Ok(amount) => self.operate(Operation::Deposit(amount), Purpose::Deposit),
+            Err(reason) => {
+                *self = Self::Deposit;
+                self.again(reason)
+            }
+        }
+    }
+
+    /// `shown` is the balance that the question showed; at the menu there was none, and asking again needs one.
+    fn withdraw(&mut self, text: &str, shown: Option<Amount>, policy: &Policy) -> Step {
+        let word = Word(text);
+        if word.is("back") {
+            return self.back();
+        }
+        if word.is("all") {
+            return self.operate(Operation::WithdrawAll, Purpose::Withdraw);
+        }
+        match (amount(text, policy), shown) {
+            (Ok(amount), _) => self.operate(Operation::Withdraw(amount), Purpose::Withdraw),
+            (Err(reason), Some(_)) => self.again(reason),
+            (Err(reason), None) => self.operate(Operation::Inquiry, Purpose::AskWithdrawal(Some(reason))),
+        }
+    }
+
+    fn operate(&mut self, operation: Operation, purpose: Purpose) -> Step {
+        *self = Self::Waiting(purpose);
+        Step::Operate(operation)
+    }
+
+    fn back(&mut self) -> Step {
+        *self = Self::Menu;
+        Step::Show(screens([Screen::Menu]))
+    }
+
+    /// The open prompt again, after the reason.
+    fn again(&self, reason: Screen) -> Step {
+        let mut shown = screens([reason]);
+        push(&mut shown, self.prompt());
+        Step::Show(shown)
+    }
+}
+
+/// A typed word, in any case.
+struct Word<'a>(&'a str);
+
+impl Word<'_> {
+    fn is(&self, word: &str) -> bool {
+        self.0.eq_ignore_ascii_case(word)
+    }
+}
+
+fn choice(text: &str) -> Option<Choice<'_>> {
+    let (first, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    let rest = rest.trim_ascii();
+    let word = Word(first);
+    // Only a word takes an amount: `1 40` is more likely a slip than a wish.
+    match (first, rest) {
+        ("1", "") => Some(Choice::Deposit("")),
+        ("2", "") => Some(Choice::Withdraw("")),
+        ("3", "") => Some(Choice::Balance),
+        _ if word.is("deposit") => Some(Choice::Deposit(rest)),
+        _ if word.is("withdraw") => Some(Choice::Withdraw(rest)),
+        (_, "") if word.is("balance") => Some(Choice::Balance),
+        _ => None,
+    }
+}
+
+fn amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
+    use crate::money::AmountError;
+    let over = Screen::OverLimit { limit: policy.limit };
+    match Amount::parse_units(text) {
+        Ok(amount) if amount.is_zero() => Err(Screen::NotPositive),
+        Ok(amount) if amount > policy.limit => Err(over),
+        Ok(amount) => Ok(amount),
+        Err(AmountError::TooLarge) => Err(over),
+        Err(AmountError::Malformed) => Err(Screen::NotAnAmount),
+    }
+}
+
+fn screens<const N: usize>(list: [Screen; N]) -> Screens {
+    const { assert!(N <= 4, "a reply holds at most four screens") };
+    list.into_iter().collect()
+}
+
+fn push(shown: &mut Screens, more: impl IntoIterator<Item = Screen>) {
+    for screen in more {
+        // Never full: the longest reply of a session is a reason, a notice and a prompt.
+        let _ = shown.push(screen);
+    }
+}
+
+#[cfg(test)]
+mod tests;
