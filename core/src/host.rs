@@ -12,68 +12,17 @@
 //! blocks, and none panics, whatever the bytes and whatever the order of calls.
 use crate::{
     frame::Step,
-    ledger::{Name, Origin, Request, Response},
-    message::{FromTerminal, Hello, Notice, VERSION},
-    session::Policy,
-    time::{Duration, Instant, earliest},
-    wire::{Counters, Inbox, Outbox, Wire},
+    ledger::{Origin, Request, Response},
+    message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION},
+    time::{Instant, earliest},
+    wire::{Counters, Inbox, Outbox},
 };
 
+mod config;
 mod visit;
+pub use config::{Config, Event, Link};
 use visit::Effect;
 pub use visit::Visit;
-
-/// The kind of line that an endpoint stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Link {
-    /// A connection (TCP): the host greets at once, and the line ends with the session.
-    Connection,
-    /// A line that is always there (a serial port): the host is silent before a hello, and the line outlives sessions.
-    Serial,
-}
-
-/// What a host's endpoint is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// How messages cross the line.
-    pub wire: Wire,
-    /// What kind of line it is.
-    pub link: Link,
-    /// What sessions may do.
-    pub policy: Policy,
-    /// How long a prompt stays open without an answer.
-    pub idle: Duration,
-    /// How long a frame may take from its first byte to its last.
-    pub frame: Duration,
-    /// On a connection, how long the peer may leave output unread.
-    pub stall: Duration,
-}
-
-impl Config {
-    /// The defaults: five minutes at a prompt, 10 seconds for a frame, 30 seconds for unread output.
-    pub fn new(wire: Wire, link: Link) -> Self {
-        Self {
-            wire,
-            link,
-            policy: Policy::default(),
-            idle: Duration::from_secs(300),
-            frame: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What the driver is to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// Take this to the ledger, and its response to [`Host::complete`].
-    Request(Request),
-    /// A terminal came whose conversation is not held here: call [`Host::admit`], with the conversation if it is held
-    /// elsewhere, or [`Host::refuse`].
-    Arrival(Name),
-    /// The person asked to stop the host, and may.
-    Quit,
-}
 
 /// Bytes for what comes in: the longest body of a frame. A hello with every field takes 230 of them, the longest answer
 /// 410 with each of its bytes escaped as `\u00XX`.
@@ -156,7 +105,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.closing { bytes.len() } else { taken }
     }
 
-    /// The peer will send nothing more.
+    /// The peer will send nothing more; what it sent was all fed.
     pub fn end(&mut self, now: Instant) {
         self.ended = true;
         self.inbox.end();
@@ -170,7 +119,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// `count` bytes of the output were sent.
     pub fn consume(&mut self, count: usize, now: Instant) {
-        self.stall_since = now;
+        // A driver that could send nothing has not seen the peer read.
+        if count > 0 {
+            self.stall_since = now;
+        }
         self.outbox.consume(count);
         self.advance(now);
     }
@@ -200,6 +152,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let Some(hello) = self.arriving.take() else { return };
         let effect = match visit {
             Some(mut visit) => {
+                self.leave();
                 let effect = visit.hello(&hello);
                 self.visit = Some(visit);
                 effect
@@ -213,7 +166,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Turns the terminal away that said hello: another of its name came later.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.arriving.take() {
-            self.visit = None;
+            self.leave();
             self.apply(Effect::End(Notice::NameInUse { start, attempt }), now);
         }
     }
@@ -230,8 +183,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let visit = self.visit.take()?;
         let (start, attempt) = visit.key();
         if self.outbox.is_empty() {
-            self.apply(Effect::Notice(Notice::TakenOver { start, attempt }), now);
+            self.stall_since = now;
         }
+        // Said even behind what is still on its way: a terminal that only saw its line close would come again. Where
+        // there is no room for it, nobody reads.
+        let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == Link::Connection;
         Some(visit)
     }
@@ -255,8 +211,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Is there nothing more to do? The driver then closes the line.
     pub fn is_finished(&self) -> bool {
         let idle = self.outbox.is_empty() && self.event.is_none();
-        let busy = self.visit.as_ref().is_some_and(Visit::is_busy) || self.arriving.is_some();
-        let served = self.ended && !busy && self.inbox.found().0 == Step::More;
+        let served = self.ended && !self.is_busy() && self.inbox.found().0 == Step::More;
         idle && (self.closing || served)
     }
 
@@ -267,57 +222,69 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let connection = self.config.link == Link::Connection;
-        let stalled = connection && !self.outbox.is_empty();
-        let stall = stalled.then(|| self.stall_since + self.config.stall);
-        let frame = self.frame_since.map(|since| since + self.config.frame);
-        let open = self.visit.as_ref().is_some_and(|visit| !visit.is_busy()) && !self.closing;
-        let idle = open.then(|| self.idle_since + self.config.idle);
-        earliest(stall, earliest(frame, idle))
+        earliest(self.stall_at(), earliest(self.frame_at(), self.idle_at()))
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
-        let passed = |since: Instant, span| since + span <= now;
-        if self.config.link == Link::Connection
-            && !self.outbox.is_empty()
-            && passed(self.stall_since, self.config.stall)
-        {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        let connection = self.config.link == Link::Connection;
+        if passed(self.stall_at()) {
             // Nobody reads: there is nobody to tell.
             self.outbox.clear();
             self.closing = true;
         }
-        if self.frame_since.is_some_and(|since| passed(since, self.config.frame)) {
+        if passed(self.frame_at()) {
             self.frame_since = None;
-            self.inbox.drop_partial();
-            if self.config.link == Link::Connection && !self.closing && self.outbox.is_empty() {
-                self.apply(Effect::End(Notice::Fault(crate::message::Fault::Incomplete)), now);
+            let fault = self.inbox.give_up();
+            if connection && !self.closing {
+                // What comes now would be taken for the start of a frame: the connection is of no more use.
+                self.end_with(Notice::Fault(fault), now);
             }
         }
-        if let Some(visit) = &self.visit
-            && !visit.is_busy()
-            && !self.closing
-            && passed(self.idle_since, self.config.idle)
-        {
-            let tell = self.outbox.is_empty() && !visit.is_over();
-            self.leave();
-            let end = self.config.link == Link::Connection;
-            self.closing |= end;
-            if tell {
+        if passed(self.idle_at()) {
+            let tell = self.leave();
+            if connection {
+                self.end_with(Notice::Idle, now);
+            } else if tell && self.outbox.is_empty() {
                 self.apply(Effect::Notice(Notice::Idle), now);
             }
         }
         self.advance(now);
     }
 
+    /// When the peer has left output unread for too long.
+    fn stall_at(&self) -> Option<Instant> {
+        let stalls = self.config.link == Link::Connection && !self.outbox.is_empty();
+        stalls.then(|| self.stall_since + self.config.stall)
+    }
+
+    /// When the frame that has begun has taken too long. What is out is told before that ends the connection.
+    fn frame_at(&self) -> Option<Instant> {
+        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame)
+    }
+
+    /// When the open prompt has had no answer for too long.
+    fn idle_at(&self) -> Option<Instant> {
+        let open = self.visit.is_some() && !self.is_busy() && !self.closing;
+        open.then(|| self.idle_since + self.config.idle)
+    }
+
+    /// Does it wait for the ledger or for the driver's word?
+    fn is_busy(&self) -> bool {
+        self.arriving.is_some() || self.visit.as_ref().is_some_and(Visit::is_busy)
+    }
+
     /// Works on what is held, until it has to wait.
     fn advance(&mut self, now: Instant) {
         while self.step(now) {}
-        let busy = self.visit.as_ref().is_some_and(Visit::is_busy) || self.arriving.is_some();
-        if self.stopping && !self.closing && !busy && self.event.is_none() && self.outbox.is_empty() {
-            self.leave();
+        if self.stopping && !self.closing && !self.is_busy() && self.event.is_none() && self.outbox.is_empty()
+        {
             self.closing = true;
-            self.apply(Effect::Notice(Notice::Stopping), now);
+            // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
+            if self.leave() {
+                self.apply(Effect::Notice(Notice::Stopping), now);
+            }
         }
     }
 
@@ -327,43 +294,52 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             return false;
         }
         let (found, body) = self.inbox.found();
-        let fault = match found {
+        let read = match found {
             Step::More => return false,
-            Step::Fault(fault) | Step::Broken(fault) => fault,
-            Step::Frame | Step::Plain => match self.config.wire.read_terminal(body) {
-                Ok(Some(FromTerminal::Hello(hello))) if hello.version == VERSION => {
-                    return self.on_hello(hello, now);
-                }
-                Ok(Some(FromTerminal::Hello(_))) => crate::message::Fault::Version,
-                Ok(Some(FromTerminal::Answer { re, answer })) => {
-                    let Some(visit) = &mut self.visit else {
-                        return self.answer_with(Effect::Notice(Notice::Who), now);
-                    };
-                    let repeat = visit.is_repeat(re, &answer);
-                    if !self.outbox.is_empty() {
-                        // A repeat of what is being replied to asks for nothing; anything else waits.
-                        return repeat && self.answer_with(Effect::Nothing, now);
-                    }
-                    if visit.is_busy() {
-                        let working = Effect::Notice(visit.working());
-                        return repeat && self.answer_with(working, now);
-                    }
-                    let effect = visit.answer(re, answer, &self.config.policy);
-                    return self.answer_with(effect, now);
-                }
-                // An echo of what this side said.
-                Ok(None) => return self.answer_with(Effect::Nothing, now),
-                Err(fault) => fault,
-            },
+            Step::Fault(fault) | Step::Broken(fault) => Err(fault),
+            Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
         };
-        if !self.outbox.is_empty() {
+        match read {
+            Ok(Some(FromTerminal::Hello(hello))) if hello.version == VERSION => self.on_hello(hello, now),
+            Ok(Some(FromTerminal::Hello(_))) => self.on_fault(Fault::Version, now),
+            Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(re, answer, now),
+            // An echo of what this side said.
+            Ok(None) => self.answer_with(Effect::Nothing, now),
+            Err(fault) => self.on_fault(fault, now),
+        }
+    }
+
+    fn on_fault(&mut self, fault: Fault, now: Instant) -> bool {
+        // What noise has made is not worth an answer: whoever sent it sends it again.
+        if self.config.wire.discards(fault) {
+            return self.answer_with(Effect::Nothing, now);
+        }
+        if !self.outbox.is_empty() || self.is_busy() {
             return false;
         }
-        let effect = match found {
-            Step::Broken(_) if self.config.link == Link::Connection => Effect::End(Notice::Fault(fault)),
-            // What noise has made is not worth an answer: whoever sent it sends it again.
-            _ if self.config.wire.discards(fault) => Effect::Nothing,
-            _ => Effect::Refuse(fault),
+        let broken = matches!(self.inbox.found().0, Step::Broken(_));
+        let effect = if broken && self.config.link == Link::Connection {
+            Effect::End(Notice::Fault(fault))
+        } else {
+            Effect::Refuse(fault)
+        };
+        self.answer_with(effect, now)
+    }
+
+    fn on_answer(&mut self, re: Option<u64>, answer: Answer, now: Instant) -> bool {
+        let sending = !self.outbox.is_empty();
+        let Some(visit) = &mut self.visit else {
+            return !sending && self.answer_with(Effect::Notice(Notice::Who), now);
+        };
+        let effect = if !sending && !visit.is_busy() {
+            visit.answer(re, answer, &self.config.policy)
+        } else if !visit.is_repeat(re, &answer) {
+            return false;
+        } else if sending {
+            // A repeat of what is being replied to asks for nothing.
+            Effect::Nothing
+        } else {
+            Effect::Notice(visit.working())
         };
         self.answer_with(effect, now)
     }
@@ -389,7 +365,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             // The greeting may still be on its way: it is discarded by the terminal, not by the line.
             _ if !self.outbox.is_empty() => false,
             _ => {
-                self.inbox.release();
+                self.release(now);
                 match hello.terminal.clone() {
                     Some(name) => {
                         self.arriving = Some(hello);
@@ -413,18 +389,32 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         effect
     }
 
-    /// Lets go of the conversation that is held here.
-    fn leave(&mut self) {
-        if let Some(visit) = self.visit.take()
-            && matches!(visit.origin(), Origin::Session(_))
-        {
-            self.first = visit.after();
+    /// Lets go of the conversation that is held here; says whether there was one that was not over.
+    fn leave(&mut self) -> bool {
+        let Some(visit) = self.visit.take() else { return false };
+        if matches!(visit.origin(), Origin::Session(_)) {
+            self.first = self.first.max(visit.after());
         }
+        !visit.is_over()
+    }
+
+    /// Ends the connection, and says why if the peer reads.
+    fn end_with(&mut self, notice: Notice, now: Instant) {
+        self.closing = true;
+        if self.outbox.is_empty() {
+            self.apply(Effect::Notice(notice), now);
+        }
+    }
+
+    /// Lets go of the frame that is held. What has begun behind it has its time from now on.
+    fn release(&mut self, now: Instant) {
+        self.inbox.release();
+        self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
     /// Lets go of the frame that is held, and does what follows from it.
     fn answer_with(&mut self, effect: Effect, now: Instant) -> bool {
-        self.inbox.release();
+        self.release(now);
         self.apply(effect, now);
         true
     }

@@ -8,6 +8,8 @@ use core::{fmt, str::FromStr};
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod ram;
 pub use ram::RamLedger;
 
@@ -209,6 +211,15 @@ impl Numbers {
     /// The numbers from `first` on, `count` of them, none above [`Numbers::MAX`].
     pub fn block(first: u64, count: u32) -> Self {
         Self { next: first, end: first.saturating_add(u64::from(count)).min(Self::MAX) }
+    }
+
+    /// As many numbers, all above `number`; the same ones where there are not as many so high.
+    pub fn above(self, number: u64) -> Self {
+        let next = self.next.max(number.saturating_add(1));
+        match next.checked_add(self.end.saturating_sub(self.next)) {
+            Some(end) if end <= Self::MAX => Self { next, end },
+            _ => self,
+        }
     }
 
     /// Takes the next number.

@@ -23,6 +23,8 @@ extern crate std;
 pub mod codec;
 pub mod frame;
 pub mod host;
+#[cfg(feature = "embedded-io")]
+pub mod kiosk;
 pub mod ledger;
 pub mod message;
 pub mod money;

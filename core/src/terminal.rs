@@ -15,118 +15,14 @@ use crate::{
     codec::{Said, Words},
     frame::Step,
     host::Link,
-    ledger::{LedgerId, Name},
     message::{Answer, Fault, Hello, MAX_ANSWER, Notice, VERSION, Welcome},
     time::{Duration, Instant, earliest},
-    wire::{Counters, Inbox, Outbox, Wire},
+    wire::{Counters, Inbox, Outbox},
 };
-use core::fmt;
 use heapless::String;
 
-/// How a terminal repeats what has no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Repeat {
-    /// After how long it repeats first: longer than the longest exchange takes on the line.
-    pub first: Duration,
-    /// The longest time between two repeats; each is twice the one before, up to this.
-    pub most: Duration,
-    /// After how long without a reply the line is down.
-    pub down: Duration,
-}
-
-impl Repeat {
-    /// What suits a serial line of `baud` bits a second, ten bits a byte: the first repeat comes no sooner than a
-    /// message of [`OUT`](crate::host::OUT) bytes each way and a tenth of a second for the host need.
-    pub const fn for_baud(baud: u32) -> Self {
-        const BITS: u32 = 2 * 10 * crate::host::OUT as u32;
-        let baud = if baud == 0 { 1 } else { baud };
-        let exchange = (BITS.saturating_mul(1000) / baud).saturating_add(100);
-        Self {
-            first: Duration::from_millis(exchange),
-            most: Duration::from_millis(exchange.saturating_mul(8)),
-            down: Duration::from_millis(exchange.saturating_mul(16)),
-        }
-    }
-}
-
-/// What a terminal must not forget: what it would be a lie to say hello without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Memory {
-    /// The ledger whose numbers it knows.
-    pub ledger: Option<LedgerId>,
-    /// The highest number of a reply that it has shown.
-    pub shown: u64,
-    /// The number of the prompt that it has answered without having shown the reply.
-    pub pending: Option<u64>,
-}
-
-/// What a terminal says of itself when it says hello.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Profile {
-    /// Its name; without one its operations are not remembered.
-    pub name: Option<Name>,
-    /// How often it has started, or anything else that grows with every start.
-    pub start: u64,
-    /// What it kept from its last life.
-    pub memory: Memory,
-}
-
-/// What a terminal's endpoint is made for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// How messages cross the line.
-    pub wire: Wire,
-    /// What kind of line it is.
-    pub link: Link,
-    /// Who says hello. Without one the terminal waits to be greeted.
-    pub profile: Option<Profile>,
-    /// How to repeat; `None` on a line that loses nothing.
-    pub repeat: Option<Repeat>,
-    /// How long a frame may take from its first byte to its last.
-    pub frame: Duration,
-}
-
-/// What has happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is no heap to box it in, and it is used where it is made"
-)]
-pub enum Event<'a> {
-    /// The host says this: show it, and ask for an answer if it is a prompt.
-    Said(Said<'a>),
-    /// What came is not a message; the session goes on.
-    Fault(Fault),
-    /// What came can be no stream of this wire: nothing more will be understood.
-    Broken(Fault),
-    /// Nothing has come for too long; the terminal goes on repeating.
-    LineDown,
-    /// The line is there again.
-    LineUp,
-}
-
-/// Why an answer was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AnswerError {
-    /// That prompt is not open.
-    NotOpen,
-    /// It is longer than [`MAX_ANSWER`] bytes after trimming.
-    TooLong,
-}
-
-impl fmt::Display for AnswerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOpen => f.write_str("there is no open prompt"),
-            Self::TooLong => write!(f, "an answer has at most {MAX_ANSWER} bytes"),
-        }
-    }
-}
-
-impl core::error::Error for AnswerError {}
-
-/// The number of a prompt; `None` on a wire without numbers.
-pub type Prompt = Option<u64>;
+mod config;
+pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Repeat};
 
 /// Where the terminal stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -155,8 +51,14 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     state: State,
     memory: Memory,
     attempt: u32,
+    /// Is the person still there who was welcomed last?
+    resume: bool,
     /// The answer that has no reply yet, for as long as this life may repeat it.
     answer: Option<String<MAX_ANSWER>>,
+    /// The host has said that it cannot serve it.
+    refused: bool,
+    /// What is to be sent waits for what is still on its way out.
+    unsent: bool,
     /// The frame that is held was told; it is let go of at the next call.
     spent: bool,
     down: bool,
@@ -166,12 +68,15 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     frame_since: Option<Instant>,
     /// When the terminal began to wait, or last heard anything.
     heard: Instant,
+    /// When the answer was given, or the host last said that it works on it.
+    answered: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Signal {
     Down,
     Up,
+    Broken(Fault),
 }
 
 /// What is to be done with the frame that is held.
@@ -193,7 +98,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             state: State::Greeted,
             memory,
             attempt: 0,
+            resume: false,
             answer: None,
+            refused: false,
+            unsent: false,
             spent: false,
             down: false,
             signal: None,
@@ -201,19 +109,31 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             interval: Duration::ZERO,
             frame_since: None,
             heard: now,
+            answered: now,
             config,
         };
         terminal.say_hello(now);
         terminal
     }
 
-    /// The line was opened anew: says hello again, with the same session in mind.
+    /// The line was opened anew, or the session is over and another may begin: says hello again, with the same session in
+    /// mind if it is not over.
     pub fn reconnect(&mut self, now: Instant) {
+        if self.state == State::Over {
+            self.give_up();
+        }
         self.inbox = Inbox::for_terminal(self.config.wire);
         self.outbox.clear();
         self.frame_since = None;
         self.spent = false;
         self.state = State::Greeted;
+        self.stop_waiting();
+        // It is another line now: whether it is down is to be told anew.
+        self.down = false;
+        if self.config.profile.is_none() {
+            // To the host this is somebody new, whose numbers begin again.
+            self.memory = Memory::default();
+        }
         self.say_hello(now);
     }
 
@@ -229,10 +149,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         taken
     }
 
-    /// The host will send nothing more.
+    /// The host will send nothing more; what it sent was all fed. What is not whole by then is shown where it may be
+    /// text, and is lost otherwise.
     pub fn end(&mut self) {
         self.release();
-        self.inbox.end();
+        if !self.config.wire.is_numbered() {
+            self.inbox.end();
+        }
     }
 
     /// Bytes to send. Store the memory first, where it has changed.
@@ -243,6 +166,9 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// `count` bytes of the output were sent.
     pub fn consume(&mut self, count: usize) {
         self.outbox.consume(count);
+        if self.unsent && self.outbox.is_empty() {
+            self.send();
+        }
     }
 
     /// What must survive a loss of power.
@@ -286,29 +212,50 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.answer = Some(text);
         self.memory.pending = prompt;
         self.state = State::Waiting(prompt);
+        self.answered = now;
         self.begin_to_wait(now);
         self.send();
         Ok(())
     }
 
+    /// Gives up on the session and on the answer that is out: what became of it is only asked for, with the next hello,
+    /// which settles it.
+    pub fn give_up(&mut self) {
+        self.resume = false;
+        self.answer = None;
+    }
+
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        let frame = self.frame_since.map(|since| since + self.config.frame);
-        let down = self.down_at();
-        earliest(frame, earliest(self.repeat_at, down))
+        earliest(earliest(self.frame_at(), self.give_up_at()), earliest(self.repeat_at, self.down_at()))
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
-        if self.frame_since.is_some_and(|since| since + self.config.frame <= now) {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        if passed(self.frame_at()) {
             self.frame_since = None;
-            self.inbox.drop_partial();
+            if !self.config.wire.is_numbered() {
+                // It may be text that looks like the beginning of an object.
+                self.inbox.end();
+            } else {
+                let fault = self.inbox.give_up();
+                if self.config.link == Link::Connection {
+                    // What comes now would be taken for the start of a frame.
+                    self.signal = Some(Signal::Broken(fault));
+                }
+            }
         }
-        if self.down_at().is_some_and(|at| at <= now) {
+        if passed(self.down_at()) {
             self.down = true;
             self.signal = Some(Signal::Down);
         }
-        if self.repeat_at.is_some_and(|at| at <= now) {
+        if passed(self.give_up_at()) {
+            // Nobody can be taken to be there any more: money must not move when the line comes back.
+            self.give_up();
+            self.say_hello(now);
+        }
+        if passed(self.repeat_at) {
             self.interval =
                 self.interval.doubled(self.config.repeat.map_or(self.interval, |repeat| repeat.most));
             self.repeat_at = Some(now + self.interval);
@@ -327,6 +274,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 return Some(match signal {
                     Signal::Down => Event::LineDown,
                     Signal::Up => Event::LineUp,
+                    Signal::Broken(fault) => Event::Broken(fault),
                 });
             }
             let verdict = self.judge(now);
@@ -389,9 +337,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 && self.attempt == attempt
         };
         match notice {
-            // It will come: there is no need to ask again soon.
-            Notice::Working { .. } => {
+            _ if self.state == State::Over => Verdict::Skip,
+            Notice::Working { re } => {
+                // It will come: there is no need to ask again soon.
                 self.begin_to_wait(now);
+                if re.is_some() && re == self.memory.pending {
+                    self.answered = now;
+                }
                 Verdict::Skip
             }
             Notice::Who if self.config.profile.is_some() => {
@@ -405,16 +357,29 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             {
                 Verdict::Skip
             }
-            notice if notice.ends() => {
-                self.state = State::Over;
-                self.stop_waiting();
+            // The hello will never be served.
+            Notice::Fault(Fault::Version | Fault::BadName) if self.state == State::Hello => self.over(),
+            // It is about something that was garbled, late or there twice: what has no reply is repeated anyway.
+            Notice::Fault(_) if self.config.repeat.is_some() => Verdict::Skip,
+            Notice::Fault(_) => {
+                self.refused = true;
                 Verdict::Show
             }
+            notice if notice.ends() => self.over(),
             _ => Verdict::Show,
         }
     }
 
+    fn over(&mut self) -> Verdict {
+        self.state = State::Over;
+        self.stop_waiting();
+        Verdict::Show
+    }
+
     fn on_reply(&mut self, said: &Heading, now: Instant) -> Verdict {
+        if self.state == State::Over {
+            return Verdict::Skip;
+        }
         let Some(seq) = said.seq else {
             // A host without numbers: what it says is shown, and its last prompt is open.
             if said.ends {
@@ -436,10 +401,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 self.show(seq, said)
             }
             // After a fault the host asks again. Where the line loses nothing, the fault was about this answer, which is
-            // void then; where it may, the answer is repeated when it is time.
-            State::Waiting(Some(pending)) if seq == pending && self.config.repeat.is_none() => {
-                self.show(seq, said)
-            }
+            // void then. Without a fault it is a copy that some relay has made.
+            State::Waiting(Some(pending)) if seq == pending && self.refused => self.show(seq, said),
             _ => Verdict::Skip,
         }
     }
@@ -451,6 +414,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// The host has read the hello: what has it to say of what the terminal knows?
     fn welcomed(&mut self, welcome: Welcome, seq: u64, said: &Heading, now: Instant) -> Verdict {
+        self.resume = true;
         if welcome.ledger != self.memory.ledger {
             // Numbers of another ledger say nothing about this one's.
             self.memory = Memory { ledger: welcome.ledger, shown: 0, pending: None };
@@ -499,6 +463,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// Sends what waits for a reply: the hello or the answer.
     fn send(&mut self) {
+        self.unsent = !self.outbox.is_empty();
+        if self.unsent {
+            return;
+        }
         let sent = match (&self.state, &self.config.profile, &self.answer) {
             (State::Hello, Some(profile), _) => self.outbox.hello(&Hello {
                 version: VERSION,
@@ -508,7 +476,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 ledger: self.memory.ledger,
                 shown: self.memory.shown,
                 pending: self.memory.pending,
-                resume: self.attempt > 1,
+                resume: self.resume,
             }),
             (State::Waiting(prompt), _, Some(answer)) => self.outbox.answer(*prompt, answer),
             _ => Ok(()),
@@ -520,6 +488,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     }
 
     fn begin_to_wait(&mut self, now: Instant) {
+        self.refused = false;
         self.heard = now;
         if let Some(repeat) = self.config.repeat {
             self.interval = repeat.first;
@@ -536,6 +505,16 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         if core::mem::take(&mut self.down) {
             self.signal = Some(Signal::Up);
         }
+    }
+
+    fn frame_at(&self) -> Option<Instant> {
+        self.frame_since.map(|since| since + self.config.frame)
+    }
+
+    fn give_up_at(&self) -> Option<Instant> {
+        self.answer.as_ref()?;
+        self.config.profile.as_ref()?;
+        self.config.repeat.map(|repeat| self.answered + repeat.give_up)
     }
 
     fn down_at(&self) -> Option<Instant> {

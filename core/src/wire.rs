@@ -177,11 +177,13 @@ impl Decoder {
     fn end(&mut self) -> Step {
         match self {
             #[cfg(feature = "json")]
+            Self::Length(decoder) => decoder.end(),
+            #[cfg(feature = "json")]
             Self::Answers(decoder) => decoder.end(),
             #[cfg(feature = "json")]
             Self::Objects(decoder) => decoder.end(),
-            decoder if decoder.is_partial() => Step::Fault(Fault::Incomplete),
-            _ => Step::More,
+            #[cfg(feature = "postcard")]
+            Self::Cobs(decoder) => decoder.end(),
         }
     }
 
@@ -195,20 +197,6 @@ impl Decoder {
             Self::Objects(decoder) => decoder.is_partial(),
             #[cfg(feature = "postcard")]
             Self::Cobs(decoder) => decoder.is_partial(),
-        }
-    }
-
-    /// As at the start of the stream.
-    fn restart(&mut self) {
-        match self {
-            #[cfg(feature = "json")]
-            Self::Length(decoder) => *decoder = length::Decoder::default(),
-            #[cfg(feature = "json")]
-            Self::Answers(decoder) => *decoder = raw::Answers::default(),
-            #[cfg(feature = "json")]
-            Self::Objects(decoder) => *decoder = raw::Objects::default(),
-            #[cfg(feature = "postcard")]
-            Self::Cobs(decoder) => *decoder = cobs::Decoder::default(),
         }
     }
 }
@@ -267,10 +255,13 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
-    /// Gives up on a frame that has begun.
-    pub(crate) fn drop_partial(&mut self) {
-        self.decoder.restart();
+    /// Gives up on a frame that has begun, and says what it lacked.
+    pub(crate) fn give_up(&mut self) -> Fault {
         self.counters.discarded = self.counters.discarded.wrapping_add(1);
+        match self.decoder.end() {
+            Step::Fault(fault) => fault,
+            _ => Fault::Incomplete,
+        }
     }
 
     fn find(&mut self, found: Step) {
@@ -394,6 +385,8 @@ impl<const N: usize> Outbox<N> {
             Wire::Json => self.frame(|out| json::write_answer(re, text, out)),
             #[cfg(feature = "json")]
             Wire::Raw => self.frame(|out| {
+                // An empty answer would be no bytes at all, and never be read; the host trims a blank.
+                let text = if text.is_empty() { " " } else { text };
                 out.get_mut(..text.len()).ok_or(NoRoom)?.copy_from_slice(text.as_bytes());
                 Ok(text.len())
             }),

@@ -3,6 +3,10 @@
 //! A body is checked whole by [`scan::check`] before serde-json-core reads it: what that reader leaves open (escapes,
 //! control characters, nesting, what it skips) is settled by then, and what it refuses afterwards is a field of the
 //! wrong type.
+//!
+//! A field's name is known only as it is spelled here: one written with escapes (`"d\u0061ta"`), as no writer does that
+//! means it to be read, is an unknown field. So is a value that is no text for a person: names, identities and codes have
+//! no character that needs an escape, and are not read with one.
 use super::{
     NoRoom, Said, Words,
     scan::{self, ScanError},

@@ -51,6 +51,11 @@ impl Decoder {
         self.partial
     }
 
+    /// The stream has ended, or the time for a frame has: what has begun is given up.
+    pub fn end(&mut self) -> Step {
+        if core::mem::take(self).partial { Step::Fault(Fault::Incomplete) } else { Step::More }
+    }
+
     fn byte(&mut self, body: &mut VecView<u8>, byte: u8) {
         if !self.partial {
             body.clear();

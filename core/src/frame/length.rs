@@ -49,6 +49,18 @@ impl Decoder {
         !matches!(self.state, State::Header { have: 0, .. })
     }
 
+    /// The stream has ended, or the time for a frame has: what has begun is given up.
+    pub fn end(&mut self) -> Step {
+        match core::mem::take(self).state {
+            State::Header { have: 0, .. } => Step::More,
+            State::Header { bytes, have } => {
+                let text = bytes.iter().take(usize::from(have)).all(is_text);
+                Step::Fault(if text { Fault::WrongWire } else { Fault::Incomplete })
+            }
+            _ => Step::Fault(Fault::Incomplete),
+        }
+    }
+
     fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Step {
         match &mut self.state {
             State::Header { bytes: header, have } => {
@@ -106,9 +118,13 @@ impl Decoder {
         }
         self.state = State::Broken;
         // Four characters of a text read as a length of half a gigabyte at the least: somebody speaks another wire.
-        let text = header.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
-        Step::Broken(if text { Fault::WrongWire } else { Fault::TooLong })
+        Step::Broken(if header.iter().all(is_text) { Fault::WrongWire } else { Fault::TooLong })
     }
+}
+
+/// Could this byte of a header be a character? In the length of a body that is taken the first two never are.
+fn is_text(byte: &u8) -> bool {
+    byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
 /// Splits at most `most` bytes off the front.

@@ -67,6 +67,8 @@ enum State {
     Object(Scanner),
     /// In something else; was what stands in the buffer shown already?
     Text { shown: bool },
+    /// Nothing more is understood.
+    Broken,
 }
 
 const SHOWN: State = State::Text { shown: true };
@@ -99,8 +101,11 @@ impl Objects {
     /// The stream has ended: what has begun is shown as it is.
     pub fn end(&mut self) -> Step {
         let partial = self.is_partial();
-        self.state = State::Between;
-        if partial { Step::Plain } else { Step::More }
+        if partial {
+            self.state = State::Between;
+            return Step::Plain;
+        }
+        Step::More
     }
 
     /// Has an object begun that is not whole yet?
@@ -110,7 +115,13 @@ impl Objects {
 
     fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Take {
         match &mut self.state {
+            State::Broken => Take::Yes(Step::More),
             State::Between if byte.is_ascii_whitespace() => Take::Yes(Step::More),
+            // No text begins with a zero, and every length of the `json` wire does.
+            State::Between if byte == 0 => {
+                self.state = State::Broken;
+                Take::Yes(Step::Broken(Fault::WrongWire))
+            }
             State::Between | State::Text { shown: true } => {
                 body.clear();
                 let object = byte == b'{';
@@ -255,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_byte_of_any_stream_is_lost(stream in prop::collection::vec(any::<u8>(), 0..300), cut in 1usize..40) {
+        fn no_byte_of_any_stream_is_lost(stream in prop::collection::vec(1u8.., 0..300), cut in 1usize..40) {
             let kept: StdVec<u8> = objects(&stream, &[cut]).into_iter().flat_map(|(_, bytes)| bytes).collect();
             let squeeze = |bytes: &[u8]| bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<StdVec<_>>();
             prop_assert_eq!(squeeze(&kept), squeeze(&stream));

@@ -44,8 +44,8 @@ enum Work {
     Settle { id: u64 },
 }
 
-/// What a hello knows, until it has its reply.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a hello knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Arrival {
     ledger: Option<LedgerId>,
     shown: u64,
@@ -66,6 +66,7 @@ pub struct Visit {
     /// The answer that the last reply (or the work that is out) follows, and the prompt that it names.
     answered: Option<(u64, Answer)>,
     work: Work,
+    /// The hello that is still to be served from the beginning: until then the rest is of somebody else, or of before.
     arrival: Option<Arrival>,
     /// Is the next reply the answer to a hello?
     welcome: bool,
@@ -210,8 +211,7 @@ impl Visit {
         }
         self.key = Some((start, attempt));
         let same_life = before.is_some_and(|(life, _)| life == start);
-        if hello.resume && same_life && self.knows(hello) {
-            self.arrival = None;
+        if hello.resume && same_life && self.arrival.is_none() && self.knows(hello) {
             return if self.is_busy() {
                 self.welcome = true;
                 Effect::Notice(self.working())
@@ -273,7 +273,11 @@ impl Visit {
                 Effect::Request(Request::Open { terminal: terminal.clone() })
             }
             Origin::Session(_) => {
-                let pending = self.arrival.take().and_then(|arrival| arrival.pending);
+                let arrival = self.arrival.take();
+                // A host that was restarted numbers from the beginning; what this terminal has shown, it shows no more.
+                let shown = arrival.map_or(0, |arrival| arrival.shown);
+                self.numbers = self.numbers.above(shown);
+                let pending = arrival.and_then(|arrival| arrival.pending);
                 let lost = pending.map(|_| Screen::Outcome(Outcome::Unknown));
                 self.say(pending, menu(lost))
             }
@@ -301,7 +305,12 @@ impl Visit {
                 Work::Settle { id },
                 Request::Settle { id: asked, .. },
                 Response::Settled { id: done, outcome },
-            ) if id == done && id == *asked => self.tell(id, outcome),
+            ) if id == done && id == *asked => {
+                // A hello that came since may know another ledger, or have another answer out.
+                let asked_for =
+                    |arrival: Arrival| arrival.ledger == self.ledger && arrival.pending == Some(id);
+                if self.arrival.is_some_and(asked_for) { self.tell(id, outcome) } else { self.begin_again() }
+            }
             (Work::Open, Request::Open { .. }, Response::Opened { ledger, numbers, last }) => {
                 self.numbers = numbers;
                 self.ledger = Some(ledger);
@@ -312,10 +321,16 @@ impl Visit {
                 Request::Open { .. },
                 Response::Opened { numbers, .. },
             ) => {
+                if self.arrival.is_some() {
+                    return self.begin_again();
+                }
                 self.numbers = numbers;
                 match self.say_and(re, screens, quit) {
                     // Not even a new block had a number: 2^53 of them are used up.
-                    Effect::Request(_) => Effect::End(Notice::Busy),
+                    Effect::Request(_) => {
+                        self.work = Work::None;
+                        Effect::End(Notice::Busy)
+                    }
                     effect => effect,
                 }
             }
@@ -326,9 +341,18 @@ impl Visit {
         }
     }
 
+    /// Takes what the ledger answers to `request` while no endpoint holds the conversation; gives out what is to be asked
+    /// next. What is to be said waits for the terminal.
+    pub fn complete_away(&mut self, request: &Request, response: Response) -> Option<Request> {
+        match self.complete(request, response) {
+            Effect::Request(next) => Some(next),
+            _ => None,
+        }
+    }
+
     /// The ledger is open for a hello: what does the terminal not know yet?
     fn opened(&mut self, ledger: LedgerId, last: Option<(u64, Outcome)>) -> Effect {
-        let Some(arrival) = self.arrival.take() else { return self.say(None, menu([])) };
+        let Some(arrival) = self.arrival else { return self.say(None, menu([])) };
         if arrival.ledger != Some(ledger) {
             // Its numbers are of another ledger, which knows what became of its request; this one does not.
             return match arrival.pending {
@@ -357,6 +381,7 @@ impl Visit {
 
     /// Makes a reply under the next number.
     fn say_and(&mut self, re: Option<u64>, screens: Screens, quit: bool) -> Effect {
+        self.arrival = None;
         match (self.numbers.take(), &self.origin) {
             (Some(seq), _) => {
                 let welcome = if self.welcome { self.greeting() } else { None };

@@ -131,6 +131,7 @@ impl<const TERMINALS: usize> Ledger for RamLedger<TERMINALS> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::contract;
 
     fn ledger() -> RamLedger<2> {
         RamLedger::new(LedgerId(7), units(100))
@@ -156,51 +157,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_same_id_moves_money_once() {
-        let mut ledger = ledger();
-        let first = operate(&mut ledger, "a", 5, Operation::Withdraw(units(40)));
-        assert_eq!(first, Outcome::Done(Receipt::Withdrawn { amount: units(40), balance: units(60) }));
-        operate(&mut ledger, "b", 5, Operation::Deposit(units(1)));
-        assert_eq!(operate(&mut ledger, "a", 5, Operation::Withdraw(units(40))), first);
-        assert_eq!(ledger.balance(), units(61));
+    struct Memory;
+
+    impl contract::Store for Memory {
+        type Ledger = RamLedger<2>;
+        fn create(&mut self, balance: Amount) -> RamLedger<2> {
+            RamLedger::new(LedgerId(7), balance)
+        }
+        fn reopen(&mut self, old: RamLedger<2>) -> RamLedger<2> {
+            old
+        }
     }
 
     #[test]
-    fn the_same_id_with_other_content_is_refused() {
-        let mut ledger = ledger();
-        operate(&mut ledger, "a", 5, Operation::Withdraw(units(40)));
-        let other = operate(&mut ledger, "a", 5, Operation::Withdraw(units(41)));
-        assert_eq!(other, Outcome::Refused(Refusal::Conflict));
-        assert_eq!(ledger.balance(), units(60));
-    }
-
-    #[test]
-    fn a_refusal_is_kept_like_a_success() {
-        let mut ledger = ledger();
-        let refused = operate(&mut ledger, "a", 5, Operation::Withdraw(units(140)));
-        assert_eq!(refused, Outcome::Refused(Refusal::Insufficient { balance: units(100) }));
-        operate(&mut ledger, "b", 1, Operation::Deposit(units(100)));
-        assert_eq!(operate(&mut ledger, "a", 5, Operation::Withdraw(units(140))), refused);
-        assert_eq!(settle(&mut ledger, "a", 5), refused);
-        assert_eq!(ledger.balance(), units(200));
-    }
-
-    #[test]
-    fn a_lower_id_is_unknown_and_never_not_done() {
-        let mut ledger = ledger();
-        operate(&mut ledger, "a", 5, Operation::Deposit(units(1)));
-        assert_eq!(operate(&mut ledger, "a", 4, Operation::Deposit(units(1))), Outcome::Unknown);
-        assert_eq!(settle(&mut ledger, "a", 4), Outcome::Unknown);
-        assert_eq!(ledger.balance(), units(101));
-    }
-
-    #[test]
-    fn a_void_stands_against_the_operation_that_comes_late() {
-        let mut ledger = ledger();
-        assert_eq!(settle(&mut ledger, "a", 5), Outcome::NotDone);
-        assert_eq!(operate(&mut ledger, "a", 5, Operation::Deposit(units(1))), Outcome::NotDone);
-        assert_eq!(ledger.balance(), units(100));
+    fn it_keeps_the_contract() {
+        assert_eq!(contract::check(&mut Memory), Ok(()));
     }
 
     #[test]
@@ -215,27 +186,6 @@ mod tests {
         assert_eq!(settle(&mut ledger, "c", 2), Outcome::Unknown);
         operate(&mut ledger, "a", 1, Operation::Deposit(units(1)));
         assert_eq!(ledger.balance(), units(102));
-    }
-
-    #[test]
-    fn an_inquiry_is_not_remembered() {
-        let mut ledger = ledger();
-        operate(&mut ledger, "a", 5, Operation::Deposit(units(1)));
-        operate(&mut ledger, "a", 6, Operation::Inquiry);
-        let kept = Outcome::Done(Receipt::Deposited { amount: units(1), balance: units(101) });
-        assert_eq!(settle(&mut ledger, "a", 5), kept);
-    }
-
-    #[test]
-    fn no_number_is_given_twice() {
-        let mut ledger = ledger();
-        let mut open = || match ledger.apply(&Request::Open { terminal: "a".parse().unwrap() }) {
-            Ok(Response::Opened { numbers, .. }) => numbers,
-            other => panic!("{other:?}"),
-        };
-        let (mut first, mut second) = (open(), open());
-        let last = core::iter::from_fn(|| first.take()).last().unwrap();
-        assert!(second.take().unwrap() > last);
     }
 
     #[test]

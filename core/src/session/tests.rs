@@ -1,1 +1,368 @@
+use super::*;
+use crate::ledger::{Ledger, LedgerId, Origin, RamLedger, Request, Response};
+use crate::screen::Text;
+use proptest::prelude::*;
+use std::{format, string::String, string::ToString, vec::Vec};
 
+const POLICY: Policy = Policy { limit: Policy::LIMIT, may_quit: true };
+
+fn units(units: u64) -> Amount {
+    Amount::from_units(units).unwrap()
+}
+
+fn withdrawing() -> Session {
+    Session::Withdraw { balance: units(100) }
+}
+
+fn prompts() -> [Session; 3] {
+    [Session::Menu, Session::Deposit, withdrawing()]
+}
+
+/// What follows from one answer.
+fn step(mut session: Session, answer: &str, policy: &Policy) -> (Step, Session) {
+    let step = session.answer(&Answer::new(answer), policy);
+    (step, session)
+}
+
+/// The answer is only shown something for, the last of which is the open prompt.
+#[track_caller]
+fn shows(session: Session, answer: &str, expected: &[Screen], next: Session) {
+    let got = step(session, answer, &POLICY);
+    assert_eq!(got, (Step::Show(expected.iter().copied().collect()), next), "{session:?} {answer:?}");
+    assert_eq!(next.prompt().as_ref(), expected.last(), "{answer:?}");
+}
+
+#[track_caller]
+fn operates(session: Session, answer: &str, operation: Operation, purpose: Purpose) {
+    let got = step(session, answer, &POLICY);
+    assert_eq!(got, (Step::Operate(operation), Session::Waiting(purpose)), "{session:?} {answer:?}");
+}
+
+#[test]
+fn the_menu_takes_numbers_and_words_in_any_case() {
+    for answer in ["1", "deposit", "Deposit", "DEPOSIT", "  1\t"] {
+        shows(Session::Menu, answer, &[Screen::DepositPrompt], Session::Deposit);
+    }
+    for answer in ["2", "withdraw", "WithDraw"] {
+        operates(Session::Menu, answer, Operation::Inquiry, Purpose::AskWithdrawal(None));
+    }
+    for answer in ["3", "balance", "BALANCE"] {
+        operates(Session::Menu, answer, Operation::Inquiry, Purpose::Tell);
+    }
+}
+
+#[test]
+fn anything_else_at_the_menu_is_not_a_choice() {
+    for answer in [
+        "",
+        "4",
+        "0",
+        "01",
+        "1 40",
+        "2 all",
+        "3 x",
+        "balance 1",
+        "back",
+        "all",
+        "40",
+        "exit now",
+        "deposit40",
+        "１",
+    ] {
+        shows(Session::Menu, answer, &[Screen::InvalidChoice, Screen::Menu], Session::Menu);
+    }
+}
+
+#[test]
+fn a_deposit_takes_an_amount_or_back() {
+    operates(Session::Deposit, "40", Operation::Deposit(units(40)), Purpose::Deposit);
+    operates(Session::Deposit, " 40 ", Operation::Deposit(units(40)), Purpose::Deposit);
+    operates(Session::Deposit, "0040", Operation::Deposit(units(40)), Purpose::Deposit);
+    operates(Session::Deposit, "1000000", Operation::Deposit(Policy::LIMIT), Purpose::Deposit);
+    shows(Session::Deposit, "BACK", &[Screen::Menu], Session::Menu);
+    // What a withdrawal takes, and what the menu takes, mean nothing here.
+    for answer in ["all", "deposit", "balance", "deposit 40"] {
+        shows(Session::Deposit, answer, &[Screen::NotAnAmount, Screen::DepositPrompt], Session::Deposit);
+    }
+}
+
+#[test]
+fn a_withdrawal_takes_an_amount_all_or_back() {
+    operates(withdrawing(), "40", Operation::Withdraw(units(40)), Purpose::Withdraw);
+    operates(withdrawing(), "ALL", Operation::WithdrawAll, Purpose::Withdraw);
+    shows(withdrawing(), "Back", &[Screen::Menu], Session::Menu);
+    // The balance shown may have grown since: the ledger decides whether it is enough.
+    operates(withdrawing(), "101", Operation::Withdraw(units(101)), Purpose::Withdraw);
+}
+
+const NO_AMOUNTS: [&str; 21] = [
+    "", "-1", "+1", "1_000", "1,000", "40.5", "40.", ".5", "4 0", "0x10", "1e3", "NaN", "inf", "٣", "４０",
+    "४०", "²", "1\0", "$40", "forty", "--",
+];
+
+#[test]
+fn what_is_not_a_positive_whole_number_is_asked_again_with_the_reason() {
+    let ask = Screen::WithdrawPrompt { balance: units(100) };
+    let too_much = Screen::OverLimit { limit: Policy::LIMIT };
+    let reasons = NO_AMOUNTS.map(|answer| (answer, Screen::NotAnAmount));
+    for (answer, reason) in reasons.into_iter().chain([
+        ("0", Screen::NotPositive),
+        ("000", Screen::NotPositive),
+        ("1000001", too_much),
+        ("90071992547410", too_much),
+        ("18446744073709551657", too_much),
+        ("99999999999999999999999999999999999999999999999999", too_much),
+    ]) {
+        shows(Session::Deposit, answer, &[reason, Screen::DepositPrompt], Session::Deposit);
+        shows(withdrawing(), answer, &[reason, ask], withdrawing());
+    }
+}
+
+#[test]
+fn one_answer_at_the_menu_is_enough() {
+    for answer in ["deposit 40", "DEPOSIT\t040", "deposit    40"] {
+        operates(Session::Menu, answer, Operation::Deposit(units(40)), Purpose::Deposit);
+    }
+    operates(Session::Menu, "withdraw 40", Operation::Withdraw(units(40)), Purpose::Withdraw);
+    operates(Session::Menu, "withdraw All", Operation::WithdrawAll, Purpose::Withdraw);
+    for answer in ["deposit back", "withdraw back"] {
+        shows(Session::Menu, answer, &[Screen::Menu], Session::Menu);
+    }
+}
+
+#[test]
+fn one_answer_that_is_no_amount_goes_on_at_the_prompt_it_names() {
+    let asked = [Screen::NotAnAmount, Screen::DepositPrompt];
+    shows(Session::Menu, "deposit all", &asked, Session::Deposit);
+    shows(Session::Menu, "deposit 4 0", &asked, Session::Deposit);
+    shows(Session::Menu, "deposit 0", &[Screen::NotPositive, Screen::DepositPrompt], Session::Deposit);
+    // The question to ask for a withdrawal shows the balance, which only the ledger knows.
+    let reason = Purpose::AskWithdrawal(Some(Screen::NotAnAmount));
+    operates(Session::Menu, "withdraw -1", Operation::Inquiry, reason);
+}
+
+#[test]
+fn exit_ends_the_session_at_every_prompt() {
+    for session in prompts() {
+        for answer in ["exit", "EXIT", " Exit "] {
+            let (shown, next) = step(session, answer, &POLICY);
+            assert_eq!((shown, next), (Step::Show(screens([Screen::Goodbye])), Session::Ended));
+            assert_eq!(next.prompt(), None);
+        }
+    }
+}
+
+#[test]
+fn quit_stops_the_host_at_every_prompt_where_it_is_permitted() {
+    let others = Policy { may_quit: false, ..POLICY };
+    for session in prompts() {
+        for answer in ["quit", "Quit"] {
+            let stopped = (Step::Quit(screens([Screen::Stopping])), Session::Ended);
+            assert_eq!(step(session, answer, &POLICY), stopped);
+            let prompt = session.prompt().unwrap();
+            let refused = (Step::Show(screens([Screen::QuitNotPermitted, prompt])), session);
+            assert_eq!(step(session, answer, &others), refused);
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_65_bytes_is_too_long_at_every_prompt() {
+    for session in prompts() {
+        let prompt = session.prompt().unwrap();
+        shows(session, &"x".repeat(65), &[Screen::AnswerTooLong, prompt], session);
+        shows(session, &"é".repeat(33), &[Screen::AnswerTooLong, prompt], session);
+    }
+    // Blanks around it do not count, and 64 are not too long.
+    let padded = format!("{}{}{}", " ".repeat(40), "0".repeat(63), "7\r\n");
+    operates(Session::Deposit, &padded, Operation::Deposit(units(7)), Purpose::Deposit);
+}
+
+#[test]
+fn the_limit_is_the_policys() {
+    let policy = Policy { limit: units(50), may_quit: false };
+    let (shown, _) = step(Session::Menu, "deposit 51", &policy);
+    let over = Screen::OverLimit { limit: units(50) };
+    assert_eq!(shown, Step::Show(screens([over, Screen::DepositPrompt])));
+    assert_eq!(step(Session::Deposit, "50", &policy).0, Step::Operate(Operation::Deposit(units(50))));
+}
+
+/// What is shown after an outcome, and where the session stands then.
+#[track_caller]
+fn told(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) {
+    let mut session = Session::Waiting(purpose);
+    assert_eq!(&session.outcome(outcome)[..], expected, "{purpose:?}");
+    assert_eq!(session, next, "{purpose:?}");
+    assert_eq!(next.prompt().as_ref(), expected.last(), "{purpose:?}");
+}
+
+#[test]
+fn what_is_done_is_told_with_the_balance_and_then_the_menu() {
+    let (amount, balance) = (units(40), units(140));
+    for (purpose, receipt, text) in [
+        (Purpose::Tell, Receipt::Balance { balance }, "Your balance is $140."),
+        (
+            Purpose::Deposit,
+            Receipt::Deposited { amount, balance },
+            "Amount deposited: $40. Your balance is $140.",
+        ),
+        (
+            Purpose::Withdraw,
+            Receipt::Withdrawn { amount, balance },
+            "Amount withdrawn: $40. Your balance is $140.",
+        ),
+    ] {
+        let outcome = Screen::Outcome(Outcome::Done(receipt));
+        told(purpose, Outcome::Done(receipt), &[outcome, Screen::Menu], Session::Menu);
+        assert_eq!(outcome.to_string(), text);
+    }
+}
+
+#[test]
+fn a_withdrawal_is_asked_for_with_the_balance() {
+    let done = |balance| Outcome::Done(Receipt::Balance { balance });
+    let ask = Screen::WithdrawPrompt { balance: units(100) };
+    told(Purpose::AskWithdrawal(None), done(units(100)), &[ask], withdrawing());
+    let reason = Screen::NotAnAmount;
+    told(Purpose::AskWithdrawal(Some(reason)), done(units(100)), &[reason, ask], withdrawing());
+    assert!(ask.to_string().contains("$100"));
+}
+
+#[test]
+fn with_nothing_to_withdraw_there_is_a_notice_and_the_menu() {
+    let zero = Outcome::Done(Receipt::Balance { balance: Amount::ZERO });
+    told(Purpose::AskWithdrawal(None), zero, &[Screen::NoFunds, Screen::Menu], Session::Menu);
+    // So it is where another took the last of it in the meantime, or the answer came in one.
+    let taken = Outcome::Refused(Refusal::Insufficient { balance: Amount::ZERO });
+    told(Purpose::Withdraw, taken, &[Screen::Outcome(taken), Screen::Menu], Session::Menu);
+    assert_eq!(Screen::Outcome(taken).to_string(), Screen::NoFunds.to_string());
+}
+
+#[test]
+fn what_is_refused_is_asked_again_with_the_reason() {
+    let much = Outcome::Refused(Refusal::Insufficient { balance: units(100) });
+    let ask = Screen::WithdrawPrompt { balance: units(100) };
+    told(Purpose::Withdraw, much, &[Screen::Outcome(much), ask], withdrawing());
+    let full = Outcome::Refused(Refusal::BalanceLimit { balance: Amount::MAX });
+    told(Purpose::Deposit, full, &[Screen::Outcome(full), Screen::DepositPrompt], Session::Deposit);
+    assert_ne!(Screen::Outcome(full).to_string(), Screen::OverLimit { limit: Policy::LIMIT }.to_string());
+    for other in [
+        Outcome::NotDone,
+        Outcome::Unknown,
+        Outcome::Refused(Refusal::Conflict),
+        Outcome::Refused(Refusal::Full),
+    ] {
+        for purpose in [Purpose::Deposit, Purpose::Withdraw, Purpose::AskWithdrawal(None)] {
+            told(purpose, other, &[Screen::Outcome(other), Screen::Menu], Session::Menu);
+        }
+    }
+}
+
+/// A conversation with a ledger: what is said to an answer, and what of it was an operation.
+fn reply(
+    session: &mut Session,
+    ledger: &mut RamLedger<1>,
+    answer: &str,
+    policy: &Policy,
+) -> (Screens, Option<Operation>) {
+    match session.answer(&Answer::new(answer), policy) {
+        Step::Show(screens) | Step::Quit(screens) => (screens, None),
+        Step::Operate(operation) => {
+            let request = Request::Operate { origin: Origin::Session(1), id: 1, operation };
+            let Ok(Response::Settled { outcome, .. }) = ledger.apply(&request) else { panic!() };
+            (session.outcome(outcome), Some(operation))
+        }
+    }
+}
+
+#[test]
+fn a_whole_visit() {
+    let mut ledger = RamLedger::new(LedgerId(1), units(100));
+    let mut session = Session::default();
+    for (answer, text) in [
+        ("1", "How much would you like to deposit? (whole units, or back)"),
+        ("40", "Amount deposited: $40. Your balance is $140.\n\nWelcome"),
+        ("2", "Balance: $140. How much would you like to withdraw?"),
+        ("141", "There is not enough money: your balance is $140.\n\nBalance: $140."),
+        ("all", "Amount withdrawn: $140. Your balance is $0.\n\nWelcome"),
+        ("2", "There is nothing to withdraw: your balance is $0.\n\nWelcome"),
+        ("withdraw 1", "There is nothing to withdraw: your balance is $0.\n\nWelcome"),
+        ("withdraw x", "That is not an amount: type a whole number in digits.\n\nThere is nothing"),
+        ("exit", "Goodbye."),
+    ] {
+        let (screens, _) = reply(&mut session, &mut ledger, answer, &POLICY);
+        let said = Text(&screens).to_string();
+        assert!(said.starts_with(text), "{answer}: {said}");
+    }
+    assert_eq!(session, Session::Ended);
+}
+
+/// What a person may type, valid or not.
+fn answers() -> impl Strategy<Value = Vec<String>> {
+    let menu =
+        "1|2|3|deposit|withdraw|balance|back|all|BACK|All|quit|(deposit|withdraw) ([0-9]{1,4}|all|-1|back)";
+    let amounts = "[0-9]{1,4}|0{0,9}[1-9]{1,8}|[0-9]{12,60}|[+-]?[0-9_,.]{1,5}";
+    prop::collection::vec(prop_oneof![5 => menu, 4 => amounts, 1 => "\\PC{0,80}", 1 => "(exit){0,1}"], 1..60)
+}
+
+proptest! {
+    #[test]
+    fn money_is_never_made_or_lost(
+        answers in answers(),
+        start in prop_oneof![0..30_000u64, Just(0), Just(Amount::MAX.minor())],
+        limit in prop_oneof![Just(Policy::LIMIT), Just(units(500)), Just(Amount::MAX)],
+    ) {
+        let policy = Policy { limit, may_quit: false };
+        let mut ledger = RamLedger::new(LedgerId(1), Amount::from_minor(start).unwrap());
+        let mut session = Session::default();
+        let mut balance = i128::from(start);
+        for answer in answers {
+            if session == Session::Ended {
+                break;
+            }
+            let (screens, operation) = reply(&mut session, &mut ledger, &answer, &policy);
+
+            // The model takes the operation from its name alone and the money from what was said.
+            let outcome = screens.iter().find_map(|screen| match screen {
+                Screen::Outcome(Outcome::Done(receipt)) => Some(*receipt),
+                _ => None,
+            });
+            let most = i128::from(Amount::MAX.minor());
+            let moved = match operation {
+                Some(Operation::Deposit(amount)) => {
+                    let more = i128::from(amount.minor());
+                    prop_assert!(0 < more && amount <= limit);
+                    if balance + more <= most { more } else { 0 }
+                }
+                Some(Operation::Withdraw(amount)) => {
+                    let less = i128::from(amount.minor());
+                    prop_assert!(0 < less && amount <= limit);
+                    if less <= balance { -less } else { 0 }
+                }
+                Some(Operation::WithdrawAll) => -balance,
+                Some(Operation::Inquiry) | None => 0,
+            };
+            balance += moved;
+            prop_assert_eq!(i128::from(ledger.balance().minor()), balance, "{}", answer);
+            match outcome {
+                Some(Receipt::Deposited { amount, balance: now }) => {
+                    prop_assert_eq!((i128::from(amount.minor()), i128::from(now.minor())), (moved, balance));
+                }
+                Some(Receipt::Withdrawn { amount, balance: now }) => {
+                    prop_assert_eq!((-i128::from(amount.minor()), i128::from(now.minor())), (moved, balance));
+                }
+                Some(Receipt::Balance { balance: now }) => {
+                    prop_assert_eq!(i128::from(now.minor()), balance);
+                    prop_assert_eq!(moved, 0);
+                }
+                None => prop_assert_eq!(moved, 0, "{} was not told", answer),
+            }
+
+            // One reply: something is said, and one prompt comes last or none at all.
+            prop_assert!(!screens.is_empty());
+            let prompts = screens.iter().filter(|screen| screen.is_prompt()).count();
+            prop_assert_eq!(prompts, usize::from(session != Session::Ended));
+            prop_assert_eq!(session.prompt(), screens.last().copied().filter(Screen::is_prompt));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Every frame decoder: however a stream is cut, the same frames come out, and no decoder stops taking bytes.
+#![no_main]
+use arbitrary::Arbitrary;
+use atm_core::frame::{Step, cobs, length, raw};
+use heapless::{Vec as Buffer, VecView};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    cuts: Vec<u8>,
+    stream: Vec<u8>,
+}
+
+type Found = (Step, Vec<u8>);
+
+fn decode(
+    mut push: impl FnMut(&mut VecView<u8>, &[u8]) -> (usize, Step),
+    stream: &[u8],
+    cuts: &[u8],
+) -> Vec<Found> {
+    let mut body = Buffer::<u8, 64>::new();
+    let (mut found, mut rest) = (Vec::new(), stream);
+    let mut cuts = cuts.iter().cycle();
+    while !rest.is_empty() {
+        let cut = cuts.next().map_or(rest.len(), |cut| usize::from(*cut).clamp(1, rest.len()));
+        let mut piece;
+        (piece, rest) = rest.split_at(cut);
+        while !piece.is_empty() {
+            let (taken, step) = push(&mut body, piece);
+            assert!(taken > 0 || step != Step::More, "a decoder takes bytes or finds something");
+            piece = &piece[taken..];
+            if step != Step::More {
+                found.push((step, body.to_vec()));
+            }
+        }
+    }
+    found
+}
+
+/// The frames without the faults: what stands in the buffer beside a fault is nobody's business.
+fn frames(found: Vec<Found>) -> Vec<Found> {
+    found
+        .into_iter()
+        .map(|(step, body)| if step == Step::Frame { (step, body) } else { (step, Vec::new()) })
+        .collect()
+}
+
+fuzz_target!(|input: Input| {
+    let Input { cuts, stream } = input;
+    let decoder = || length::Decoder::default();
+    let (mut whole, mut cut) = (decoder(), decoder());
+    assert_eq!(
+        frames(decode(|body, bytes| whole.push(body, bytes), &stream, &[])),
+        frames(decode(|body, bytes| cut.push(body, bytes), &stream, &cuts)),
+    );
+    let (mut whole, mut cut) = (cobs::Decoder::default(), cobs::Decoder::default());
+    assert_eq!(
+        frames(decode(|body, bytes| whole.push(body, bytes), &stream, &[])),
+        frames(decode(|body, bytes| cut.push(body, bytes), &stream, &cuts)),
+    );
+    let objects =
+        |found: Vec<Found>| found.into_iter().filter(|(step, _)| *step == Step::Frame).collect::<Vec<_>>();
+    let (mut whole, mut cut) = (raw::Objects::default(), raw::Objects::default());
+    assert_eq!(
+        objects(decode(|body, bytes| whole.push(body, bytes), &stream, &[])),
+        objects(decode(|body, bytes| cut.push(body, bytes), &stream, &cuts)),
+    );
+    let mut answers = raw::Answers::default();
+    decode(|body, bytes| answers.push(body, bytes), &stream, &cuts);
+
+    let mut buffer = stream.clone();
+    buffer.resize(stream.len() + stream.len() / 254 + 8, 0);
+    let length = cobs::encode(&mut buffer, stream.len()).expect("the buffer has room");
+    let mut decoder = cobs::Decoder::default();
+    let mut body = Buffer::<u8, 8192>::new();
+    if stream.len() < 8000 {
+        assert_eq!(decoder.push(&mut body, &buffer[..length]), (length, Step::Frame));
+        assert_eq!(body.as_slice(), stream);
+    }
+});

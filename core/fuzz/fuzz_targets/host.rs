@@ -1,0 +1,117 @@
+//! The host's endpoint under any bytes and any order of calls: no panic, no loop without an end, no cent from nowhere.
+#![no_main]
+use arbitrary::Arbitrary;
+use atm_core::{
+    host::{Config, Event, Host, IN, Link, OUT},
+    ledger::{Ledger, LedgerId, RamLedger, Request, Response},
+    money::Amount,
+    time::{Duration, Instant},
+    wire::Wire,
+};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Debug, Arbitrary)]
+enum Call {
+    Feed(Vec<u8>),
+    /// A whole frame of the wire, so that the session is reached.
+    Frame(Vec<u8>),
+    Answer(Option<u8>, String),
+    Consume(u8),
+    Wait(u16),
+    /// The ledger answers what it was asked.
+    Settle,
+    /// Something answers what nobody asked.
+    Surprise(u8),
+    Admit,
+    Refuse,
+    Park,
+    End,
+    ShutDown,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    wire: u8,
+    serial: bool,
+    may_quit: bool,
+    calls: Vec<Call>,
+}
+
+fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {
+    match wire {
+        Wire::Json => [&(body.len() as u32).to_be_bytes()[..], body].concat(),
+        Wire::Raw => body.to_vec(),
+        Wire::Postcard => {
+            let mut buffer = body.to_vec();
+            buffer.resize(body.len() + body.len() / 254 + 8, 0);
+            let length = atm_core::frame::cobs::encode(&mut buffer, body.len()).expect("the buffer has room");
+            buffer.truncate(length);
+            buffer
+        }
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let wire = [Wire::Json, Wire::Raw, Wire::Postcard][usize::from(input.wire % 3)];
+    let link = if input.serial { Link::Serial } else { Link::Connection };
+    let mut config = Config::new(wire, link);
+    config.policy.may_quit = input.may_quit;
+    let mut now = Instant::default();
+    let mut ledger = RamLedger::<2>::new(LedgerId(1), Amount::from_minor(10_000).expect("it is small"));
+    let mut host = Host::<IN, OUT>::new(config, 1, now);
+    let mut asked: Option<Request> = None;
+    let mut unfed: Vec<u8> = Vec::new();
+    for call in input.calls {
+        match call {
+            Call::Feed(bytes) => unfed.extend(bytes),
+            Call::Frame(body) => unfed.extend(frame(wire, &body)),
+            Call::Answer(re, text) => {
+                let mut out = [0; 512];
+                let re = re.map(u64::from);
+                let written = match wire {
+                    Wire::Json => atm_core::codec::json::write_answer(re, &text, &mut out),
+                    Wire::Postcard => atm_core::codec::postcard::write_answer(re, &text, &mut out),
+                    Wire::Raw => Ok(0),
+                };
+                if let Ok(length) = written {
+                    unfed.extend(frame(wire, &out[..length]));
+                }
+            }
+            Call::Consume(count) => host.consume(usize::from(count).min(host.output().len()), now),
+            Call::Wait(millis) => {
+                now = now + Duration::from_millis(u32::from(millis));
+                host.tick(now);
+                assert!(
+                    host.deadline().is_none_or(|deadline| deadline > now),
+                    "a deadline that passed was served"
+                );
+            }
+            Call::Settle => {
+                if let Some(request) = asked.take() {
+                    let response = ledger.apply(&request).expect("a ledger in memory has no doubts");
+                    host.complete(&request, response, now);
+                }
+            }
+            Call::Surprise(id) => {
+                let id = u64::from(id);
+                let request = Request::Settle { terminal: "a".parse().expect("a name"), id };
+                let response = Response::Settled { id, outcome: atm_core::ledger::Outcome::NotDone };
+                host.complete(&request, response, now);
+            }
+            Call::Admit => host.admit(None, now),
+            Call::Refuse => host.refuse(now),
+            Call::Park => drop(host.park()),
+            Call::End if unfed.is_empty() => host.end(now),
+            Call::End => {}
+            Call::ShutDown => host.shut_down(now),
+        }
+        let taken = host.feed(&unfed, now);
+        unfed.drain(..taken);
+        match host.poll_event() {
+            Some(Event::Request(request)) => asked = Some(request),
+            Some(Event::Quit) => assert!(input.may_quit),
+            Some(Event::Arrival(_)) | None => {}
+        }
+        assert!(host.output().len() <= OUT);
+    }
+});

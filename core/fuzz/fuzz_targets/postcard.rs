@@ -1,0 +1,33 @@
+//! The postcard codec: any bytes are a message or a fault, and what is a message is written as it was read.
+#![no_main]
+use atm_core::{
+    codec::{Words, postcard},
+    message::{FromTerminal, Reply},
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| {
+    let mut out = [0; 512];
+    match postcard::read_terminal(body) {
+        Ok(Some(FromTerminal::Hello(hello))) => {
+            let length = postcard::write_hello(&hello, &mut out).expect("a hello has room");
+            assert_eq!(postcard::read_terminal(&out[..length]), Ok(Some(FromTerminal::Hello(hello))));
+        }
+        Ok(Some(FromTerminal::Answer { re, answer })) => {
+            if let Some(text) = answer.text() {
+                let length = postcard::write_answer(re, text, &mut out).expect("an answer has room");
+                let again = postcard::read_terminal(&out[..length]);
+                assert_eq!(again, Ok(Some(FromTerminal::Answer { re, answer: answer.clone() })));
+            }
+        }
+        Ok(None) | Err(_) => {}
+    }
+    if let Ok(Some(said)) = postcard::read_host(body) {
+        let _ = said.text.to_string();
+        if let (Words::Screens(screens), Some(seq)) = (said.text.clone(), said.seq) {
+            let reply = Reply { seq, re: said.re, screens, welcome: said.welcome };
+            let length = postcard::write_reply(&reply, &mut out).expect("a reply has room");
+            assert_eq!(postcard::read_host(&out[..length]), Ok(Some(said)));
+        }
+    }
+});

@@ -1,0 +1,113 @@
+//! The terminal's endpoint under any bytes and any order of calls: no panic, no loop without an end.
+#![no_main]
+use arbitrary::Arbitrary;
+use atm_core::{
+    host::Link,
+    terminal::{Config, Event, OUT, Profile, Repeat, Terminal},
+    time::{Duration, Instant},
+    wire::Wire,
+};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Debug, Arbitrary)]
+enum Call {
+    Feed(Vec<u8>),
+    Frame(Vec<u8>),
+    Answer(String),
+    Consume(u8),
+    Wait(u32),
+    Reconnect,
+    GiveUp,
+    End,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    wire: u8,
+    serial: bool,
+    hello: bool,
+    repeat: bool,
+    calls: Vec<Call>,
+}
+
+fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {
+    match wire {
+        Wire::Json => [&(body.len() as u32).to_be_bytes()[..], body].concat(),
+        Wire::Raw => body.to_vec(),
+        Wire::Postcard => {
+            let mut buffer = body.to_vec();
+            buffer.resize(body.len() + body.len() / 254 + 8, 0);
+            let length = atm_core::frame::cobs::encode(&mut buffer, body.len()).expect("the buffer has room");
+            buffer.truncate(length);
+            buffer
+        }
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let wire = [Wire::Json, Wire::Raw, Wire::Postcard][usize::from(input.wire % 3)];
+    let config = Config {
+        wire,
+        link: if input.serial { Link::Serial } else { Link::Connection },
+        profile: input.hello.then(Profile::default),
+        repeat: input.repeat.then(|| Repeat::for_baud(9600)),
+        frame: Duration::from_secs(1),
+    };
+    let mut now = Instant::default();
+    let mut terminal = Terminal::<256, OUT>::new(config, now);
+    let mut unfed: Vec<u8> = Vec::new();
+    let mut shown = 0;
+    for call in input.calls {
+        match call {
+            Call::Feed(bytes) => unfed.extend(bytes),
+            Call::Frame(body) => unfed.extend(frame(wire, &body)),
+            Call::Answer(text) => {
+                if let Some(prompt) = terminal.prompt() {
+                    let _ = terminal.answer(prompt, &text, now);
+                }
+            }
+            Call::Consume(count) => terminal.consume(usize::from(count).min(terminal.output().len())),
+            Call::Wait(millis) => {
+                now = now + Duration::from_millis(millis % 100_000);
+                terminal.tick(now);
+            }
+            Call::Reconnect => {
+                terminal.reconnect(now);
+                unfed.clear();
+                if !input.hello {
+                    shown = 0;
+                }
+            }
+            Call::GiveUp => terminal.give_up(),
+            Call::End => terminal.end(),
+        }
+        let mut turns = 0;
+        loop {
+            let taken = terminal.feed(&unfed, now);
+            unfed.drain(..taken);
+            let mut events = false;
+            let ledger = terminal.memory().ledger;
+            while let Some(event) = terminal.poll_event(now) {
+                events = true;
+                if let Event::Said(said) = event {
+                    let _ = said.text.to_string();
+                    if let Some(welcome) = said.welcome
+                        && welcome.ledger != ledger
+                    {
+                        shown = 0;
+                    }
+                    // Each reply is shown once and in order; a refused answer alone opens its prompt again.
+                    if let Some(seq) = said.seq {
+                        assert!(seq >= shown, "{seq} after {shown}");
+                        shown = seq;
+                    }
+                }
+                turns += 1;
+                assert!(turns < 10_000, "events without an end");
+            }
+            if taken == 0 && !events {
+                break;
+            }
+        }
+    }
+});

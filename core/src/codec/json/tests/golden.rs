@@ -1,0 +1,163 @@
+//! What is written, byte for byte, and that it reads back.
+use super::*;
+
+#[test]
+fn an_answer() {
+    assert_eq!(written(|out| write_answer(Some(7), "40", out)), r#"{"re":7,"data":"40"}"#);
+    assert_eq!(written(|out| write_answer(None, "40", out)), r#"{"data":"40"}"#);
+    let text = written(|out| write_answer(None, "a\"\\\n\u{1}é😀", out));
+    assert_eq!(text, "{\"data\":\"a\\\"\\\\\\n\\u0001é😀\"}");
+}
+
+#[test]
+fn a_hello() {
+    let hello = Hello {
+        version: 1,
+        terminal: Some(name("kiosk-7")),
+        start: 3,
+        attempt: 2,
+        ledger: Some(LedgerId(0xbeef)),
+        shown: 8,
+        pending: Some(8),
+        resume: true,
+    };
+    let text = written(|out| write_hello(&hello, out));
+    assert_eq!(
+        text,
+        r#"{"hello":1,"terminal":"kiosk-7","start":3,"attempt":2,"ledger":"000000000000beef","shown":8,"pending":8,"resume":true}"#
+    );
+    assert_eq!(read_terminal(text.as_bytes()), Ok(Some(FromTerminal::Hello(hello))));
+}
+
+#[test]
+fn the_shortest_hello() {
+    let first = Hello {
+        version: 1,
+        terminal: None,
+        start: 0,
+        attempt: 0,
+        ledger: None,
+        shown: 0,
+        pending: None,
+        resume: false,
+    };
+    assert_eq!(read_terminal(br#"{"hello":1}"#), Ok(Some(FromTerminal::Hello(first.clone()))));
+    let text = written(|out| write_hello(&first, out));
+    assert_eq!(text, r#"{"hello":1,"start":0,"attempt":0,"shown":0,"resume":false}"#);
+}
+
+#[test]
+fn a_reply_that_asks() {
+    let done = Outcome::Done(Receipt::Deposited { amount: amount(4_000), balance: amount(14_050) });
+    let text = written(|out| write_reply(&reply(&[Screen::Outcome(done), Screen::DepositPrompt]), out));
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"seq":8,"re":7,"input":true,"data":"Amount deposited: $40. Your balance is $140.50.\n\n"#,
+            r#"How much would you like to deposit? (whole units, or back)","#,
+            r#""outcome":"done","operation":"deposit","amount":4000,"balance":14050}"#
+        )
+    );
+}
+
+#[test]
+fn a_reply_that_ends() {
+    let text = written(|out| write_reply(&reply(&[Screen::Goodbye]), out));
+    assert_eq!(text, r#"{"seq":8,"re":7,"input":false,"data":"Goodbye.","end":true}"#);
+}
+
+#[test]
+fn a_welcome() {
+    let ledger = Some(LedgerId(u64::MAX));
+    let welcome = Some(Welcome { ledger, start: 3, attempt: 2 });
+    let text = written(|out| {
+        write_reply(&Reply { seq: 1, re: None, welcome, ..reply(&[Screen::DepositPrompt]) }, out)
+    });
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"hello":1,"ledger":"ffffffffffffffff","start":3,"attempt":2,"seq":1,"input":true,"#,
+            r#""data":"How much would you like to deposit? (whole units, or back)"}"#
+        )
+    );
+    let said = read_host(text.as_bytes()).unwrap().unwrap();
+    assert_eq!((said.welcome, said.seq, said.re), (welcome, Some(1), None));
+}
+
+#[test]
+fn the_fields_of_every_outcome() {
+    let fields: Vec<String> = outcomes()
+        .into_iter()
+        .take(9)
+        .map(|outcome| {
+            let text = written(|out| write_reply(&reply(&[Screen::Outcome(outcome), Screen::Menu]), out));
+            text.split_once(r#"","outcome":"#).unwrap().1.to_string()
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            r#""not-done"}"#,
+            r#""unknown"}"#,
+            r#""done","operation":"balance","balance":0}"#,
+            r#""done","operation":"deposit","amount":1,"balance":0}"#,
+            r#""done","operation":"withdrawal","amount":1,"balance":0}"#,
+            r#""refused","reason":"insufficient","balance":0}"#,
+            r#""refused","reason":"balance-limit","balance":0}"#,
+            r#""refused","reason":"conflict"}"#,
+            r#""refused","reason":"full"}"#,
+        ]
+    );
+}
+
+#[test]
+fn every_notice() {
+    let texts = notices().map(|notice| written(|out| write_notice(notice, out)));
+    assert_eq!(
+        texts,
+        [
+            r#"{"re":7,"input":false,"data":"Working on it.","notice":"working"}"#,
+            r#"{"input":false,"data":"Working on it.","notice":"working"}"#,
+            r#"{"input":false,"data":"There is no session: say hello.","notice":"who"}"#,
+            r#"{"start":3,"attempt":2,"input":false,"data":"This terminal was taken over by a newer connection.","end":true,"notice":"taken-over"}"#,
+            r#"{"start":3,"attempt":2,"input":false,"data":"A terminal of this name is in use.","end":true,"notice":"name-in-use"}"#,
+            r#"{"input":false,"data":"The server has as many sessions as it takes. Try again later.","end":true,"notice":"busy"}"#,
+            r#"{"input":false,"data":"Nobody answered for too long. Goodbye.","end":true,"notice":"idle"}"#,
+            r#"{"input":false,"data":"The server is stopping. Goodbye.","end":true,"notice":"stopping"}"#,
+            r#"{"input":false,"data":"The message is not a JSON object.","error":"not-json"}"#,
+            r#"{"input":false,"data":"That prompt was answered before, with something else.","error":"conflict"}"#,
+        ]
+    );
+    for (notice, text) in notices().into_iter().zip(texts) {
+        let said = read_host(text.as_bytes()).unwrap().unwrap();
+        assert_eq!((said.notice, said.ends, said.prompt), (Some(notice), notice.ends(), false), "{text}");
+    }
+}
+
+#[test]
+fn the_bare_object_of_the_raw_wire() {
+    assert_eq!(written(|out| write_bare(true, "Hi\n", out)), r#"{"input":true,"data":"Hi\n"}"#);
+}
+
+#[test]
+fn a_reply_reads_back_with_every_outcome() {
+    for outcome in outcomes() {
+        let reply = reply(&[Screen::Earlier, Screen::Outcome(outcome), Screen::Menu]);
+        let text = written(|out| write_reply(&reply, out));
+        let said = read_host(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(said.outcome, Some(outcome), "{text}");
+        assert_eq!((said.seq, said.re, said.prompt, said.ends), (Some(8), Some(7), true, false));
+        assert_eq!((said.welcome, said.notice), (None, None));
+        assert_eq!(said.text.to_string(), Text(&reply.screens).to_string());
+    }
+}
+
+#[test]
+fn a_buffer_that_is_too_small_is_no_panic() {
+    let reply = reply(&[Screen::Menu]);
+    let whole = written(|out| write_reply(&reply, out)).len();
+    for room in 0..whole {
+        assert_eq!(write_reply(&reply, &mut [0; 512][..room]), Err(NoRoom));
+    }
+    assert_eq!(write_reply(&reply, &mut [0; 512][..whole]), Ok(whole));
+}

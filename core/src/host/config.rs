@@ -1,0 +1,59 @@
+//! What a host's endpoint is made for, and what it asks its driver to do.
+use crate::{
+    ledger::{Name, Request},
+    session::Policy,
+    time::Duration,
+    wire::Wire,
+};
+
+/// The kind of line that an endpoint stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// A connection (TCP): the host greets at once, and the line ends with the session.
+    Connection,
+    /// A line that is always there (a serial port): the host is silent before a hello, and the line outlives sessions.
+    Serial,
+}
+
+/// What a host's endpoint is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// How messages cross the line.
+    pub wire: Wire,
+    /// What kind of line it is.
+    pub link: Link,
+    /// What sessions may do.
+    pub policy: Policy,
+    /// How long a prompt stays open without an answer.
+    pub idle: Duration,
+    /// How long a frame may take from its first byte to its last.
+    pub frame: Duration,
+    /// On a connection, how long the peer may leave output unread.
+    pub stall: Duration,
+}
+
+impl Config {
+    /// The defaults: five minutes at a prompt, 10 seconds for a frame, 30 seconds for unread output.
+    pub fn new(wire: Wire, link: Link) -> Self {
+        Self {
+            wire,
+            link,
+            policy: Policy::default(),
+            idle: Duration::from_secs(300),
+            frame: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Take this to the ledger, and its response to [`Host::complete`].
+    Request(Request),
+    /// A terminal came whose conversation is not held here: call [`Host::admit`], with the conversation if it is held
+    /// elsewhere, or [`Host::refuse`].
+    Arrival(Name),
+    /// The person asked to stop the host, and may.
+    Quit,
+}

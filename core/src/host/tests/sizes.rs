@@ -1,0 +1,144 @@
+//! The buffers are large enough: the longest that can be said, and heard.
+use super::*;
+use crate::{codec::json, ledger::Refusal, screen::Text};
+use std::format;
+
+const FAULTS: [Fault; 14] = [
+    Fault::Empty,
+    Fault::TooLong,
+    Fault::WrongWire,
+    Fault::Incomplete,
+    Fault::Damaged,
+    Fault::NotUtf8,
+    Fault::NotJson,
+    Fault::TooDeep,
+    Fault::NotAMessage,
+    Fault::BadName,
+    Fault::Version,
+    Fault::Unnumbered,
+    Fault::NotOpen,
+    Fault::Conflict,
+];
+
+/// Every reply that a session or a hello can lead to, with the longest numbers.
+fn replies() -> Vec<Reply> {
+    let most = Amount::MAX;
+    let outcomes = [
+        Outcome::Done(Receipt::Balance { balance: most }),
+        Outcome::Done(Receipt::Deposited { amount: most, balance: most }),
+        Outcome::Done(Receipt::Withdrawn { amount: most, balance: most }),
+        Outcome::Refused(Refusal::Insufficient { balance: most }),
+        Outcome::Refused(Refusal::Insufficient { balance: Amount::ZERO }),
+        Outcome::Refused(Refusal::BalanceLimit { balance: most }),
+        Outcome::Refused(Refusal::Conflict),
+        Outcome::Refused(Refusal::Full),
+        Outcome::NotDone,
+        Outcome::Unknown,
+    ];
+    let prompts = [Screen::Menu, Screen::DepositPrompt, Screen::WithdrawPrompt { balance: most }];
+    let reasons = [
+        Screen::InvalidChoice,
+        Screen::NotAnAmount,
+        Screen::NotPositive,
+        Screen::OverLimit { limit: most },
+        Screen::AnswerTooLong,
+        Screen::QuitNotPermitted,
+    ];
+    let mut replies: Vec<Vec<Screen>> = vec![vec![Screen::Goodbye], vec![Screen::Stopping]];
+    for prompt in prompts {
+        replies.extend(outcomes.map(|outcome| vec![Screen::Earlier, Screen::Outcome(outcome), prompt]));
+        replies.extend(reasons.map(|reason| vec![reason, Screen::NoFunds, prompt]));
+    }
+    let number = (1 << 53) - 1;
+    let welcome = Some(Welcome { ledger: Some(LEDGER), start: u64::MAX, attempt: u32::MAX });
+    let reply = |screens: Vec<Screen>| Reply {
+        seq: number,
+        re: Some(number),
+        screens: screens.into_iter().collect::<Screens>(),
+        welcome,
+    };
+    replies.into_iter().map(reply).collect()
+}
+
+#[test]
+fn the_longest_fault_and_reply_fit_what_goes_out() {
+    for (_, wire) in Wire::ALL {
+        for reply in replies() {
+            for fault in FAULTS {
+                let mut outbox = Outbox::<OUT>::new(*wire);
+                assert_eq!(outbox.notice(Notice::Fault(fault), Some(&reply)), Ok(()), "{wire} {reply:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reply_fits_behind_a_notice_and_before_one() {
+    // As when an operation ends after a repeat was told of it, and the terminal is taken over.
+    let working = Notice::Working { re: Some(u64::MAX) };
+    let taken = Notice::TakenOver { start: u64::MAX, attempt: u32::MAX };
+    for wire in [Wire::Json, Wire::Postcard] {
+        for reply in replies() {
+            let mut outbox = Outbox::<OUT>::new(wire);
+            let written = (outbox.notice(working, None), outbox.reply(&reply), outbox.notice(taken, None));
+            assert_eq!(written, (Ok(()), Ok(()), Ok(())), "{wire} {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_is_too_small_ends_the_line_and_no_message_is_cut() {
+    let config = Config::new(Wire::Json, Link::Connection);
+    let host = Host::<IN, 64>::new(config, 1, Instant::default());
+    assert!(host.output().is_empty() && host.is_finished());
+}
+
+#[test]
+fn the_longest_answer_and_hello_fit_what_comes_in() {
+    let (mut bench, menu) = Bench::at_menu(Wire::Json);
+    // Every byte of it escaped, as an ASCII-only writer may.
+    let data = "\\u0000".repeat(64);
+    let body = format!("{{\"re\": {}, \"data\": \"{data}\"}}", u64::MAX);
+    let heard = bench.send(&[&(body.len() as u32).to_be_bytes()[..], body.as_bytes()].concat());
+    assert_eq!(heard[0].notice, Some(Notice::Fault(Fault::NotOpen)), "it was read");
+    assert!(body.len() <= IN && menu < u64::MAX);
+
+    let longest = Hello {
+        version: VERSION,
+        terminal: Some(name(&"x".repeat(32))),
+        start: u64::MAX,
+        attempt: u32::MAX,
+        ledger: Some(LEDGER),
+        shown: u64::MAX,
+        pending: Some(u64::MAX),
+        resume: false,
+    };
+    for wire in [Wire::Json, Wire::Postcard] {
+        let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(wire);
+        assert_eq!(outbox.hello(&longest), Ok(()));
+        assert!(only(Bench::new(wire, Link::Serial).send(outbox.output())).welcome.is_some());
+    }
+}
+
+#[test]
+fn one_object_of_the_raw_wire_fits_one_read_of_1024_bytes() {
+    let longest = replies()
+        .iter()
+        .flat_map(|reply| {
+            FAULTS.map(|fault| {
+                let mut outbox = Outbox::<4096>::new(Wire::Raw);
+                outbox.notice(Notice::Fault(fault), Some(reply)).unwrap();
+                outbox.output().len()
+            })
+        })
+        .max();
+    assert!(longest <= Some(1024), "{longest:?}");
+    // And what is measured here is what is sent.
+    let reply = &replies()[5];
+    let mut out = [0; 1024];
+    let text = format!("{}\n\n{}", Fault::Empty, Text(&reply.screens));
+    let length = json::write_bare(true, text, &mut out).unwrap();
+    let mut outbox = Outbox::<1024>::new(Wire::Raw);
+    outbox.notice(Notice::Fault(Fault::Empty), Some(reply)).unwrap();
+    assert_eq!(outbox.output(), &out[..length]);
+}

@@ -1,0 +1,169 @@
+//! The loop that a microcontroller runs: the host's endpoint and a ledger behind any [`embedded_io`] port.
+//!
+//! ```no_run
+//! # use atm_core::{host::*, kiosk::*, ledger::*, money::Amount, time::Instant, wire::Wire};
+//! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), Error<P::Error>>
+//! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
+//! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);
+//! let config = Config::new(Wire::Postcard, Link::Serial);
+//! let mut kiosk = Kiosk::<_, IN, OUT>::new(config, ledger, clock());
+//! while !kiosk.is_finished() {
+//!     if !kiosk.turn(&mut port, clock())? {
+//!         sleep_until(kiosk.deadline()); // or until the port's interrupt
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+use crate::{
+    host::{Config, Event, Host},
+    ledger::{InDoubt, Ledger},
+    time::Instant,
+};
+use core::fmt;
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+
+/// What one read takes at the most, in bytes: twice a UART's FIFO.
+const CHUNK: usize = 32;
+
+/// Steps that one turn takes at the most, so that a line that never rests cannot keep the caller.
+const STEPS: usize = 16;
+
+/// The only line that there is.
+const SESSION: u64 = 1;
+
+/// Why the ATM cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<E> {
+    /// The port failed.
+    Port(E),
+    /// The ledger failed: nothing more may be said before its store was opened anew.
+    Ledger(InDoubt),
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(error) => write!(f, "the serial port failed: {error}"),
+            Self::Ledger(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
+
+/// An ATM with its ledger, for frames of at most `IN` bytes and output of at most `OUT`.
+pub struct Kiosk<L, const IN: usize, const OUT: usize> {
+    host: Host<IN, OUT>,
+    ledger: L,
+    /// What was read and not taken yet.
+    chunk: [u8; CHUNK],
+    from: usize,
+    to: usize,
+    ended: bool,
+}
+
+impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
+    /// An ATM whose port was just opened.
+    pub fn new(config: Config, ledger: L, now: Instant) -> Self {
+        Self {
+            host: Host::new(config, SESSION, now),
+            ledger,
+            chunk: [0; CHUNK],
+            from: 0,
+            to: 0,
+            ended: false,
+        }
+    }
+
+    /// Does what can be done without waiting; false where there was nothing to do, and the caller may sleep until the
+    /// port is ready or the deadline has come.
+    ///
+    /// # Errors
+    /// What the port or the ledger says against it.
+    pub fn turn<P>(&mut self, port: &mut P, now: Instant) -> Result<bool, Error<P::Error>>
+    where
+        P: Read + Write + ReadReady + WriteReady,
+    {
+        if self.host.deadline().is_some_and(|deadline| deadline <= now) {
+            self.host.tick(now);
+        }
+        for step in 0..STEPS {
+            let moved = self.serve(now).map_err(Error::Ledger)?
+                || self.send(port, now).map_err(Error::Port)?
+                || self.receive(port, now).map_err(Error::Port)?;
+            if !moved {
+                return Ok(step > 0);
+            }
+        }
+        Ok(true)
+    }
+
+    /// When [`turn`](Self::turn) is to be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.host.deadline()
+    }
+
+    /// Says goodbye; [`is_finished`](Self::is_finished) then says when it was said.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.host.shut_down(now);
+    }
+
+    /// Was it stopped, or did the line end?
+    pub fn is_finished(&self) -> bool {
+        self.host.is_finished()
+    }
+
+    /// The endpoint, to look at.
+    pub fn host(&self) -> &Host<IN, OUT> {
+        &self.host
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &L {
+        &self.ledger
+    }
+
+    /// Sees to one event.
+    fn serve(&mut self, now: Instant) -> Result<bool, InDoubt> {
+        let Some(event) = self.host.poll_event() else { return Ok(false) };
+        match event {
+            Event::Request(request) => {
+                let response = self.ledger.apply(&request)?;
+                self.host.complete(&request, response, now);
+            }
+            // There is one line: no conversation is held anywhere else.
+            Event::Arrival(_) => self.host.admit(None, now),
+            Event::Quit => self.host.shut_down(now),
+        }
+        Ok(true)
+    }
+
+    /// Writes what the port takes now.
+    fn send<P: Write + WriteReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
+        if self.host.output().is_empty() || !port.write_ready()? {
+            return Ok(false);
+        }
+        let count = port.write(self.host.output())?;
+        self.host.consume(count, now);
+        Ok(count > 0)
+    }
+
+    /// Feeds what was read, or reads what is there now.
+    fn receive<P: Read + ReadReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
+        if self.from == self.to {
+            if self.ended || !port.read_ready()? {
+                return Ok(false);
+            }
+            (self.from, self.to) = (0, port.read(&mut self.chunk)?);
+            if self.to == 0 {
+                self.ended = true;
+                self.host.end(now);
+                return Ok(true);
+            }
+        }
+        let taken = self.host.feed(self.chunk.get(self.from..self.to).unwrap_or(&[]), now);
+        self.from = self.from.saturating_add(taken).min(self.to);
+        Ok(taken > 0)
+    }
+}

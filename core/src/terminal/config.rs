@@ -1,0 +1,121 @@
+//! What a terminal's endpoint is made for, what it must keep, and what it tells its driver.
+use crate::{
+    codec::Said,
+    host::Link,
+    ledger::{LedgerId, Name},
+    message::{Fault, MAX_ANSWER},
+    time::Duration,
+    wire::Wire,
+};
+use core::fmt;
+
+/// How a terminal repeats what has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Repeat {
+    /// After how long it repeats first: longer than the longest exchange takes on the line.
+    pub first: Duration,
+    /// The longest time between two repeats; each is twice the one before, up to this.
+    pub most: Duration,
+    /// After how long without a reply the line is down.
+    pub down: Duration,
+    /// For how long an answer is repeated. Then nobody can be taken to be there any more: the terminal says hello as
+    /// for a new person and only asks what became of it.
+    pub give_up: Duration,
+}
+
+impl Repeat {
+    /// What suits a serial line of `baud` bits a second, ten bits a byte: the first repeat comes no sooner than a
+    /// message of [`OUT`](crate::host::OUT) bytes each way and a tenth of a second for the host need.
+    pub const fn for_baud(baud: u32) -> Self {
+        const BITS: u32 = 2 * 10 * crate::host::OUT as u32;
+        let baud = if baud == 0 { 1 } else { baud };
+        let exchange = (BITS.saturating_mul(1000) / baud).saturating_add(100);
+        let down = exchange.saturating_mul(16);
+        Self {
+            first: Duration::from_millis(exchange),
+            most: Duration::from_millis(exchange.saturating_mul(8)),
+            down: Duration::from_millis(down),
+            // A minute is what a person waits; a slow line must be told to be down before it.
+            give_up: Duration::from_millis(if down < 30_000 { 60_000 } else { down.saturating_mul(2) }),
+        }
+    }
+}
+
+/// What a terminal must not forget: what it would be a lie to say hello without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Memory {
+    /// The ledger whose numbers it knows.
+    pub ledger: Option<LedgerId>,
+    /// The highest number of a reply that it has shown.
+    pub shown: u64,
+    /// The number of the prompt that it has answered without having shown the reply.
+    pub pending: Option<u64>,
+}
+
+/// What a terminal says of itself when it says hello.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// Its name; without one its operations are not remembered.
+    pub name: Option<Name>,
+    /// How often it has started, or anything else that grows with every start.
+    pub start: u64,
+    /// What it kept from its last life.
+    pub memory: Memory,
+}
+
+/// What a terminal's endpoint is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// How messages cross the line.
+    pub wire: Wire,
+    /// What kind of line it is.
+    pub link: Link,
+    /// Who says hello. Without one the terminal waits to be greeted.
+    pub profile: Option<Profile>,
+    /// How to repeat; `None` on a line that loses nothing.
+    pub repeat: Option<Repeat>,
+    /// How long a frame may take from its first byte to its last.
+    pub frame: Duration,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is no heap to box it in, and it is used where it is made"
+)]
+pub enum Event<'a> {
+    /// The host says this: show it, and ask for an answer if it is a prompt.
+    Said(Said<'a>),
+    /// What came is not a message; the session goes on.
+    Fault(Fault),
+    /// What came can be no stream of this wire: nothing more will be understood.
+    Broken(Fault),
+    /// Nothing has come for too long; the terminal goes on repeating.
+    LineDown,
+    /// The line is there again.
+    LineUp,
+}
+
+/// Why an answer was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AnswerError {
+    /// That prompt is not open.
+    NotOpen,
+    /// It is longer than [`MAX_ANSWER`] bytes after trimming.
+    TooLong,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpen => f.write_str("there is no open prompt"),
+            Self::TooLong => write!(f, "an answer has at most {MAX_ANSWER} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+/// The number of a prompt; `None` on a wire without numbers.
+pub type Prompt = Option<u64>;
