@@ -1,0 +1,129 @@
+//! What a person sees.
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+/// What stands before an answer.
+pub(super) const PROMPT: &str = ">>> ";
+
+/// Text that cannot drive a person's terminal: control characters but for newline and tabulator are shown as escapes.
+#[derive(Clone, Copy, Debug)]
+pub struct Harmless<'a>(pub &'a str);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+            let (text, control) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            let mut chars = control.chars();
+            f.write_str(text)?;
+            if let Some(c) = chars.next() {
+                write!(f, "{}", c.escape_unicode())?;
+            }
+            rest = chars.as_str();
+        }
+        f.write_str(rest)
+    }
+}
+
+/// Where the last line ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    /// At its newline.
+    Start,
+    /// Behind a prompt.
+    Prompt,
+    /// In a text that may go on.
+    Text,
+}
+
+/// A stream of lines, prompts and pieces of text.
+pub(super) struct Screen<'a> {
+    out: &'a mut dyn Write,
+    column: Column,
+}
+
+impl<'a> Screen<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, column: Column::Start }
+    }
+
+    /// Shows a message, on lines of its own.
+    pub(super) fn message(&mut self, text: &str) -> io::Result<()> {
+        self.start_line()?;
+        writeln!(self.out, "{}", Harmless(text))?;
+        self.out.flush()
+    }
+
+    /// Shows a piece of a text.
+    pub(super) fn piece(&mut self, text: &str) -> io::Result<()> {
+        if self.column == Column::Prompt {
+            self.start_line()?;
+        }
+        write!(self.out, "{}", Harmless(text))?;
+        self.column = if text.ends_with('\n') { Column::Start } else { Column::Text };
+        self.out.flush()
+    }
+
+    /// Shows the prompt, or lets somebody else show it.
+    pub(super) fn prompt(&mut self, shown: bool) -> io::Result<()> {
+        self.start_line()?;
+        if !shown {
+            write!(self.out, "{PROMPT}")?;
+            self.out.flush()?;
+        }
+        self.column = Column::Prompt;
+        Ok(())
+    }
+
+    /// The person has ended the line behind the prompt.
+    pub(super) fn entered(&mut self) {
+        self.column = Column::Start;
+    }
+
+    /// Begins a new line, unless one has just begun.
+    pub(super) fn start_line(&mut self) -> io::Result<()> {
+        if self.column != Column::Start {
+            writeln!(self.out)?;
+            self.out.flush()?;
+        }
+        self.column = Column::Start;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        for (text, shown) in [
+            ("Your balance is $140.\n\tGoodbye 😀 é", "Your balance is $140.\n\tGoodbye 😀 é"),
+            ("\u{1b}[2J\u{7}\r\u{7f}", "\\u{1b}[2J\\u{7}\\u{d}\\u{7f}"),
+            ("a\0b\u{9b}31m\u{85}", "a\\u{0}b\\u{9b}31m\\u{85}"),
+            ("", ""),
+        ] {
+            assert_eq!(Harmless(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn every_message_has_lines_of_its_own() {
+        let mut out = Vec::new();
+        let mut screen = Screen::new(&mut out);
+        screen.piece("half ").unwrap();
+        screen.piece("a line").unwrap();
+        screen.message("Hello").unwrap();
+        screen.prompt(false).unwrap();
+        screen.message("Goodbye").unwrap();
+        screen.prompt(false).unwrap();
+        screen.entered();
+        screen.message("Really").unwrap();
+        screen.piece("end\n").unwrap();
+        screen.start_line().unwrap();
+        let shown = "half a line\nHello\n>>> \nGoodbye\n>>> Really\nend\n";
+        assert_eq!(String::from_utf8(out).unwrap(), shown);
+    }
+}

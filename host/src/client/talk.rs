@@ -1,0 +1,272 @@
+//! The conversation of a person with a host.
+use super::{
+    happening::{Happening, Said},
+    link::Link,
+    person::{Person, Typed},
+    screen::Screen,
+};
+use atm_core::{
+    message::{Fault, MAX_ANSWER},
+    terminal::Prompt,
+    time::{Duration, Instant},
+    wire::Wire,
+};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// How long a person who leaves waits for the goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What a person is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The answer to a prompt.
+    Prompt(Prompt),
+    /// Nothing but whether to wait any longer: the line is down.
+    Patience,
+}
+
+/// Has the person asked to leave?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    No,
+    /// By stopping the host, which it may refuse.
+    Quit,
+    /// Whatever the host says; its goodbye is waited for until then.
+    Exit(Instant),
+}
+
+struct Talk<'a> {
+    link: &'a mut Link,
+    person: &'a mut Person,
+    screen: Screen<'a>,
+    err: &'a mut dyn Write,
+    asked: Option<Asked>,
+    parting: Parting,
+    down: bool,
+}
+
+/// Lets a person talk to a host: what it says goes to `out`, what there is to say about the line to `err`.
+///
+/// Succeeds where the person left by `exit`, by a permitted `quit` or by the end of the lines; fails where anything else
+/// ended the talk.
+pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let screen = Screen::new(out);
+    let mut talk = Talk { link, person, screen, err, asked: None, parting: Parting::No, down: false };
+    // Where the output is closed, nobody is left to be told.
+    talk.run().unwrap_or(ExitCode::FAILURE)
+}
+
+impl Talk<'_> {
+    fn run(&mut self) -> io::Result<ExitCode> {
+        loop {
+            self.ask()?;
+            let deadline = match self.parting {
+                Parting::Exit(until) => Some(until),
+                _ => None,
+            };
+            let done = match self.link.next(deadline) {
+                Happening::Said(said) => self.on_said(&said)?,
+                Happening::Fault(fault) => {
+                    self.note(&format!("the server sent what is no message: {fault}"))?;
+                    None
+                }
+                Happening::Broken(fault) => Some(self.on_broken(fault)?),
+                Happening::LineDown => {
+                    self.down = true;
+                    let exit = if self.person.live { " (exit leaves)" } else { "" };
+                    self.note(&format!("line down: still trying{exit}"))?;
+                    None
+                }
+                Happening::LineUp => {
+                    self.up()?;
+                    None
+                }
+                Happening::Closed(error) => Some(self.on_closed(error)?),
+                Happening::Woken => None,
+                Happening::Timeout => Some(ExitCode::SUCCESS),
+            };
+            let done = match done {
+                None => self.listen()?,
+                over => over,
+            };
+            if let Some(code) = done {
+                self.screen.start_line()?;
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Asks the person, if there is something to ask.
+    fn ask(&mut self) -> io::Result<()> {
+        if self.asked.is_some() || matches!(self.parting, Parting::Exit(_)) {
+            return Ok(());
+        }
+        self.asked = match self.link.prompt() {
+            Some(prompt) => Some(Asked::Prompt(prompt)),
+            // A pipe's next line is the answer to the next prompt.
+            None if self.down && self.person.live => Some(Asked::Patience),
+            None => return Ok(()),
+        };
+        self.screen.prompt(self.person.shows_prompt())?;
+        self.person.ask();
+        Ok(())
+    }
+
+    /// Shows what the host says; `Some` where the talk is over.
+    fn on_said(&mut self, said: &Said) -> io::Result<Option<ExitCode>> {
+        if said.ends {
+            self.dismiss()?;
+        }
+        // What is said tells it before the link does.
+        self.up()?;
+        if said.plain { self.screen.piece(&said.text) } else { self.screen.message(&said.text) }?;
+        if said.ends {
+            return self.leave().map(Some);
+        }
+        if said.prompt.is_some() {
+            match self.parting {
+                Parting::Exit(_) => return Ok(Some(ExitCode::SUCCESS)),
+                Parting::Quit | Parting::No => self.parting = Parting::No,
+            }
+        }
+        self.show_prompt_again()?;
+        Ok(None)
+    }
+
+    fn up(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.down) { self.note("line up again") } else { Ok(()) }
+    }
+
+    fn on_broken(&mut self, fault: Fault) -> io::Result<ExitCode> {
+        self.dismiss()?;
+        if self.parting == Parting::No {
+            self.note(&match self.link.wire() {
+                Wire::Json if fault == Fault::Incomplete => {
+                    "the server stopped in the middle of a message".into()
+                }
+                wire => format!(
+                    "what the server sends is not the {wire} wire: check that both sides use the same --wire"
+                ),
+            })?;
+        }
+        self.leave()
+    }
+
+    fn on_closed(&mut self, error: Option<io::Error>) -> io::Result<ExitCode> {
+        self.dismiss()?;
+        if self.parting == Parting::No {
+            match error {
+                Some(error) if !self.link.is_connection() => {
+                    self.note(&format!("the line is gone: {error}"))?
+                }
+                Some(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.note(&format!("the connection is lost: {error}"))?;
+                }
+                _ => self.note("the server closed the connection")?,
+            }
+        }
+        self.leave()
+    }
+
+    /// The session or the line is over.
+    fn leave(&mut self) -> io::Result<ExitCode> {
+        if self.parting != Parting::No {
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.unknown()?;
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Takes what the person has typed; `Some` where the talk is over.
+    fn listen(&mut self) -> io::Result<Option<ExitCode>> {
+        if self.person.is_stopped() {
+            self.dismiss()?;
+            self.unknown()?;
+            return Ok(Some(ExitCode::FAILURE));
+        }
+        if self.asked.is_none() {
+            return Ok(None);
+        }
+        let Some(typed) = self.person.typed() else { return Ok(None) };
+        let asked = self.asked.take();
+        if self.person.echoes() {
+            self.screen.entered();
+        }
+        match typed {
+            Typed::Line(line) => {
+                let answer = line.trim_ascii();
+                if answer.eq_ignore_ascii_case("exit") {
+                    return self.exit();
+                }
+                self.answer(asked, answer)?;
+            }
+            Typed::End => return self.exit(),
+            Typed::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
+            Typed::NotText => self.note("an answer is UTF-8 text")?,
+            Typed::Failed(error) => {
+                self.note(&format!("the answer cannot be read: {error}"))?;
+                return Ok(Some(ExitCode::FAILURE));
+            }
+        }
+        Ok(None)
+    }
+
+    fn answer(&mut self, asked: Option<Asked>, answer: &str) -> io::Result<()> {
+        let Some(Asked::Prompt(prompt)) = asked else {
+            return self.note("nothing was sent: the line is or was down (exit leaves)");
+        };
+        match self.link.answer(prompt, answer) {
+            Ok(()) if answer.eq_ignore_ascii_case("quit") => self.parting = Parting::Quit,
+            Ok(()) => {}
+            Err(error) => self.note(&error.to_string())?,
+        }
+        Ok(())
+    }
+
+    /// The person leaves: the host is told, and need not agree.
+    fn exit(&mut self) -> io::Result<Option<ExitCode>> {
+        let Some(prompt) = self.link.prompt() else {
+            self.unknown()?;
+            return Ok(Some(ExitCode::SUCCESS));
+        };
+        // A prompt that is open takes this answer.
+        let _ = self.link.answer(prompt, "exit");
+        self.parting = Parting::Exit(self.link.now() + GOODBYE);
+        Ok(None)
+    }
+
+    /// Says so where nobody knows what became of the last answer.
+    fn unknown(&mut self) -> io::Result<()> {
+        if self.link.is_waiting() { self.note("unknown: check the balance") } else { Ok(()) }
+    }
+
+    /// Tells something about the line.
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.screen.start_line()?;
+        // The talk goes on without whoever reads these.
+        let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
+        self.show_prompt_again()
+    }
+
+    /// Shows the prompt again that something was shown over.
+    fn show_prompt_again(&mut self) -> io::Result<()> {
+        if self.asked.is_some() { self.screen.prompt(false) } else { Ok(()) }
+    }
+
+    /// Takes back what the person is asked for: it has come too late.
+    fn dismiss(&mut self) -> io::Result<()> {
+        if self.asked.take().is_some() {
+            self.person.dismiss();
+            if self.person.shows_prompt() {
+                self.screen.entered();
+            }
+        }
+        self.screen.start_line()
+    }
+}
+
+#[cfg(test)]
+mod tests;

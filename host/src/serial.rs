@@ -1,0 +1,365 @@
+//! A serial port as an [`embedded_io`] device: a real one, or one end of a pseudo-terminal pair.
+//!
+//! The line is raw: eight bits, no parity, one stop bit, no flow control. Output goes out at once as far as
+//! the line takes it; the rest (at most a small buffer) does so during later calls. Input that came before a
+//! port was opened is kept.
+//!
+//! # Who may use a line
+//!
+//! Two programs on one line would steal each other's bytes, so the second one is refused. Unix has two locks
+//! for this, and `serialport` takes both: `flock`, which goes away with the program that took it, and the
+//! flag `TIOCEXCL`, which belongs to the terminal. A killed program leaves the flag behind, and while any
+//! end of the terminal is open, only root can open it again. A real device is closed by then. The master of
+//! a pseudo-terminal is not, and would be shut off from all later clients. So [`Port::open`] keeps the flag
+//! on real devices only, and the port made by [`Port::loopback`] takes it off its terminal whenever it looks
+//! for input, for the sake of clients written otherwise.
+
+use serialport::{DataBits, FlowControl, Parity, SerialPort, SerialPortBuilder, StopBits};
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How many bytes are kept in memory in each direction.
+const BUFFER: usize = 256;
+/// The most that is written at once. `serialport` waits, with a time limit, until the line is ready; but then
+/// it does a blocking write, which on unix ends only when all is taken. Linux takes this much from then on:
+/// the drivers of real devices have buffers of about a page, and a pseudo-terminal with any room left takes
+/// one page more. Elsewhere, a line that is ready has room for a byte. On Windows the write is limited too.
+const CHUNK: usize = if cfg!(any(target_os = "linux", windows)) { 64 } else { 1 };
+/// The longest single wait for the line.
+const SLICE: Duration = Duration::from_millis(250);
+/// The longest wait for input while there is output that the line does not take.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// An open serial port.
+#[derive(Debug)]
+pub struct Port {
+    name: String,
+    device: Box<dyn SerialPort>,
+    input: VecDeque<u8>,
+    output: VecDeque<u8>,
+    /// The other end of a loopback. While it is open, the master sees no hang-up between two clients.
+    slave: Option<Box<dyn SerialPort>>,
+}
+
+/// The far end of a line made by [`Port::loopback`].
+#[cfg(unix)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loopback {
+    /// The path that clients open, one at a time. It is there until the [`Port`] is dropped.
+    pub path: String,
+}
+
+impl Port {
+    /// Opens the serial port (or pseudo-terminal) at `path`. The error message names the path; the error is
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another program uses the port.
+    pub fn open(path: &str, baud: u32) -> io::Result<Port> {
+        // Pseudo-terminals of macOS have no speed, and 0 is how to not set one.
+        let baud = if cfg!(target_os = "macos") && path.starts_with("/dev/ttys") { 0 } else { baud };
+        let settings = serialport::new(path, baud)
+            .data_bits(DataBits::Eight)
+            .parity(Parity::None)
+            .stop_bits(StopBits::One)
+            .flow_control(FlowControl::None);
+        let device = claim(settings).map_err(|error| {
+            let (kind, text) = if cfg!(unix) && error.kind() == serialport::ErrorKind::NoDevice {
+                (io::ErrorKind::ResourceBusy, "another program is using it".to_owned())
+            } else {
+                (io::Error::from(error.clone()).kind(), error.to_string())
+            };
+            io::Error::new(kind, format!("cannot open {path}: {text}"))
+        })?;
+        Ok(Port::new(path, device))
+    }
+
+    /// Makes a pseudo-terminal pair in raw mode. The port is its master; clients open the path of the other
+    /// end, one after another.
+    #[cfg(unix)]
+    pub fn loopback() -> io::Result<(Port, Loopback)> {
+        let (master, slave) = serialport::TTYPort::pair()?;
+        // Clones, unlike the originals, are not passed on to child processes, which would keep the line open.
+        let (master, slave) = (master.try_clone()?, slave.try_clone()?);
+        let path = slave.name().ok_or_else(|| io::Error::other("the pseudo-terminal has no name"))?;
+        let port = Port { slave: Some(slave), ..Port::new(&path, master) };
+        Ok((port, Loopback { path }))
+    }
+
+    fn new(name: &str, device: Box<dyn SerialPort>) -> Port {
+        let (input, output) = (VecDeque::with_capacity(BUFFER), VecDeque::with_capacity(BUFFER));
+        Port { name: name.to_owned(), device, input, output, slave: None }
+    }
+
+    /// Waits until there is something to read (true; also at end of file), or `timeout` has passed (false).
+    /// Meanwhile, output that is still queued is written.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let left = deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
+            self.push(Duration::ZERO)?;
+            if self.fill(left.min(if self.output.is_empty() { SLICE } else { RETRY }))? {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits up to `patience` for input, unless some is buffered. True if there is some, or (the buffer
+    /// being empty) at end of file.
+    fn fill(&mut self, patience: Duration) -> io::Result<bool> {
+        if !self.input.is_empty() {
+            return Ok(true);
+        }
+        self.admit();
+        set_patience(&mut *self.device, patience)?;
+        let mut bytes = [0; BUFFER];
+        match self.device.read(&mut bytes) {
+            Ok(n) => self.input.extend(bytes.iter().take(n)),
+            Err(error) if is_temporary(&error) => return Ok(false),
+            Err(error) => return Err(self.describe(error)),
+        }
+        Ok(true)
+    }
+
+    /// Writes as much of the queue as the line takes, waiting up to `patience` for it to take the first.
+    fn push(&mut self, mut patience: Duration) -> io::Result<()> {
+        while let Some(bytes) = self.output.as_slices().0.chunks(CHUNK).next() {
+            set_patience(&mut *self.device, patience)?;
+            match self.device.write(bytes) {
+                Ok(0) if cfg!(windows) => break, // the time is up
+                Ok(0) => return Err(self.describe(io::ErrorKind::WriteZero.into())),
+                Ok(n) => drop(self.output.drain(..n)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_temporary(&error) => break,
+                Err(error) => return Err(self.describe(error)),
+            }
+            patience = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Waits until at most `rest` bytes are queued.
+    fn drain(&mut self, rest: usize) -> io::Result<()> {
+        while self.output.len() > rest {
+            self.admit();
+            self.push(SLICE)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next client open the other end of a loopback (see the module's description). What clears
+    /// the flag, and does not touch the `flock`, is to close a clone.
+    fn admit(&self) {
+        drop(self.slave.as_ref().map(|slave| slave.try_clone()));
+    }
+
+    fn describe(&self, error: io::Error) -> io::Error {
+        let (name, gone) = (&self.name, error.kind() == io::ErrorKind::BrokenPipe);
+        let text = if gone { "the device is gone, or its other end closed" } else { &error.to_string() };
+        io::Error::new(error.kind(), format!("{name}: {text}"))
+    }
+}
+
+impl embedded_io::ErrorType for Port {
+    type Error = io::Error;
+}
+
+impl embedded_io::Read for Port {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while !buf.is_empty() && !self.wait(Duration::MAX)? {}
+        io::Read::read(&mut self.input, buf) // nothing is buffered only at end of file
+    }
+}
+
+impl embedded_io::ReadReady for Port {
+    fn read_ready(&mut self) -> io::Result<bool> {
+        self.fill(Duration::ZERO)
+    }
+}
+
+impl embedded_io::Write for Port {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.drain(BUFFER - 1)?;
+        let n = buf.len().min(BUFFER - self.output.len());
+        self.output.extend(buf.iter().take(n));
+        self.push(Duration::ZERO)?;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.drain(0)?;
+        loop {
+            match self.device.flush() {
+                Err(error) if is_temporary(&error) => {}
+                result => return result.map_err(|error| self.describe(error)),
+            }
+        }
+    }
+}
+
+impl embedded_io::WriteReady for Port {
+    fn write_ready(&mut self) -> io::Result<bool> {
+        self.push(Duration::ZERO)?;
+        Ok(self.output.is_empty())
+    }
+}
+
+/// Opens the device for one program at a time.
+fn claim(settings: SerialPortBuilder) -> serialport::Result<Box<dyn SerialPort>> {
+    #[cfg(unix)]
+    {
+        let mut device = settings.open_native()?;
+        // A pseudo-terminal has no modem lines. (What is left then is a shared `flock`, which still refuses
+        // all who want an exclusive one, as the next port does.)
+        if device.read_clear_to_send().is_err() {
+            device.set_exclusive(false)?;
+        }
+        Ok(Box::new(device))
+    }
+    #[cfg(not(unix))]
+    settings.open()
+}
+
+/// Limits the time of the next read or write. On Windows, 0 would stand for no limit.
+fn set_patience(device: &mut dyn SerialPort, patience: Duration) -> io::Result<()> {
+    let least = if cfg!(windows) { Duration::from_millis(1) } else { Duration::ZERO };
+    Ok(device.set_timeout(patience.max(least))?)
+}
+
+/// Whether an operation only came to nothing this time.
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embedded_io::{Read, ReadReady, Write, WriteReady};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn pair() -> (Port, Port) {
+        let (master, loopback) = Port::loopback().unwrap();
+        (master, Port::open(&loopback.path, 115_200).unwrap())
+    }
+
+    /// The next `n` bytes that come in at `to`, while `from` goes on with its output.
+    fn take(from: &mut Port, to: &mut Port, n: usize) -> Vec<u8> {
+        let (mut taken, start) = (Vec::new(), Instant::now());
+        while taken.len() < n {
+            assert!(start.elapsed() < LONG, "{} of {n} bytes came", taken.len());
+            from.write_ready().unwrap();
+            if to.wait(Duration::from_millis(1)).unwrap() {
+                let mut bytes = [0; 100];
+                let got = to.read(&mut bytes[..100.min(n - taken.len())]).unwrap();
+                assert_ne!(got, 0);
+                taken.extend(&bytes[..got]);
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn every_byte_passes_unchanged_both_ways() {
+        let (mut a, mut b) = pair();
+        let bytes: Vec<u8> = (0..=255).collect();
+        for _ in 0..4 {
+            a.write_all(&bytes).unwrap();
+            a.flush().unwrap();
+            assert_eq!(take(&mut a, &mut b, 256), bytes);
+            assert!(!a.read_ready().unwrap() && !b.read_ready().unwrap(), "an echo");
+            std::mem::swap(&mut a, &mut b);
+        }
+    }
+
+    #[test]
+    fn wait_ends_at_the_deadline_and_read_blocks() {
+        let (mut a, mut b) = pair();
+        for time in [0, 1, 30, 300].map(Duration::from_millis) {
+            let start = Instant::now();
+            assert!(!a.wait(time).unwrap());
+            assert!(start.elapsed() >= time);
+        }
+        let reader = std::thread::spawn(move || {
+            let (start, mut bytes) = (Instant::now(), [0; 8]);
+            assert_eq!((a.read(&mut bytes).unwrap(), bytes[0]), (1, 7));
+            assert!(a.wait(2 * LONG).unwrap() && start.elapsed() < LONG);
+            assert_eq!((a.read(&mut bytes).unwrap(), bytes[0]), (1, 8));
+        });
+        for byte in [7, 8] {
+            assert!(!b.wait(Duration::from_millis(50)).unwrap());
+            b.write_all(&[byte]).unwrap();
+        }
+        reader.join().unwrap();
+    }
+
+    #[test]
+    fn an_unread_line_blocks_nothing_and_loses_nothing() {
+        let (a, b) = pair();
+        for (mut from, mut to) in [pair(), (b, a)] {
+            let mut sent = Vec::new();
+            // A line that looks full may have room again a moment later, when the system has moved its bytes.
+            while from.write_ready().unwrap() || {
+                assert!(!from.wait(Duration::from_millis(100)).unwrap());
+                from.write_ready().unwrap()
+            } {
+                assert!(sent.len() < 1 << 24, "the line takes everything");
+                let bytes: Vec<u8> = (0..199).map(|i| ((sent.len() + i) % 251) as u8).collect();
+                let n = from.write(&bytes).unwrap();
+                assert!(n > 0);
+                sent.extend(&bytes[..n]);
+            }
+            assert!(take(&mut from, &mut to, sent.len()) == sent);
+            assert!(from.write_ready().unwrap() && !to.read_ready().unwrap());
+        }
+    }
+
+    #[test]
+    fn clients_take_turns() {
+        let (mut master, loopback) = Port::loopback().unwrap();
+        for turn in 0..5 {
+            let mut client = Port::open(&loopback.path, 115_200).unwrap();
+            let second = Port::open(&loopback.path, 115_200).err().unwrap();
+            assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
+            assert!(second.to_string().contains(&loopback.path), "{second}");
+            client.write_all(&[turn]).unwrap();
+            assert_eq!(take(&mut client, &mut master, 1), [turn]);
+            drop(client);
+            assert!(!master.wait(Duration::from_millis(5)).unwrap());
+        }
+        let mut client = Port::open(&loopback.path, 115_200).unwrap();
+        drop(master);
+        assert_eq!(client.wait(LONG).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(client.write(&[1]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let missing = Port::open("/dev/no-such-port", 9600).err().unwrap();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(missing.to_string().contains("/dev/no-such-port"), "{missing}");
+    }
+
+    /// To root the flag makes no difference, so run by root this tests less.
+    #[test]
+    fn a_killed_client_does_not_lock_out_the_next() {
+        if let Ok(path) = std::env::var("TEST_SERIAL_PATH") {
+            let mut client = serialport::new(path, 115_200).timeout(LONG).open().unwrap();
+            client.write_all(&[1]).unwrap();
+            return assert!(client.read(&mut [0]).is_err());
+        }
+        let (mut master, loopback) = Port::loopback().unwrap();
+        let mut client = std::process::Command::new(std::env::current_exe().unwrap())
+            .arg("a_killed_client_does_not_lock_out_the_next")
+            .env("TEST_SERIAL_PATH", &loopback.path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(take(&mut Port::loopback().unwrap().0, &mut master, 1), [1]);
+        client.kill().unwrap();
+        client.wait().unwrap();
+        assert!(!master.wait(Duration::ZERO).unwrap());
+        Port::open(&loopback.path, 115_200).unwrap();
+    }
+}

@@ -1,0 +1,223 @@
+//! One connection: a socket and its endpoint.
+use atm_core::{
+    host::{self, Event, Host, IN, OUT},
+    time::{Duration, Instant},
+};
+use mio::{Interest, Registry, Token, event, net::TcpStream};
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::Shutdown,
+};
+
+/// What one read brings at the most.
+const READ: usize = 4096;
+
+/// Steps before the other connections have their turn.
+const TURN: usize = 64;
+
+/// How long a peer that was told goodbye may go on sending. A socket that is closed with something unread resets the
+/// connection, and the reset may overtake the goodbye (RFC 1122, 4.2.2.13).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a connection came to.
+pub(super) enum Phase {
+    /// Something is to be done.
+    Event(Event),
+    /// It waits for its socket or for time to pass.
+    Wait,
+    /// It has more to do; the others first.
+    Again,
+    /// It is over.
+    Closed,
+}
+
+/// A socket and its endpoint.
+pub(super) struct Connection {
+    stream: TcpStream,
+    pub(super) host: Box<Host<IN, OUT>>,
+    /// Does it count against the limit of sessions?
+    pub(super) counted: bool,
+    /// What was read and not taken yet.
+    held: Vec<u8>,
+    /// The socket's edges: what it said last and has not taken back.
+    readable: bool,
+    writable: bool,
+    /// The peer sends nothing more.
+    ended: bool,
+    /// Everything is said; until then what still comes is thrown away.
+    lingering: Option<Instant>,
+    dead: bool,
+}
+
+impl Connection {
+    pub(super) fn open(
+        mut stream: TcpStream,
+        registry: &Registry,
+        token: Token,
+        config: &host::Config,
+        now: Instant,
+    ) -> io::Result<Self> {
+        // A reply is one write: there is nothing that it would pay to wait for.
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let session = u64::try_from(token.0).unwrap_or(u64::MAX);
+        Ok(Self {
+            stream,
+            host: Box::new(Host::new(*config, session, now)),
+            counted: false,
+            held: Vec::new(),
+            readable: true,
+            writable: true,
+            ended: false,
+            lingering: None,
+            dead: false,
+        })
+    }
+
+    /// Notes what the socket says.
+    pub(super) fn ready(&mut self, event: &event::Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    /// Is everything said?
+    pub(super) fn is_lingering(&self) -> bool {
+        self.lingering.is_some()
+    }
+
+    /// When [`tick`](Self::tick) is to be called at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lingering.or_else(|| self.host.deadline())
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        match self.lingering {
+            Some(until) => self.dead |= until <= now,
+            None => self.host.tick(now),
+        }
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // It is closed in a moment anyway; that it was not registered any more changes nothing.
+        let _ = registry.deregister(&mut self.stream);
+    }
+
+    /// Moves bytes until it has to wait.
+    pub(super) fn drive(&mut self, now: Instant) -> Phase {
+        for _ in 0..TURN {
+            if self.dead {
+                // What the ledger was asked is still to be seen to.
+                return self.host.poll_event().map_or(Phase::Closed, Phase::Event);
+            }
+            if self.lingering.is_some() {
+                if !self.throw_away() {
+                    return if self.dead { Phase::Closed } else { Phase::Wait };
+                }
+                continue;
+            }
+            if let Some(event) = self.host.poll_event() {
+                return Phase::Event(event);
+            }
+            if self.send(now) || self.serve(now) || self.receive(now) {
+                continue;
+            }
+            if self.host.is_finished() {
+                self.finish(now);
+                continue;
+            }
+            return if self.dead { Phase::Again } else { Phase::Wait };
+        }
+        Phase::Again
+    }
+
+    /// Sends output; true where it sent any, or the line broke.
+    fn send(&mut self, now: Instant) -> bool {
+        if self.host.output().is_empty() || !self.writable {
+            return false;
+        }
+        match self.stream.write(self.host.output()) {
+            Ok(count) => self.host.consume(count, now),
+            Err(error) => {
+                self.writable = false;
+                return self.fail(&error);
+            }
+        }
+        true
+    }
+
+    /// Feeds what is held; true where any of it was taken.
+    fn serve(&mut self, now: Instant) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        let taken = self.host.feed(&self.held, now).min(self.held.len());
+        self.held.drain(..taken);
+        if self.held.is_empty() {
+            // Most sessions never hold anything.
+            self.held = Vec::new();
+        }
+        taken > 0
+    }
+
+    /// Reads; true where something came, or the line broke or ended.
+    fn receive(&mut self, now: Instant) -> bool {
+        if !self.readable || self.ended || !self.held.is_empty() {
+            return false;
+        }
+        let mut buffer = [0; READ];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.ended = true;
+                self.host.end(now);
+            }
+            Ok(count) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                let taken = self.host.feed(bytes, now);
+                self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+            }
+            Err(error) => {
+                self.readable = false;
+                return self.fail(&error);
+            }
+        }
+        true
+    }
+
+    /// Everything is said: tells the peer so, and waits for it to go.
+    fn finish(&mut self, now: Instant) {
+        self.held = Vec::new();
+        self.lingering = Some(now + LINGER);
+        self.dead |= self.ended || self.stream.shutdown(Shutdown::Write).is_err();
+    }
+
+    /// Reads and forgets; false where nothing came or the peer is gone.
+    fn throw_away(&mut self) -> bool {
+        if !self.readable {
+            return false;
+        }
+        match self.stream.read(&mut [0; READ]) {
+            Ok(0) => self.dead = true,
+            Ok(_) => return true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(_) => self.dead = true,
+        }
+        false
+    }
+
+    /// Is there anything to do about an error of the socket?
+    fn fail(&mut self, error: &io::Error) -> bool {
+        match error.kind() {
+            ErrorKind::WouldBlock => false,
+            ErrorKind::Interrupted => {
+                self.readable = true;
+                self.writable = true;
+                true
+            }
+            _ => {
+                self.dead = true;
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where each named terminal's conversation is held: on a connection, or parked until the terminal comes back.
+use atm_core::{
+    host::Visit,
+    ledger::{Name, Origin},
+    time::Instant,
+};
+use mio::Token;
+use std::collections::{HashMap, VecDeque};
+
+/// Where a conversation is held.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// By the endpoint of this connection.
+    Connected(Token),
+    /// Here: its line dropped.
+    Parked(Box<Visit>),
+}
+
+/// The conversations of named terminals.
+#[derive(Debug, Default)]
+pub(super) struct Lobby {
+    places: HashMap<Name, Place>,
+    names: HashMap<Token, Name>,
+    /// When whom to forget; all are parked for the same time, so the first is the oldest. A terminal that came back in
+    /// between is found connected, or parked under a later time.
+    parked: VecDeque<(Instant, Name)>,
+}
+
+impl Lobby {
+    pub(super) fn place(&self, name: &Name) -> Option<&Place> {
+        self.places.get(name)
+    }
+
+    /// Takes a parked conversation.
+    pub(super) fn unpark(&mut self, name: &Name) -> Option<Visit> {
+        match self.places.remove(name)? {
+            Place::Parked(visit) => {
+                self.parked.retain(|(_, parked)| parked != name);
+                Some(*visit)
+            }
+            Place::Connected(_) => None,
+        }
+    }
+
+    /// `name` is at `token` from now on.
+    pub(super) fn connect(&mut self, name: Name, token: Token) {
+        self.disconnect(token);
+        if let Some(Place::Connected(before)) = self.places.insert(name.clone(), Place::Connected(token)) {
+            self.names.remove(&before);
+        }
+        self.names.insert(token, name);
+    }
+
+    /// Parks a conversation whose connection is gone, until `until`; at most `most` of them, the oldest goes first.
+    pub(super) fn park(&mut self, token: Token, visit: Visit, until: Instant, most: usize) {
+        let Origin::Terminal(name) = visit.origin().clone() else { return };
+        // Taken over in the meantime: what is held elsewhere is newer.
+        if self.names.remove(&token).is_none() {
+            return;
+        }
+        self.places.insert(name.clone(), Place::Parked(Box::new(visit)));
+        self.parked.push_back((until, name));
+        while self.parked.len() > most {
+            self.forget_oldest();
+        }
+    }
+
+    /// The connection is gone and holds nothing.
+    pub(super) fn disconnect(&mut self, token: Token) {
+        if let Some(name) = self.names.remove(&token)
+            && matches!(self.places.get(&name), Some(Place::Connected(held)) if *held == token)
+        {
+            self.places.remove(&name);
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.parked.front().map(|(until, _)| *until)
+    }
+
+    /// Forgets whom nobody came back for.
+    pub(super) fn tick(&mut self, now: Instant) {
+        while self.next().is_some_and(|until| until <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, name)) = self.parked.pop_front()
+            && matches!(self.places.get(&name), Some(Place::Parked(_)))
+        {
+            self.places.remove(&name);
+        }
+    }
+}
