@@ -1,0 +1,11 @@
+//! The ATM behind a serial port, as it sits in a kiosk's microcontroller.
+//!
+//! `no_std`, no heap, no threads: the loop is the core's [`Kiosk`], over any [`embedded_io`] port, with the time as an
+//! argument. Around it stands the desktop program, and a line that lies for its tests.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub use atm_core::kiosk::{Error, Kiosk};
+
+#[cfg(not(target_os = "none"))]
+pub mod faults;

@@ -1,0 +1,223 @@
+//! The desktop program around the loop.
+use anyhow::{Context, Result};
+use atm_core::{
+    host::{self, IN, Link, OUT},
+    ledger::{LedgerId, RamLedger},
+    money::Amount,
+    time::Duration,
+    wire::Wire,
+};
+use atm_host::{
+    client::{self, Options, Target},
+    clock::Clock,
+    demo,
+    serial::Port,
+};
+use clap::{Args, Parser};
+use firmware_sim::{
+    Kiosk,
+    faults::{Chances, LyingPort},
+};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    thread, time,
+};
+
+/// Terminals that the ledger can remember by name, as in a microcontroller.
+const TERMINALS: usize = 16;
+
+/// The longest sleep, when there is no deadline.
+const NAP: time::Duration = time::Duration::from_secs(60);
+
+/// The ATM as it sits in a kiosk's microcontroller, behind a serial port.
+///
+/// Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: talk to it with
+/// `atm client --serial PATH`.
+#[derive(Debug, Parser)]
+#[command(name = "firmware-sim", version, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
+struct Arguments {
+    /// A real serial port instead of the loopback one
+    #[arg(long, value_name = "PATH", conflicts_with = "demo")]
+    device: Option<String>,
+    /// The real port's speed in bits a second
+    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "device", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    baud: u32,
+    /// How messages cross the line: postcard or json
+    #[arg(long, default_value = "postcard", value_parser = serial_wire)]
+    wire: Wire,
+    /// The balance at the start, in whole units or with two digits of cents
+    #[arg(long, value_name = "AMOUNT", default_value = "100")]
+    balance: Amount,
+    /// Seconds that a prompt stays open without an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    idle_timeout: u32,
+    /// Let whoever is on a real port stop the program with quit, too
+    #[arg(long)]
+    allow_remote_quit: bool,
+    /// Show a whole session with both ends in one process, check every balance and leave
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    line: Line,
+}
+
+/// How the line lies. What comes in one piece is one chunk.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "A line that lies (chances from 0 to 1 for each chunk and each direction)")]
+struct Line {
+    /// The chunk is lost
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    drop_chance: f32,
+    /// It comes twice
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    repeat_chance: f32,
+    /// Some of its bits or bytes are changed
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    corrupt_chance: f32,
+    /// Its end is lost
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    truncate_chance: f32,
+    /// It is held back and joined with the next one
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    merge_chance: f32,
+    /// It comes up to 3 seconds late, and so does what follows
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    delay_chance: f32,
+    /// It comes up to 3 seconds late, and what follows overtakes it
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    reorder_chance: f32,
+    /// Noise comes before it
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    burst_chance: f32,
+    /// This direction is dead for up to 3 seconds
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    cut_chance: f32,
+    /// What the faults are drawn from; it is printed where none is given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl Line {
+    fn chances(&self) -> Chances {
+        Chances {
+            drop: self.drop_chance,
+            repeat: self.repeat_chance,
+            corrupt: self.corrupt_chance,
+            truncate: self.truncate_chance,
+            merge: self.merge_chance,
+            delay: self.delay_chance,
+            reorder: self.reorder_chance,
+            burst: self.burst_chance,
+            cut: self.cut_chance,
+        }
+    }
+}
+
+fn chance(text: &str) -> Result<f32, String> {
+    let chance: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&chance) { Ok(chance) } else { Err("a chance is between 0 and 1".to_owned()) }
+}
+
+/// There is no hello on the `raw` wire, and a host on a serial line waits for one.
+fn serial_wire(text: &str) -> Result<Wire, String> {
+    match text.parse().map_err(|error| format!("{error}"))? {
+        Wire::Raw => Err("raw is for TCP; a serial line takes postcard or json".to_owned()),
+        wire => Ok(wire),
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = if arguments.demo { demonstrate(&arguments) } else { serve(&arguments) };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("firmware-sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn config(arguments: &Arguments) -> host::Config {
+    let mut config = host::Config::new(arguments.wire, Link::Serial);
+    config.idle = Duration::from_secs(arguments.idle_timeout);
+    config.policy.may_quit = arguments.device.is_none() || arguments.allow_remote_quit;
+    config
+}
+
+fn serve(arguments: &Arguments) -> Result<()> {
+    let mut out = io::stdout();
+    // Whoever started it may not read it.
+    let mut say = |line: String| {
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    };
+    let wire = arguments.wire;
+    let (port, _loopback);
+    match &arguments.device {
+        Some(path) => {
+            port = Port::open(path, arguments.baud)?;
+            say(format!("serial port {path} ({wire}, {} baud)", arguments.baud));
+        }
+        None => {
+            (port, _loopback) = Port::loopback().context("no loopback serial port could be opened")?;
+            let path = &_loopback.path;
+            say(format!("serial port {path} ({wire})\ntalk to it: atm client --serial {path} --wire {wire}"));
+        }
+    }
+    run(port, Plan::from(arguments), &mut say)
+}
+
+/// What the loop is driven with.
+struct Plan {
+    config: host::Config,
+    balance: Amount,
+    chances: Chances,
+    seed: Option<u64>,
+}
+
+impl From<&Arguments> for Plan {
+    fn from(arguments: &Arguments) -> Self {
+        Self {
+            config: config(arguments),
+            balance: arguments.balance,
+            chances: arguments.line.chances(),
+            seed: arguments.line.seed,
+        }
+    }
+}
+
+/// Drives the loop until it is finished.
+fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
+    let clock = Clock::start();
+    let seed = plan.seed.map_or_else(getrandom::u64, Ok)?;
+    if plan.chances != Chances::default() {
+        say(format!("the line lies by --seed {seed}"));
+    }
+    let mut port = LyingPort::new(port, || clock.now(), plan.chances, seed);
+    let ledger = RamLedger::<TERMINALS>::new(LedgerId(getrandom::u64()?), plan.balance);
+    let mut kiosk = Kiosk::<_, IN, OUT>::new(plan.config, ledger, clock.now());
+    while !kiosk.is_finished() {
+        if !kiosk.turn(&mut port, clock.now())? {
+            let due = kiosk.deadline().into_iter().chain(port.due()).min();
+            let nap = due.map_or(NAP, |due| clock.until(due));
+            port.port().wait(nap)?;
+        }
+    }
+    Ok(())
+}
+
+/// Both ends over a loopback serial port.
+fn demonstrate(arguments: &Arguments) -> Result<()> {
+    let (port, loopback) = Port::loopback().context("no loopback serial port could be opened")?;
+    let plan = Plan::from(arguments);
+    // It ends with the process; where it fails before, the flow has no reply.
+    thread::Builder::new().name("kiosk".into()).spawn(move || {
+        if let Err(error) = run(port, plan, &mut |line| println!("{line}")) {
+            eprintln!("firmware-sim: the kiosk's side: {error:#}");
+        }
+    })?;
+    let target = Target::Serial { path: loopback.path, baud: arguments.baud };
+    let mut link = client::Link::open(&Options { wire: arguments.wire, ..Options::new(target) })?;
+    demo::flow(&mut link, arguments.balance, &mut io::stdout())
+}
