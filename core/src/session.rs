@@ -9,7 +9,7 @@ use crate::{
 /// What a session may do; the same for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// The most that one deposit or withdrawal may move.
+    /// The most that an answer may name; `all` is what there is, however much.
     pub limit: Amount,
     /// May this person stop the host with `quit`?
     pub may_quit: bool,

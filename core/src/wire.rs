@@ -54,11 +54,15 @@ impl Wire {
 
     /// Is this fault what noise makes of a frame, and the sender known to send it again?
     pub(crate) fn discards(self, fault: Fault) -> bool {
+        self.has_checksum() && matches!(fault, Fault::Damaged | Fault::TooLong | Fault::Incomplete)
+    }
+
+    fn has_checksum(self) -> bool {
         match self {
             #[cfg(feature = "json")]
             Self::Json | Self::Raw => false,
             #[cfg(feature = "postcard")]
-            Self::Postcard => matches!(fault, Fault::Damaged | Fault::TooLong | Fault::Incomplete),
+            Self::Postcard => true,
         }
     }
 

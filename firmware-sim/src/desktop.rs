@@ -14,6 +14,7 @@ use atm_host::{
     serial::Port,
 };
 use clap::{Args, Parser};
+use embedded_io::Read;
 use firmware_sim::{
     Kiosk,
     faults::{Chances, LyingPort},
@@ -29,6 +30,9 @@ const TERMINALS: usize = 16;
 
 /// The longest sleep, when there is no deadline.
 const NAP: time::Duration = time::Duration::from_secs(60);
+
+/// How long a client has to read the goodbye.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The ATM as it sits in a kiosk's microcontroller, behind a serial port.
 ///
@@ -202,6 +206,18 @@ fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
             let due = kiosk.deadline().into_iter().chain(port.due()).min();
             let nap = due.map_or(NAP, |due| clock.until(due));
             port.port().wait(nap)?;
+        }
+    }
+    linger(port.port(), &clock)
+}
+
+/// Leaves the line open for a moment: a pseudo-terminal that closes takes with it what was not read yet, the goodbye.
+fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
+    let until = clock.now() + LINGER;
+    while clock.now() < until && port.wait(clock.until(until))? {
+        // Nobody is served any more.
+        if port.read(&mut [0; 64])? == 0 {
+            break;
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! The command line.
-use atm_core::{money::Amount, wire::Wire};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use atm_core::{ledger::Name, money::Amount, wire::Wire};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
+use std::path::PathBuf;
 
 /// An ATM over a byte stream: no cent lost or moved twice.
 ///
@@ -15,7 +16,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve many terminals over TCP
+    /// Serve many terminals over TCP, or one serial line
     Serve(Serve),
     /// Be a terminal: over TCP or a serial line
     Client(Client),
@@ -32,14 +33,50 @@ pub(crate) enum Command {
     },
 }
 
+impl Arguments {
+    /// Reads the program's own arguments; on wrong usage it says so and exits with code 2.
+    pub(crate) fn of_this_program() -> Self {
+        let arguments = Self::parse();
+        arguments.check().unwrap_or_else(|error| error.exit());
+        arguments
+    }
+
+    /// What the parser cannot see: there is no hello on the `raw` wire.
+    fn check(&self) -> Result<(), clap::Error> {
+        let (command, serial, named, wire) = match &self.command {
+            Some(Command::Serve(options)) => ("serve", options.serial.is_some(), false, options.wire),
+            Some(Command::Client(options)) => {
+                ("client", options.serial.is_some(), options.terminal.is_some(), options.wire)
+            }
+            _ => return Ok(()),
+        };
+        let lack = match wire.is_some_and(|wire| !wire.is_numbered()) {
+            true if serial => "a serial line, which is silent before a hello, takes --wire postcard or json",
+            true if named => "a terminal with a name takes --wire json or postcard",
+            _ => return Ok(()),
+        };
+        let mut program = Self::command();
+        program.build();
+        let mut command = program.find_subcommand(command).cloned().unwrap_or(program);
+        Err(command.error(ErrorKind::ArgumentConflict, format!("--wire raw has no hello: {lack}")))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial")]
     pub(crate) listen: String,
-    /// How messages cross the line: json (4-byte length), raw (the original program's) or postcard
-    #[arg(long, default_value = "json")]
-    pub(crate) wire: Wire,
+    /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time, until the device goes away
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "stall_timeout"])]
+    pub(crate) serial: Option<String>,
+    /// The serial port's speed in bits a second
+    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    pub(crate) baud: u32,
+    /// How messages cross the line: json (4-byte length), raw (the original program's, TCP only) or postcard [default:
+    /// json over TCP, postcard over a serial line]
+    #[arg(long)]
+    pub(crate) wire: Option<Wire>,
     /// The balance at the start, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
@@ -58,7 +95,7 @@ pub(crate) struct Serve {
     /// Sessions at once; one more is told so and closed
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
-    /// Let any peer stop the server with quit, not only one on this machine
+    /// Let any peer stop the server with quit, not only one on this machine; nobody on a serial line may without it
     #[arg(long)]
     pub(crate) allow_remote_quit: bool,
     /// How much to log on standard error, one event a line
@@ -76,7 +113,20 @@ pub(crate) enum Level {
     Debug,
 }
 
+/// What `atm client --help` says behind its options.
+const CLIENT_HELP: &str = "\
+With a name (--terminal), an answer that was lost on its way is repeated for a minute and moves money once; a \
+connection that was lost is opened again for as long, and both is told. Then, or at the next start with the same \
+--state, the terminal is told what became of the answer: done, refused, not done or unknown. A server that was \
+restarted in between keeps no memory: unknown. Without a name nobody can be told: check the balance. Anybody may take \
+a name that reaches the server; the later one takes it over, and the older one exits with code 1.
+
+Lines from a pipe are answered to one prompt each. Where the terminal says hello (with a name, or on a serial line), \
+they stop with code 1 at the first answer that was not done, or of which nobody knows whether it was, or whose session \
+was lost. What the server refuses, as an amount that is not there, is a reply like others: the next line goes on.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = CLIENT_HELP)]
 pub(crate) struct Client {
     /// The server's address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial")]
@@ -87,15 +137,25 @@ pub(crate) struct Client {
     /// The serial port's speed in bits a second
     #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     pub(crate) baud: u32,
-    /// How messages cross the line: json, raw or postcard [default: json over TCP, postcard over a serial line]
+    /// How messages cross the line: json, raw (TCP only) or postcard [default: json over TCP, postcard over a serial
+    /// line]
     #[arg(long)]
     pub(crate) wire: Option<Wire>,
+    /// The terminal's name (1 to 32 of A-Z a-z 0-9 . _ -), by which the server remembers its last request
+    #[arg(long, value_name = "NAME")]
+    pub(crate) terminal: Option<Name>,
+    /// Keep what the terminal must not forget in this file, made where there is none: after Ctrl-C or a loss of power the
+    /// next start tells what became of the last request
+    #[arg(long, value_name = "FILE", requires = "terminal")]
+    pub(crate) state: Option<PathBuf>,
+    /// Leave when the connection is lost; without a name that is always so
+    #[arg(long, conflicts_with = "serial")]
+    pub(crate) no_reconnect: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -112,8 +172,32 @@ mod tests {
             "atm serve --max-sessions 0",
             "atm client --baud 9600",
             "atm client --connect a:1 --serial b",
+            "atm client --terminal a/b",
+            "atm client --terminal a --wire raw",
+            "atm client --serial b --wire raw",
+            "atm client --state c",
+            "atm client --serial b --no-reconnect",
+            "atm serve --listen a:1 --serial b",
+            "atm serve --serial b --wire raw",
+            "atm serve --serial b --max-sessions 7",
+            "atm serve --baud 9600",
         ] {
-            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+            let read = Arguments::try_parse_from(line.split(' ')).and_then(|arguments| arguments.check());
+            assert_eq!(read.unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_is_accepted_where_nothing_is_wrong() {
+        for line in [
+            "atm client --wire raw --no-reconnect",
+            "atm client --terminal kiosk-7 --state f --no-reconnect",
+            "atm client --serial b --baud 9600 --wire json --terminal a --state f",
+            "atm serve --serial b --baud 9600 --wire json --allow-remote-quit",
+            "atm serve --wire raw",
+        ] {
+            let read = Arguments::try_parse_from(line.split(' ')).and_then(|arguments| arguments.check());
+            assert!(read.is_ok(), "{line}");
         }
     }
 }

@@ -3,19 +3,24 @@
 //! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a line, for any caller;
 //! * [`Person`] is where the answers come from: a line editor, or plain lines;
 //! * [`talk()`] carries the conversation between the two;
+//! * [`State`] keeps a named terminal's memory in a file;
 //! * [`run`] is all of it, as `atm client` needs it.
 use atm_core::{terminal::Profile, wire::Wire};
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+mod again;
 mod editor;
 mod happening;
 mod line;
 mod link;
 mod person;
+mod record;
 mod screen;
+mod state;
 mod talk;
 
 pub use happening::{Happening, Said, Way};
@@ -23,6 +28,7 @@ pub use line::{OpenError, Wake};
 pub use link::Link;
 pub use person::{Person, Typed};
 pub use screen::Harmless;
+pub use state::{Keep, State};
 pub use talk::talk;
 
 /// Where the host is.
@@ -48,28 +54,46 @@ pub struct Options {
     pub wire: Wire,
     /// Who says hello. Without one, a TCP client waits to be greeted, and a serial one says hello without a name.
     pub profile: Option<Profile>,
+    /// Does a named terminal open a connection again that was lost? (Without a name it would be somebody else's
+    /// session, and a serial line is always there.)
+    pub reconnect: bool,
 }
 
 impl Options {
-    /// The defaults for a target: no name, and the wire that is usual there.
+    /// The defaults for a target: no name, the wire that is usual there, and connections that are opened again.
     pub fn new(target: Target) -> Self {
         let wire = match target {
             Target::Tcp(_) => Wire::Json,
             Target::Serial { .. } => Wire::Postcard,
         };
-        Self { target, wire, profile: None }
+        Self { target, wire, profile: None, reconnect: true }
     }
+
+    /// Does the host know who says hello, so that an answer can be repeated and asked for on another line?
+    fn is_named(&self) -> bool {
+        self.profile.as_ref().is_some_and(|profile| profile.name.is_some()) && self.wire.is_numbered()
+    }
+}
+
+/// A start of a terminal that counts no starts: the time, which is later at the next one.
+pub fn clock_start() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0)
 }
 
 /// The address that a server listens on if it is not told another.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 
-/// Lets a person, or a pipe, talk to the host that `options` name, on this process's own standard streams.
+/// Lets a person, or a pipe, talk to the host that `options` name, on this process's own standard streams. What the
+/// terminal must not forget is kept in `state`, whose profile `options` have.
 ///
 /// A thread may be left behind that waits for standard input: it ends with the process.
-pub fn run(options: &Options) -> ExitCode {
+pub fn run(options: &Options, state: Option<State>) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let done = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
+        if let Some(state) = state {
+            link.keep_with(state);
+        }
         let mut person = Person::at_standard_input(link.wake())?;
         Ok(talk(&mut link, &mut person, &mut out, &mut err))
     });

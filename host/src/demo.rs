@@ -92,7 +92,12 @@ fn take(link: &mut Link, step: &Step) -> Result<Said> {
     let said = loop {
         match next(link)? {
             Happening::Said(said) => break said,
-            Happening::LineDown | Happening::LineUp | Happening::Woken => {}
+            Happening::LineDown
+            | Happening::LineUp
+            | Happening::Lost
+            | Happening::Back
+            | Happening::Woken => {}
+            Happening::NotKept(error) => return Err(error.into()),
             Happening::Fault(fault) | Happening::Broken(fault) => {
                 bail!("the host sent what is no message: {fault}")
             }

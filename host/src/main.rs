@@ -4,16 +4,19 @@
 mod cli;
 mod run;
 
-use clap::Parser;
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
+    let arguments = cli::Arguments::of_this_program();
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
             // The causes behind it on the same line: a person reads one, and so does grep.
-            eprintln!("atm: {error:#}");
+            // Nobody is left to be told where this fails.
+            let _ = writeln!(io::stderr(), "atm: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,16 +1,21 @@
 //! What each command does.
 use crate::cli::{Arguments, Client, Command, Level, Serve};
 use anyhow::{Context, Result};
-use atm_core::{time::Duration, wire::Wire};
+use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
-    client::{self, Options, Target},
+    client::{self, Options, State, Target},
     demo,
-    server::{Config, Server, Stop},
+    serial::Port,
+    server::{self, Config, Server},
 };
 use clap::CommandFactory;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 use tracing::{level_filters::LevelFilter, warn};
@@ -19,7 +24,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
-        Some(Command::Client(options)) => Ok(client::run(&client_options(options))),
+        Some(Command::Client(options)) => be_a_terminal(options),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -30,17 +35,35 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-fn client_options(options: Client) -> Options {
-    let (target, wire) = match options.serial {
-        Some(path) => (Target::Serial { path, baud: options.baud }, Wire::Postcard),
-        None => (Target::Tcp(options.connect), Wire::Json),
+fn be_a_terminal(arguments: Client) -> Result<ExitCode> {
+    let target = match arguments.serial {
+        Some(path) => Target::Serial { path, baud: arguments.baud },
+        None => Target::Tcp(arguments.connect),
     };
-    Options { target, wire: options.wire.unwrap_or(wire), profile: None }
+    let state = match (&arguments.state, &arguments.terminal) {
+        (Some(path), Some(name)) => Some(State::open(path, name)?),
+        _ => None,
+    };
+    let profile = match (&state, arguments.terminal) {
+        (Some(state), _) => Some(state.profile()),
+        (None, Some(name)) => {
+            Some(Profile { name: Some(name), start: client::clock_start(), ..Profile::default() })
+        }
+        (None, None) => None,
+    };
+    let usual = Options::new(target);
+    let options = Options {
+        wire: arguments.wire.unwrap_or(usual.wire),
+        profile,
+        reconnect: !arguments.no_reconnect,
+        ..usual
+    };
+    Ok(client::run(&options, state))
 }
 
 fn serve(options: &Serve) -> Result<ExitCode> {
     log(options.log);
-    raise_file_limit();
+    let usual = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
     let config = Config {
         balance: options.balance,
         limit: options.limit,
@@ -49,20 +72,42 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         stall: Duration::from_secs(options.stall_timeout),
         max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
         allow_remote_quit: options.allow_remote_quit,
-        ..Config::new(options.wire)
+        ..Config::new(options.wire.unwrap_or(usual))
     };
-    let server = Server::bind(&options.listen, config)
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    match &options.serial {
+        Some(path) => serve_serial(path, options.baud, &config)?,
+        None => serve_tcp(&options.listen, config)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_tcp(address: &str, config: Config) -> Result<()> {
+    raise_file_limit();
+    let wire = config.wire;
+    let server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
     }
-    stop_on_signals(server.stop_handle())?;
+    let stop = server.stop_handle();
+    stop_on_signals(move || stop.stop())?;
+    announce(&format!("listening on {address} ({wire})"));
+    server.run().context("the server failed")
+}
+
+fn serve_serial(path: &str, baud: u32, config: &Config) -> Result<()> {
+    let mut port = Port::open(path, baud)?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let stop = asked.clone();
+    stop_on_signals(move || stop.store(true, Ordering::Release))?;
+    announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+    server::serial::serve(&mut port, config, &asked).context("the server failed")
+}
+
+fn announce(line: &str) {
     let mut out = io::stdout();
     // Whoever started it may not read it.
-    let _ = writeln!(out, "listening on {address} ({})", options.wire).and_then(|()| out.flush());
-    server.run().context("the server failed")?;
-    Ok(ExitCode::SUCCESS)
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// A server and a client in one process.
@@ -71,8 +116,7 @@ fn try_it() -> Result<ExitCode> {
         Server::bind("127.0.0.1:0", Config::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
-    let options = Options { target: Target::Tcp(address.to_string()), wire: Wire::Json, profile: None };
-    let code = client::run(&options);
+    let code = client::run(&Options::new(Target::Tcp(address.to_string())), None);
     stop.stop();
     match serving.join() {
         Ok(result) => result.context("the server failed")?,
@@ -89,7 +133,9 @@ fn log(level: Level) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false).init();
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
+    // By default it says on standard error that it cannot write there, and panics when it cannot.
+    subscriber.log_internal_errors(false).init();
 }
 
 /// Each session takes a file descriptor, and the usual limit is 1,024 of them.
@@ -107,9 +153,9 @@ fn raise_file_limit() {
 
 /// The first SIGINT or SIGTERM lets the server say goodbye; the second one does not wait for it.
 #[cfg(unix)]
-fn stop_on_signals(stop: Stop) -> Result<()> {
+fn stop_on_signals(stop: impl Fn() + Send + 'static) -> Result<()> {
     use signal_hook::{consts::TERM_SIGNALS, flag, iterator::Signals};
-    let again = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let again = Arc::new(AtomicBool::new(false));
     for signal in TERM_SIGNALS {
         flag::register_conditional_shutdown(*signal, 1, again.clone())?;
         flag::register(*signal, again.clone())?;
@@ -117,7 +163,7 @@ fn stop_on_signals(stop: Stop) -> Result<()> {
     let mut signals = Signals::new(TERM_SIGNALS).context("signals cannot be caught")?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in &mut signals {
-            stop.stop();
+            stop();
         }
     })?;
     Ok(())
@@ -125,6 +171,6 @@ fn stop_on_signals(stop: Stop) -> Result<()> {
 
 /// Elsewhere the system ends the program.
 #[cfg(not(unix))]
-fn stop_on_signals(_: Stop) -> Result<()> {
+fn stop_on_signals(_: impl Fn() + Send + 'static) -> Result<()> {
     Ok(())
 }

@@ -28,6 +28,7 @@ use tracing::{debug, error, info, warn};
 
 mod connection;
 mod lobby;
+pub mod serial;
 mod timers;
 
 /// What a server is made for. Every limit has its default in [`Config::new`].

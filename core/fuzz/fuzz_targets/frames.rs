@@ -73,7 +73,7 @@ fuzz_target!(|input: Input| {
     let length = cobs::encode(&mut buffer, stream.len()).expect("the buffer has room");
     let mut decoder = cobs::Decoder::default();
     let mut body = Buffer::<u8, 8192>::new();
-    if stream.len() < 8000 {
+    if (1..8000).contains(&stream.len()) {
         assert_eq!(decoder.push(&mut body, &buffer[..length]), (length, Step::Frame));
         assert_eq!(body.as_slice(), stream);
     }

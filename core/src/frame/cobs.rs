@@ -86,8 +86,9 @@ impl Decoder {
             // Zeros between frames: senders may put one before a frame to end whatever noise came first.
             return Step::More;
         }
-        let whole = left == 0
-            && body.split_last_chunk::<TRAILER>().is_some_and(|(content, sum)| checksum(content) == *sum);
+        // No message is empty, and the check sum of nothing is four zeros: a run of noise makes them.
+        let fits = |(content, sum): (&[u8], &[u8; TRAILER])| !content.is_empty() && checksum(content) == *sum;
+        let whole = left == 0 && body.split_last_chunk().is_some_and(fits);
         if !whole {
             return Step::Fault(Fault::Damaged);
         }
@@ -125,4 +126,197 @@ pub fn encode(buffer: &mut [u8], length: usize) -> Option<usize> {
     *buffer.get_mut(code_at)? = code;
     *buffer.get_mut(out)? = 0;
     out.checked_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heapless::Vec;
+    use proptest::{prelude::*, sample::Index};
+    use std::{vec, vec::Vec as StdVec};
+
+    /// The longest body here, with its check sum.
+    const MOST: usize = 700;
+
+    /// What a stream holds, cut in pieces of the given sizes in turn.
+    fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<Result<StdVec<u8>, Fault>> {
+        let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, MOST>::new());
+        let (mut rest, mut cuts, mut found) = (stream, cuts.iter().cycle(), vec![]);
+        while !rest.is_empty() {
+            let mut piece;
+            (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
+            while !piece.is_empty() {
+                let (taken, step) = decoder.push(&mut body, piece);
+                assert!(taken > 0);
+                piece = &piece[taken..];
+                match step {
+                    Step::More => assert!(piece.is_empty()),
+                    Step::Frame => found.push(Ok(body.to_vec())),
+                    Step::Fault(fault) => found.push(Err(fault)),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        found
+    }
+
+    fn frame(body: &[u8]) -> StdVec<u8> {
+        let mut buffer = vec![0xaa; body.len() + body.len() / 254 + 16];
+        buffer[..body.len()].copy_from_slice(body);
+        let length = encode(&mut buffer, body.len()).unwrap();
+        buffer.truncate(length);
+        buffer
+    }
+
+    fn summed(body: &[u8]) -> StdVec<u8> {
+        let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body);
+        [body, &sum.to_le_bytes()].concat()
+    }
+
+    /// Bodies whose frames have blocks of every length: few zeros, many, or only them.
+    fn bodies() -> impl Strategy<Value = StdVec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 1..600),
+            prop::collection::vec(1u8.., 240..600),
+            prop::collection::vec(prop_oneof![30 => 1u8.., 1 => Just(0)], 1..600),
+            prop::collection::vec(0u8..2, 1..40),
+        ]
+    }
+
+    #[test]
+    fn the_check_sum_is_the_one_of_ethernet() {
+        // The check value that the catalogue of CRCs gives for "123456789".
+        assert_eq!(checksum(b"123456789"), 0xcbf4_3926u32.to_le_bytes());
+    }
+
+    #[test]
+    fn a_frame_byte_by_byte() {
+        assert_eq!(frame(b"1"), [6, b'1', 0xb7, 0xef, 0xdc, 0x83, 0]);
+        assert_eq!(decode(&[6, b'1', 0xb7, 0xef, 0xdc, 0x83, 0], &[1]), [Ok(vec![b'1'])]);
+    }
+
+    #[test]
+    fn an_empty_frame_is_noise() {
+        assert_eq!(frame(b""), [1, 1, 1, 1, 1, 0]);
+        assert_eq!(decode(&[1, 1, 1, 1, 1, 0], &[1]), [Err(Fault::Damaged)]);
+    }
+
+    #[test]
+    fn a_block_of_254_bytes_has_no_zero_behind_it() {
+        for length in 245..=260 {
+            let body: StdVec<u8> = (0..length).map(|at| (at % 255) as u8 + 1).collect();
+            let framed = frame(&body);
+            assert!(framed[..framed.len() - 1].iter().all(|byte| *byte != 0));
+            assert_eq!(decode(&framed, &[usize::MAX]), [Ok(body)]);
+        }
+    }
+
+    #[test]
+    fn an_over_long_frame_is_dropped_whole_and_never_its_tail() {
+        // Its tail is a whole frame, that a decoder which starts anew in the middle would take.
+        let tail = frame(b"withdraw all");
+        let long = [&[0xff; MOST + 4][..], &tail].concat();
+        let stream = [&long[..], &frame(b"ok")].concat();
+        for cut in [1, 7, usize::MAX] {
+            assert_eq!(decode(&stream, &[cut]), [Err(Fault::TooLong), Ok(b"ok".to_vec())]);
+        }
+        let most = vec![7; MOST - TRAILER];
+        assert_eq!(decode(&frame(&most), &[usize::MAX]), [Ok(most)]);
+        assert_eq!(decode(&frame(&[7; MOST - TRAILER + 1]), &[9]), [Err(Fault::TooLong)]);
+        assert_eq!(decode(&frame(&[0; MOST - TRAILER + 1]), &[9]), [Err(Fault::TooLong)]);
+    }
+
+    #[test]
+    fn zeros_between_frames_are_nothing() {
+        assert_eq!(decode(&[&[0, 0], &frame(b"a")[..], &[0, 0, 0], &frame(b"b")].concat(), &[1]).len(), 2);
+    }
+
+    #[test]
+    fn what_has_begun_is_given_up_at_the_end() {
+        let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
+        assert_eq!(decoder.end(), Step::More);
+        decoder.push(&mut body, &[5, 1, 2]);
+        assert!(decoder.is_partial());
+        assert_eq!(decoder.end(), Step::Fault(Fault::Incomplete));
+        assert_eq!(decoder, Decoder::default());
+        assert_eq!(decoder.push(&mut body, &frame(b"ok")).1, Step::Frame);
+        assert_eq!(&body[..], b"ok");
+    }
+
+    #[test]
+    fn a_buffer_that_is_too_small_makes_no_frame() {
+        for room in 0..12 {
+            let mut buffer = [0x55; 12];
+            let made = encode(&mut buffer[..room], 5);
+            assert_eq!(
+                made,
+                (room >= 11).then_some(11),
+                "5 bytes, 4 of check sum, one of overhead, and the zero"
+            );
+        }
+        assert_eq!(encode(&mut [0; 4], usize::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_what_the_reference_makes_of_it(body in bodies()) {
+            let framed = frame(&body);
+            prop_assert_eq!(decode(&framed, &[usize::MAX]), vec![Ok(body.clone())]);
+            let content = summed(&body);
+            let mut theirs = vec![0; cobs::max_encoding_length(content.len())];
+            let length = cobs::encode(&content, &mut theirs);
+            theirs.truncate(length);
+            theirs.push(0);
+            prop_assert_eq!(decode(&theirs, &[usize::MAX]), vec![Ok(body)]);
+            let mut read = vec![0; framed.len()];
+            let length = cobs::decode(&framed, &mut read).unwrap().frame_size();
+            prop_assert_eq!(&read[..length], &content[..]);
+        }
+
+        #[test]
+        fn every_cut_gives_the_same_frames(
+            frames in prop::collection::vec(prop_oneof![
+                4 => bodies().prop_map(|body| frame(&body)),
+                1 => prop::collection::vec(any::<u8>(), 0..800),
+            ], 0..5),
+            cuts in prop::collection::vec(1usize..60, 1..8),
+        ) {
+            let stream = frames.concat();
+            let whole = decode(&stream, &[usize::MAX]);
+            prop_assert_eq!(&decode(&stream, &cuts), &whole);
+            prop_assert_eq!(&decode(&stream, &[1]), &whole);
+        }
+
+        #[test]
+        fn noise_costs_no_frame_beyond_the_next_zero(
+            noise in prop::collection::vec(any::<u8>(), 0..900), bodies in prop::collection::vec(bodies(), 1..4),
+        ) {
+            let frames: StdVec<u8> = bodies.iter().flat_map(|body| frame(body)).collect();
+            let expected: StdVec<_> = bodies.into_iter().map(Ok).collect();
+            let stream = [&noise[..], &[0], &frames].concat();
+            let found = decode(&stream, &[usize::MAX]);
+            prop_assert!(found.ends_with(&expected), "{found:?}");
+            prop_assert!(found[..found.len() - expected.len()].iter().all(|noise| noise.is_err()), "none is made of it");
+            let stream = [&frames[..], &noise].concat();
+            prop_assert!(decode(&stream, &[usize::MAX]).starts_with(&expected));
+        }
+
+        #[test]
+        fn a_cut_frame_is_refused(body in bodies(), end in any::<Index>()) {
+            let framed = frame(&body);
+            let part = [&framed[..end.index(framed.len() - 1)], &[0]].concat();
+            prop_assert!(decode(&part, &[usize::MAX]).iter().all(|frame| frame.is_err()));
+        }
+
+        #[test]
+        fn a_flipped_bit_is_refused(body in bodies(), at in any::<Index>(), bit in 0u8..8) {
+            let mut framed = frame(&body);
+            let at = at.index(framed.len());
+            framed[at] ^= 1 << bit;
+            framed.push(0);
+            for found in decode(&framed, &[usize::MAX]) {
+                prop_assert!(found.is_err(), "{:?}", found);
+            }
+        }
+    }
 }

@@ -162,10 +162,9 @@ impl Objects {
 
 /// Does the text end in the middle of a character?
 fn cut_in_two(text: &[u8]) -> bool {
-    match core::str::from_utf8(text) {
-        Ok(_) => false,
-        Err(error) => error.error_len().is_none(),
-    }
+    // What was wrong before it is of no account.
+    let end = text.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    core::str::from_utf8(end).is_err_and(|error| error.error_len().is_none())
 }
 
 #[cfg(test)]

@@ -49,10 +49,10 @@ impl Config {
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Take this to the ledger, and its response to [`Host::complete`].
+    /// Take this to the ledger, and its response to [`Host::complete`](super::Host::complete).
     Request(Request),
-    /// A terminal came whose conversation is not held here: call [`Host::admit`], with the conversation if it is held
-    /// elsewhere, or [`Host::refuse`].
+    /// A terminal came whose conversation is not held here: call [`Host::admit`](super::Host::admit), with the conversation if it is held
+    /// elsewhere, or [`Host::refuse`](super::Host::refuse).
     Arrival(Name),
     /// The person asked to stop the host, and may.
     Quit,

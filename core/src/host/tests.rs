@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     codec::NoRoom,
     ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt},
-    message::{Fault, Reply, Welcome},
+    message::{Fault, Reply, VERSION, Welcome},
     money::Amount,
     screen::{Screen, Screens},
     time::Duration,
@@ -14,6 +14,7 @@ use std::{string::String, string::ToString, vec, vec::Vec};
 mod any;
 mod faults;
 mod hello;
+mod lines;
 mod numbers;
 mod sizes;
 mod time;

@@ -211,7 +211,7 @@ impl Visit {
         }
         self.key = Some((start, attempt));
         let same_life = before.is_some_and(|(life, _)| life == start);
-        if hello.resume && same_life && self.arrival.is_none() && self.knows(hello) {
+        if hello.resume && same_life && self.knows(hello) {
             return if self.is_busy() {
                 self.welcome = true;
                 Effect::Notice(self.working())

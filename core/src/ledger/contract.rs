@@ -5,6 +5,9 @@ use crate::money::Amount;
 /// The clause of the contract that a ledger broke.
 pub type Broken = &'static str;
 
+/// A clause of the contract.
+type Clause = fn(&mut Books<'_, dyn Ledger>) -> Result<(), Broken>;
+
 /// What keeps a ledger's store, so that the ledger can be opened again as after a loss of power.
 pub trait Store {
     /// The ledger.
@@ -22,7 +25,7 @@ pub trait Store {
 /// # Errors
 /// The first clause that it breaks.
 pub fn check<S: Store>(store: &mut S) -> Result<(), Broken> {
-    const CLAUSES: &[fn(&mut Books<'_, dyn Ledger>) -> Result<(), Broken>] = &[
+    const CLAUSES: &[Clause] = &[
         sums,
         once,
         conflict,

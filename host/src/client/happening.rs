@@ -16,6 +16,8 @@ pub struct Said {
     pub prompt: Option<Prompt>,
     /// Is the session over?
     pub ends: bool,
+    /// Is it the answer to a hello, or a reply that a hello has fetched?
+    pub welcome: bool,
     /// The outcome that it tells.
     pub outcome: Option<Outcome>,
     /// The notice, where it is one that this side knows.
@@ -34,6 +36,7 @@ impl From<&codec::Said<'_>> for Said {
             text: said.text.to_string(),
             prompt: said.prompt.then_some(said.seq),
             ends: said.ends,
+            welcome: said.welcome.is_some(),
             outcome: said.outcome,
             notice: said.notice,
             seq: said.seq,
@@ -56,8 +59,14 @@ pub enum Happening {
     LineDown,
     /// The line is there again.
     LineUp,
+    /// The connection is lost; it is opened again.
+    Lost,
+    /// The connection is there again, and the host serves it.
+    Back,
     /// The line has ended, with an error or without; nothing more will come.
     Closed(Option<io::Error>),
+    /// The terminal's memory could not be stored, so that what it says was not sent.
+    NotKept(io::Error),
     /// Somebody called [`Wake::wake`](super::Wake::wake).
     Woken,
     /// The deadline has come.

@@ -101,6 +101,11 @@ impl Wake {
     /// Makes the present or the next wait end.
     pub fn wake(&self) {
         self.asked.store(true, Ordering::Release);
+        self.nudge();
+    }
+
+    /// Makes the present or the next wait end, and says nothing of it.
+    pub(super) fn nudge(&self) {
         if let Some(waker) = &self.waker {
             // It fails only where the system's waiting does, which whoever waits is told of.
             let _ = waker.wake();
@@ -113,9 +118,14 @@ impl Wake {
     }
 }
 
-/// A line that is open.
+/// A line that was opened.
 pub(super) enum Line {
-    Tcp { stream: TcpStream, poll: Poll, events: Events },
+    /// The stream is `None` while the connection is lost.
+    Tcp {
+        stream: Option<TcpStream>,
+        poll: Poll,
+        events: Events,
+    },
     Serial(Box<Port>),
 }
 
@@ -136,21 +146,44 @@ impl Line {
     }
 
     fn over(stream: std::net::TcpStream) -> io::Result<(Self, Wake)> {
-        // An answer is one small write, which would otherwise wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
         let poll = Poll::new()?;
-        poll.registry().register(&mut stream, STREAM, Interest::READABLE | Interest::WRITABLE)?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let line = Self::Tcp { stream, poll, events: Events::with_capacity(8) };
+        let mut line = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
+        line.plug(stream)?;
         Ok((line, Wake { waker: Some(waker), ..Wake::default() }))
+    }
+
+    /// Puts a connection in the place of one that was lost.
+    pub(super) fn plug(&mut self, new: std::net::TcpStream) -> io::Result<()> {
+        let Self::Tcp { stream, poll, .. } = self else { return Ok(()) };
+        // An answer is one small write, which would otherwise wait for the acknowledgement of the one before.
+        new.set_nodelay(true)?;
+        new.set_nonblocking(true)?;
+        keep_alive(&new)?;
+        let new = stream.insert(TcpStream::from_std(new));
+        poll.registry().register(new, STREAM, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Closes the connection that is lost.
+    pub(super) fn unplug(&mut self) {
+        if let Self::Tcp { stream, poll, .. } = self
+            && let Some(mut old) = stream.take()
+        {
+            // It is closed in a moment anyway; that it was not registered any more changes nothing.
+            let _ = poll.registry().deregister(&mut old);
+        }
+    }
+
+    /// Is there something to read from and to write to?
+    pub(super) fn is_plugged(&self) -> bool {
+        !matches!(self, Self::Tcp { stream: None, .. })
     }
 
     /// Reads what is there; `None` where nothing is, `Some(0)` at the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
-            Self::Tcp { stream, .. } => now(|| stream.read(buffer)),
+            Self::Tcp { stream: Some(stream), .. } => now(|| stream.read(buffer)),
+            Self::Tcp { stream: None, .. } => Ok(None),
             Self::Serial(port) => Ok(if port.read_ready()? { Some(port.read(buffer)?) } else { None }),
         }
     }
@@ -158,7 +191,10 @@ impl Line {
     /// Writes what the line takes now, which may be nothing.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp { stream, .. } => now(|| stream.write(bytes)).map(|count| count.unwrap_or(0)),
+            Self::Tcp { stream: Some(stream), .. } => {
+                now(|| stream.write(bytes)).map(|count| count.unwrap_or(0))
+            }
+            Self::Tcp { stream: None, .. } => Ok(0),
             Self::Serial(port) => Ok(if port.write_ready()? { port.write(bytes)? } else { 0 }),
         }
     }
@@ -181,8 +217,24 @@ impl Line {
     }
 }
 
+/// Lets the system ask now and then whether the server's machine is still there: one that lost its power says nothing,
+/// and whoever stands at the prompt would wait for ever.
+fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
+    {
+        use rustix::net::sockopt;
+        sockopt::set_socket_keepalive(stream, true)?;
+        sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
+        sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
+        sockopt::set_tcp_keepcnt(stream, 3)?;
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos")))]
+    let _ = stream;
+    Ok(())
+}
+
 /// Connects to the first of a name's addresses that accepts.
-fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, OpenError> {
+pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, OpenError> {
     let unknown = |error| OpenError::Address { address: address.into(), error };
     let mut failure = None;
     for candidate in address.to_socket_addrs().map_err(unknown)? {

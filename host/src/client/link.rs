@@ -1,21 +1,24 @@
 //! The terminal's endpoint over a line.
 use super::{
     Options, Target,
+    again::Again,
     happening::{Happening, Said, Way},
     line::{Line, OpenError, Wake},
+    record::Record,
+    state::Keep,
 };
 use crate::clock::Clock;
 use atm_core::{
-    host,
     message::Fault,
-    terminal::{AnswerError, Config, Event, Memory, OUT, Profile, Prompt, Repeat, Terminal},
+    terminal::{AnswerError, Event, Memory, OUT, Prompt, Terminal},
     time::{Duration, Instant},
     wire::{Counters, Wire},
 };
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use config::config;
+use std::io;
+
+mod config;
+mod mend;
 
 /// Bytes for a message of the host: another one than ours may say much at once.
 const IN: usize = 64 * 1024;
@@ -25,22 +28,6 @@ const CHUNK: usize = 4096;
 
 /// How long the host may leave an answer unread on a connection.
 const STALL: Duration = Duration::from_secs(10);
-
-/// How long a frame may take from its first byte to its last. The end of a COBS frame may have been eaten by noise, or
-/// never come from a host that speaks another wire; other frames are only slow.
-const fn frame_time(wire: Wire) -> Duration {
-    Duration::from_secs(if matches!(wire, Wire::Postcard) { 10 } else { 60 })
-}
-
-/// What crossed the line, a message each, as it was on the wire.
-#[derive(Default)]
-struct Record {
-    messages: Vec<(Way, Vec<u8>)>,
-    /// The bytes of the message that is coming in.
-    partial: Vec<u8>,
-    /// How many bytes of the terminal's present output are among the messages.
-    output: usize,
-}
 
 /// A conversation with a host: a [`Terminal`] and the line that it stands on.
 pub struct Link {
@@ -53,6 +40,7 @@ pub struct Link {
     chunk: Box<[u8; CHUNK]>,
     taken: usize,
     read: usize,
+    says_hello: bool,
     /// Has anything come at all?
     heard: bool,
     /// Set when the line has ended; the error is given out once.
@@ -62,6 +50,13 @@ pub struct Link {
     /// Since when the line has taken no output.
     stalled: Option<Instant>,
     record: Option<Record>,
+    /// Who stores the memory, and what was stored last.
+    keeper: Option<Box<dyn Keep>>,
+    kept: Memory,
+    /// Set where a connection that was lost is opened again.
+    again: Option<Again>,
+    /// What came together with the news that the connection is back.
+    later: Option<Happening>,
 }
 
 impl Link {
@@ -71,39 +66,62 @@ impl Link {
     /// Why the line could not be opened.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         let (line, wake) = Line::open(options)?;
-        let wire = options.wire;
-        let config = match options.target {
-            Target::Tcp(_) => Config {
-                wire,
-                link: host::Link::Connection,
-                profile: options.profile.clone(),
-                repeat: None,
-                frame: frame_time(wire),
-            },
-            Target::Serial { baud, .. } => Config {
-                wire,
-                link: host::Link::Serial,
-                profile: Some(options.profile.clone().unwrap_or_else(unnamed)),
-                repeat: Some(Repeat::for_baud(baud)),
-                frame: frame_time(wire),
-            },
-        };
         let clock = Clock::start();
+        let config = config(options);
+        let says_hello = config.profile.is_some();
+        let terminal = Box::new(Terminal::new(config, clock.now()));
+        let again = match &options.target {
+            Target::Tcp(address) if options.reconnect && options.is_named() => {
+                Some(Again::new(address.clone(), options.wire, wake.clone()))
+            }
+            _ => None,
+        };
         Ok(Self {
             line,
             wake,
-            wire,
-            terminal: Box::new(Terminal::new(config, clock.now())),
+            wire: options.wire,
+            kept: terminal.memory(),
+            terminal,
             clock,
             chunk: Box::new([0; CHUNK]),
             taken: 0,
             read: 0,
+            says_hello,
             heard: false,
             ended: None,
             end_told: false,
             stalled: None,
             record: None,
+            keeper: None,
+            again,
+            later: None,
         })
+    }
+
+    /// Lets `keeper` store the terminal's memory from now on; it has stored what the profile said.
+    pub fn keep_with(&mut self, keeper: impl Keep + 'static) {
+        self.keeper = Some(Box::new(keeper));
+    }
+
+    /// Is the terminal's memory stored for its next life?
+    pub fn is_kept(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Stores the terminal's memory where it has changed: what [`next`](Self::next) gave out before was shown.
+    /// It does so by itself whenever it is called again; after the last time this must be.
+    ///
+    /// # Errors
+    /// Why the memory could not be stored.
+    pub fn keep(&mut self) -> io::Result<()> {
+        let memory = self.terminal.memory();
+        if let Some(keeper) = &mut self.keeper
+            && memory != self.kept
+        {
+            keeper.keep(&memory)?;
+            self.kept = memory;
+        }
+        Ok(())
     }
 
     /// What makes [`next`](Self::next) return from another thread.
@@ -126,9 +144,9 @@ impl Link {
         self.line.is_connection()
     }
 
-    /// The open prompt.
+    /// The open prompt, once [`next`](Self::next) has given out what it asks.
     pub fn prompt(&self) -> Option<Prompt> {
-        self.terminal.prompt()
+        self.terminal.prompt().filter(|_| self.later.is_none())
     }
 
     /// Is an answer out that has no reply?
@@ -136,9 +154,9 @@ impl Link {
         self.terminal.is_waiting()
     }
 
-    /// What a named terminal must store before it says anything again.
-    pub fn memory(&self) -> Memory {
-        self.terminal.memory()
+    /// Does the terminal say hello?
+    pub fn says_hello(&self) -> bool {
+        self.says_hello
     }
 
     /// Frames counted since the line was opened.
@@ -154,7 +172,7 @@ impl Link {
 
     /// The messages since the last call, in order.
     pub fn recorded(&mut self) -> Vec<(Way, Vec<u8>)> {
-        self.record.as_mut().map(|record| std::mem::take(&mut record.messages)).unwrap_or_default()
+        self.record.as_mut().map(Record::take).unwrap_or_default()
     }
 
     /// Answers `prompt`.
@@ -165,16 +183,22 @@ impl Link {
         let now = self.now();
         self.terminal.answer(prompt, text, now)?;
         self.keep_output();
-        self.send(now);
+        // Where it cannot be stored it is not sent; `next` tries again, and tells.
+        if self.keep().is_ok() {
+            self.send(now);
+        }
         Ok(())
     }
 
-    /// Waits for the next thing to happen, at most until `deadline`.
+    /// Waits for the next thing to happen, at most until `deadline`. What it gave out before is taken to be shown.
     pub fn next(&mut self, deadline: Option<Instant>) -> Happening {
         loop {
             let now = self.now();
             if let Some(happening) = self.event(now) {
                 return happening;
+            }
+            if let Err(error) = self.keep() {
+                return Happening::NotKept(error);
             }
             self.send(now);
             let moved = self.receive(now);
@@ -185,10 +209,8 @@ impl Link {
             if let Some(happening) = self.event(now) {
                 return happening;
             }
-            if let Some(error) = &mut self.ended
-                && !moved
-            {
-                return Happening::Closed(error.take());
+            if !moved && let Some(happening) = self.mend(now) {
+                return happening;
             }
             if self.wake.take() {
                 return Happening::Woken;
@@ -196,25 +218,62 @@ impl Link {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Happening::Timeout;
             }
-            if !moved {
-                let stall = self.stalled.filter(|_| self.is_connection()).map(|since| since + STALL);
-                let due = [deadline, self.terminal.deadline(), stall].into_iter().flatten().min();
-                if let Err(error) = self.line.wait(due.map(|due| self.clock.until(due))) {
-                    self.end(Some(error));
-                }
+            if !moved && self.ended.is_none() {
+                self.rest(deadline);
             }
         }
     }
 
-    /// What the terminal has to tell.
+    /// Waits until there may be something to do.
+    fn rest(&mut self, deadline: Option<Instant>) {
+        let stall = self.stalled.filter(|_| self.is_connection()).map(|since| since + STALL);
+        let again = self.again.as_ref().filter(|_| !self.line.is_plugged()).and_then(Again::deadline);
+        let due = [deadline, self.terminal.deadline(), stall, again].into_iter().flatten().min();
+        if let Err(error) = self.line.wait(due.map(|due| self.clock.until(due))) {
+            self.end(Some(error));
+        }
+    }
+
+    /// What there is to tell.
     fn event(&mut self, now: Instant) -> Option<Happening> {
-        let happening = match self.terminal.poll_event(now) {
-            None => return self.is_other_wire().then_some(Happening::Broken(Fault::WrongWire)),
-            Some(Event::Said(said)) => Happening::Said(Said::from(&said)),
-            Some(Event::Fault(fault)) => Happening::Fault(fault),
-            Some(Event::Broken(fault)) => Happening::Broken(fault),
-            Some(Event::LineDown) => Happening::LineDown,
-            Some(Event::LineUp) => Happening::LineUp,
+        if self.later.is_some() {
+            return self.later.take();
+        }
+        let told = self.told(now);
+        let served = self.line.is_plugged() && !self.terminal.is_greeting() && !self.terminal.is_over();
+        match &mut self.again {
+            Some(again) if served && again.is_lost() => {
+                again.mend(now);
+                self.later = told;
+                Some(Happening::Back)
+            }
+            _ => told,
+        }
+    }
+
+    /// What the terminal has to tell.
+    fn told(&mut self, now: Instant) -> Option<Happening> {
+        let (connection, mends) = (self.is_connection(), self.again.is_some() && self.heard);
+        let happening = loop {
+            break match self.terminal.poll_event(now) {
+                None => return self.is_other_wire().then_some(Happening::Broken(Fault::WrongWire)),
+                // Nobody stands between the two ends of a connection: one that is silent is lost.
+                Some(Event::LineDown) if connection => {
+                    self.fail(io::ErrorKind::TimedOut);
+                    continue;
+                }
+                Some(Event::LineUp) if connection => continue,
+                // It was understood before: something has lost a piece of it.
+                Some(Event::Broken(_)) if mends => {
+                    self.fail(io::ErrorKind::InvalidData);
+                    continue;
+                }
+                Some(Event::Said(said)) => Happening::Said(Said::from(&said)),
+                Some(Event::Fault(fault)) => Happening::Fault(fault),
+                Some(Event::Broken(fault)) => Happening::Broken(fault),
+                Some(Event::LineDown) => Happening::LineDown,
+                Some(Event::LineUp) => Happening::LineUp,
+            };
         };
         // A reply may have made the terminal say something.
         self.keep_output();
@@ -226,6 +285,7 @@ impl Link {
             }
             Happening::Said(mut said) => {
                 said.prompt = said.prompt.and(self.terminal.prompt());
+                said.ends |= self.terminal.is_over();
                 Happening::Said(said)
             }
             happening => happening,
@@ -234,12 +294,13 @@ impl Link {
 
     /// On a connection nothing is damaged on its way: what cannot be read was never meant for this wire.
     fn is_other_wire(&self) -> bool {
-        self.is_connection() && self.terminal.counters().discarded > 0 && self.wire == Wire::Postcard
+        let garbled = self.is_connection() && self.terminal.counters().discarded > 0;
+        garbled && self.wire == Wire::Postcard && !(self.again.is_some() && self.heard)
     }
 
     /// Sends what is to be sent, as far as the line takes it.
     fn send(&mut self, now: Instant) {
-        while !self.terminal.output().is_empty() {
+        while self.line.is_plugged() && !self.terminal.output().is_empty() {
             match self.line.write(self.terminal.output()) {
                 Ok(0) => {
                     let since = *self.stalled.get_or_insert(now);
@@ -260,7 +321,7 @@ impl Link {
         self.stalled = None;
         self.terminal.consume(count);
         if let Some(record) = &mut self.record {
-            record.output = record.output.saturating_sub(count);
+            record.went(count);
         }
         // There may have been no room for all of it before.
         self.keep_output();
@@ -288,10 +349,7 @@ impl Link {
         let before = self.terminal.counters();
         let count = self.terminal.feed(piece, now);
         if let Some(record) = &mut self.record {
-            record.partial.extend(piece.iter().take(count));
-            if self.terminal.counters() != before {
-                record.messages.push((Way::In, std::mem::take(&mut record.partial)));
-            }
+            record.came(piece.get(..count).unwrap_or(piece), self.terminal.counters() != before);
         }
         self.taken = self.taken.saturating_add(count);
         true
@@ -304,18 +362,11 @@ impl Link {
 
     /// Records what the terminal has begun to say.
     fn keep_output(&mut self) {
-        let output = self.terminal.output();
-        if let Some(record) = &mut self.record
-            && let Some(message @ [_, ..]) = output.get(record.output..)
-        {
-            record.messages.push((Way::Out, message.to_vec()));
-            record.output = output.len();
+        if let Some(record) = &mut self.record {
+            record.goes(self.terminal.output());
         }
     }
 }
 
-/// A terminal without a name. The time tells its hello from those of whoever was on this line before.
-fn unnamed() -> Profile {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Profile { start: u64::try_from(since.as_millis()).unwrap_or(0), ..Profile::default() }
-}
+#[cfg(test)]
+mod tests;

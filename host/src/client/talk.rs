@@ -7,14 +7,17 @@ use super::{
 };
 use atm_core::{
     message::{Fault, MAX_ANSWER},
-    terminal::Prompt,
+    terminal::{AnswerError, Prompt},
     time::{Duration, Instant},
     wire::Wire,
 };
+use script::Script;
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
+
+mod script;
 
 /// How long a person who leaves waits for the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -44,24 +47,31 @@ struct Talk<'a> {
     screen: Screen<'a>,
     err: &'a mut dyn Write,
     asked: Option<Asked>,
+    /// What was typed at a prompt while it was not known whether that is still open.
+    held: Option<(Prompt, String)>,
     parting: Parting,
     down: bool,
+    /// Set where nobody is there to read what is said.
+    script: Option<Script>,
 }
 
 /// Lets a person talk to a host: what it says goes to `out`, what there is to say about the line to `err`.
 ///
 /// Succeeds where the person left by `exit`, by a permitted `quit` or by the end of the lines; fails where anything else
-/// ended the talk.
+/// ended the talk. Lines of a pipe are not sent any more once one of them was not done, where the host says so.
 pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let screen = Screen::new(out);
-    let mut talk = Talk { link, person, screen, err, asked: None, parting: Parting::No, down: false };
-    // Where the output is closed, nobody is left to be told.
-    talk.run().unwrap_or(ExitCode::FAILURE)
+    let script = (link.says_hello() && !person.live).then(Script::default);
+    let (asked, held, parting) = (None, None, Parting::No);
+    let mut talk = Talk { link, person, screen, err, asked, held, parting, down: false, script };
+    // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
+    talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
 }
 
 impl Talk<'_> {
     fn run(&mut self) -> io::Result<ExitCode> {
         loop {
+            self.answer_held()?;
             self.ask()?;
             let deadline = match self.parting {
                 Parting::Exit(until) => Some(until),
@@ -84,6 +94,17 @@ impl Talk<'_> {
                     self.up()?;
                     None
                 }
+                Happening::Lost => self.on_lost()?,
+                Happening::Back => {
+                    self.down = false;
+                    self.note("connected again")?;
+                    None
+                }
+                Happening::NotKept(error) => {
+                    self.dismiss()?;
+                    self.note(&format!("{error}: nothing was sent"))?;
+                    return Ok(ExitCode::FAILURE);
+                }
                 Happening::Closed(error) => Some(self.on_closed(error)?),
                 Happening::Woken => None,
                 Happening::Timeout => Some(ExitCode::SUCCESS),
@@ -101,7 +122,7 @@ impl Talk<'_> {
 
     /// Asks the person, if there is something to ask.
     fn ask(&mut self) -> io::Result<()> {
-        if self.asked.is_some() || matches!(self.parting, Parting::Exit(_)) {
+        if self.asked.is_some() || self.held.is_some() || matches!(self.parting, Parting::Exit(_)) {
             return Ok(());
         }
         self.asked = match self.link.prompt() {
@@ -132,7 +153,23 @@ impl Talk<'_> {
                 Parting::Quit | Parting::No => self.parting = Parting::No,
             }
         }
+        if let Some(reason) = self.script.as_mut().and_then(|script| script.hear(said)) {
+            self.dismiss()?;
+            self.note(&reason)?;
+            return Ok(Some(ExitCode::FAILURE));
+        }
         self.show_prompt_again()?;
+        Ok(None)
+    }
+
+    /// The connection is lost, and opened again.
+    fn on_lost(&mut self) -> io::Result<Option<ExitCode>> {
+        if self.parting != Parting::No {
+            return self.leave().map(Some);
+        }
+        self.down = true;
+        let exit = if self.person.live { " (exit leaves)" } else { "" };
+        self.note(&format!("connection lost; reconnecting{exit}"))?;
         Ok(None)
     }
 
@@ -218,17 +255,40 @@ impl Talk<'_> {
         let Some(Asked::Prompt(prompt)) = asked else {
             return self.note("nothing was sent: the line is or was down (exit leaves)");
         };
-        match self.link.answer(prompt, answer) {
-            Ok(()) if answer.eq_ignore_ascii_case("quit") => self.parting = Parting::Quit,
-            Ok(()) => {}
-            Err(error) => self.note(&error.to_string())?,
+        if self.down && self.link.prompt() != Some(prompt) {
+            // The host has not said yet whether it is still open.
+            self.held = Some((prompt, answer.to_owned()));
+            return Ok(());
         }
-        Ok(())
+        match self.link.answer(prompt, answer) {
+            Ok(()) => {
+                if answer.eq_ignore_ascii_case("quit") {
+                    self.parting = Parting::Quit;
+                }
+                if let Some(script) = &mut self.script {
+                    script.say(prompt, answer);
+                }
+                Ok(())
+            }
+            Err(AnswerError::NotOpen) => {
+                self.note("nothing was sent: the prompt that it was typed at is not open any more")
+            }
+            Err(error) => self.note(&error.to_string()),
+        }
+    }
+
+    /// Sends what was held back, once it is known whether its prompt is still open.
+    fn answer_held(&mut self) -> io::Result<()> {
+        match self.held.take_if(|_| !self.down) {
+            Some((prompt, answer)) => self.answer(Some(Asked::Prompt(prompt)), &answer),
+            None => Ok(()),
+        }
     }
 
     /// The person leaves: the host is told, and need not agree.
     fn exit(&mut self) -> io::Result<Option<ExitCode>> {
-        let Some(prompt) = self.link.prompt() else {
+        // What would only be sent when the line is back would be told at the next start.
+        let Some(prompt) = self.link.prompt().filter(|_| !self.down) else {
             self.unknown()?;
             return Ok(Some(ExitCode::SUCCESS));
         };
@@ -240,7 +300,28 @@ impl Talk<'_> {
 
     /// Says so where nobody knows what became of the last answer.
     fn unknown(&mut self) -> io::Result<()> {
-        if self.link.is_waiting() { self.note("unknown: check the balance") } else { Ok(()) }
+        if !self.link.is_waiting() {
+            return Ok(());
+        }
+        if let Some(answer) = self.script.as_ref().and_then(Script::unanswered) {
+            self.note(&format!("stopped at the answer {answer:?}: there is no reply"))?;
+        }
+        if self.link.is_kept() {
+            self.note("unknown: the next start with this state tells what became of the last answer")
+        } else {
+            self.note("unknown: check the balance")
+        }
+    }
+
+    /// Stores what was shown last.
+    fn keep(&mut self, code: ExitCode) -> io::Result<ExitCode> {
+        match self.link.keep() {
+            Ok(()) => Ok(code),
+            Err(error) => {
+                self.note(&error.to_string())?;
+                Ok(ExitCode::FAILURE)
+            }
+        }
     }
 
     /// Tells something about the line.

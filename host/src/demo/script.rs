@@ -128,6 +128,7 @@ mod tests {
             text: "Amount deposited: $40. Your balance is $140.\n\nWelcome".into(),
             prompt: Some(Some(3)),
             ends: false,
+            welcome: false,
             outcome: deposit.outcome,
             notice: None,
             seq: Some(3),

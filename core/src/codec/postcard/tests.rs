@@ -1,1 +1,304 @@
+use super::*;
+use crate::{
+    frame::cobs,
+    host::{self, Host},
+    ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt, Refusal},
+    message::MAX_ANSWER,
+    money::Amount,
+    time::Instant,
+    wire::Wire,
+};
+use proptest::prelude::*;
+use std::{format, string::String, string::ToString, vec, vec::Vec};
 
+fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Vec<u8> {
+    let mut out = [0; 512];
+    let length = write(&mut out).unwrap();
+    out[..length].to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+fn units(units: u64) -> Amount {
+    Amount::from_units(units).unwrap()
+}
+
+fn hello() -> Hello {
+    Hello {
+        version: 1,
+        terminal: Some("kiosk-7".parse::<Name>().unwrap()),
+        start: 3,
+        attempt: 2,
+        ledger: Some(LedgerId(0xbeef)),
+        shown: 300,
+        pending: Some(300),
+        resume: true,
+    }
+}
+
+fn reply(screens: &[Screen]) -> Reply {
+    Reply { seq: 300, re: Some(299), screens: screens.iter().copied().collect(), welcome: None }
+}
+
+/// Every message kind, with the bytes that it is.
+fn golden() -> Vec<(Vec<u8>, &'static str)> {
+    let first = Hello {
+        terminal: None,
+        ledger: None,
+        shown: 0,
+        pending: None,
+        resume: false,
+        start: 0,
+        attempt: 1,
+        ..hello()
+    };
+    let told = |screen| written(|out| write_reply(&reply(&[screen]), out));
+    let outcome = |outcome| told(Screen::Outcome(outcome));
+    let (amount, balance) = (units(40), units(140));
+    let welcome = Some(Welcome { ledger: Some(LedgerId(0xbeef)), start: 3, attempt: 2 });
+    let menu = Reply { welcome, re: None, ..reply(&[Screen::Menu]) };
+    let says = |notice| written(|out| write_notice(notice, out));
+    vec![
+        (
+            written(|out| write_hello(&hello(), out)),
+            "00 01 01 07 6b 69 6f 73 6b 2d 37 03 02 01 ef fd 02 ac 02 01 ac 02 01",
+        ),
+        (written(|out| write_hello(&first, out)), "00 01 00 00 01 00 00 00 00"),
+        (written(|out| write_answer(Some(300), "40", out)), "01 01 ac 02 02 34 30"),
+        (written(|out| write_answer(None, "", out)), "01 00 00"),
+        (written(|out| write_reply(&menu, out)), "02 ac 02 00 01 01 ef fd 02 03 02 01 00"),
+        (written(|out| write_reply(&reply(&[]), out)), "02 ac 02 01 ab 02 00 00"),
+        (told(Screen::Menu), "02 ac 02 01 ab 02 00 01 00"),
+        (told(Screen::DepositPrompt), "02 ac 02 01 ab 02 00 01 01"),
+        (told(Screen::WithdrawPrompt { balance }), "02 ac 02 01 ab 02 00 01 02 b0 6d"),
+        (outcome(Outcome::Done(Receipt::Balance { balance })), "02 ac 02 01 ab 02 00 01 03 00 00 b0 6d"),
+        (
+            outcome(Outcome::Done(Receipt::Deposited { amount, balance })),
+            "02 ac 02 01 ab 02 00 01 03 00 01 a0 1f b0 6d",
+        ),
+        (
+            outcome(Outcome::Done(Receipt::Withdrawn { amount, balance })),
+            "02 ac 02 01 ab 02 00 01 03 00 02 a0 1f b0 6d",
+        ),
+        (
+            outcome(Outcome::Refused(Refusal::Insufficient { balance })),
+            "02 ac 02 01 ab 02 00 01 03 01 00 b0 6d",
+        ),
+        (
+            outcome(Outcome::Refused(Refusal::BalanceLimit { balance })),
+            "02 ac 02 01 ab 02 00 01 03 01 01 b0 6d",
+        ),
+        (outcome(Outcome::Refused(Refusal::Conflict)), "02 ac 02 01 ab 02 00 01 03 01 02"),
+        (outcome(Outcome::Refused(Refusal::Full)), "02 ac 02 01 ab 02 00 01 03 01 03"),
+        (outcome(Outcome::NotDone), "02 ac 02 01 ab 02 00 01 03 02"),
+        (outcome(Outcome::Unknown), "02 ac 02 01 ab 02 00 01 03 03"),
+        (told(Screen::Earlier), "02 ac 02 01 ab 02 00 01 04"),
+        (told(Screen::InvalidChoice), "02 ac 02 01 ab 02 00 01 05"),
+        (told(Screen::NotAnAmount), "02 ac 02 01 ab 02 00 01 06"),
+        (told(Screen::NotPositive), "02 ac 02 01 ab 02 00 01 07"),
+        (told(Screen::OverLimit { limit: amount }), "02 ac 02 01 ab 02 00 01 08 a0 1f"),
+        (told(Screen::AnswerTooLong), "02 ac 02 01 ab 02 00 01 09"),
+        (told(Screen::NoFunds), "02 ac 02 01 ab 02 00 01 0a"),
+        (told(Screen::QuitNotPermitted), "02 ac 02 01 ab 02 00 01 0b"),
+        (told(Screen::Goodbye), "02 ac 02 01 ab 02 00 01 0c"),
+        (told(Screen::Stopping), "02 ac 02 01 ab 02 00 01 0d"),
+        (says(Notice::Working { re: Some(300) }), "03 00 01 ac 02"),
+        (says(Notice::Who), "03 01"),
+        (says(Notice::TakenOver { start: 3, attempt: 2 }), "03 02 03 02"),
+        (says(Notice::NameInUse { start: 3, attempt: 2 }), "03 03 03 02"),
+        (says(Notice::Busy), "03 04"),
+        (says(Notice::Idle), "03 05"),
+        (says(Notice::Stopping), "03 06"),
+        (says(Notice::Fault(Fault::Empty)), "03 07 00"),
+        (says(Notice::Fault(Fault::TooLong)), "03 07 01"),
+        (says(Notice::Fault(Fault::WrongWire)), "03 07 02"),
+        (says(Notice::Fault(Fault::Incomplete)), "03 07 03"),
+        (says(Notice::Fault(Fault::Damaged)), "03 07 04"),
+        (says(Notice::Fault(Fault::NotUtf8)), "03 07 05"),
+        (says(Notice::Fault(Fault::NotJson)), "03 07 06"),
+        (says(Notice::Fault(Fault::TooDeep)), "03 07 07"),
+        (says(Notice::Fault(Fault::NotAMessage)), "03 07 08"),
+        (says(Notice::Fault(Fault::BadName)), "03 07 09"),
+        (says(Notice::Fault(Fault::Version)), "03 07 0a"),
+        (says(Notice::Fault(Fault::Unnumbered)), "03 07 0b"),
+        (says(Notice::Fault(Fault::NotOpen)), "03 07 0c"),
+        (says(Notice::Fault(Fault::Conflict)), "03 07 0d"),
+    ]
+}
+
+#[test]
+fn every_message_byte_for_byte() {
+    for (bytes, expected) in golden() {
+        assert_eq!(hex(&bytes), expected);
+    }
+}
+
+#[test]
+fn a_message_reads_only_whole_and_alone() {
+    for (bytes, text) in golden() {
+        let reads = |bytes: &[u8]| (read_terminal(bytes).is_ok(), read_host(bytes).is_ok());
+        assert_eq!(reads(&bytes), (true, true), "{text}");
+        for end in 0..bytes.len() {
+            assert_eq!(reads(&bytes[..end]), (false, false), "{} of {text}", hex(&bytes[..end]));
+        }
+        for extra in 0..=255 {
+            assert_eq!(reads(&[&bytes[..], &[extra]].concat()), (false, false), "{extra:02x} behind {text}");
+        }
+    }
+}
+
+#[test]
+fn a_message_of_the_other_direction_is_an_echo() {
+    for (bytes, text) in golden() {
+        let from_terminal = text.starts_with("00") || text.starts_with("01");
+        assert_eq!(read_terminal(&bytes).unwrap().is_some(), from_terminal, "{text}");
+        assert_eq!(read_host(&bytes).unwrap().is_some(), !from_terminal, "{text}");
+    }
+}
+
+#[test]
+fn a_hello_of_another_version_is_known_by_its_first_bytes() {
+    for body in [&[0, 2][..], &[0, 0, 1, 2, 3], &[0, 255, 255, 255, 255, 255]] {
+        assert_eq!(read_terminal(body), Err(Fault::Version));
+    }
+    for body in [&[][..], &[0], &[0, 1], &[0, 1, 2], &[4], &[128, 0], &[1, 0, 1, 0xff], &[2, 1]] {
+        assert_eq!(read_terminal(body), Err(Fault::NotAMessage), "{body:?}");
+    }
+    // Where its fields are those of this version, it is for the endpoint to say so.
+    let later = Hello { version: 2, ..hello() };
+    assert_eq!(read_terminal(&written(|out| write_hello(&later, out))), Ok(Some(FromTerminal::Hello(later))));
+}
+
+#[test]
+fn an_over_long_answer_is_read_and_known_to_be_too_long() {
+    for (length, long) in [(MAX_ANSWER, false), (MAX_ANSWER + 1, true), (400, true)] {
+        let body = written(|out| write_answer(Some(1), &"x".repeat(length), out));
+        let Ok(Some(FromTerminal::Answer { answer, .. })) = read_terminal(&body) else { panic!() };
+        assert_eq!(answer.text().is_none(), long, "{length}");
+    }
+}
+
+#[test]
+fn a_buffer_that_is_too_small_is_no_panic() {
+    let whole = written(|out| write_hello(&hello(), out)).len();
+    for room in 0..whole {
+        assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(NoRoom));
+    }
+}
+
+/// What a withdrawal costs on the wire, from one menu to the next, with its frames.
+#[test]
+fn a_withdrawal_takes_at_most_80_bytes() {
+    let now = Instant::default();
+    let config = host::Config::new(Wire::Postcard, host::Link::Serial);
+    let mut host = Host::<{ host::IN }, { host::OUT }>::new(config, 1, now);
+    let mut ledger = RamLedger::<1>::new(LedgerId(u64::MAX), units(100_000));
+    let mut exchange = |body: &[u8]| {
+        let mut bytes = [0; 128];
+        bytes[..body.len()].copy_from_slice(body);
+        let length = cobs::encode(&mut bytes, body.len()).unwrap();
+        host.feed(&bytes[..length], now);
+        while let Some(event) = host.poll_event() {
+            match event {
+                host::Event::Request(request) => {
+                    let response = ledger.apply(&request).unwrap();
+                    host.complete(&request, response, now);
+                }
+                _ => host.admit(None, now),
+            }
+        }
+        let reply = host.output().to_vec();
+        host.consume(reply.len(), now);
+        (length + reply.len(), reply)
+    };
+    exchange(&written(|out| write_hello(&Hello { ledger: None, pending: None, ..hello() }, out)));
+    let mut seq = 1;
+    let mut answer = |text: &str| {
+        let cost = exchange(&written(|out| write_answer(Some(seq), text, out)));
+        seq += 1;
+        cost
+    };
+    // Numbers of four digits, as on a machine that has been used for a while.
+    while seq_of(&answer("3").1) < 5000 {}
+    let (asked, _) = answer("2");
+    let (done, reply) = answer("40");
+    assert!(reply.len() > 10);
+    assert!(asked + done <= 80, "{asked} + {done}");
+}
+
+fn seq_of(frame: &[u8]) -> u64 {
+    let mut decoder = cobs::Decoder::default();
+    let mut body = heapless::Vec::<u8, 128>::new();
+    decoder.push(&mut body, frame);
+    read_host(&body).unwrap().unwrap().seq.unwrap()
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    (0..=Amount::MAX.minor()).prop_map(|minor| Amount::from_minor(minor).unwrap())
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        amount().prop_map(|balance| Outcome::Done(Receipt::Balance { balance })),
+        (amount(), amount())
+            .prop_map(|(amount, balance)| Outcome::Done(Receipt::Deposited { amount, balance })),
+        (amount(), amount())
+            .prop_map(|(amount, balance)| Outcome::Done(Receipt::Withdrawn { amount, balance })),
+        amount().prop_map(|balance| Outcome::Refused(Refusal::Insufficient { balance })),
+        amount().prop_map(|balance| Outcome::Refused(Refusal::BalanceLimit { balance })),
+        Just(Outcome::Refused(Refusal::Full)),
+        Just(Outcome::NotDone),
+        Just(Outcome::Unknown),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_answer_reads_back(re: Option<u64>, text in "\\PC{0,90}") {
+        let body = written(|out| write_answer(re, &text, out));
+        let read = FromTerminal::Answer { re, answer: Answer::new(&text) };
+        prop_assert_eq!(read_terminal(&body), Ok(Some(read)));
+    }
+
+    #[test]
+    fn any_hello_reads_back(
+        version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start: u64, attempt: u32,
+        ledger: Option<u64>, shown: u64, pending: Option<u64>, resume: bool,
+    ) {
+        let terminal = terminal.map(|name| name.parse().unwrap());
+        let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
+        let body = written(|out| write_hello(&hello, out));
+        prop_assert_eq!(read_terminal(&body), Ok(Some(FromTerminal::Hello(hello))));
+    }
+
+    #[test]
+    fn any_reply_reads_back(
+        seq: u64, re: Option<u64>, outcome in outcome(), earlier: bool, prompt: bool,
+        welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
+    ) {
+        let welcome = welcome.map(|(ledger, start, attempt)| Welcome { ledger: ledger.map(LedgerId), start, attempt });
+        let screens: Screens = earlier.then_some(Screen::Earlier).into_iter()
+            .chain([Screen::Outcome(outcome)]).chain(prompt.then_some(Screen::Menu)).collect();
+        let reply = Reply { seq, re, screens: screens.clone(), welcome };
+        let body = written(|out| write_reply(&reply, out));
+        let said = read_host(&body).unwrap().unwrap();
+        prop_assert_eq!((said.seq, said.re, said.welcome), (Some(seq), re, welcome));
+        prop_assert_eq!((said.prompt, said.ends, said.notice), (prompt, !prompt, None));
+        prop_assert_eq!(said.outcome, Some(outcome));
+        prop_assert_eq!(said.text.to_string(), crate::screen::Text(&screens).to_string());
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(body in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..16], 0..60)) {
+        // What reads is one of ours, in its only form or in one that reads as the same.
+        if let Ok(Some(said)) = read_host(&body) {
+            prop_assert!(said.seq.is_some() != said.notice.is_some());
+        }
+        if let Ok(Some(FromTerminal::Hello(hello))) = read_terminal(&body) {
+            let again = written(|out| write_hello(&hello, out));
+            prop_assert_eq!(read_terminal(&again), Ok(Some(FromTerminal::Hello(hello))));
+        }
+    }
+}

@@ -292,3 +292,5 @@ fn a_serial_line_that_is_down_is_told_once_and_exit_still_works() {
         "line down: still trying (exit leaves)\nnothing was sent: the line is or was down (exit leaves)\n";
     told.is(ExitCode::SUCCESS, ">>> \n>>> \n", err);
 }
+
+mod named;

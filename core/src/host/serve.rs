@@ -1,0 +1,191 @@
+//! What a host does with a frame, and what follows from it.
+use super::{Event, Host, Link, Visit, visit::Effect};
+use crate::{
+    frame::Step,
+    ledger::Origin,
+    message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION},
+    time::Instant,
+};
+
+impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
+    /// Works on what is held, until it has to wait.
+    pub(super) fn advance(&mut self, now: Instant) {
+        while self.step(now) {}
+        if self.stopping && !self.closing && !self.is_busy() && self.event.is_none() && self.outbox.is_empty()
+        {
+            self.closing = true;
+            // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
+            if self.leave() {
+                self.apply(Effect::Notice(Notice::Stopping), now);
+            }
+        }
+    }
+
+    /// Serves the frame that is held, if it can be served now.
+    fn step(&mut self, now: Instant) -> bool {
+        if self.closing || self.stopping || self.event.is_some() || self.arriving.is_some() {
+            return false;
+        }
+        let (found, body) = self.inbox.found();
+        let read = match found {
+            Step::More => return false,
+            Step::Fault(fault) | Step::Broken(fault) => Err(fault),
+            Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
+        };
+        match read {
+            Ok(Some(FromTerminal::Hello(hello))) if hello.version == VERSION => self.on_hello(hello, now),
+            Ok(Some(FromTerminal::Hello(_))) => self.on_fault(Fault::Version, now),
+            Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(re, answer, now),
+            // An echo of what this side said.
+            Ok(None) => self.answer_with(Effect::Nothing, now),
+            Err(fault) => self.on_fault(fault, now),
+        }
+    }
+
+    fn on_fault(&mut self, fault: Fault, now: Instant) -> bool {
+        // What noise has made is not worth an answer: whoever sent it sends it again.
+        if self.config.wire.discards(fault) {
+            return self.answer_with(Effect::Nothing, now);
+        }
+        if !self.outbox.is_empty() || self.is_busy() {
+            return false;
+        }
+        let broken = matches!(self.inbox.found().0, Step::Broken(_));
+        let effect = if broken && self.config.link == Link::Connection {
+            Effect::End(Notice::Fault(fault))
+        } else {
+            Effect::Refuse(fault)
+        };
+        self.answer_with(effect, now)
+    }
+
+    fn on_answer(&mut self, re: Option<u64>, answer: Answer, now: Instant) -> bool {
+        let sending = !self.outbox.is_empty();
+        let Some(visit) = &mut self.visit else {
+            return !sending && self.answer_with(Effect::Notice(Notice::Who), now);
+        };
+        let effect = if !sending && !visit.is_busy() {
+            visit.answer(re, answer, &self.config.policy)
+        } else if !visit.is_repeat(re, &answer) {
+            return false;
+        } else if sending {
+            // A repeat of what is being replied to asks for nothing.
+            Effect::Nothing
+        } else {
+            Effect::Notice(visit.working())
+        };
+        self.answer_with(effect, now)
+    }
+
+    fn on_hello(&mut self, hello: Hello, now: Instant) -> bool {
+        let same_terminal = match (self.visit.as_ref().map(Visit::origin), &hello.terminal) {
+            (Some(Origin::Terminal(here)), Some(name)) => here == name,
+            (Some(Origin::Session(_)), None) => true,
+            _ => false,
+        };
+        let key = (hello.start, hello.attempt);
+        match &mut self.visit {
+            // The reply to this very hello is being sent: it asks for nothing.
+            Some(visit) if same_terminal && !self.outbox.is_empty() => {
+                visit.said_hello() && visit.key() == key && self.answer_with(Effect::Nothing, now)
+            }
+            Some(visit) if same_terminal && visit.said_hello() => {
+                let effect = visit.hello(&hello);
+                self.answer_with(effect, now)
+            }
+            // Whatever is out here, or on its way, is finished first.
+            Some(visit) if visit.is_busy() => false,
+            // The greeting may still be on its way: it is discarded by the terminal, not by the line.
+            _ if !self.outbox.is_empty() => false,
+            _ => {
+                self.release(now);
+                match hello.terminal.clone() {
+                    Some(name) => {
+                        self.arriving = Some(hello);
+                        self.event = Some(Event::Arrival(name));
+                    }
+                    None => {
+                        let effect = self.begin(&hello);
+                        self.apply(effect, now);
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    /// Begins a conversation with a terminal that is not known here.
+    pub(super) fn begin(&mut self, hello: &Hello) -> Effect {
+        self.leave();
+        let (visit, effect) = Visit::begin(hello, self.session, self.first);
+        self.visit = Some(visit);
+        effect
+    }
+
+    /// Lets go of the conversation that is held here; says whether there was one that was not over.
+    pub(super) fn leave(&mut self) -> bool {
+        let Some(visit) = self.visit.take() else { return false };
+        if matches!(visit.origin(), Origin::Session(_)) {
+            self.first = self.first.max(visit.after());
+        }
+        !visit.is_over()
+    }
+
+    /// Ends the connection, and says why if the peer reads.
+    pub(super) fn end_with(&mut self, notice: Notice, now: Instant) {
+        self.closing = true;
+        if self.outbox.is_empty() {
+            self.apply(Effect::Notice(notice), now);
+        }
+    }
+
+    /// Lets go of the frame that is held. What has begun behind it has its time from now on.
+    fn release(&mut self, now: Instant) {
+        self.inbox.release();
+        self.frame_since = self.inbox.is_partial().then_some(now);
+    }
+
+    /// Lets go of the frame that is held, and does what follows from it.
+    fn answer_with(&mut self, effect: Effect, now: Instant) -> bool {
+        self.release(now);
+        self.apply(effect, now);
+        true
+    }
+
+    pub(super) fn apply(&mut self, effect: Effect, now: Instant) {
+        if self.outbox.is_empty() {
+            self.stall_since = now;
+        }
+        let connection = self.config.link == Link::Connection;
+        let written = match effect {
+            Effect::Nothing => Ok(()),
+            Effect::Reply | Effect::Quit => {
+                self.idle_since = now;
+                let Some(reply) = self.visit.as_ref().and_then(Visit::reply) else { return };
+                self.closing |= connection && !reply.is_prompt();
+                if effect == Effect::Quit {
+                    self.event = Some(Event::Quit);
+                }
+                self.outbox.reply(reply)
+            }
+            Effect::Notice(notice) => self.outbox.notice(notice, None),
+            Effect::Refuse(fault) => {
+                let open = self.visit.as_ref().and_then(Visit::open_prompt);
+                self.outbox.notice(Notice::Fault(fault), open.as_ref())
+            }
+            Effect::Request(request) => {
+                self.event = Some(Event::Request(request));
+                Ok(())
+            }
+            Effect::End(notice) => {
+                self.closing |= connection;
+                self.outbox.notice(notice, None)
+            }
+        };
+        if written.is_err() {
+            // The buffer is smaller than the longest message: the line ends rather than hide one.
+            self.outbox.clear();
+            self.closing = true;
+        }
+    }
+}

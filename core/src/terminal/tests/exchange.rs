@@ -1,0 +1,198 @@
+//! What is shown, what is answered, and what must be remembered.
+use super::*;
+
+const NUMBERED: [Wire; 2] = [Wire::Json, Wire::Postcard];
+
+fn texts(told: &[Told]) -> Vec<&str> {
+    told.iter().map(|told| told.text().split(['.', '?']).next().unwrap()).collect()
+}
+
+#[test]
+fn a_conversation_is_shown_once_and_in_order() {
+    for (wire, link, name) in [
+        (Wire::Json, Link::Serial, Some("a")),
+        (Wire::Postcard, Link::Serial, Some("a")),
+        (Wire::Postcard, Link::Serial, None),
+        (Wire::Json, Link::Connection, Some("a")),
+    ] {
+        for twice in [false, true] {
+            let mut pair = Pair::new(config(wire, link, name, Memory::default()));
+            pair.twice = twice && link == Link::Serial;
+            let mut told = pair.run();
+            for text in ["1", "40", "withdraw 15", "3", "exit"] {
+                told.extend(pair.types(text));
+                told.extend(pair.wait(Duration::from_secs(100)));
+            }
+            assert_eq!(
+                texts(&told),
+                [
+                    "Welcome to the ATM",
+                    "How much would you like to deposit",
+                    "Amount deposited: $40",
+                    "Amount withdrawn: $15",
+                    "Your balance is $125",
+                    "Goodbye"
+                ],
+                "{wire} {link:?} {name:?} {twice}"
+            );
+            assert!(pair.terminal.is_over() && !pair.terminal.is_waiting());
+            assert_eq!(pair.balance(), units(125));
+        }
+    }
+}
+
+#[test]
+fn a_plain_client_is_greeted_and_numbers_its_answers() {
+    let mut pair =
+        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    assert_eq!(texts(&pair.run()), ["Welcome to the ATM"]);
+    assert_eq!(pair.terminal.prompt(), Some(Some(1)));
+    assert_eq!(only(pair.types("deposit 40")).outcome(), deposited(40, 140));
+    assert!(pair.sent[0].1.ends_with(br#"{"re":1,"data":"deposit 40"}"#));
+}
+
+#[test]
+fn a_hello_hides_the_greeting_of_a_connection() {
+    let mut pair = Pair::new(config(Wire::Json, Link::Connection, Some("a"), Memory::default()));
+    assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "once, and not twice");
+}
+
+#[test]
+fn an_answer_is_taken_only_at_the_prompt_that_it_was_typed_at() {
+    let mut pair = Pair::at_menu(Wire::Json);
+    let menu = pair.terminal.prompt().unwrap();
+    for wrong in [None, Some(menu.unwrap() + 1), Some(0)] {
+        assert_eq!(pair.terminal.answer(wrong, "1", pair.now), Err(AnswerError::NotOpen));
+    }
+    assert_eq!(pair.terminal.answer(menu, &"x".repeat(65), pair.now), Err(AnswerError::TooLong));
+    assert!(pair.terminal.output().is_empty() && pair.terminal.memory().pending.is_none());
+    assert_eq!(pair.terminal.answer(menu, &std::format!(" {} ", "x".repeat(64)), pair.now), Ok(()));
+    // It is out: no other goes in its place.
+    assert_eq!(pair.terminal.prompt(), None);
+    assert_eq!(pair.terminal.answer(menu, "2", pair.now), Err(AnswerError::NotOpen));
+}
+
+#[test]
+fn an_answer_is_in_the_memory_before_it_is_sent_and_until_its_reply_was_shown() {
+    let mut pair = Pair::at_menu(Wire::Postcard);
+    let menu = pair.terminal.memory().shown;
+    assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: None });
+    pair.terminal.answer(Some(menu), "deposit 40", pair.now).unwrap();
+    assert_eq!(pair.terminal.memory().pending, Some(menu));
+    assert!(pair.terminal.is_waiting() && !pair.terminal.output().is_empty());
+    pair.deaf = true;
+    pair.run();
+    assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: Some(menu) });
+    pair.deaf = false;
+    let Told::Said { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
+    assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: seq.unwrap(), pending: None });
+}
+
+#[test]
+fn a_fault_about_the_answer_makes_room_for_another() {
+    // As from a host that takes shorter bodies than this terminal sends.
+    let mut pair =
+        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    pair.run();
+    let prompt = pair.terminal.prompt().unwrap();
+    pair.terminal.answer(prompt, "deposit 40", pair.now).unwrap();
+    let broken = pair.terminal.output().len();
+    pair.terminal.consume(broken);
+    pair.host.feed(&[0, 0, 0, 1, b'x'], pair.now);
+    let told = pair.run();
+    assert_eq!(told[0].notice(), Some(Notice::Fault(Fault::NotJson)));
+    assert!(told[1].text().starts_with("Welcome"));
+    assert_eq!((pair.terminal.prompt(), pair.terminal.is_waiting()), (Some(prompt), false));
+    assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 102));
+}
+
+#[test]
+fn a_copy_of_the_open_prompt_does_not_void_the_answer_that_is_out() {
+    // As a relay makes one: the host acts on the answer all the same.
+    let mut pair =
+        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    let greeting = pair.host.output().to_vec();
+    pair.run();
+    pair.slow = true;
+    pair.types("deposit 40");
+    assert_eq!(feed(&mut pair.terminal, &greeting, pair.now), []);
+    assert!(pair.terminal.is_waiting());
+    assert_eq!(only(pair.catch_up()).outcome(), deposited(40, 140));
+}
+
+#[test]
+fn only_the_reply_to_the_answer_that_is_out_is_shown() {
+    use crate::{message::Reply, screen::Screen};
+    for wire in NUMBERED {
+        let mut pair = Pair::at_menu(wire);
+        pair.types("3");
+        pair.slow = true;
+        pair.types("deposit 40");
+        let open = pair.stored.shown;
+        for (seq, re) in
+            [(open + 9, Some(open - 1)), (open + 9, None), (open - 1, Some(open)), (open, Some(open))]
+        {
+            let mut outbox = Outbox::<1024>::new(wire);
+            outbox
+                .reply(&Reply { seq, re, screens: [Screen::Menu].into_iter().collect(), welcome: None })
+                .unwrap();
+            assert_eq!(feed(&mut pair.terminal, outbox.output(), pair.now), [], "{seq} {re:?}");
+        }
+        assert_eq!(only(pair.catch_up()).outcome(), deposited(40, 140));
+    }
+}
+
+#[test]
+fn an_echo_of_its_own_messages_is_ignored() {
+    for wire in NUMBERED {
+        let mut pair = Pair::serial(wire);
+        let hello = pair.terminal.output().to_vec();
+        pair.run();
+        pair.mute = true;
+        pair.types("deposit 40");
+        let answer = pair.sent.last().unwrap().1.clone();
+        for echo in [&hello, &answer] {
+            assert_eq!(feed(&mut pair.terminal, echo, pair.now), []);
+        }
+        pair.mute = false;
+        assert_eq!(only(pair.wait(Duration::from_secs(5))).outcome(), deposited(40, 140));
+    }
+}
+
+#[test]
+fn what_is_over_stays_over() {
+    for wire in NUMBERED {
+        let mut pair = Pair::at_menu(wire);
+        let menu = pair.stored.shown;
+        pair.types("exit");
+        let stale = {
+            let mut other = Pair::at_menu(wire);
+            other.terminal.answer(Some(menu), "3", other.now).unwrap();
+            other.up();
+            other.work();
+            other.host.output().to_vec()
+        };
+        assert_eq!(feed(&mut pair.terminal, &stale, pair.now), []);
+        // As when the host has lost the session meanwhile.
+        pair.restart_host();
+        let answer = pair.sent.last().unwrap().1.clone();
+        pair.host.feed(&answer, pair.now);
+        assert_eq!(pair.run(), [], "nobody is there to say hello for");
+        assert!(pair.terminal.is_over() && pair.terminal.prompt().is_none());
+        assert_eq!(pair.terminal.deadline(), None);
+    }
+}
+
+#[test]
+fn every_end_of_a_session_is_shown() {
+    for (notice, text) in [(Notice::Idle, "Nobody answered"), (Notice::Stopping, "The server is stopping")] {
+        let mut pair = Pair::at_menu(Wire::Postcard);
+        match notice {
+            Notice::Idle => {}
+            _ => pair.host.shut_down(pair.now),
+        }
+        let told = only(pair.wait(Duration::from_secs(301)));
+        assert_eq!(told.notice(), Some(notice));
+        assert!(told.text().starts_with(text) && pair.terminal.is_over());
+    }
+}

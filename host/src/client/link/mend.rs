@@ -1,0 +1,56 @@
+//! A link whose connection is lost.
+use super::{super::again::Turn, Happening, Link};
+use atm_core::time::Instant;
+use std::io;
+
+impl Link {
+    /// Sees to a line that has ended: it is opened again, or that is that.
+    pub(super) fn mend(&mut self, now: Instant) -> Option<Happening> {
+        let over = self.terminal.is_over();
+        if let Some(error) = &mut self.ended {
+            let Some(again) = self.again.as_mut().filter(|_| !over) else {
+                return Some(Happening::Closed(error.take()));
+            };
+            let news = again.lose(now);
+            self.unplug();
+            return news.then_some(Happening::Lost);
+        }
+        if self.line.is_plugged() {
+            return None;
+        }
+        match self.again.as_mut()?.turn(now) {
+            Turn::Wait => {}
+            Turn::Connected(stream) => {
+                if let Err(error) = self.line.plug(stream) {
+                    self.end(Some(error));
+                    return None;
+                }
+                self.terminal.reconnect(now);
+                self.keep_output();
+            }
+            Turn::GaveUp(error) => {
+                self.again = None;
+                self.end(None);
+                return Some(Happening::Closed(Some(error)));
+            }
+        }
+        None
+    }
+
+    /// Forgets what belongs to the connection that is lost.
+    fn unplug(&mut self) {
+        self.line.unplug();
+        (self.taken, self.read) = (0, 0);
+        (self.ended, self.end_told, self.stalled) = (None, false, None);
+        if let Some(record) = &mut self.record {
+            record.cut();
+        }
+    }
+
+    /// The connection is of no more use.
+    pub(super) fn fail(&mut self, kind: io::ErrorKind) {
+        if self.line.is_plugged() {
+            self.end(Some(kind.into()));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use super::*;
+use crate::server::{self, Server};
+use atm_core::terminal::Profile;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// A server's message on the `json` wire.
+fn message(body: &str) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_be_bytes(), body.as_bytes()].concat()
+}
+
+/// The next message that comes from the terminal; `None` at the end.
+fn heard(stream: &mut TcpStream) -> Option<String> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    String::from_utf8(body).ok()
+}
+
+fn number(body: &str, field: &str) -> u64 {
+    let rest = body.split_once(&format!("\"{field}\":")).unwrap().1;
+    rest.split([',', '}']).next().unwrap().parse().unwrap()
+}
+
+/// The reply `seq` to a hello.
+fn welcome(hello: &str, seq: u64) -> Vec<u8> {
+    let (start, attempt) = (number(hello, "start"), number(hello, "attempt"));
+    message(&format!(
+        r#"{{"seq":{seq},"hello":1,"ledger":"00000000000000aa","start":{start},"attempt":{attempt},"input":true,"data":"Menu"}}"#
+    ))
+}
+
+fn named(address: String) -> Options {
+    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
+    Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) }
+}
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+}
+
+impl Keep for Log {
+    fn keep(&mut self, memory: &Memory) -> io::Result<()> {
+        let mut log = self.0.lock().unwrap();
+        if log.last().is_some_and(|last| last == "full") {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        log.push(format!("stores {} {:?}", memory.shown, memory.pending));
+        Ok(())
+    }
+}
+
+/// Shows what comes until a prompt is open.
+fn prompt(link: &mut Link, log: &Log) -> Prompt {
+    loop {
+        match link.next(None) {
+            Happening::Said(said) => {
+                log.note(format!("shows {:?}", said.seq.unwrap()));
+                if let Some(prompt) = said.prompt {
+                    return prompt;
+                }
+            }
+            other => log.note(format!("{other:?}")),
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
+    let log = Log::default();
+    let seen = log.clone();
+    let serving = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        while let Some(answer) = heard(&mut stream) {
+            seen.note(format!("hears {}", number(&answer, "re")));
+            stream.write_all(&message(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
+        }
+        seen.note("ends");
+    });
+    link.keep_with(log.clone());
+    let open = prompt(&mut link, &log);
+    link.answer(open, "withdraw 40").unwrap();
+    prompt(&mut link, &log);
+    link.keep().unwrap();
+    link.keep().unwrap();
+    log.note("full");
+    assert_eq!(link.answer(Some(8), "deposit 1"), Ok(()));
+    assert!(matches!(link.next(None), Happening::NotKept(_)));
+    assert!(matches!(link.next(None), Happening::NotKept(_)), "and it stays so");
+    drop(link);
+    serving.join().unwrap();
+    let log = log.0.lock().unwrap();
+    let expected = ["shows 7", "stores 7 Some(7)", "hears 7", "shows 8", "stores 8 None", "full", "ends"];
+    assert_eq!(*log, expected, "what could not be stored was not sent");
+}
+
+#[test]
+fn a_lost_connection_is_opened_again_and_the_answer_repeated_on_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
+    let log = Log::default();
+    let seen = log.clone();
+    let serving = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        heard(&mut stream).unwrap();
+        // The answer is lost, and in the middle of a message the connection.
+        stream.write_all(&[0, 0]).unwrap();
+        drop(stream);
+        // This one is lost before it was of any use.
+        drop(listener.accept().unwrap());
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        assert!(hello.contains(r#""pending":7"#) && hello.contains(r#""resume":true"#), "{hello}");
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        let answer = heard(&mut stream).unwrap();
+        seen.note(format!("hears {}", number(&answer, "re")));
+        stream.write_all(&message(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
+        // At the open prompt it is noticed too, and told again.
+        drop(stream);
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        stream.write_all(&welcome(&hello, 8)).unwrap();
+        heard(&mut stream)
+    });
+    let open = prompt(&mut link, &log);
+    link.answer(open, "withdraw 40").unwrap();
+    assert_eq!(prompt(&mut link, &log), Some(8));
+    assert!(matches!(link.next(None), Happening::Lost));
+    assert!(matches!(link.next(None), Happening::Back));
+    assert_eq!(link.prompt(), Some(Some(8)), "the prompt is open again, without a word");
+    drop(link);
+    assert_eq!(serving.join().unwrap(), None);
+    let log = log.0.lock().unwrap();
+    let expected = ["shows 7", "Lost", "Back", "hears 7", "shows 8"];
+    assert!(
+        *log == expected || *log == ["shows 7", "Lost", "hears 7", "Back", "shows 8"],
+        "{log:?} is not {expected:?}"
+    );
+}
+
+#[test]
+fn a_prompt_is_not_open_before_it_was_given_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
+    let serving = thread::spawn(move || {
+        drop(listener.accept().unwrap());
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        stream
+    });
+    assert!(matches!(link.next(None), Happening::Lost));
+    assert!(matches!(link.next(None), Happening::Back));
+    assert_eq!(link.prompt(), None);
+    assert!(matches!(link.next(None), Happening::Said(said) if said.seq == Some(7)));
+    assert_eq!(link.prompt(), Some(Some(7)));
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_connection_is_not_opened_again_without_a_name_or_where_nobody_wants_it() {
+    for (options, lines) in
+        [(named as fn(String) -> Options, false), (|address| Options::new(Target::Tcp(address)), true)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = Options { reconnect: lines, ..options(listener.local_addr().unwrap().to_string()) };
+        let mut link = Link::open(&options).unwrap();
+        drop(listener.accept().unwrap());
+        assert!(matches!(link.next(None), Happening::Closed(_)));
+        assert!(matches!(link.next(None), Happening::Closed(None)));
+    }
+}
+
+#[test]
+fn the_later_terminal_of_a_name_ends_the_older_one() {
+    let server = Server::bind("127.0.0.1:0", server::Config::new(Wire::Json)).unwrap();
+    let (address, stop) = (server.local_addr().to_string(), server.stop_handle());
+    let serving = thread::spawn(move || server.run());
+    let log = Log::default();
+    let mut older = Link::open(&named(address.clone())).unwrap();
+    prompt(&mut older, &log);
+    let mut options = named(address);
+    options.profile.as_mut().unwrap().start = 6;
+    let mut later = Link::open(&options).unwrap();
+    prompt(&mut later, &log);
+    let Happening::Said(said) = older.next(None) else { panic!("nothing was said") };
+    assert!(said.ends && said.text == "This terminal was taken over by a newer connection.", "{said:?}");
+    assert!(matches!(older.next(None), Happening::Closed(None)), "it does not come back");
+    stop.stop();
+    serving.join().unwrap().unwrap();
+}

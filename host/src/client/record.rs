@@ -1,0 +1,45 @@
+//! What crossed the line, for those who want to see it.
+use super::happening::Way;
+
+/// What crossed the line, a message each, as it was on the wire.
+#[derive(Default)]
+pub(super) struct Record {
+    messages: Vec<(Way, Vec<u8>)>,
+    /// The bytes of the message that is coming in.
+    partial: Vec<u8>,
+    /// How many bytes of the terminal's present output are among the messages.
+    output: usize,
+}
+
+impl Record {
+    pub(super) fn take(&mut self) -> Vec<(Way, Vec<u8>)> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Something came in, with the end of a message or not.
+    pub(super) fn came(&mut self, bytes: &[u8], whole: bool) {
+        self.partial.extend(bytes);
+        if whole {
+            self.messages.push((Way::In, std::mem::take(&mut self.partial)));
+        }
+    }
+
+    /// This is the terminal's output now.
+    pub(super) fn goes(&mut self, output: &[u8]) {
+        if let Some(message @ [_, ..]) = output.get(self.output..) {
+            self.messages.push((Way::Out, message.to_vec()));
+            self.output = output.len();
+        }
+    }
+
+    /// This much of the output is gone.
+    pub(super) fn went(&mut self, count: usize) {
+        self.output = self.output.saturating_sub(count);
+    }
+
+    /// The line is another one.
+    pub(super) fn cut(&mut self) {
+        self.partial.clear();
+        self.output = 0;
+    }
+}

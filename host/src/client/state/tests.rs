@@ -1,0 +1,164 @@
+use super::*;
+use atm_core::ledger::LedgerId;
+use std::{env, process};
+
+/// A directory of the test's own.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(test: &str) -> Self {
+        let path = env::temp_dir().join(format!("atm-state-{}-{test}", process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("kiosk")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<_> = fs::read_dir(&self.0).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn open(path: &Path) -> io::Result<State> {
+    State::open(path, &name("kiosk-7"))
+}
+
+fn refused(path: &Path) -> String {
+    open(path).unwrap_err().to_string()
+}
+
+const MEMORY: Memory = Memory { ledger: Some(LedgerId(0xf3a1_b2c3_d4e5)), shown: 12, pending: Some(9) };
+
+#[test]
+fn what_was_kept_is_there_at_the_next_start_and_starts_grow() {
+    let directory = Directory::new("kept");
+    let mut state = open(&directory.file()).unwrap();
+    let first = state.profile();
+    assert_eq!((first.name, first.memory), (Some(name("kiosk-7")), Memory::default()));
+    state.keep(&MEMORY).unwrap();
+    drop(state);
+    let second = open(&directory.file()).unwrap().profile();
+    assert_eq!(second.memory, MEMORY);
+    // The second one is stored before anything is said, too.
+    let third = open(&directory.file()).unwrap().profile();
+    assert!(first.start < second.start && second.start < third.start);
+    assert_eq!(directory.names(), ["kiosk", "kiosk.lock"]);
+}
+
+#[test]
+fn starts_grow_when_the_clock_goes_back_and_end_before_they_are_rounded() {
+    let directory = Directory::new("clock");
+    let far = clock_start() + 1_000_000_000;
+    for (start, next) in [(far, Some(far + 1)), (Numbers::MAX - 1, None), (Numbers::MAX, None)] {
+        let record = Record { name: name("kiosk-7"), start, memory: MEMORY };
+        fs::write(directory.file(), record.to_string()).unwrap();
+        assert_eq!(open(&directory.file()).ok().map(|state| state.profile().start), next);
+    }
+}
+
+#[test]
+fn the_format_is_the_documented_one() {
+    let start = 1_795_444_800_000;
+    let text = "atm terminal state 1\nterminal kiosk-7\nstart 1795444800000\nledger 0000f3a1b2c3d4e5\nshown 12\n\
+                pending 9\ncrc32 e049a114\n";
+    let record = Record { name: name("kiosk-7"), start, memory: MEMORY };
+    assert_eq!((record.to_string().as_str(), text.parse()), (text, Ok(record)));
+}
+
+#[test]
+fn whatever_is_damaged_is_refused_and_left_as_it_is() {
+    let directory = Directory::new("damaged");
+    open(&directory.file()).unwrap().keep(&MEMORY).unwrap();
+    let whole = fs::read(directory.file()).unwrap();
+    let refuse = |bytes: &[u8]| {
+        fs::write(directory.file(), bytes).unwrap();
+        let reason = refused(&directory.file());
+        assert!(reason.contains(&*directory.file().to_string_lossy()), "{reason}");
+        assert_eq!(fs::read(directory.file()).unwrap(), bytes);
+        reason
+    };
+    for at in 0..whole.len() {
+        for change in [1, 0x20, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= change;
+            refuse(&bytes);
+        }
+        refuse(&whole[..at]);
+        refuse(&[&whole[..at], &whole[at..at + 1], &whole[at..]].concat());
+        refuse(&[&whole[..at], &whole[at + 1..]].concat());
+    }
+    assert!(refuse(b"").contains("not the state of a terminal"));
+    assert!(refuse(b"{\"start\":7}").contains("not the state of a terminal"));
+    assert!(refuse(&[&whole[..], b"\n"].concat()).contains("damaged"));
+    assert!(refuse(&whole.repeat(100)).contains("damaged"));
+    assert!(refuse(b"atm terminal state 2\nwhatever\n").contains("newer version"));
+    // The program that was refused has not taken the lock with it.
+    fs::write(directory.file(), &whole).unwrap();
+    assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
+}
+
+#[test]
+fn another_terminal_and_another_program_are_refused() {
+    let directory = Directory::new("others");
+    let state = open(&directory.file()).unwrap();
+    let before = fs::read(directory.file()).unwrap();
+    assert_eq!(open(&directory.file()).unwrap_err().kind(), ErrorKind::ResourceBusy);
+    assert!(refused(&directory.file()).contains("another program is using it"));
+    drop(state);
+    let error = State::open(&directory.file(), &name("other")).unwrap_err().to_string();
+    assert!(error.contains("it is the state of the terminal kiosk-7"), "{error}");
+    assert_eq!(fs::read(directory.file()).unwrap(), before, "not even a start is counted");
+    open(&directory.file()).unwrap();
+}
+
+#[test]
+fn a_write_that_was_cut_off_leaves_what_was_there() {
+    let directory = Directory::new("cut");
+    open(&directory.file()).unwrap().keep(&MEMORY).unwrap();
+    fs::write(beside(&directory.file(), ".tmp"), b"atm terminal sta").unwrap();
+    let mut state = open(&directory.file()).unwrap();
+    assert_eq!(state.profile().memory, MEMORY);
+    assert_eq!(directory.names(), ["kiosk", "kiosk.lock"]);
+    // No new file can be made: the old one is as it was.
+    let before = fs::read(directory.file()).unwrap();
+    fs::create_dir(beside(&directory.file(), ".tmp")).unwrap();
+    let error = state.keep(&Memory::default()).unwrap_err().to_string();
+    assert!(error.starts_with("the state file "), "{error}");
+    assert_eq!(fs::read(directory.file()).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_name_the_file_behind_them_and_other_things_are_no_files() {
+    use std::os::unix::fs::symlink;
+    let directory = Directory::new("links");
+    let link = directory.0.join("link");
+    symlink("kiosk", &link).unwrap();
+    assert!(refused(&link).contains("a link to nothing"));
+    let state = open(&directory.file()).unwrap();
+    assert!(refused(&link).contains("another program"));
+    drop(state);
+    open(&link).unwrap().keep(&MEMORY).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
+    for path in [&directory.0, &directory.0.join("none").join("kiosk"), Path::new("/dev/null"), Path::new("")]
+    {
+        refused(path);
+    }
+    assert_eq!(directory.names(), ["kiosk", "kiosk.lock", "link"]);
+}

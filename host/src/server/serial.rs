@@ -1,0 +1,170 @@
+//! The ATM on one serial line: the loop that a microcontroller runs, with a ledger in memory.
+use super::{Config, GRACE, TERMINALS};
+use crate::{clock::Clock, serial::Port};
+use atm_core::{
+    host::{self, IN, Link, OUT},
+    kiosk::{self, Kiosk},
+    ledger::{LedgerId, RamLedger},
+    session::Policy,
+    time::Instant,
+};
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use std::{
+    io::{self, ErrorKind},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use tracing::info;
+
+/// The longest wait for the port: only in between is it noticed that the server is to stop.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Serves the terminal at `port` until `stop` is set or a person stops it who may. A serial line has no address: whoever
+/// is at its other end may stop the server only where `config` lets anybody.
+///
+/// # Errors
+/// What the port says; a device that is gone does not come back by itself.
+pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool) -> io::Result<()> {
+    let mut line = Line(port);
+    let clock = Clock::start();
+    let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
+    let ledger = RamLedger::<TERMINALS>::new(identity, config.balance);
+    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial(), ledger, clock.now()));
+    let mut stopping: Option<Instant> = None;
+    while !kiosk.is_finished() && stopping.is_none_or(|until| clock.now() < until) {
+        if stopping.is_none() && stop.load(Ordering::Acquire) {
+            let now = clock.now();
+            stopping = Some(now + GRACE);
+            kiosk.shut_down(now);
+        }
+        if !kiosk.turn(&mut line, clock.now()).map_err(error)? {
+            let nap = kiosk.deadline().map_or(SLICE, |due| clock.until(due));
+            line.0.wait(nap.min(SLICE))?;
+        }
+    }
+    // The port may hold the end of the goodbye; a terminal that does not read it is not waited for.
+    let until = stopping.unwrap_or_else(|| clock.now() + GRACE);
+    while !line.write_ready()? && clock.now() < until {
+        line.0.wait(SLICE)?;
+    }
+    let counters = kiosk.host().counters();
+    info!(frames = counters.frames, discarded = counters.discarded, "stopped");
+    Ok(())
+}
+
+impl Config {
+    /// What the endpoint of a serial line is made for.
+    fn serial(&self) -> host::Config {
+        host::Config {
+            wire: self.wire,
+            link: Link::Serial,
+            policy: Policy { limit: self.limit, may_quit: self.allow_remote_quit },
+            idle: self.idle,
+            frame: self.frame,
+            stall: self.stall,
+        }
+    }
+}
+
+fn error(error: kiosk::Error<io::Error>) -> io::Error {
+    match error {
+        kiosk::Error::Port(error) => error,
+        kiosk::Error::Ledger(error) => io::Error::other(error),
+    }
+}
+
+/// A port that does not end: its end is that of the device.
+struct Line<'a>(&'a mut Port);
+
+impl ErrorType for Line<'_> {
+    type Error = io::Error;
+}
+
+impl Read for Line<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::Error::new(ErrorKind::UnexpectedEof, "the device is gone")),
+            count => Ok(count),
+        }
+    }
+}
+
+impl ReadReady for Line<'_> {
+    fn read_ready(&mut self) -> io::Result<bool> {
+        self.0.read_ready()
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl WriteReady for Line<'_> {
+    fn write_ready(&mut self) -> io::Result<bool> {
+        self.0.write_ready()
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Happening, Options, Said, Target};
+    use atm_core::wire::Wire;
+    use std::{sync::Arc, thread};
+
+    fn said(link: &mut crate::client::Link) -> Said {
+        loop {
+            match link.next(None) {
+                Happening::Said(said) => return said,
+                Happening::LineDown | Happening::LineUp => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_ends_with_quit_where_that_is_allowed_or_when_the_server_stops() {
+        for (wire, allow_remote_quit) in [(Wire::Postcard, false), (Wire::Json, true)] {
+            let (mut port, loopback) = Port::loopback().unwrap();
+            let stop = Arc::new(AtomicBool::new(false));
+            let config = Config { allow_remote_quit, ..Config::new(wire) };
+            let asked = stop.clone();
+            // What is on its way is lost with the port.
+            let serving = thread::spawn(move || (serve(&mut port, &config, &asked), port));
+            let target = Target::Serial { path: loopback.path, baud: 115_200 };
+            let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
+            let mut prompt = said(&mut link).prompt.unwrap();
+            for (answer, told) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
+                link.answer(prompt, answer).unwrap();
+                let said = said(&mut link);
+                assert!(said.text.contains(told), "{said:?}");
+                assert_eq!(said.ends, answer == "quit" && allow_remote_quit);
+                prompt = said.prompt.unwrap_or_default();
+            }
+            if !allow_remote_quit {
+                stop.store(true, Ordering::Release);
+                assert!(said(&mut link).ends, "it says goodbye");
+            }
+            serving.join().unwrap().0.unwrap();
+        }
+    }
+
+    #[test]
+    fn a_device_that_goes_away_is_an_error() {
+        let (master, loopback) = Port::loopback().unwrap();
+        let mut port = Port::open(&loopback.path, 115_200).unwrap();
+        let serving =
+            thread::spawn(move || serve(&mut port, &Config::new(Wire::Postcard), &AtomicBool::new(false)));
+        thread::sleep(Duration::from_millis(100));
+        drop(master);
+        let error = serving.join().unwrap().unwrap_err().to_string();
+        assert!(error.contains("gone"), "{error}");
+    }
+}

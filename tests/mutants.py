@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Breaks the code on purpose, one rule at a time, and sees that the simulation finds each break.
+
+Usage: mutants.py [NAME ...]    (without a name: all of them)
+
+Each break is one replacement in a copy of the tree. It must be found exactly once, so that a break which the code has
+outgrown is told instead of passing unseen.
+"""
+import pathlib, shutil, subprocess, sys, tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SIMULATE = ["--seeds", "2000", "--seed", "1"]
+RAM, VISIT, TERMINAL = "core/src/ledger/ram.rs", "core/src/host/visit.rs", "core/src/terminal.rs"
+
+# name: (file, what stands there, what stands there instead)
+BREAKS = {
+    "forget-the-id": (RAM, "self.keep(terminal, Record { id, operation: Some(operation), outcome });", ""),
+    "forget-a-refusal": (
+        RAM,
+        "self.keep(terminal, Record { id, operation: Some(operation), outcome });",
+        "if matches!(outcome, Outcome::Done(_)) {"
+        " self.keep(terminal, Record { id, operation: Some(operation), outcome }); }",
+    ),
+    "say-not-done-without-a-void": (
+        RAM,
+        "if self.keep(terminal, void) { Outcome::NotDone } else { Outcome::Unknown }",
+        "{ let _ = void; Outcome::NotDone }",
+    ),
+    "say-not-done-of-a-lower-id": (
+        RAM,
+        "Some(last) if last.id > id => Outcome::Unknown,\n            _ => {",
+        "Some(last) if last.id > id => Outcome::NotDone,\n            _ => {",
+    ),
+    "accept-any-re": (VISIT, "Some(re) if re != open =>", "Some(re) if re > open =>"),
+    "forget-what-is-pending": (TERMINAL, "self.memory.pending = prompt;", ""),
+    "reserve-no-numbers": (
+        RAM,
+        "self.next_number = self.next_number.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);",
+        "",
+    ),
+    "answer-for-ever": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
+}
+
+
+def run(tree, target, name):
+    file, old, new = BREAKS[name]
+    path = tree / file
+    whole = path.read_text()
+    if whole.count(old) != 1:
+        return f"the code has outgrown it: {whole.count(old)} places in {file} read {old!r}"
+    path.write_text(whole.replace(old, new))
+    try:
+        cargo = ["cargo", "build", "-q", "--profile", "mutants", "-p", "atm-tests", "--bin", "simulate"]
+        subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
+        simulate = [pathlib.Path(target) / "mutants" / "simulate", *SIMULATE]
+        ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
+    finally:
+        path.write_text(whole)
+    found = [line for line in ran.stdout.splitlines() if line.startswith("seed ")]
+    if ran.returncode != 1 or not found:
+        return f"not found by {SIMULATE}"
+    print(f"found  {name}: {found[0]}", flush=True)
+
+
+def main():
+    names = sys.argv[1:] or list(BREAKS)
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = pathlib.Path(scratch) / "tree"
+        skip = shutil.ignore_patterns("target", ".git", "corpus", "artifacts")
+        shutil.copytree(ROOT, tree, ignore=skip)
+        missed = {name: why for name in names if (why := run(tree, str(ROOT / "target"), name))}
+    for name, why in missed.items():
+        print(f"MISSED {name}: {why}")
+    sys.exit(1 if missed else 0)
+
+
+main()

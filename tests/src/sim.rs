@@ -1,0 +1,11 @@
+//! A simulated day: terminals with random people, one host, lines that lie and power that fails, under a fake clock.
+//!
+//! Everything is drawn from one seed, so a day that went wrong goes wrong again. The endpoints are the real ones; what is
+//! simulated is all that drives them. The [`auditor`] sees what a bystander sees (what was typed, what was shown, what
+//! the ledger committed) and never looks inside.
+pub mod auditor;
+mod line;
+mod seat;
+mod world;
+
+pub use world::{Plan, Report, run};

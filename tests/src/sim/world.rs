@@ -1,0 +1,457 @@
+//! The world of one simulated day.
+use super::{auditor::Auditor, line::Line, seat::Seat};
+use atm_core::{
+    host::{self, Event, Link, Visit},
+    ledger::{Ledger, LedgerId, Name, Origin, RamLedger, Request, Response},
+    message::Hello,
+    money::Amount,
+    time::{Duration, Instant},
+};
+use fastrand::Rng;
+use firmware_sim::faults::{Chances, Counts};
+use std::collections::VecDeque;
+
+/// What a day is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// How long people come, in milliseconds.
+    pub length: u32,
+    /// Is everything that happens to be printed?
+    pub trace: bool,
+}
+
+/// What a day was like.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Answers typed.
+    pub answers: u64,
+    /// Operations that moved money.
+    pub movements: u64,
+    /// Losses of power, of terminals and of the host.
+    pub crashes: u64,
+    /// Faults of the lines.
+    pub faults: Counts,
+    /// What went wrong.
+    pub wrong: Vec<String>,
+}
+
+/// How long the system has to become idle once the faults stop: several times the longest wait in the protocol.
+const CALM: u32 = 300_000;
+
+/// More turns than that at one moment are a loop without an end.
+const TURNS: u32 = 10_000;
+
+struct World {
+    now: Instant,
+    rng: Rng,
+    chances: Chances,
+    ledger: RamLedger<8>,
+    /// Requests on their way to the ledger, and its responses on their way back.
+    asked: VecDeque<(Instant, Request)>,
+    answered: VecDeque<(Instant, Request, Response)>,
+    /// Requests that will be asked a second time, whose answers nobody waits for.
+    echoes: Vec<(Instant, Request)>,
+    seats: Vec<Seat>,
+    parked: Vec<(Instant, Visit)>,
+    host_back_at: Option<Instant>,
+    host_up: bool,
+    idle: Duration,
+    next_line: u64,
+    next_crash: Option<Instant>,
+    auditor: Auditor,
+    report: Report,
+}
+
+/// Runs a day and says what it was like.
+pub fn run(plan: Plan) -> Report {
+    let mut world = World::new(plan.seed, plan.trace);
+    let evening = Instant::from_millis(u64::from(plan.length));
+    world.live(evening, |_| false);
+    world.calm();
+    let night = world.now + Duration::from_millis(CALM);
+    world.live(night, |world| world.seats.iter().all(Seat::is_done));
+    for seat in world.seats.iter().filter(|seat| !seat.is_done()) {
+        world.auditor.fault(format!("{}: the faults have stopped and it does not come to rest", seat.name));
+    }
+    world.close()
+}
+
+impl World {
+    fn new(seed: u64, trace: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
+        // From a good line to one that hardly lets anything through.
+        let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
+        let count = rng.usize(1..=4);
+        let seats = (0..count)
+            .filter_map(|index| {
+                let name: Name = format!("kiosk-{index}").parse().ok()?;
+                let link = if rng.bool() { Link::Serial } else { Link::Connection };
+                let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
+                Some(Seat::new(name, link, baud))
+            })
+            .collect();
+        Self {
+            now: Instant::default(),
+            chances,
+            ledger: RamLedger::new(LedgerId(rng.u64(..)), balance),
+            asked: VecDeque::new(),
+            answered: VecDeque::new(),
+            echoes: Vec::new(),
+            seats,
+            parked: Vec::new(),
+            host_back_at: None,
+            host_up: true,
+            idle: Duration::from_millis(rng.u32(2_000..60_000)),
+            next_line: 1,
+            next_crash: Some(Instant::from_millis(rng.u64(1..20_000))),
+            auditor: Auditor::new(balance, trace),
+            report: Report::default(),
+            rng,
+        }
+    }
+
+    /// Lets time pass until `end`, or until `enough`.
+    fn live(&mut self, end: Instant, enough: impl Fn(&Self) -> bool) {
+        let mut turns = 0;
+        loop {
+            if self.turn() {
+                turns += 1;
+                if turns > TURNS {
+                    self.auditor.fault(format!("at {:?} nothing comes to an end", self.now));
+                    return;
+                }
+                continue;
+            }
+            turns = 0;
+            let due = self.due();
+            if enough(self) || due.is_none_or(|due| due > end) {
+                self.now = self.now.max(end.min(due.unwrap_or(end)));
+                return;
+            }
+            // What is due in the past was seen to: whoever asks for it again asks for no time to pass.
+            let next = due.unwrap_or(end);
+            self.now = if next > self.now { next } else { self.now + Duration::from_millis(1) };
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let seats = self.seats.iter().filter_map(Seat::due).min();
+        let asked = self.asked.front().map(|(due, _)| *due);
+        let answered = self.answered.front().map(|(due, ..)| *due);
+        let echoes = self.echoes.iter().map(|(due, _)| *due).min();
+        let parked = self.parked.iter().map(|(until, _)| *until).min();
+        [seats, asked, answered, echoes, parked, self.host_back_at, self.next_crash]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Everything that can be done now, once; true where anything was.
+    fn turn(&mut self) -> bool {
+        let mut moved = self.power();
+        moved |= self.keep_books();
+        for index in 0..self.seats.len() {
+            moved |= self.plug(index);
+            let seat = &mut self.seats[index];
+            moved |= seat.pump(self.now, &mut self.rng, &mut self.auditor);
+            for at in 0..self.seats[index].lines.len() {
+                moved |= self.seats[index].lines[at].pump(self.now);
+                moved |= self.see_to(index, at);
+            }
+            moved |= self.unplug(index);
+        }
+        moved
+    }
+
+    /// Power goes and comes.
+    fn power(&mut self) -> bool {
+        let mut moved = false;
+        if self.next_crash.is_some_and(|at| at <= self.now) {
+            moved = true;
+            self.next_crash = Some(self.now + Duration::from_millis(self.rng.u32(1..20_000)));
+            let back = self.now + Duration::from_millis(self.rng.u32(10..3_000));
+            let victim = self.rng.usize(0..=self.seats.len());
+            if victim == self.seats.len() && self.host_up {
+                self.crash_host(back);
+            } else if let Some(seat) = self.seats.get_mut(victim)
+                && seat.has_power()
+            {
+                self.report.crashes += 1;
+                self.auditor.note(self.now, || format!("{} loses power", seat.name));
+                seat.crash();
+                seat.back_at = Some(back);
+            }
+        }
+        if self.host_back_at.is_some_and(|at| at <= self.now) {
+            moved = true;
+            self.host_back_at = None;
+            self.host_up = true;
+            for index in 0..self.seats.len() {
+                if self.seats[index].link == Link::Serial {
+                    let config = self.config(index);
+                    let now = self.now;
+                    if let Some(line) = self.seats[index].lines.last_mut() {
+                        line.open(config, now);
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// The host loses power: what was committed stays, all else is gone.
+    fn crash_host(&mut self, back: Instant) {
+        self.report.crashes += 1;
+        self.auditor.note(self.now, || "the host loses power".to_owned());
+        self.host_up = false;
+        self.host_back_at = Some(back);
+        self.parked.clear();
+        self.answered.clear();
+        for (_, request) in std::mem::take(&mut self.asked) {
+            // What was on its way to the disk may have come there.
+            if self.rng.bool() {
+                self.commit(&request);
+            }
+        }
+        for seat in &mut self.seats {
+            let connection = seat.link == Link::Connection;
+            for line in &mut seat.lines {
+                line.end = None;
+            }
+            if connection && seat.has_power() && seat.back_at.is_none() {
+                seat.back_at = Some(back + Duration::from_millis(self.rng.u32(1..2_000)));
+            }
+        }
+    }
+
+    fn config(&self, index: usize) -> host::Config {
+        let seat = &self.seats[index];
+        let mut config = host::Config::new(seat.wire(), seat.link);
+        config.idle = self.idle;
+        config.frame = Duration::from_secs(2);
+        config
+    }
+
+    /// Power or a line comes back to a seat.
+    fn plug(&mut self, index: usize) -> bool {
+        if self.seats[index].back_at.is_none_or(|at| at > self.now) {
+            return false;
+        }
+        let config = self.config(index);
+        let seat = &mut self.seats[index];
+        seat.back_at = None;
+        if seat.lines.is_empty() || (seat.link == Link::Connection && self.host_up) {
+            seat.plug(self.next_line, self.chances, self.rng.u64(..));
+            self.next_line += 1;
+            if self.host_up
+                && let Some(line) = seat.lines.last_mut()
+            {
+                line.open(config, self.now);
+            }
+        } else if seat.link == Link::Connection {
+            // Nobody listens: the client tries again.
+            seat.back_at = Some(self.now + Duration::from_millis(500));
+            return true;
+        }
+        if seat.has_power() {
+            seat.reconnect(self.now, &self.auditor);
+        } else {
+            seat.start(self.now, &mut self.rng, &mut self.auditor);
+        }
+        true
+    }
+
+    /// Connections that the host is done with, and old ones that nobody holds, are closed.
+    fn unplug(&mut self, index: usize) -> bool {
+        let link = self.seats[index].link;
+        if link == Link::Serial {
+            return false;
+        }
+        let lines = self.seats[index].lines.len();
+        let mut moved = false;
+        for at in (0..lines).rev() {
+            // An old connection is noticed to be dead some time or other.
+            let forgotten = at + 1 < lines && self.rng.u32(0..2_000) == 0;
+            let line = &mut self.seats[index].lines[at];
+            if line.is_finished(link) || (forgotten && line.end.is_some()) {
+                if let Some(visit) = line.end.as_mut().and_then(|end| end.host.park()) {
+                    self.parked.push((self.now + self.idle, visit));
+                }
+                line.end = None;
+                moved = true;
+                if at + 1 == lines {
+                    // The terminal notices that its connection was closed; it had time to read what was said before.
+                    let notices = self.now + Duration::from_millis(self.rng.u32(1..5_000));
+                    let seat = &mut self.seats[index];
+                    if seat.has_power() && seat.back_at.is_none() {
+                        seat.back_at = Some(notices);
+                    }
+                }
+            }
+            if at + 1 < lines && self.seats[index].lines[at].end.is_none() {
+                let line = self.seats[index].lines.remove(at);
+                self.count(&line);
+            }
+        }
+        moved
+    }
+
+    fn count(&mut self, line: &Line) {
+        self.report.faults.add(line.up.counts());
+        self.report.faults.add(line.down.counts());
+    }
+
+    /// Requests reach the ledger and its responses the endpoints, each in its time.
+    fn keep_books(&mut self) -> bool {
+        let mut moved = false;
+        self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
+        while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
+            let Some((_, request)) = self.asked.pop_front() else { break };
+            let response = self.commit(&request);
+            let due = self.now + Duration::from_millis(self.rng.u32(0..50));
+            let due = self.answered.back().map_or(due, |(last, ..)| due.max(*last));
+            self.answered.push_back((due, request, response));
+            moved = true;
+        }
+        let now = self.now;
+        for (_, request) in self.echoes.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
+            self.commit(&request);
+            moved = true;
+        }
+        while self.answered.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, request, response)) = self.answered.pop_front() else { break };
+            self.respond(&request, response);
+            moved = true;
+        }
+        moved
+    }
+
+    fn commit(&mut self, request: &Request) -> Response {
+        let before = self.ledger.balance();
+        let response = match self.ledger.apply(request) {
+            Ok(response) => response,
+            Err(doubt) => unreachable!("a ledger in memory has no {doubt}"),
+        };
+        self.auditor.note(self.now, || format!("ledger: {request:?} -> {response:?}"));
+        self.auditor.committed(request, &response, before, self.ledger.balance(), self.now);
+        response
+    }
+
+    /// An outcome goes to the terminal's present endpoint.
+    fn respond(&mut self, request: &Request, response: Response) {
+        let origin = request.origin();
+        for line in self.seats.iter_mut().flat_map(|seat| &mut seat.lines) {
+            if let Some(end) = &mut line.end
+                && end.host.visit().is_some_and(|visit| *visit.origin() == origin)
+            {
+                end.host.complete(request, response, self.now);
+                return;
+            }
+        }
+        if let Some((_, visit)) = self.parked.iter_mut().find(|(_, visit)| *visit.origin() == origin)
+            && let Some(next) = visit.complete_away(request, response)
+        {
+            self.ask(next);
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        let late = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
+        let due = self.now + Duration::from_millis(late);
+        let due = self.asked.back().map_or(due, |(last, _)| due.max(*last));
+        // A driver that has lost sight of a request asks again, and both may arrive: ids make that safe.
+        if self.next_crash.is_some() && self.rng.u32(0..50) == 0 {
+            self.echoes.push((due + Duration::from_millis(self.rng.u32(1..10_000)), request.clone()));
+        }
+        self.asked.push_back((due, request));
+    }
+
+    /// Sees to what an endpoint asks for.
+    fn see_to(&mut self, index: usize, at: usize) -> bool {
+        let line = &mut self.seats[index].lines[at];
+        let Some(end) = &mut line.end else { return false };
+        let Some(event) = end.host.poll_event() else { return false };
+        self.auditor.note(self.now, || format!("host, line {}: {event:?}", line.number));
+        match event {
+            Event::Request(request) => self.ask(request),
+            Event::Quit => self.auditor.fault("a person stopped the host who may not".to_owned()),
+            Event::Arrival(name) => {
+                let Some(hello) = end.host.arriving().cloned() else { return true };
+                match self.held_elsewhere(&name, &hello, (index, at)) {
+                    Ok(visit) => {
+                        if let Some(end) = &mut self.seats[index].lines[at].end {
+                            end.host.admit(visit, self.now);
+                        }
+                    }
+                    Err(()) => {
+                        if let Some(end) = &mut self.seats[index].lines[at].end {
+                            end.host.refuse(self.now);
+                        }
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Fetches a terminal's conversation from wherever it is held.
+    fn held_elsewhere(
+        &mut self,
+        name: &Name,
+        hello: &Hello,
+        here: (usize, usize),
+    ) -> Result<Option<Visit>, ()> {
+        let origin = Origin::Terminal(name.clone());
+        if let Some(place) = self.parked.iter().position(|(_, visit)| *visit.origin() == origin) {
+            return match self.parked[place].1.yields_to(hello) {
+                true => Ok(Some(self.parked.swap_remove(place).1)),
+                false => Err(()),
+            };
+        }
+        for (index, seat) in self.seats.iter_mut().enumerate() {
+            for (at, line) in seat.lines.iter_mut().enumerate() {
+                let Some(end) = &mut line.end else { continue };
+                if (index, at) == here || end.host.visit().is_none_or(|visit| *visit.origin() != origin) {
+                    continue;
+                }
+                return match end.host.visit().is_some_and(|visit| visit.yields_to(hello)) {
+                    true => Ok(end.host.hand_over(self.now)),
+                    false => Err(()),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// The faults stop, and the power stays.
+    fn calm(&mut self) {
+        self.auditor.note(self.now, || "the faults stop".to_owned());
+        self.next_crash = None;
+        self.chances = Chances::default();
+        for seat in &mut self.seats {
+            for line in &mut seat.lines {
+                line.up.reform();
+                line.down.reform();
+            }
+            seat.wind_up(self.now);
+        }
+    }
+
+    fn close(mut self) -> Report {
+        for index in 0..self.seats.len() {
+            for line in std::mem::take(&mut self.seats[index].lines) {
+                self.count(&line);
+            }
+            self.report.answers += self.seats[index].answers;
+            self.report.sessions += self.seats[index].sessions;
+        }
+        self.report.movements = self.auditor.movements() as u64;
+        self.report.wrong = self.auditor.close(self.ledger.balance());
+        self.report
+    }
+}
