@@ -24,6 +24,22 @@ fn ended(client: &mut Client, field: &str, code: &str, since: Instant) {
 }
 
 #[test]
+fn what_takes_longer_than_its_limit() {
+    // They mostly wait, so they wait beside each other.
+    let cases: [fn(); 5] = [
+        a_frame_that_does_not_end,
+        a_frame_that_comes_byte_by_byte_has_no_more_time,
+        an_unfinished_line_on_the_raw_wire,
+        nobody_at_the_prompt,
+        whoever_answers_in_time_stays,
+    ];
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(case);
+        }
+    });
+}
+
 fn a_frame_that_does_not_end() {
     let server = Server::start(&["--frame-timeout", "1"]);
     let since = Instant::now();
@@ -42,7 +58,6 @@ fn a_frame_that_does_not_end() {
     server.stop();
 }
 
-#[test]
 fn a_frame_that_comes_byte_by_byte_has_no_more_time() {
     let server = Server::start(&["--frame-timeout", "1"]);
     let mut client = server.client();
@@ -58,7 +73,6 @@ fn a_frame_that_comes_byte_by_byte_has_no_more_time() {
     server.stop();
 }
 
-#[test]
 fn an_unfinished_line_on_the_raw_wire() {
     let server = Server::start(&["--frame-timeout", "1", "--wire", "raw"]);
     let mut client = Client::connect(server.address);
@@ -74,7 +88,6 @@ fn an_unfinished_line_on_the_raw_wire() {
     server.stop();
 }
 
-#[test]
 fn nobody_at_the_prompt() {
     let server = Server::start(&["--idle-timeout", "1"]);
     let since = Instant::now();
@@ -94,7 +107,6 @@ fn nobody_at_the_prompt() {
     server.stop();
 }
 
-#[test]
 fn whoever_answers_in_time_stays() {
     let server = Server::start(&["--idle-timeout", "1"]);
     let mut client = server.client();

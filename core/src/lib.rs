@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Each room knows only the rooms named above it in this list: [`money`], [`ledger`], [`screen`], [`session`],
-//! [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`]; [`time`] serves the endpoints alone.
+//! [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`], `kiosk` (with the feature `embedded-io`);
+//! [`time`] serves the endpoints and what drives them.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -4,49 +4,12 @@ use crate::{
     screen::{Screen, Screens},
 };
 use core::fmt;
-use heapless::String;
 use serde::{Deserialize, Serialize};
+
+pub use crate::session::{Answer, MAX_ANSWER};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;
-
-/// The longest answer, in bytes after trimming: room for any amount, choice or name, and nothing else.
-pub const MAX_ANSWER: usize = 64;
-
-/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or known to be longer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Answer(Option<String<MAX_ANSWER>>);
-
-impl Answer {
-    /// The answer that a text is.
-    pub fn new(text: &str) -> Self {
-        Self(String::try_from(text.trim_ascii()).ok())
-    }
-
-    /// The answer that pieces of text make, without a buffer for what is cut off.
-    pub fn from_chars(text: impl Iterator<Item = char>) -> Self {
-        let mut kept = String::<MAX_ANSWER>::new();
-        // Blanks are held back until it is known that something follows them: those at the end do not count.
-        let mut blanks = String::<MAX_ANSWER>::new();
-        let mut lost = false;
-        for c in text {
-            if c.is_ascii_whitespace() {
-                lost |= !kept.is_empty() && blanks.push(c).is_err();
-                continue;
-            }
-            if lost || kept.push_str(&blanks).is_err() || kept.push(c).is_err() {
-                return Self(None);
-            }
-            blanks.clear();
-        }
-        Self(Some(kept))
-    }
-
-    /// The text; `None` where it was too long.
-    pub fn text(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-}
 
 /// What a terminal says of itself when it comes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -277,7 +240,6 @@ impl fmt::Display for Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn codes_read_back() {
@@ -285,12 +247,5 @@ mod tests {
             assert_eq!(Fault::from_code(fault.code()), Some(fault), "{code}");
         }
         assert_eq!(Fault::from_code("surprise"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn an_answer_in_pieces_is_the_answer_in_one(text in "([ \t\na-z€]|   ){0,90}") {
-            prop_assert_eq!(Answer::from_chars(text.chars()), Answer::new(&text));
-        }
     }
 }

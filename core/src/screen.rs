@@ -36,7 +36,7 @@ pub enum Screen {
         /// The limit.
         limit: Amount,
     },
-    /// The answer is longer than [`MAX_ANSWER`](crate::message::MAX_ANSWER) bytes.
+    /// The answer is longer than a session takes.
     AnswerTooLong,
     /// There is nothing to withdraw.
     NoFunds,

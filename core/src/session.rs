@@ -1,10 +1,48 @@
 //! The dialogue: an answer in, screens and at most one ledger operation out.
 use crate::{
     ledger::{Operation, Outcome, Receipt, Refusal},
-    message::Answer,
     money::Amount,
     screen::{Screen, Screens},
 };
+use heapless::String;
+
+/// The longest answer, in bytes after trimming: room for any amount, choice or name, and nothing else.
+pub const MAX_ANSWER: usize = 64;
+
+/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or known to be longer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Answer(Option<String<MAX_ANSWER>>);
+
+impl Answer {
+    /// The answer that a text is.
+    pub fn new(text: &str) -> Self {
+        Self(String::try_from(text.trim_ascii()).ok())
+    }
+
+    /// The answer that pieces of text make, without a buffer for what is cut off.
+    pub fn from_chars(text: impl Iterator<Item = char>) -> Self {
+        let mut kept = String::<MAX_ANSWER>::new();
+        // Blanks are held back until it is known that something follows them: those at the end do not count.
+        let mut blanks = String::<MAX_ANSWER>::new();
+        let mut lost = false;
+        for c in text {
+            if c.is_ascii_whitespace() {
+                lost |= !kept.is_empty() && blanks.push(c).is_err();
+                continue;
+            }
+            if lost || kept.push_str(&blanks).is_err() || kept.push(c).is_err() {
+                return Self(None);
+            }
+            blanks.clear();
+        }
+        Self(Some(kept))
+    }
+
+    /// The text; `None` where it was too long.
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
 
 /// What a session may do; the same for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

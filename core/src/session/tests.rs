@@ -366,3 +366,10 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn an_answer_in_pieces_is_the_answer_in_one(text in "([ \t\na-z€]|   ){0,90}") {
+        prop_assert_eq!(Answer::from_chars(text.chars()), Answer::new(&text));
+    }
+}

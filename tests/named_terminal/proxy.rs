@@ -1,7 +1,8 @@
 //! A line that lies about messages of the `json` wire: it stands between the client and the server.
+use atm_tests::Rng;
 use std::{
     io::{self, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -28,42 +29,25 @@ pub(crate) enum Fate {
     Cut,
 }
 
-/// A small generator of random numbers (splitmix64), so that a seed is all there is to a run.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
-
 type Judge = Arc<Mutex<dyn FnMut(Way, &str) -> Fate + Send>>;
 
 /// Carries connections to a server for as long as the test runs.
 pub(crate) struct Proxy {
-    pub(crate) address: String,
+    pub(crate) address: SocketAddr,
     honest: Arc<AtomicBool>,
 }
 
 impl Proxy {
     /// Does to each message what `judge` says.
-    pub(crate) fn start(server: &str, judge: impl FnMut(Way, &str) -> Fate + Send + 'static) -> Self {
+    pub(crate) fn start(server: SocketAddr, judge: impl FnMut(Way, &str) -> Fate + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let address = listener.local_addr().unwrap();
         let honest = Arc::new(AtomicBool::new(false));
-        let (server, passes) = (server.to_owned(), honest.clone());
+        let passes = honest.clone();
         let judge: Judge = Arc::new(Mutex::new(judge));
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+                let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
                 for (way, from, to) in [(Way::ToServer, &client, &server), (Way::ToClient, &server, &client)]
                 {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
@@ -81,9 +65,8 @@ impl Proxy {
     }
 
     /// Loses, repeats, turns around or cuts off a quarter of all messages.
-    pub(crate) fn that_lies(server: &str, seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        Self::start(server, move |_, _| match random.below(100) {
+    pub(crate) fn that_lies(server: SocketAddr, mut rng: Rng) -> Self {
+        Self::start(server, move |_, _| match rng.u32(0..100) {
             0..7 => Fate::Lose,
             7..14 => Fate::Twice,
             14..20 => Fate::Late,
