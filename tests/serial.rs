@@ -104,15 +104,15 @@ fn a_line_that_lies_moves_no_cent_twice() {
         arguments.extend([fault, "0.02"]);
     }
     let sim = Sim::start(&arguments);
-    let lines: String = (1..=25).map(|amount| format!("deposit {amount}\n")).collect();
+    let lines: String = (1..=15).map(|amount| format!("deposit {amount}\n")).collect();
     let done = run(&sim, "postcard", &format!("{lines}3\nexit\n"));
     assert_eq!(done.code, Some(0), "{done:?}");
-    for (number, amount) in (1..=25).enumerate() {
+    for (number, amount) in (1..=15).enumerate() {
         let balance = 100 + (1..=amount).sum::<u32>();
         let text = format!("Amount deposited: ${amount}. Your balance is ${balance}.");
         assert_eq!(done.stdout.matches(&text).count(), 1, "deposit {number}: {text:?} in {}", done.stdout);
     }
-    assert!(done.stdout.contains("\nYour balance is $425."), "{}", done.stdout);
+    assert!(done.stdout.contains("\nYour balance is $220."), "{}", done.stdout);
 }
 
 #[test]

@@ -221,6 +221,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.inbox.counters()
     }
 
+    /// Takes the frames counted so far; the count begins again.
+    pub fn take_counters(&mut self) -> Counters {
+        self.inbox.take_counters()
+    }
+
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         earliest(self.stall_at(), earliest(self.frame_at(), self.idle_at()))

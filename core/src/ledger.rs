@@ -213,13 +213,10 @@ impl Numbers {
         Self { next: first, end: first.saturating_add(u64::from(count)).min(Self::MAX) }
     }
 
-    /// As many numbers, all above `number`; the same ones where there are not as many so high.
+    /// As many numbers, all above `number`; fewer where they would pass [`Numbers::MAX`].
     pub fn above(self, number: u64) -> Self {
         let next = self.next.max(number.saturating_add(1));
-        match next.checked_add(self.end.saturating_sub(self.next)) {
-            Some(end) if end <= Self::MAX => Self { next, end },
-            _ => self,
-        }
+        Self { next, end: next.saturating_add(self.end.saturating_sub(self.next)).min(Self::MAX) }
     }
 
     /// Takes the next number.

@@ -1,6 +1,6 @@
 //! What crosses the wire, numbered; how it is encoded is another room's matter.
 use crate::{
-    ledger::{LedgerId, Name, Outcome},
+    ledger::{LedgerId, Name, Numbers, Outcome},
     screen::{Screen, Screens},
 };
 use core::fmt;
@@ -30,6 +30,13 @@ pub struct Hello {
     pub pending: Option<u64>,
     /// Is the same person still there, with the same session in mind?
     pub resume: bool,
+}
+
+impl Hello {
+    /// Are its numbers such as a host or a terminal can have counted to?
+    pub fn is_sound(&self) -> bool {
+        [self.start, self.shown, self.pending.unwrap_or(0)].iter().all(|number| *number < Numbers::MAX)
+    }
 }
 
 /// What a terminal says.
@@ -139,7 +146,7 @@ impl Notice {
 pub enum Fault {
     /// A frame without a byte in it.
     Empty,
-    /// A frame longer than this side takes; it was skipped.
+    /// A frame longer than this side takes.
     TooLong,
     /// The bytes belong to another wire.
     WrongWire,
@@ -201,7 +208,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "The message is empty.",
-            Self::TooLong => "The message is too long; it was skipped.",
+            Self::TooLong => "The message is too long.",
             Self::WrongWire => {
                 "This is not a message of this wire: check that both sides use the same --wire."
             }

@@ -198,6 +198,11 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.inbox.counters()
     }
 
+    /// Takes the frames counted so far; the count begins again.
+    pub fn take_counters(&mut self) -> Counters {
+        self.inbox.take_counters()
+    }
+
     /// Takes what the person typed at `prompt`.
     ///
     /// # Errors

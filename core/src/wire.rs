@@ -286,6 +286,8 @@ impl<const N: usize> Inbox<N> {
     /// Lets go of what is kept.
     pub(crate) fn release(&mut self) {
         self.found = Step::More;
+        // Nothing of it is of use any more: two endpoints that will do the same are equal.
+        self.body.clear();
     }
 
     pub(crate) fn is_partial(&self) -> bool {
@@ -294,6 +296,10 @@ impl<const N: usize> Inbox<N> {
 
     pub(crate) fn counters(&self) -> Counters {
         self.counters
+    }
+
+    pub(crate) fn take_counters(&mut self) -> Counters {
+        core::mem::take(&mut self.counters)
     }
 }
 

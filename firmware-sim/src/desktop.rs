@@ -36,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The ATM as it sits in a kiosk's microcontroller, behind a serial port.
 ///
-/// Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: talk to it with
+/// A signal ends it at once, as pulling the plug does. Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: talk to it with
 /// `atm client --serial PATH`.
 #[derive(Debug, Parser)]
 #[command(name = "firmware-sim", version, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]

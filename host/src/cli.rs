@@ -62,10 +62,18 @@ impl Arguments {
     }
 }
 
+/// An address as the system is asked for it: a name or a number, and a port.
+fn address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("an address is HOST:PORT, the port from 0 to 65535".to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,
     /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time, until the device goes away
     #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "stall_timeout"])]
@@ -80,7 +88,7 @@ pub(crate) struct Serve {
     /// The balance at the start, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
-    /// The most that one deposit or withdrawal may move
+    /// The most that an answer may name; `all` is what there is, however much
     #[arg(long, value_name = "AMOUNT", default_value = "1000000")]
     pub(crate) limit: Amount,
     /// Seconds that a prompt stays open without an answer
@@ -93,7 +101,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) stall_timeout: u32,
     /// Sessions at once; one more is told so and closed
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
     /// Let any peer stop the server with quit, not only one on this machine; nobody on a serial line may without it
     #[arg(long)]
@@ -119,7 +127,8 @@ With a name (--terminal), an answer that was lost on its way is repeated for a m
 connection that was lost is opened again for as long, and both is told. Then, or at the next start with the same \
 --state, the terminal is told what became of the answer: done, refused, not done or unknown. A server that was \
 restarted in between keeps no memory: unknown. Without a name nobody can be told: check the balance. Anybody may take \
-a name that reaches the server; the later one takes it over, and the older one exits with code 1.
+a name that reaches the server; the later one (by its start, which is the time unless --state knows a greater one) \
+takes it over, and the older one exits with code 1.
 
 Lines from a pipe are answered to one prompt each. Where the terminal says hello (with a name, or on a serial line), \
 they stop with code 1 at the first answer that was not done, or of which nobody knows whether it was, or whose session \
@@ -129,7 +138,7 @@ was lost. What the server refuses, as an amount that is not there, is a reply li
 #[command(after_long_help = CLIENT_HELP)]
 pub(crate) struct Client {
     /// The server's address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) connect: String,
     /// A serial port (or a pseudo-terminal) instead of a server
     #[arg(long, value_name = "PATH")]

@@ -70,7 +70,7 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         idle: Duration::from_secs(options.idle_timeout),
         frame: Duration::from_secs(options.frame_timeout),
         stall: Duration::from_secs(options.stall_timeout),
-        max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
+        max_sessions: sessions_within_file_limit(options.max_sessions),
         allow_remote_quit: options.allow_remote_quit,
         ..Config::new(options.wire.unwrap_or(usual))
     };
@@ -82,7 +82,6 @@ fn serve(options: &Serve) -> Result<ExitCode> {
 }
 
 fn serve_tcp(address: &str, config: Config) -> Result<()> {
-    raise_file_limit();
     let wire = config.wire;
     let server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     let address = server.local_addr();
@@ -138,17 +137,32 @@ fn log(level: Level) {
     subscriber.log_internal_errors(false).init();
 }
 
-/// Each session takes a file descriptor, and the usual limit is 1,024 of them.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            warn!(%error, "the limit of open files could not be raised");
-        }
+/// Files that are open beside those of the sessions, and connections that are being turned away.
+#[cfg(unix)]
+const OTHER_FILES: u64 = 32;
+
+/// How many of `wanted` sessions there can be: each takes a file descriptor, and the usual limit is 1,024 of them, which
+/// is raised as far as it may be. One more could not even be told that it is one too many.
+#[cfg(unix)]
+fn sessions_within_file_limit(wanted: u32) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(%error, "the limit of open files could not be raised");
     }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = files.saturating_sub(OTHER_FILES).max(1);
+    if most < u64::from(wanted) {
+        warn!(files, sessions = most, "the system allows too few open files for --max-sessions {wanted}");
+    }
+    usize::try_from(most.min(u64::from(wanted))).unwrap_or(usize::MAX)
+}
+
+/// Elsewhere there is no such limit to be known.
+#[cfg(not(unix))]
+fn sessions_within_file_limit(wanted: u32) -> usize {
+    usize::try_from(wanted).unwrap_or(usize::MAX)
 }
 
 /// The first SIGINT or SIGTERM lets the server say goodbye; the second one does not wait for it.

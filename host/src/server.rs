@@ -38,7 +38,7 @@ pub struct Config {
     pub wire: Wire,
     /// The balance at the start.
     pub balance: Amount,
-    /// The most that one deposit or withdrawal may move.
+    /// The most that an answer may name.
     pub limit: Amount,
     /// How long a prompt stays open without an answer.
     pub idle: Duration,
@@ -53,7 +53,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for a wire: 100 whole units, 1,000 sessions, and the times of [`host::Config::new`].
+    /// The defaults for a wire: 100 whole units, 10,000 sessions, and the times of [`host::Config::new`].
     pub fn new(wire: Wire) -> Self {
         let host = host::Config::new(wire, Link::Connection);
         Self {
@@ -63,7 +63,7 @@ impl Config {
             idle: host.idle,
             frame: host.frame,
             stall: host.stall,
-            max_sessions: 1000,
+            max_sessions: 10_000,
             allow_remote_quit: false,
         }
     }

@@ -1,12 +1,12 @@
 //! What the tests of more than one part share. For the built programs:
 //!
 //! * [`Program`] is a child whose output is collected and who never outlives its test; [`atm`] and
-//!   [`firmware_sim`] are the built ones, [`Server`] is `atm serve` on a port of its own;
+//!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
 //! * [`Screen`] is a program at a terminal;
 //! * [`Client`] is a plain client, on a socket with a deadline;
 //! * [`chance`] can be repeated.
 //!
-//! For the parts without sockets and clocks: [`sim`].
+//! For the parts without sockets and clocks: [`sim`] draws days by chance, [`model`] explores every order of events.
 //!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@
 )]
 
 mod client;
+pub mod model;
 mod program;
 mod screen;
 pub mod sim;

@@ -77,13 +77,11 @@ fn build() -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "-p", "atm-host", "-p", "firmware-sim", "--bins", "--profile", profile]);
     let parent = folder.parent().unwrap();
-    if parent.join("CACHEDIR.TAG").exists() {
-        cargo.arg("--target-dir").arg(parent);
-    } else {
-        // Built for a target that was named: its folder stands between.
-        cargo.arg("--target").arg(parent.file_name().unwrap());
-        cargo.arg("--target-dir").arg(parent.parent().unwrap());
-    }
+    // Built for a target that was named, its folder stands between; both are marked.
+    match parent.parent().filter(|above| above.join("CACHEDIR.TAG").exists()) {
+        Some(above) => cargo.arg("--target").arg(parent.file_name().unwrap()).arg("--target-dir").arg(above),
+        None => cargo.arg("--target-dir").arg(parent),
+    };
     let output = cargo.current_dir(root()).stdin(Stdio::null()).output().unwrap();
     let built = output.status.success();
     if built { Ok(folder.to_owned()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }

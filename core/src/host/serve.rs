@@ -33,8 +33,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
         };
         match read {
-            Ok(Some(FromTerminal::Hello(hello))) if hello.version == VERSION => self.on_hello(hello, now),
-            Ok(Some(FromTerminal::Hello(_))) => self.on_fault(Fault::Version, now),
+            Ok(Some(FromTerminal::Hello(hello))) if hello.version != VERSION => {
+                self.on_fault(Fault::Version, now)
+            }
+            Ok(Some(FromTerminal::Hello(hello))) if !hello.is_sound() => {
+                self.on_fault(Fault::NotAMessage, now)
+            }
+            Ok(Some(FromTerminal::Hello(hello))) => self.on_hello(hello, now),
             Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(re, answer, now),
             // An echo of what this side said.
             Ok(None) => self.answer_with(Effect::Nothing, now),

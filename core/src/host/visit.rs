@@ -211,7 +211,7 @@ impl Visit {
         }
         self.key = Some((start, attempt));
         let same_life = before.is_some_and(|(life, _)| life == start);
-        if hello.resume && same_life && self.knows(hello) {
+        if hello.resume && same_life && self.arrival.is_none() && self.knows(hello) {
             return if self.is_busy() {
                 self.welcome = true;
                 Effect::Notice(self.working())
@@ -234,7 +234,9 @@ impl Visit {
         }
         let Some(last) = &self.last else { return hello.pending.is_none() };
         match hello.pending {
-            None => true,
+            // It lacks nothing. A reply that it has not shown is to a hello from before, and may be about an answer
+            // whose outcome it was told long ago.
+            None => last.seq <= hello.shown,
             // Its answer has not come: the prompt is still open and it may send the same answer again.
             Some(pending) if pending == last.seq => true,
             // Its answer came and the reply was lost.

@@ -26,6 +26,9 @@ const IN: usize = 64 * 1024;
 /// What one read takes at the most.
 const CHUNK: usize = 4096;
 
+/// How long a host may be silent that owes a greeting or a reply, where nothing is repeated.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How long the host may leave an answer unread on a connection.
 const STALL: Duration = Duration::from_secs(10);
 
@@ -43,6 +46,9 @@ pub struct Link {
     says_hello: bool,
     /// Has anything come at all?
     heard: bool,
+    /// Since when a host that cannot be said hello to owes something, and whether it was told that it is silent.
+    owes_since: Instant,
+    silent: bool,
     /// Set when the line has ended; the error is given out once.
     ended: Option<Option<io::Error>>,
     /// Does the terminal know?
@@ -87,6 +93,8 @@ impl Link {
             taken: 0,
             read: 0,
             says_hello,
+            owes_since: clock.now(),
+            silent: false,
             heard: false,
             ended: None,
             end_told: false,
@@ -182,6 +190,7 @@ impl Link {
     pub fn answer(&mut self, prompt: Prompt, text: &str) -> Result<(), AnswerError> {
         let now = self.now();
         self.terminal.answer(prompt, text, now)?;
+        (self.owes_since, self.silent) = (now, false);
         self.keep_output();
         // Where it cannot be stored it is not sent; `next` tries again, and tells.
         if self.keep().is_ok() {
@@ -212,6 +221,10 @@ impl Link {
             if !moved && let Some(happening) = self.mend(now) {
                 return happening;
             }
+            if self.silent_at().is_some_and(|at| at <= now) {
+                self.silent = true;
+                return Happening::LineDown;
+            }
             if self.wake.take() {
                 return Happening::Woken;
             }
@@ -224,11 +237,19 @@ impl Link {
         }
     }
 
+    /// When a host on a connection, of which nothing is repeated, has been silent for too long.
+    fn silent_at(&self) -> Option<Instant> {
+        let owes = self.terminal.prompt().is_none() && !self.terminal.is_over() && !self.silent;
+        let plain = self.is_connection() && !self.says_hello && self.ended.is_none();
+        (plain && owes).then(|| self.owes_since + SILENCE)
+    }
+
     /// Waits until there may be something to do.
     fn rest(&mut self, deadline: Option<Instant>) {
         let stall = self.stalled.filter(|_| self.is_connection()).map(|since| since + STALL);
         let again = self.again.as_ref().filter(|_| !self.line.is_plugged()).and_then(Again::deadline);
-        let due = [deadline, self.terminal.deadline(), stall, again].into_iter().flatten().min();
+        let due =
+            [deadline, self.terminal.deadline(), stall, again, self.silent_at()].into_iter().flatten().min();
         if let Err(error) = self.line.wait(due.map(|due| self.clock.until(due))) {
             self.end(Some(error));
         }
@@ -278,6 +299,7 @@ impl Link {
         // A reply may have made the terminal say something.
         self.keep_output();
         let first = !std::mem::replace(&mut self.heard, true);
+        (self.owes_since, self.silent) = (now, false);
         Some(match happening {
             // Other wires begin with a length or end with a zero; no text that is meant for a person has one.
             Happening::Said(said) if first && said.plain && said.text.contains('\0') => {

@@ -19,6 +19,9 @@ use std::{
 
 mod script;
 
+/// How long a pipe waits for a reply once the line was told to be down.
+const PATIENCE: Duration = Duration::from_secs(50);
+
 /// How long a person who leaves waits for the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -51,6 +54,8 @@ struct Talk<'a> {
     held: Option<(Prompt, String)>,
     parting: Parting,
     down: bool,
+    /// Since when, if it is.
+    down_since: Instant,
     /// Set where nobody is there to read what is said.
     script: Option<Script>,
 }
@@ -63,7 +68,8 @@ pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut
     let screen = Screen::new(out);
     let script = (link.says_hello() && !person.live).then(Script::default);
     let (asked, held, parting) = (None, None, Parting::No);
-    let mut talk = Talk { link, person, screen, err, asked, held, parting, down: false, script };
+    let down_since = link.now();
+    let mut talk = Talk { link, person, screen, err, asked, held, parting, down: false, down_since, script };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
     talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
 }
@@ -75,7 +81,7 @@ impl Talk<'_> {
             self.ask()?;
             let deadline = match self.parting {
                 Parting::Exit(until) => Some(until),
-                _ => None,
+                _ => self.patience_until(),
             };
             let done = match self.link.next(deadline) {
                 Happening::Said(said) => self.on_said(&said)?,
@@ -86,6 +92,7 @@ impl Talk<'_> {
                 Happening::Broken(fault) => Some(self.on_broken(fault)?),
                 Happening::LineDown => {
                     self.down = true;
+                    self.down_since = self.link.now();
                     let exit = if self.person.live { " (exit leaves)" } else { "" };
                     self.note(&format!("line down: still trying{exit}"))?;
                     None
@@ -107,7 +114,14 @@ impl Talk<'_> {
                 }
                 Happening::Closed(error) => Some(self.on_closed(error)?),
                 Happening::Woken => None,
-                Happening::Timeout => Some(ExitCode::SUCCESS),
+                Happening::Timeout if matches!(self.parting, Parting::Exit(_)) => Some(ExitCode::SUCCESS),
+                Happening::Timeout => {
+                    self.note(&format!(
+                        "no reply, {} seconds after the line went down",
+                        PATIENCE.millis() / 1000
+                    ))?;
+                    Some(self.leave()?)
+                }
             };
             let done = match done {
                 None => self.listen()?,
@@ -118,6 +132,12 @@ impl Talk<'_> {
                 return Ok(code);
             }
         }
+    }
+
+    /// How long a pipe waits on a connection that is silent and will not be opened again: nobody is there to lose patience.
+    fn patience_until(&self) -> Option<Instant> {
+        let waits = self.down && !self.person.live && self.link.is_connection() && !self.link.says_hello();
+        waits.then(|| self.down_since + PATIENCE)
     }
 
     /// Asks the person, if there is something to ask.

@@ -113,7 +113,7 @@ fn on_raw_every_answer_gets_one_object() {
         (&b"3"[..], "Your balance is $100.\n\nWelcome"),
         (b"nonsense", "That is not a valid choice.\n\nWelcome"),
         (b"\xff", "The message is not UTF-8.\n\nWelcome"),
-        (&[b'x'; IN + 1], "The message is too long; it was skipped.\n\nWelcome"),
+        (&[b'x'; IN + 1], "The message is too long.\n\nWelcome"),
         (&[b'x'; 65], "That answer is too long.\n\nWelcome"),
         (b"quit", "You are not permitted to stop the server.\n\nWelcome"),
         (b"  1 \r\n", "How much would you like to deposit?"),

@@ -1,0 +1,208 @@
+//! What can happen, when, and what follows.
+use super::{
+    State,
+    bounds::Bounds,
+    scene::{Power, Scene},
+    seat::Seat,
+};
+use atm_core::{ledger::Request, screen::Screen};
+
+/// What can happen next. Terminals, lines and frames are named by their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A person answers the open prompt.
+    Type(usize, &'static str),
+    /// A frame reaches the host.
+    Up(usize, usize, usize),
+    /// A frame reaches the terminal.
+    Down(usize, usize),
+    /// A frame reaches the terminal, which shows it and loses its power before it has stored that.
+    DownInVain(usize, usize),
+    /// The ledger carries out the terminal's next request.
+    Commit(usize),
+    /// It does, and does not know that it did: it is asked again.
+    Doubt(usize),
+    /// The ledger carries out what a host asked that has lost its power since.
+    CommitStray(usize),
+    /// The ledger's response reaches the host.
+    Respond(usize),
+    /// The terminal repeats what has no reply.
+    Repeat(usize),
+    /// The terminal gives up on whoever stood there; or the session is over and somebody else comes.
+    Next(usize),
+    /// The terminal is plugged into a new line.
+    Reconnect(usize),
+    /// The host notices that nobody is at the other end of a line.
+    Close(usize, usize),
+    /// The host has waited long enough for an answer.
+    Idle(usize, usize),
+    /// The host has kept a parked conversation long enough.
+    Forget(usize),
+    /// The terminal loses its power and gets it back.
+    TerminalCrash(usize),
+    /// The host's ends of the terminal's lines lose their power and get it back.
+    HostCrash(usize),
+}
+
+impl Action {
+    /// Where it happens.
+    pub(super) fn seat(self) -> usize {
+        match self {
+            Self::Type(at, _)
+            | Self::Up(at, ..)
+            | Self::Down(at, ..)
+            | Self::DownInVain(at, _)
+            | Self::Commit(at)
+            | Self::Doubt(at)
+            | Self::CommitStray(at)
+            | Self::Respond(at)
+            | Self::Repeat(at)
+            | Self::Next(at)
+            | Self::Reconnect(at)
+            | Self::Close(at, _)
+            | Self::Idle(at, _)
+            | Self::Forget(at)
+            | Self::TerminalCrash(at)
+            | Self::HostCrash(at) => at,
+        }
+    }
+
+    /// Does it matter to the other terminals? Only the balance does: the ledger's record of a terminal is its own, and so
+    /// are the numbers that it is given.
+    pub(super) fn is_seen(self, seat: &Seat) -> bool {
+        let next = match self {
+            Self::Commit(_) | Self::Doubt(_) => seat.asked.first(),
+            Self::CommitStray(_) => seat.stray.first(),
+            _ => None,
+        };
+        matches!(next, Some(Request::Operate { .. }))
+    }
+
+    /// Does the ledger take part in it?
+    pub(super) fn asks_ledger(self) -> bool {
+        matches!(self, Self::Commit(_) | Self::Doubt(_) | Self::CommitStray(_))
+    }
+
+    fn down(scene: &mut Scene, frame: usize, power: Power, bounds: &Bounds) -> bool {
+        let frame = scene.seat.lines.last().and_then(|line| line.down.get(frame));
+        frame.is_some_and(|frame| {
+            scene.down(&frame, power, bounds);
+            true
+        })
+    }
+
+    /// Lets it happen at a seat; false where it cannot.
+    pub(super) fn happen(self, scene: &mut Scene, bounds: &Bounds) -> bool {
+        match self {
+            Self::Type(_, text) => scene.type_in(text, bounds),
+            Self::Up(_, line, frame) => {
+                let frame = scene.seat.lines.get(line).and_then(|line| line.up.get(frame));
+                frame.is_some_and(|frame| scene.up(line, &frame))
+            }
+            Self::Down(_, frame) => Self::down(scene, frame, Power::Stays, bounds),
+            Self::DownInVain(_, frame) => Self::down(scene, frame, Power::Fails, bounds),
+            Self::Commit(_) => scene.commit_next(),
+            Self::Doubt(_) => {
+                let next = scene.seat.asked.first().cloned();
+                next.and_then(|request| scene.commit(&request)).is_some()
+            }
+            Self::CommitStray(_) => {
+                let request = scene.seat.stray.remove(0);
+                scene.commit(&request).is_some()
+            }
+            Self::Respond(_) => scene.respond(),
+            Self::Repeat(_) => scene.tick(bounds),
+            Self::Next(_) => {
+                scene.next_person(bounds);
+                true
+            }
+            Self::Reconnect(_) => {
+                scene.reconnect(bounds, true);
+                true
+            }
+            Self::Close(_, line) => {
+                scene.close(line);
+                true
+            }
+            Self::Idle(_, line) => {
+                scene.seat.idles -= 1;
+                scene.idle(line)
+            }
+            Self::Forget(_) => {
+                scene.seat.idles -= 1;
+                scene.seat.parked.take().is_some()
+            }
+            Self::TerminalCrash(_) => {
+                scene.lose_power(bounds);
+                true
+            }
+            Self::HostCrash(_) => {
+                scene.seat.host_crashes -= 1;
+                scene.seat.lose_host(bounds);
+                true
+            }
+        }
+    }
+}
+
+/// What can happen at one seat.
+pub(super) fn of_seat(bounds: &Bounds, state: &State, at: usize, seat: &Seat, actions: &mut Vec<Action>) {
+    let prompt = seat.terminal.prompt().is_some();
+    if prompt && seat.audit.answers() < bounds.answers {
+        let texts = match seat.audit.asks() {
+            Some(Screen::Menu) => bounds.menu,
+            Some(_) => &["1"],
+            None => &[],
+        };
+        actions.extend(texts.iter().map(|text| Action::Type(at, text)));
+    }
+    for (line, there) in seat.lines.iter().enumerate() {
+        for frame in 0..there.up.len() {
+            actions.push(Action::Up(at, line, frame));
+        }
+        if seat.idles > 0 && there.host.as_ref().is_some_and(|host| host.visit().is_some()) {
+            actions.push(Action::Idle(at, line));
+        }
+        if there.host.is_some() && line + 1 < seat.lines.len() {
+            actions.push(Action::Close(at, line));
+        }
+    }
+    for frame in 0..seat.lines.last().map_or(0, |line| line.down.len()) {
+        actions.push(Action::Down(at, frame));
+        if state.terminal_crashes > 0 {
+            actions.push(Action::DownInVain(at, frame));
+        }
+    }
+    if !seat.asked.is_empty() {
+        actions.push(Action::Commit(at));
+        if state.doubts > 0 && !matches!(seat.asked.first(), Some(Request::Open { .. })) {
+            actions.push(Action::Doubt(at));
+        }
+    }
+    if !seat.stray.is_empty() {
+        actions.push(Action::CommitStray(at));
+    }
+    if !seat.answered.is_empty() {
+        actions.push(Action::Respond(at));
+    }
+    if !prompt && !seat.terminal.is_over() {
+        actions.push(Action::Repeat(at));
+    }
+    if seat.may_greet(1, bounds) {
+        if seat.terminal.is_waiting() || seat.terminal.is_over() {
+            actions.push(Action::Next(at));
+        }
+        if seat.lines.len() < bounds.lines {
+            actions.push(Action::Reconnect(at));
+        }
+    }
+    if seat.parked.is_some() && seat.idles > 0 {
+        actions.push(Action::Forget(at));
+    }
+    if state.terminal_crashes > 0 {
+        actions.push(Action::TerminalCrash(at));
+    }
+    if seat.host_crashes > 0 {
+        actions.push(Action::HostCrash(at));
+    }
+}

@@ -1,0 +1,232 @@
+//! What a bystander knows of one terminal: what was typed, what moved money, what was told.
+use atm_core::{
+    ledger::{Operation, Outcome, Receipt, Request, Response},
+    money::Amount,
+    screen::Screen,
+};
+
+/// What can be wrong with a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wrong {
+    /// An operation's money moved a second time.
+    Twice,
+    /// Money moved that nobody asked for, or other money than was asked for.
+    Unasked,
+    /// Money moved for somebody who is known to be gone.
+    NobodyThere,
+    /// Money moved for an operation of which something else was told already.
+    Late,
+    /// What was told is not what the ledger did.
+    Lie,
+    /// Two outcomes of one operation were told.
+    Differs,
+    /// A ledger that forgot nothing was said not to know.
+    Unknown,
+    /// A reply was shown that is not newer than the one before.
+    Order,
+    /// A ledger in memory failed.
+    Doubt,
+}
+
+/// An answer that was typed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Typed {
+    /// The number of the prompt.
+    id: u64,
+    /// Is whoever typed it still there?
+    there: bool,
+    /// Has somebody else been shown something since?
+    gone: bool,
+    /// What it means, if it means an operation.
+    operation: Option<Operation>,
+    moved: Option<Receipt>,
+    told: Option<Outcome>,
+}
+
+/// What a bystander at one terminal knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Audit {
+    typed: Vec<Typed>,
+    /// The number of the reply that was shown last in this life.
+    shown: u64,
+    /// The prompt of that reply.
+    asks: Option<Screen>,
+    /// What is wrong.
+    pub(super) wrong: Option<Wrong>,
+}
+
+impl Audit {
+    /// How many answers were typed.
+    pub(super) fn answers(&self) -> usize {
+        self.typed.len()
+    }
+
+    /// The prompt that was shown last.
+    pub(super) fn asks(&self) -> Option<Screen> {
+        self.asks
+    }
+
+    /// Somebody else stands there: after a loss of power, after giving up and after the end of a session.
+    pub(super) fn leave(&mut self) {
+        for typed in self.typed.iter_mut().filter(|typed| typed.told.is_none()) {
+            typed.there = false;
+        }
+    }
+
+    /// The terminal starts anew.
+    pub(super) fn restart(&mut self) {
+        self.leave();
+        self.shown = 0;
+        self.asks = None;
+    }
+
+    pub(super) fn blame(&mut self, wrong: Wrong) {
+        self.wrong.get_or_insert(wrong);
+    }
+
+    /// Somebody typed `text` at the prompt `id`.
+    pub(super) fn typed(&mut self, id: u64, text: &str) {
+        let operation = self.asks.and_then(|asks| meaning(text, asks));
+        self.typed.push(Typed { id, there: true, gone: false, operation, moved: None, told: None });
+    }
+
+    /// The ledger answered `request`, and the balance went from `before` to `after`.
+    pub(super) fn committed(
+        &mut self,
+        request: &Request,
+        response: &Response,
+        before: Amount,
+        after: Amount,
+    ) {
+        let receipt = match response {
+            Response::Settled { outcome: Outcome::Done(receipt), .. } => Some(*receipt),
+            _ => None,
+        };
+        let moved = receipt.map_or((Amount::ZERO, Amount::ZERO), sums);
+        let stays = before == after;
+        if !stays && before.checked_add(moved.0).and_then(|sum| sum.checked_sub(moved.1)) != Some(after) {
+            return self.blame(Wrong::Lie);
+        }
+        let (Request::Operate { id, .. } | Request::Settle { id, .. }) = request else {
+            if !stays {
+                self.blame(Wrong::Unasked);
+            }
+            return;
+        };
+        let known = self.typed.iter_mut().find(|typed| typed.id == *id);
+        let wrong = match (known, request) {
+            (Some(typed), _) if stays => {
+                // What was done before is told again as it was done.
+                let repeats =
+                    receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
+                (!repeats).then_some(Wrong::Lie)
+            }
+            (_, _) if stays => None,
+            (Some(typed), Request::Operate { operation, .. }) => {
+                if typed.operation != Some(*operation) {
+                    Some(Wrong::Unasked)
+                } else if typed.moved.is_some() {
+                    Some(Wrong::Twice)
+                } else if typed.told.is_some() {
+                    Some(Wrong::Late)
+                } else if typed.gone {
+                    Some(Wrong::NobodyThere)
+                } else {
+                    typed.moved = receipt;
+                    None
+                }
+            }
+            _ => Some(Wrong::Unasked),
+        };
+        if let Some(wrong) = wrong {
+            self.blame(wrong);
+        }
+    }
+
+    /// The terminal showed a reply.
+    pub(super) fn shown(
+        &mut self,
+        seq: u64,
+        re: Option<u64>,
+        outcome: Option<Outcome>,
+        asks: Option<Screen>,
+    ) {
+        if seq <= self.shown {
+            self.blame(Wrong::Order);
+        }
+        (self.shown, self.asks) = (seq, asks);
+        for typed in self.typed.iter_mut().filter(|typed| typed.told.is_none()) {
+            typed.gone |= !typed.there;
+        }
+        let Some(outcome) = outcome else { return };
+        let Some(typed) = re.and_then(|id| self.typed.iter_mut().find(|typed| typed.id == id)) else {
+            return self.blame(Wrong::Lie);
+        };
+        let before = typed.told.replace(outcome);
+        (typed.there, typed.gone) = (false, false);
+        let truth = match outcome {
+            Outcome::Done(receipt) if is_inquiry(receipt) => typed.operation == Some(Operation::Inquiry),
+            Outcome::Done(receipt) => typed.moved == Some(receipt),
+            Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none(),
+            Outcome::Unknown => return self.blame(Wrong::Unknown),
+        };
+        // An inquiry is not remembered: it may be told, and be told as not done after a loss of power.
+        let differs =
+            before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
+        if !truth {
+            self.blame(Wrong::Lie);
+        } else if differs {
+            self.blame(Wrong::Differs);
+        }
+    }
+
+    /// What was added and taken altogether.
+    pub(super) fn sums(&self) -> (Amount, Amount) {
+        let receipts = self.typed.iter().filter_map(|typed| typed.moved).map(sums);
+        receipts.fold((Amount::ZERO, Amount::ZERO), |(plus, minus), (more, less)| {
+            (plus.checked_add(more).unwrap_or(Amount::MAX), minus.checked_add(less).unwrap_or(Amount::MAX))
+        })
+    }
+
+    /// Was everything told that moved money?
+    pub(super) fn all_told(&self) -> bool {
+        self.typed.iter().all(|typed| typed.moved.is_none() || typed.told.is_some())
+    }
+
+    /// Was an outcome told of everything that was typed?
+    pub(super) fn all_settled(&self) -> bool {
+        self.typed.iter().all(|typed| typed.told.is_some())
+    }
+
+    /// Was such an outcome told?
+    pub(super) fn has_told(&self, kind: impl Fn(Outcome) -> bool) -> bool {
+        self.typed.iter().filter_map(|typed| typed.told).any(kind)
+    }
+}
+
+fn is_inquiry(receipt: Receipt) -> bool {
+    matches!(receipt, Receipt::Balance { .. })
+}
+
+/// What a receipt says was added and taken.
+fn sums(receipt: Receipt) -> (Amount, Amount) {
+    match receipt {
+        Receipt::Deposited { amount, .. } => (amount, Amount::ZERO),
+        Receipt::Withdrawn { amount, .. } => (Amount::ZERO, amount),
+        Receipt::Balance { .. } => (Amount::ZERO, Amount::ZERO),
+    }
+}
+
+/// What an answer asks for at a prompt. A second reading of the dialogue, not the session's own: it must be wrong twice
+/// to be wrong.
+fn meaning(text: &str, asks: Screen) -> Option<Operation> {
+    let units = |text: &str| text.parse().ok().and_then(Amount::from_units);
+    match (text.split_once(' '), asks) {
+        (Some(("deposit", amount)), Screen::Menu) => units(amount).map(Operation::Deposit),
+        (Some(("withdraw", amount)), Screen::Menu) => units(amount).map(Operation::Withdraw),
+        (None, Screen::Menu) => (text == "balance").then_some(Operation::Inquiry),
+        (None, Screen::DepositPrompt) => units(text).map(Operation::Deposit),
+        (None, Screen::WithdrawPrompt { .. }) => units(text).map(Operation::Withdraw),
+        _ => None,
+    }
+}

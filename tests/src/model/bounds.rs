@@ -1,0 +1,123 @@
+//! How much of everything there is in a model: what makes it finite.
+use super::books::Break;
+use atm_core::host::Link;
+use std::fmt;
+
+/// What is explored.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// What it is called.
+    pub name: &'static str,
+    /// What kind of lines there are.
+    pub link: Link,
+    /// How many terminals, at most two.
+    pub terminals: usize,
+    /// How many answers are typed at each.
+    pub answers: usize,
+    /// What may be typed at the menu.
+    pub menu: &'static [&'static str],
+    /// What is on the account, in whole units.
+    pub balance: u64,
+    /// How many of the frames sent last on a line may still arrive, each way.
+    pub frames: usize,
+    /// Lines of a terminal that are there at once.
+    pub lines: usize,
+    /// How often a terminal says hello in one life.
+    pub hellos: u32,
+    /// How often it does in all its lives.
+    pub all_hellos: u32,
+    /// How often the host forgets a conversation for want of an answer, each terminal's.
+    pub idles: u8,
+    /// How often terminals lose power, all together.
+    pub terminal_crashes: u8,
+    /// How often the host does. Its ends at two terminals need not do so at once, as those of two hosts.
+    pub host_crashes: u8,
+    /// How many commits are in doubt: done, and asked for again.
+    pub doubts: u8,
+    /// How the ledger is broken.
+    pub broken: Option<Break>,
+}
+
+impl Bounds {
+    /// One terminal on a serial line: frames overtake each other, commits are in doubt, both ends lose power.
+    const SERIAL: Self = Self {
+        name: "serial",
+        link: Link::Serial,
+        terminals: 1,
+        answers: 2,
+        menu: &["deposit 1", "withdraw 2"],
+        balance: 1,
+        frames: 2,
+        lines: 1,
+        hellos: 2,
+        all_hellos: 3,
+        idles: 0,
+        terminal_crashes: 1,
+        host_crashes: 1,
+        doubts: 1,
+        broken: None,
+    };
+
+    /// The host forgets conversations as well.
+    const IDLE: Self = Self { name: "idle", frames: 1, idles: 1, ..Self::SERIAL };
+
+    /// A terminal that comes again on a new line while the old one is still alive; the host parks its conversation.
+    const CONNECTIONS: Self =
+        Self { name: "connections", link: Link::Connection, lines: 2, idles: 1, ..Self::SERIAL };
+
+    /// Two terminals that want the same money.
+    const TWO: Self = Self {
+        name: "two",
+        terminals: 2,
+        menu: &["withdraw 1"],
+        frames: 1,
+        all_hellos: 2,
+        doubts: 0,
+        ..Self::SERIAL
+    };
+
+    /// The same, and frames overtake each other.
+    const REORDERED: Self = Self { name: "reordered", frames: 2, host_crashes: 0, ..Self::TWO };
+
+    /// What takes a few seconds.
+    pub const SMALL: &[Self] = &[
+        Self { all_hellos: 2, menu: &["withdraw 2"], ..Self::IDLE },
+        Self { all_hellos: 2, frames: 1, ..Self::CONNECTIONS },
+        Self { host_crashes: 0, ..Self::TWO },
+    ];
+
+    /// What takes a few minutes.
+    pub const LARGE: &[Self] = &[Self::SERIAL, Self::IDLE, Self::CONNECTIONS, Self::TWO, Self::REORDERED];
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.link {
+            Link::Serial => "serial lines",
+            Link::Connection => "connections",
+        };
+        write!(
+            f,
+            "{}: {} terminal(s) on {kind}, {} answers each of {:?}, balance {}; of the last {} frame(s) \
+             sent each way any may arrive at any time, any number of times or never; {} line(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} crash(es) of terminals, {} of the \
+             host's ends of each, {} commit(s) in doubt",
+            self.name,
+            self.terminals,
+            self.answers,
+            self.menu,
+            self.balance,
+            self.frames,
+            self.lines,
+            self.hellos,
+            self.all_hellos,
+            self.idles,
+            self.terminal_crashes,
+            self.host_crashes,
+            self.doubts
+        )?;
+        match self.broken {
+            Some(broken) => write!(f, "; broken: {broken:?}"),
+            None => Ok(()),
+        }
+    }
+}

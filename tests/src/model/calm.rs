@@ -1,0 +1,153 @@
+//! When the faults stop: does everything come to rest, and is everything told?
+//!
+//! Stateright's own "eventually" is of no use here: it only looks at states in which nothing can happen any more, and a
+//! terminal that repeats always can. So from every state the run is followed in which nothing is lost any more, power
+//! stays, and one more person asks for the balance. It is one run, but there is one from every state.
+use super::{
+    bounds::Bounds,
+    channel::Words,
+    kept::{Shards, hash_of},
+    scene::{Power, Scene},
+};
+
+/// No wait of the protocol takes as many steps.
+const STEPS: usize = 300;
+
+/// How often a terminal repeats before it gives up: more often than any exchange needs where nothing is lost.
+const REPEATS: usize = 4;
+
+/// The scenes that are known to come to rest: runs from different states soon meet.
+#[derive(Debug, Default)]
+pub(super) struct Calm(Shards<u64, ()>);
+
+/// What the person at the terminal has come to.
+#[derive(Clone, Copy, Hash, PartialEq, Eq)]
+struct Last {
+    asked: bool,
+    repeats: usize,
+}
+
+impl Calm {
+    /// Does the seat come to rest, with everything told? `key` stands for the seat and the ledger together.
+    pub(super) fn reached_from(&self, key: u64, scene: impl FnOnce() -> Scene, bounds: &Bounds) -> bool {
+        if self.0.get(&key).is_some() {
+            return true;
+        }
+        let mut seen = vec![key];
+        let mut scene = scene();
+        quieten(&mut scene);
+        let mut last = Last { asked: false, repeats: 0 };
+        for _ in 0..STEPS {
+            scene.seat.tidy();
+            let key = hash_of(&(&scene, last));
+            let known = self.0.get(&key).is_some();
+            if !known {
+                seen.push(key);
+            }
+            if known || step(&mut scene, &mut last, bounds).is_none() {
+                let terminal = &scene.seat.terminal;
+                let told = scene.seat.audit.wrong.is_none() && scene.seat.audit.all_told();
+                let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
+                if good {
+                    seen.into_iter().for_each(|key| self.0.insert(key, ()));
+                }
+                return good;
+            }
+        }
+        false
+    }
+}
+
+/// What the run from a scene is, in words, for whom it did not come to rest.
+pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
+    quieten(&mut scene);
+    let mut last = Last { asked: false, repeats: 0 };
+    let mut lines = Vec::new();
+    for _ in 0..STEPS {
+        let before = scene.clone();
+        let Some(done) = step(&mut scene, &mut last, bounds) else { break };
+        let seat = &before.seat;
+        let line = seat.lines.last();
+        let said = match done {
+            Done::Down => line.and_then(|line| line.down.get(0)).map(|frame| Words(&frame).to_string()),
+            Done::Up => line.and_then(|line| line.up.get(0)).map(|frame| Words(&frame).to_string()),
+            Done::Commit => seat.asked.first().map(|request| format!("{request:?}")),
+            Done::Respond => seat.answered.first().map(|(_, response)| format!("{response:?}")),
+            Done::Again | Done::Ask | Done::Repeat | Done::GiveUp => None,
+        };
+        lines.push(format!("(calm) {}: {done:?} {}", seat.name, said.unwrap_or_default()));
+        if let Some(wrong) = scene.seat.audit.wrong {
+            lines.push(format!("{}: that is wrong: {wrong:?}", seat.name));
+            break;
+        }
+    }
+    lines
+}
+
+/// The faults stop. What a dead host asked has come to the ledger by now or never will, and what is in flight is the last
+/// to be lost: the states in which it arrived have runs of their own.
+fn quieten(scene: &mut Scene) {
+    scene.room = usize::MAX;
+    scene.seat.stray.clear();
+    for line in &mut scene.seat.lines {
+        line.up.clear();
+        line.down.clear();
+    }
+}
+
+/// What happens in a calm run.
+#[derive(Clone, Copy, Debug)]
+enum Done {
+    Down,
+    Up,
+    Commit,
+    Respond,
+    Again,
+    Ask,
+    Repeat,
+    GiveUp,
+}
+
+/// The next thing that happens, if anything does.
+fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
+    // Nobody hears what comes down an old line, and the host notices that it is dead.
+    while scene.seat.lines.len() > 1 {
+        scene.close(0);
+        scene.seat.lines.remove(0);
+    }
+    let line = scene.seat.lines.last_mut()?;
+    if let Some(frame) = line.down.take() {
+        scene.down(&frame, Power::Stays, bounds);
+        return Some(Done::Down);
+    }
+    if let Some(frame) = line.up.take() {
+        // Where the host is busy, it comes when the terminal repeats it.
+        scene.up(0, &frame);
+        return Some(Done::Up);
+    }
+    if scene.commit_next() {
+        return Some(Done::Commit);
+    }
+    if scene.respond() {
+        return Some(Done::Respond);
+    }
+    let closed = scene.seat.lines.last().is_none_or(|line| line.host.is_none());
+    Some(if closed || scene.seat.terminal.is_over() {
+        scene.reconnect(bounds, closed);
+        Done::Again
+    } else if scene.seat.terminal.prompt().is_some() {
+        // At another prompt than the menu it is an answer like any other.
+        if last.asked || !scene.type_in("balance", bounds) {
+            return None;
+        }
+        *last = Last { asked: true, repeats: 0 };
+        Done::Ask
+    } else if last.repeats < REPEATS && scene.tick(bounds) {
+        last.repeats += 1;
+        Done::Repeat
+    } else {
+        last.repeats = 0;
+        scene.next_person(bounds);
+        Done::GiveUp
+    })
+}

@@ -1,0 +1,89 @@
+//! What is kept of the parts of a state: each once, with its hash, shared by all the states that it is part of.
+use super::{Action, books::Books, seat::Seat};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// A part of a state with its hash, which is asked for far more often than the part changes.
+#[derive(Debug)]
+pub(super) struct Kept<T>(Arc<(u64, T)>);
+
+impl<T: Hash> Kept<T> {
+    pub(super) fn new(part: T) -> Self {
+        Self(Arc::new((hash_of(&part), part)))
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.0.0
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.1
+    }
+}
+
+impl<T: PartialEq> PartialEq for Kept<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T: Eq> Eq for Kept<T> {}
+
+impl<T> Hash for Kept<T> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.0.hash(hasher);
+    }
+}
+
+pub(super) fn hash_of(part: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    part.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What is learned on the way, by many threads.
+#[derive(Debug)]
+pub(super) struct Shards<K, V>([Mutex<Shard<K, V>>; 16]);
+
+type Shard<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+impl<K, V> Default for Shards<K, V> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl<K: Hash + Eq, V: Clone> Shards<K, V> {
+    fn shard(&self, key: &K) -> Option<MutexGuard<'_, Shard<K, V>>> {
+        let at = hash_of(key) as usize % self.0.len();
+        self.0.get(at).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        self.shard(key)?.get(key).cloned()
+    }
+
+    pub(super) fn insert(&self, key: K, value: V) {
+        self.shard(&key).and_then(|mut shard| shard.insert(key, value));
+    }
+}
+
+/// What follows at a seat from an action, if it is possible.
+pub(super) type After = Option<(Kept<Seat>, Kept<Books>)>;
+
+/// What is known to follow at a seat from an action: where there are two seats, the same happens at one in many states of
+/// the other. The key is the seat, the ledger where the action looks at it, and the action.
+pub(super) type Steps = Shards<(u64, u64, Action), Option<(Kept<Seat>, Option<Kept<Books>>)>>;

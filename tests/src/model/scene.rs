@@ -1,0 +1,278 @@
+//! A seat and the ledger while something happens there: the drivers of the real endpoints.
+use super::{
+    audit::Wrong,
+    books::Books,
+    bounds::Bounds,
+    channel::{self, Frame},
+    seat::{Host, Line, NOW, Seat},
+};
+use atm_core::{
+    codec::Words,
+    host::{self, Link},
+    ledger::{Origin, Request},
+    terminal::Event,
+};
+
+/// How long two endpoints may talk without anything coming in before it is called a loop.
+const TURNS: usize = 100;
+
+/// A seat, the ledger, and how many frames a channel holds.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Scene {
+    pub(super) seat: Seat,
+    pub(super) books: Books,
+    pub(super) room: usize,
+}
+
+/// Does the terminal's power fail before it has stored what it heard?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Power {
+    Stays,
+    Fails,
+}
+
+impl Scene {
+    /// The power comes for the first time.
+    pub(super) fn begin(&mut self, bounds: &Bounds) {
+        self.listen(Power::Stays, bounds);
+        self.greet();
+    }
+
+    // The terminal's driver.
+
+    /// The person types `text` at the open prompt; false where none is open.
+    pub(super) fn type_in(&mut self, text: &str, bounds: &Bounds) -> bool {
+        let Some(Some(prompt)) = self.seat.terminal.prompt() else { return false };
+        if self.seat.terminal.answer(Some(prompt), text, NOW).is_err() {
+            return false;
+        }
+        self.seat.audit.typed(prompt, text);
+        self.listen(Power::Stays, bounds);
+        true
+    }
+
+    /// A frame reaches the terminal.
+    pub(super) fn down(&mut self, frame: &Frame, power: Power, bounds: &Bounds) {
+        let mut rest: &[u8] = frame;
+        for _ in 0..TURNS {
+            let taken = self.seat.terminal.feed(rest, NOW);
+            rest = rest.get(taken..).unwrap_or_default();
+            self.show();
+            if rest.is_empty() {
+                break;
+            }
+        }
+        self.listen(power, bounds);
+    }
+
+    /// The terminal's clock rings: it repeats what has no reply.
+    pub(super) fn tick(&mut self, bounds: &Bounds) -> bool {
+        let due = self.seat.terminal.deadline().is_some_and(|deadline| deadline <= NOW);
+        if due {
+            self.seat.terminal.tick(NOW);
+            self.listen(Power::Stays, bounds);
+        }
+        due
+    }
+
+    /// The terminal gives up on the person, or the next one comes after the end of a session.
+    pub(super) fn next_person(&mut self, bounds: &Bounds) {
+        if !self.seat.terminal.is_over() {
+            self.seat.audit.leave();
+            self.seat.terminal.give_up();
+        }
+        self.reconnect(bounds, bounds.link == Link::Connection && self.seat.terminal.is_over());
+    }
+
+    /// The terminal says hello again, on a new line if there is to be one.
+    pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
+        if self.seat.terminal.is_over() {
+            self.seat.audit.leave();
+        }
+        if anew {
+            self.seat.plug(bounds);
+        }
+        self.seat.terminal.reconnect(NOW);
+        self.listen(Power::Stays, bounds);
+        self.greet();
+    }
+
+    /// The terminal loses its power.
+    pub(super) fn lose_power(&mut self, bounds: &Bounds) {
+        self.seat.lose_power(bounds);
+        self.listen(Power::Stays, bounds);
+        self.greet();
+    }
+
+    /// Everything that the terminal's driver does after a call, in its order: show, store, send.
+    pub(super) fn listen(&mut self, power: Power, bounds: &Bounds) {
+        self.show();
+        if power == Power::Fails {
+            self.lose_power(bounds);
+            return;
+        }
+        self.seat.stored = self.seat.terminal.memory();
+        for _ in 0..TURNS {
+            let output = self.seat.terminal.output().to_vec();
+            if output.is_empty() {
+                return;
+            }
+            self.seat.terminal.consume(output.len());
+            if let Some(attempt) = channel::attempt(&output) {
+                self.seat.hellos = attempt;
+            }
+            if let Some(line) = self.seat.lines.last_mut() {
+                line.up.send(&output, self.room);
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        while let Some(event) = self.seat.terminal.poll_event(NOW) {
+            let Event::Said(said) = event else { continue };
+            let Some(seq) = said.seq else { continue };
+            let asks = match &said.text {
+                Words::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
+                _ => None,
+            };
+            self.seat.audit.shown(seq, said.re, said.outcome, asks);
+        }
+    }
+
+    // The host's driver.
+
+    /// A frame reaches the host's end of a line; false where it is not taken yet.
+    pub(super) fn up(&mut self, at: usize, frame: &Frame) -> bool {
+        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+            return false;
+        };
+        let taken = host.feed(frame, NOW);
+        self.serve(at);
+        taken == frame.len()
+    }
+
+    /// The idle time of a prompt is over; false where none runs.
+    pub(super) fn idle(&mut self, at: usize) -> bool {
+        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+            return false;
+        };
+        if host.deadline().is_none_or(|deadline| deadline > NOW) {
+            return false;
+        }
+        host.tick(NOW);
+        self.serve(at);
+        true
+    }
+
+    /// The host notices that nobody is at the other end of a line any more.
+    pub(super) fn close(&mut self, at: usize) {
+        let visit =
+            self.seat.lines.get_mut(at).and_then(|line| line.host.take()).and_then(|mut host| host.park());
+        if visit.is_some() {
+            self.seat.parked = visit;
+        }
+    }
+
+    /// What the host says on a line that was just opened.
+    fn greet(&mut self) {
+        self.serve(self.seat.lines.len().saturating_sub(1));
+    }
+
+    /// Everything that the host's driver does after a call.
+    pub(super) fn serve(&mut self, at: usize) {
+        for _ in 0..TURNS {
+            let present = at + 1 == self.seat.lines.len();
+            let Some(Line { host: Some(host), down, .. }) = self.seat.lines.get_mut(at) else { return };
+            let event = host.poll_event();
+            let output = host.output().to_vec();
+            if !output.is_empty() {
+                // Nobody reads what comes down a line that was left.
+                if present {
+                    down.send(&output, self.room);
+                }
+                host.consume(output.len(), NOW);
+            }
+            match event {
+                Some(host::Event::Request(request)) => self.seat.asked.push(request),
+                Some(host::Event::Arrival(_)) => self.arrive(at),
+                Some(host::Event::Quit) => {}
+                None if output.is_empty() => {
+                    if host.is_finished() {
+                        self.close(at);
+                    }
+                    return;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A terminal came here whose conversation may be held elsewhere.
+    fn arrive(&mut self, at: usize) {
+        let host = self.seat.lines.get(at).and_then(|line| line.host.as_ref());
+        let Some(hello) = host.and_then(Host::arriving).cloned() else { return };
+        let held = self.seat.held_at().filter(|held| *held != at);
+        let parked = &self.seat.parked;
+        let elsewhere = held.and_then(|held| self.seat.lines.get(held)).and_then(|line| line.host.as_ref());
+        let yields =
+            parked.as_ref().or(elsewhere.and_then(Host::visit)).is_none_or(|visit| visit.yields_to(&hello));
+        let mut visit = None;
+        if yields {
+            visit = self.seat.parked.take();
+            if let (None, Some(held)) = (&visit, held) {
+                let older = self.seat.lines.get_mut(held).and_then(|line| line.host.as_mut());
+                visit = older.and_then(|host| host.hand_over(NOW));
+                self.serve(held);
+            }
+        }
+        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else { return };
+        match yields {
+            true => host.admit(visit, NOW),
+            false => host.refuse(NOW),
+        }
+    }
+
+    // The ledger.
+
+    /// The ledger carries out a request.
+    pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
+        let before = self.books.balance();
+        let Ok(response) = self.books.apply(request) else {
+            self.seat.audit.blame(Wrong::Doubt);
+            return None;
+        };
+        self.seat.audit.committed(request, &response, before, self.books.balance());
+        Some(response)
+    }
+
+    /// The next request reaches the ledger.
+    pub(super) fn commit_next(&mut self) -> bool {
+        if self.seat.asked.is_empty() {
+            return false;
+        }
+        let request = self.seat.asked.remove(0);
+        if let Some(response) = self.commit(&request) {
+            self.seat.answered.push((request, response));
+        }
+        true
+    }
+
+    /// The next response reaches the terminal's present endpoint, or its parked conversation.
+    pub(super) fn respond(&mut self) -> bool {
+        if self.seat.answered.is_empty() {
+            return false;
+        }
+        let (request, response) = self.seat.answered.remove(0);
+        debug_assert_eq!(request.origin(), Origin::Terminal(self.seat.name.clone()));
+        if let Some(at) = self.seat.held_at() {
+            if let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) {
+                host.complete(&request, response, NOW);
+            }
+            self.serve(at);
+        } else if let Some(visit) = &mut self.seat.parked {
+            let next = visit.complete_away(&request, response);
+            self.seat.asked.extend(next);
+        }
+        true
+    }
+}

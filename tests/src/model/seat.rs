@@ -1,0 +1,191 @@
+//! One terminal with everything that belongs to it: its lines, the host's ends of them, its conversation where it is
+//! parked, and its requests to the ledger. Seats share nothing but the ledger.
+use super::{audit::Audit, bounds::Bounds, channel::Channel};
+use atm_core::{
+    host::{self, Link, Visit},
+    ledger::{Name, Origin, Request, Response},
+    session::Policy,
+    terminal::{self, Memory, Profile, Repeat},
+    time::{Duration, Instant},
+    wire::Wire,
+};
+
+/// The only moment there is. Time is an order of events: a deadline that may pass has passed (it lies no time ahead), and
+/// passes when the model says so, by a tick; one that the model has another action for never passes.
+pub(super) const NOW: Instant = Instant::from_millis(0);
+const NEVER: Duration = Duration::from_secs(1);
+
+/// Just large enough for the frames of a model: what is hashed and copied ten million times is kept small.
+pub(super) type Host = host::Host<64, 128>;
+pub(super) type Terminal = terminal::Terminal<64, 64>;
+
+/// A line and the host's end of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Line {
+    pub(super) up: Channel,
+    pub(super) down: Channel,
+    /// `None` where the host has closed it.
+    pub(super) host: Option<Host>,
+}
+
+impl Line {
+    /// A line that was just opened.
+    fn open(bounds: &Bounds) -> Self {
+        let mut line = Self { up: Channel::default(), down: Channel::default(), host: None };
+        line.restart(bounds);
+        line
+    }
+
+    /// The host takes up its end. Its number matters to sessions without a name, of which there are none that ask for
+    /// anything.
+    pub(super) fn restart(&mut self, bounds: &Bounds) {
+        let config = host::Config {
+            wire: Wire::Postcard,
+            link: bounds.link,
+            policy: Policy::default(),
+            idle: Duration::ZERO,
+            frame: NEVER,
+            stall: NEVER,
+        };
+        self.host = Some(Host::new(config, 0, NOW));
+    }
+
+    /// Whose conversation is held here?
+    fn holds(&self, name: &Name) -> bool {
+        let visit = self.host.as_ref().and_then(Host::visit);
+        visit.is_some_and(|visit| matches!(visit.origin(), Origin::Terminal(here) if here == name))
+    }
+}
+
+/// A terminal and everything that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seat {
+    pub(super) name: Name,
+    pub(super) terminal: Terminal,
+    /// What survives a loss of power.
+    pub(super) stored: Memory,
+    pub(super) life: u8,
+    /// How often this life has said hello.
+    pub(super) hellos: u32,
+    /// How often its lives before did.
+    past_hellos: u32,
+    /// The last one is plugged in; what comes down the others nobody reads.
+    pub(super) lines: Vec<Line>,
+    pub(super) parked: Option<Visit>,
+    /// Requests on their way to the ledger, and its responses on their way back.
+    pub(super) asked: Vec<Request>,
+    pub(super) answered: Vec<(Request, Response)>,
+    /// Requests of a host that lost its power since; they may still reach the ledger, at any time.
+    pub(super) stray: Vec<Request>,
+    /// How often the host may still forget the conversation for want of an answer.
+    pub(super) idles: u8,
+    /// How often the host's ends of this seat may still lose their power.
+    pub(super) host_crashes: u8,
+    pub(super) audit: Audit,
+}
+
+impl Seat {
+    pub(super) fn new(name: Name, bounds: &Bounds) -> Self {
+        let mut seat = Self {
+            terminal: power_up(&name, 1, Memory::default(), bounds),
+            name,
+            stored: Memory::default(),
+            life: 1,
+            hellos: 1,
+            past_hellos: 0,
+            lines: Vec::new(),
+            parked: None,
+            asked: Vec::new(),
+            answered: Vec::new(),
+            stray: Vec::new(),
+            idles: bounds.idles,
+            host_crashes: bounds.host_crashes,
+            audit: Audit::default(),
+        };
+        seat.plug(bounds);
+        seat
+    }
+
+    /// Plugs the terminal into a new line.
+    pub(super) fn plug(&mut self, bounds: &Bounds) {
+        self.lines.push(Line::open(bounds));
+    }
+
+    /// The power goes and comes: what was not stored is lost.
+    pub(super) fn lose_power(&mut self, bounds: &Bounds) {
+        self.life += 1;
+        self.past_hellos += self.hellos;
+        self.hellos = 1;
+        self.audit.restart();
+        self.terminal = power_up(&self.name, self.life, self.stored, bounds);
+        if bounds.link == Link::Connection {
+            self.plug(bounds);
+        }
+    }
+
+    /// The host's power goes and comes: its conversations are lost, and what it has asked the ledger may be.
+    pub(super) fn lose_host(&mut self, bounds: &Bounds) {
+        self.lines.drain(..self.lines.len().saturating_sub(1));
+        for line in &mut self.lines {
+            match bounds.link {
+                // The bytes on the wire are still there.
+                Link::Serial => line.restart(bounds),
+                Link::Connection => {
+                    line.host = None;
+                    line.up.clear();
+                }
+            }
+        }
+        self.parked = None;
+        self.stray.append(&mut self.asked);
+        self.answered.clear();
+    }
+
+    /// May it say hello `more` times more?
+    pub(super) fn may_greet(&self, more: u32, bounds: &Bounds) -> bool {
+        self.hellos + more <= bounds.hellos && self.past_hellos + self.hellos + more <= bounds.all_hellos
+    }
+
+    /// Where the conversation is held.
+    pub(super) fn held_at(&self) -> Option<usize> {
+        self.lines.iter().rposition(|line| line.holds(&self.name))
+    }
+
+    /// Is the conversation on the present line, and the older one still alive without it?
+    pub(super) fn was_taken_over(&self) -> bool {
+        let older =
+            self.lines.split_last().is_some_and(|(_, older)| older.iter().any(|line| line.host.is_some()));
+        older && self.held_at().is_some_and(|at| at + 1 == self.lines.len())
+    }
+
+    /// Drops what can do nothing any more, so that states which will do the same are the same.
+    pub(super) fn tidy(&mut self) {
+        for line in &mut self.lines {
+            if let Some(host) = &mut line.host {
+                host.take_counters();
+            } else {
+                line.up.clear();
+            }
+        }
+        self.terminal.take_counters();
+        let present = self.lines.len().saturating_sub(1);
+        let name = &self.name;
+        let mut at = 0;
+        self.lines.retain(|line| {
+            at += 1;
+            at > present || line.holds(name) || (line.host.is_some() && line.up.len() > 0)
+        });
+    }
+}
+
+fn power_up(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Terminal {
+    let profile = Profile { name: Some(name.clone()), start: u64::from(life), memory };
+    let config = terminal::Config {
+        wire: Wire::Postcard,
+        link: bounds.link,
+        profile: Some(profile),
+        repeat: Some(Repeat { first: Duration::ZERO, most: Duration::ZERO, down: NEVER, give_up: NEVER }),
+        frame: NEVER,
+    };
+    Terminal::new(config, NOW)
+}
