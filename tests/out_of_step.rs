@@ -1,9 +1,10 @@
-//! Where what comes can be no frame, nobody waits longer than a frame may take: ten seconds by default.
+//! Where what comes can be no frame, or nothing comes, nobody waits longer than a frame may take: ten seconds by default.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_tests::{Program, Server, Sim, atm};
 use std::{
     io::Write,
+    net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
@@ -33,11 +34,23 @@ fn a_server_of_another_wire(wire: &str) {
     server.stop();
 }
 
+/// A server that says nothing at all is told to be down, and leaving needs no word of it.
+fn a_silent_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let client = Program::start(atm(&["client", "--connect", &address]));
+    client.wait_for_error("line down: still trying");
+}
+
 #[test]
 fn it_takes_no_longer_than_a_frame() {
     thread::scope(|scope| {
-        let cases: [fn(); 3] =
-            [noise_in_front_of_json, || a_server_of_another_wire("json"), || a_server_of_another_wire("raw")];
+        let cases: [fn(); 4] = [
+            noise_in_front_of_json,
+            || a_server_of_another_wire("json"),
+            || a_server_of_another_wire("raw"),
+            a_silent_server,
+        ];
         for case in cases {
             scope.spawn(move || {
                 let since = Instant::now();

@@ -137,10 +137,15 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("firmware-sim: {error:#}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Nobody is left to be told where this fails.
+fn complain(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "firmware-sim: {error:#}");
 }
 
 fn config(arguments: &Arguments) -> host::Config {
@@ -229,8 +234,11 @@ fn demonstrate(arguments: &Arguments) -> Result<()> {
     let plan = Plan::from(arguments);
     // It ends with the process; where it fails before, the flow has no reply.
     thread::Builder::new().name("kiosk".into()).spawn(move || {
-        if let Err(error) = run(port, plan, &mut |line| println!("{line}")) {
-            eprintln!("firmware-sim: the kiosk's side: {error:#}");
+        let mut say = |line: String| {
+            let _ = writeln!(io::stdout(), "{line}");
+        };
+        if let Err(error) = run(port, plan, &mut say) {
+            complain(&error.context("the kiosk's side"));
         }
     })?;
     let target = Target::Serial { path: loopback.path, baud: arguments.baud };

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     codec::NoRoom,
-    ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt},
+    ledger::{Ledger, LedgerId, Name, Numbers, Outcome, RamLedger, Receipt},
     message::{Fault, Reply, VERSION, Welcome},
     money::Amount,
     screen::{Screen, Screens},

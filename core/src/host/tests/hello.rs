@@ -316,12 +316,27 @@ fn an_unnamed_answer_without_its_reply_is_unknown() {
 }
 
 #[test]
-fn an_unnamed_terminal_that_claims_any_number_is_served() {
-    for shown in [u64::MAX, 1 << 53, (1 << 53) - 2] {
-        let mut bench = Bench::new(Wire::Postcard, Link::Serial);
-        let heard = only(bench.hello(&Hello { shown, ..hello("", 1, 1) }));
-        assert!(heard.prompt && heard.seq.unwrap() < 1 << 53, "{heard:?}");
+fn a_number_that_nobody_can_have_counted_to_is_refused() {
+    let most = Numbers::MAX;
+    for (start, shown, pending) in [(most, 0, None), (1, most, None), (1, 0, Some(most)), (1, u64::MAX, None)]
+    {
+        for terminal in ["", "a"] {
+            let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+            let heard = only(bench.hello(&Hello { shown, pending, ..hello(terminal, start, 1) }));
+            assert_eq!(heard.notice, Some(Notice::Fault(Fault::NotAMessage)), "{start} {shown} {pending:?}");
+        }
     }
+}
+
+#[test]
+fn an_unnamed_terminal_is_served_above_what_it_has_shown() {
+    let shown = Numbers::MAX - 300;
+    let heard = only(Bench::new(Wire::Postcard, Link::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
+    assert!(heard.prompt && heard.seq.unwrap() > shown, "{heard:?}");
+    // There is no number above the last one: better no session than one that the terminal never shows.
+    let shown = Numbers::MAX - 1;
+    let heard = only(Bench::new(Wire::Postcard, Link::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
+    assert_eq!(heard.notice, Some(Notice::Busy));
 }
 
 #[test]

@@ -106,11 +106,11 @@ fn the_longest_answer_and_hello_fit_what_comes_in() {
     let longest = Hello {
         version: VERSION,
         terminal: Some(name(&"x".repeat(32))),
-        start: u64::MAX,
+        start: Numbers::MAX - 1,
         attempt: u32::MAX,
         ledger: Some(LEDGER),
-        shown: u64::MAX,
-        pending: Some(u64::MAX),
+        shown: Numbers::MAX - 1,
+        pending: Some(Numbers::MAX - 1),
         resume: false,
     };
     for wire in [Wire::Json, Wire::Postcard] {
