@@ -70,9 +70,13 @@ fn without_a_server_one_line_says_how_to_start_one() {
         done.stderr,
         format!("no server at {address}: start one with: atm serve --listen {address}\n")
     );
-    for address in ["nowhere", "127.0.0.1", "127.0.0.1:0", "256.0.0.1:1", ""] {
+    for address in ["127.0.0.1:0", "256.0.0.1:1"] {
         let done = Program::run(atm(&["client", "--connect", address]), "");
         assert_eq!((done.code, done.stderr.lines().count()), (Some(1), 1), "{address}: {done:?}");
+    }
+    for address in ["nowhere", "127.0.0.1", "127.0.0.1:65536", ":1", ""] {
+        let done = Program::run(atm(&["client", "--connect", address]), "");
+        assert_eq!(done.code, Some(2), "{address}: {done:?}");
     }
 }
 

@@ -31,7 +31,7 @@ fn help_and_version() {
         ("--idle-timeout", "300"),
         ("--frame-timeout", "10"),
         ("--stall-timeout", "30"),
-        ("--max-sessions", "1000"),
+        ("--max-sessions", "10000"),
     ] {
         let (_, rest) = help.split_once(&format!(" {option} <")).unwrap_or_else(|| panic!("no {option}"));
         let told = rest.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
@@ -50,12 +50,14 @@ fn completions() {
 
 #[test]
 fn wrong_usage_is_2() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
         &["sing"],
         &["--balance", "5"],
         &["serve", "extra"],
         &["serve", "--wire", "morse"],
         &["serve", "--balance", "-5"],
+        &["serve", "--listen", "nowhere"],
+        &["serve", "--listen", "127.0.0.1:99999"],
         &["serve", "--balance", "1e3"],
         &["serve", "--idle-timeout", "0"],
         &["serve", "--max-sessions", "many"],
@@ -80,9 +82,7 @@ fn wrong_usage_is_2() {
 fn a_server_that_cannot_listen_fails_with_one_line() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let server = Server::start(&[]);
-    for address in
-        [server.address.to_string().as_str(), "nowhere", "256.0.0.1:0", "127.0.0.1:99999", "192.0.2.1:0"]
-    {
+    for address in [server.address.to_string().as_str(), "256.0.0.1:0", "192.0.2.1:0"] {
         let done = Program::run(atm(&["serve", "--listen", address]), "");
         assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{address}: {done:?}");
         assert_eq!(done.stderr.lines().count(), 1, "{address}: {done:?}");
