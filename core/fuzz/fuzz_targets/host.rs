@@ -8,6 +8,7 @@ use atm_core::{
     time::{Duration, Instant},
     wire::Wire,
 };
+use atm_core_fuzz::frame;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -35,20 +36,6 @@ struct Input {
     serial: bool,
     may_quit: bool,
     calls: Vec<Call>,
-}
-
-fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {
-    match wire {
-        Wire::Json => [&(body.len() as u32).to_be_bytes()[..], body].concat(),
-        Wire::Raw => body.to_vec(),
-        Wire::Postcard => {
-            let mut buffer = body.to_vec();
-            buffer.resize(body.len() + body.len() / 254 + 8, 0);
-            let length = atm_core::frame::cobs::encode(&mut buffer, body.len()).expect("the buffer has room");
-            buffer.truncate(length);
-            buffer
-        }
-    }
 }
 
 fuzz_target!(|input: Input| {
