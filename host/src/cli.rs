@@ -1,5 +1,6 @@
 //! The command line.
-use atm_core::{ledger::Name, money::Amount, wire::Wire};
+use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
+use atm_host::server::TERMINALS;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -70,7 +71,16 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// The limits of `atm serve` that no option sets.
+fn fixed_limits() -> String {
+    format!(
+        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals are remembered by \
+         name, and more names are refused."
+    )
+}
+
 #[derive(Debug, Args)]
+#[command(after_help = fixed_limits())]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes any that is free
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]

@@ -70,7 +70,7 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         idle: Duration::from_secs(options.idle_timeout),
         frame: Duration::from_secs(options.frame_timeout),
         stall: Duration::from_secs(options.stall_timeout),
-        max_sessions: sessions_within_file_limit(options.max_sessions),
+        max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
         allow_remote_quit: options.allow_remote_quit,
         ..Config::new(options.wire.unwrap_or(usual))
     };
@@ -81,8 +81,9 @@ fn serve(options: &Serve) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_tcp(address: &str, config: Config) -> Result<()> {
+fn serve_tcp(address: &str, mut config: Config) -> Result<()> {
     let wire = config.wire;
+    config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {
@@ -144,7 +145,7 @@ const OTHER_FILES: u64 = 32;
 /// How many of `wanted` sessions there can be: each takes a file descriptor, and the usual limit is 1,024 of them, which
 /// is raised as far as it may be. One more could not even be told that it is one too many.
 #[cfg(unix)]
-fn sessions_within_file_limit(wanted: u32) -> usize {
+fn sessions_within_file_limit(wanted: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -152,17 +153,17 @@ fn sessions_within_file_limit(wanted: u32) -> usize {
         warn!(%error, "the limit of open files could not be raised");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = files.saturating_sub(OTHER_FILES).max(1);
-    if most < u64::from(wanted) {
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+    if most < wanted {
         warn!(files, sessions = most, "the system allows too few open files for --max-sessions {wanted}");
     }
-    usize::try_from(most.min(u64::from(wanted))).unwrap_or(usize::MAX)
+    most.min(wanted)
 }
 
 /// Elsewhere there is no such limit to be known.
 #[cfg(not(unix))]
-fn sessions_within_file_limit(wanted: u32) -> usize {
-    usize::try_from(wanted).unwrap_or(usize::MAX)
+fn sessions_within_file_limit(wanted: usize) -> usize {
+    wanted
 }
 
 /// The first SIGINT or SIGTERM lets the server say goodbye; the second one does not wait for it.

@@ -83,7 +83,7 @@ impl Config {
 }
 
 /// Terminals that the ledger in memory can remember, by name.
-const TERMINALS: usize = 1024;
+pub const TERMINALS: usize = 1024;
 
 /// How long open sessions have to take their goodbye when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
