@@ -43,7 +43,10 @@ pub struct Host<const IN: usize, const OUT: usize> {
     visit: Option<Visit>,
     /// The hello that waits for the driver's word.
     arriving: Option<Hello>,
-    event: Option<Event>,
+    /// The driver was not told of it yet.
+    unannounced: bool,
+    /// The driver was not told yet that the person asked to stop the host.
+    quit: bool,
     /// The first number of the next conversation without a name.
     first: u64,
     ended: bool,
@@ -65,7 +68,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             outbox: Outbox::new(config.wire),
             visit: None,
             arriving: None,
-            event: None,
+            unannounced: false,
+            quit: false,
             first: 1,
             ended: false,
             stopping: false,
@@ -130,14 +134,20 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// What the driver is to do next.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.event.take()
+        if core::mem::take(&mut self.quit) {
+            return Some(Event::Quit);
+        }
+        if core::mem::take(&mut self.unannounced) {
+            return self.arriving.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Arrival);
+        }
+        self.visit.as_mut().and_then(Visit::take_request).map(Event::Request)
     }
 
     /// Takes the ledger's response to a request of this endpoint. False where it does not wait for it.
     pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
         let Some(visit) = &mut self.visit else { return false };
         let effect = visit.complete(request, response);
-        let expected = effect != Effect::Nothing;
+        let expected = !matches!(effect, Effect::Nothing);
         self.apply(effect, now);
         self.advance(now);
         expected
@@ -211,7 +221,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Is there nothing more to do? The driver then closes the line.
     pub fn is_finished(&self) -> bool {
-        let idle = self.outbox.is_empty() && self.event.is_none();
+        let idle = self.outbox.is_empty() && !self.has_event();
         let served = self.ended && !self.is_busy() && self.inbox.found().0 == Step::More;
         idle && (self.closing || served)
     }
@@ -274,6 +284,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     fn idle_at(&self) -> Option<Instant> {
         let open = self.visit.is_some() && !self.is_busy() && !self.closing;
         open.then(|| self.idle_since + self.config.idle)
+    }
+
+    /// Is there something that the driver was not told yet?
+    fn has_event(&self) -> bool {
+        self.quit || self.unannounced || self.visit.as_ref().is_some_and(Visit::is_unasked)
     }
 
     /// Does it wait for the ledger or for the driver's word?

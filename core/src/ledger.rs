@@ -3,7 +3,7 @@
 //! A [`Ledger`] is the only room that holds money. The host's endpoint never calls it: it emits a [`Request`] and is
 //! given the [`Response`] whenever it comes, so that a blocking loop, a group commit and a distant database can all
 //! stand behind the same endpoint.
-use crate::money::Amount;
+use crate::{money::Amount, number};
 use core::{fmt, str::FromStr};
 use heapless::String;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl fmt::Display for Name {
 /// A ledger's identity: random, new for every start in memory and after a restore. Numbers and outcomes of one
 /// identity say nothing about another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LedgerId(pub u64);
+pub struct LedgerId(#[serde(serialize_with = "number::serialize")] pub u64);
 
 /// Sixteen lower-case hexadecimal digits.
 impl fmt::Display for LedgerId {

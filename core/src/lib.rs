@@ -14,7 +14,7 @@
 //!
 //! Each room knows only the rooms named above it in this list: [`money`], [`ledger`], [`screen`], [`session`],
 //! [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`], `kiosk` (with the feature `embedded-io`);
-//! [`time`] serves the endpoints and what drives them.
+//! [`time`] serves the endpoints and what drives them, and `number` whatever has numbers to write.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ pub mod kiosk;
 pub mod ledger;
 pub mod message;
 pub mod money;
+mod number;
 pub mod screen;
 pub mod session;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! What crosses the wire, numbered; how it is encoded is another room's matter.
 use crate::{
     ledger::{LedgerId, Name, Numbers, Outcome},
+    number,
     screen::{Screen, Screens},
 };
 use core::fmt;
@@ -19,14 +20,18 @@ pub struct Hello {
     /// Its name; without one its operations are not remembered.
     pub terminal: Option<Name>,
     /// How often the terminal has started, or anything else that grows with every start.
+    #[serde(serialize_with = "number::serialize")]
     pub start: u64,
     /// How often it has said hello since then.
+    #[serde(serialize_with = "number::serialize")]
     pub attempt: u32,
     /// The ledger whose numbers it knows.
     pub ledger: Option<LedgerId>,
     /// The highest number of a reply that it has shown.
+    #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
     /// The number of the prompt that it has answered without having shown the reply.
+    #[serde(serialize_with = "number::serialize_option")]
     pub pending: Option<u64>,
     /// Is the same person still there, with the same session in mind?
     pub resume: bool,
@@ -59,8 +64,10 @@ pub struct Welcome {
     /// The identity of the ledger whose numbers follow; a host without one serves unnamed terminals only.
     pub ledger: Option<LedgerId>,
     /// The `start` of the hello that this answers.
+    #[serde(serialize_with = "number::serialize")]
     pub start: u64,
     /// The `attempt` of the hello that this answers.
+    #[serde(serialize_with = "number::serialize")]
     pub attempt: u32,
 }
 
@@ -103,6 +110,7 @@ pub enum Notice {
     /// An operation is out; its reply will come.
     Working {
         /// The number of the prompt whose answer caused it.
+        #[serde(serialize_with = "number::serialize_option")]
         re: Option<u64>,
     },
     /// There is no session: say hello.
@@ -110,15 +118,19 @@ pub enum Notice {
     /// The terminal said hello again somewhere else; this endpoint is over.
     TakenOver {
         /// The `start` of the hello that is over.
+        #[serde(serialize_with = "number::serialize")]
         start: u64,
         /// The `attempt` of the hello that is over.
+        #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
     /// A later hello of this name was heard already.
     NameInUse {
         /// The `start` of the hello that is refused.
+        #[serde(serialize_with = "number::serialize")]
         start: u64,
         /// The `attempt` of the hello that is refused.
+        #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
     /// The host has as many sessions as it takes.

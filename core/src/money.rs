@@ -1,4 +1,5 @@
 //! Money: integer minor units and nothing else.
+use crate::number;
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// At most [`Amount::MAX`], so that it is exact in every JSON reader (RFC 8259, section 6) and no sum of two can
 /// overflow the integer below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
-pub struct Amount(u64);
+#[serde(try_from = "u64")]
+pub struct Amount(#[serde(serialize_with = "number::serialize")] u64);
 
 /// Minor units in a whole unit.
 const MINOR: u64 = 100;

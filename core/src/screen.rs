@@ -116,6 +116,12 @@ fn outcome_text(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// The screens of one reply: notices, then a prompt, or notices alone at the end of a session.
 pub type Screens = Vec<Screen, 4>;
 
+/// The screens of a reply that is made here. (`collect` would carry a panic for a list that is too long.)
+pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {
+    const { assert!(N <= 4, "a reply holds at most four screens") };
+    Screens::from_slice(&list).unwrap_or_default()
+}
+
 /// Shows screens as one text, a blank line between two.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a>(pub &'a [Screen]);

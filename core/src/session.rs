@@ -2,7 +2,7 @@
 use crate::{
     ledger::{Operation, Outcome, Receipt, Refusal},
     money::Amount,
-    screen::{Screen, Screens},
+    screen::{Screen, Screens, screens},
 };
 use heapless::String;
 
@@ -153,12 +153,15 @@ impl Session {
         match (purpose, outcome) {
             (Purpose::AskWithdrawal(notice), Outcome::Done(Receipt::Balance { balance })) => {
                 let mut shown = Screens::new();
-                push(&mut shown, notice);
+                if let Some(notice) = notice {
+                    push(&mut shown, notice);
+                }
                 if balance.is_zero() {
-                    push(&mut shown, [Screen::NoFunds, Screen::Menu]);
+                    push(&mut shown, Screen::NoFunds);
+                    push(&mut shown, Screen::Menu);
                 } else {
                     *self = Self::Withdraw { balance };
-                    push(&mut shown, [Screen::WithdrawPrompt { balance }]);
+                    push(&mut shown, Screen::WithdrawPrompt { balance });
                 }
                 shown
             }
@@ -242,7 +245,9 @@ impl Session {
     /// The open prompt again, after the reason.
     fn again(&self, reason: Screen) -> Step {
         let mut shown = screens([reason]);
-        push(&mut shown, self.prompt());
+        if let Some(prompt) = self.prompt() {
+            push(&mut shown, prompt);
+        }
         Step::Show(shown)
     }
 }
@@ -251,6 +256,8 @@ impl Session {
 struct Word<'a>(&'a str);
 
 impl Word<'_> {
+    // Once, and not at each of the words that it is compared with.
+    #[inline(never)]
     fn is(&self, word: &str) -> bool {
         self.0.eq_ignore_ascii_case(word)
     }
@@ -284,16 +291,9 @@ fn amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
     }
 }
 
-fn screens<const N: usize>(list: [Screen; N]) -> Screens {
-    const { assert!(N <= 4, "a reply holds at most four screens") };
-    list.into_iter().collect()
-}
-
-fn push(shown: &mut Screens, more: impl IntoIterator<Item = Screen>) {
-    for screen in more {
-        // Never full: the longest reply of a session is a reason, a notice and a prompt.
-        let _ = shown.push(screen);
-    }
+fn push(shown: &mut Screens, screen: Screen) {
+    // Never full: the longest reply of a session is a reason, a notice and a prompt.
+    let _ = shown.push(screen);
 }
 
 #[cfg(test)]

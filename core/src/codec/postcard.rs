@@ -1,30 +1,75 @@
 //! Messages in postcard's format: typed screens instead of text, about ten bytes each.
 //!
-//! One enum holds both directions, so that a side knows the echo of its own messages. The order of its variants, and of
-//! every variant in them, is the wire's format: new ones go to the end.
+//! A message is a choice of both directions, so that a side knows the echo of its own messages by the first byte: it has
+//! no use for the rest, and a host carries no code to read what hosts say. The order of the choice, and of every enum in
+//! it, is the wire's format: new variants go to the end.
 use super::{NoRoom, Said, Words};
 use crate::message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome, outcome_of};
+use crate::number;
 use crate::screen::{Screen, Screens};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize, Serializer,
+    ser::{Error, SerializeTuple},
+};
+
+// The index of each message in the choice.
+const HELLO: u8 = 0;
+const ANSWER: u8 = 1;
+const REPLY: u8 = 2;
+const NOTICE: u8 = 3;
 
 #[derive(Serialize, Deserialize)]
-enum Packet<'a> {
-    Hello(Hello),
-    Answer { re: Option<u64>, text: &'a str },
-    Reply { seq: u64, re: Option<u64>, welcome: Option<Welcome>, screens: Screens },
-    Notice(Notice),
+struct AnswerBody<'a> {
+    #[serde(serialize_with = "number::serialize_option")]
+    re: Option<u64>,
+    text: &'a str,
 }
 
-/// Reads one packet; bytes behind it make it none.
-fn read(body: &[u8]) -> Result<Packet<'_>, Fault> {
+#[derive(Deserialize)]
+struct ReplyBody {
+    seq: u64,
+    re: Option<u64>,
+    welcome: Option<Welcome>,
+    screens: Screens,
+}
+
+/// [`ReplyBody`] to be written, without a copy of its screens.
+#[derive(Serialize)]
+struct ReplyParts<'a> {
+    #[serde(serialize_with = "number::serialize")]
+    seq: u64,
+    #[serde(serialize_with = "number::serialize_option")]
+    re: Option<u64>,
+    welcome: &'a Option<Welcome>,
+    #[serde(serialize_with = "write_screens")]
+    screens: &'a [Screen],
+}
+
+/// The count of a reply's screens is one byte, and is written as one: the encoder of lengths has a panic (see
+/// [`number`]).
+fn write_screens<S: Serializer>(screens: &[Screen], serializer: S) -> Result<S::Ok, S::Error> {
+    let count = u8::try_from(screens.len()).map_err(S::Error::custom)?;
+    let mut list = serializer.serialize_tuple(screens.len())?;
+    list.serialize_element(&count)?;
+    for screen in screens {
+        list.serialize_element(screen)?;
+    }
+    list.end()
+}
+
+/// Reads what stands behind a message's index; bytes behind it make it none.
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
     match postcard::take_from_bytes(body) {
-        Ok((packet, [])) => Ok(packet),
+        Ok((message, [])) => Ok(message),
         _ => Err(Fault::NotAMessage),
     }
 }
 
-fn write(packet: &Packet<'_>, out: &mut [u8]) -> Result<usize, NoRoom> {
-    postcard::to_slice(packet, out).map(|written| written.len()).map_err(|_| NoRoom)
+fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let (first, rest) = out.split_first_mut().ok_or(NoRoom)?;
+    *first = index;
+    let written = postcard::to_slice(body, rest).map_err(|_| NoRoom)?;
+    written.len().checked_add(1).ok_or(NoRoom)
 }
 
 /// Reads what a terminal says. `None` is a message of the host's own direction: an echoing line.
@@ -32,14 +77,21 @@ fn write(packet: &Packet<'_>, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// # Errors
 /// What is wrong with the body.
 pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
-    Ok(match read(body) {
-        Ok(Packet::Hello(hello)) => Some(FromTerminal::Hello(hello)),
-        Ok(Packet::Answer { re, text }) => Some(FromTerminal::Answer { re, answer: Answer::new(text) }),
-        Ok(Packet::Reply { .. } | Packet::Notice(_)) => None,
-        // A hello of another version may have other fields: its variant and its version stand first in all of them.
-        Err(_) if matches!(body, [0, version, ..] if *version != VERSION) => return Err(Fault::Version),
-        Err(fault) => return Err(fault),
-    })
+    let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
+    match *index {
+        HELLO => match read(rest) {
+            Ok(hello) => Ok(Some(FromTerminal::Hello(hello))),
+            // A hello of another version may have other fields: its version stands first in all of them.
+            Err(_) if rest.first().is_some_and(|version| *version != VERSION) => Err(Fault::Version),
+            Err(fault) => Err(fault),
+        },
+        ANSWER => {
+            let AnswerBody { re, text } = read(rest)?;
+            Ok(Some(FromTerminal::Answer { re, answer: Answer::new(text) }))
+        }
+        REPLY | NOTICE => Ok(None),
+        _ => Err(Fault::NotAMessage),
+    }
 }
 
 /// Reads what a host says. `None` is a message of the terminal's own direction: an echoing line.
@@ -47,9 +99,11 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
 /// # Errors
 /// What is wrong with the body.
 pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
-    Ok(match read(body)? {
-        Packet::Hello(_) | Packet::Answer { .. } => None,
-        Packet::Reply { seq, re, welcome, screens } => {
+    let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
+    Ok(match *index {
+        HELLO | ANSWER => None,
+        REPLY => {
+            let ReplyBody { seq, re, welcome, screens } = read(rest)?;
             let prompt = screens.last().is_some_and(Screen::is_prompt);
             Some(Said {
                 seq: Some(seq),
@@ -62,16 +116,20 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
                 text: Words::Screens(screens),
             })
         }
-        Packet::Notice(notice) => Some(Said {
-            seq: None,
-            re: None,
-            prompt: false,
-            ends: notice.ends(),
-            welcome: None,
-            outcome: None,
-            notice: Some(notice),
-            text: Words::Notice(notice),
-        }),
+        NOTICE => {
+            let notice: Notice = read(rest)?;
+            Some(Said {
+                seq: None,
+                re: None,
+                prompt: false,
+                ends: notice.ends(),
+                welcome: None,
+                outcome: None,
+                notice: Some(notice),
+                text: Words::Notice(notice),
+            })
+        }
+        _ => return Err(Fault::NotAMessage),
     })
 }
 
@@ -80,7 +138,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
-    write(&Packet::Hello(hello.clone()), out)
+    write(HELLO, hello, out)
 }
 
 /// Writes an answer; returns the bytes written.
@@ -88,7 +146,7 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
-    write(&Packet::Answer { re, text }, out)
+    write(ANSWER, &AnswerBody { re, text }, out)
 }
 
 /// Writes a reply; returns the bytes written.
@@ -96,8 +154,8 @@ pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let Reply { seq, re, welcome, screens } = reply.clone();
-    write(&Packet::Reply { seq, re, welcome, screens }, out)
+    let Reply { seq, re, welcome, screens } = reply;
+    write(REPLY, &ReplyParts { seq: *seq, re: *re, welcome, screens }, out)
 }
 
 /// Writes a notice; returns the bytes written.
@@ -105,7 +163,7 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
-    write(&Packet::Notice(notice), out)
+    write(NOTICE, &notice, out)
 }
 
 #[cfg(test)]

@@ -108,7 +108,9 @@ pub fn encode(buffer: &mut [u8], length: usize) -> Option<usize> {
     let overhead = content.checked_div(254)?.checked_add(1)?;
     let most = content.checked_add(overhead)?.checked_add(1)?;
     let buffer = buffer.get_mut(..most)?;
-    buffer.copy_within(..content, overhead);
+    for from in (0..content).rev() {
+        *buffer.get_mut(from.checked_add(overhead)?)? = *buffer.get(from)?;
+    }
     let (mut code_at, mut out, mut code) = (0usize, 1usize, 1u8);
     for from in overhead..overhead.checked_add(content)? {
         let byte = *buffer.get(from)?;

@@ -1,5 +1,5 @@
 //! What a host does with a frame, and what follows from it.
-use super::{Event, Host, Link, Visit, visit::Effect};
+use super::{Host, Link, Visit, visit::Effect};
 use crate::{
     frame::Step,
     ledger::Origin,
@@ -11,8 +11,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Works on what is held, until it has to wait.
     pub(super) fn advance(&mut self, now: Instant) {
         while self.step(now) {}
-        if self.stopping && !self.closing && !self.is_busy() && self.event.is_none() && self.outbox.is_empty()
-        {
+        if self.stopping && !self.closing && !self.is_busy() && !self.has_event() && self.outbox.is_empty() {
             self.closing = true;
             // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
             if self.leave() {
@@ -23,7 +22,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Serves the frame that is held, if it can be served now.
     fn step(&mut self, now: Instant) -> bool {
-        if self.closing || self.stopping || self.event.is_some() || self.arriving.is_some() {
+        if self.closing || self.stopping || self.has_event() || self.arriving.is_some() {
             return false;
         }
         let (found, body) = self.inbox.found();
@@ -104,15 +103,12 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             _ if !self.outbox.is_empty() => false,
             _ => {
                 self.release(now);
-                match hello.terminal.clone() {
-                    Some(name) => {
-                        self.arriving = Some(hello);
-                        self.event = Some(Event::Arrival(name));
-                    }
-                    None => {
-                        let effect = self.begin(&hello);
-                        self.apply(effect, now);
-                    }
+                if hello.terminal.is_some() {
+                    self.arriving = Some(hello);
+                    self.unannounced = true;
+                } else {
+                    let effect = self.begin(&hello);
+                    self.apply(effect, now);
                 }
                 true
             }
@@ -163,24 +159,18 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
         let connection = self.config.link == Link::Connection;
         let written = match effect {
-            Effect::Nothing => Ok(()),
+            Effect::Nothing | Effect::Request => Ok(()),
             Effect::Reply | Effect::Quit => {
                 self.idle_since = now;
                 let Some(reply) = self.visit.as_ref().and_then(Visit::reply) else { return };
                 self.closing |= connection && !reply.is_prompt();
-                if effect == Effect::Quit {
-                    self.event = Some(Event::Quit);
-                }
+                self.quit |= matches!(effect, Effect::Quit);
                 self.outbox.reply(reply)
             }
             Effect::Notice(notice) => self.outbox.notice(notice, None),
             Effect::Refuse(fault) => {
                 let open = self.visit.as_ref().and_then(Visit::open_prompt);
                 self.outbox.notice(Notice::Fault(fault), open.as_ref())
-            }
-            Effect::Request(request) => {
-                self.event = Some(Event::Request(request));
-                Ok(())
             }
             Effect::End(notice) => {
                 self.closing |= connection;

@@ -3,15 +3,14 @@
 //! A [`Visit`] outlives its connection: it is parked when the line drops, completed while it is parked, and moved to the
 //! endpoint where the terminal says hello next.
 use crate::{
-    ledger::{LedgerId, Numbers, Origin, Outcome, Request, Response},
+    ledger::{LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response},
     message::{Answer, Fault, Hello, Notice, Reply, Welcome},
-    screen::{Screen, Screens},
+    screen::{Screen, Screens, screens},
     session::{Policy, Session, Step},
 };
-use heapless::Vec;
 
-/// What follows from something that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What follows from something that came in. Small, because it is handed through: what is long stays in the visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing: it was not expected.
     Nothing,
@@ -23,23 +22,23 @@ pub(crate) enum Effect {
     Notice(Notice),
     /// Send this and the open prompt again.
     Refuse(Fault),
-    /// Ask the ledger.
-    Request(Request),
+    /// Ask the ledger: [`Visit::take_request`].
+    Request,
     /// Send this; the conversation cannot go on.
     End(Notice),
 }
 
-/// What the ledger was asked last and has not answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// What the ledger is asked and has not answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Work {
     #[default]
     None,
     /// To open, for a hello.
     Open,
-    /// For more numbers, so that this can be said.
-    Renumber { re: Option<u64>, screens: Screens, quit: bool },
+    /// For more numbers, so that the last reply can be said.
+    Renumber { quit: bool },
     /// To operate.
-    Operate { id: u64 },
+    Operate { id: u64, operation: Operation },
     /// What became of an operation, for a hello.
     Settle { id: u64 },
 }
@@ -66,6 +65,8 @@ pub struct Visit {
     /// The answer that the last reply (or the work that is out) follows, and the prompt that it names.
     answered: Option<(u64, Answer)>,
     work: Work,
+    /// The request that the work makes was not taken to the ledger yet.
+    unasked: bool,
     /// The hello that is still to be served from the beginning: until then the rest is of somebody else, or of before.
     arrival: Option<Arrival>,
     /// Is the next reply the answer to a hello?
@@ -77,7 +78,7 @@ impl Visit {
     pub(crate) fn greet(session: u64, first: u64) -> Self {
         let mut visit = Self::empty(Origin::Session(session), None);
         visit.numbers = Numbers::block(first, u32::MAX);
-        visit.say(None, menu([]));
+        visit.say(None, screens([Screen::Menu]));
         visit
     }
 
@@ -103,6 +104,7 @@ impl Visit {
             last: None,
             answered: None,
             work: Work::None,
+            unasked: false,
             arrival: None,
             welcome: false,
         }
@@ -115,7 +117,7 @@ impl Visit {
 
     /// Is the ledger still to answer something?
     pub fn is_busy(&self) -> bool {
-        self.work != Work::None
+        !matches!(self.work, Work::None)
     }
 
     /// Is the session over?
@@ -150,7 +152,7 @@ impl Visit {
         let last = self.last.as_ref().filter(|last| !self.is_busy() && last.is_prompt())?;
         let mut open = last.clone();
         if !self.said_hello() {
-            open.screens = last.screens.last().copied().into_iter().collect();
+            open.screens = last.screens.last().map_or(Screens::new(), |prompt| screens([*prompt]));
         }
         Some(open)
     }
@@ -189,10 +191,7 @@ impl Visit {
                 match step {
                     Step::Show(screens) => self.say(Some(open), screens),
                     Step::Quit(screens) => self.say_and(Some(open), screens, true),
-                    Step::Operate(operation) => {
-                        self.work = Work::Operate { id: open };
-                        Effect::Request(Request::Operate { origin: self.origin.clone(), id: open, operation })
-                    }
+                    Step::Operate(operation) => self.ask(Work::Operate { id: open, operation }),
                 }
             }
         }
@@ -270,111 +269,144 @@ impl Visit {
         self.answered = None;
         self.welcome = true;
         match &self.origin {
-            Origin::Terminal(terminal) => {
-                self.work = Work::Open;
-                Effect::Request(Request::Open { terminal: terminal.clone() })
-            }
+            Origin::Terminal(_) => self.ask(Work::Open),
             Origin::Session(_) => {
                 let arrival = self.arrival.take();
                 // A host that was restarted numbers from the beginning; what this terminal has shown, it shows no more.
                 let shown = arrival.map_or(0, |arrival| arrival.shown);
                 self.numbers = self.numbers.above(shown);
                 let pending = arrival.and_then(|arrival| arrival.pending);
-                let lost = pending.map(|_| Screen::Outcome(Outcome::Unknown));
-                self.say(pending, menu(lost))
+                self.say(
+                    pending,
+                    match pending {
+                        Some(_) => screens([Screen::Outcome(Outcome::Unknown), Screen::Menu]),
+                        None => screens([Screen::Menu]),
+                    },
+                )
             }
         }
     }
 
     /// Takes what the ledger answers to `request`.
     pub(crate) fn complete(&mut self, request: &Request, response: Response) -> Effect {
-        if request.origin() != self.origin {
+        if !self.asks(request) {
             return Effect::Nothing;
         }
-        match (core::mem::take(&mut self.work), request, response) {
-            (
-                Work::Operate { id },
-                Request::Operate { id: asked, .. },
-                Response::Settled { id: done, outcome },
-            ) if id == done && id == *asked => {
+        match (self.work, response) {
+            (Work::Operate { id, .. }, Response::Settled { id: done, outcome }) if id == done => {
+                self.work = Work::None;
                 if self.arrival.is_some() {
                     return self.begin_again();
                 }
                 let screens = self.session.outcome(outcome);
                 self.say(Some(id), screens)
             }
-            (
-                Work::Settle { id },
-                Request::Settle { id: asked, .. },
-                Response::Settled { id: done, outcome },
-            ) if id == done && id == *asked => {
+            (Work::Settle { id }, Response::Settled { id: done, outcome }) if id == done => {
+                self.work = Work::None;
                 // A hello that came since may know another ledger, or have another answer out.
                 let asked_for =
                     |arrival: Arrival| arrival.ledger == self.ledger && arrival.pending == Some(id);
                 if self.arrival.is_some_and(asked_for) { self.tell(id, outcome) } else { self.begin_again() }
             }
-            (Work::Open, Request::Open { .. }, Response::Opened { ledger, numbers, last }) => {
+            (Work::Open, Response::Opened { ledger, numbers, last }) => {
+                self.work = Work::None;
                 self.numbers = numbers;
                 self.ledger = Some(ledger);
-                self.opened(ledger, last.map(|record| (record.id, record.outcome)))
+                self.opened(ledger, last)
             }
-            (
-                Work::Renumber { re, screens, quit },
-                Request::Open { .. },
-                Response::Opened { numbers, .. },
-            ) => {
+            (Work::Renumber { quit }, Response::Opened { numbers, .. }) => {
+                self.work = Work::None;
                 if self.arrival.is_some() {
                     return self.begin_again();
                 }
                 self.numbers = numbers;
-                match self.say_and(re, screens, quit) {
+                match (self.numbers.take(), &mut self.last) {
+                    (Some(seq), Some(last)) => {
+                        last.seq = seq;
+                        if quit { Effect::Quit } else { Effect::Reply }
+                    }
                     // Not even a new block had a number: 2^53 of them are used up.
-                    Effect::Request(_) => {
-                        self.work = Work::None;
+                    _ => {
+                        self.last = None;
                         Effect::End(Notice::Busy)
                     }
-                    effect => effect,
                 }
             }
-            (work, ..) => {
-                self.work = work;
-                Effect::Nothing
-            }
+            _ => Effect::Nothing,
         }
     }
 
     /// Takes what the ledger answers to `request` while no endpoint holds the conversation; gives out what is to be asked
     /// next. What is to be said waits for the terminal.
     pub fn complete_away(&mut self, request: &Request, response: Response) -> Option<Request> {
-        match self.complete(request, response) {
-            Effect::Request(next) => Some(next),
-            _ => None,
+        self.complete(request, response);
+        self.take_request()
+    }
+
+    /// Is this what the work that is out has asked?
+    fn asks(&self, request: &Request) -> bool {
+        match (self.work, request) {
+            (Work::Operate { id, operation }, Request::Operate { origin, id: asked, operation: what }) => {
+                id == *asked && operation == *what && *origin == self.origin
+            }
+            (Work::Settle { id }, Request::Settle { terminal, id: asked }) => {
+                id == *asked && self.is_of(terminal)
+            }
+            (Work::Open | Work::Renumber { .. }, Request::Open { terminal }) => self.is_of(terminal),
+            _ => false,
         }
     }
 
+    fn is_of(&self, terminal: &Name) -> bool {
+        matches!(&self.origin, Origin::Terminal(name) if name == terminal)
+    }
+
+    /// Asks the ledger.
+    fn ask(&mut self, work: Work) -> Effect {
+        self.work = work;
+        self.unasked = true;
+        Effect::Request
+    }
+
+    /// Is there a request that was not taken to the ledger yet?
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.unasked
+    }
+
+    /// What the ledger is to be asked now.
+    pub(crate) fn take_request(&mut self) -> Option<Request> {
+        if !core::mem::take(&mut self.unasked) {
+            return None;
+        }
+        let origin = self.origin.clone();
+        Some(match (self.work, origin) {
+            (Work::Operate { id, operation }, origin) => Request::Operate { origin, id, operation },
+            (Work::Settle { id }, Origin::Terminal(terminal)) => Request::Settle { terminal, id },
+            (Work::Open | Work::Renumber { .. }, Origin::Terminal(terminal)) => Request::Open { terminal },
+            _ => return None,
+        })
+    }
+
     /// The ledger is open for a hello: what does the terminal not know yet?
-    fn opened(&mut self, ledger: LedgerId, last: Option<(u64, Outcome)>) -> Effect {
-        let Some(arrival) = self.arrival else { return self.say(None, menu([])) };
+    fn opened(&mut self, ledger: LedgerId, last: Option<Record>) -> Effect {
+        let Some(arrival) = self.arrival else { return self.say(None, screens([Screen::Menu])) };
         if arrival.ledger != Some(ledger) {
             // Its numbers are of another ledger, which knows what became of its request; this one does not.
             return match arrival.pending {
                 Some(pending) => self.tell(pending, Outcome::Unknown),
-                None => self.say(None, menu([])),
+                None => self.say(None, screens([Screen::Menu])),
             };
         }
-        match (arrival.pending, last, &self.origin) {
-            (Some(id), _, Origin::Terminal(terminal)) => {
-                self.work = Work::Settle { id };
-                Effect::Request(Request::Settle { terminal: terminal.clone(), id })
-            }
+        match (arrival.pending, last) {
+            (Some(id), _) => self.ask(Work::Settle { id }),
             // The reply to an answer has a higher number than the answer, so this one was never shown.
-            (_, Some((id, outcome)), _) if id >= arrival.shown => self.tell(id, outcome),
-            _ => self.say(None, menu([])),
+            (_, Some(Record { id, outcome, .. })) if id >= arrival.shown => self.tell(id, outcome),
+            _ => self.say(None, screens([Screen::Menu])),
         }
     }
 
     fn tell(&mut self, id: u64, outcome: Outcome) -> Effect {
-        self.say(Some(id), menu([Screen::Earlier, Screen::Outcome(outcome)]))
+        self.say(Some(id), screens([Screen::Earlier, Screen::Outcome(outcome), Screen::Menu]))
     }
 
     fn say(&mut self, re: Option<u64>, screens: Screens) -> Effect {
@@ -384,29 +416,22 @@ impl Visit {
     /// Makes a reply under the next number.
     fn say_and(&mut self, re: Option<u64>, screens: Screens, quit: bool) -> Effect {
         self.arrival = None;
-        match (self.numbers.take(), &self.origin) {
-            (Some(seq), _) => {
-                let welcome = if self.welcome { self.greeting() } else { None };
-                self.last = Some(Reply { seq, re, screens, welcome });
-                if quit { Effect::Quit } else { Effect::Reply }
-            }
-            (None, Origin::Terminal(terminal)) => {
-                let request = Request::Open { terminal: terminal.clone() };
-                self.work = Work::Renumber { re, screens, quit };
-                Effect::Request(request)
-            }
+        let number = self.numbers.take();
+        if number.is_none() && matches!(self.origin, Origin::Session(_)) {
             // Four thousand million replies on one line without a name.
-            (None, Origin::Session(_)) => Effect::End(Notice::Busy),
+            return Effect::End(Notice::Busy);
+        }
+        let welcome = if self.welcome { self.greeting() } else { None };
+        // Until it has a number there is work out, and nothing is said.
+        self.last = Some(Reply { seq: number.unwrap_or(Numbers::MAX), re, screens, welcome });
+        match (number, quit) {
+            (None, quit) => self.ask(Work::Renumber { quit }),
+            (Some(_), true) => Effect::Quit,
+            (Some(_), false) => Effect::Reply,
         }
     }
 }
 
 fn arrival(hello: &Hello) -> Arrival {
     Arrival { ledger: hello.ledger, shown: hello.shown, pending: hello.pending }
-}
-
-/// Some notices and the menu.
-fn menu(notices: impl IntoIterator<Item = Screen>) -> Screens {
-    let list: Vec<Screen, 3> = notices.into_iter().collect();
-    list.into_iter().chain([Screen::Menu]).collect()
 }
