@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod ram;
+mod verdict;
 pub use ram::RamLedger;
+pub use verdict::{Known, Verdict};
 
 /// The name of a terminal: 1 to 32 of `A-Z a-z 0-9 . _ -`.
 ///
@@ -113,6 +115,16 @@ pub enum Origin {
     Terminal(Name),
     /// A session without a name, by a number that its driver gives to no other: its operations are not remembered.
     Session(u64),
+}
+
+impl Origin {
+    /// The terminal's name, where it has one.
+    pub fn terminal(&self) -> Option<&Name> {
+        match self {
+            Self::Terminal(name) => Some(name),
+            Self::Session(_) => None,
+        }
+    }
 }
 
 /// What a ledger can be asked to do to the balance.

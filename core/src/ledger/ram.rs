@@ -1,8 +1,5 @@
 //! A ledger in memory.
-use super::{
-    InDoubt, Ledger, LedgerId, Name, Numbers, Operation, Origin, Outcome, Receipt, Record, Refusal, Request,
-    Response,
-};
+use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Request, Response, Verdict};
 use crate::money::Amount;
 use heapless::Vec;
 
@@ -39,74 +36,24 @@ impl<const TERMINALS: usize> RamLedger<TERMINALS> {
         self.records.iter().find(|(name, _)| name == terminal).map(|(_, record)| record)
     }
 
-    /// Keeps a terminal's record; false where the ledger is full.
-    fn keep(&mut self, terminal: &Name, record: Record) -> bool {
-        match self.records.iter_mut().find(|(name, _)| name == terminal) {
-            Some((_, kept)) => {
-                *kept = record;
-                true
-            }
-            None => self.records.push((terminal.clone(), record)).is_ok(),
-        }
+    fn known(&self, terminal: &Name) -> Known<'_> {
+        self.record(terminal).map_or(Known::New { room: !self.records.is_full() }, Known::Last)
     }
 
-    fn operate(&mut self, origin: &Origin, id: u64, operation: Operation) -> Outcome {
-        let Origin::Terminal(terminal) = origin else { return self.execute(operation) };
-        if operation == Operation::Inquiry {
-            return self.execute(operation);
-        }
-        match self.record(terminal) {
-            Some(last) if last.id == id && last.operation.is_none_or(|known| known == operation) => {
-                return last.outcome;
+    fn carry_out(&mut self, terminal: Option<&Name>, verdict: Verdict) -> Outcome {
+        let (outcome, balance, record) = match verdict {
+            Verdict::Tell(outcome) => return outcome,
+            Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
+        };
+        self.balance = balance;
+        if let (Some(terminal), Some(record)) = (terminal, record) {
+            match self.records.iter_mut().find(|(name, _)| name == terminal) {
+                Some((_, kept)) => *kept = record,
+                // There is room, or the verdict would be another.
+                None => drop(self.records.push((terminal.clone(), record))),
             }
-            Some(last) if last.id == id => return Outcome::Refused(Refusal::Conflict),
-            Some(last) if last.id > id => return Outcome::Unknown,
-            None if self.records.is_full() => return Outcome::Refused(Refusal::Full),
-            _ => {}
         }
-        let outcome = self.execute(operation);
-        self.keep(terminal, Record { id, operation: Some(operation), outcome });
         outcome
-    }
-
-    fn execute(&mut self, operation: Operation) -> Outcome {
-        let balance = self.balance;
-        let refused = |refusal| Outcome::Refused(refusal);
-        match operation {
-            Operation::Inquiry => Outcome::Done(Receipt::Balance { balance }),
-            Operation::Deposit(amount) => match balance.checked_add(amount) {
-                Some(balance) => {
-                    self.balance = balance;
-                    Outcome::Done(Receipt::Deposited { amount, balance })
-                }
-                None => refused(Refusal::BalanceLimit { balance }),
-            },
-            Operation::Withdraw(amount) => self.take(amount),
-            Operation::WithdrawAll if balance.is_zero() => refused(Refusal::Insufficient { balance }),
-            Operation::WithdrawAll => self.take(balance),
-        }
-    }
-
-    fn take(&mut self, amount: Amount) -> Outcome {
-        match self.balance.checked_sub(amount) {
-            Some(balance) => {
-                self.balance = balance;
-                Outcome::Done(Receipt::Withdrawn { amount, balance })
-            }
-            None => Outcome::Refused(Refusal::Insufficient { balance: self.balance }),
-        }
-    }
-
-    fn settle(&mut self, terminal: &Name, id: u64) -> Outcome {
-        match self.record(terminal) {
-            Some(last) if last.id == id => last.outcome,
-            Some(last) if last.id > id => Outcome::Unknown,
-            _ => {
-                let void = Record { id, operation: None, outcome: Outcome::NotDone };
-                // Where there is no room for the void, nothing stands against a late operation: not "not done".
-                if self.keep(terminal, void) { Outcome::NotDone } else { Outcome::Unknown }
-            }
-        }
     }
 }
 
@@ -119,10 +66,14 @@ impl<const TERMINALS: usize> Ledger for RamLedger<TERMINALS> {
                 Response::Opened { ledger: self.identity, numbers, last: self.record(terminal).copied() }
             }
             Request::Operate { origin, id, operation } => {
-                Response::Settled { id: *id, outcome: self.operate(origin, *id, *operation) }
+                let terminal = origin.terminal();
+                let known = terminal.map_or(Known::Unnamed, |terminal| self.known(terminal));
+                let verdict = Verdict::operate(known, self.balance, *id, *operation);
+                Response::Settled { id: *id, outcome: self.carry_out(terminal, verdict) }
             }
             Request::Settle { terminal, id } => {
-                Response::Settled { id: *id, outcome: self.settle(terminal, *id) }
+                let verdict = Verdict::settle(self.known(terminal), self.balance, *id);
+                Response::Settled { id: *id, outcome: self.carry_out(Some(terminal), verdict) }
             }
         })
     }
@@ -131,7 +82,7 @@ impl<const TERMINALS: usize> Ledger for RamLedger<TERMINALS> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::contract;
+    use crate::ledger::{Operation, Origin, Refusal, contract};
 
     fn ledger() -> RamLedger<2> {
         RamLedger::new(LedgerId(7), units(100))
