@@ -52,6 +52,8 @@ pub struct Host<const IN: usize, const OUT: usize> {
     ended: bool,
     stopping: bool,
     closing: bool,
+    /// Nobody is served.
+    broken: bool,
     /// When the last prompt was opened, the present frame begun, and output last taken.
     idle_since: Instant,
     frame_since: Option<Instant>,
@@ -74,6 +76,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             ended: false,
             stopping: false,
             closing: false,
+            broken: false,
             idle_since: now,
             frame_since: None,
             stall_since: now,
@@ -179,6 +182,25 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if let Some(Hello { start, attempt, .. }) = self.arriving.take() {
             self.leave();
             self.apply(Effect::End(Notice::NameInUse { start, attempt }), now);
+        }
+    }
+
+    /// Serves nobody from now on, because the records of the money are damaged: whoever says something is told so.
+    pub fn take_out_of_service(&mut self, now: Instant) {
+        self.broken = true;
+        self.arriving = None;
+        self.unannounced = false;
+        self.quit = false;
+        if self.leave() {
+            self.apply(Effect::End(Notice::OutOfService), now);
+        }
+        self.advance(now);
+    }
+
+    /// The ledger could not be asked: the request that is out is given out again, as the next event.
+    pub fn ask_again(&mut self) {
+        if let Some(visit) = &mut self.visit {
+            visit.ask_again();
         }
     }
 

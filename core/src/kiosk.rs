@@ -17,8 +17,8 @@
 //! ```
 use crate::{
     host::{Config, Event, Host},
-    ledger::{InDoubt, Ledger},
-    time::Instant,
+    ledger::{InDoubt, Ledger, Operation, Origin, Outcome, Request, Response},
+    time::{Duration, Instant, earliest},
 };
 use core::fmt;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
@@ -29,6 +29,9 @@ const CHUNK: usize = 32;
 /// Steps that one turn takes at the most, so that a line that never rests cannot keep the caller.
 const STEPS: usize = 16;
 
+/// How long a ledger that is in doubt is left alone before it is asked again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// The only line that there is.
 const SESSION: u64 = 1;
 
@@ -37,7 +40,7 @@ const SESSION: u64 = 1;
 pub enum Error<E> {
     /// The port failed.
     Port(E),
-    /// The ledger failed: nothing more may be said before its store was opened anew.
+    /// The ledger failed. Nobody is told anything; where the driver goes on, it is asked again in half a second.
     Ledger(InDoubt),
 }
 
@@ -55,7 +58,9 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
 /// An ATM with its ledger, for frames of at most `IN` bytes and output of at most `OUT`.
 pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     host: Host<IN, OUT>,
-    ledger: L,
+    ledger: Option<L>,
+    /// When to ask the ledger again, after it was in doubt.
+    again: Option<Instant>,
     /// What was read and not taken yet.
     chunk: [u8; CHUNK],
     from: usize,
@@ -66,14 +71,18 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     /// An ATM whose port was just opened.
     pub fn new(config: Config, ledger: L, now: Instant) -> Self {
-        Self {
-            host: Host::new(config, SESSION, now),
-            ledger,
-            chunk: [0; CHUNK],
-            from: 0,
-            to: 0,
-            ended: false,
-        }
+        Self::with(Host::new(config, SESSION, now), Some(ledger))
+    }
+
+    /// An ATM whose records cannot be read any more: it tells whoever says something that it is out of service.
+    pub fn out_of_service(config: Config, now: Instant) -> Self {
+        let mut host = Host::new(config, SESSION, now);
+        host.take_out_of_service(now);
+        Self::with(host, None)
+    }
+
+    fn with(host: Host<IN, OUT>, ledger: Option<L>) -> Self {
+        Self { host, ledger, again: None, chunk: [0; CHUNK], from: 0, to: 0, ended: false }
     }
 
     /// Does what can be done without waiting; false where there was nothing to do, and the caller may sleep until the
@@ -101,7 +110,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// When [`turn`](Self::turn) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.host.deadline()
+        earliest(self.host.deadline(), self.again)
     }
 
     /// Says goodbye; [`is_finished`](Self::is_finished) then says when it was said.
@@ -119,24 +128,43 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         &self.host
     }
 
-    /// The ledger.
-    pub fn ledger(&self) -> &L {
-        &self.ledger
+    /// The ledger; `None` out of service.
+    pub fn ledger(&self) -> Option<&L> {
+        self.ledger.as_ref()
     }
 
     /// Sees to one event.
     fn serve(&mut self, now: Instant) -> Result<bool, InDoubt> {
+        if self.again.take_if(|at| *at <= now).is_some() {
+            self.host.ask_again();
+        }
         let Some(event) = self.host.poll_event() else { return Ok(false) };
         match event {
-            Event::Request(request) => {
-                let response = self.ledger.apply(&request)?;
-                self.host.complete(&request, response, now);
-            }
+            Event::Request(request) => self.ask(&request, now)?,
             // There is one line: no conversation is held anywhere else.
             Event::Arrival(_) => self.host.admit(None, now),
             Event::Quit => self.host.shut_down(now),
         }
         Ok(true)
+    }
+
+    fn ask(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
+        let answer = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
+        match (answer, request) {
+            (Ok(response), _) => {
+                self.host.complete(request, response, now);
+            }
+            // What was asked without a name cannot be looked up, and asked again it might be done twice.
+            (Err(_), Request::Operate { origin: Origin::Session(_), id, operation })
+                if *operation != Operation::Inquiry =>
+            {
+                let unknown = Response::Settled { id: *id, outcome: Outcome::Unknown };
+                self.host.complete(request, unknown, now);
+            }
+            // The same again is safe: it is done once, and its outcome is kept. A repeat is told `working` until then.
+            (Err(_), _) => self.again = Some(now + RETRY),
+        }
+        answer.map(|_| ())
     }
 
     /// Writes what the port takes now.

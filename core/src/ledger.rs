@@ -6,20 +6,24 @@
 use crate::{money::Amount, number};
 use core::{fmt, str::FromStr};
 use heapless::String;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod ram;
+#[cfg(feature = "embedded-storage")]
+mod stored;
 mod verdict;
 pub use ram::RamLedger;
+#[cfg(feature = "embedded-storage")]
+pub use stored::{Broken, SLOT, StoredLedger};
 pub use verdict::{Known, Verdict};
 
 /// The name of a terminal: 1 to 32 of `A-Z a-z 0-9 . _ -`.
 ///
 /// A name is an address, not a proof: without a sealed channel below, any peer may take it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String<32>", into = "String<32>")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String<32>")]
 pub struct Name(String<32>);
 
 impl Name {
@@ -52,6 +56,12 @@ impl TryFrom<String<32>> for Name {
             return Err(NameError);
         }
         Ok(Self(text))
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        number::serialize_text(&self.0, serializer)
     }
 }
 
@@ -200,6 +210,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The operation's id: the number of the prompt whose answer caused it.
+    #[serde(serialize_with = "number::serialize")]
     pub id: u64,
     /// The operation; `None` for a void.
     pub operation: Option<Operation>,

@@ -141,6 +141,8 @@ pub enum Notice {
     Stopping,
     /// What came could not be served.
     Fault(Fault),
+    /// The records of the money are damaged: nobody is served.
+    OutOfService,
 }
 
 impl Notice {
@@ -148,7 +150,12 @@ impl Notice {
     pub fn ends(&self) -> bool {
         matches!(
             self,
-            Self::TakenOver { .. } | Self::NameInUse { .. } | Self::Busy | Self::Idle | Self::Stopping
+            Self::TakenOver { .. }
+                | Self::NameInUse { .. }
+                | Self::Busy
+                | Self::Idle
+                | Self::Stopping
+                | Self::OutOfService
         )
     }
 }
@@ -252,6 +259,7 @@ impl fmt::Display for Notice {
             Self::Idle => f.write_str("Nobody answered for too long. Goodbye."),
             Self::Stopping => f.write_str("The server is stopping. Goodbye."),
             Self::Fault(fault) => write!(f, "{fault}"),
+            Self::OutOfService => f.write_str("This ATM is out of service: its records are damaged."),
         }
     }
 }

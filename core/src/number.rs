@@ -1,4 +1,4 @@
-//! How numbers are written on the binary wire.
+//! How numbers, and texts behind their lengths, are written on the binary wire.
 //!
 //! The bytes are postcard's own varint. Its encoder is inlined at every number of a message, and each copy keeps a bounds
 //! check that the compiler does not see through at `opt-level = "s"`: a panic in an image that is to have none. This one is
@@ -41,6 +41,26 @@ pub(crate) fn serialize_option<S: Serializer>(
         }
     }
     number.as_ref().map(Number).serialize(serializer)
+}
+
+/// Writes a text: its length in bytes, which is a number too, and the bytes.
+pub(crate) fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    struct Length(usize);
+    impl Serialize for Length {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            // No machine has longer addresses than this.
+            write(u64::try_from(self.0).unwrap_or(u64::MAX), serializer)
+        }
+    }
+    if serializer.is_human_readable() {
+        return serializer.serialize_str(text);
+    }
+    let mut bytes = serializer.serialize_tuple(0)?;
+    bytes.serialize_element(&Length(text.len()))?;
+    for byte in text.bytes() {
+        bytes.serialize_element(&byte)?;
+    }
+    bytes.end()
 }
 
 fn low_byte(number: u64) -> u8 {

@@ -267,6 +267,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
         Notice::Busy => message.notice = Some("busy"),
         Notice::Idle => message.notice = Some("idle"),
         Notice::Stopping => message.notice = Some("stopping"),
+        Notice::OutOfService => message.notice = Some("out-of-service"),
     }
     write(&message, out)
 }
@@ -383,6 +384,7 @@ fn notice(fields: &HostIn<'_>) -> Option<Notice> {
         ("busy", ..) => Notice::Busy,
         ("idle", ..) => Notice::Idle,
         ("stopping", ..) => Notice::Stopping,
+        ("out-of-service", ..) => Notice::OutOfService,
         _ => return None,
     })
 }

@@ -22,6 +22,7 @@ const NOTICE: u8 = 3;
 struct AnswerBody<'a> {
     #[serde(serialize_with = "number::serialize_option")]
     re: Option<u64>,
+    #[serde(serialize_with = "number::serialize_text")]
     text: &'a str,
 }
 

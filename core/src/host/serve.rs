@@ -32,6 +32,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
         };
         match read {
+            Ok(Some(_)) if self.broken => {
+                self.outbox.is_empty() && self.answer_with(Effect::End(Notice::OutOfService), now)
+            }
             Ok(Some(FromTerminal::Hello(hello))) if hello.version != VERSION => {
                 self.on_fault(Fault::Version, now)
             }

@@ -368,6 +368,11 @@ impl Visit {
         Effect::Request
     }
 
+    /// The request that is out did not reach the ledger.
+    pub(crate) fn ask_again(&mut self) {
+        self.unasked = self.is_busy();
+    }
+
     /// Is there a request that was not taken to the ledger yet?
     pub(crate) fn is_unasked(&self) -> bool {
         self.unasked

@@ -54,7 +54,7 @@ fn outcomes() -> Vec<Outcome> {
     outcomes
 }
 
-fn notices() -> [Notice; 10] {
+fn notices() -> [Notice; 11] {
     let (start, attempt) = (3, 2);
     [
         Notice::Working { re: Some(7) },
@@ -63,6 +63,7 @@ fn notices() -> [Notice; 10] {
         Notice::TakenOver { start, attempt },
         Notice::NameInUse { start, attempt },
         Notice::Busy,
+        Notice::OutOfService,
         Notice::Idle,
         Notice::Stopping,
         Notice::Fault(Fault::NotJson),

@@ -111,6 +111,7 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (says(Notice::Busy), "03 04"),
         (says(Notice::Idle), "03 05"),
         (says(Notice::Stopping), "03 06"),
+        (says(Notice::OutOfService), "03 08"),
         (says(Notice::Fault(Fault::Empty)), "03 07 00"),
         (says(Notice::Fault(Fault::TooLong)), "03 07 01"),
         (says(Notice::Fault(Fault::WrongWire)), "03 07 02"),

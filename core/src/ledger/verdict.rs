@@ -1,0 +1,89 @@
+//! What the contract of a [`Ledger`](super::Ledger) makes of a request: decided here for every store.
+use super::{Operation, Outcome, Receipt, Record, Refusal};
+use crate::money::Amount;
+
+/// What a ledger knows of whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// A session without a name: nothing of it is remembered.
+    Unnamed,
+    /// A terminal without a record.
+    New {
+        /// Is there room for its record?
+        room: bool,
+    },
+    /// A terminal, by its last record.
+    Last(&'a Record),
+}
+
+/// What a ledger has to do before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: tell this.
+    Tell(Outcome),
+    /// Commit all of this at once, and then tell the outcome.
+    Commit {
+        /// What to tell.
+        outcome: Outcome,
+        /// The balance from now on.
+        balance: Amount,
+        /// The terminal's record from now on; `None` for a session without a name.
+        record: Option<Record>,
+    },
+}
+
+impl Verdict {
+    /// Of a [`Request::Operate`](super::Request::Operate).
+    pub fn operate(known: Known<'_>, balance: Amount, id: u64, operation: Operation) -> Self {
+        let (outcome, after) = execute(balance, operation);
+        match known {
+            _ if operation == Operation::Inquiry => Self::Tell(outcome),
+            Known::Unnamed if after == balance => Self::Tell(outcome),
+            Known::Unnamed => Self::Commit { outcome, balance: after, record: None },
+            Known::Last(last) if last.id == id => Self::Tell(match last.operation {
+                Some(before) if before != operation => Outcome::Refused(Refusal::Conflict),
+                _ => last.outcome,
+            }),
+            Known::Last(last) if last.id > id => Self::Tell(Outcome::Unknown),
+            Known::New { room: false } => Self::Tell(Outcome::Refused(Refusal::Full)),
+            Known::Last(_) | Known::New { room: true } => {
+                let record = Some(Record { id, operation: Some(operation), outcome });
+                Self::Commit { outcome, balance: after, record }
+            }
+        }
+    }
+
+    /// Of a [`Request::Settle`](super::Request::Settle).
+    pub fn settle(known: Known<'_>, balance: Amount, id: u64) -> Self {
+        match known {
+            Known::Last(last) if last.id == id => Self::Tell(last.outcome),
+            Known::Last(last) if last.id > id => Self::Tell(Outcome::Unknown),
+            // Where there is no room for the void, nothing stands against a late operation: not "not done".
+            Known::New { room: false } | Known::Unnamed => Self::Tell(Outcome::Unknown),
+            Known::Last(_) | Known::New { room: true } => {
+                let outcome = Outcome::NotDone;
+                Self::Commit { outcome, balance, record: Some(Record { id, operation: None, outcome }) }
+            }
+        }
+    }
+}
+
+/// What an operation does to a balance.
+fn execute(balance: Amount, operation: Operation) -> (Outcome, Amount) {
+    let amount = match operation {
+        Operation::Inquiry => return (Outcome::Done(Receipt::Balance { balance }), balance),
+        Operation::Deposit(amount) => {
+            return match balance.checked_add(amount) {
+                Some(after) => (Outcome::Done(Receipt::Deposited { amount, balance: after }), after),
+                None => (Outcome::Refused(Refusal::BalanceLimit { balance }), balance),
+            };
+        }
+        Operation::WithdrawAll if balance.is_zero() => None,
+        Operation::WithdrawAll => Some(balance),
+        Operation::Withdraw(amount) => Some(amount),
+    };
+    match amount.and_then(|amount| balance.checked_sub(amount).map(|after| (amount, after))) {
+        Some((amount, after)) => (Outcome::Done(Receipt::Withdrawn { amount, balance: after }), after),
+        None => (Outcome::Refused(Refusal::Insufficient { balance }), balance),
+    }
+}
