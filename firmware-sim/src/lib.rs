@@ -1,11 +1,15 @@
 //! The ATM behind a serial port, as it sits in a kiosk's microcontroller.
 //!
 //! `no_std`, no heap, no threads: the loop is the core's [`Kiosk`], over any [`embedded_io`] port, with the time as an
-//! argument. Around it stands the desktop program, and a line that lies for its tests.
+//! argument. Around it stand a board (for the image that `cargo fw` builds), the desktop program, and a line that lies
+//! for its tests.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub use atm_core::kiosk::{Error, Kiosk};
 
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+pub mod board;
 #[cfg(not(target_os = "none"))]
 pub mod faults;
+pub mod sizes;
