@@ -6,6 +6,8 @@
 //! * [`Client`] is a plain client, on a socket with a deadline;
 //! * [`chance`] can be repeated.
 //!
+//! For the image of a microcontroller: [`board`] runs it in QEMU.
+//!
 //! For the parts without sockets and clocks: [`sim`] draws days by chance, [`model`] explores every order of events.
 //!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
@@ -19,6 +21,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod board;
 mod client;
 pub mod model;
 mod program;

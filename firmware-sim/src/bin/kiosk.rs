@@ -18,7 +18,6 @@ mod image {
     #[cfg(not(feature = "json"))]
     use panic_never as _;
 
-    
     /// Frames of noise that make an identity: a hello has more bytes than this.
     const BYTES: usize = 8;
 
@@ -58,5 +57,7 @@ mod image {
 
 #[cfg(not(all(target_os = "none", target_arch = "arm")))]
 fn main() {
-    eprintln!("This is an image for a microcontroller: build it with `cargo fw`. On a desktop, run firmware-sim.");
+    eprintln!(
+        "This is an image for a microcontroller: build it with `cargo fw`. On a desktop, run firmware-sim."
+    );
 }

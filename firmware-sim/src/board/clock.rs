@@ -15,11 +15,13 @@ fn SysTick() {
     ROUNDS.store(ROUNDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
 
-/// Ticks of the system clock, modulo 2^32 (343 s).
+/// Ticks of the system clock, modulo 2^32 (343 s). Where the interrupt is held back, or a few clocks late, they are of the
+/// round before.
 pub fn ticks() -> u32 {
     loop {
         let rounds = ROUNDS.load(Ordering::Acquire);
-        let count = RELOAD - SYST::get_current();
+        // It comes around, and interrupts, as it gets to zero; from there it goes on at RELOAD (ARMv7-M manual, B3.3.1).
+        let count = SYST::get_current().wrapping_neg() & RELOAD;
         // Had it come around in between, the two would not belong together.
         if ROUNDS.load(Ordering::Acquire) == rounds {
             return rounds.wrapping_shl(24) | count;
@@ -27,7 +29,7 @@ pub fn ticks() -> u32 {
     }
 }
 
-/// A clock that is read at least every 343 s; SysTick ends every sleep long before.
+/// A clock that is read at least every 171 s; SysTick ends every sleep long before.
 pub struct Clock {
     last: u32,
     /// Ticks that are no whole millisecond yet. Kept, because this part divides 32 bits in hardware and 64 not at all.
@@ -50,8 +52,12 @@ impl Clock {
     pub fn now(&mut self) -> Instant {
         const TICKS: u32 = CLOCK / 1000;
         let ticks = ticks();
-        self.rest = self.rest.saturating_add(ticks.wrapping_sub(self.last));
-        self.last = ticks;
+        let elapsed = ticks.wrapping_sub(self.last);
+        // More than half of all that there is: it is of the round before, and no time has passed yet.
+        if elapsed < 1 << 31 {
+            self.rest = self.rest.saturating_add(elapsed);
+            self.last = ticks;
+        }
         self.millis = self.millis.wrapping_add(u64::from(self.rest / TICKS));
         self.rest %= TICKS;
         Instant::from_millis(self.millis)

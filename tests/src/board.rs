@@ -1,0 +1,8 @@
+//! The image of a kiosk's microcontroller in QEMU, and a person at it.
+mod cuts;
+mod person;
+mod qemu;
+
+pub use cuts::Day;
+pub use person::{Lie, Person, Told};
+pub use qemu::{Board, image};
