@@ -2,7 +2,7 @@
 use anyhow::{Context, Result};
 use atm_core::{
     host::{self, IN, Link, OUT},
-    ledger::{LedgerId, RamLedger},
+    ledger::{Broken, Ledger, LedgerId, RamLedger, StoredLedger},
     money::Amount,
     time::Duration,
     wire::Wire,
@@ -18,9 +18,11 @@ use embedded_io::Read;
 use firmware_sim::{
     Kiosk,
     faults::{Chances, LyingPort},
+    store::FileStore,
 };
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     thread, time,
 };
@@ -50,6 +52,11 @@ struct Arguments {
     /// How messages cross the line: postcard or json
     #[arg(long, default_value = "postcard", value_parser = serial_wire)]
     wire: Wire,
+    /// Keep the balance and what each terminal was told last in a file, as a kiosk does in its EEPROM
+    ///
+    /// A new file begins with --balance. A file that is damaged is not guessed at: the ATM is out of service then.
+    #[arg(long, value_name = "FILE", conflicts_with = "demo")]
+    store: Option<PathBuf>,
     /// The balance at the start, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     balance: Amount,
@@ -180,6 +187,7 @@ fn serve(arguments: &Arguments) -> Result<()> {
 /// What the loop is driven with.
 struct Plan {
     config: host::Config,
+    store: Option<PathBuf>,
     balance: Amount,
     chances: Chances,
     seed: Option<u64>,
@@ -189,6 +197,7 @@ impl From<&Arguments> for Plan {
     fn from(arguments: &Arguments) -> Self {
         Self {
             config: config(arguments),
+            store: arguments.store.clone(),
             balance: arguments.balance,
             chances: arguments.line.chances(),
             seed: arguments.line.seed,
@@ -196,16 +205,41 @@ impl From<&Arguments> for Plan {
     }
 }
 
-/// Drives the loop until it is finished.
+/// Makes the kiosk and drives it until it is finished.
 fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
     let clock = Clock::start();
+    let identity = LedgerId(getrandom::u64()?);
+    let Some(path) = &plan.store else {
+        let ledger = RamLedger::<TERMINALS>::new(identity, plan.balance);
+        return drive(port, Kiosk::new(plan.config, ledger, clock.now()), &plan, &clock, say);
+    };
+    let file = FileStore::open(path).with_context(|| format!("the store {}", path.display()))?;
+    let kiosk = match StoredLedger::open(file, || (identity, plan.balance)) {
+        Ok(ledger) => Kiosk::new(plan.config, ledger, clock.now()),
+        Err(Broken::Storage(error)) => {
+            return Err(error).with_context(|| format!("the store {}", path.display()));
+        }
+        Err(broken) => {
+            say(format!("out of service: the store {}: {broken}", path.display()));
+            Kiosk::out_of_service(plan.config, clock.now())
+        }
+    };
+    drive(port, kiosk, &plan, &clock, say)
+}
+
+/// Drives the loop until it is finished.
+fn drive<L: Ledger>(
+    port: Port,
+    mut kiosk: Kiosk<L, IN, OUT>,
+    plan: &Plan,
+    clock: &Clock,
+    say: &mut dyn FnMut(String),
+) -> Result<()> {
     let seed = plan.seed.map_or_else(getrandom::u64, Ok)?;
     if plan.chances != Chances::default() {
         say(format!("the line lies by --seed {seed}"));
     }
     let mut port = LyingPort::new(port, || clock.now(), plan.chances, seed);
-    let ledger = RamLedger::<TERMINALS>::new(LedgerId(getrandom::u64()?), plan.balance);
-    let mut kiosk = Kiosk::<_, IN, OUT>::new(plan.config, ledger, clock.now());
     while !kiosk.is_finished() {
         if !kiosk.turn(&mut port, clock.now())? {
             let due = kiosk.deadline().into_iter().chain(port.due()).min();
@@ -213,7 +247,7 @@ fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
             port.port().wait(nap)?;
         }
     }
-    linger(port.port(), &clock)
+    linger(port.port(), clock)
 }
 
 /// Leaves the line open for a moment: a pseudo-terminal that closes takes with it what was not read yet, the goodbye.

@@ -13,3 +13,5 @@ pub mod board;
 #[cfg(not(target_os = "none"))]
 pub mod faults;
 pub mod sizes;
+#[cfg(not(target_os = "none"))]
+pub mod store;
