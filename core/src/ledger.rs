@@ -16,7 +16,7 @@ mod stored;
 mod verdict;
 pub use ram::RamLedger;
 #[cfg(feature = "embedded-storage")]
-pub use stored::{Broken, SLOT, StoredLedger};
+pub use stored::StoredLedger;
 pub use verdict::{Known, Verdict};
 
 /// The name of a terminal: 1 to 32 of `A-Z a-z 0-9 . _ -`.

@@ -12,8 +12,8 @@
 //! bytes ◄─ frame ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘
 //! ```
 //!
-//! Each room knows only the rooms named above it in this list: [`money`], [`ledger`], [`screen`], [`session`],
-//! [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`], `kiosk` (with the feature `embedded-io`);
+//! Each room knows only the rooms named above it in this list: [`money`], `store` (with the feature
+//! `embedded-storage`), [`ledger`], [`screen`], [`session`], [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`], `kiosk` (with the feature `embedded-io`);
 //! [`time`] serves the endpoints and what drives them, and `number` whatever has numbers to write.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -32,6 +32,8 @@ pub mod money;
 mod number;
 pub mod screen;
 pub mod session;
+#[cfg(feature = "embedded-storage")]
+pub mod store;
 pub mod terminal;
 pub mod time;
 pub mod wire;

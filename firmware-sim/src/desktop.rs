@@ -2,8 +2,9 @@
 use anyhow::{Context, Result};
 use atm_core::{
     host::{self, IN, Link, OUT},
-    ledger::{Broken, Ledger, LedgerId, RamLedger, StoredLedger},
+    ledger::{Ledger, LedgerId, RamLedger, StoredLedger},
     money::Amount,
+    store::Broken,
     time::Duration,
     wire::Wire,
 };

@@ -3,7 +3,7 @@
 //! Written here, because what there is for it on crates.io waits 5 ms after every page, indexes slices (which is a panic to
 //! the linker), and starts anew for a read without a stop, which QEMU's controller does not do.
 use super::{CLOCK, register::Register};
-use atm_core::ledger::SLOT;
+use atm_core::store::SLOT;
 use embedded_storage::{ReadStorage, Storage};
 
 const MSA: Register = Register::at(0x4002_0000);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ledger::{Operation, Origin, RamLedger, Receipt, Refusal, contract};
+use crate::store::SLOT;
 use embedded_storage::{
     ReadStorage,
     nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, RmwNorFlashStorage},
@@ -95,7 +96,7 @@ impl contract::Store for Card {
         StoredLedger::open(Medium::new(), || (LedgerId(7), balance)).unwrap()
     }
     fn reopen(&mut self, old: Self::Ledger) -> Self::Ledger {
-        open(old.storage).unwrap()
+        open(old.storage().clone()).unwrap()
     }
 }
 
@@ -110,7 +111,7 @@ fn power_may_go_at_any_byte_that_is_written() {
     for request in day() {
         whole.apply(&request).unwrap();
     }
-    let total = whole.storage.written;
+    let total = whole.storage().written;
     assert!(total > 300, "{total}");
     for power in 0..total {
         let medium = Medium { power, ..Medium::new() };
@@ -135,7 +136,7 @@ fn power_may_go_at_any_byte_that_is_written() {
                     }
                 }
             }
-            bytes = ledger.storage.bytes;
+            bytes = ledger.storage().bytes.clone();
         }
         // Power is back.
         let mut ledger = open(Medium::with(bytes)).unwrap_or_else(|error| panic!("{power}: {error:?}"));
@@ -168,23 +169,23 @@ fn power_may_go_at_any_byte_that_is_written() {
             _ => {}
         }
         assert_eq!(ledger.balance(), model.balance(), "{power}");
-        let [first, second] = halves(&ledger.storage);
+        let [first, second] = halves(&ledger);
         assert_eq!(first, second, "{power}: both copies are the same again");
     }
 }
 
-/// What both halves hold, slot by slot.
-fn halves(medium: &Medium) -> [Vec<Copy>; 2] {
+/// What both halves hold of the slots that are used: all but what stands behind the check sums.
+fn halves(ledger: &StoredLedger<Medium>) -> [Vec<&[u8]>; 2] {
+    let used = usize::from(ledger.head.terminals) + 1;
     [0, SIZE / 2].map(|half| {
-        let slots = medium.bytes[half..half + SIZE / 2].chunks(SLOT);
-        // What a write that was cut off left in a slot that nobody has yet is no more than blank.
-        slots
-            .map(|slot| match decode(slot.try_into().unwrap()) {
-                Copy::Bad => Copy::Blank,
-                other => other,
-            })
-            .collect()
+        let slots = ledger.storage().bytes[half..half + used * SLOT].chunks(SLOT);
+        slots.map(|slot| &slot[..6 + usize::from(slot[1])]).collect()
     })
+}
+
+/// The medium, to be spoilt.
+fn medium(ledger: &mut StoredLedger<Medium>) -> &mut Medium {
+    ledger.store.medium_mut()
 }
 
 /// The medium at the end of the day.
@@ -201,11 +202,11 @@ fn one_changed_byte_forgets_nothing() {
     let evening = evening();
     for at in 0..SIZE {
         for change in [1, 0x80, 0xff] {
-            let mut medium = evening.storage.clone();
+            let mut medium = evening.storage().clone();
             medium.bytes[at] ^= change;
             let mut ledger = open(medium).unwrap();
             assert_eq!(ledger.head, evening.head, "{at}");
-            let [first, second] = halves(&ledger.storage);
+            let [first, second] = halves(&ledger);
             assert_eq!(first, second, "{at}");
             let last = evening.clone().apply(&operate("b", 10, Operation::WithdrawAll));
             assert_eq!(ledger.apply(&operate("b", 10, Operation::WithdrawAll)), last, "{at}");
@@ -221,9 +222,9 @@ fn one_block_that_is_lost_or_old_forgets_nothing() {
     morning.apply(&day()[2]).unwrap();
     for page in 0..SIZE / SLOT {
         for old in
-            [&[0xff; SLOT][..], &[0; SLOT], &[0x55; SLOT], &morning.storage.bytes[page * SLOT..][..SLOT]]
+            [&[0xff; SLOT][..], &[0; SLOT], &[0x55; SLOT], &morning.storage().bytes[page * SLOT..][..SLOT]]
         {
-            let mut medium = evening.storage.clone();
+            let mut medium = evening.storage().clone();
             medium.bytes[page * SLOT..][..SLOT].copy_from_slice(old);
             let ledger = open(medium).unwrap();
             assert_eq!(ledger.head, evening.head, "{page}");
@@ -237,13 +238,14 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
     let evening = evening();
     for slot in 0..used {
         for (first, second) in [(0x55, 0x55), (0xff, 0x55), (0x55, 0xff), (0xff, 0xff)] {
-            let mut medium = evening.storage.clone();
+            let mut medium = evening.storage().clone();
             medium.bytes[slot * SLOT..][..SLOT].fill(first);
             medium.bytes[SIZE / 2 + slot * SLOT..][..SLOT].fill(second);
             let before = medium.clone();
-            let mut ledger = StoredLedger { storage: medium, doubt: true, ..evening.clone() };
+            let mut ledger =
+                StoredLedger { store: Store::new(medium).unwrap(), doubt: true, ..evening.clone() };
             assert_eq!(ledger.load(), Err(Broken::Damaged), "{slot} {first} {second}");
-            assert_eq!(ledger.storage, before, "it is left as it is");
+            assert_eq!(*ledger.storage(), before, "it is left as it is");
             assert_eq!(ledger.apply(&day()[1]), Err(InDoubt), "and nobody is told anything");
         }
     }
@@ -253,9 +255,9 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
 fn what_is_left_of_a_first_write_that_was_cut_off_is_wiped() {
     let evening = evening();
     for half in [0, SIZE / 2] {
-        let mut medium = evening.storage.clone();
+        let mut medium = evening.storage().clone();
         medium.bytes[half + 3 * SLOT..][..20].fill(0x55);
-        assert_eq!(open(medium).unwrap().storage.bytes, evening.storage.bytes);
+        assert_eq!(open(medium).unwrap().storage().bytes, evening.storage().bytes);
     }
 }
 
@@ -264,13 +266,13 @@ fn power_may_go_while_it_is_mended() {
     let evening = evening();
     for page in 0..3 {
         for power in 0..SLOT {
-            let mut medium = evening.storage.clone();
+            let mut medium = evening.storage().clone();
             medium.bytes[page * SLOT..][..SLOT].fill(0x55);
             medium.power = power;
             let cut = medium.clone();
-            let mut ledger = StoredLedger { storage: cut, ..evening.clone() };
+            let mut ledger = StoredLedger { store: Store::new(cut).unwrap(), ..evening.clone() };
             let _ = ledger.load();
-            let medium = Medium { power: usize::MAX, ..ledger.storage };
+            let medium = Medium { power: usize::MAX, ..ledger.storage().clone() };
             assert_eq!(open(medium).unwrap().head, evening.head, "{page} {power}");
         }
     }
@@ -281,11 +283,11 @@ fn a_medium_that_does_not_keep_what_is_written_is_noticed() {
     for worn in [0, 1, 20] {
         let mut ledger = evening();
         let before = ledger.balance();
-        ledger.storage.worn = Some(worn);
+        medium(&mut ledger).worn = Some(worn);
         let request = operate("a", 20, Operation::Deposit(units(5)));
         assert_eq!(ledger.apply(&request), Err(InDoubt));
         assert_eq!(ledger.apply(&request), Err(InDoubt), "nothing is said while it is so");
-        ledger.storage.worn = None;
+        medium(&mut ledger).worn = None;
         assert!(ledger.apply(&request).is_ok());
         assert!(ledger.apply(&request).is_ok());
         assert_eq!(ledger.balance(), before.checked_add(units(5)).unwrap(), "it was done once");
@@ -298,9 +300,9 @@ fn a_commit_in_doubt_that_stands_is_found_again() {
     let before = ledger.balance();
     let request = operate("a", 20, Operation::Deposit(units(5)));
     // Enough for the first copy, not for the second.
-    ledger.storage.power = 40;
+    medium(&mut ledger).power = 40;
     assert_eq!(ledger.apply(&request), Err(InDoubt));
-    ledger.storage.power = usize::MAX;
+    medium(&mut ledger).power = usize::MAX;
     let balance = before.checked_add(units(5)).unwrap();
     let done = Outcome::Done(Receipt::Deposited { amount: units(5), balance });
     assert_eq!(ledger.apply(&settle("a", 20)), Ok(Response::Settled { id: 20, outcome: done }));
@@ -316,7 +318,7 @@ fn a_full_ledger_takes_no_new_name() {
     ));
     let refused = Ok(Response::Settled { id: 1, outcome: Outcome::Refused(Refusal::Full) });
     assert_eq!(ledger.apply(&operate("d", 1, Operation::Deposit(units(1)))), refused);
-    let ledger = open(ledger.storage).unwrap();
+    let ledger = open(ledger.storage().clone()).unwrap();
     assert_eq!(ledger.head.terminals, 3);
 }
 
@@ -324,7 +326,7 @@ fn a_full_ledger_takes_no_new_name() {
 fn a_medium_that_is_too_small_or_of_another_format_is_told() {
     let small = Medium::with(vec![0xff; 4 * SLOT - 1]);
     assert_eq!(open(small).map(|_| ()), Err(Broken::TooSmall));
-    let mut medium = evening().storage;
+    let mut medium = evening().storage().clone();
     for half in [0, SIZE / 2] {
         let page = &mut medium.bytes[half..half + SLOT];
         page[0] = 9;
@@ -332,7 +334,7 @@ fn a_medium_that_is_too_small_or_of_another_format_is_told() {
         let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&page[..end]).to_le_bytes();
         page[end..end + 4].copy_from_slice(&sum);
     }
-    assert_eq!(open(medium).map(|_| ()), Err(Broken::Version(9)));
+    assert_eq!(open(medium).map(|_| ()), Err(Broken::Format(9)));
 }
 
 /// Flash: a bit goes from 1 to 0, and a whole block back to 1.
@@ -420,7 +422,7 @@ proptest! {
         let cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(requests.len())).collect();
         for (at, request) in requests.iter().enumerate() {
             if cuts.contains(&at) {
-                ledger = open(ledger.storage).unwrap();
+                ledger = open(ledger.storage().clone()).unwrap();
             }
             match (ledger.apply(request).unwrap(), model.apply(request).unwrap()) {
                 (Response::Opened { last, .. }, Response::Opened { last: expected, .. }) => prop_assert_eq!(last, expected),

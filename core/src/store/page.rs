@@ -1,0 +1,154 @@
+//! One slot of the medium, as bytes.
+use super::{Entry, SLOT};
+
+/// Format and length.
+const HEADER: usize = 2;
+
+/// Bytes of the CRC.
+const TRAILER: usize = 4;
+
+const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
+
+/// What stands in one copy of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Copy<T> {
+    /// Nothing: no power was ever there to write it, or it was cut before the first byte.
+    Blank,
+    /// Something that is no entry.
+    Bad,
+    /// A whole entry of another format.
+    Other(u8),
+    Good(T),
+}
+
+/// Reads one copy.
+pub(super) fn decode<T: Entry>(page: &[u8; SLOT]) -> Copy<T> {
+    if [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank)) {
+        return Copy::Blank;
+    }
+    let [format, length, ..] = *page;
+    let Some((content, rest)) = page.split_at_checked(HEADER.saturating_add(usize::from(length))) else {
+        return Copy::Bad;
+    };
+    if !rest.starts_with(&CRC.checksum(content).to_le_bytes()) {
+        return Copy::Bad;
+    }
+    if format != T::FORMAT {
+        return Copy::Other(format);
+    }
+    match content.get(HEADER..).map(postcard::take_from_bytes) {
+        Some(Ok((entry, []))) => Copy::Good(entry),
+        _ => Copy::Bad,
+    }
+}
+
+/// Writes one copy into `page`; gives out what there is of it. `None` where it does not fit.
+pub(super) fn encode<'a, T: Entry>(entry: &T, page: &'a mut [u8; SLOT]) -> Option<&'a [u8]> {
+    let (header, body) = page.split_first_chunk_mut::<HEADER>()?;
+    let length = postcard::to_slice(entry, body).ok()?.len();
+    *header = [T::FORMAT, u8::try_from(length).ok()?];
+    let end = HEADER.checked_add(length)?;
+    let sum = CRC.checksum(page.get(..end)?).to_le_bytes();
+    let whole = end.checked_add(TRAILER)?;
+    page.get_mut(end..whole)?.copy_from_slice(&sum);
+    page.get(..whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{prelude::*, sample::Index};
+    use serde::{Deserialize, Serialize};
+    use std::vec::Vec;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Note(u8, Vec<u8>);
+
+    impl Entry for Note {
+        const FORMAT: u8 = 7;
+        fn number(&self) -> u64 {
+            self.0.into()
+        }
+    }
+
+    /// The longest note that fits, with every value of a byte in it.
+    fn longest() -> Note {
+        Note(1, (0..120).map(|at| at * 2).collect())
+    }
+
+    #[test]
+    fn the_longest_entry_fits_and_no_longer_one() {
+        let mut page = [0; SLOT];
+        assert_eq!(encode(&longest(), &mut page).unwrap().len(), SLOT);
+        assert_eq!(decode(&page), Copy::Good(longest()));
+        assert_eq!(encode(&Note(1, [7; 121].to_vec()), &mut page), None);
+    }
+
+    #[test]
+    fn an_entry_byte_by_byte() {
+        let mut page = [0xff; SLOT];
+        let bytes = encode(&Note(5, [6, 7].to_vec()), &mut page).unwrap();
+        let content = [7, 4, 5, 2, 6, 7];
+        let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&content);
+        assert_eq!((&bytes[..6], &bytes[6..]), (&content[..], &sum.to_le_bytes()[..]));
+    }
+
+    #[test]
+    fn what_was_never_written_is_blank() {
+        for blank in [0, 0xff] {
+            let mut page = [blank; SLOT];
+            assert_eq!(decode::<Note>(&page), Copy::Blank);
+            page[100] ^= 1;
+            assert_eq!(decode::<Note>(&page), Copy::Bad, "one byte is there");
+        }
+    }
+
+    #[test]
+    fn another_format_is_known_where_it_is_whole() {
+        let mut page = [0; SLOT];
+        encode(&longest(), &mut page).unwrap();
+        page[0] = 2;
+        assert_eq!(decode::<Note>(&page), Copy::Bad);
+        let sum = CRC.checksum(&page[..SLOT - TRAILER]).to_le_bytes();
+        page[SLOT - TRAILER..].copy_from_slice(&sum);
+        assert_eq!(decode::<Note>(&page), Copy::Other(2));
+    }
+
+    #[test]
+    fn a_body_with_bytes_behind_it_is_no_entry() {
+        let mut page = [0; SLOT];
+        let content = [7, 3, 5, 0, 9];
+        page[..5].copy_from_slice(&content);
+        page[5..9].copy_from_slice(&CRC.checksum(&content).to_le_bytes());
+        assert_eq!(decode::<Note>(&page), Copy::Bad);
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_byte_is_noticed(at in 0..SLOT, change in 1u8..) {
+            let mut page = [0; SLOT];
+            encode(&longest(), &mut page).unwrap();
+            page[at] ^= change;
+            prop_assert_eq!(decode::<Note>(&page), Copy::Bad);
+        }
+
+        #[test]
+        fn a_write_that_was_cut_off_is_the_old_or_the_new_or_bad(
+            before in prop::collection::vec(any::<u8>(), 0..=120), end in any::<Index>(),
+        ) {
+            let (mut old, mut new) = ([0; SLOT], [0; SLOT]);
+            let first = Note(0, before);
+            encode(&first, &mut old).unwrap();
+            let written = encode(&longest(), &mut new).unwrap();
+            let end = end.index(written.len() + 1);
+            old[..end].copy_from_slice(&written[..end]);
+            let read = decode(&old);
+            prop_assert!(read == Copy::Bad || read == Copy::Good(first) || read == Copy::Good(longest()), "{:?}", read);
+        }
+
+        #[test]
+        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), SLOT)) {
+            decode::<Note>(bytes.as_slice().try_into().unwrap());
+        }
+    }
+}
