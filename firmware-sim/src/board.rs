@@ -1,9 +1,13 @@
 //! The board: Stellaris LM3S6965 evaluation board, as QEMU has it (`-M lm3s6965evb`).
 //!
 //! Numbers of pages, tables and registers are those of the LM3S6965 datasheet (Texas Instruments, SPMS144).
+use clock::Clock;
 use cortex_m::peripheral::NVIC;
+use eeprom::Eeprom;
 use lm3s6965::Interrupt;
 use register::Register;
+use uart::Uart;
+use watchdog::Watchdog;
 
 pub mod clock;
 pub mod eeprom;
@@ -30,8 +34,33 @@ const AFSEL: usize = 0x420;
 const ODR: usize = 0x50c;
 const DEN: usize = 0x51c;
 
-/// Starts the clock, and lets the peripherals have it and their pins.
-pub fn start() {
+/// What an image has.
+pub struct Board {
+    /// Resets the part unless it is fed.
+    pub watchdog: Watchdog,
+    /// The time.
+    pub clock: Clock,
+    /// The line, on UART0.
+    pub line: Uart,
+    /// What survives a loss of power.
+    pub eeprom: Eeprom,
+}
+
+impl Board {
+    /// Starts all of it; once.
+    pub fn start() -> Self {
+        supply();
+        let watchdog = Watchdog::start();
+        let Some(peripherals) = cortex_m::Peripherals::take() else {
+            // Never: they are taken once. The watchdog resets.
+            loop {}
+        };
+        Self { watchdog, clock: Clock::start(peripherals.SYST), line: Uart::line(), eeprom: Eeprom::start() }
+    }
+}
+
+/// Starts the system clock, and lets the peripherals have it and their pins.
+fn supply() {
     // Chapter 5.2.5: the crystal of 8 MHz, past the PLL; then the PLL by 16; then the PLL's clock once it is steady.
     RCC.write(0x0780_0b80 | BYPASS);
     RCC.write(0x07c0_0380 | BYPASS);
@@ -54,6 +83,17 @@ pub fn start() {
     }
     // Chapter 15.3.1: the data line of I2C is pulled, not driven.
     Register::at(GPIOB + ODR).set(0xc);
+}
+
+/// A number that nobody can foresee, once a terminal has sent its first bytes, which stay to be read. The part has no
+/// source of random numbers; but when they come, nobody can tell to a twelfth of a microsecond.
+pub fn random(line: &Uart, watchdog: &mut Watchdog) -> u64 {
+    const BYTES: usize = 8;
+    while line.waiting() < BYTES {
+        watchdog.feed();
+        sleep_unless(|| line.waiting() >= BYTES);
+    }
+    u64::from(uart::noise()) << 32 | u64::from(clock::ticks())
 }
 
 const BYPASS: u32 = 0x800;

@@ -10,6 +10,7 @@ pub use atm_core::kiosk::{Error, Kiosk};
 
 #[cfg(all(target_os = "none", target_arch = "arm"))]
 pub mod board;
+pub mod desk;
 #[cfg(not(target_os = "none"))]
 pub mod faults;
 pub mod sizes;

@@ -1,23 +1,32 @@
-//! Buffers as small as the wire of an image allows.
+//! Buffers as small as the wire of an image allows, in bytes.
 use atm_core::wire::Wire;
 
 /// What the images speak.
-#[cfg(feature = "json")]
-pub const WIRE: Wire = Wire::Json;
-/// What the images speak.
-#[cfg(not(feature = "json"))]
-pub const WIRE: Wire = Wire::Postcard;
+pub const WIRE: Wire = wire::WIRE;
+/// The longest body of a frame that comes in to the host: a hello with every field.
+pub const IN: usize = wire::IN;
+/// The longest that goes out from the host: a notice with a reply behind it.
+pub const OUT: usize = wire::OUT;
+/// The longest body of a frame that comes in to a terminal.
+pub const TERMINAL_IN: usize = OUT;
+/// The longest that goes out from a terminal: a hello with every field.
+pub const TERMINAL_OUT: usize = wire::TERMINAL_OUT;
 
-/// The longest body of a frame that comes in, in bytes, with its check sum: a hello with every field.
 #[cfg(not(feature = "json"))]
-pub const IN: usize = 96;
-/// The longest body of a frame that comes in, in bytes.
-#[cfg(feature = "json")]
-pub const IN: usize = atm_core::host::IN;
+mod wire {
+    use super::Wire;
+    pub(super) const WIRE: Wire = Wire::Postcard;
+    pub(super) const IN: usize = 96;
+    pub(super) const OUT: usize = 160;
+    pub(super) const TERMINAL_OUT: usize = 104;
+}
 
-/// The longest that goes out, in bytes: a notice with a reply behind it.
-#[cfg(not(feature = "json"))]
-pub const OUT: usize = 160;
-/// The longest that goes out, in bytes.
 #[cfg(feature = "json")]
-pub const OUT: usize = atm_core::host::OUT;
+mod wire {
+    use super::Wire;
+    use atm_core::{host, terminal};
+    pub(super) const WIRE: Wire = Wire::Json;
+    pub(super) const IN: usize = host::IN;
+    pub(super) const OUT: usize = host::OUT;
+    pub(super) const TERMINAL_OUT: usize = terminal::OUT;
+}

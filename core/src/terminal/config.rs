@@ -4,10 +4,12 @@ use crate::{
     host::Link,
     ledger::{LedgerId, Name},
     message::{Fault, MAX_ANSWER},
+    number,
     time::Duration,
     wire::Wire,
 };
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// How a terminal repeats what has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,13 +44,15 @@ impl Repeat {
 }
 
 /// What a terminal must not forget: what it would be a lie to say hello without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Memory {
     /// The ledger whose numbers it knows.
     pub ledger: Option<LedgerId>,
     /// The highest number of a reply that it has shown.
+    #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
     /// The number of the prompt that it has answered without having shown the reply.
+    #[serde(serialize_with = "number::serialize_option")]
     pub pending: Option<u64>,
 }
 

@@ -11,36 +11,18 @@ mod image {
     use cortex_m_rt::entry;
     use firmware_sim::{
         Kiosk,
-        board::{self, clock::Clock, eeprom::Eeprom, uart::Uart, watchdog::Watchdog},
+        board::{Board, random, sleep_unless},
         sizes::{IN, OUT, WIRE},
     };
 
     #[cfg(not(feature = "json"))]
     use panic_never as _;
 
-    /// Frames of noise that make an identity: a hello has more bytes than this.
-    const BYTES: usize = 8;
-
     #[entry]
     fn main() -> ! {
-        board::start();
-        let mut watchdog = Watchdog::start();
-        let mut port = Uart::start();
-        let mut clock = match cortex_m::Peripherals::take() {
-            Some(peripherals) => Clock::start(peripherals.SYST),
-            // Never: they are taken once. The watchdog resets.
-            None => loop {},
-        };
+        let Board { mut watchdog, mut clock, mut line, eeprom } = Board::start();
         let config = Config::new(WIRE, Link::Serial);
-        let ledger = StoredLedger::open(Eeprom::start(), || {
-            // The part has no source of random numbers. When a person's terminal sends its first bytes, nobody can tell to a
-            // twelfth of a microsecond.
-            while port.waiting() < BYTES {
-                watchdog.feed();
-                board::sleep_unless(|| port.waiting() >= BYTES);
-            }
-            (LedgerId(u64::from(Uart::noise()) << 32 | u64::from(board::clock::ticks())), Amount::ZERO)
-        });
+        let ledger = StoredLedger::open(eeprom, || (LedgerId(random(&line, &mut watchdog)), Amount::ZERO));
         let mut kiosk = match ledger {
             Ok(ledger) => Kiosk::<_, IN, OUT>::new(config, ledger, clock.now()),
             Err(_) => Kiosk::out_of_service(config, clock.now()),
@@ -48,8 +30,8 @@ mod image {
         loop {
             watchdog.feed();
             // What the ledger could not do, it is asked again; the port does not fail.
-            if !kiosk.turn(&mut port, clock.now()).unwrap_or(false) {
-                board::sleep_unless(|| port.is_ready());
+            if !kiosk.turn(&mut line, clock.now()).unwrap_or(false) {
+                sleep_unless(|| line.waiting() > 0);
             }
         }
     }

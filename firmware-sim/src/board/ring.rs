@@ -23,10 +23,6 @@ impl Ring {
         usize::from(self.written.load(Ordering::Acquire).wrapping_sub(self.read.load(Ordering::Acquire)))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.len() >= ROOM
     }
@@ -42,7 +38,7 @@ impl Ring {
 
     /// Takes a byte out, of the loop alone.
     pub(super) fn pop(&self) -> Option<u8> {
-        if self.is_empty() {
+        if self.len() == 0 {
             return None;
         }
         let read = self.read.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The first serial port, UART0 (PL011, chapter 12): 115,200 baud, eight bits, no parity, one stop bit.
+//! The serial ports (PL011, chapter 12): 115,200 baud, eight bits, no parity, one stop bit.
 //!
 //! What comes in is taken by the interrupt into a queue, because the FIFO holds 16 bytes and a commit takes longer than
 //! they last. What goes out is put into the FIFO by the loop, and an interrupt says when there is room again.
@@ -10,87 +10,119 @@ use core::{
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use lm3s6965::{Interrupt, interrupt};
 
-const BASE: usize = 0x4000_c000;
-const DR: Register = Register::at(BASE);
-const FR: Register = Register::at(BASE + 0x18);
-const IBRD: Register = Register::at(BASE + 0x24);
-const FBRD: Register = Register::at(BASE + 0x28);
-const LCRH: Register = Register::at(BASE + 0x2c);
-const CTL: Register = Register::at(BASE + 0x30);
-const IFLS: Register = Register::at(BASE + 0x34);
-const IM: Register = Register::at(BASE + 0x38);
-const ICR: Register = Register::at(BASE + 0x44);
+/// The line, on UART0.
+const LINE: Channel = Channel { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &FROM_LINE };
+static FROM_LINE: Ring = Ring::new();
+
+/// The person's console, on UART1. An image that uses it calls [`on_console`] from that interrupt.
+const CONSOLE: Channel = Channel { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &FROM_CONSOLE };
+static FROM_CONSOLE: Ring = Ring::new();
 
 /// Bits of FR.
 const RXFE: u32 = 0x10;
 const TXFF: u32 = 0x20;
+const BUSY: u32 = 0x8;
 /// Bits of IM and ICR: something came, something came and then nothing, there is room to send.
 const RX: u32 = 0x10;
 const RT: u32 = 0x40;
 const TX: u32 = 0x20;
 
-const BAUD: u32 = 115_200;
+/// Bits a second.
+pub const BAUD: u32 = 115_200;
 /// The divisor in 64ths (chapter 12.3.2).
 const DIVISOR: u32 = (CLOCK * 4 + BAUD / 2) / BAUD;
-
-static INCOMING: Ring = Ring::new();
 
 /// When bytes came: the only thing here that nobody can foresee.
 static NOISE: AtomicU32 = AtomicU32::new(0);
 
-/// The serial port.
-pub struct Uart(());
+/// What the times at which bytes came have added up to.
+pub fn noise() -> u32 {
+    NOISE.load(Ordering::Relaxed)
+}
 
-impl Uart {
-    /// Starts it; once.
-    pub fn start() -> Self {
-        CTL.write(0);
-        IBRD.write(DIVISOR / 64);
-        FBRD.write(DIVISOR % 64);
-        LCRH.write(0x70); // eight bits, FIFOs
-        IFLS.write(0); // ask for more to send when the FIFO is nearly empty, and tell what came at two bytes
-        IM.write(RX | RT);
-        CTL.write(0x301); // on, in both directions
-        // A byte that came before the FIFO was on would hold the line up until it is read.
-        DR.read();
-        unmask(Interrupt::UART0);
-        Self(())
+/// A serial port, and what came in on it.
+#[derive(Clone, Copy)]
+struct Channel {
+    base: usize,
+    interrupt: Interrupt,
+    incoming: &'static Ring,
+}
+
+impl Channel {
+    fn data(self) -> Register {
+        Register::at(self.base)
     }
 
-    /// Is there something to read?
-    pub fn is_ready(&self) -> bool {
-        !INCOMING.is_empty()
+    fn flags(self) -> u32 {
+        Register::at(self.base + 0x18).read()
     }
 
-    /// Bytes that wait to be read.
-    pub fn waiting(&self) -> usize {
-        INCOMING.len()
+    fn mask(self) -> Register {
+        Register::at(self.base + 0x38)
     }
 
-    /// What the times at which bytes came have added up to.
-    pub fn noise() -> u32 {
-        NOISE.load(Ordering::Relaxed)
+    fn on_interrupt(self) {
+        while self.flags() & RXFE == 0 {
+            if self.incoming.is_full() {
+                // No more, until the loop has read some.
+                self.mask().write(0);
+                return;
+            }
+            // The upper bits tell of bytes that were lost or garbled: the check sum of the frame tells that too.
+            let [byte, ..] = self.data().read().to_le_bytes();
+            self.incoming.push(byte);
+            NOISE.store(noise().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
+        }
+        // There is room to send: that the loop is awake is all that it takes. RX and RT end with the reading; to clear them
+        // would lose a byte that has come since.
+        Register::at(self.base + 0x44).write(TX);
+        self.mask().write(RX | RT);
     }
 }
 
 #[interrupt]
 fn UART0() {
-    while FR.read() & RXFE == 0 {
-        if INCOMING.is_full() {
-            // No more, until the loop has read some.
-            IM.write(0);
-            return;
-        }
-        // The upper bits tell of bytes that were lost or garbled: the check sum of the frame tells that too.
-        let [byte, ..] = DR.read().to_le_bytes();
-        INCOMING.push(byte);
-        let noise = NOISE.load(Ordering::Relaxed);
-        NOISE.store(noise.rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
+    LINE.on_interrupt();
+}
+
+/// What the interrupt of UART1 does.
+pub fn on_console() {
+    CONSOLE.on_interrupt();
+}
+
+/// A serial port.
+pub struct Uart(Channel);
+
+impl Uart {
+    /// Starts the line; once.
+    pub fn line() -> Self {
+        Self::start(LINE)
     }
-    // There is room to send: that the loop is awake is all that it takes. RX and RT end with the reading; to clear them
-    // would lose a byte that has come since.
-    ICR.write(TX);
-    IM.write(RX | RT);
+
+    /// Starts the console; once.
+    pub fn console() -> Self {
+        Self::start(CONSOLE)
+    }
+
+    fn start(channel: Channel) -> Self {
+        let set = |offset, value| Register::at(channel.base + offset).write(value);
+        set(0x30, 0); // off
+        set(0x24, DIVISOR / 64);
+        set(0x28, DIVISOR % 64);
+        set(0x2c, 0x70); // eight bits, FIFOs
+        set(0x34, 0); // there is room to send when the FIFO is nearly empty, and something came at two bytes
+        channel.mask().write(RX | RT);
+        set(0x30, 0x301); // on, in both directions
+        // A byte that came before the FIFO was on would hold the line up until it is read.
+        channel.data().read();
+        unmask(channel.interrupt);
+        Self(channel)
+    }
+
+    /// Bytes that wait to be read.
+    pub fn waiting(&self) -> usize {
+        self.0.incoming.len()
+    }
 }
 
 impl ErrorType for Uart {
@@ -99,7 +131,7 @@ impl ErrorType for Uart {
 
 impl ReadReady for Uart {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(self.is_ready())
+        Ok(self.waiting() > 0)
     }
 }
 
@@ -107,22 +139,22 @@ impl Read for Uart {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
         let mut count = 0;
         while count == 0 && !bytes.is_empty() {
-            for (place, byte) in bytes.iter_mut().zip(core::iter::from_fn(|| INCOMING.pop())) {
+            for (place, byte) in bytes.iter_mut().zip(core::iter::from_fn(|| self.0.incoming.pop())) {
                 *place = byte;
                 count += 1;
             }
         }
         // The interrupt may have stopped for want of room.
-        IM.set(RX | RT);
+        self.0.mask().set(RX | RT);
         Ok(count)
     }
 }
 
 impl WriteReady for Uart {
     fn write_ready(&mut self) -> Result<bool, Infallible> {
-        let full = FR.read() & TXFF != 0;
+        let full = self.0.flags() & TXFF != 0;
         if full {
-            IM.set(TX);
+            self.0.mask().set(TX);
         }
         Ok(!full)
     }
@@ -133,19 +165,19 @@ impl Write for Uart {
         let mut count = 0;
         for byte in bytes {
             // Only the first may have to wait, as the trait wants it; a caller that asks `write_ready` never does.
-            while FR.read() & TXFF != 0 && count == 0 {}
-            if FR.read() & TXFF != 0 {
-                break;
+            while self.0.flags() & TXFF != 0 {
+                if count > 0 {
+                    return Ok(count);
+                }
             }
-            DR.write(u32::from(*byte));
+            self.0.data().write(u32::from(*byte));
             count += 1;
         }
         Ok(count)
     }
 
     fn flush(&mut self) -> Result<(), Infallible> {
-        const BUSY: u32 = 0x8;
-        while FR.read() & BUSY != 0 {}
+        while self.0.flags() & BUSY != 0 {}
         Ok(())
     }
 }

@@ -1,0 +1,60 @@
+//! The terminal of a kiosk whose money is kept elsewhere, as its microcontroller runs it: the line on UART0, the person's
+//! console on UART1. `cargo fw-terminal` builds it for a Cortex-M3.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+mod image {
+    use atm_core::{
+        host::Link,
+        terminal::{Config, Profile, Repeat},
+        time::Duration,
+    };
+    use cortex_m_rt::entry;
+    use firmware_sim::{
+        board::{Board, sleep_unless, uart},
+        desk::Desk,
+        sizes::{TERMINAL_IN, TERMINAL_OUT, WIRE},
+    };
+    use lm3s6965::interrupt;
+    use panic_never as _;
+
+    /// Its name: what `ATM_TERMINAL` was when it was built.
+    const NAME: &str = match option_env!("ATM_TERMINAL") {
+        Some(name) => name,
+        None => "kiosk-1",
+    };
+
+    #[interrupt]
+    fn UART1() {
+        uart::on_console();
+    }
+
+    #[entry]
+    fn main() -> ! {
+        let Board { mut watchdog, mut clock, mut line, eeprom } = Board::start();
+        let mut console = uart::Uart::console();
+        let config = Config {
+            wire: WIRE,
+            link: Link::Serial,
+            profile: Some(Profile { name: NAME.parse().ok(), ..Profile::default() }),
+            repeat: Some(Repeat::for_baud(uart::BAUD)),
+            frame: Duration::from_secs(10),
+        };
+        let Ok(mut desk) = Desk::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now()) else {
+            // Without a memory it would promise what it cannot keep. The watchdog tries again.
+            loop {}
+        };
+        loop {
+            watchdog.feed();
+            // Where the memory fails, nothing is sent, and it is tried again.
+            if !desk.turn(&mut line, &mut console, clock.now()).unwrap_or(false) {
+                sleep_unless(|| line.waiting() > 0 || console.waiting() > 0);
+            }
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "none", target_arch = "arm")))]
+fn main() {
+    eprintln!("This is an image for a microcontroller: build it with `cargo fw-terminal`.");
+}
