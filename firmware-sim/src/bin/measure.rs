@@ -1,0 +1,133 @@
+//! Counts what a conversation costs on the part: a kiosk and a terminal in one image, with a line between them that is memory.
+//! What it finds it says on UART0, a line for each answer: the clock's ticks of the kiosk and of the terminal, bytes up and
+//! down, and commits. Nothing waits for anything, so in QEMU (`-icount`) the same image counts the same in every run.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(all(target_os = "none", target_arch = "arm"))]
+mod image {
+    use atm_core::{
+        host::{Config, Link},
+        ledger::{LedgerId, StoredLedger},
+        money::Amount,
+        terminal::{self, Profile, Terminal},
+        time::{Duration, Instant},
+    };
+    use core::{convert::Infallible, fmt::Write as _, panic::PanicInfo};
+    use cortex_m_rt::entry;
+    use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+    use firmware_sim::{
+        Kiosk,
+        board::{Board, clock::ticks},
+        sizes::{IN, OUT, TERMINAL_IN, TERMINAL_OUT, WIRE},
+    };
+    use heapless::{String, Vec};
+
+    #[panic_handler]
+    fn panic(_: &PanicInfo<'_>) -> ! {
+        loop {}
+    }
+
+    /// What people type: a deposit and a withdrawal, from the menu and back to it.
+    const ANSWERS: [&str; 4] = ["1", "40", "2", "15"];
+
+    /// The kiosk's end of the line.
+    #[derive(Default)]
+    struct Memory {
+        incoming: Vec<u8, 1024>,
+        read: usize,
+        outgoing: Vec<u8, 1024>,
+    }
+
+    impl ErrorType for Memory {
+        type Error = Infallible;
+    }
+
+    impl ReadReady for Memory {
+        fn read_ready(&mut self) -> Result<bool, Infallible> {
+            Ok(self.read < self.incoming.len())
+        }
+    }
+
+    impl Read for Memory {
+        fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+            let rest = self.incoming.get(self.read..).unwrap_or(&[]);
+            let mut count = 0;
+            for (place, byte) in bytes.iter_mut().zip(rest) {
+                *place = *byte;
+                count += 1;
+            }
+            self.read += count;
+            Ok(count)
+        }
+    }
+
+    impl WriteReady for Memory {
+        fn write_ready(&mut self) -> Result<bool, Infallible> {
+            Ok(true)
+        }
+    }
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            // As many as the FIFO of a UART takes.
+            let part = bytes.get(..16).unwrap_or(bytes);
+            Ok(self.outgoing.extend_from_slice(part).map_or(0, |()| part.len()))
+        }
+
+        fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    #[entry]
+    fn main() -> ! {
+        let Board { mut watchdog, mut line, eeprom, .. } = Board::start();
+        let now = Instant::default();
+        let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else { loop {} };
+        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), ledger, now);
+        let config = terminal::Config {
+            wire: WIRE,
+            link: Link::Serial,
+            profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
+            repeat: None,
+            frame: Duration::from_secs(10),
+        };
+        let mut terminal = Terminal::<TERMINAL_IN, TERMINAL_OUT>::new(config, now);
+        let mut answers = ANSWERS.iter();
+        loop {
+            watchdog.feed();
+            let mut port = Memory::default();
+            let _ = port.incoming.extend_from_slice(terminal.output());
+            terminal.consume(port.incoming.len());
+            let commits = kiosk.ledger().map_or(0, StoredLedger::commits);
+            let began = ticks();
+            while kiosk.turn(&mut port, now).unwrap_or(false) {}
+            let kiosk_took = ticks().wrapping_sub(began);
+            let commits = kiosk.ledger().map_or(0, StoredLedger::commits).saturating_sub(commits);
+            let began = ticks();
+            terminal.feed(&port.outgoing, now);
+            while terminal.poll_event(now).is_some() {}
+            let prompt = terminal.prompt();
+            let answer = answers.next();
+            if let (Some(prompt), Some(answer)) = (prompt, answer) {
+                let _ = terminal.answer(prompt, answer, now);
+            }
+            let terminal_took = ticks().wrapping_sub(began);
+            let mut text = String::<64>::new();
+            let (up, down) = (port.incoming.len(), port.outgoing.len());
+            let _ = writeln!(text, "{kiosk_took} {terminal_took} {up} {down} {commits}");
+            let _ = line.write_all(text.as_bytes());
+            if answer.is_none() {
+                let _ = line.write_all(b"end\n");
+                loop {
+                    watchdog.feed();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "none", target_arch = "arm")))]
+fn main() {
+    eprintln!("This is an image for a microcontroller: build it with `cargo fw-measure`.");
+}
