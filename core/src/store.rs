@@ -162,7 +162,7 @@ impl<S: Storage> Store<S> {
             for piece in bytes.chunks(PIECE) {
                 let mut back = [0; PIECE];
                 self.medium.read(at, &mut back).map_err(Broken::Storage)?;
-                if !back.starts_with(piece) {
+                if piece.iter().zip(&back).any(|(wrote, stands)| wrote != stands) {
                     return Err(Broken::NotKept);
                 }
                 at += PIECE as u32;

@@ -1,13 +1,9 @@
 //! One slot of the medium, as bytes.
 use super::{Entry, SLOT};
+use crate::checksum::{self, checksum};
 
 /// Format and length.
 const HEADER: usize = 2;
-
-/// Bytes of the CRC.
-const TRAILER: usize = 4;
-
-const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 
 /// What stands in one copy of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +26,7 @@ pub(super) fn decode<T: Entry>(page: &[u8; SLOT]) -> Copy<T> {
     let Some((content, rest)) = page.split_at_checked(HEADER.saturating_add(usize::from(length))) else {
         return Copy::Bad;
     };
-    if !rest.starts_with(&CRC.checksum(content).to_le_bytes()) {
+    if !rest.starts_with(&checksum(content)) {
         return Copy::Bad;
     }
     if format != T::FORMAT {
@@ -48,8 +44,8 @@ pub(super) fn encode<'a, T: Entry>(entry: &T, page: &'a mut [u8; SLOT]) -> Optio
     let length = postcard::to_slice(entry, body).ok()?.len();
     *header = [T::FORMAT, u8::try_from(length).ok()?];
     let end = HEADER.checked_add(length)?;
-    let sum = CRC.checksum(page.get(..end)?).to_le_bytes();
-    let whole = end.checked_add(TRAILER)?;
+    let sum = checksum(page.get(..end)?);
+    let whole = end.checked_add(checksum::LENGTH)?;
     page.get_mut(end..whole)?.copy_from_slice(&sum);
     page.get(..whole)
 }
@@ -109,8 +105,9 @@ mod tests {
         encode(&longest(), &mut page).unwrap();
         page[0] = 2;
         assert_eq!(decode::<Note>(&page), Copy::Bad);
-        let sum = CRC.checksum(&page[..SLOT - TRAILER]).to_le_bytes();
-        page[SLOT - TRAILER..].copy_from_slice(&sum);
+        let end = SLOT - checksum::LENGTH;
+        let sum = checksum(&page[..end]);
+        page[end..].copy_from_slice(&sum);
         assert_eq!(decode::<Note>(&page), Copy::Other(2));
     }
 
@@ -119,7 +116,7 @@ mod tests {
         let mut page = [0; SLOT];
         let content = [7, 3, 5, 0, 9];
         page[..5].copy_from_slice(&content);
-        page[5..9].copy_from_slice(&CRC.checksum(&content).to_le_bytes());
+        page[5..9].copy_from_slice(&checksum(&content));
         assert_eq!(decode::<Note>(&page), Copy::Bad);
     }
 

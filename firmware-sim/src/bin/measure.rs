@@ -83,7 +83,9 @@ mod image {
     fn main() -> ! {
         let Board { mut watchdog, mut line, eeprom, .. } = Board::start();
         let now = Instant::default();
-        let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else { loop {} };
+        let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
+            loop {}
+        };
         let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), ledger, now);
         let config = terminal::Config {
             wire: WIRE,

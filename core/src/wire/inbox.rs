@@ -1,0 +1,168 @@
+//! What comes in on a wire.
+use super::Wire;
+#[cfg(feature = "postcard")]
+use crate::frame::cobs;
+#[cfg(feature = "json")]
+use crate::frame::{length, raw};
+use crate::{frame::Step, message::Fault};
+use heapless::{Vec, VecView};
+
+/// Frames counted since the line was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Whole frames.
+    pub frames: u32,
+    /// Frames (or what noise made of them) that were discarded.
+    pub discarded: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Decoder {
+    #[cfg(feature = "json")]
+    Length(length::Decoder),
+    #[cfg(feature = "json")]
+    Answers(raw::Answers),
+    #[cfg(feature = "json")]
+    Objects(raw::Objects),
+    #[cfg(feature = "postcard")]
+    Cobs(cobs::Decoder),
+}
+
+impl Decoder {
+    fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+        match self {
+            #[cfg(feature = "json")]
+            Self::Length(decoder) => decoder.push(body, bytes),
+            #[cfg(feature = "json")]
+            Self::Answers(decoder) => decoder.push(body, bytes),
+            #[cfg(feature = "json")]
+            Self::Objects(decoder) => decoder.push(body, bytes),
+            #[cfg(feature = "postcard")]
+            Self::Cobs(decoder) => decoder.push(body, bytes),
+        }
+    }
+
+    fn end(&mut self) -> Step {
+        match self {
+            #[cfg(feature = "json")]
+            Self::Length(decoder) => decoder.end(),
+            #[cfg(feature = "json")]
+            Self::Answers(decoder) => decoder.end(),
+            #[cfg(feature = "json")]
+            Self::Objects(decoder) => decoder.end(),
+            #[cfg(feature = "postcard")]
+            Self::Cobs(decoder) => decoder.end(),
+        }
+    }
+
+    fn is_partial(&self) -> bool {
+        match self {
+            #[cfg(feature = "json")]
+            Self::Length(decoder) => decoder.is_partial(),
+            #[cfg(feature = "json")]
+            Self::Answers(decoder) => decoder.is_partial(),
+            #[cfg(feature = "json")]
+            Self::Objects(decoder) => decoder.is_partial(),
+            #[cfg(feature = "postcard")]
+            Self::Cobs(decoder) => decoder.is_partial(),
+        }
+    }
+}
+
+/// What comes in: one frame at a time, kept until it is released.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Inbox<const N: usize> {
+    decoder: Decoder,
+    body: Vec<u8, N>,
+    found: Step,
+    counters: Counters,
+}
+
+impl<const N: usize> Inbox<N> {
+    pub(crate) fn for_host(wire: Wire) -> Self {
+        Self::new(match wire {
+            #[cfg(feature = "json")]
+            Wire::Json => Decoder::Length(length::Decoder::default()),
+            #[cfg(feature = "json")]
+            Wire::Raw => Decoder::Answers(raw::Answers::default()),
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => Decoder::Cobs(cobs::Decoder::default()),
+        })
+    }
+
+    pub(crate) fn for_terminal(wire: Wire) -> Self {
+        Self::new(match wire {
+            #[cfg(feature = "json")]
+            Wire::Json => Decoder::Length(length::Decoder::default()),
+            #[cfg(feature = "json")]
+            Wire::Raw => Decoder::Objects(raw::Objects::default()),
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => Decoder::Cobs(cobs::Decoder::default()),
+        })
+    }
+
+    fn new(decoder: Decoder) -> Self {
+        Self { decoder, body: Vec::new(), found: Step::More, counters: Counters::default() }
+    }
+
+    /// Takes bytes up to the end of one frame; none while one is kept.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
+        if self.found != Step::More {
+            return 0;
+        }
+        let (taken, found) = self.decoder.push(&mut self.body, bytes);
+        self.find(found);
+        taken
+    }
+
+    /// The stream has ended.
+    pub(crate) fn end(&mut self) {
+        if self.found == Step::More {
+            let found = self.decoder.end();
+            self.find(found);
+        }
+    }
+
+    /// Gives up on a frame that has begun, and says what it lacked.
+    pub(crate) fn give_up(&mut self) -> Fault {
+        self.counters.discarded = self.counters.discarded.wrapping_add(1);
+        match self.decoder.end() {
+            Step::Fault(fault) => fault,
+            _ => Fault::Incomplete,
+        }
+    }
+
+    fn find(&mut self, found: Step) {
+        self.found = found;
+        let count = match found {
+            Step::More => return,
+            Step::Frame | Step::Plain => &mut self.counters.frames,
+            Step::Fault(_) | Step::Broken(_) => &mut self.counters.discarded,
+        };
+        *count = count.wrapping_add(1);
+    }
+
+    /// What is kept, with its bytes.
+    pub(crate) fn found(&self) -> (Step, &[u8]) {
+        (self.found, &self.body)
+    }
+
+    /// Lets go of what is kept.
+    pub(crate) fn release(&mut self) {
+        self.found = Step::More;
+        // Nothing of it is of use any more: two endpoints that will do the same are equal.
+        self.body.clear();
+    }
+
+    pub(crate) fn is_partial(&self) -> bool {
+        self.found == Step::More && self.decoder.is_partial()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(crate) fn take_counters(&mut self) -> Counters {
+        core::mem::take(&mut self.counters)
+    }
+}

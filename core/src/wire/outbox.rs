@@ -1,0 +1,150 @@
+//! What goes out on a wire.
+use super::Wire;
+#[cfg(feature = "json")]
+use crate::codec::json;
+#[cfg(feature = "postcard")]
+use crate::codec::postcard;
+use crate::{
+    codec::NoRoom,
+    message::{Hello, Notice, Reply},
+};
+use core::{
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+/// What goes out: whole frames, until the driver has sent them.
+///
+/// The buffer is not a heapless vector: a frame is written into the room behind the last one, and a vector would have to
+/// fill that with zeros first, every time.
+#[derive(Clone)]
+pub(crate) struct Outbox<const N: usize> {
+    wire: Wire,
+    bytes: [u8; N],
+    /// How many of them are frames.
+    len: usize,
+    sent: usize,
+}
+
+impl<const N: usize> Outbox<N> {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, bytes: [0; N], len: 0, sent: 0 }
+    }
+
+    pub(crate) fn output(&self) -> &[u8] {
+        self.bytes.get(self.sent..self.len).unwrap_or(&[])
+    }
+
+    /// `count` bytes of the output were sent.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.sent = self.sent.saturating_add(count);
+        if self.sent >= self.len {
+            self.clear();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        self.sent = 0;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What is there, apart from what is left of frames that were sent.
+    fn content(&self) -> (Wire, &[u8], usize) {
+        (self.wire, self.bytes.get(..self.len).unwrap_or(&[]), self.sent)
+    }
+
+    /// Appends a frame, whole or not at all.
+    fn frame(&mut self, body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Result<(), NoRoom> {
+        let written = self.wire.frame(self.bytes.get_mut(self.len..).unwrap_or(&mut []), body)?;
+        self.len = self.len.saturating_add(written);
+        Ok(())
+    }
+
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<(), NoRoom> {
+        match self.wire {
+            #[cfg(feature = "json")]
+            Wire::Json => self.frame(|out| json::write_reply(reply, out)),
+            #[cfg(feature = "json")]
+            Wire::Raw => self
+                .frame(|out| json::write_bare(reply.is_prompt(), crate::screen::Text(&reply.screens), out)),
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => self.frame(|out| postcard::write_reply(reply, out)),
+        }
+    }
+
+    /// Says `notice`, and then asks `open` again if there is an open prompt.
+    pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), NoRoom> {
+        match self.wire {
+            #[cfg(feature = "json")]
+            Wire::Json => self.frame(|out| json::write_notice(notice, out))?,
+            // One object: the original client takes what one read brings for one.
+            #[cfg(feature = "json")]
+            Wire::Raw => {
+                return match open {
+                    Some(open) => {
+                        let text = crate::screen::Text(&open.screens);
+                        self.frame(|out| {
+                            json::write_bare(open.is_prompt(), format_args!("{notice}\n\n{text}"), out)
+                        })
+                    }
+                    None => self.frame(|out| json::write_bare(false, notice, out)),
+                };
+            }
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => self.frame(|out| postcard::write_notice(notice, out))?,
+        }
+        open.map_or(Ok(()), |open| self.reply(open))
+    }
+
+    pub(crate) fn hello(&mut self, hello: &Hello) -> Result<(), NoRoom> {
+        match self.wire {
+            #[cfg(feature = "json")]
+            Wire::Json => self.frame(|out| json::write_hello(hello, out)),
+            // There is no hello on this wire: the host greets at once.
+            #[cfg(feature = "json")]
+            Wire::Raw => Ok(()),
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => self.frame(|out| postcard::write_hello(hello, out)),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, re: Option<u64>, text: &str) -> Result<(), NoRoom> {
+        match self.wire {
+            #[cfg(feature = "json")]
+            Wire::Json => self.frame(|out| json::write_answer(re, text, out)),
+            #[cfg(feature = "json")]
+            Wire::Raw => self.frame(|out| {
+                // An empty answer would be no bytes at all, and never be read; the host trims a blank.
+                let text = if text.is_empty() { " " } else { text };
+                out.get_mut(..text.len()).ok_or(NoRoom)?.copy_from_slice(text.as_bytes());
+                Ok(text.len())
+            }),
+            #[cfg(feature = "postcard")]
+            Wire::Postcard => self.frame(|out| postcard::write_answer(re, text, out)),
+        }
+    }
+}
+
+impl<const N: usize> PartialEq for Outbox<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.content() == other.content()
+    }
+}
+
+impl<const N: usize> Eq for Outbox<N> {}
+
+impl<const N: usize> Hash for Outbox<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.content().hash(state);
+    }
+}
+
+impl<const N: usize> fmt::Debug for Outbox<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Outbox").field(&self.content()).finish()
+    }
+}
