@@ -61,6 +61,7 @@ pub struct Host<const IN: usize, const OUT: usize> {
 }
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
+    #[inline(never)]
     /// An endpoint for a line that was just opened. `session` is a number that no other line of the same ledger has.
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
         let mut host = Self {
@@ -82,10 +83,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             stall_since: now,
         };
         if config.link == Link::Connection {
-            host.visit = Some(Visit::greet(session, 1));
-            host.apply(Effect::Reply, now);
+            host.greet(now);
         }
         host
+    }
+
+    // Not inlined: its visit would have a place in every frame of the stack below, on a part that never greets.
+    #[inline(never)]
+    fn greet(&mut self, now: Instant) {
+        self.visit = Some(Visit::greet(self.session, 1));
+        self.apply(Effect::Reply, now);
     }
 
     /// Takes bytes that came in; says how many. What it leaves is to be fed again after output was taken or a request
@@ -163,16 +170,19 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Lets the terminal in that said hello, with its conversation where it is held already.
     pub fn admit(&mut self, visit: Option<Visit>, now: Instant) {
+        let Some(mut visit) = visit else { return self.admit_new(now) };
         let Some(hello) = self.arriving.take() else { return };
-        let effect = match visit {
-            Some(mut visit) => {
-                self.leave();
-                let effect = visit.hello(&hello);
-                self.visit = Some(visit);
-                effect
-            }
-            None => self.begin(&hello),
-        };
+        self.leave();
+        let effect = visit.hello(&hello);
+        self.visit = Some(visit);
+        self.apply(effect, now);
+        self.advance(now);
+    }
+
+    /// Lets the terminal in that said hello, where no conversation with it is held.
+    pub fn admit_new(&mut self, now: Instant) {
+        let Some(hello) = self.arriving.take() else { return };
+        let effect = self.begin(&hello);
         self.apply(effect, now);
         self.advance(now);
     }

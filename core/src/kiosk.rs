@@ -6,7 +6,7 @@
 //! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
 //! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);
 //! let config = Config::new(Wire::Postcard, Link::Serial);
-//! let mut kiosk = Kiosk::<_, IN, OUT>::new(config, ledger, clock());
+//! let mut kiosk = Kiosk::<_, IN, OUT>::new(config, Some(ledger), clock());
 //! while !kiosk.is_finished() {
 //!     if !kiosk.turn(&mut port, clock())? {
 //!         sleep_until(kiosk.deadline()); // or until the port's interrupt
@@ -69,22 +69,22 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
 }
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// An ATM whose port was just opened.
-    pub fn new(config: Config, ledger: L, now: Instant) -> Self {
-        Self::with(Host::new(config, SESSION, now), Some(ledger))
+    #[inline(never)]
+    /// An ATM whose port was just opened. Without a ledger, because its records cannot be read any more, it tells whoever
+    /// says something that it is out of service.
+    pub fn new(config: Config, ledger: Option<L>, now: Instant) -> Self {
+        Self {
+            host: Host::new(config, SESSION, now),
+            ledger,
+            again: None,
+            chunk: [0; CHUNK],
+            from: 0,
+            to: 0,
+            ended: false,
+        }
     }
 
-    /// An ATM whose records cannot be read any more: it tells whoever says something that it is out of service.
-    pub fn out_of_service(config: Config, now: Instant) -> Self {
-        let mut host = Host::new(config, SESSION, now);
-        host.take_out_of_service(now);
-        Self::with(host, None)
-    }
-
-    fn with(host: Host<IN, OUT>, ledger: Option<L>) -> Self {
-        Self { host, ledger, again: None, chunk: [0; CHUNK], from: 0, to: 0, ended: false }
-    }
-
+    #[inline(never)]
     /// Does what can be done without waiting; false where there was nothing to do, and the caller may sleep until the
     /// port is ready or the deadline has come.
     ///
@@ -94,6 +94,9 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     where
         P: Read + Write + ReadReady + WriteReady,
     {
+        if self.ledger.is_none() {
+            self.host.take_out_of_service(now);
+        }
         if self.host.deadline().is_some_and(|deadline| deadline <= now) {
             self.host.tick(now);
         }
@@ -142,12 +145,13 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         match event {
             Event::Request(request) => self.ask(&request, now)?,
             // There is one line: no conversation is held anywhere else.
-            Event::Arrival(_) => self.host.admit(None, now),
+            Event::Arrival(_) => self.host.admit_new(now),
             Event::Quit => self.host.shut_down(now),
         }
         Ok(true)
     }
 
+    #[inline(never)]
     fn ask(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let answer = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
         match (answer, request) {

@@ -107,20 +107,21 @@ impl<S: Storage> Store<S> {
     /// # Errors
     /// [`Broken`]. Where both copies are damaged, they are left as they are.
     pub fn read<T: Entry>(&mut self, slot: u8) -> Result<Option<T>, Broken<S::Error>> {
-        let (first, second) = (self.copy::<T>(0, slot)?, self.copy::<T>(self.half, slot)?);
-        let (worse, entry) = match (first, second) {
+        let (first, second) = (self.number::<T>(0, slot)?, self.number::<T>(self.half, slot)?);
+        let (better, worse) = match (first, second) {
             (Copy::Other(format), _) | (_, Copy::Other(format)) => return Err(Broken::Format(format)),
-            (Copy::Good(first), Copy::Good(second)) if first.number() == second.number() => {
-                return Ok(Some(first));
-            }
-            (Copy::Good(first), Copy::Good(second)) if first.number() < second.number() => (0, second),
-            (Copy::Good(entry), _) => (self.half, entry),
-            (_, Copy::Good(entry)) => (0, entry),
+            (Copy::Good(first), Copy::Good(second)) if first == second => (0, None),
+            (Copy::Good(first), Copy::Good(second)) if first < second => (self.half, Some(0)),
+            (Copy::Good(_), _) => (0, Some(self.half)),
+            (_, Copy::Good(_)) => (self.half, Some(0)),
             (Copy::Bad, Copy::Bad) => return Err(Broken::Damaged),
             // The first write of this slot was cut off, and nobody was told of it; or a byte has changed where nothing is.
             (Copy::Blank, _) | (_, Copy::Blank) => return Ok(None),
         };
-        self.put(slot, &entry, &[worse])?;
+        let Copy::Good(entry) = self.copy(better, slot)? else { return Err(Broken::Damaged) };
+        if let Some(worse) = worse {
+            self.put(slot, &entry, &[worse])?;
+        }
         Ok(Some(entry))
     }
 
@@ -138,11 +139,22 @@ impl<S: Storage> Store<S> {
     /// [`Broken`].
     pub fn tidy<T: Entry>(&mut self, slot: u8) -> Result<(), Broken<S::Error>> {
         for half in [0, self.half] {
-            if let Copy::Bad = self.copy::<T>(half, slot)? {
+            if let Copy::Bad = self.number::<T>(half, slot)? {
                 self.medium.write(half + offset(slot), &[0xff; SLOT]).map_err(Broken::Storage)?;
             }
         }
         Ok(())
+    }
+
+    /// Reads the number of the copy of a slot in one half: two entries at once would double the stack that it takes.
+    #[inline(never)]
+    fn number<T: Entry>(&mut self, half: u32, slot: u8) -> Result<Copy<u64>, Broken<S::Error>> {
+        Ok(match self.copy::<T>(half, slot)? {
+            Copy::Good(entry) => Copy::Good(entry.number()),
+            Copy::Other(format) => Copy::Other(format),
+            Copy::Bad => Copy::Bad,
+            Copy::Blank => Copy::Blank,
+        })
     }
 
     /// Reads the copy of a slot in one half.

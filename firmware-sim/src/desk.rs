@@ -35,13 +35,13 @@ impl Entry for Kept {
 
 /// Why the desk cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error<L, C, S> {
+pub enum Error {
     /// The line failed.
-    Line(L),
+    Line,
     /// The console failed.
-    Console(C),
+    Console,
     /// The memory failed: no answer may be sent that is not stored.
-    Memory(Broken<S>),
+    Memory,
 }
 
 /// A terminal with its memory and its person.
@@ -85,12 +85,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
     ///
     /// # Errors
     /// What the ports or the memory say against it.
-    pub fn turn<L, C>(
-        &mut self,
-        line: &mut L,
-        console: &mut C,
-        now: Instant,
-    ) -> Result<bool, Error<L::Error, C::Error, S::Error>>
+    pub fn turn<L, C>(&mut self, line: &mut L, console: &mut C, now: Instant) -> Result<bool, Error>
     where
         L: Read + Write + ReadReady + WriteReady,
         C: Read + Write + ReadReady,
@@ -98,11 +93,11 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
         if self.terminal.deadline().is_some_and(|deadline| deadline <= now) {
             self.terminal.tick(now);
         }
-        let heard = self.hear(line, now).map_err(Error::Line)?;
-        let said = self.say(console, now).map_err(Error::Console)?;
-        let typed = self.listen(console, now).map_err(Error::Console)?;
-        self.remember().map_err(Error::Memory)?;
-        let sent = self.send(line).map_err(Error::Line)?;
+        let heard = self.hear(line, now).map_err(|_| Error::Line)?;
+        let said = self.say(console, now).map_err(|_| Error::Console)?;
+        let typed = self.listen(console, now).map_err(|_| Error::Console)?;
+        self.remember().map_err(|_| Error::Memory)?;
+        let sent = self.send(line).map_err(|_| Error::Line)?;
         Ok(heard || said || typed || sent)
     }
 

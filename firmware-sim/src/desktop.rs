@@ -212,20 +212,20 @@ fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
     let identity = LedgerId(getrandom::u64()?);
     let Some(path) = &plan.store else {
         let ledger = RamLedger::<TERMINALS>::new(identity, plan.balance);
-        return drive(port, Kiosk::new(plan.config, ledger, clock.now()), &plan, &clock, say);
+        return drive(port, Kiosk::new(plan.config, Some(ledger), clock.now()), &plan, &clock, say);
     };
     let file = FileStore::open(path).with_context(|| format!("the store {}", path.display()))?;
-    let kiosk = match StoredLedger::open(file, || (identity, plan.balance)) {
-        Ok(ledger) => Kiosk::new(plan.config, ledger, clock.now()),
+    let ledger = match StoredLedger::open(file, || (identity, plan.balance)) {
+        Ok(ledger) => Some(ledger),
         Err(Broken::Storage(error)) => {
             return Err(error).with_context(|| format!("the store {}", path.display()));
         }
         Err(broken) => {
             say(format!("out of service: the store {}: {broken}", path.display()));
-            Kiosk::out_of_service(plan.config, clock.now())
+            None
         }
     };
-    drive(port, kiosk, &plan, &clock, say)
+    drive(port, Kiosk::new(plan.config, ledger, clock.now()), &plan, &clock, say)
 }
 
 /// Drives the loop until it is finished.

@@ -1,4 +1,5 @@
 //! The image of a kiosk's microcontroller in QEMU, and a person at it.
+pub mod budget;
 mod cuts;
 mod person;
 mod qemu;

@@ -1,6 +1,7 @@
 //! What a host does with a frame, and what follows from it.
 use super::{Host, Link, Visit, visit::Effect};
 use crate::{
+    codec::NoRoom,
     frame::Step,
     ledger::Origin,
     message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION},
@@ -31,7 +32,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Step::Fault(fault) | Step::Broken(fault) => Err(fault),
             Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
         };
-        match read {
+        match &read {
             Ok(Some(_)) if self.broken => {
                 self.outbox.is_empty() && self.answer_with(Effect::End(Notice::OutOfService), now)
             }
@@ -42,10 +43,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 self.on_fault(Fault::NotAMessage, now)
             }
             Ok(Some(FromTerminal::Hello(hello))) => self.on_hello(hello, now),
-            Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(re, answer, now),
+            Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(*re, answer, now),
             // An echo of what this side said.
             Ok(None) => self.answer_with(Effect::Nothing, now),
-            Err(fault) => self.on_fault(fault, now),
+            Err(fault) => self.on_fault(*fault, now),
         }
     }
 
@@ -66,14 +67,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.answer_with(effect, now)
     }
 
-    fn on_answer(&mut self, re: Option<u64>, answer: Answer, now: Instant) -> bool {
+    fn on_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
         let sending = !self.outbox.is_empty();
         let Some(visit) = &mut self.visit else {
             return !sending && self.answer_with(Effect::Notice(Notice::Who), now);
         };
         let effect = if !sending && !visit.is_busy() {
             visit.answer(re, answer, &self.config.policy)
-        } else if !visit.is_repeat(re, &answer) {
+        } else if !visit.is_repeat(re, answer) {
             return false;
         } else if sending {
             // A repeat of what is being replied to asks for nothing.
@@ -84,7 +85,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.answer_with(effect, now)
     }
 
-    fn on_hello(&mut self, hello: Hello, now: Instant) -> bool {
+    fn on_hello(&mut self, hello: &Hello, now: Instant) -> bool {
         let same_terminal = match (self.visit.as_ref().map(Visit::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,
             (Some(Origin::Session(_)), None) => true,
@@ -97,7 +98,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 visit.said_hello() && visit.key() == key && self.answer_with(Effect::Nothing, now)
             }
             Some(visit) if same_terminal && visit.said_hello() => {
-                let effect = visit.hello(&hello);
+                let effect = visit.hello(hello);
                 self.answer_with(effect, now)
             }
             // Whatever is out here, or on its way, is finished first.
@@ -107,10 +108,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             _ => {
                 self.release(now);
                 if hello.terminal.is_some() {
-                    self.arriving = Some(hello);
+                    self.arriving = Some(hello.clone());
                     self.unannounced = true;
                 } else {
-                    let effect = self.begin(&hello);
+                    let effect = self.begin(hello);
                     self.apply(effect, now);
                 }
                 true
@@ -119,20 +120,23 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Begins a conversation with a terminal that is not known here.
+    // Not inlined: its visit would have a place in every frame of the stack below.
+    #[inline(never)]
     pub(super) fn begin(&mut self, hello: &Hello) -> Effect {
         self.leave();
-        let (visit, effect) = Visit::begin(hello, self.session, self.first);
-        self.visit = Some(visit);
-        effect
+        let visit = self.visit.insert(Visit::of(hello, self.session, self.first));
+        visit.arrive(hello)
     }
 
     /// Lets go of the conversation that is held here; says whether there was one that was not over.
     pub(super) fn leave(&mut self) -> bool {
-        let Some(visit) = self.visit.take() else { return false };
+        let Some(visit) = &self.visit else { return false };
         if matches!(visit.origin(), Origin::Session(_)) {
             self.first = self.first.max(visit.after());
         }
-        !visit.is_over()
+        let left = !visit.is_over();
+        self.visit = None;
+        left
     }
 
     /// Ends the connection, and says why if the peer reads.
@@ -156,6 +160,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         true
     }
 
+    // Not inlined: what it copies would have a place in frames of the stack that never refuse.
+    #[inline(never)]
+    fn refuse_with(&mut self, fault: Fault) -> Result<(), NoRoom> {
+        let open = self.visit.as_ref().and_then(Visit::open_prompt);
+        self.outbox.notice(Notice::Fault(fault), open.as_ref())
+    }
+
     pub(super) fn apply(&mut self, effect: Effect, now: Instant) {
         if self.outbox.is_empty() {
             self.stall_since = now;
@@ -171,10 +182,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 self.outbox.reply(reply)
             }
             Effect::Notice(notice) => self.outbox.notice(notice, None),
-            Effect::Refuse(fault) => {
-                let open = self.visit.as_ref().and_then(Visit::open_prompt);
-                self.outbox.notice(Notice::Fault(fault), open.as_ref())
-            }
+            Effect::Refuse(fault) => self.refuse_with(fault),
             Effect::End(notice) => {
                 self.closing |= connection;
                 self.outbox.notice(notice, None)

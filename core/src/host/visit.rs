@@ -82,16 +82,15 @@ impl Visit {
         visit
     }
 
-    /// Begins with the hello of a terminal that the host knows nothing of. Without a name, its replies are numbered
-    /// from `first` on and its operations belong to `session`.
-    pub(crate) fn begin(hello: &Hello, session: u64, first: u64) -> (Self, Effect) {
+    /// The conversation with a terminal that said hello and that the host knows nothing of: [`arrive`](Self::arrive) begins
+    /// it. Without a name, its replies are numbered from `first` on and its operations belong to `session`.
+    pub(crate) fn of(hello: &Hello, session: u64, first: u64) -> Self {
         let origin = hello.terminal.clone().map_or(Origin::Session(session), Origin::Terminal);
         let mut visit = Self::empty(origin, Some((hello.start, hello.attempt)));
         if hello.terminal.is_none() {
             visit.numbers = Numbers::block(first, u32::MAX);
         }
-        let effect = visit.arrive(hello);
-        (visit, effect)
+        visit
     }
 
     fn empty(origin: Origin, key: Option<(u64, u32)>) -> Self {
@@ -173,21 +172,21 @@ impl Visit {
     }
 
     /// Takes an answer; the caller holds it back while work is out.
-    pub(crate) fn answer(&mut self, re: Option<u64>, answer: Answer, policy: &Policy) -> Effect {
+    pub(crate) fn answer(&mut self, re: Option<u64>, answer: &Answer, policy: &Policy) -> Effect {
         let Some(open) = self.last.as_ref().filter(|last| last.is_prompt()).map(|last| last.seq) else {
-            return if self.is_repeat(re, &answer) { Effect::Reply } else { Effect::Notice(Notice::Who) };
+            return if self.is_repeat(re, answer) { Effect::Reply } else { Effect::Notice(Notice::Who) };
         };
         match re {
             None if self.said_hello() => Effect::Refuse(Fault::Unnumbered),
             Some(re) if re != open => match &self.answered {
-                Some((before, known)) if *before == re && *known == answer => Effect::Reply,
+                Some((before, known)) if *before == re && known == answer => Effect::Reply,
                 Some((before, _)) if *before == re => Effect::Refuse(Fault::Conflict),
                 _ => Effect::Refuse(Fault::NotOpen),
             },
             _ => {
                 self.welcome = false;
-                let step = self.session.answer(&answer, policy);
-                self.answered = Some((open, answer));
+                let step = self.session.answer(answer, policy);
+                self.answered = Some((open, answer.clone()));
                 match step {
                     Step::Show(screens) => self.say(Some(open), screens),
                     Step::Quit(screens) => self.say_and(Some(open), screens, true),
@@ -259,7 +258,7 @@ impl Visit {
     }
 
     /// Starts at the menu for a terminal that comes, after what became of its last request.
-    fn arrive(&mut self, hello: &Hello) -> Effect {
+    pub(crate) fn arrive(&mut self, hello: &Hello) -> Effect {
         self.arrival = Some(arrival(hello));
         self.begin_again()
     }

@@ -86,7 +86,7 @@ mod image {
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
             loop {}
         };
-        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), ledger, now);
+        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), Some(ledger), now);
         let config = terminal::Config {
             wire: WIRE,
             link: Link::Serial,

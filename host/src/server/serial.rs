@@ -29,7 +29,7 @@ pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool) -> io::Result<
     let clock = Clock::start();
     let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
     let ledger = RamLedger::<TERMINALS>::new(identity, config.balance);
-    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial(), ledger, clock.now()));
+    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial(), Some(ledger), clock.now()));
     let mut stopping: Option<Instant> = None;
     while !kiosk.is_finished() && stopping.is_none_or(|until| clock.now() < until) {
         if stopping.is_none() && stop.load(Ordering::Acquire) {

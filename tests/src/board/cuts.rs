@@ -52,7 +52,7 @@ impl Day {
     }
 
     fn start(&self) -> Board {
-        Board::start(&self.image, &self.eeprom(), &self.folder, &[])
+        Board::start(&self.image, &self.folder, &[])
     }
 
     /// Cuts its power so often.

@@ -32,20 +32,33 @@ pub struct Board {
 }
 
 impl Board {
-    /// Switches a board on. `folder` is for its sockets and belongs to it alone; `more` are arguments for QEMU.
-    pub fn start(image: &Path, eeprom: &Path, folder: &Path, more: &[&str]) -> Self {
+    /// Switches a board on whose first serial port is ours. `folder` is for its files and belongs to it alone; `more` are
+    /// arguments for QEMU.
+    pub fn start(image: &Path, folder: &Path, more: &[&str]) -> Self {
+        Self::with(image, folder, None, more)
+    }
+
+    /// Switches a board on whose first serial port is at `peer`, as QEMU takes it, and whose second one is ours.
+    pub fn start_behind(peer: &str, image: &Path, folder: &Path) -> Self {
+        Self::with(image, folder, Some(peer), &[])
+    }
+
+    fn with(image: &Path, folder: &Path, peer: Option<&str>, more: &[&str]) -> Self {
         assert!(image.exists(), "{} is not there: build it with `cargo fw`", image.display());
         fs::create_dir_all(folder).unwrap();
-        let socket = folder.join("uart0");
+        let socket = folder.join("uart");
         let _ = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
+        let ours = format!("unix:{}", socket.display());
+        let (first, second) = peer.map_or((ours.as_str(), None), |peer| (peer, Some(ours.as_str())));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-sim/qemu");
         let qemu = Command::new(script)
             .arg(image)
             .args(["-qmp", &format!("unix:{},server=on,wait=off", folder.join("qmp").display())])
             .args(more)
-            .env("EEPROM", eeprom)
-            .env("SERIAL", format!("unix:{}", socket.display()))
+            .args(second.into_iter().flat_map(|second| ["-serial", second]))
+            .env("EEPROM", folder.join("eeprom"))
+            .env("SERIAL", first)
             .stdin(Stdio::null())
             // It says of a watchdog that is set for the first time that its period was zero.
             .stderr(Stdio::null())
