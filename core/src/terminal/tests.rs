@@ -19,6 +19,9 @@ const LEDGER: LedgerId = LedgerId(0xbeef);
 /// No whole exchange takes so long.
 const REPEAT: Repeat = Repeat::for_baud(115_200);
 
+/// More steps than anything takes that comes to an end.
+const MANY: usize = 10_000;
+
 type Kiosk = Terminal<{ host::OUT }, OUT>;
 
 fn units(units: u64) -> Amount {
@@ -66,6 +69,7 @@ impl Told {
 fn drain(terminal: &mut Kiosk, now: Instant) -> Vec<Told> {
     let mut told = vec![];
     while let Some(event) = terminal.poll_event(now) {
+        assert!(told.len() < MANY, "it never comes to rest");
         told.push(match event {
             Event::Said(said) => Told::Said {
                 seq: said.seq,
@@ -162,7 +166,7 @@ impl Pair {
 
     /// Everything that can happen without time passing; what the person was told.
     fn run(&mut self) -> Vec<Told> {
-        for _ in 0..10_000 {
+        for _ in 0..MANY {
             let before = (self.terminal.clone(), self.host.clone());
             self.told.extend(drain(&mut self.terminal, self.now));
             self.stored = self.terminal.memory();
@@ -188,13 +192,15 @@ impl Pair {
         self.terminal.consume(bytes.len());
         self.sent.push((self.now, bytes.clone()));
         for _ in 0..self.copies(self.mute) {
-            let mut rest = &bytes[..];
+            let (mut rest, mut refused) = (&bytes[..], 0);
             while !rest.is_empty() {
                 let taken = self.host.feed(rest, self.now);
                 rest = &rest[taken..];
                 if taken == 0 {
                     self.work();
                     self.down();
+                    refused += 1;
+                    assert!(refused < MANY, "what was drained takes more");
                 }
             }
         }
@@ -235,9 +241,11 @@ impl Pair {
     /// Lets time pass, with every deadline met on the way.
     fn wait(&mut self, span: Duration) -> Vec<Told> {
         let end = self.now + span;
-        let mut told = self.run();
+        let (mut told, mut steps) = (self.run(), 0);
         while let Some(at) = earliest(self.terminal.deadline(), self.host.deadline()).filter(|at| *at <= end)
         {
+            steps += 1;
+            assert!(steps < MANY, "time passes");
             self.now = self.now.max(at);
             self.terminal.tick(self.now);
             self.host.tick(self.now);
@@ -276,13 +284,17 @@ impl Pair {
         self.terminal.reconnect(self.now);
         self.told.extend(drain(&mut self.terminal, self.now));
         // The hello comes, and meets the conversation.
-        while self.host.arriving().is_none() {
+        for _ in 0..MANY {
+            if self.host.arriving().is_some() {
+                break;
+            }
             let bytes = self.terminal.output().to_vec();
             self.down();
             let taken = self.host.feed(&bytes, self.now);
             self.terminal.consume(taken);
         }
-        while self.host.poll_event().is_some() {}
+        assert!(self.host.arriving().is_some(), "the hello comes");
+        self.host.poll_event();
         self.host.admit(visit, self.now);
     }
 

@@ -1,5 +1,5 @@
 //! Rules 2, 11 and 13: what a hello gets, from the same life, another life, another line and another ledger.
-use super::*;
+use super::{numbers::use_up_the_block, *};
 
 pub(super) fn welcome(ledger: Option<LedgerId>, start: u64, attempt: u32) -> Option<Welcome> {
     Some(Welcome { ledger, start, attempt })
@@ -272,14 +272,7 @@ fn what_is_settled_is_told_only_to_who_asked_for_it() {
 fn a_new_life_is_told_the_outcome_that_waits_for_its_number() {
     let (mut bench, mut open) = Bench::at_menu(Wire::Postcard);
     bench.slow = true;
-    while {
-        bench.answer(open, "deposit 1");
-        let operation = bench.requests.pop().unwrap();
-        bench.settle(&operation);
-        let reply = bench.heard().pop();
-        open = reply.as_ref().and_then(|reply| reply.seq).unwrap_or(open);
-        reply.is_some()
-    } {}
+    use_up_the_block(&mut bench, &mut open);
     bench.hello(&knowing(2, 1, open, open, false));
     let heard = only(bench.catch_up());
     assert!(matches!(heard.outcome, Some(Outcome::Done(_))));
