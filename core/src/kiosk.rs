@@ -199,3 +199,6 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Ok(taken > 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

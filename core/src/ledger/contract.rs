@@ -218,7 +218,7 @@ fn remembers_after_reopening<S: Store>(store: &mut S) -> Result<(), Broken> {
 fn no_number_twice<S: Store>(store: &mut S) -> Result<(), Broken> {
     let mut ledger = store.create(START);
     let mut highest = 0;
-    for round in 0..6 {
+    for _ in 0..3 {
         for terminal in ["a", "b"] {
             let mut books = Books { ledger: &mut ledger };
             let Response::Opened { mut numbers, .. } =
@@ -230,9 +230,7 @@ fn no_number_twice<S: Store>(store: &mut S) -> Result<(), Broken> {
             hold(first > highest, "no number is given twice, and later ones are greater")?;
             highest = core::iter::from_fn(|| numbers.take()).last().unwrap_or(first);
         }
-        if round % 2 == 1 {
-            ledger = store.reopen(ledger);
-        }
+        ledger = store.reopen(ledger);
     }
     Ok(())
 }
@@ -243,3 +241,6 @@ fn identity(response: &Response) -> Option<LedgerId> {
         Response::Settled { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! The loop over a port that the tests fill, stop and break by hand.
+use super::*;
+use crate::{
+    host::{IN, Link, OUT},
+    ledger::{LedgerId, Name, RamLedger, Request, Response},
+    message::{Hello, VERSION},
+    money::Amount,
+    time::Duration,
+    wire::{Outbox, Wire},
+};
+use embedded_io::{ErrorKind, ErrorType};
+use std::{string::String, string::ToString, vec, vec::Vec};
+
+/// A serial port.
+#[derive(Debug, Default)]
+struct Port {
+    incoming: Vec<u8>,
+    sent: Vec<u8>,
+    /// How much one write takes.
+    takes: usize,
+    /// Nobody is at the other end any more: a read says so.
+    gone: bool,
+    broken: bool,
+    reads: usize,
+}
+
+impl ErrorType for Port {
+    type Error = ErrorKind;
+}
+
+impl ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+        if self.broken { Err(ErrorKind::BrokenPipe) } else { Ok(self.gone || !self.incoming.is_empty()) }
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
+        self.reads += 1;
+        assert!(!self.incoming.is_empty() || self.gone, "it would wait");
+        let count = buf.len().min(self.incoming.len());
+        buf[..count].copy_from_slice(&self.incoming[..count]);
+        self.incoming.drain(..count);
+        Ok(count)
+    }
+}
+
+impl WriteReady for Port {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+        if self.broken { Err(ErrorKind::BrokenPipe) } else { Ok(self.takes > 0) }
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
+        assert!(self.takes > 0, "it would wait");
+        assert!(!buf.is_empty(), "there is something to write");
+        let count = buf.len().min(self.takes);
+        self.sent.extend_from_slice(&buf[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+/// A ledger whose store fails where it is told to.
+struct Books {
+    ledger: RamLedger<1>,
+    fails: bool,
+}
+
+impl Ledger for Books {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        if self.fails { Err(InDoubt) } else { self.ledger.apply(request) }
+    }
+}
+
+const NOW: Instant = Instant::from_millis(7000);
+
+fn units(units: u64) -> Amount {
+    Amount::from_units(units).unwrap()
+}
+
+/// A kiosk that anybody may stop.
+fn kiosk() -> Kiosk<Books, IN, OUT> {
+    let ledger = Books { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
+    let mut config = Config::new(Wire::Json, Link::Serial);
+    config.policy.may_quit = true;
+    Kiosk::new(config, ledger, NOW)
+}
+
+/// A port that takes everything, and where a terminal has said hello.
+fn port() -> Port {
+    Port { takes: usize::MAX, incoming: hello(), ..Port::default() }
+}
+
+fn hello() -> Vec<u8> {
+    let mut out = Outbox::<512>::new(Wire::Json);
+    out.hello(&Hello {
+        version: VERSION,
+        terminal: Some("a".parse::<Name>().unwrap()),
+        start: 1,
+        attempt: 1,
+        ledger: None,
+        shown: 0,
+        pending: None,
+        resume: false,
+    })
+    .unwrap();
+    out.output().to_vec()
+}
+
+fn answer(re: u64, text: &str) -> Vec<u8> {
+    let mut out = Outbox::<512>::new(Wire::Json);
+    out.answer(Some(re), text).unwrap();
+    out.output().to_vec()
+}
+
+/// Turns until there is nothing to do; gives out what was sent.
+fn turn(kiosk: &mut Kiosk<Books, IN, OUT>, port: &mut Port) -> String {
+    for _ in 0..1000 {
+        if !kiosk.turn(port, NOW).unwrap() {
+            return String::from_utf8_lossy(&std::mem::take(&mut port.sent)).to_string();
+        }
+    }
+    panic!("it never comes to rest");
+}
+
+#[test]
+fn a_withdrawal_over_the_port() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    assert!(turn(&mut kiosk, &mut port).contains(r#""seq":1,"input":true"#));
+    port.incoming = answer(1, "withdraw 40");
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains(r#""outcome":"done","operation":"withdrawal","amount":4000,"balance":6000"#));
+    assert_eq!(kiosk.ledger().ledger.balance(), units(60));
+    assert_eq!((kiosk.host().counters().frames, kiosk.is_finished()), (2, false));
+}
+
+#[test]
+fn a_port_that_takes_little_or_nothing_is_waited_for() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    port.takes = 0;
+    assert_eq!(turn(&mut kiosk, &mut port), "");
+    port.takes = 1;
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains(r#""seq":1,"input":true"#) && told.ends_with("}"), "{told}");
+    assert_eq!(turn(&mut kiosk, &mut port), "", "it is said once");
+}
+
+#[test]
+fn a_turn_is_bounded_and_says_whether_there_is_more() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    assert_eq!(kiosk.turn(&mut Port { takes: 1, ..Port::default() }, NOW), Ok(false), "nothing came");
+    // A line that never rests.
+    port.incoming = vec![0; 100_000];
+    for _ in 0..3 {
+        let before = port.reads;
+        assert_eq!(kiosk.turn(&mut port, NOW), Ok(true));
+        assert!((1..=STEPS).contains(&(port.reads - before)));
+    }
+    assert!(port.incoming.len() > 90_000);
+    // What was done on the way is told to whoever would sleep.
+    let (mut kiosk, mut port) = (self::kiosk(), Port { incoming: vec![0], ..Port::default() });
+    assert_eq!(kiosk.turn(&mut port, NOW), Ok(true));
+    assert_eq!(kiosk.turn(&mut port, NOW), Ok(false));
+}
+
+#[test]
+fn a_deadline_is_met_by_the_turn_after_it() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    assert_eq!(kiosk.deadline(), None, "nobody is there");
+    turn(&mut kiosk, &mut port);
+    let deadline = kiosk.deadline().unwrap();
+    assert_eq!(deadline, NOW + Duration::from_secs(300));
+    kiosk.turn(&mut port, Instant::from_millis(deadline.millis() - 1)).unwrap();
+    assert_eq!(port.sent, b"");
+    kiosk.turn(&mut port, deadline).unwrap();
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains(r#""notice":"idle""#), "{told}");
+    assert_eq!(kiosk.deadline(), None);
+}
+
+#[test]
+fn it_stops_with_a_goodbye() {
+    for quits in [false, true] {
+        let (mut kiosk, mut port) = (kiosk(), port());
+        turn(&mut kiosk, &mut port);
+        if quits {
+            port.incoming = answer(1, "quit");
+        } else {
+            kiosk.shut_down(NOW);
+            assert!(!kiosk.is_finished(), "nothing was said yet");
+        }
+        let told = turn(&mut kiosk, &mut port);
+        assert!(told.contains("The server is stopping. Goodbye."), "{told}");
+        assert!(kiosk.is_finished());
+    }
+}
+
+#[test]
+fn the_end_of_the_line_is_the_end() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    turn(&mut kiosk, &mut port);
+    port.gone = true;
+    port.incoming = answer(1, "deposit 1");
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains(r#""outcome":"done""#), "what came before it is served: {told}");
+    assert!(kiosk.is_finished());
+    let reads = port.reads;
+    turn(&mut kiosk, &mut port);
+    assert_eq!(port.reads, reads, "nothing more is read");
+}
+
+#[test]
+fn a_port_or_a_ledger_that_fails_is_told() {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    port.broken = true;
+    let error = kiosk.turn(&mut port, NOW).unwrap_err();
+    assert_eq!(error, Error::Port(ErrorKind::BrokenPipe));
+    assert!(error.to_string().starts_with("the serial port failed: "), "{error}");
+    port.broken = false;
+    kiosk.ledger.fails = true;
+    let error = (0..1000).find_map(|_| kiosk.turn(&mut port, NOW).err()).unwrap();
+    assert_eq!(error, Error::Ledger(InDoubt));
+    assert_eq!(error.to_string(), InDoubt.to_string());
+    assert_eq!(port.sent, b"", "nothing is told");
+}
