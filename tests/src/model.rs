@@ -134,17 +134,21 @@ impl Model for World {
         let bounds = &self.bounds;
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
-        let books = Books::new(self.balance(), &names, bounds.broken);
-        let seats = names.into_iter().map(|name| {
-            let mut scene =
-                Scene { seat: Seat::new(name, bounds), books: books.clone(), room: bounds.frames };
+        let mut books = Books::new(self.balance(), &names, bounds.broken);
+        let mut seats = Vec::new();
+        for (at, name) in names.into_iter().enumerate() {
+            let mut scene = Scene { seat: Seat::new(name, bounds), books, room: bounds.frames };
             scene.begin(bounds);
+            if bounds.is_good(at) {
+                scene.flow(bounds);
+            }
             scene.seat.tidy();
-            Kept::new(scene.seat)
-        });
+            seats.push(Kept::new(scene.seat));
+            books = scene.books;
+        }
         vec![State {
-            seats: seats.collect(),
-            books: Kept::new(books.clone()),
+            seats,
+            books: Kept::new(books),
             terminal_crashes: bounds.terminal_crashes,
             doubts: bounds.doubts,
             actor: None,

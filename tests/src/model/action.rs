@@ -91,8 +91,16 @@ impl Action {
         })
     }
 
-    /// Lets it happen at a seat; false where it cannot.
+    /// Lets it happen at a seat, and what follows where the line is good; false where it cannot.
     pub(super) fn happen(self, scene: &mut Scene, bounds: &Bounds) -> bool {
+        let happened = self.at_seat(scene, bounds);
+        if bounds.is_good(self.seat()) {
+            scene.flow(bounds);
+        }
+        happened
+    }
+
+    fn at_seat(self, scene: &mut Scene, bounds: &Bounds) -> bool {
         match self {
             Self::Type(_, text) => scene.type_in(text, bounds),
             Self::Up(_, line, frame) => {
@@ -155,6 +163,11 @@ pub(super) fn of_seat(bounds: &Bounds, state: &State, at: usize, seat: &Seat, ac
             None => &[],
         };
         actions.extend(texts.iter().map(|text| Action::Type(at, text)));
+    }
+    if bounds.is_good(at) {
+        // All that can wait for something else is the commit of its operation.
+        actions.extend(seat.asked.first().map(|_| Action::Commit(at)));
+        return;
     }
     for (line, there) in seat.lines.iter().enumerate() {
         for frame in 0..there.up.len() {

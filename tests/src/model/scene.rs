@@ -38,6 +38,24 @@ impl Scene {
         self.greet();
     }
 
+    /// What follows on a line that does what it should, up to where an operation is to be committed.
+    pub(super) fn flow(&mut self, bounds: &Bounds) {
+        for _ in 0..TURNS {
+            let at = self.seat.lines.len().saturating_sub(1);
+            let Some(line) = self.seat.lines.last_mut() else { return };
+            if let Some(frame) = line.down.take() {
+                self.down(&frame, Power::Stays, bounds);
+            } else if let Some(frame) = line.up.take() {
+                self.up(at, &frame);
+            } else {
+                let waits = matches!(self.seat.asked.first(), Some(Request::Operate { .. }));
+                if !self.respond() && (waits || !self.commit_next()) {
+                    return;
+                }
+            }
+        }
+    }
+
     // The terminal's driver.
 
     /// The person types `text` at the open prompt; false where none is open.
