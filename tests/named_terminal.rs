@@ -1,7 +1,8 @@
-//! Named terminals: `atm client --terminal NAME --state FILE` over lines that lose, with power that goes.
+//! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
+//! page alone, over lines that lose, with power that goes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Done, PATIENCE, Program, Rng, Server, Signal, atm, chance};
+use atm_tests::{Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
 use proxy::{Fate, Proxy, Way};
 use rustix::pty;
 use std::{
@@ -47,6 +48,13 @@ impl State {
         let (address, path) = (address.to_string(), self.path());
         let arguments = ["client", "--connect", &address, "--terminal", name, "--state", &path];
         Program::start(atm(&[&arguments, more].concat()))
+    }
+
+    /// The example in Python with this state.
+    fn example(&self, address: SocketAddr, name: &str) -> Option<Program> {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let arguments = [&host, &port, name, &self.path()];
+        python(&examples().join("terminal.py"), &arguments).map(Program::start)
     }
 
     /// A whole session.
@@ -216,12 +224,16 @@ fn moved(output: &str) -> Vec<i64> {
     amounts("Amount deposited: $", 1).chain(amounts("Amount withdrawn: $", -1)).collect()
 }
 
-/// The lives of one terminal; gives out what it has told.
-fn lives(proxy: &Proxy, name: &str, rng: &mut Rng, amounts: &AtomicU64) -> String {
-    let state = State::new(name);
+/// The lives of one terminal, each begun by `start`; gives out what it has told.
+fn lives(
+    proxy: &Proxy,
+    start: impl Fn() -> Option<Program>,
+    rng: &mut Rng,
+    amounts: &AtomicU64,
+) -> Option<String> {
     let mut told = String::new();
     for _ in 0..8 {
-        let mut client = state.client(proxy.address, name, &[]);
+        let mut client = start()?;
         let end = Instant::now() + Duration::from_millis(rng.u64(0..2500));
         // One that was told that something was not done has stopped.
         while Instant::now() < end && client.is_running() {
@@ -235,9 +247,12 @@ fn lives(proxy: &Proxy, name: &str, rng: &mut Rng, amounts: &AtomicU64) -> Strin
     }
     // The line is good again: what was not told yet is told now.
     proxy.be_honest();
-    let done = state.session(proxy.address, name, "exit\n");
+    let mut client = start()?;
+    client.type_line("exit");
+    client.end_input();
+    let done = client.finish();
     assert_eq!(done.code, Some(0), "{done:?}");
-    told + &done.stdout
+    Some(told + &done.stdout)
 }
 
 #[test]
@@ -245,16 +260,23 @@ fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
     let mut rng = chance();
     let server = Server::start(&["--balance", "1000000"]);
     let amounts = Arc::new(AtomicU64::new(1));
-    let terminals: Vec<_> = (0..3)
+    let terminals: Vec<_> = (0..4)
         .map(|number| {
             let (address, amounts, mut rng) = (server.address, amounts.clone(), rng.fork());
             thread::spawn(move || {
                 let proxy = Proxy::that_lies(address, rng.fork());
-                lives(&proxy, &format!("chaos-{number}"), &mut rng, &amounts)
+                let name = format!("chaos-{number}");
+                let state = State::new(&name);
+                let start = || match number {
+                    0 | 1 => Some(state.client(proxy.address, &name, &[])),
+                    _ => state.example(proxy.address, &name),
+                };
+                lives(&proxy, start, &mut rng, &amounts)
             })
         })
         .collect();
-    let told: Vec<String> = terminals.into_iter().map(|terminal| terminal.join().unwrap()).collect();
+    let told = terminals.into_iter().filter_map(|terminal| terminal.join().unwrap());
+    let told: Vec<String> = told.collect();
     let moved: BTreeSet<i64> = told.iter().flat_map(|told| moved(told)).collect();
     println!("{} of {} amounts were moved", moved.len(), amounts.load(Ordering::Relaxed) - 1);
     let sum = 1_000_000 + moved.iter().sum::<i64>();
