@@ -81,3 +81,14 @@ impl fmt::Display for Words<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_buffer_that_is_too_small_is_told() {
+        assert_eq!(NoRoom.to_string(), "the buffer is too small for the message");
+    }
+}

@@ -342,3 +342,51 @@ pub trait Ledger {
     /// [`InDoubt`] where a commit failed.
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_name_is_1_to_32_plain_characters() {
+        let longest = "A-Za-z0-9._-ABCDEFGHIJKLMNOPQRST";
+        assert_eq!(longest.len(), Name::MAX);
+        for text in ["a", "kiosk-7", "A.b_C-9", longest] {
+            let name: Name = text.parse().unwrap();
+            assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
+        }
+        let long = std::format!("{longest}U");
+        for text in ["", " ", "a b", "a/b", "\u{e9}", "a\0", &long] {
+            assert_eq!(text.parse::<Name>(), Err(NameError), "{text:?}");
+        }
+        assert!(NameError.to_string().contains("1 to 32 of A-Z a-z 0-9 . _ -"));
+    }
+
+    #[test]
+    fn an_identity_is_16_hexadecimal_digits() {
+        let identity = LedgerId(0x0123_4567_89ab_cdef);
+        assert_eq!(identity.to_string(), "0123456789abcdef");
+        for text in ["0123456789abcdef", "0123456789ABCDEF"] {
+            assert_eq!(text.parse(), Ok(identity));
+        }
+        for text in ["", "0123456789abcde", "0123456789abcdef0", "+123456789abcdef", "0123456789abcdeg"] {
+            assert_eq!(text.parse::<LedgerId>(), Err(LedgerIdError), "{text:?}");
+        }
+        assert!(LedgerIdError.to_string().contains("16 hexadecimal digits"));
+    }
+
+    #[test]
+    fn a_block_that_is_moved_up_has_as_many_numbers() {
+        let numbers = |mut block: Numbers| {
+            let first = block.take();
+            (first, 1 + core::iter::from_fn(|| block.take()).count())
+        };
+        for (above, first) in [(0, 10), (9, 10), (10, 11), (100, 101)] {
+            assert_eq!(numbers(Numbers::block(10, 5).above(above)), (Some(first), 5), "{above}");
+        }
+        assert_eq!(numbers(Numbers::block(10, 5).above(Numbers::MAX - 3)), (Some(Numbers::MAX - 2), 2));
+        assert_eq!(Numbers::block(10, 5).above(u64::MAX).take(), None);
+        assert_eq!(Numbers::block(u64::MAX, 5).take(), None);
+    }
+}

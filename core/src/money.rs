@@ -162,6 +162,12 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_what_an_amount_is() {
+        assert!(AmountError::Malformed.to_string().contains("as in 140 or 140.50"));
+        assert!(AmountError::TooLarge.to_string().contains("above 2^53 - 1"));
+    }
+
+    #[test]
     fn leading_zeros_change_nothing() {
         assert_eq!(Amount::parse_units("0000000000000000000000000000000000040"), Ok(Amount(4_000)));
         assert_eq!(Amount::parse_units("00"), Ok(Amount::ZERO));

@@ -24,16 +24,16 @@ impl Answer {
         let mut kept = String::<MAX_ANSWER>::new();
         // Blanks are held back until it is known that something follows them: those at the end do not count.
         let mut blanks = String::<MAX_ANSWER>::new();
-        let mut lost = false;
         for c in text {
-            if c.is_ascii_whitespace() {
-                lost |= !kept.is_empty() && blanks.push(c).is_err();
-                continue;
+            if !c.is_ascii_whitespace() {
+                if kept.push_str(&blanks).is_err() || kept.push(c).is_err() {
+                    return Self(None);
+                }
+                blanks.clear();
+            } else if !kept.is_empty() {
+                // Where there is no room for one more, those that are held already fit behind nothing.
+                let _ = blanks.push(c);
             }
-            if lost || kept.push_str(&blanks).is_err() || kept.push(c).is_err() {
-                return Self(None);
-            }
-            blanks.clear();
         }
         Self(Some(kept))
     }

@@ -66,3 +66,33 @@ pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant
         (one, None) | (None, one) => one,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_moment_and_a_span() {
+        let now = Instant::from_millis(7000);
+        let deadline = now + Duration::from_secs(2);
+        assert_eq!((deadline.millis(), now.until(deadline)), (9000, Duration::from_millis(2000)));
+        assert_eq!(deadline.until(now), Duration::ZERO, "it has passed");
+        assert_eq!(now.until(Instant::from_millis(u64::MAX)).millis(), u32::MAX);
+    }
+
+    #[test]
+    fn the_earlier_of_two_deadlines() {
+        let (a, b) = (Some(Instant::from_millis(1)), Some(Instant::from_millis(2)));
+        for (one, other, first) in [(a, b, a), (b, a, a), (a, None, a), (None, a, a), (None, None, None)] {
+            assert_eq!(earliest(one, other), first);
+        }
+    }
+
+    #[test]
+    fn a_span_doubles_up_to_the_longest() {
+        let most = Duration::from_millis(500);
+        for (span, twice) in [(100, 200), (250, 500), (300, 500), (u32::MAX, 500)] {
+            assert_eq!(Duration::from_millis(span).doubled(most).millis(), twice);
+        }
+    }
+}

@@ -157,5 +157,20 @@ mod tests {
             assert_eq!(std::format!("{wire}"), *name);
         }
         assert_eq!("morse".parse::<Wire>(), Err(UnknownWire));
+        for (name, _) in Wire::ALL {
+            assert!(std::format!("{UnknownWire}").contains(name));
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_until_the_count_is_taken() {
+        let mut inbox = Inbox::<8>::for_host(Wire::Json);
+        for (bytes, frames, discarded) in [(&b"\0\0\0\x01x"[..], 1, 0), (b"\0\0\0\0", 1, 1)] {
+            assert_eq!(inbox.push(bytes), bytes.len());
+            inbox.release();
+            assert_eq!(inbox.counters(), Counters { frames, discarded });
+        }
+        assert_eq!(inbox.take_counters(), Counters { frames: 1, discarded: 1 });
+        assert_eq!(inbox.counters(), Counters::default());
     }
 }

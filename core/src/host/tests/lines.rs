@@ -34,7 +34,10 @@ fn a_greater_hello_takes_the_session_over_and_ends_the_older_endpoint() {
         take_over(&mut old, &mut new);
         assert_eq!(only(old.heard()).notice, Some(Notice::TakenOver { start: 1, attempt: 1 }));
         assert!(old.host.is_finished());
-        assert_eq!(old.answer(asked, "40"), []);
+        let counted = old.host.counters();
+        assert_eq!((old.answer(asked, "40"), old.unfed.len()), (vec![], 0), "it is let go of");
+        assert_eq!(old.host.take_counters(), counted);
+        assert_eq!(old.host.counters().frames, 0);
         assert_eq!(only(new.heard()).seq, Some(asked));
         assert_eq!(new.reply(asked, "40").outcome, Some(deposited(40, 140)));
     }

@@ -123,6 +123,22 @@ fn quit_asks_the_driver_to_stop_where_it_is_permitted() {
 }
 
 #[test]
+fn the_line_is_not_finished_before_the_driver_was_asked_to_stop() {
+    let mut config = Config::new(Wire::Json, Link::Connection);
+    config.policy.may_quit = true;
+    let mut bench = Bench::with(config);
+    bench.heard();
+    bench.host.feed(&answer(Wire::Json, None, "quit"), bench.now);
+    bench.host.end(bench.now);
+    let goodbye = bench.host.output().len();
+    assert!(goodbye > 0);
+    bench.host.consume(goodbye, bench.now);
+    assert!(!bench.host.is_finished());
+    assert_eq!(bench.host.poll_event(), Some(Event::Quit));
+    assert!(bench.host.is_finished());
+}
+
+#[test]
 fn quit_is_asked_for_only_once() {
     let mut config = Config::new(Wire::Postcard, Link::Serial);
     config.policy.may_quit = true;

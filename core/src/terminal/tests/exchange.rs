@@ -54,7 +54,12 @@ fn a_plain_client_is_greeted_and_numbers_its_answers() {
 #[test]
 fn a_hello_hides_the_greeting_of_a_connection() {
     let mut pair = Pair::new(config(Wire::Json, Link::Connection, Some("a"), Memory::default()));
+    assert!(pair.terminal.is_greeting());
     assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "once, and not twice");
+    assert!(!pair.terminal.is_greeting());
+    // The greeting, which was skipped, and the welcome.
+    assert_eq!(pair.terminal.take_counters().frames, 2);
+    assert_eq!(pair.terminal.counters().frames, 0);
 }
 
 #[test]
