@@ -22,6 +22,16 @@
 #[cfg(test)]
 extern crate std;
 
+/// Of a long row of cases every so many-th is tested: all of them, but for Miri, which takes a thousand times as long.
+#[cfg(test)]
+const STRIDE: usize = if cfg!(miri) { 41 } else { 1 };
+
+/// As many as that, but for Miri a few.
+#[cfg(test)]
+const fn few(many: usize) -> usize {
+    if cfg!(miri) { many / 8 + 2 } else { many }
+}
+
 #[cfg(any(feature = "postcard", feature = "embedded-storage"))]
 mod checksum;
 pub mod codec;

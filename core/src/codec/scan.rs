@@ -241,9 +241,10 @@ mod tests {
     fn bad_values() {
         let values = [
             "00 01 -01 - -a +1 .5 1. 1.e5 1e 1e+ 1e+-1 1ee1 1.2.3 0x1 1a 1_0 NaN Infinity -Infinity",
-            "True tru truee t nul nulll falsee fals \u{e9} 'a' // /**/ \u{a0} \u{feff} \0 \u{b} \u{c} 1\u{c}",
+            "True tru trux truee t n0ll fa\u{a0}se nul nulll falsee fals \u{e9} 'a' // /**/ \u{a0} \u{feff} \0 \u{b} \u{c} 1\u{c}",
             r#"" "a "\" "\x" "\U0041" "\'" "\u" "\u12" "\u12g4" "\u+123" "\ud800" "\ud800x" "\ud800\n" "\ud800\u" "a""b""#,
             r#""\ud800\ud800" "\ud800\u0041" "\udc00" "\udc00\ud800" "\ud800\udc0" "\ud83d\ude00\ude00" "\ud800\\udc00""#,
+            r#""\ud83dxude00" "\ud83d\nde00" "\ud83d\Ude00""#,
             r#"[ ] { } [} {] [,] {,} [1,] [,1] [1,,2] {"a":1,} {,"a":1} {"a"} {"a":} {"a",1} {"a":1:2} {"a"1} {1:2} {a:1}"#,
             r#"{null:1} {"a":1"b":2} [1:2] ["a":1] {"a":1] [1} , : ,1 1,2 [[] "#,
         ]
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn every_character_everywhere() -> Result<(), TestCaseError> {
         for frame in r#"@|{}@|{@}|{@"a":0}|{"a"@0}|{"a":@}|{"a":0@}|{"@":0}|{"\@":0}"#.split('|') {
-            for character in '\0'..='\u{100}' {
+            for character in ('\0'..='\u{100}').step_by(crate::STRIDE) {
                 agree(&frame.replace('@', &character.to_string()))?;
             }
         }
@@ -271,6 +272,10 @@ mod tests {
         }
         assert_eq!(check(b"{\"\xff\x80\":\"\xc0\"}"), Ok(()), "UTF-8 is the caller's");
         assert_eq!(check(b"{\"a\":\xff}"), Err(Malformed));
+        assert_eq!(
+            [Malformed, TooDeep].map(|error| error.to_string()),
+            ["not a well-formed JSON object", "nested too deep"]
+        );
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn every_message_byte_for_byte() {
 
 #[test]
 fn a_message_reads_only_whole_and_alone() {
-    for (bytes, text) in golden() {
+    for (bytes, text) in golden().into_iter().step_by(crate::STRIDE.min(7)) {
         let reads = |bytes: &[u8]| match bytes.first() {
             Some(&(HELLO | ANSWER)) => read_terminal(bytes).is_ok(),
             _ => read_host(bytes).is_ok(),
@@ -147,7 +147,7 @@ fn a_message_reads_only_whole_and_alone() {
         for end in 0..bytes.len() {
             assert!(!reads(&bytes[..end]), "{} of {text}", hex(&bytes[..end]));
         }
-        for extra in 0..=255 {
+        for extra in (0..=255).step_by(crate::STRIDE) {
             assert!(!reads(&[&bytes[..], &[extra]].concat()), "{extra:02x} behind {text}");
         }
     }
@@ -191,7 +191,7 @@ fn an_over_long_answer_is_read_and_known_to_be_too_long() {
 #[test]
 fn a_buffer_that_is_too_small_is_no_panic() {
     let whole = written(|out| write_hello(&hello(), out)).len();
-    for room in 0..whole {
+    for room in (0..whole).step_by(crate::STRIDE) {
         assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(NoRoom));
     }
 }
@@ -230,8 +230,9 @@ fn a_withdrawal_takes_at_most_80_bytes() {
         seq += 1;
         cost
     };
-    // Numbers of four digits, as on a machine that has been used for a while.
-    while seq_of(&answer("3").1) < 5000 {}
+    // Numbers of four digits, as on a machine that has been used for a while; of two bytes in any case.
+    let used = if cfg!(miri) { 130 } else { 5000 };
+    while seq_of(&answer("3").1) < used {}
     let (asked, _) = answer("2");
     let (done, reply) = answer("40");
     assert!(reply.len() > 10);

@@ -1,5 +1,6 @@
 //! Anything at all: any bytes in any pieces; and a line that loses, copies and cuts, with both ends losing power.
 use super::*;
+use crate::few;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ fn stream(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
         outbox.output().to_vec()
     });
     let noise = prop::collection::vec(any::<u8>(), 0..20);
-    prop::collection::vec(prop_oneof![6 => replies, 3 => notices, 1 => noise], 0..10)
+    prop::collection::vec(prop_oneof![6 => replies, 3 => notices, 1 => noise], 0..few(10))
         .prop_map(|pieces| pieces.concat())
 }
 
@@ -120,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn raw_shows_the_same_text_however_it_is_cut(stream in prop::collection::vec(1u8.., 0..80), cut in 1usize..20) {
+    fn raw_shows_the_same_text_however_it_is_cut(stream in prop::collection::vec(1u8.., 0..few(80)), cut in 1usize..20) {
         let text = |cut: usize| {
             let config = Config { profile: None, ..config(Wire::Raw, Link::Connection, None, Memory::default()) };
             let (mut terminal, now) = (Kiosk::new(config, Instant::default()), Instant::default());
@@ -134,7 +135,7 @@ proptest! {
 
     #[test]
     fn on_the_worst_line_money_moves_once_and_is_told(
-        postcard: bool, acts in prop::collection::vec(act(), 1..40),
+        postcard: bool, acts in prop::collection::vec(act(), 1..few(40)),
     ) {
         let mut pair = Pair::serial(if postcard { Wire::Postcard } else { Wire::Json });
         let mut diary = Diary::default();
