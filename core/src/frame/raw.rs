@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_has_begun_until_its_newline_came() {
+        let (mut decoder, mut body) = (Answers::default(), Vec::<u8, 8>::new());
+        for (read, partial) in
+            [("", false), ("1", false), ("2\n", false), ("3", true), ("4", true), ("\n", false)]
+        {
+            decoder.push(&mut body, read.as_bytes());
+            assert_eq!(decoder.is_partial(), partial, "{read:?}");
+        }
+    }
+
+    #[test]
     fn an_over_long_answer_is_skipped_whole() {
         let long = Err(Fault::TooLong);
         assert_eq!(answers(&["123456789", "1"]), [long.clone(), Ok("1".into())]);
