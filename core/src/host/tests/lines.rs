@@ -49,11 +49,12 @@ fn the_older_endpoint_says_that_it_was_taken_over_behind_what_is_on_its_way() {
     let (mut old, mut new, menu) = two_lines(Wire::Json);
     old.stuck = true;
     old.answer(menu, "1");
+    // This one waits for the reply to the one before, and is nobody's any more.
+    old.answer(menu, "2");
     new.hello(&knowing(2, 1, menu, menu, false));
     take_over(&mut old, &mut new);
     old.stuck = false;
-    let heard = old.heard();
-    assert_eq!(heard.last().unwrap().notice, Some(Notice::TakenOver { start: 1, attempt: 1 }));
+    assert_eq!(kinds(&old.heard()), [Ok(menu + 1), Err(Notice::TakenOver { start: 1, attempt: 1 })]);
     assert!(old.host.is_finished());
 }
 
@@ -103,6 +104,18 @@ fn a_session_survives_its_line_and_only_that_of_a_named_terminal() {
     let (mut over, menu) = Bench::at_menu(Wire::Json);
     over.reply(menu, "exit");
     assert_eq!(over.host.park(), None);
+}
+
+#[test]
+fn the_next_terminal_on_a_line_waits_for_what_is_on_its_way_to_the_one_before() {
+    let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
+    bench.stuck = true;
+    bench.answer(menu, "1");
+    bench.hello(&hello("b", 1, 1));
+    assert_eq!(bench.host.arriving(), None);
+    bench.stuck = false;
+    let heard = bench.heard();
+    assert_eq!((heard[0].re, heard[1].welcome), (Some(menu), welcome(Some(LEDGER), 1, 1)));
 }
 
 #[test]
