@@ -90,7 +90,7 @@ fn kiosk() -> Kiosk<Books, IN, OUT> {
     let ledger = Books { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
     let mut config = Config::new(Wire::Json, Link::Serial);
     config.policy.may_quit = true;
-    Kiosk::new(config, ledger, NOW)
+    Kiosk::new(config, Some(ledger), NOW)
 }
 
 /// A port that takes everything, and where a terminal has said hello.
@@ -137,7 +137,7 @@ fn a_withdrawal_over_the_port() {
     port.incoming = answer(1, "withdraw 40");
     let told = turn(&mut kiosk, &mut port);
     assert!(told.contains(r#""outcome":"done","operation":"withdrawal","amount":4000,"balance":6000"#));
-    assert_eq!(kiosk.ledger().ledger.balance(), units(60));
+    assert_eq!(kiosk.ledger().unwrap().ledger.balance(), units(60));
     assert_eq!((kiosk.host().counters().frames, kiosk.is_finished()), (2, false));
 }
 
@@ -229,7 +229,7 @@ fn a_port_or_a_ledger_that_fails_is_told() {
     assert_eq!(error, Error::Port(ErrorKind::BrokenPipe));
     assert!(error.to_string().starts_with("the serial port failed: "), "{error}");
     port.broken = false;
-    kiosk.ledger.fails = true;
+    kiosk.ledger.as_mut().unwrap().fails = true;
     let error = (0..1000).find_map(|_| kiosk.turn(&mut port, NOW).err()).unwrap();
     assert_eq!(error, Error::Ledger(InDoubt));
     assert_eq!(error.to_string(), InDoubt.to_string());
