@@ -23,6 +23,9 @@ use crate::{
 use core::fmt;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
+#[cfg(feature = "embedded-io-async")]
+mod task;
+
 /// What one read takes at the most, in bytes: twice a UART's FIFO.
 const CHUNK: usize = 32;
 
@@ -94,12 +97,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     where
         P: Read + Write + ReadReady + WriteReady,
     {
-        if self.ledger.is_none() {
-            self.host.take_out_of_service(now);
-        }
-        if self.host.deadline().is_some_and(|deadline| deadline <= now) {
-            self.host.tick(now);
-        }
+        self.tick(now);
         for step in 0..STEPS {
             let moved = self.serve(now).map_err(Error::Ledger)?
                 || self.send(port, now).map_err(Error::Port)?
@@ -109,6 +107,15 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             }
         }
         Ok(true)
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.ledger.is_none() {
+            self.host.take_out_of_service(now);
+        }
+        if self.host.deadline().is_some_and(|deadline| deadline <= now) {
+            self.host.tick(now);
+        }
     }
 
     /// When [`turn`](Self::turn) is to be called at the latest.
@@ -183,20 +190,31 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// Feeds what was read, or reads what is there now.
     fn receive<P: Read + ReadReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
-        if self.from == self.to {
-            if self.ended || !port.read_ready()? {
-                return Ok(false);
-            }
-            (self.from, self.to) = (0, port.read(&mut self.chunk)?);
-            if self.to == 0 {
-                self.ended = true;
-                self.host.end(now);
-                return Ok(true);
-            }
+        if self.from < self.to {
+            return Ok(self.feed(now));
         }
+        if self.ended || !port.read_ready()? {
+            return Ok(false);
+        }
+        let count = port.read(&mut self.chunk)?;
+        self.take(count, now);
+        Ok(true)
+    }
+
+    /// `count` bytes were read, or it is the end.
+    fn take(&mut self, count: usize, now: Instant) {
+        (self.from, self.to) = (0, count.min(CHUNK));
+        if count == 0 {
+            self.ended = true;
+            self.host.end(now);
+        }
+    }
+
+    /// Feeds what was read; false where the endpoint takes nothing now.
+    fn feed(&mut self, now: Instant) -> bool {
         let taken = self.host.feed(self.chunk.get(self.from..self.to).unwrap_or(&[]), now);
         self.from = self.from.saturating_add(taken).min(self.to);
-        Ok(taken > 0)
+        taken > 0
     }
 }
 

@@ -235,3 +235,66 @@ fn a_port_or_a_ledger_that_fails_is_told() {
     assert_eq!(error.to_string(), InDoubt.to_string());
     assert_eq!(port.sent, b"", "nothing is told");
 }
+
+/// A reply to a hello, and then a deposit that the ledger is in doubt about.
+fn in_doubt() -> (Kiosk<Books, IN, OUT>, Port) {
+    let (mut kiosk, mut port) = (kiosk(), port());
+    turn(&mut kiosk, &mut port);
+    kiosk.ledger.as_mut().unwrap().fails = true;
+    port.incoming = answer(1, "deposit 5");
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    (kiosk, port)
+}
+
+#[test]
+fn a_ledger_in_doubt_is_asked_again_and_a_repeat_is_told_so() {
+    let (mut kiosk, mut port) = in_doubt();
+    assert_eq!(kiosk.deadline(), Some(NOW + RETRY));
+    port.incoming = answer(1, "deposit 5");
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains("Working on it."), "{told}");
+    kiosk.ledger.as_mut().unwrap().fails = false;
+    assert_eq!(turn(&mut kiosk, &mut port), "", "it is left alone for a while");
+    while kiosk.turn(&mut port, NOW + RETRY).unwrap() {}
+    let told = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(told.contains("Amount deposited: $5. Your balance is $105."), "{told}");
+    assert_eq!(kiosk.ledger().unwrap().ledger.balance(), units(105), "once");
+}
+
+#[test]
+fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
+    let mut kiosk = kiosk();
+    let mut out = Outbox::<512>::new(Wire::Json);
+    let hello = Hello {
+        version: VERSION,
+        terminal: None,
+        start: 1,
+        attempt: 1,
+        ledger: None,
+        shown: 0,
+        pending: None,
+        resume: false,
+    };
+    out.hello(&hello).unwrap();
+    let mut port = Port { takes: usize::MAX, incoming: out.output().to_vec(), ..Port::default() };
+    turn(&mut kiosk, &mut port);
+    kiosk.ledger.as_mut().unwrap().fails = true;
+    port.incoming = answer(1, "deposit 5");
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    let told = turn(&mut kiosk, &mut port);
+    assert!(told.contains("It is unknown what became of your request"), "{told}");
+    assert_eq!(kiosk.again, None, "it is not asked again: nobody could tell it from another");
+}
+
+#[test]
+fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
+    let mut kiosk = Kiosk::<Books, IN, OUT>::new(Config::new(Wire::Json, Link::Serial), None, NOW);
+    let mut port = Port { takes: usize::MAX, ..Port::default() };
+    assert_eq!(turn(&mut kiosk, &mut port), "", "a serial line is silent until somebody says something");
+    for incoming in [hello(), answer(1, "deposit 5"), hello()] {
+        port.incoming = incoming;
+        let told = turn(&mut kiosk, &mut port);
+        assert!(told.contains(r#""notice":"out-of-service""#), "{told}");
+        assert!(!kiosk.is_finished());
+    }
+}
