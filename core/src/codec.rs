@@ -17,6 +17,7 @@ pub mod unescape;
 
 /// The caller's slice is too small for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NoRoom;
 
 impl fmt::Display for NoRoom {
@@ -29,6 +30,7 @@ impl core::error::Error for NoRoom {}
 
 /// What a terminal reads of a reply or a notice, whatever wire it came on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Said<'a> {
     /// The reply's number; `None` in a notice and on a wire without numbers.
     pub seq: Option<u64>,
@@ -45,6 +47,7 @@ pub struct Said<'a> {
     /// The notice, where it is one that this side knows.
     pub notice: Option<Notice>,
     /// What to show.
+    #[cfg_attr(feature = "defmt", defmt(Display2Format))]
     pub text: Words<'a>,
 }
 

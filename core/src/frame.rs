@@ -13,6 +13,7 @@ pub mod raw;
 
 /// What a decoder found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Step {
     /// Nothing yet: it took all bytes.
     More,

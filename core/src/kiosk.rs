@@ -40,6 +40,7 @@ const SESSION: u64 = 1;
 
 /// Why the ATM cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error<E> {
     /// The port failed.
     Port(E),

@@ -23,6 +23,7 @@ pub use verdict::{Known, Verdict};
 ///
 /// A name is an address, not a proof: without a sealed channel below, any peer may take it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[serde(try_from = "String<32>")]
 pub struct Name(String<32>);
 
@@ -38,6 +39,7 @@ impl Name {
 
 /// The text is not a terminal's name: 1 to 32 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NameError;
 
 impl fmt::Display for NameError {
@@ -87,6 +89,7 @@ impl fmt::Display for Name {
 /// A ledger's identity: random, new for every start in memory and after a restore. Numbers and outcomes of one
 /// identity say nothing about another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LedgerId(#[serde(serialize_with = "number::serialize")] pub u64);
 
 /// Sixteen lower-case hexadecimal digits.
@@ -98,6 +101,7 @@ impl fmt::Display for LedgerId {
 
 /// The text is not a ledger's identity: 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LedgerIdError;
 
 impl fmt::Display for LedgerIdError {
@@ -120,6 +124,7 @@ impl FromStr for LedgerId {
 
 /// Who asks for an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Origin {
     /// A named terminal: its operations are remembered by their ids.
     Terminal(Name),
@@ -139,6 +144,7 @@ impl Origin {
 
 /// What a ledger can be asked to do to the balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Operation {
     /// Tell the balance. Moves nothing, so it is not remembered.
     Inquiry,
@@ -152,6 +158,7 @@ pub enum Operation {
 
 /// What an operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Receipt {
     /// The balance was told.
     Balance {
@@ -176,6 +183,7 @@ pub enum Receipt {
 
 /// Why an operation was not done; remembered like a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
     /// There is less than was asked for.
     Insufficient {
@@ -195,6 +203,7 @@ pub enum Refusal {
 
 /// What became of an operation. Final: the same id is never told two of them by one ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// It was done, once.
     Done(Receipt),
@@ -208,6 +217,7 @@ pub enum Outcome {
 
 /// What a terminal's last operation was and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record {
     /// The operation's id: the number of the prompt whose answer caused it.
     #[serde(serialize_with = "number::serialize")]
@@ -220,6 +230,7 @@ pub struct Record {
 
 /// A block of numbers that nobody else was or will be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Numbers {
     next: u64,
     end: u64,
@@ -254,6 +265,7 @@ impl Numbers {
 
 /// What a host's endpoint asks of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Request {
     /// Reserve a block of numbers for a terminal's replies and tell its last record.
     Open {
@@ -290,6 +302,7 @@ impl Request {
 
 /// What the ledger answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Response {
     /// To [`Request::Open`].
     Opened {
@@ -311,6 +324,7 @@ pub enum Response {
 
 /// The commit failed and nobody knows whether it stands: until the store is reopened and asked, nothing may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct InDoubt;
 
 impl fmt::Display for InDoubt {

@@ -50,3 +50,19 @@ pub mod store;
 pub mod terminal;
 pub mod time;
 pub mod wire;
+
+/// What a log may show can be shown. (It is not linked: a logger is the firmware's.)
+#[cfg(all(test, feature = "defmt"))]
+const _: () = {
+    const fn shown<T: defmt::Format>() {}
+    shown::<(
+        ledger::Request,
+        ledger::Response,
+        ledger::Verdict,
+        message::Hello,
+        message::Reply,
+        message::Notice,
+    )>();
+    shown::<(host::Event, host::Config, terminal::Event<'_>, terminal::Memory, wire::Counters, time::Instant)>(
+    );
+};

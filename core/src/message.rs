@@ -14,6 +14,7 @@ pub const VERSION: u8 = 1;
 
 /// What a terminal says of itself when it comes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello {
     /// The version of the protocol that it speaks.
     pub version: u8,
@@ -46,6 +47,7 @@ impl Hello {
 
 /// What a terminal says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FromTerminal {
     /// It comes, or comes again.
     Hello(Hello),
@@ -60,6 +62,7 @@ pub enum FromTerminal {
 
 /// A host's greeting of a terminal that said hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Welcome {
     /// The identity of the ledger whose numbers follow; a host without one serves unnamed terminals only.
     pub ledger: Option<LedgerId>,
@@ -73,6 +76,7 @@ pub struct Welcome {
 
 /// The host's one reply to an answer or a hello: notices, then a prompt or the end of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reply {
     /// Its number, never used for another; the number of its prompt too.
     pub seq: u64,
@@ -106,6 +110,7 @@ pub fn outcome_of(screens: &[Screen]) -> Option<Outcome> {
 
 /// What a host says without a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Notice {
     /// An operation is out; its reply will come.
     Working {
@@ -162,6 +167,7 @@ impl Notice {
 
 /// What is wrong with what a peer sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
     /// A frame without a byte in it.
     Empty,

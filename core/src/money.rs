@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// At most [`Amount::MAX`], so that it is exact in every JSON reader (RFC 8259, section 6) and no sum of two can
 /// overflow the integer below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[serde(try_from = "u64")]
 pub struct Amount(#[serde(serialize_with = "number::serialize")] u64);
 
@@ -80,6 +81,7 @@ fn digits(text: &str) -> Result<u64, AmountError> {
 
 /// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AmountError {
     /// It is empty, or holds something else than a number.
     Malformed,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The order of the variants is the `postcard` wire's format: new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Screen {
     /// Prompt: what would you like to do?
     Menu,

@@ -11,6 +11,7 @@ pub const MAX_ANSWER: usize = 64;
 
 /// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or known to be longer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer(Option<String<MAX_ANSWER>>);
 
 impl Answer {
@@ -46,6 +47,7 @@ impl Answer {
 
 /// What a session may do; the same for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// The most that an answer may name; `all` is what there is, however much.
     pub limit: Amount,
@@ -69,6 +71,7 @@ impl Default for Policy {
 
 /// Where the dialogue stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Session {
     /// At the menu.
     #[default]
@@ -88,6 +91,7 @@ pub enum Session {
 
 /// Why an operation is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Purpose {
     /// To tell the balance.
     Tell,
@@ -101,6 +105,7 @@ pub enum Purpose {
 
 /// What follows from an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Step {
     /// Show this.
     Show(Screens),

@@ -37,6 +37,7 @@ pub trait Entry: Serialize + DeserializeOwned {
 
 /// Why what was written cannot be had, or nothing can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Broken<E> {
     /// The medium says so.
     Storage(E),

@@ -3,6 +3,7 @@ use core::ops::Add;
 
 /// A point in time of the driver's own monotonic clock, in milliseconds since any fixed moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
 
 impl Instant {
@@ -32,6 +33,7 @@ impl Add<Duration> for Instant {
 /// A span of time in milliseconds, at most about 49 days: 32 bits, because a Cortex-M3 divides no 64-bit number in
 /// hardware and no timer of this protocol is longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Duration(u32);
 
 impl Duration {

@@ -20,6 +20,7 @@ pub(crate) use outbox::Outbox;
 
 /// How messages cross the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wire {
     /// JSON behind a 4-byte big-endian length: for TCP.
     #[cfg(feature = "json")]
@@ -119,6 +120,7 @@ impl Wire {
 
 /// The text names no wire that this build speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UnknownWire;
 
 impl fmt::Display for UnknownWire {

@@ -8,6 +8,7 @@ use crate::{
 
 /// The kind of line that an endpoint stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Link {
     /// A connection (TCP): the host greets at once, and the line ends with the session.
     Connection,
@@ -17,6 +18,7 @@ pub enum Link {
 
 /// What a host's endpoint is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// How messages cross the line.
     pub wire: Wire,
@@ -48,6 +50,7 @@ impl Config {
 
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
     /// Take this to the ledger, and its response to [`Host::complete`](super::Host::complete).
     Request(Request),

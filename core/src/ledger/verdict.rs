@@ -4,6 +4,7 @@ use crate::money::Amount;
 
 /// What a ledger knows of whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Known<'a> {
     /// A session without a name: nothing of it is remembered.
     Unnamed,
@@ -18,6 +19,7 @@ pub enum Known<'a> {
 
 /// What a ledger has to do before it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// Nothing: tell this.
     Tell(Outcome),

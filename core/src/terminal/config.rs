@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a terminal repeats what has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Repeat {
     /// After how long it repeats first: longer than the longest exchange takes on the line.
     pub first: Duration,
@@ -45,6 +46,7 @@ impl Repeat {
 
 /// What a terminal must not forget: what it would be a lie to say hello without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Memory {
     /// The ledger whose numbers it knows.
     pub ledger: Option<LedgerId>,
@@ -58,6 +60,7 @@ pub struct Memory {
 
 /// What a terminal says of itself when it says hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Profile {
     /// Its name; without one its operations are not remembered.
     pub name: Option<Name>,
@@ -69,6 +72,7 @@ pub struct Profile {
 
 /// What a terminal's endpoint is made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// How messages cross the line.
     pub wire: Wire,
@@ -84,6 +88,7 @@ pub struct Config {
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(
     clippy::large_enum_variant,
     reason = "there is no heap to box it in, and it is used where it is made"
@@ -103,6 +108,7 @@ pub enum Event<'a> {
 
 /// Why an answer was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AnswerError {
     /// That prompt is not open.
     NotOpen,

@@ -9,6 +9,7 @@ use heapless::{Vec, VecView};
 
 /// Frames counted since the line was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Whole frames.
     pub frames: u32,
