@@ -32,6 +32,12 @@ pub const IN: usize = 512;
 /// Bytes for what goes out: the longest fault with the longest reply behind it.
 pub const OUT: usize = 1024;
 
+/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the check sum 4.
+pub const POSTCARD_IN: usize = 96;
+
+/// [`OUT`], where `postcard` is the only wire.
+pub const POSTCARD_OUT: usize = 160;
+
 /// The ATM's side of one line, for frames of at most `IN` bytes and output of at most `OUT`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host<const IN: usize, const OUT: usize> {

@@ -13,9 +13,9 @@
 //! ```
 //!
 //! Each room knows only the rooms named above it in this list: [`money`], `store` (with the feature
-//! `embedded-storage`), [`ledger`], [`screen`], [`session`], [`message`], [`codec`], [`frame`], [`wire`], [`host`], [`terminal`], `kiosk` (with the feature `embedded-io`);
-//! [`time`] serves the endpoints and what drives them, `number` whatever has numbers to write, and `checksum` what has to be known to be
-//! whole.
+//! `embedded-storage`), [`ledger`], [`screen`], [`session`], [`message`], [`codec`], [`frame`], [`wire`], [`host`],
+//! [`terminal`], `kiosk` (with the feature `embedded-io`); [`time`] serves the endpoints and what drives them, `number`
+//! whatever has numbers to write, and `checksum` what has to be known to be whole.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -3,7 +3,7 @@
 //! A HAL brings the port (embedded-io) and the flash (embedded-storage). This one is a desktop: a loopback serial port, whose
 //! path it prints, and flash in memory. `cargo run -p firmware-sim --example board`, then `atm client --serial PATH`.
 use atm_core::{
-    host::{Config, Link},
+    host::{Config, Link, POSTCARD_IN, POSTCARD_OUT},
     kiosk::Kiosk,
     ledger::{LedgerId, StoredLedger},
     money::Amount,
@@ -28,8 +28,8 @@ fn main() -> std::io::Result<()> {
     let fresh = || (identity, Amount::ZERO);
     // What cannot be read any more makes no ledger, and a kiosk that says that it is out of service.
     let ledger = StoredLedger::open(storage, fresh).ok();
-    // Frames of at most 96 bytes, output of at most 160: enough for postcard.
-    let mut kiosk = Kiosk::<_, 96, 160>::new(Config::new(Wire::Postcard, Link::Serial), ledger, now());
+    let mut kiosk =
+        Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(Config::new(Wire::Postcard, Link::Serial), ledger, now());
     loop {
         // Here the watchdog is fed.
         match kiosk.turn(&mut port, now()) {

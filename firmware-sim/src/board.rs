@@ -53,7 +53,7 @@ impl Board {
         let watchdog = Watchdog::start();
         let Some(peripherals) = cortex_m::Peripherals::take() else {
             // Never: they are taken once. The watchdog resets.
-            loop {}
+            halt()
         };
         Self { watchdog, clock: Clock::start(peripherals.SYST), line: Uart::line(), eeprom: Eeprom::start() }
     }
@@ -83,6 +83,14 @@ fn supply() {
     }
     // Chapter 15.3.1: the data line of I2C is pulled, not driven.
     Register::at(GPIOB + ODR).set(0xc);
+}
+
+/// Does nothing any more, until the watchdog resets the part.
+pub fn halt() -> ! {
+    cortex_m::interrupt::disable();
+    loop {
+        cortex_m::asm::nop();
+    }
 }
 
 /// A number that nobody can foresee, once a terminal has sent its first bytes, which stay to be read. The part has no

@@ -15,9 +15,10 @@ pub const TERMINAL_OUT: usize = wire::TERMINAL_OUT;
 #[cfg(not(feature = "json"))]
 mod wire {
     use super::Wire;
+    use atm_core::host;
     pub(super) const WIRE: Wire = Wire::Postcard;
-    pub(super) const IN: usize = 96;
-    pub(super) const OUT: usize = 160;
+    pub(super) const IN: usize = host::POSTCARD_IN;
+    pub(super) const OUT: usize = host::POSTCARD_OUT;
     pub(super) const TERMINAL_OUT: usize = 104;
 }
 

@@ -24,8 +24,7 @@ mod image {
     #[cfg(feature = "json")]
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        cortex_m::interrupt::disable();
-        loop {}
+        firmware_sim::board::halt()
     }
 
     type Atm = Kiosk<StoredLedger<Eeprom>, IN, OUT>;

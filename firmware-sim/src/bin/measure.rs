@@ -17,7 +17,7 @@ mod image {
     use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
     use firmware_sim::{
         Kiosk,
-        board::{Board, clock::ticks},
+        board::{Board, clock::ticks, halt},
         sizes::{IN, OUT, TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
     use heapless::{String, Vec};
@@ -84,7 +84,7 @@ mod image {
         let Board { mut watchdog, mut line, eeprom, .. } = Board::start();
         let now = Instant::default();
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
-            loop {}
+            halt()
         };
         let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), Some(ledger), now);
         let config = terminal::Config {

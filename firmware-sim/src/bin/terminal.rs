@@ -11,7 +11,7 @@ mod image {
     };
     use cortex_m_rt::entry;
     use firmware_sim::{
-        board::{Board, sleep_unless, uart},
+        board::{Board, halt, sleep_unless, uart},
         desk::Desk,
         sizes::{TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
@@ -42,7 +42,7 @@ mod image {
         };
         let Ok(mut desk) = Desk::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now()) else {
             // Without a memory it would promise what it cannot keep. The watchdog tries again.
-            loop {}
+            halt()
         };
         loop {
             watchdog.feed();

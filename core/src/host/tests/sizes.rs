@@ -87,6 +87,35 @@ fn a_reply_fits_behind_a_notice_and_before_one() {
 }
 
 #[test]
+fn a_microcontroller_needs_less_on_postcard() {
+    let working = Notice::Working { re: Some(Numbers::MAX) };
+    let taken = Notice::TakenOver { start: Numbers::MAX, attempt: u32::MAX };
+    for reply in replies() {
+        let mut outbox = Outbox::<POSTCARD_OUT>::new(Wire::Postcard);
+        let written = (outbox.notice(working, None), outbox.reply(&reply), outbox.notice(taken, None));
+        assert_eq!(written, (Ok(()), Ok(()), Ok(())), "{reply:?}");
+        for fault in FAULTS {
+            let mut outbox = Outbox::<POSTCARD_OUT>::new(Wire::Postcard);
+            assert_eq!(outbox.notice(Notice::Fault(fault), Some(&reply)), Ok(()), "{reply:?}");
+        }
+    }
+    let mut host = Host::<POSTCARD_IN, POSTCARD_OUT>::new(
+        Config::new(Wire::Postcard, Link::Serial),
+        1,
+        Instant::default(),
+    );
+    let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
+    outbox.hello(&longest_hello()).unwrap();
+    host.feed(outbox.output(), Instant::default());
+    assert!(matches!(host.poll_event(), Some(Event::Arrival(_))), "the longest hello is heard");
+    let mut inbox = Inbox::<POSTCARD_IN>::for_host(Wire::Postcard);
+    let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
+    outbox.answer(Some(Numbers::MAX), &"x".repeat(64)).unwrap();
+    inbox.push(outbox.output());
+    assert_eq!(inbox.found().0, Step::Frame, "and so is the longest answer");
+}
+
+#[test]
 fn a_buffer_that_is_too_small_ends_the_line_and_no_message_is_cut() {
     let config = Config::new(Wire::Json, Link::Connection);
     let host = Host::<IN, 64>::new(config, 1, Instant::default());
@@ -103,7 +132,16 @@ fn the_longest_answer_and_hello_fit_what_comes_in() {
     assert_eq!(heard[0].notice, Some(Notice::Fault(Fault::NotOpen)), "it was read");
     assert!(body.len() <= IN && menu < u64::MAX);
 
-    let longest = Hello {
+    let longest = longest_hello();
+    for wire in [Wire::Json, Wire::Postcard] {
+        let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(wire);
+        assert_eq!(outbox.hello(&longest), Ok(()));
+        assert!(only(Bench::new(wire, Link::Serial).send(outbox.output())).welcome.is_some());
+    }
+}
+
+fn longest_hello() -> Hello {
+    Hello {
         version: VERSION,
         terminal: Some(name(&"x".repeat(32))),
         start: Numbers::MAX - 1,
@@ -112,11 +150,6 @@ fn the_longest_answer_and_hello_fit_what_comes_in() {
         shown: Numbers::MAX - 1,
         pending: Some(Numbers::MAX - 1),
         resume: false,
-    };
-    for wire in [Wire::Json, Wire::Postcard] {
-        let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(wire);
-        assert_eq!(outbox.hello(&longest), Ok(()));
-        assert!(only(Bench::new(wire, Link::Serial).send(outbox.output())).welcome.is_some());
     }
 }
 
