@@ -1,6 +1,6 @@
 //! The command line.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::server::TERMINALS;
+use atm_host::{ledger, server::TERMINALS};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -74,8 +74,9 @@ fn address(text: &str) -> Result<String, String> {
 /// The limits of `atm serve` that no option sets.
 fn fixed_limits() -> String {
     format!(
-        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals are remembered by \
-         name, and more names are refused."
+        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals ({} with \
+         --data) are remembered by name, and more names are refused.",
+        ledger::books::TERMINALS
     )
 }
 
@@ -95,7 +96,11 @@ pub(crate) struct Serve {
     /// json over TCP, postcard over a serial line]
     #[arg(long)]
     pub(crate) wire: Option<Wire>,
-    /// The balance at the start, in whole units or with two digits of cents
+    /// Keep the ledger in this folder, made where there is none: nothing is said before it is on the disk, and nothing is
+    /// forgotten. Without it the ledger is in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The balance that a new ledger begins with, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
     /// The most that an answer may name; `all` is what there is, however much

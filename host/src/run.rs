@@ -75,16 +75,19 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         ..Config::new(options.wire.unwrap_or(usual))
     };
     match &options.serial {
-        Some(path) => serve_serial(path, options.baud, &config)?,
-        None => serve_tcp(&options.listen, config)?,
+        Some(path) => serve_serial(path, options, &config)?,
+        None => serve_tcp(options, config)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_tcp(address: &str, mut config: Config) -> Result<()> {
-    let wire = config.wire;
+fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
+    let (wire, address) = (config.wire, options.listen.as_str());
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
-    let server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    if let Some(folder) = &options.data {
+        server.keep_in(folder).context("the ledger cannot be used")?;
+    }
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
@@ -95,13 +98,14 @@ fn serve_tcp(address: &str, mut config: Config) -> Result<()> {
     server.run().context("the server failed")
 }
 
-fn serve_serial(path: &str, baud: u32, config: &Config) -> Result<()> {
+fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
+    let baud = options.baud;
     let mut port = Port::open(path, baud)?;
     let asked = Arc::new(AtomicBool::new(false));
     let stop = asked.clone();
     stop_on_signals(move || stop.store(true, Ordering::Release))?;
     announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
-    server::serial::serve(&mut port, config, &asked).context("the server failed")
+    server::serial::serve(&mut port, config, options.data.as_deref(), &asked).context("the server failed")
 }
 
 fn announce(line: &str) {

@@ -4,6 +4,7 @@
 //!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
 //! * [`Screen`] is a program at a terminal;
 //! * [`Client`] is a plain client, on a socket with a deadline;
+//! * [`Kiosk`] is what a terminal with a name must not forget;
 //! * [`chance`] can be repeated.
 //!
 //! For the parts without sockets and clocks: [`sim`] draws days by chance, [`model`] explores every order of events.
@@ -20,6 +21,7 @@
 )]
 
 mod client;
+mod kiosk;
 pub mod model;
 mod program;
 mod screen;
@@ -27,6 +29,7 @@ pub mod sim;
 
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
+pub use kiosk::Kiosk;
 pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python};
 pub use rustix::process::Signal;
 pub use screen::Screen;

@@ -257,6 +257,11 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The files that it sees, where it may see others than the test.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.child.id()))
+    }
+
     /// Is it still running?
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

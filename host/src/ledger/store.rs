@@ -1,0 +1,301 @@
+//! The books in a file: tables of redb, and what is in them.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `entries` | an entry's number | its hash (32 bytes), then its line |
+//! | `terminals` | a terminal's name; empty for sessions without one | the number of the entry of its last operation (0: none), and its cash |
+//! | `accounts` | an account's number | its balance |
+//! | `state` | `format`, `ledger`, `opening`, `numbers`, `head` | the format, the identity, what the accounts began with, the numbers reserved, the number of the last entry |
+//!
+//! All but `entries` follows from `entries`, is written in the same commit, and is there to be found fast.
+use super::{
+    books::{Books, Head, Row, Till},
+    disk::{Backend, Disk},
+    entry::{Entry, FORMAT, Fact, Hash},
+    error::Fault,
+};
+use atm_core::{
+    ledger::{LedgerId, Name, Record},
+    money::Amount,
+};
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
+};
+use std::sync::Arc;
+
+const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
+const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("terminals");
+const ACCOUNTS: TableDefinition<'_, u64, u64> = TableDefinition::new("accounts");
+const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
+
+/// Memory for pages of the file, in bytes. What is written is at the end of it and what is read is in the books.
+const CACHE: usize = 64 << 20;
+
+/// An open ledger.
+pub struct Store {
+    database: Arc<Database>,
+}
+
+/// Turns any error of redb into what is wrong.
+fn fault(error: impl Into<redb::Error>) -> Fault {
+    error.into().into()
+}
+
+fn damaged(what: impl Into<String>) -> Fault {
+    Fault::Damaged(what.into())
+}
+
+impl Store {
+    /// Begins a new ledger, which is nothing before it is [published](Self::publish).
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn draft(disk: &mut dyn Disk) -> Result<Self, Fault> {
+        Ok(Self { database: Arc::new(database(disk.draft()?)?) })
+    }
+
+    /// The draft is whole: from now on it is the ledger.
+    ///
+    /// # Errors
+    /// Whatever the system says; there is no ledger then.
+    pub fn publish(self, disk: &mut dyn Disk) -> Result<(), Fault> {
+        self.close()?;
+        Ok(disk.publish()?)
+    }
+
+    /// Opens a ledger, and reads the books from it. Every page of it is checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(disk: &mut dyn Disk) -> Result<(Self, Books), Fault> {
+        let store = Self { database: Arc::new(database(disk.open()?)?) };
+        let books = store.view()?.books()?;
+        Ok((store, books))
+    }
+
+    /// Writes entries and what follows from them, durably, in one commit.
+    ///
+    /// # Errors
+    /// Whatever the system says: nobody knows then what is on the disk, and the store has to be opened anew.
+    pub fn commit(&self, rows: &[Row], books: &Books) -> Result<(), Fault> {
+        let mut transaction = self.database.begin_write().map_err(fault)?;
+        // One sync: a commit whose bytes did not all come to the disk has a wrong check sum, and the one before it
+        // stands.
+        transaction.set_durability(Durability::Immediate).map_err(fault)?;
+        transaction.set_two_phase_commit(false);
+        transaction.set_quick_repair(false);
+        write(&transaction, rows, books)?;
+        transaction.commit().map_err(fault)
+    }
+
+    /// What was committed last, to look at.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn view(&self) -> Result<View, Fault> {
+        View::of(&self.database)
+    }
+
+    /// The database, for whoever looks at it from other threads.
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Closes the file; somebody may still look at it, and is done soon.
+    ///
+    /// # Errors
+    /// Whatever the system says; what was committed stands.
+    pub fn close(self) -> Result<(), Fault> {
+        match Arc::try_unwrap(self.database) {
+            Ok(database) => database.close().map_err(fault),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn database(bytes: Backend) -> Result<Database, Fault> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    builder.create_with_backend(bytes).map_err(fault)
+}
+
+fn write(transaction: &WriteTransaction, rows: &[Row], books: &Books) -> Result<(), Fault> {
+    let mut entries = transaction.open_table(ENTRIES).map_err(fault)?;
+    let mut terminals = transaction.open_table(TERMINALS).map_err(fault)?;
+    let mut value = Vec::with_capacity(256);
+    for row in rows {
+        value.clear();
+        value.extend_from_slice(&row.head.hash.0);
+        value.extend_from_slice(row.line.as_bytes());
+        entries.insert(row.head.number, value.as_slice()).map_err(fault)?;
+        match &row.till {
+            Some(Some(name)) => {
+                let till = books.tills.get(name).ok_or_else(|| damaged("a terminal is not in the books"))?;
+                let number = till.last.as_ref().map_or(0, |(number, _)| *number);
+                terminals.insert(name.as_str(), (number, till.cash)).map_err(fault)?;
+            }
+            Some(None) => drop(terminals.insert("", (0, books.cash)).map_err(fault)?),
+            None => {}
+        }
+    }
+    let mut accounts = transaction.open_table(ACCOUNTS).map_err(fault)?;
+    for (number, balance) in books.accounts() {
+        accounts.insert(number, balance.minor()).map_err(fault)?;
+    }
+    let mut state = transaction.open_table(STATE).map_err(fault)?;
+    let last = rows.last().map_or(books.head.number, |row| row.head.number);
+    let opening = u64::try_from(books.opening).map_err(|_| damaged("the accounts began with a debt"))?;
+    for (key, value) in [
+        ("format", FORMAT),
+        ("ledger", books.ledger().0),
+        ("opening", opening),
+        ("numbers", books.reserved),
+        ("head", last),
+    ] {
+        state.insert(key, value).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// The ledger as it was at one moment, however long it is looked at.
+pub struct View(ReadTransaction);
+
+impl View {
+    pub(super) fn of(database: &Database) -> Result<Self, Fault> {
+        Ok(Self(database.begin_read().map_err(fault)?))
+    }
+
+    fn state(&self, key: &str) -> Result<u64, Fault> {
+        let table = self.0.open_table(STATE).map_err(fault)?;
+        let value = table.get(key).map_err(fault)?;
+        Ok(value.ok_or_else(|| damaged(format!("its state does not tell the {key}")))?.value())
+    }
+
+    /// The number of the last entry.
+    ///
+    /// # Errors
+    /// What is wrong with the ledger.
+    pub fn last(&self) -> Result<u64, Fault> {
+        self.state("head")
+    }
+
+    /// Shows entries from `first` on to `see`, until it has seen enough.
+    ///
+    /// # Errors
+    /// What is wrong with the ledger, or what `see` says.
+    pub fn entries<E: From<Fault>>(
+        &self,
+        first: u64,
+        mut see: impl FnMut(Head, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let table = self.0.open_table(ENTRIES).map_err(fault)?;
+        for item in table.range(first..).map_err(fault)? {
+            let (number, value) = item.map_err(fault)?;
+            let (head, line) = parts(number.value(), value.value())?;
+            see(head, line)?;
+        }
+        Ok(())
+    }
+
+    /// The books, as they were stored beside the entries.
+    ///
+    /// # Errors
+    /// What is wrong with the ledger.
+    pub fn books(&self) -> Result<Books, Fault> {
+        match self.0.open_table(STATE) {
+            Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
+            result => drop(result.map_err(fault)?),
+        }
+        let format = self.state("format")?;
+        if format > FORMAT {
+            return Err(Fault::Newer(format));
+        }
+        let reserved = self.state("numbers")?;
+        let mut books = Books {
+            ledger: Some(LedgerId(self.state("ledger")?)),
+            opening: i128::from(self.state("opening")?),
+            reserved,
+            // What was reserved before this start may have been given.
+            next: reserved,
+            ..Books::default()
+        };
+        let entries = self.0.open_table(ENTRIES).map_err(fault)?;
+        let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?;
+        let number = last.0.value();
+        if number != self.last()? {
+            return Err(damaged(format!("its last entry is {number}, and not {}", self.last()?)));
+        }
+        let (head, line) = parts(number, last.1.value())?;
+        let before = match number.checked_sub(1) {
+            None | Some(0) => Hash::default(),
+            Some(before) => find(&entries, before)?.0.hash,
+        };
+        if before.next(line) != head.hash {
+            return Err(damaged(format!("entry {number} does not have the hash that it should have")));
+        }
+        books.head = head;
+        self.read_tables(&entries, &mut books)?;
+        if !books.is_balanced() {
+            return Err(damaged("the balances do not add up"));
+        }
+        Ok(books)
+    }
+
+    fn read_tables(
+        &self,
+        entries: &impl ReadableTable<u64, &'static [u8]>,
+        books: &mut Books,
+    ) -> Result<(), Fault> {
+        for item in self.0.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
+            let (number, balance) = item.map_err(fault)?;
+            let balance = Amount::from_minor(balance.value())
+                .ok_or_else(|| damaged("a balance is more than there can be"))?;
+            books.accounts.insert(number.value(), balance);
+        }
+        for item in self.0.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
+            let (name, value) = item.map_err(fault)?;
+            let (last, cash) = value.value();
+            if name.value().is_empty() {
+                books.cash = cash;
+                continue;
+            }
+            let name: Name =
+                name.value().parse().map_err(|_| damaged("a terminal has an impossible name"))?;
+            let record = self.record(entries, &name, last)?;
+            books.tills.insert(name, Till { cash, last: Some((last, record)) });
+        }
+        Ok(())
+    }
+
+    /// A terminal's last operation.
+    fn record(
+        &self,
+        entries: &impl ReadableTable<u64, &'static [u8]>,
+        name: &Name,
+        number: u64,
+    ) -> Result<Record, Fault> {
+        let (_, line) = find(entries, number)?;
+        match Entry::parse(&line).map(|entry| entry.fact) {
+            Some(Fact::Settled { key: Some((whose, id)), operation, outcome, .. }) if whose == *name => {
+                Ok(Record { id, operation, outcome })
+            }
+            _ => Err(damaged(format!("entry {number} is not of {name}"))),
+        }
+    }
+}
+
+fn find(entries: &impl ReadableTable<u64, &'static [u8]>, number: u64) -> Result<(Head, String), Fault> {
+    let value = entries.get(number).map_err(fault)?;
+    let value = value.ok_or_else(|| damaged(format!("there is no entry {number}")))?;
+    let (head, line) = parts(number, value.value())?;
+    Ok((head, line.to_owned()))
+}
+
+/// An entry's head and its line.
+fn parts(number: u64, value: &[u8]) -> Result<(Head, &str), Fault> {
+    let wrong = || damaged(format!("entry {number} is not text"));
+    let (hash, line) = value.split_first_chunk::<32>().ok_or_else(wrong)?;
+    let line = std::str::from_utf8(line).map_err(|_| wrong())?;
+    Ok((Head { number, hash: Hash(*hash) }, line))
+}
