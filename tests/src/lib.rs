@@ -23,6 +23,7 @@
 mod client;
 mod kiosk;
 pub mod model;
+pub mod platter;
 mod program;
 mod screen;
 pub mod sim;

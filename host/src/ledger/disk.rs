@@ -1,7 +1,7 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
 use super::error::{Error, Fault};
 use crate::metrics::Metrics;
-use redb::{BackendError, StorageBackend, backends::FileBackend};
+use redb::{BackendError, backends::FileBackend};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read},
@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+pub use redb::StorageBackend;
 
 /// The ledger's file in its folder.
 pub const FILE: &str = "ledger.redb";
