@@ -55,7 +55,10 @@ fn a_bit_of_any_page_was_turned() {
                     unharmed += 1;
                 }
                 Err(Error { fault, .. }) => {
-                    assert!(matches!(fault, Fault::Damaged(_) | Fault::Foreign | Fault::Newer(_)), "bit {bit}: {fault:?}");
+                    assert!(
+                        matches!(fault, Fault::Damaged(_) | Fault::Foreign | Fault::Newer(_)),
+                        "bit {bit}: {fault:?}"
+                    );
                     refused += 1;
                 }
             }
