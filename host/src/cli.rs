@@ -1,9 +1,11 @@
 //! The command line.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::{ledger, server::TERMINALS};
+use atm_host::{ledger::books, server::TERMINALS};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::path::PathBuf;
+
+pub(crate) mod ledger;
 
 /// An ATM over a byte stream: no cent lost or moved twice.
 ///
@@ -21,6 +23,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Be a terminal: over TCP or a serial line
     Client(Client),
+    /// Read, verify, back up and restore the ledger of `serve --data`
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Show a whole session over TCP, with the messages on the wire, and check every balance
     Demo {
         /// How messages cross the line: json, raw or postcard
@@ -76,7 +81,7 @@ fn fixed_limits() -> String {
     format!(
         "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals ({} with \
          --data) are remembered by name, and more names are refused.",
-        ledger::books::TERMINALS
+        books::TERMINALS
     )
 }
 

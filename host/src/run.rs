@@ -20,11 +20,14 @@ use std::{
 };
 use tracing::{level_filters::LevelFilter, warn};
 
+mod ledger;
+
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Client(options)) => be_a_terminal(options),
+        Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

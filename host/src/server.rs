@@ -104,6 +104,9 @@ pub struct Server {
     /// For a ledger that begins here.
     identity: LedgerId,
     metrics: Arc<Metrics>,
+    /// Through which the books are read while it serves.
+    #[cfg(unix)]
+    window: Option<ledger::window::Window>,
     connections: HashMap<Token, Connection>,
     lobby: Lobby,
     timers: Timers,
@@ -141,6 +144,8 @@ impl Server {
             teller: Teller::here(RamLedger::<TERMINALS>::new(identity, config.balance)),
             identity,
             metrics: Arc::default(),
+            #[cfg(unix)]
+            window: None,
             config,
             poll,
             listener,
@@ -165,6 +170,10 @@ impl Server {
     /// What is wrong with the folder or with the ledger in it.
     pub fn keep_in(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
         let keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
+        #[cfg(unix)]
+        {
+            self.window = Some(ledger::window::Window::open(folder, keeper.shared())?);
+        }
         let wake = wakes(self.stop.waker.clone());
         self.teller = Teller::on_disk(keeper, wake)
             .map_err(|error| ledger::error::Error { path: folder.to_owned(), fault: error.into() })?;
@@ -191,6 +200,8 @@ impl Server {
             let now = self.clock.now();
             if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= now) {
                 info!("stopped");
+                #[cfg(unix)]
+                drop(self.window);
                 // What is out is committed first.
                 drop(self.teller);
                 return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };

@@ -33,7 +33,7 @@ impl fmt::Display for Fault {
             Self::Io(error) => write!(f, "{error}"),
             Self::InUse => f.write_str("another process works on it"),
             Self::Missing => f.write_str("there is no ledger (`atm serve --data DIR` makes one)"),
-            Self::Exists => f.write_str("there is a ledger already, and it is not overwritten"),
+            Self::Exists => f.write_str("it exists already, and is not overwritten"),
             Self::Foreign => f.write_str("this is not a ledger of atm"),
             Self::Newer(format) => write!(f, "a later version of atm wrote this, in format {format}"),
             Self::Damaged(what) => write!(f, "it is damaged: {what}"),

@@ -5,7 +5,7 @@ use super::{
     disk::Disk,
     entry::{ACCOUNT, Fact, Time},
     error::{Error, Fault},
-    store::Store,
+    store::{Shared, Store},
 };
 use crate::metrics::{Metrics, add};
 use atm_core::{
@@ -34,6 +34,8 @@ pub struct Keeper {
     disk: Box<dyn Disk>,
     /// `None` while a fault lasts.
     open: Option<(Store, Books)>,
+    /// For those who only read.
+    shared: Shared,
     doubt: Option<Doubt>,
     time: Clock,
     metrics: Arc<Metrics>,
@@ -56,7 +58,10 @@ impl Keeper {
             Ok((store, books)) => {
                 let (entries, balance) = (books.head().number, books.balance());
                 info!(path = %disk.path().display(), ledger = %books.ledger(), entries, %balance, "the ledger is open");
-                Ok(Self { disk, open: Some((store, books)), doubt: None, time, metrics })
+                let mut keeper =
+                    Self { disk, open: None, shared: Shared::default(), doubt: None, time, metrics };
+                keeper.set(Some((store, books)));
+                Ok(keeper)
             }
             Err(fault) => Err(Error { path: disk.path().to_owned(), fault }),
         }
@@ -70,6 +75,11 @@ impl Keeper {
     /// The store; `None` while a fault lasts.
     pub fn store(&self) -> Option<&Store> {
         self.open.as_ref().map(|(store, _)| store)
+    }
+
+    /// The ledger, for threads that only read it.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
     }
 
     /// Carries out requests one after the other and commits them together. What it returns is durable.
@@ -87,17 +97,17 @@ impl Keeper {
     /// They are still in doubt.
     pub fn recover(&mut self) -> Result<Vec<Answer>, Error> {
         // Whatever is left of the old one is closed before the file is opened again.
-        self.open = None;
+        self.set(None);
         let (store, books) = Store::open(self.disk.as_mut()).map_err(|fault| self.wrong(fault))?;
         let head = books.head();
-        self.open = Some((store, books));
+        self.set(Some((store, books)));
         let Some(doubt) = self.doubt.take() else { return Ok(Vec::new()) };
         if head == doubt.after {
             self.count(&doubt.answers);
             return Ok(doubt.answers);
         }
         if head != doubt.before {
-            self.open = None;
+            self.set(None);
             let fault = Fault::Damaged("somebody else has written to it".to_owned());
             self.doubt = Some(doubt);
             return Err(self.wrong(fault));
@@ -110,10 +120,17 @@ impl Keeper {
     /// # Errors
     /// Whatever the system says; what was committed stands.
     pub fn close(mut self) -> Result<(), Error> {
+        self.shared.set(None);
         match self.open.take() {
             Some((store, _)) => store.close().map_err(|fault| self.wrong(fault)),
             None => Ok(()),
         }
+    }
+
+    /// Nobody begins to read a store that is to be closed.
+    fn set(&mut self, open: Option<(Store, Books)>) {
+        self.shared.set(open.as_ref().map(|(store, _)| store));
+        self.open = open;
     }
 
     fn carry_out(&mut self, requests: Vec<Request>, doubt: bool) -> Result<Vec<Answer>, Error> {
@@ -141,7 +158,7 @@ impl Keeper {
                 add(&self.metrics.doubts, 1);
                 self.doubt = Some(Doubt { answers, before, after });
                 // redb takes no more orders after a fault, and the books are ahead of it.
-                self.open = None;
+                self.set(None);
                 return Err(self.wrong(fault));
             }
             add(&self.metrics.commits, 1);

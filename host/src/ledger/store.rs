@@ -22,7 +22,11 @@ use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     TableError, WriteTransaction,
 };
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("terminals");
@@ -69,9 +73,17 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open(disk: &mut dyn Disk) -> Result<(Self, Books), Fault> {
-        let store = Self { database: Arc::new(database(disk.open()?)?) };
+        let store = Self::open_unread(disk)?;
         let books = store.view()?.books()?;
         Ok((store, books))
+    }
+
+    /// Opens a ledger, for somebody who reads it otherwise. Every page of it is checked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
+        Ok(Self { database: Arc::new(database(disk.open()?)?) })
     }
 
     /// Writes entries and what follows from them, durably, in one commit.
@@ -94,21 +106,17 @@ impl Store {
     /// # Errors
     /// Whatever the system says.
     pub fn view(&self) -> Result<View, Fault> {
-        View::of(&self.database)
+        Ok(View(self.database.begin_read().map_err(fault)?))
     }
 
-    /// The database, for whoever looks at it from other threads.
-    pub(super) fn database(&self) -> &Arc<Database> {
-        &self.database
-    }
-
-    /// Closes the file; somebody may still look at it, and is done soon.
+    /// Closes the file.
     ///
     /// # Errors
     /// Whatever the system says; what was committed stands.
     pub fn close(self) -> Result<(), Fault> {
         match Arc::try_unwrap(self.database) {
             Ok(database) => database.close().map_err(fault),
+            // Nobody else has one for longer than it takes to begin to read.
             Err(_) => Ok(()),
         }
     }
@@ -158,28 +166,55 @@ fn write(transaction: &WriteTransaction, rows: &[Row], books: &Books) -> Result<
     Ok(())
 }
 
+/// The store for threads that only read, as long as it is open.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Weak<Database>>>);
+
+impl Shared {
+    /// What was committed last, to look at.
+    ///
+    /// # Errors
+    /// The store is closed; or whatever the system says.
+    pub fn view(&self) -> Result<View, Fault> {
+        // Held until the reader has begun, so that nobody keeps the store open that is to be closed.
+        let database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = database.upgrade().ok_or_else(|| io::Error::other("the ledger is closed for now"))?;
+        Ok(View(open.begin_read().map_err(fault)?))
+    }
+
+    /// Shows this store from now on, or none.
+    pub fn set(&self, store: Option<&Store>) {
+        let database = store.map_or_else(Weak::new, |store| Arc::downgrade(&store.database));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = database;
+    }
+}
+
+/// What is stored beside the entries, though it follows from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The table `state`.
+    pub state: BTreeMap<String, u64>,
+    /// Balances by account.
+    pub accounts: BTreeMap<u64, u64>,
+    /// The last entry and the cash of each terminal; without a name, of sessions without one.
+    pub terminals: BTreeMap<String, (u64, i128)>,
+}
+
+impl Stored {
+    /// One value of the state.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn get(&self, key: &str) -> Result<u64, Fault> {
+        let value = self.state.get(key).copied();
+        value.ok_or_else(|| damaged(format!("its state does not tell the {key}")))
+    }
+}
+
 /// The ledger as it was at one moment, however long it is looked at.
 pub struct View(ReadTransaction);
 
 impl View {
-    pub(super) fn of(database: &Database) -> Result<Self, Fault> {
-        Ok(Self(database.begin_read().map_err(fault)?))
-    }
-
-    fn state(&self, key: &str) -> Result<u64, Fault> {
-        let table = self.0.open_table(STATE).map_err(fault)?;
-        let value = table.get(key).map_err(fault)?;
-        Ok(value.ok_or_else(|| damaged(format!("its state does not tell the {key}")))?.value())
-    }
-
-    /// The number of the last entry.
-    ///
-    /// # Errors
-    /// What is wrong with the ledger.
-    pub fn last(&self) -> Result<u64, Fault> {
-        self.state("head")
-    }
-
     /// Shows entries from `first` on to `see`, until it has seen enough.
     ///
     /// # Errors
@@ -198,74 +233,88 @@ impl View {
         Ok(())
     }
 
+    /// What is stored beside the entries.
+    ///
+    /// # Errors
+    /// What is wrong with the ledger.
+    pub fn stored(&self) -> Result<Stored, Fault> {
+        let mut stored = Stored::default();
+        let state = match self.0.open_table(STATE) {
+            Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
+            result => result.map_err(fault)?,
+        };
+        for item in state.iter().map_err(fault)? {
+            let (key, value) = item.map_err(fault)?;
+            stored.state.insert(key.value().to_owned(), value.value());
+        }
+        let format = stored.get("format")?;
+        if format > FORMAT {
+            return Err(Fault::Newer(format));
+        }
+        for item in self.0.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
+            let (number, balance) = item.map_err(fault)?;
+            stored.accounts.insert(number.value(), balance.value());
+        }
+        for item in self.0.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
+            let (name, value) = item.map_err(fault)?;
+            stored.terminals.insert(name.value().to_owned(), value.value());
+        }
+        Ok(stored)
+    }
+
     /// The books, as they were stored beside the entries.
     ///
     /// # Errors
     /// What is wrong with the ledger.
     pub fn books(&self) -> Result<Books, Fault> {
-        match self.0.open_table(STATE) {
-            Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
-            result => drop(result.map_err(fault)?),
-        }
-        let format = self.state("format")?;
-        if format > FORMAT {
-            return Err(Fault::Newer(format));
-        }
-        let reserved = self.state("numbers")?;
+        let stored = self.stored()?;
+        let reserved = stored.get("numbers")?;
         let mut books = Books {
-            ledger: Some(LedgerId(self.state("ledger")?)),
-            opening: i128::from(self.state("opening")?),
+            ledger: Some(LedgerId(stored.get("ledger")?)),
+            opening: i128::from(stored.get("opening")?),
             reserved,
             // What was reserved before this start may have been given.
             next: reserved,
+            head: self.head(stored.get("head")?)?,
             ..Books::default()
         };
+        for (number, balance) in stored.accounts {
+            let balance =
+                Amount::from_minor(balance).ok_or_else(|| damaged("a balance is more than there can be"))?;
+            books.accounts.insert(number, balance);
+        }
         let entries = self.0.open_table(ENTRIES).map_err(fault)?;
-        let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?;
-        let number = last.0.value();
-        if number != self.last()? {
-            return Err(damaged(format!("its last entry is {number}, and not {}", self.last()?)));
+        for (name, (last, cash)) in stored.terminals {
+            if name.is_empty() {
+                books.cash = cash;
+                continue;
+            }
+            let name: Name = name.parse().map_err(|_| damaged("a terminal has an impossible name"))?;
+            let record = self.record(&entries, &name, last)?;
+            books.tills.insert(name, Till { cash, last: Some((last, record)) });
         }
-        let (head, line) = parts(number, last.1.value())?;
-        let before = match number.checked_sub(1) {
-            None | Some(0) => Hash::default(),
-            Some(before) => find(&entries, before)?.0.hash,
-        };
-        if before.next(line) != head.hash {
-            return Err(damaged(format!("entry {number} does not have the hash that it should have")));
-        }
-        books.head = head;
-        self.read_tables(&entries, &mut books)?;
         if !books.is_balanced() {
             return Err(damaged("the balances do not add up"));
         }
         Ok(books)
     }
 
-    fn read_tables(
-        &self,
-        entries: &impl ReadableTable<u64, &'static [u8]>,
-        books: &mut Books,
-    ) -> Result<(), Fault> {
-        for item in self.0.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
-            let (number, balance) = item.map_err(fault)?;
-            let balance = Amount::from_minor(balance.value())
-                .ok_or_else(|| damaged("a balance is more than there can be"))?;
-            books.accounts.insert(number.value(), balance);
+    /// The last entry, which must have this number.
+    fn head(&self, number: u64) -> Result<Head, Fault> {
+        let entries = self.0.open_table(ENTRIES).map_err(fault)?;
+        let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?.0.value();
+        if last != number {
+            return Err(damaged(format!("its last entry is {last}, and not {number}")));
         }
-        for item in self.0.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
-            let (name, value) = item.map_err(fault)?;
-            let (last, cash) = value.value();
-            if name.value().is_empty() {
-                books.cash = cash;
-                continue;
-            }
-            let name: Name =
-                name.value().parse().map_err(|_| damaged("a terminal has an impossible name"))?;
-            let record = self.record(entries, &name, last)?;
-            books.tills.insert(name, Till { cash, last: Some((last, record)) });
+        let (head, line) = find(&entries, number)?;
+        let before = match number.checked_sub(1) {
+            None | Some(0) => Hash::default(),
+            Some(before) => find(&entries, before)?.0.hash,
+        };
+        if before.next(&line) != head.hash {
+            return Err(damaged(format!("entry {number} does not have the hash that it should have")));
         }
-        Ok(())
+        Ok(head)
     }
 
     /// A terminal's last operation.

@@ -1,5 +1,11 @@
 //! Derives the books again from the first entry, and says what does not fit.
-use super::{books::Books, entry::Entry, error::Fault, store::View};
+use super::{
+    books::{Books, Head},
+    entry::Entry,
+    error::Fault,
+    store::{Stored, View},
+};
+use atm_core::ledger::LedgerId;
 use std::fmt::Display;
 
 /// More faults than these are not told one by one.
@@ -28,15 +34,26 @@ impl Report {
     }
 }
 
-/// Reads all entries and holds everything that is stored against them; `progress` is told the number of each entry.
+/// Shows all entries, in their order, to whoever asks.
+pub type Read<'a> = &'a mut dyn FnMut(&mut dyn FnMut(Head, &str) -> Result<(), Fault>) -> Result<(), Fault>;
+
+/// Verifies what a store holds; `progress` is told the number of each entry.
 ///
 /// # Errors
 /// The ledger cannot be read.
-pub fn verify(view: &View, mut progress: impl FnMut(u64)) -> Result<Report, Fault> {
+pub fn verify(view: &View, progress: impl FnMut(u64)) -> Result<Report, Fault> {
+    verify_read(&view.stored()?, &mut |see| view.entries(1, see), progress)
+}
+
+/// Reads all entries and holds what is stored against them; `progress` is told the number of each entry.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn verify_read(stored: &Stored, read: Read<'_>, mut progress: impl FnMut(u64)) -> Result<Report, Fault> {
     let mut report = Report::default();
     // What follows from an entry that does not fit follows from nothing.
     let mut derives = true;
-    let read = view.entries(1, |head, line| -> Result<(), Fault> {
+    let done = read(&mut |head, line| {
         progress(head.number);
         let expected = report.books.head.number.saturating_add(1);
         if head.number != expected && derives {
@@ -56,49 +73,52 @@ pub fn verify(view: &View, mut progress: impl FnMut(u64)) -> Result<Report, Faul
                 derives = false;
             }
         }
-        // The hashes that are stored are compared one by one: the first that is wrong is told, and not all behind it.
+        // Each hash is held against the one that is stored before it: one that is wrong is told, and not all behind it.
         report.books.head = head;
         Ok(())
     });
-    match read {
-        Err(Fault::Damaged(what)) => report.note(what),
-        read => read?,
+    match done {
+        Err(Fault::Damaged(what)) => {
+            report.note(what);
+            derives = false;
+        }
+        done => done?,
     }
     if report.books.head.number == 0 {
         report.note("it has no entry".to_owned());
-    }
-    match view.books() {
-        Err(Fault::Damaged(what)) => report.note(what),
-        Err(fault) => return Err(fault),
-        Ok(stored) if derives => compare(&mut report, &stored),
-        Ok(_) => {}
+    } else if derives {
+        compare(&mut report, stored)?;
     }
     Ok(report)
 }
 
 /// Holds what is stored against what follows from the entries.
-fn compare(report: &mut Report, stored: &Books) {
+fn compare(report: &mut Report, stored: &Stored) -> Result<(), Fault> {
     let derived = std::mem::take(&mut report.books);
-    report.same("the ledger's identity", stored.ledger(), derived.ledger());
-    report.same("what the accounts began with", stored.opening, derived.opening);
-    report.same("the end of the reserved numbers", stored.reserved, derived.reserved);
-    report.same("the number of the last entry", stored.head.number, derived.head.number);
-    report.same("the hash of the last entry", stored.head.hash, derived.head.hash);
-    report.same("the cash of sessions without a name", stored.cash, derived.cash);
-    report.same("the number of accounts", stored.accounts.len(), derived.accounts.len());
-    for (number, balance) in &derived.accounts {
-        let kept = stored.accounts.get(number).copied().unwrap_or_default();
-        report.same(&format!("the balance of account {number}"), kept, *balance);
+    report.same("the identity", LedgerId(stored.get("ledger")?), derived.ledger());
+    report.same("what the accounts began with", i128::from(stored.get("opening")?), derived.opening);
+    report.same("the end of the reserved numbers", stored.get("numbers")?, derived.reserved);
+    report.same("the number of the last entry", stored.get("head")?, derived.head.number);
+    report.same("the count of accounts", stored.accounts.len(), derived.accounts.len());
+    for (number, balance) in derived.accounts() {
+        let kept = stored.accounts.get(&number).copied().unwrap_or_default();
+        report.same(&format!("the balance of account {number}"), kept, balance.minor());
     }
-    report.same("the number of terminals", stored.tills.len(), derived.tills.len());
-    for (name, till) in &derived.tills {
-        let kept = stored.tills.get(name).cloned().unwrap_or_default();
-        report.same(&format!("the cash of {name}"), kept.cash, till.cash);
-        let last = |last: &Option<(u64, _)>| last.as_ref().map_or(0, |(number, _)| *number);
-        report.same(&format!("the last entry of {name}"), last(&kept.last), last(&till.last));
+    let nobody = stored.terminals.get("").map_or(0, |(_, cash)| *cash);
+    report.same("the cash of sessions without a name", nobody, derived.cash);
+    let named = stored.terminals.keys().filter(|name| !name.is_empty()).count();
+    report.same("the count of terminals", named, derived.tills.len());
+    let mut tills: Vec<_> = derived.tills().collect();
+    tills.sort_by_key(|(name, _)| *name);
+    for (name, till) in tills {
+        let (last, cash) = stored.terminals.get(name.as_str()).copied().unwrap_or_default();
+        report.same(&format!("the cash of {name}"), cash, till.cash);
+        let number = till.last.as_ref().map_or(0, |(number, _)| *number);
+        report.same(&format!("the last entry of {name}"), last, number);
     }
     if !derived.is_balanced() {
         report.note("the two sides of the movements do not add up".to_owned());
     }
     report.books = derived;
+    Ok(())
 }
