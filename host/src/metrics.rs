@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+pub mod page;
+
 /// Upper ends of the classes that the time to bring a commit to the disk is counted in, in microseconds.
 const CLASSES: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
 

@@ -5,6 +5,7 @@ use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
     client::{self, Options, State, Target},
     demo,
+    metrics::page,
     serial::Port,
     server::{self, Config, Server},
 };
@@ -18,7 +19,7 @@ use std::{
     },
     thread,
 };
-use tracing::{level_filters::LevelFilter, warn};
+use tracing::{info, level_filters::LevelFilter, warn};
 
 mod ledger;
 
@@ -95,10 +96,43 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
     if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
     }
+    if let Some(at) = options.metrics {
+        let at = page::show(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
+        info!(address = %at, "counters at /metrics");
+    }
     let stop = server.stop_handle();
-    stop_on_signals(move || stop.stop())?;
+    stop_on_signals(move || {
+        notify(Phase::Stopping);
+        stop.stop();
+    })?;
     announce(&format!("listening on {address} ({wire})"));
-    server.run().context("the server failed")
+    notify(Phase::Ready);
+    let served = server.run();
+    notify(Phase::Stopping);
+    served.context("the server failed")
+}
+
+/// What a server tells whoever started it.
+#[derive(Clone, Copy)]
+enum Phase {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd, where that is who started it and wants to know.
+fn notify(phase: Phase) {
+    #[cfg(target_os = "linux")]
+    {
+        let state = match phase {
+            Phase::Ready => sd_notify::NotifyState::Ready,
+            Phase::Stopping => sd_notify::NotifyState::Stopping,
+        };
+        if let Err(error) = sd_notify::notify(&[state]) {
+            warn!(%error, "systemd could not be told");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = phase;
 }
 
 fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
@@ -106,9 +140,16 @@ fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
     let mut port = Port::open(path, baud)?;
     let asked = Arc::new(AtomicBool::new(false));
     let stop = asked.clone();
-    stop_on_signals(move || stop.store(true, Ordering::Release))?;
-    announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
-    server::serial::serve(&mut port, config, options.data.as_deref(), &asked).context("the server failed")
+    stop_on_signals(move || {
+        notify(Phase::Stopping);
+        stop.store(true, Ordering::Release);
+    })?;
+    let ready = || {
+        announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+        notify(Phase::Ready);
+    };
+    server::serial::serve(&mut port, config, options.data.as_deref(), &asked, ready)
+        .context("the server failed")
 }
 
 fn announce(line: &str) {

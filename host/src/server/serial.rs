@@ -13,8 +13,10 @@ use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use std::{
     io::{self, ErrorKind},
     path::Path,
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tracing::info;
@@ -22,20 +24,31 @@ use tracing::info;
 /// The longest wait for the port: only in between is it noticed that the server is to stop.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Serves the terminal at `port`, with the ledger in the folder `data` or in memory, until `stop` is set or a person stops it who may. A serial line has no address: whoever
-/// is at its other end may stop the server only where `config` lets anybody.
+/// Serves the terminal at `port` until `stop` is set or a person stops it who may; the ledger is in the folder `data` or in
+/// memory, and `ready` is called when it is open. A serial line has no address: whoever is at its other end may stop the
+/// server only where `config` lets anybody.
 ///
 /// # Errors
-/// What the port says; a device that is gone does not come back by itself.
-pub fn serve(port: &mut Port, config: &Config, data: Option<&Path>, stop: &AtomicBool) -> io::Result<()> {
+/// What the port or the ledger says; a device that is gone does not come back by itself.
+pub fn serve(
+    port: &mut Port,
+    config: &Config,
+    data: Option<&Path>,
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
     match data {
         Some(folder) => {
             let keeper =
                 super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
+            ready();
             run(port, config, keeper, stop)
         }
-        None => run(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop),
+        None => {
+            ready();
+            run(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
+        }
     }
 }
 
@@ -150,7 +163,7 @@ mod tests {
             let config = Config { allow_remote_quit, ..Config::new(wire) };
             let asked = stop.clone();
             // What is on its way is lost with the port.
-            let serving = thread::spawn(move || (serve(&mut port, &config, None, &asked), port));
+            let serving = thread::spawn(move || (serve(&mut port, &config, None, &asked, || ()), port));
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
             let mut prompt = said(&mut link).prompt.unwrap();
@@ -174,7 +187,7 @@ mod tests {
         let (master, loopback) = Port::loopback().unwrap();
         let mut port = Port::open(&loopback.path, 115_200).unwrap();
         let serving = thread::spawn(move || {
-            serve(&mut port, &Config::new(Wire::Postcard), None, &AtomicBool::new(false))
+            serve(&mut port, &Config::new(Wire::Postcard), None, &AtomicBool::new(false), || ())
         });
         thread::sleep(Duration::from_millis(100));
         drop(master);
