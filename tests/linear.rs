@@ -61,7 +61,7 @@ struct Call {
 
 /// Half of the sessions have names.
 fn origin(session: usize) -> Origin {
-    if session % 2 == 0 {
+    if session.is_multiple_of(2) {
         Origin::Terminal(format!("kiosk-{session}").parse().unwrap())
     } else {
         Origin::Session(u64::try_from(session).unwrap())
@@ -211,7 +211,7 @@ proptest! {
         }
         // What was not written down had its moment between two that were.
         for (at, call) in calls.iter().enumerate() {
-            let Request::Operate { operation, .. } = call.request else { unreachable!() };
+            let Request::Operate { operation, .. } = call.request else { panic!("{call:?}") };
             let others = || calls.iter().zip(&place).filter_map(|(call, place)| Some((call, (*place)?)));
             let after = others().filter(|(other, _)| other.answered < call.asked).map(|(_, place)| place).max();
             let before = others().filter(|(other, _)| other.asked > call.answered).map(|(_, place)| place).min();

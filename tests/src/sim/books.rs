@@ -19,7 +19,7 @@ const CALLS: u64 = 12;
 
 /// The ledger of a day.
 pub(super) enum Books {
-    Memory(RamLedger<8>),
+    Memory(Box<RamLedger<8>>),
     Disk(Box<OnDisk>),
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Down;
 impl Books {
     pub(super) fn new(on_disk: bool, identity: LedgerId, balance: Amount, seed: u64) -> Self {
         if !on_disk {
-            return Self::Memory(RamLedger::new(identity, balance));
+            return Self::Memory(Box::new(RamLedger::new(identity, balance)));
         }
         let platter = Platter::new(seed);
         let mut disk =

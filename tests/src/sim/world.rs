@@ -317,8 +317,8 @@ impl World {
         let mut moved = false;
         self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
         let mut batch = Vec::new();
-        while let Some((_, request)) = self.asked.pop_front_if(|(due, _)| *due <= self.now) {
-            batch.push(request);
+        while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
+            batch.extend(self.asked.pop_front().map(|(_, request)| request));
         }
         moved |= !batch.is_empty();
         for (request, response) in self.commit(batch) {
