@@ -152,6 +152,36 @@ fn a_new_ledger_that_was_not_finished_is_begun_again() {
 }
 
 #[test]
+fn a_ledger_that_is_removed_under_the_server_stops_it() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    for replaced in [false, true] {
+        let server = serve(data);
+        let mut client = server.client();
+        assert_eq!(client.ask("deposit 40")["outcome"], "done");
+        let (file, away) = (data.join("ledger.redb"), data.join("away"));
+        fs::rename(&file, &away).unwrap();
+        if replaced {
+            fs::copy(&away, &file).unwrap();
+        }
+        // Nobody is told that something was done which nobody will find again.
+        client.answer("deposit 1000");
+        while let Some(message) = client.try_read() {
+            assert!(message["outcome"].is_null(), "{message}");
+        }
+        let done = server.program.finish();
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains("somebody has removed it"), "{done:?}");
+        fs::remove_file(&away).unwrap();
+        if replaced {
+            let server = serve(data);
+            assert_eq!(server.balance(), 14_000);
+            server.stop();
+        }
+    }
+}
+
+#[test]
 fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();

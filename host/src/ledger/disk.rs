@@ -43,6 +43,15 @@ pub trait Disk: Send {
     /// What is wrong with it.
     fn open(&mut self) -> Result<Backend, Fault>;
 
+    /// Is the ledger that was opened still the one that the next start will find? It may have been removed, and nothing that
+    /// is written to it is found again then.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn is_kept(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Begins a new ledger, which is nothing before it is published.
     ///
     /// # Errors
@@ -117,6 +126,9 @@ pub struct Folder {
     folder: PathBuf,
     file: PathBuf,
     metrics: Arc<Metrics>,
+    /// The device and the number of the file that was opened.
+    #[cfg(unix)]
+    opened: Option<(u64, u64)>,
     /// Locked until it is closed.
     _lock: File,
 }
@@ -141,7 +153,14 @@ impl Folder {
             Err(fs::TryLockError::WouldBlock) => return Err(wrong(Fault::InUse)),
             Err(fs::TryLockError::Error(error)) => return Err(wrong(error.into())),
         }
-        Ok(Self { folder: folder.to_owned(), file: folder.join(FILE), metrics, _lock: lock })
+        Ok(Self {
+            folder: folder.to_owned(),
+            file: folder.join(FILE),
+            metrics,
+            #[cfg(unix)]
+            opened: None,
+            _lock: lock,
+        })
     }
 
     fn backend(&self, file: File) -> Result<Backend, Fault> {
@@ -175,7 +194,20 @@ impl Disk for Folder {
         if start != MAGIC {
             return Err(Fault::Foreign);
         }
+        #[cfg(unix)]
+        {
+            self.opened = Some(identity(&file.metadata()?));
+        }
         self.backend(file)
+    }
+
+    #[cfg(unix)]
+    fn is_kept(&self) -> io::Result<bool> {
+        match fs::metadata(&self.file) {
+            Ok(there) => Ok(self.opened == Some(identity(&there))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
@@ -188,6 +220,13 @@ impl Disk for Folder {
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         sync_folder(&self.folder)
     }
+}
+
+/// What tells one file from another.
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
 }
 
 /// How files are opened that only their owner may read.

@@ -14,6 +14,8 @@ pub enum Fault {
     Exists,
     /// It is not a ledger.
     Foreign,
+    /// It was removed, or replaced, while it was open.
+    Taken,
     /// It was written by a later version, in this format.
     Newer(u64),
     /// It is a ledger and something in it was changed.
@@ -35,6 +37,7 @@ impl fmt::Display for Fault {
             Self::Missing => f.write_str("there is no ledger (`atm serve --data DIR` makes one)"),
             Self::Exists => f.write_str("it exists already, and is not overwritten"),
             Self::Foreign => f.write_str("this is not a ledger of atm"),
+            Self::Taken => f.write_str("somebody has removed it, or put another in its place"),
             Self::Newer(format) => write!(f, "a later version of atm wrote this, in format {format}"),
             Self::Damaged(what) => write!(f, "it is damaged: {what}"),
         }

@@ -153,7 +153,13 @@ impl Keeper {
             }
         }
         if !rows.is_empty() {
-            if let Err(fault) = store.commit(&rows, books) {
+            // What is written to a file that was removed is gone at the end, however well it was written.
+            let committed = store.commit(&rows, books).and_then(|()| match self.disk.is_kept() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Fault::Taken),
+                Err(error) => Err(error.into()),
+            });
+            if let Err(fault) = committed {
                 let after = books.head();
                 add(&self.metrics.doubts, 1);
                 self.doubt = Some(Doubt { answers, before, after });
