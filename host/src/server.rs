@@ -104,7 +104,6 @@ pub struct Server {
     /// For a ledger that begins here.
     identity: LedgerId,
     metrics: Arc<Metrics>,
-    /// Through which the books are read while it serves.
     #[cfg(unix)]
     window: Option<ledger::window::Window>,
     connections: HashMap<Token, Connection>,

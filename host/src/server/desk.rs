@@ -34,9 +34,13 @@ impl Server {
 
     /// Takes the answers that have come from the ledger to whoever waits for them.
     pub(super) fn settle(&mut self) {
-        match self.teller.answers() {
-            Ok(answers) => answers.into_iter().for_each(|answer| self.deliver(answer)),
-            Err(error) => self.give_up(error),
+        loop {
+            match self.teller.answers() {
+                Ok(none) if none.is_empty() => return,
+                Ok(answers) => answers.into_iter().for_each(|answer| self.deliver(answer)),
+                // Told once all that was answered is delivered.
+                Err(error) => return self.give_up(error),
+            }
         }
     }
 

@@ -183,6 +183,28 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_in_a_folder_is_there_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 1..=2 {
+            let (mut port, loopback) = Port::loopback().unwrap();
+            let config = Config { allow_remote_quit: true, ..Config::new(Wire::Postcard) };
+            let path = folder.path().to_owned();
+            let serving = thread::spawn(move || {
+                (serve(&mut port, &config, Some(&path), &AtomicBool::new(false), || ()), port)
+            });
+            let target = Target::Serial { path: loopback.path, baud: 115_200 };
+            let mut link = crate::client::Link::open(&Options::new(target)).unwrap();
+            let prompt = said(&mut link).prompt.unwrap();
+            link.answer(prompt, "deposit 40").unwrap();
+            let reply = said(&mut link);
+            assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
+            link.answer(reply.prompt.unwrap(), "quit").unwrap();
+            assert!(said(&mut link).ends);
+            serving.join().unwrap().0.unwrap();
+        }
+    }
+
+    #[test]
     fn a_device_that_goes_away_is_an_error() {
         let (master, loopback) = Port::loopback().unwrap();
         let mut port = Port::open(&loopback.path, 115_200).unwrap();
