@@ -335,3 +335,35 @@ impl Books {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_ledger_refuses_new_names_and_forgets_no_old_one() {
+        let (mut books, mut rows, time) = (Books::default(), Vec::new(), Time::default());
+        let begun = Fact::Created { ledger: LedgerId(7), account: ACCOUNT, balance: Amount::ZERO };
+        books.write(begun, time, &mut rows).unwrap();
+        let name = |number: usize| format!("kiosk-{number}").parse::<Name>().unwrap();
+        books.tills.extend((1..TERMINALS).map(|number| (name(number), Till::default())));
+        let one = Operation::Deposit(Amount::from_units(1).unwrap());
+        let mut answer = |number, settle| {
+            let request = match settle {
+                true => Request::Settle { terminal: name(number), id: 5 },
+                false => Request::Operate { origin: Origin::Terminal(name(number)), id: 5, operation: one },
+            };
+            match books.answer(&request, false, time, &mut rows).unwrap() {
+                Response::Settled { outcome, .. } => outcome,
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = answer(0, false);
+        assert!(matches!(first, Outcome::Done(_)), "{first:?}");
+        assert_eq!(answer(TERMINALS, false), Outcome::Refused(Refusal::Full));
+        assert_eq!(answer(TERMINALS, true), Outcome::Unknown, "nothing stands against a late operation");
+        assert_eq!(answer(0, false), first);
+        assert!(matches!(answer(1, false), Outcome::Done(_)));
+        assert!(books.is_balanced());
+    }
+}
