@@ -10,9 +10,10 @@ import pathlib, shutil, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
+BOOKS, STORE, KEEPER = "host/src/ledger/books.rs", "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
 RAM, VISIT, TERMINAL = "core/src/ledger/ram.rs", "core/src/host/visit.rs", "core/src/terminal.rs"
 
-# name: (file, what stands there, what stands there instead)
+# name: (file, what stands there, what stands there instead); those of the ledger on disk are looked for there
 BREAKS = {
     "forget-the-id": (RAM, "self.keep(terminal, Record { id, operation: Some(operation), outcome });", ""),
     "forget-a-refusal": (
@@ -39,6 +40,15 @@ BREAKS = {
         "",
     ),
     "answer-for-ever": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
+    # Of the ledger on disk.
+    "tell-before-it-is-on-the-disk": (STORE, "Durability::Immediate)", "Durability::None)"),
+    "believe-a-commit-that-failed": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
+    "give-numbers-again-after-a-start": (STORE, "next: reserved,", "next: 1,"),
+    "forget-the-id-on-disk": (
+        BOOKS,
+        "self.tills.entry(name).or_default().last = Some((entry.number, record));",
+        "let _ = (name, record);",
+    ),
 }
 
 
@@ -52,7 +62,8 @@ def run(tree, target, name):
     try:
         cargo = ["cargo", "build", "-q", "--profile", "mutants", "-p", "atm-tests", "--bin", "simulate"]
         subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
-        simulate = [pathlib.Path(target) / "mutants" / "simulate", *SIMULATE]
+        durable = ["--durable"] if file.startswith("host/") else []
+        simulate = [pathlib.Path(target) / "mutants" / "simulate", *SIMULATE, *durable]
         ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
     finally:
         path.write_text(whole)

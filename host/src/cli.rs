@@ -1,9 +1,12 @@
 //! The command line.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::server::TERMINALS;
+use atm_host::{ledger::books, server::TERMINALS};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
+
+mod file;
+pub(crate) mod ledger;
 
 /// An ATM over a byte stream: no cent lost or moved twice.
 ///
@@ -18,9 +21,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve many terminals over TCP, or one serial line
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Be a terminal: over TCP or a serial line
     Client(Client),
+    /// Read, verify, back up and restore the ledger of `serve --data`
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Show a whole session over TCP, with the messages on the wire, and check every balance
     Demo {
         /// How messages cross the line: json, raw or postcard
@@ -37,8 +43,16 @@ pub(crate) enum Command {
 impl Arguments {
     /// Reads the program's own arguments; on wrong usage it says so and exits with code 2.
     pub(crate) fn of_this_program() -> Self {
-        let arguments = Self::parse();
+        let mut arguments = Self::parse();
         arguments.check().unwrap_or_else(|error| error.exit());
+        if let Some(Command::Serve(options)) = &mut arguments.command
+            && let Some(path) = &options.config
+        {
+            let line: Vec<_> = std::env::args_os().collect();
+            **options = file::merged(path, &line).unwrap_or_else(|told| {
+                Self::command().error(ErrorKind::ValueValidation, told).exit();
+            });
+        }
         arguments
     }
 
@@ -71,17 +85,31 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address that only this machine reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(address),
+        Ok(_) => Err("only a loopback address is taken: whoever reads it needs no password".to_owned()),
+        Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654".to_owned()),
+    }
+}
+
 /// The limits of `atm serve` that no option sets.
 fn fixed_limits() -> String {
     format!(
-        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals are remembered by \
-         name, and more names are refused."
+        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals ({} with \
+         --data) are remembered by name, and more names are refused.",
+        books::TERMINALS
     )
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = fixed_limits())]
 pub(crate) struct Serve {
+    /// Take what the other options say from this file where the command line does not say it (examples/atm.toml has every
+    /// key)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The address to listen on; port 0 takes any that is free
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,
@@ -95,7 +123,11 @@ pub(crate) struct Serve {
     /// json over TCP, postcard over a serial line]
     #[arg(long)]
     pub(crate) wire: Option<Wire>,
-    /// The balance at the start, in whole units or with two digits of cents
+    /// Keep the ledger in this folder, made where there is none: nothing is said before it is on the disk, and nothing is
+    /// forgotten. Without it the ledger is in memory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The balance that a new ledger begins with, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
     /// The most that an answer may name; `all` is what there is, however much
@@ -116,6 +148,9 @@ pub(crate) struct Serve {
     /// Let any peer stop the server with quit, not only one on this machine; nobody on a serial line may without it
     #[arg(long)]
     pub(crate) allow_remote_quit: bool,
+    /// Show counters to Prometheus at this loopback address (GET /metrics)
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "serial", value_parser = loopback)]
+    pub(crate) metrics: Option<SocketAddr>,
     /// How much to log on standard error, one event a line
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(crate) log: Level,
@@ -200,6 +235,10 @@ mod tests {
             "atm serve --serial b --wire raw",
             "atm serve --serial b --max-sessions 7",
             "atm serve --baud 9600",
+            "atm serve --metrics 0.0.0.0:9654",
+            "atm serve --metrics 9654",
+            "atm serve --serial b --metrics 127.0.0.1:9654",
+            "atm ledger verify",
         ] {
             let read = Arguments::try_parse_from(line.split(' ')).and_then(|arguments| arguments.check());
             assert_eq!(read.unwrap_err().exit_code(), 2, "{line}");

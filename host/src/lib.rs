@@ -11,5 +11,7 @@
 pub mod client;
 pub mod clock;
 pub mod demo;
+pub mod ledger;
+pub mod metrics;
 pub mod serial;
 pub mod server;

@@ -5,6 +5,7 @@ use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
     client::{self, Options, State, Target},
     demo,
+    metrics::page,
     serial::Port,
     server::{self, Config, Server},
 };
@@ -18,13 +19,16 @@ use std::{
     },
     thread,
 };
-use tracing::{level_filters::LevelFilter, warn};
+use tracing::{info, level_filters::LevelFilter, warn};
+
+mod ledger;
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Client(options)) => be_a_terminal(options),
+        Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -75,33 +79,77 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         ..Config::new(options.wire.unwrap_or(usual))
     };
     match &options.serial {
-        Some(path) => serve_serial(path, options.baud, &config)?,
-        None => serve_tcp(&options.listen, config)?,
+        Some(path) => serve_serial(path, options, &config)?,
+        None => serve_tcp(options, config)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_tcp(address: &str, mut config: Config) -> Result<()> {
-    let wire = config.wire;
+fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
+    let (wire, address) = (config.wire, options.listen.as_str());
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
-    let server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    if let Some(folder) = &options.data {
+        server.keep_in(folder).context("the ledger cannot be used")?;
+    }
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
     }
+    if let Some(at) = options.metrics {
+        let at = page::show(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
+        info!(address = %at, "counters at /metrics");
+    }
     let stop = server.stop_handle();
-    stop_on_signals(move || stop.stop())?;
+    stop_on_signals(move || {
+        notify(Phase::Stopping);
+        stop.stop();
+    })?;
     announce(&format!("listening on {address} ({wire})"));
-    server.run().context("the server failed")
+    notify(Phase::Ready);
+    let served = server.run();
+    notify(Phase::Stopping);
+    served.context("the server failed")
 }
 
-fn serve_serial(path: &str, baud: u32, config: &Config) -> Result<()> {
+/// What a server tells whoever started it.
+#[derive(Clone, Copy)]
+enum Phase {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd, where that is who started it and wants to know.
+fn notify(phase: Phase) {
+    #[cfg(target_os = "linux")]
+    {
+        let state = match phase {
+            Phase::Ready => sd_notify::NotifyState::Ready,
+            Phase::Stopping => sd_notify::NotifyState::Stopping,
+        };
+        if let Err(error) = sd_notify::notify(&[state]) {
+            warn!(%error, "systemd could not be told");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = phase;
+}
+
+fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
+    let baud = options.baud;
     let mut port = Port::open(path, baud)?;
     let asked = Arc::new(AtomicBool::new(false));
     let stop = asked.clone();
-    stop_on_signals(move || stop.store(true, Ordering::Release))?;
-    announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
-    server::serial::serve(&mut port, config, &asked).context("the server failed")
+    stop_on_signals(move || {
+        notify(Phase::Stopping);
+        stop.store(true, Ordering::Release);
+    })?;
+    let ready = || {
+        announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+        notify(Phase::Ready);
+    };
+    server::serial::serve(&mut port, config, options.data.as_deref(), &asked, ready)
+        .context("the server failed")
 }
 
 fn announce(line: &str) {

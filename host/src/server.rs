@@ -1,15 +1,17 @@
 //! The ATM behind a TCP port: one event loop over non-blocking sockets, a [`Host`](atm_core::host::Host) a connection.
 //!
 //! One thread is enough: an answer costs the core a microsecond, and the ledger is asked from here, so that no lock is
-//! ever held across an answer and a terminal's conversation moves between two connections without one.
-use crate::clock::Clock;
+//! ever held across an answer and a terminal's conversation moves between two connections without one. A ledger that has
+//! to wait for its disk has a thread of its own and answers later: an outcome goes to wherever its terminal is then.
+use crate::{
+    clock::Clock,
+    ledger::{self, disk::Folder, entry::Time, keeper::Keeper, teller::Teller},
+    metrics::{Metrics, add},
+};
 use atm_core::{
-    host::{self, Link},
-    ledger::{Ledger, LedgerId, RamLedger},
-    money::Amount,
-    session::Policy,
+    host,
+    ledger::{InDoubt, LedgerId, RamLedger},
     time::{Duration, Instant},
-    wire::Wire,
 };
 use connection::{Connection, Phase};
 use lobby::{Lobby, Place};
@@ -18,6 +20,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,58 +29,30 @@ use std::{
 use timers::Timers;
 use tracing::{debug, error, info, warn};
 
+mod config;
 mod connection;
+mod desk;
 mod lobby;
 pub mod serial;
 mod timers;
+pub use config::Config;
 
-/// What a server is made for. Every limit has its default in [`Config::new`].
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// How messages cross the line.
-    pub wire: Wire,
-    /// The balance at the start.
-    pub balance: Amount,
-    /// The most that an answer may name.
-    pub limit: Amount,
-    /// How long a prompt stays open without an answer.
-    pub idle: Duration,
-    /// How long a frame may take from its first byte to its last.
-    pub frame: Duration,
-    /// How long a peer may leave output unread.
-    pub stall: Duration,
-    /// How many sessions there may be at once.
-    pub max_sessions: usize,
-    /// May a peer that is not on this machine stop the server?
-    pub allow_remote_quit: bool,
+/// Opens the ledger in a folder.
+fn keeper(
+    folder: &Path,
+    config: &Config,
+    fresh: LedgerId,
+    metrics: &Arc<Metrics>,
+) -> Result<Keeper, ledger::error::Error> {
+    let disk = Box::new(Folder::take(folder, true, metrics.clone())?);
+    Keeper::open(disk, config.balance, || fresh, Box::new(Time::now), metrics.clone())
 }
 
-impl Config {
-    /// The defaults for a wire: 100 whole units, 10,000 sessions, and the times of [`host::Config::new`].
-    pub fn new(wire: Wire) -> Self {
-        let host = host::Config::new(wire, Link::Connection);
-        Self {
-            wire,
-            balance: Amount::from_units(100).unwrap_or(Amount::ZERO),
-            limit: Policy::LIMIT,
-            idle: host.idle,
-            frame: host.frame,
-            stall: host.stall,
-            max_sessions: 10_000,
-            allow_remote_quit: false,
-        }
-    }
-
-    /// What the endpoint of a connection from `peer` is made for.
-    fn host(&self, peer: SocketAddr) -> host::Config {
-        let local = peer.ip().to_canonical().is_loopback();
-        host::Config {
-            wire: self.wire,
-            link: Link::Connection,
-            policy: Policy { limit: self.limit, may_quit: local || self.allow_remote_quit },
-            idle: self.idle,
-            frame: self.frame,
-            stall: self.stall,
+/// What wakes the event loop.
+fn wakes(waker: Arc<Waker>) -> impl Fn() + Send + 'static {
+    move || {
+        if let Err(error) = waker.wake() {
+            error!(%error, "the server could not be woken");
         }
     }
 }
@@ -113,9 +88,7 @@ impl Stop {
     /// Asks the server to say goodbye to open sessions and to return from [`Server::run`].
     pub fn stop(&self) {
         self.asked.store(true, Ordering::Release);
-        if let Err(error) = self.waker.wake() {
-            error!(%error, "the server could not be woken");
-        }
+        wakes(self.waker.clone())();
     }
 }
 
@@ -127,7 +100,12 @@ pub struct Server {
     address: SocketAddr,
     stop: Stop,
     clock: Clock,
-    ledger: Box<dyn Ledger + Send>,
+    teller: Teller,
+    /// For a ledger that begins here.
+    identity: LedgerId,
+    metrics: Arc<Metrics>,
+    #[cfg(unix)]
+    window: Option<ledger::window::Window>,
     connections: HashMap<Token, Connection>,
     lobby: Lobby,
     timers: Timers,
@@ -137,6 +115,8 @@ pub struct Server {
     again: Vec<Token>,
     /// Somebody waits to be accepted.
     accepting: bool,
+    /// The ledger answers nothing any more.
+    failed: bool,
     /// Set while the server stops: when it does not wait any longer.
     stopping: Option<Instant>,
 }
@@ -160,7 +140,11 @@ impl Server {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
         Ok(Self {
-            ledger: Box::new(RamLedger::<TERMINALS>::new(identity, config.balance)),
+            teller: Teller::here(RamLedger::<TERMINALS>::new(identity, config.balance)),
+            identity,
+            metrics: Arc::default(),
+            #[cfg(unix)]
+            window: None,
             config,
             poll,
             listener,
@@ -174,8 +158,30 @@ impl Server {
             sessions: 0,
             again: Vec::new(),
             accepting: false,
+            failed: false,
             stopping: None,
         })
+    }
+
+    /// Keeps the ledger in `folder` and not in memory, where it would be forgotten; makes one where there is none.
+    ///
+    /// # Errors
+    /// What is wrong with the folder or with the ledger in it.
+    pub fn keep_in(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
+        let keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
+        #[cfg(unix)]
+        {
+            self.window = Some(ledger::window::Window::open(folder, keeper.shared())?);
+        }
+        let wake = wakes(self.stop.waker.clone());
+        self.teller = Teller::on_disk(keeper, wake)
+            .map_err(|error| ledger::error::Error { path: folder.to_owned(), fault: error.into() })?;
+        Ok(())
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
     }
 
     /// The address that it listens on.
@@ -198,7 +204,11 @@ impl Server {
             let now = self.clock.now();
             if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= now) {
                 info!("stopped");
-                return Ok(());
+                #[cfg(unix)]
+                drop(self.window);
+                // What is out is committed first.
+                drop(self.teller);
+                return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };
             }
             let rests = self.again.is_empty() && !self.accepting;
             let timeout = if rests { self.wait(now) } else { Some(std::time::Duration::ZERO) };
@@ -212,7 +222,7 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accepting = true,
-                    WAKER => {}
+                    WAKER => self.settle(),
                     token => {
                         if let Some(connection) = self.connections.get_mut(&token) {
                             connection.ready(event);
@@ -228,6 +238,7 @@ impl Server {
                 self.begin_to_stop();
             }
             self.tick();
+            self.teller.send();
         }
     }
 
@@ -276,11 +287,14 @@ impl Server {
         if self.stopping.is_some() {
             connection.host.shut_down(now);
         } else if self.sessions >= self.config.max_sessions {
+            add(&self.metrics.turned_away, 1);
             warn!(%peer, sessions = self.sessions, "turned away: there are as many sessions as there may be");
             connection.host.turn_away(now);
         } else {
             connection.counted = true;
             self.sessions = self.sessions.saturating_add(1);
+            add(&self.metrics.sessions, 1);
+            add(&self.metrics.open, 1);
             info!(%peer, session = token.0, "session opened");
         }
         self.connections.insert(token, connection);
@@ -320,49 +334,16 @@ impl Server {
     fn on_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
         let now = self.clock.now();
         match event {
-            host::Event::Request(request) => match self.ledger.apply(&request) {
-                Ok(response) => {
+            host::Event::Request(request) => {
+                if let Some(response) = self.ask(&request) {
                     connection.host.complete(&request, response, now);
                 }
-                Err(error) => {
-                    // Nobody may be told anything: whoever asked comes back and asks what became of it.
-                    error!(%error, "the server stops");
-                    self.begin_to_stop();
-                }
-            },
+            }
             host::Event::Quit => {
                 info!(session = token.0, "asked to stop by the person at this session");
                 self.stop.stop();
             }
-            host::Event::Arrival(name) => {
-                let Some(hello) = connection.host.arriving() else { return };
-                let held = match self.lobby.place(&name) {
-                    None => Ok(None),
-                    Some(Place::Parked(visit)) if !visit.yields_to(hello) => Err(()),
-                    Some(Place::Parked(_)) => Ok(self.lobby.unpark(&name)),
-                    Some(Place::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
-                        None => Ok(None),
-                        Some(other) if other.host.visit().is_some_and(|visit| !visit.yields_to(hello)) => {
-                            Err(())
-                        }
-                        Some(other) => {
-                            self.again.push(*elsewhere);
-                            Ok(other.host.hand_over(now))
-                        }
-                    },
-                };
-                match held {
-                    Ok(visit) => {
-                        info!(session = token.0, terminal = %name, known = visit.is_some(), "terminal arrived");
-                        self.lobby.connect(name, token);
-                        connection.host.admit(visit, now);
-                    }
-                    Err(()) => {
-                        info!(session = token.0, terminal = %name, "terminal refused: a later one has its name");
-                        connection.host.refuse(now);
-                    }
-                }
-            }
+            host::Event::Arrival(name) => self.arrive(token, connection, name),
         }
     }
 
@@ -381,6 +362,7 @@ impl Server {
 
     fn end_session(&mut self, token: Token, connection: &Connection) {
         self.sessions = self.sessions.saturating_sub(1);
+        self.metrics.open.fetch_sub(1, Ordering::Relaxed);
         let counters = connection.host.counters();
         info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }

@@ -2,10 +2,13 @@
 use crate::PATIENCE;
 use serde_json::{Value, json};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// How long to wait before looking elsewhere.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// A body behind its length, as the `json` wire wants it.
 pub fn frame(body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -30,6 +33,11 @@ impl Client {
     /// Connects and reads nothing.
     pub fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect_timeout(&address, PATIENCE).expect("the server lets a client in"))
+    }
+
+    /// Connects to a server that may be gone.
+    pub fn try_connect(address: SocketAddr) -> Option<Self> {
+        TcpStream::connect_timeout(&address, PATIENCE).ok().map(Self::new)
     }
 
     /// A client on a connection that is open already.
@@ -87,18 +95,45 @@ impl Client {
         self.read_or_end().expect("a message, and not the end of the stream")
     }
 
+    /// Reads one message of the `json` wire, unless `enough` says that none is to be waited for.
+    pub fn read_unless(&mut self, enough: impl Fn() -> bool) -> Option<Value> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(message) = self.message() {
+                return Some(message);
+            }
+            if enough() {
+                return None;
+            }
+            assert!(Instant::now() < until, "nothing came in time");
+            assert!(self.receive_some(Instant::now() + GLANCE).unwrap(), "the server is gone");
+        }
+    }
+
+    /// Reads one message of the `json` wire, or `None` where the server is gone before it was whole.
+    pub fn try_read(&mut self) -> Option<Value> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(message) = self.message() {
+                return Some(message);
+            }
+            assert!(Instant::now() < until, "nothing came in time");
+            match self.receive_some(until) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                // It was killed with something unread.
+                Err(error) if is_gone(error.kind()) => return None,
+                Err(error) => panic!("receiving failed: {error}"),
+            }
+        }
+    }
+
     /// Reads one message of the `json` wire, or `None` at the end of the stream.
     pub fn read_or_end(&mut self) -> Option<Value> {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some((header, rest)) = self.received.split_first_chunk() {
-                let length = u32::from_be_bytes(*header) as usize;
-                assert!(length <= 4096, "not a length: {:?}", String::from_utf8_lossy(&self.received));
-                if let Some(body) = rest.get(..length) {
-                    let message = serde_json::from_slice(body).expect("a message is JSON");
-                    self.received.drain(..4 + length);
-                    return Some(message);
-                }
+            if let Some(message) = self.message() {
+                return Some(message);
             }
             if !self.receive(until) {
                 assert!(
@@ -109,6 +144,16 @@ impl Client {
                 return None;
             }
         }
+    }
+
+    /// Takes a message that was received.
+    fn message(&mut self) -> Option<Value> {
+        let (header, rest) = self.received.split_first_chunk()?;
+        let length = u32::from_be_bytes(*header) as usize;
+        assert!(length <= 4096, "not a length: {:?}", String::from_utf8_lossy(&self.received));
+        let message = serde_json::from_slice(rest.get(..length)?).expect("a message is JSON");
+        self.received.drain(..4 + length);
+        Some(message)
     }
 
     /// Reads messages up to one that ends in a prompt.
@@ -157,22 +202,27 @@ impl Client {
 
     /// Receives something; false at the end of the stream.
     fn receive(&mut self, until: Instant) -> bool {
-        let left = until.saturating_duration_since(Instant::now());
         assert!(
-            !left.is_zero(),
+            Instant::now() < until,
             "nothing came in time; before: {:?}",
             String::from_utf8_lossy(&self.received)
         );
+        self.receive_some(until).unwrap_or_else(|error| panic!("receiving failed: {error}"))
+    }
+
+    /// Receives what comes in time, if anything does; false at the end of the stream.
+    fn receive_some(&mut self, until: Instant) -> io::Result<bool> {
+        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.stream.set_read_timeout(Some(left)).unwrap();
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {
-            Ok(0) => return false,
+            Ok(0) => return Ok(false),
             Ok(count) => self.received.extend_from_slice(&bytes[..count]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => panic!("receiving failed: {error}"),
+            Err(error) => return Err(error),
         }
-        true
+        Ok(true)
     }
 }
 

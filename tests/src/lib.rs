@@ -4,6 +4,7 @@
 //!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
 //! * [`Screen`] is a program at a terminal;
 //! * [`Client`] is a plain client, on a socket with a deadline;
+//! * [`Kiosk`] is what a terminal with a name must not forget;
 //! * [`chance`] can be repeated.
 //!
 //! For the image of a microcontroller: [`board`] runs it in QEMU.
@@ -23,13 +24,16 @@
 
 pub mod board;
 mod client;
+mod kiosk;
 pub mod model;
+pub mod platter;
 mod program;
 mod screen;
 pub mod sim;
 
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
+pub use kiosk::Kiosk;
 pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python};
 pub use rustix::process::Signal;
 pub use screen::Screen;

@@ -69,7 +69,9 @@ fn built(name: &str, arguments: &[&str]) -> Command {
 /// Builds the programs, into the folder and the profile that this test was built into; returns the folder.
 fn build() -> Result<PathBuf, String> {
     let test = env::current_exe().unwrap();
-    let folder = test.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent).unwrap();
+    // A test lies in a folder below the one that programs lie in.
+    let deps = test.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
+    let folder = deps.or(test.parent()).unwrap();
     let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
         "debug" => "dev",
         other => other,
@@ -255,6 +257,11 @@ impl Program {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
+    }
+
+    /// The files that it sees, where it may see others than the test.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.child.id()))
     }
 
     /// Is it still running?

@@ -4,6 +4,7 @@
 //! simulated is all that drives them. The [`auditor`] sees what a bystander sees (what was typed, what was shown, what
 //! the ledger committed) and never looks inside.
 pub mod auditor;
+mod books;
 mod line;
 mod seat;
 mod world;

@@ -1,6 +1,7 @@
 //! One connection: a socket and its endpoint.
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
+    ledger::{Name, Origin},
     time::{Duration, Instant},
 };
 use mio::{Interest, Registry, Token, event, net::TcpStream};
@@ -78,6 +79,12 @@ impl Connection {
     pub(super) fn ready(&mut self, event: &event::Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    /// Is the conversation with this terminal held here?
+    pub(super) fn holds(&self, name: &Name) -> bool {
+        let visit = self.host.visit();
+        visit.is_some_and(|visit| matches!(visit.origin(), Origin::Terminal(here) if here == name))
     }
 
     /// Is everything said?

@@ -31,6 +31,10 @@ impl Lobby {
         self.places.get(name)
     }
 
+    pub(super) fn place_mut(&mut self, name: &Name) -> Option<&mut Place> {
+        self.places.get_mut(name)
+    }
+
     /// Takes a parked conversation.
     pub(super) fn unpark(&mut self, name: &Name) -> Option<Visit> {
         match self.places.remove(name)? {

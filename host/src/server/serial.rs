@@ -1,17 +1,22 @@
-//! The ATM on one serial line: the loop that a microcontroller runs, with a ledger in memory.
+//! The ATM on one serial line: the loop that a microcontroller runs. There is nobody else to serve while the ledger
+//! waits for its disk.
 use super::{Config, GRACE, TERMINALS};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, Link, OUT},
     kiosk::{self, Kiosk},
-    ledger::{LedgerId, RamLedger},
+    ledger::{Ledger, LedgerId, RamLedger},
     session::Policy,
     time::Instant,
 };
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use std::{
     io::{self, ErrorKind},
-    sync::atomic::{AtomicBool, Ordering},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tracing::info;
@@ -19,16 +24,37 @@ use tracing::info;
 /// The longest wait for the port: only in between is it noticed that the server is to stop.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Serves the terminal at `port` until `stop` is set or a person stops it who may. A serial line has no address: whoever
-/// is at its other end may stop the server only where `config` lets anybody.
+/// Serves the terminal at `port` until `stop` is set or a person stops it who may; the ledger is in the folder `data` or in
+/// memory, and `ready` is called when it is open. A serial line has no address: whoever is at its other end may stop the
+/// server only where `config` lets anybody.
 ///
 /// # Errors
-/// What the port says; a device that is gone does not come back by itself.
-pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool) -> io::Result<()> {
+/// What the port or the ledger says; a device that is gone does not come back by itself.
+pub fn serve(
+    port: &mut Port,
+    config: &Config,
+    data: Option<&Path>,
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
+    let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
+    match data {
+        Some(folder) => {
+            let keeper =
+                super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
+            ready();
+            run(port, config, keeper, stop)
+        }
+        None => {
+            ready();
+            run(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
+        }
+    }
+}
+
+fn run(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool) -> io::Result<()> {
     let mut line = Line(port);
     let clock = Clock::start();
-    let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
-    let ledger = RamLedger::<TERMINALS>::new(identity, config.balance);
     let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial(), Some(ledger), clock.now()));
     let mut stopping: Option<Instant> = None;
     while !kiosk.is_finished() && stopping.is_none_or(|until| clock.now() < until) {
@@ -117,7 +143,7 @@ mod tests {
     use super::*;
     use crate::client::{Happening, Options, Said, Target};
     use atm_core::wire::Wire;
-    use std::{sync::Arc, thread};
+    use std::thread;
 
     fn said(link: &mut crate::client::Link) -> Said {
         loop {
@@ -137,7 +163,7 @@ mod tests {
             let config = Config { allow_remote_quit, ..Config::new(wire) };
             let asked = stop.clone();
             // What is on its way is lost with the port.
-            let serving = thread::spawn(move || (serve(&mut port, &config, &asked), port));
+            let serving = thread::spawn(move || (serve(&mut port, &config, None, &asked, || ()), port));
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
             let mut prompt = said(&mut link).prompt.unwrap();
@@ -157,11 +183,34 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_in_a_folder_is_there_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 1..=2 {
+            let (mut port, loopback) = Port::loopback().unwrap();
+            let config = Config { allow_remote_quit: true, ..Config::new(Wire::Postcard) };
+            let path = folder.path().to_owned();
+            let serving = thread::spawn(move || {
+                (serve(&mut port, &config, Some(&path), &AtomicBool::new(false), || ()), port)
+            });
+            let target = Target::Serial { path: loopback.path, baud: 115_200 };
+            let mut link = crate::client::Link::open(&Options::new(target)).unwrap();
+            let prompt = said(&mut link).prompt.unwrap();
+            link.answer(prompt, "deposit 40").unwrap();
+            let reply = said(&mut link);
+            assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
+            link.answer(reply.prompt.unwrap(), "quit").unwrap();
+            assert!(said(&mut link).ends);
+            serving.join().unwrap().0.unwrap();
+        }
+    }
+
+    #[test]
     fn a_device_that_goes_away_is_an_error() {
         let (master, loopback) = Port::loopback().unwrap();
         let mut port = Port::open(&loopback.path, 115_200).unwrap();
-        let serving =
-            thread::spawn(move || serve(&mut port, &Config::new(Wire::Postcard), &AtomicBool::new(false)));
+        let serving = thread::spawn(move || {
+            serve(&mut port, &Config::new(Wire::Postcard), None, &AtomicBool::new(false), || ())
+        });
         thread::sleep(Duration::from_millis(100));
         drop(master);
         let error = serving.join().unwrap().unwrap_err().to_string();

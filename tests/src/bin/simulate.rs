@@ -24,6 +24,9 @@ struct Arguments {
     /// How long people come each day, in seconds of simulated time
     #[arg(long, default_value_t = 300)]
     seconds: u32,
+    /// Keep the ledger on a disk that loses what was not synced and fails at random calls
+    #[arg(long)]
+    durable: bool,
     /// Print everything that happens
     #[arg(long)]
     trace: bool,
@@ -46,15 +49,17 @@ fn main() -> ExitCode {
                         break;
                     }
                     let seed = first.wrapping_add(day);
-                    let report = run(Plan { seed, length, trace: arguments.trace });
+                    let (trace, durable) = (arguments.trace, arguments.durable);
+                    let report = run(Plan { seed, length, trace, durable });
                     if !report.wrong.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         for wrong in &report.wrong {
                             println!("seed {seed}: {wrong}");
                         }
                         println!(
-                            "again: simulate --seeds 1 --seed {seed} --seconds {} --trace",
-                            arguments.seconds
+                            "again: simulate --seeds 1 --seed {seed} --seconds {} --trace{}",
+                            arguments.seconds,
+                            if durable { " --durable" } else { "" }
                         );
                     }
                     let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
                     total.answers += report.answers;
                     total.movements += report.movements;
                     total.crashes += report.crashes;
+                    total.doubts += report.doubts;
                     total.faults.add(&report.faults);
                 }
             });
@@ -70,11 +76,12 @@ fn main() -> ExitCode {
     let total = total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{} conversations, {} answers, {} movements of money, {} losses of power; {:.0} conversations a minute",
+        "{} conversations, {} answers, {} movements of money, {} losses of power, {} commits in doubt; {:.0} conversations a minute",
         total.sessions,
         total.answers,
         total.movements,
         total.crashes,
+        total.doubts,
         total.sessions as f64 / minutes
     );
     for (kind, count) in total.faults.by_kind() {

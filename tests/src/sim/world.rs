@@ -1,12 +1,18 @@
 //! The world of one simulated day.
-use super::{auditor::Auditor, line::Line, seat::Seat};
+use super::{
+    auditor::Auditor,
+    books::{Books, Down},
+    line::Line,
+    seat::Seat,
+};
 use atm_core::{
     host::{self, Event, Link, Visit},
-    ledger::{Ledger, LedgerId, Name, Origin, RamLedger, Request, Response},
+    ledger::{LedgerId, Name, Origin, Request, Response},
     message::Hello,
     money::Amount,
     time::{Duration, Instant},
 };
+use atm_host::ledger::keeper::Answer;
 use fastrand::Rng;
 use firmware_sim::faults::{Chances, Counts};
 use std::collections::VecDeque;
@@ -20,6 +26,8 @@ pub struct Plan {
     pub length: u32,
     /// Is everything that happens to be printed?
     pub trace: bool,
+    /// Is the ledger on a disk that fails, or in memory that does not?
+    pub durable: bool,
 }
 
 /// What a day was like.
@@ -33,6 +41,8 @@ pub struct Report {
     pub movements: u64,
     /// Losses of power, of terminals and of the host.
     pub crashes: u64,
+    /// Commits that were in doubt.
+    pub doubts: u64,
     /// Faults of the lines.
     pub faults: Counts,
     /// What went wrong.
@@ -49,7 +59,7 @@ struct World {
     now: Instant,
     rng: Rng,
     chances: Chances,
-    ledger: RamLedger<8>,
+    ledger: Books,
     /// Requests on their way to the ledger, and its responses on their way back.
     asked: VecDeque<(Instant, Request)>,
     answered: VecDeque<(Instant, Request, Response)>,
@@ -68,7 +78,7 @@ struct World {
 
 /// Runs a day and says what it was like.
 pub fn run(plan: Plan) -> Report {
-    let mut world = World::new(plan.seed, plan.trace);
+    let mut world = World::new(plan);
     let evening = Instant::from_millis(u64::from(plan.length));
     world.live(evening, |_| false);
     world.calm();
@@ -81,8 +91,8 @@ pub fn run(plan: Plan) -> Report {
 }
 
 impl World {
-    fn new(seed: u64, trace: bool) -> Self {
-        let mut rng = Rng::with_seed(seed);
+    fn new(plan: Plan) -> Self {
+        let mut rng = Rng::with_seed(plan.seed);
         let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a good line to one that hardly lets anything through.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
@@ -98,7 +108,7 @@ impl World {
         Self {
             now: Instant::default(),
             chances,
-            ledger: RamLedger::new(LedgerId(rng.u64(..)), balance),
+            ledger: Books::new(plan.durable, LedgerId(rng.u64(..)), balance, plan.seed),
             asked: VecDeque::new(),
             answered: VecDeque::new(),
             echoes: Vec::new(),
@@ -109,7 +119,7 @@ impl World {
             idle: Duration::from_millis(rng.u32(2_000..60_000)),
             next_line: 1,
             next_crash: Some(Instant::from_millis(rng.u64(1..20_000))),
-            auditor: Auditor::new(balance, trace),
+            auditor: Auditor::new(balance, plan.trace),
             report: Report::default(),
             rng,
         }
@@ -212,12 +222,8 @@ impl World {
         self.host_back_at = Some(back);
         self.parked.clear();
         self.answered.clear();
-        for (_, request) in std::mem::take(&mut self.asked) {
-            // What was on its way to the disk may have come there.
-            if self.rng.bool() {
-                self.commit(&request);
-            }
-        }
+        let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request).collect();
+        self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor, self.now);
         for seat in &mut self.seats {
             let connection = seat.link == Link::Connection;
             for line in &mut seat.lines {
@@ -310,17 +316,19 @@ impl World {
     fn keep_books(&mut self) -> bool {
         let mut moved = false;
         self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
+        let mut batch = Vec::new();
         while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
-            let Some((_, request)) = self.asked.pop_front() else { break };
-            let response = self.commit(&request);
+            batch.extend(self.asked.pop_front().map(|(_, request)| request));
+        }
+        moved |= !batch.is_empty();
+        for (request, response) in self.commit(batch) {
             let due = self.now + Duration::from_millis(self.rng.u32(0..50));
             let due = self.answered.back().map_or(due, |(last, ..)| due.max(*last));
             self.answered.push_back((due, request, response));
-            moved = true;
         }
         let now = self.now;
         for (_, request) in self.echoes.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
-            self.commit(&request);
+            self.commit(vec![request]);
             moved = true;
         }
         while self.answered.front().is_some_and(|(due, ..)| *due <= self.now) {
@@ -331,15 +339,25 @@ impl World {
         moved
     }
 
-    fn commit(&mut self, request: &Request) -> Response {
-        let before = self.ledger.balance();
-        let response = match self.ledger.apply(request) {
-            Ok(response) => response,
-            Err(doubt) => unreachable!("a ledger in memory has no {doubt}"),
-        };
-        self.auditor.note(self.now, || format!("ledger: {request:?} -> {response:?}"));
-        self.auditor.committed(request, &response, before, self.ledger.balance(), self.now);
-        response
+    /// Nobody is answered where the host loses power meanwhile.
+    fn commit(&mut self, batch: Vec<Request>) -> Vec<Answer> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        match self.ledger.commit(batch, &mut self.rng, &mut self.auditor, self.now) {
+            Ok(answers) => {
+                for (request, response) in &answers {
+                    self.auditor.note(self.now, || format!("ledger: {request:?} -> {response:?}"));
+                }
+                answers
+            }
+            Err(Down) => {
+                if self.host_up {
+                    self.crash_host(self.now + Duration::from_millis(500));
+                }
+                Vec::new()
+            }
+        }
     }
 
     /// An outcome goes to the terminal's present endpoint.
@@ -432,6 +450,7 @@ impl World {
     fn calm(&mut self) {
         self.auditor.note(self.now, || "the faults stop".to_owned());
         self.next_crash = None;
+        self.ledger.calm();
         self.chances = Chances::default();
         for seat in &mut self.seats {
             for line in &mut seat.lines {
@@ -451,7 +470,10 @@ impl World {
             self.report.sessions += self.seats[index].sessions;
         }
         self.report.movements = self.auditor.movements() as u64;
-        self.report.wrong = self.auditor.close(self.ledger.balance());
+        self.report.doubts = self.ledger.doubts();
+        let (balance, wrong) = self.ledger.close();
+        self.report.wrong = self.auditor.close(balance);
+        self.report.wrong.extend(wrong);
         self.report
     }
 }

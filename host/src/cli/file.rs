@@ -1,0 +1,222 @@
+//! `atm.toml`: what `atm serve` takes, in a file.
+//!
+//! A key is an option without its dashes, and its value is read by the option's own rules. What the command line says goes
+//! before what the file says.
+use super::{Arguments, Command, Serve};
+use clap::{ArgMatches, CommandFactory, Parser, parser::ValueSource};
+use serde::Deserialize;
+use std::{ffi::OsString, fmt, fs, path::Path};
+
+/// A value that an option reads from text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a whole number, or text in quotes")]
+enum Value {
+    Number(u64),
+    Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// The file. `examples/atm.toml` says what each key is for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    listen: Option<String>,
+    serial: Option<String>,
+    baud: Option<u64>,
+    wire: Option<String>,
+    data: Option<String>,
+    balance: Option<Value>,
+    limit: Option<Value>,
+    idle_timeout: Option<u64>,
+    frame_timeout: Option<u64>,
+    stall_timeout: Option<u64>,
+    max_sessions: Option<u64>,
+    allow_remote_quit: bool,
+    metrics: Option<String>,
+    log: Option<String>,
+}
+
+impl File {
+    /// The options that it stands for, by their names.
+    fn options(&self) -> Vec<(&'static str, String)> {
+        fn text(value: &Option<impl fmt::Display>) -> Option<String> {
+            value.as_ref().map(ToString::to_string)
+        }
+        let options = [
+            ("listen", text(&self.listen)),
+            ("serial", text(&self.serial)),
+            ("baud", text(&self.baud)),
+            ("wire", text(&self.wire)),
+            ("data", text(&self.data)),
+            ("balance", text(&self.balance)),
+            ("limit", text(&self.limit)),
+            ("idle-timeout", text(&self.idle_timeout)),
+            ("frame-timeout", text(&self.frame_timeout)),
+            ("stall-timeout", text(&self.stall_timeout)),
+            ("max-sessions", text(&self.max_sessions)),
+            ("metrics", text(&self.metrics)),
+            ("log", text(&self.log)),
+        ];
+        options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Options that make no sense beside another one: where the command line has that, the file's are left out.
+const BESIDE: [(&str, &[&str]); 3] = [
+    ("serial", &["listen", "max-sessions", "stall-timeout", "metrics"]),
+    ("listen", &["serial", "baud"]),
+    ("metrics", &["serial", "baud"]),
+];
+
+/// What `atm serve` is to do, where its command line names a file: the file's options, and before them its own.
+///
+/// # Errors
+/// What is wrong with the file, in words for a person.
+pub(super) fn merged(path: &Path, line: &[OsString]) -> Result<Serve, String> {
+    let wrong = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let file: File = toml::from_str(&text).map_err(|error| wrong(&error.to_string().trim_end()))?;
+    let given = matches(line)?;
+    let is_given = |name: &str| given.value_source(&id(name)) == Some(ValueSource::CommandLine);
+    let left_out = |name: &str| {
+        is_given(name) || BESIDE.iter().any(|(other, beside)| is_given(other) && beside.contains(&name))
+    };
+    let mut arguments: Vec<OsString> = vec!["atm".into(), "serve".into()];
+    for (name, value) in file.options() {
+        if !left_out(name) {
+            arguments.push(format!("--{name}={value}").into());
+        }
+    }
+    if file.allow_remote_quit && !is_given("allow-remote-quit") {
+        arguments.push("--allow-remote-quit".into());
+    }
+    // By itself first, so that it is known whose fault it is.
+    read(&arguments).map_err(|error| wrong(&first_line(&error)))?;
+    arguments.extend(line.iter().skip_while(|word| *word != "serve").skip(1).cloned());
+    read(&arguments).map_err(|error| wrong(&first_line(&error)))
+}
+
+fn id(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+fn matches(line: &[OsString]) -> Result<ArgMatches, String> {
+    let all = Arguments::command().try_get_matches_from(line).map_err(|error| first_line(&error))?;
+    all.subcommand_matches("serve").cloned().ok_or_else(|| "only `atm serve` takes a file".to_owned())
+}
+
+fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
+    let arguments = Arguments::try_parse_from(arguments)?;
+    arguments.check()?;
+    match arguments.command {
+        Some(Command::Serve(options)) => Ok(*options),
+        _ => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+    }
+}
+
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn merge(file: &str, line: &str) -> Result<Serve, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("atm.toml");
+        fs::write(&path, file).unwrap();
+        let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        merged(&path, &line)
+    }
+
+    #[test]
+    fn what_the_file_says_holds_where_the_command_line_says_nothing() {
+        let file = "listen = '127.0.0.1:7'\nbalance = 250\nlimit = '10.50'\nidle-timeout = 7\nwire = 'raw'";
+        let serve = merge(file, "atm serve --idle-timeout 9").unwrap();
+        assert_eq!((serve.listen.as_str(), serve.idle_timeout, serve.stall_timeout), ("127.0.0.1:7", 9, 30));
+        assert_eq!((serve.balance.minor(), serve.limit.minor()), (25_000, 1_050));
+        assert_eq!(serve.wire, Some(atm_core::wire::Wire::Raw));
+        let serve = merge("allow-remote-quit = true\nserial = 'a'\nbaud = 9600", "atm serve").unwrap();
+        assert!(serve.allow_remote_quit && serve.serial.as_deref() == Some("a") && serve.baud == 9600);
+        // A line of another kind than the file's.
+        let serve = merge("serial = 'a'\nbaud = 9600", "atm serve --listen a:1").unwrap();
+        assert_eq!((serve.serial, serve.listen.as_str()), (None, "a:1"));
+        let serve = merge("listen = 'a:1'\nmax-sessions = 7", "atm serve --serial b").unwrap();
+        assert_eq!(serve.serial.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_file_is_told() {
+        for (file, told) in [
+            ("balence = 7", "unknown field `balence`"),
+            ("balance = -7", "a whole number, or text in quotes"),
+            ("balance = '1e3'", "invalid value '1e3' for '--balance"),
+            ("idle-timeout = 0", "invalid value '0' for '--idle-timeout"),
+            ("idle-timeout = '7'", "invalid type"),
+            ("listen = 'nowhere'", "invalid value 'nowhere'"),
+            ("listen = 'a:1'\nserial = 'b'", "cannot be used with"),
+            ("serial = 'b'\nwire = 'raw'", "--wire raw has no hello"),
+            ("listen = ", "TOML parse error"),
+            ("[serve]", "unknown field `serve`"),
+            ("config = 'b'", "unknown field `config`"),
+        ] {
+            let error = merge(file, "atm serve").unwrap_err();
+            assert!(error.contains("atm.toml: ") && error.contains(told), "{file}: {error}");
+        }
+    }
+
+    /// The sample names every option, says its default, and is right when nothing in it is left out.
+    #[test]
+    fn the_sample_has_every_key() {
+        let sample = include_str!("../../../examples/atm.toml");
+        let keys: BTreeSet<String> = sample
+            .lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
+            .map(|(key, _)| key.to_owned())
+            .collect();
+        let command = Arguments::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let options: BTreeSet<String> =
+            serve.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
+        let without = ["config", "help", "version"].map(str::to_owned);
+        assert_eq!(keys, options.difference(&BTreeSet::from(without)).cloned().collect());
+        merge(sample, "atm serve").unwrap();
+        // A serial line excludes an address.
+        let all = |serial: bool| -> String {
+            let taken = |key: &str| match key {
+                "serial" | "baud" => serial,
+                "listen" | "max-sessions" | "stall-timeout" | "metrics" => !serial,
+                _ => true,
+            };
+            let lines = sample.lines().map(|line| line.trim_start_matches("# "));
+            lines
+                .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| taken(key)))
+                .map(|line| format!("{line}\n"))
+                .collect()
+        };
+        for serial in [false, true] {
+            let serve = merge(&all(serial), "atm serve").unwrap();
+            let usual = merge("", "atm serve").unwrap();
+            assert_eq!(
+                (serve.idle_timeout, serve.limit, serve.balance),
+                (usual.idle_timeout, usual.limit, usual.balance)
+            );
+            assert_eq!(
+                (serve.listen, serve.max_sessions, serve.baud),
+                (usual.listen, usual.max_sessions, usual.baud)
+            );
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The ledger on disk.
+//!
+//! * [`entry`] is one entry of the books as a line of text, and the chain of hashes through them;
+//! * [`books`] is what follows from all entries: balances, terminals, numbers;
+//! * [`store`] keeps both in a file, by redb, and [`disk`] is where that lies;
+//! * [`keeper`] answers requests in batches and finds out what became of one whose commit failed;
+//! * [`teller`] is where the server's event loop asks: it answers now, or later from a thread;
+//! * [`verify`] derives everything again from the first entry;
+//! * `window` shows the books of a running server, and [`source`] reads them there or from the file;
+//! * [`tell`] and [`backup`] are what `atm ledger` does with them.
+pub mod backup;
+pub mod books;
+pub mod disk;
+pub mod entry;
+pub mod error;
+pub mod keeper;
+pub mod source;
+pub mod store;
+pub mod tell;
+pub mod teller;
+pub mod verify;
+#[cfg(unix)]
+pub mod window;
+
+#[cfg(test)]
+mod tests;

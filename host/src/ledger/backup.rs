@@ -1,0 +1,145 @@
+//! Backups: all entries as `export --format csv` writes them, and a last line that says that they are all there.
+//!
+//! A backup is text, and everything else follows from it: a ledger is restored by deriving its books again from the
+//! first entry, by the rules that made them. The last line is `end,NUMBER,HASH`, of the last entry.
+use super::{
+    books::{Books, Head, Row},
+    disk::{Disk, private, sync_folder},
+    entry::{COLUMNS, Entry, Fact, Time},
+    error::{Error, Fault},
+    source::{Source, line, split},
+    store::Store,
+};
+use atm_core::ledger::LedgerId;
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+/// Entries that are written to a new ledger in one commit.
+const BATCH: usize = 20_000;
+
+/// Writes a backup to a new file, which is whole when it has its name.
+///
+/// # Errors
+/// What is wrong with the books or with the file. There is no such file then.
+pub fn backup(source: &mut Source, file: &Path, progress: impl FnMut(u64)) -> Result<u64, Error> {
+    let wrong = |fault| Error { path: file.to_owned(), fault };
+    if file.try_exists().map_err(|error| wrong(error.into()))? {
+        return Err(wrong(Fault::Exists));
+    }
+    let draft = draft_of(file);
+    let written = write(source, file, &draft, progress);
+    if written.is_err() {
+        // It may not even have been made.
+        let _ = fs::remove_file(&draft);
+    }
+    written.map_err(wrong)
+}
+
+fn draft_of(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    file.with_file_name(name)
+}
+
+fn write(
+    source: &mut Source,
+    file: &Path,
+    draft: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, Fault> {
+    let mut out = BufWriter::with_capacity(1 << 16, private().create(true).truncate(true).open(draft)?);
+    writeln!(out, "{},hash", COLUMNS.join(","))?;
+    let mut books = Books::default();
+    source.entries(&mut |head, line| {
+        progress(head.number);
+        // A backup of books that do not fit would be found out when it is too late.
+        post(&mut books, head, line)?;
+        Ok(writeln!(out, "{line},{}", head.hash)?)
+    })?;
+    let head = books.head();
+    writeln!(out, "end,{},{}", head.number, head.hash)?;
+    let written = out.into_inner().map_err(|error| error.into_error())?;
+    written.sync_all()?;
+    fs::rename(draft, file)?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))?;
+    Ok(head.number)
+}
+
+fn post(books: &mut Books, head: Head, line: &str) -> Result<(), Fault> {
+    let wrong = |what: &str| Fault::Damaged(format!("entry {}: {what}: {line}", head.number));
+    let entry = Entry::parse(line).ok_or_else(|| wrong("it is not an entry"))?;
+    books.post(entry, line).map_err(wrong)?;
+    if books.head() == head { Ok(()) } else { Err(wrong("its hash is not the one that follows")) }
+}
+
+/// Makes a ledger of a backup, where there is none. It has a new identity: what terminals know of the old one says
+/// nothing about what was lost since.
+///
+/// # Errors
+/// What is wrong with the backup or with the disk. There is no ledger then.
+pub fn restore(
+    file: &Path,
+    disk: &mut dyn Disk,
+    fresh: LedgerId,
+    progress: impl FnMut(u64),
+) -> Result<Books, Error> {
+    let of_disk = |disk: &dyn Disk, fault| Error { path: disk.path().to_owned(), fault };
+    match disk.is_new() {
+        Ok(true) => {}
+        Ok(false) => return Err(of_disk(disk, Fault::Exists)),
+        Err(error) => return Err(of_disk(disk, error.into())),
+    }
+    let wrong = |fault| Error { path: file.to_owned(), fault };
+    let mut lines = BufReader::with_capacity(1 << 16, File::open(file).map_err(|error| wrong(error.into()))?);
+    let store = Store::draft(disk).map_err(|fault| of_disk(disk, fault))?;
+    let books = read(&mut lines, &store, fresh, progress).map_err(wrong)?;
+    store.publish(disk).map_err(|fault| of_disk(disk, fault))?;
+    Ok(books)
+}
+
+fn read(
+    lines: &mut dyn BufRead,
+    store: &Store,
+    fresh: LedgerId,
+    mut progress: impl FnMut(u64),
+) -> Result<Books, Fault> {
+    let cut = || Fault::Damaged("it does not go on to its end".to_owned());
+    let mut text = String::new();
+    if line(lines, &mut text)? != Some(format!("{},hash", COLUMNS.join(",")).as_str()) {
+        return Err(Fault::Foreign);
+    }
+    let (mut books, mut rows) = (Books::default(), Vec::with_capacity(BATCH));
+    loop {
+        let line = line(lines, &mut text)?.ok_or_else(cut)?;
+        if line.starts_with("end,") {
+            let head = books.head();
+            if line != format!("end,{},{}", head.number, head.hash) {
+                return Err(Fault::Damaged(format!("its last line does not fit: {line}")));
+            }
+            break;
+        }
+        let (head, line) = split(line).ok_or_else(|| Fault::Damaged(format!("this is no entry: {line}")))?;
+        post(&mut books, head, line)?;
+        progress(head.number);
+        let till = match Entry::parse(line).map(|entry| entry.fact) {
+            Some(Fact::Settled { key, .. }) => Some(key.map(|(name, _)| name)),
+            _ => None,
+        };
+        rows.push(Row { head, line: line.to_owned(), till });
+        if rows.len() == BATCH {
+            store.commit(&rows, &books)?;
+            rows.clear();
+        }
+    }
+    if line(lines, &mut text)?.is_some() {
+        return Err(Fault::Damaged("there is something behind its end".to_owned()));
+    }
+    let fact = Fact::Restored { ledger: fresh };
+    books.write(fact, Time::now(), &mut rows).map_err(|misfit| Fault::Damaged(misfit.to_owned()))?;
+    store.commit(&rows, &books)?;
+    Ok(books)
+}

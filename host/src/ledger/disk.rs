@@ -1,0 +1,257 @@
+//! Where a ledger's file lies: a folder, or whatever a test puts in its place.
+use super::error::{Error, Fault};
+use crate::metrics::Metrics;
+use redb::{BackendError, backends::FileBackend};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read},
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+pub use redb::StorageBackend;
+
+/// The ledger's file in its folder.
+pub const FILE: &str = "ledger.redb";
+
+/// A ledger that is being made; it gets its name when it is whole.
+const DRAFT: &str = "ledger.redb.new";
+
+/// Locked for as long as somebody works on the folder; it stays.
+const LOCK: &str = "ledger.lock";
+
+/// What redb's files begin with.
+const MAGIC: &[u8] = b"redb";
+
+/// Where the bytes of a store are kept.
+pub trait Disk: Send {
+    /// What to call it in a message.
+    fn path(&self) -> &Path;
+
+    /// Is there no ledger yet?
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn is_new(&self) -> io::Result<bool>;
+
+    /// Opens the ledger that is there. What it reads then is what is on the disk, and not what somebody wrote and could
+    /// not bring there.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn open(&mut self) -> Result<Backend, Fault>;
+
+    /// Is the ledger that was opened still the one that the next start will find? It may have been removed, and nothing that
+    /// is written to it is found again then.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn is_kept(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Begins a new ledger, which is nothing before it is published.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn draft(&mut self) -> Result<Backend, Fault>;
+
+    /// The draft was closed and is whole: it is the ledger from now on.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn publish(&mut self) -> io::Result<()>;
+}
+
+/// The bytes of a store, which counts and times what brings them to the disk.
+#[derive(Debug)]
+pub struct Backend {
+    bytes: Box<dyn StorageBackend>,
+    metrics: Arc<Metrics>,
+}
+
+impl Backend {
+    /// Counts what `bytes` does.
+    pub fn new(bytes: impl StorageBackend, metrics: Arc<Metrics>) -> Self {
+        Self { bytes: Box::new(bytes), metrics }
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.bytes.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let began = Instant::now();
+        self.bytes.sync_data()?;
+        self.metrics.synced(began.elapsed());
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.bytes.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.bytes.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.bytes.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.bytes.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.bytes.lock_range(start, end)
+    }
+}
+
+/// A folder that this process alone works on.
+#[derive(Debug)]
+pub struct Folder {
+    folder: PathBuf,
+    file: PathBuf,
+    metrics: Arc<Metrics>,
+    /// The device and the number of the file that was opened.
+    #[cfg(unix)]
+    opened: Option<(u64, u64)>,
+    /// Locked until it is closed.
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes a folder, and makes it where there is none if it may.
+    ///
+    /// # Errors
+    /// [`Fault::InUse`] where another process works on it; [`Fault::Missing`] where there is none and none is to be made;
+    /// whatever the system says.
+    pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let wrong = |fault| Error { path: folder.to_owned(), fault };
+        if make {
+            private_folder(folder).map_err(|error| wrong(error.into()))?;
+        } else if !folder.join(FILE).try_exists().map_err(|error| wrong(error.into()))? {
+            return Err(wrong(Fault::Missing));
+        }
+        let lock = private().create(true).truncate(false).open(folder.join(LOCK));
+        let lock = lock.map_err(|error| wrong(error.into()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(wrong(Fault::InUse)),
+            Err(fs::TryLockError::Error(error)) => return Err(wrong(error.into())),
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            file: folder.join(FILE),
+            metrics,
+            #[cfg(unix)]
+            opened: None,
+            _lock: lock,
+        })
+    }
+
+    fn backend(&self, file: File) -> Result<Backend, Fault> {
+        let bytes = FileBackend::new(file).map_err(|error| Fault::from(redb::Error::from(error)))?;
+        Ok(Backend::new(bytes, self.metrics.clone()))
+    }
+}
+
+impl Disk for Folder {
+    fn path(&self) -> &Path {
+        &self.file
+    }
+
+    fn is_new(&self) -> io::Result<bool> {
+        Ok(!self.file.try_exists()?)
+    }
+
+    fn open(&mut self) -> Result<Backend, Fault> {
+        let mut file = private().open(&self.file)?;
+        // Whoever wrote this may have been stopped before it was on the disk, or could not bring it there. The system may
+        // count what failed to be written as written: it is read from the disk again.
+        file.sync_data()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|error| Fault::Io(error.into()))?;
+        let mut start = [0; MAGIC.len()];
+        match file.read_exact(&mut start) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::Foreign),
+            result => result?,
+        }
+        if start != MAGIC {
+            return Err(Fault::Foreign);
+        }
+        #[cfg(unix)]
+        {
+            self.opened = Some(identity(&file.metadata()?));
+        }
+        self.backend(file)
+    }
+
+    #[cfg(unix)]
+    fn is_kept(&self) -> io::Result<bool> {
+        match fs::metadata(&self.file) {
+            Ok(there) => Ok(self.opened == Some(identity(&there))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn draft(&mut self) -> Result<Backend, Fault> {
+        let file = private().create(true).truncate(true).open(self.folder.join(DRAFT))?;
+        self.backend(file)
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        File::open(self.folder.join(DRAFT))?.sync_all()?;
+        fs::rename(self.folder.join(DRAFT), &self.file)?;
+        sync_folder(&self.folder)
+    }
+}
+
+/// What tells one file from another.
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
+}
+
+/// How files are opened that only their owner may read.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a folder that only its owner may enter, where there is none.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Brings a folder's names to the disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}

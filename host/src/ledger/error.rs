@@ -1,0 +1,93 @@
+//! What can be wrong with a ledger on disk.
+use std::{error, fmt, io, path::PathBuf};
+
+/// What is wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// The system says so: no room, no permission, no medium.
+    Io(io::Error),
+    /// Another process works on it.
+    InUse,
+    /// There is no ledger.
+    Missing,
+    /// There is one already.
+    Exists,
+    /// It is not a ledger.
+    Foreign,
+    /// It was removed, or replaced, while it was open.
+    Taken,
+    /// It was written by a later version, in this format.
+    Newer(u64),
+    /// It is a ledger and something in it was changed.
+    Damaged(String),
+}
+
+impl Fault {
+    /// Does it stay wrong, however often it is tried again?
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::InUse => f.write_str("another process works on it"),
+            Self::Missing => f.write_str("there is no ledger (`atm serve --data DIR` makes one)"),
+            Self::Exists => f.write_str("it exists already, and is not overwritten"),
+            Self::Foreign => f.write_str("this is not a ledger of atm"),
+            Self::Taken => f.write_str("somebody has removed it, or put another in its place"),
+            Self::Newer(format) => write!(f, "a later version of atm wrote this, in format {format}"),
+            Self::Damaged(what) => write!(f, "it is damaged: {what}"),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<redb::Error> for Fault {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Self::Damaged(error.to_string())
+            }
+            redb::Error::Io(error) => Self::Io(error),
+            redb::Error::Corrupted(what) => Self::Damaged(what),
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::UpgradeRequired(version) => {
+                Self::Damaged(format!("redb's file format {version} is not the one that atm writes"))
+            }
+            redb::Error::TableDoesNotExist(_)
+            | redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TypeDefinitionChanged { .. }
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TableIsNotMultimap(_) => Self::Foreign,
+            // Whatever else fails is tried again on a store that was opened anew.
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+/// What is wrong with a ledger, and where it lies.
+#[derive(Debug)]
+pub struct Error {
+    /// Its folder or its file.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.fault)
+    }
+}
+
+impl error::Error for Error {}

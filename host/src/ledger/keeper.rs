@@ -1,0 +1,227 @@
+//! Keeps the ledger on disk: answers requests in batches, each durable before it is told, and finds out what became of
+//! one whose commit failed.
+use super::{
+    books::{Books, Head},
+    disk::Disk,
+    entry::{ACCOUNT, Fact, Time},
+    error::{Error, Fault},
+    store::{Shared, Store},
+};
+use crate::metrics::{Metrics, add};
+use atm_core::{
+    ledger::{InDoubt, Ledger, LedgerId, Operation, Origin, Request, Response},
+    money::Amount,
+};
+use std::sync::Arc;
+use tracing::info;
+
+/// A request and what the ledger answers to it.
+pub type Answer = (Request, Response);
+
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Time + Send>;
+
+/// A batch whose commit failed: nobody knows whether it stands.
+struct Doubt {
+    answers: Vec<Answer>,
+    /// The last entry before it and with it.
+    before: Head,
+    after: Head,
+}
+
+/// Who keeps the ledger on disk.
+pub struct Keeper {
+    disk: Box<dyn Disk>,
+    /// `None` while a fault lasts.
+    open: Option<(Store, Books)>,
+    /// For those who only read.
+    shared: Shared,
+    doubt: Option<Doubt>,
+    time: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Keeper {
+    /// Opens the ledger on `disk`; where there is none, it begins one with `balance` and the identity that `fresh` gives.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(
+        mut disk: Box<dyn Disk>,
+        balance: Amount,
+        fresh: impl FnOnce() -> LedgerId,
+        time: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let opened = begin(disk.as_mut(), balance, fresh, time()).and_then(|()| Store::open(disk.as_mut()));
+        match opened {
+            Ok((store, books)) => {
+                let (entries, balance) = (books.head().number, books.balance());
+                info!(path = %disk.path().display(), ledger = %books.ledger(), entries, %balance, "the ledger is open");
+                let mut keeper =
+                    Self { disk, open: None, shared: Shared::default(), doubt: None, time, metrics };
+                keeper.set(Some((store, books)));
+                Ok(keeper)
+            }
+            Err(fault) => Err(Error { path: disk.path().to_owned(), fault }),
+        }
+    }
+
+    /// The books as they were committed last; `None` while a fault lasts.
+    pub fn books(&self) -> Option<&Books> {
+        self.open.as_ref().map(|(_, books)| books)
+    }
+
+    /// The store; `None` while a fault lasts.
+    pub fn store(&self) -> Option<&Store> {
+        self.open.as_ref().map(|(store, _)| store)
+    }
+
+    /// The ledger, for threads that only read it.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// Carries out requests one after the other and commits them together. What it returns is durable.
+    ///
+    /// # Errors
+    /// The commit failed, and the requests are in doubt: [`recover`](Self::recover) finds out what became of them.
+    pub fn serve(&mut self, requests: Vec<Request>) -> Result<Vec<Answer>, Error> {
+        self.carry_out(requests, false)
+    }
+
+    /// Opens the store anew and finds out what became of the requests that are in doubt: either all of them were done or
+    /// none was, and then none will be (what is asked of a ledger without moving money is answered all the same).
+    ///
+    /// # Errors
+    /// They are still in doubt.
+    pub fn recover(&mut self) -> Result<Vec<Answer>, Error> {
+        // Whatever is left of the old one is closed before the file is opened again.
+        self.set(None);
+        let (store, books) = Store::open(self.disk.as_mut()).map_err(|fault| self.wrong(fault))?;
+        let head = books.head();
+        self.set(Some((store, books)));
+        let Some(doubt) = self.doubt.take() else { return Ok(Vec::new()) };
+        if head == doubt.after {
+            self.count(&doubt.answers);
+            return Ok(doubt.answers);
+        }
+        if head != doubt.before {
+            self.set(None);
+            let fault = Fault::Damaged("somebody else has written to it".to_owned());
+            self.doubt = Some(doubt);
+            return Err(self.wrong(fault));
+        }
+        self.carry_out(doubt.answers.into_iter().map(|(request, _)| request).collect(), true)
+    }
+
+    /// Closes the file.
+    ///
+    /// # Errors
+    /// Whatever the system says; what was committed stands.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.shared.set(None);
+        match self.open.take() {
+            Some((store, _)) => store.close().map_err(|fault| self.wrong(fault)),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody begins to read a store that is to be closed.
+    fn set(&mut self, open: Option<(Store, Books)>) {
+        self.shared.set(open.as_ref().map(|(store, _)| store));
+        self.open = open;
+    }
+
+    fn carry_out(&mut self, requests: Vec<Request>, doubt: bool) -> Result<Vec<Answer>, Error> {
+        let Some((store, books)) = &mut self.open else {
+            return Err(self.wrong(Fault::Io(std::io::Error::other("the ledger is not open"))));
+        };
+        let (before, time) = (books.head(), (self.time)());
+        let mut rows = Vec::with_capacity(requests.len());
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let written = rows.len();
+            match books.answer(&request, doubt, time, &mut rows) {
+                Ok(response) => {
+                    if rows.len() == written && is_remembered(&request) {
+                        add(&self.metrics.repeats, 1);
+                    }
+                    answers.push((request, response));
+                }
+                Err(misfit) => return Err(self.wrong(Fault::Damaged(misfit.to_owned()))),
+            }
+        }
+        if !rows.is_empty() {
+            // What is written to a file that was removed is gone at the end, however well it was written.
+            let committed = store.commit(&rows, books).and_then(|()| match self.disk.is_kept() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Fault::Taken),
+                Err(error) => Err(error.into()),
+            });
+            if let Err(fault) = committed {
+                let after = books.head();
+                add(&self.metrics.doubts, 1);
+                self.doubt = Some(Doubt { answers, before, after });
+                // redb takes no more orders after a fault, and the books are ahead of it.
+                self.set(None);
+                return Err(self.wrong(fault));
+            }
+            add(&self.metrics.commits, 1);
+            add(&self.metrics.entries, rows.len());
+            add(&self.metrics.batched, answers.len());
+        }
+        self.count(&answers);
+        Ok(answers)
+    }
+
+    fn count(&self, answers: &[Answer]) {
+        for (_, response) in answers {
+            self.metrics.answered(response);
+        }
+    }
+
+    fn wrong(&self, fault: Fault) -> Error {
+        Error { path: self.disk.path().to_owned(), fault }
+    }
+}
+
+/// Is this a request that is written down, unless it was before?
+fn is_remembered(request: &Request) -> bool {
+    match request {
+        Request::Operate { origin: Origin::Terminal(_), operation, .. } => *operation != Operation::Inquiry,
+        Request::Settle { .. } => true,
+        _ => false,
+    }
+}
+
+/// Makes a ledger where there is none.
+fn begin(
+    disk: &mut dyn Disk,
+    balance: Amount,
+    fresh: impl FnOnce() -> LedgerId,
+    time: Time,
+) -> Result<(), Fault> {
+    if !disk.is_new()? {
+        return Ok(());
+    }
+    let (mut books, mut rows) = (Books::default(), Vec::new());
+    let fact = Fact::Created { ledger: fresh(), account: ACCOUNT, balance };
+    books.write(fact, time, &mut rows).map_err(|misfit| Fault::Damaged(misfit.to_owned()))?;
+    let store = Store::draft(disk)?;
+    store.commit(&rows, &books)?;
+    store.publish(disk)?;
+    Ok(())
+}
+
+/// One request at a time, for a loop that waits for each answer.
+impl Ledger for Keeper {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let answered = match self.open {
+            Some(_) => self.serve(vec![request.clone()]).or_else(|_| self.recover()),
+            // Whoever asked before has given up; what became of that is found out first.
+            None => self.recover().and_then(|_| self.serve(vec![request.clone()])),
+        };
+        answered.ok().and_then(|answers| answers.first().map(|(_, response)| *response)).ok_or(InDoubt)
+    }
+}

@@ -1,0 +1,148 @@
+//! What a running server counts.
+use atm_core::ledger::{Outcome, Response};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+pub mod page;
+
+/// Upper ends of the classes that the time to bring a commit to the disk is counted in, in microseconds.
+const CLASSES: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
+
+/// Counters, which only grow, and what there is now.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Sessions that were opened.
+    pub sessions: AtomicU64,
+    /// Sessions that are open.
+    pub open: AtomicU64,
+    /// Connections that were turned away.
+    pub turned_away: AtomicU64,
+    /// Requests of the ledger under an id that was used before.
+    pub repeats: AtomicU64,
+    /// Commits, and the requests that were answered after them.
+    pub commits: AtomicU64,
+    /// Requests that were answered with those commits.
+    pub batched: AtomicU64,
+    /// Entries that were written.
+    pub entries: AtomicU64,
+    /// Commits that failed and were in doubt.
+    pub doubts: AtomicU64,
+    done: AtomicU64,
+    refused: AtomicU64,
+    not_done: AtomicU64,
+    unknown: AtomicU64,
+    syncs: AtomicU64,
+    sync_micros: AtomicU64,
+    classes: [AtomicU64; CLASSES.len()],
+}
+
+/// Adds to a counter.
+pub fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+impl Metrics {
+    /// Something was brought to the disk.
+    pub fn synced(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.sync_micros.fetch_add(micros, Ordering::Relaxed);
+        if let Some(class) = CLASSES.iter().position(|most| micros <= *most)
+            && let Some(counter) = self.classes.get(class)
+        {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The ledger answered.
+    pub fn answered(&self, response: &Response) {
+        let Response::Settled { outcome, .. } = response else { return };
+        let counter = match outcome {
+            Outcome::Done(_) => &self.done,
+            Outcome::Refused(_) => &self.refused,
+            Outcome::NotDone => &self.not_done,
+            Outcome::Unknown => &self.unknown,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Prometheus' text format, version 0.0.4.
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut one = |name: &str, kind: &str, help: &str, value: u64| {
+            write!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
+        };
+        one("atm_sessions_total", "counter", "Sessions that were opened.", now(&self.sessions))?;
+        one("atm_sessions", "gauge", "Sessions that are open.", now(&self.open))?;
+        one(
+            "atm_turned_away_total",
+            "counter",
+            "Connections for which there was no room.",
+            now(&self.turned_away),
+        )?;
+        one(
+            "atm_repeats_total",
+            "counter",
+            "Requests of the ledger under an id that was used before.",
+            now(&self.repeats),
+        )?;
+        one("atm_ledger_commits_total", "counter", "Commits of the ledger on disk.", now(&self.commits))?;
+        one("atm_ledger_entries_total", "counter", "Entries that were written.", now(&self.entries))?;
+        one(
+            "atm_ledger_batched_total",
+            "counter",
+            "Requests answered by those commits: divided by them, the size of a batch.",
+            now(&self.batched),
+        )?;
+        one(
+            "atm_ledger_doubts_total",
+            "counter",
+            "Commits that failed and were looked up.",
+            now(&self.doubts),
+        )?;
+        f.write_str(
+            "# HELP atm_operations_total Operations by what became of them.\n# TYPE atm_operations_total counter\n",
+        )?;
+        for (outcome, counter) in [
+            ("done", &self.done),
+            ("refused", &self.refused),
+            ("not-done", &self.not_done),
+            ("unknown", &self.unknown),
+        ] {
+            writeln!(f, "atm_operations_total{{outcome=\"{outcome}\"}} {}", now(counter))?;
+        }
+        self.syncs(f)
+    }
+}
+
+impl Metrics {
+    fn syncs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAME: &str = "atm_ledger_sync_seconds";
+        write!(
+            f,
+            "# HELP {NAME} How long it took to bring a commit to the disk.\n# TYPE {NAME} histogram\n"
+        )?;
+        let (mut sum, all) = (0u64, self.syncs.load(Ordering::Relaxed));
+        for (most, counter) in CLASSES.iter().zip(&self.classes) {
+            sum = sum.saturating_add(counter.load(Ordering::Relaxed));
+            writeln!(f, "{NAME}_bucket{{le=\"{}\"}} {sum}", Seconds(*most))?;
+        }
+        writeln!(f, "{NAME}_bucket{{le=\"+Inf\"}} {all}")?;
+        writeln!(f, "{NAME}_sum {}", Seconds(self.sync_micros.load(Ordering::Relaxed)))?;
+        writeln!(f, "{NAME}_count {all}")
+    }
+}
+
+/// Microseconds as seconds.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}

@@ -1,0 +1,103 @@
+//! What connections ask of the ledger and of each other.
+use super::{Connection, Place, Server};
+use crate::ledger::keeper::Answer;
+use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
+use mio::Token;
+use tracing::{error, info};
+
+impl Server {
+    /// Asks the ledger; `None` where the answer comes later, or never.
+    pub(super) fn ask(&mut self, request: &Request) -> Option<Response> {
+        match self.teller.ask(request) {
+            Ok(response) => {
+                if let Some(response) = &response {
+                    self.metrics.answered(response);
+                }
+                response
+            }
+            Err(error) => {
+                self.give_up(error);
+                None
+            }
+        }
+    }
+
+    /// The ledger answers nothing any more, and nobody may be told anything: whoever asked comes back and asks what
+    /// became of it.
+    fn give_up(&mut self, error: InDoubt) {
+        if !self.failed {
+            error!(%error, "the server stops");
+        }
+        self.failed = true;
+        self.begin_to_stop();
+    }
+
+    /// Takes the answers that have come from the ledger to whoever waits for them.
+    pub(super) fn settle(&mut self) {
+        loop {
+            match self.teller.answers() {
+                Ok(none) if none.is_empty() => return,
+                Ok(answers) => answers.into_iter().for_each(|answer| self.deliver(answer)),
+                // Told once all that was answered is delivered.
+                Err(error) => return self.give_up(error),
+            }
+        }
+    }
+
+    /// An outcome goes to where its terminal is now: on a connection, or away. Whoever is gone for good is told when it
+    /// asks.
+    fn deliver(&mut self, (request, response): Answer) {
+        let token = match request.origin() {
+            Origin::Session(session) => usize::try_from(session).ok().map(Token),
+            Origin::Terminal(name) => match self.lobby.place_mut(&name) {
+                Some(Place::Connected(token)) => Some(*token),
+                Some(Place::Parked(visit)) => {
+                    if let Some(next) = visit.complete_away(&request, response)
+                        && let Some(response) = self.ask(&next)
+                    {
+                        self.deliver((next, response));
+                    }
+                    None
+                }
+                None => None,
+            },
+        };
+        let Some(token) = token else { return };
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.host.complete(&request, response, self.clock.now());
+            self.drive(token);
+        }
+    }
+
+    /// A terminal said hello: its conversation is fetched from wherever it is held.
+    pub(super) fn arrive(&mut self, token: Token, connection: &mut Connection, name: Name) {
+        let now = self.clock.now();
+        let Some(hello) = connection.host.arriving() else { return };
+        let held = match self.lobby.place(&name) {
+            None => Ok(None),
+            Some(Place::Parked(visit)) if !visit.yields_to(hello) => Err(()),
+            Some(Place::Parked(_)) => Ok(self.lobby.unpark(&name)),
+            Some(Place::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
+                None => Ok(None),
+                // Somebody else sits there by now.
+                Some(other) if !other.holds(&name) => Ok(None),
+                Some(other) if other.host.visit().is_some_and(|visit| !visit.yields_to(hello)) => Err(()),
+                Some(other) => {
+                    self.again.push(*elsewhere);
+                    Ok(other.host.hand_over(now))
+                }
+            },
+        };
+        match held {
+            Ok(visit) => {
+                info!(session = token.0, terminal = %name, known = visit.is_some(), "terminal arrived");
+                self.lobby.connect(name, token);
+                connection.host.admit(visit, now);
+            }
+            Err(()) => {
+                info!(session = token.0, terminal = %name, "terminal refused: a later one has its name");
+                connection.host.refuse(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use atm_tests::{Client, Done, Kiosk, Program, Server, Signal, atm, json};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+use tempfile::TempDir;
+
+fn serve(folder: &Path) -> Server {
+    Server::start(&["--data", folder.to_str().unwrap()])
+}
+
+/// A server that must not come up.
+fn refused(folder: &Path) -> Done {
+    let done = Program::run(
+        atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", folder.to_str().unwrap()]),
+        "",
+    );
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
+    done
+}
+
+/// Loss of power, but for the system's memory.
+fn kill(server: Server) {
+    server.program.signal(Signal::KILL);
+    assert_eq!(server.program.finish().code, None);
+}
+
+#[test]
+fn nothing_is_forgotten_when_the_server_is_killed() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("deep/data");
+    let server = serve(&data);
+    let (mut heard, mut deaf) = (Kiosk::new("kiosk-1"), Kiosk::new("kiosk-2"));
+    let (mut client, welcome) = heard.arrive(server.address, false);
+    heard.show(&welcome);
+    heard.answer(&mut client, "deposit 40");
+    let reply = client.read();
+    assert_eq!(reply["balance"], 14_000);
+    heard.show(&reply);
+    let (mut client, welcome) = deaf.arrive(server.address, false);
+    deaf.show(&welcome);
+    deaf.answer(&mut client, "withdraw 15");
+    let lost = client.read();
+    kill(server);
+
+    let server = serve(&data);
+    let known = deaf.ledger.clone();
+    let (mut client, welcome) = deaf.arrive(server.address, true);
+    assert_eq!(welcome["ledger"], known, "it is the same ledger");
+    for field in ["re", "outcome", "operation", "amount", "balance"] {
+        assert_eq!(welcome[field], lost[field], "{welcome}");
+    }
+    deaf.show(&welcome);
+    deaf.answer(&mut client, "3");
+    assert_eq!(client.read()["balance"], 12_500);
+    // Whoever heard everything starts at the menu, above all numbers that it was told.
+    let (_, welcome) = heard.arrive(server.address, true);
+    assert_eq!(welcome["outcome"], json!(null), "{welcome}");
+    heard.show(&welcome);
+    drop(client);
+    server.stop();
+    // And the folder is its owner's alone.
+    assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(data.join("ledger.redb").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn an_answer_that_the_server_never_had_is_not_done_after_its_restart() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path());
+    let mut kiosk = Kiosk::new("kiosk-3");
+    let (client, welcome) = kiosk.arrive(server.address, false);
+    let id = kiosk.show(&welcome);
+    kiosk.pending = Some(id);
+    drop(client);
+    kill(server);
+    let server = serve(folder.path());
+    let (mut client, welcome) = kiosk.arrive(server.address, true);
+    assert_eq!((&welcome["re"], &welcome["outcome"]), (&json!(id), &json!("not-done")), "{welcome}");
+    kiosk.show(&welcome);
+    kiosk.answer(&mut client, "3");
+    assert_eq!(client.read()["balance"], 10_000);
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn the_balance_of_the_command_line_is_a_new_ledgers() {
+    let folder = TempDir::new().unwrap();
+    let arguments = ["--data", folder.path().to_str().unwrap(), "--balance", "7"];
+    for _ in 0..2 {
+        let server = Server::start(&arguments);
+        assert_eq!(server.balance(), 700);
+        server.stop();
+    }
+    let server = serve(folder.path());
+    assert_eq!(server.balance(), 700);
+    server.stop();
+}
+
+#[test]
+fn a_second_server_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path());
+    for _ in 0..2 {
+        let done = refused(folder.path());
+        assert!(done.stderr.contains("another process works on it"), "{done:?}");
+        assert_eq!(server.client().ask("deposit 1")["outcome"], "done");
+    }
+    assert_eq!(server.balance(), 10_200);
+    server.stop();
+}
+
+#[test]
+fn what_is_not_a_ledger_is_refused_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("ledger.redb");
+    let words = b"not a ledger at all, but somebody's diary".repeat(100);
+    for (content, told) in [
+        (&b""[..], "this is not a ledger of atm"),
+        (&words, "this is not a ledger of atm"),
+        (b"redb", "it is damaged"),
+        (b"redb\x1a\x0a\xa9\x0d\x0a and then nothing of the kind", "it is damaged"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let done = refused(folder.path());
+        assert!(done.stderr.contains(told), "{done:?}");
+        assert_eq!(fs::read(&file).unwrap(), content);
+    }
+    // Where the folder is a file, or cannot be made.
+    let done = refused(&file);
+    assert!(done.stderr.contains("ledger.redb"), "{done:?}");
+    let done = refused(Path::new("/proc/none/data"));
+    assert!(done.stderr.contains("/proc/none/data"), "{done:?}");
+}
+
+#[test]
+fn a_new_ledger_that_was_not_finished_is_begun_again() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("ledger.redb.new"), b"half of it").unwrap();
+    let server = serve(folder.path());
+    assert_eq!(server.balance(), 10_000);
+    server.stop();
+    assert!(!folder.path().join("ledger.redb.new").exists());
+}
+
+#[test]
+fn a_ledger_that_is_removed_under_the_server_stops_it() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    for replaced in [false, true] {
+        let server = serve(data);
+        let mut client = server.client();
+        assert_eq!(client.ask("deposit 40")["outcome"], "done");
+        let (file, away) = (data.join("ledger.redb"), data.join("away"));
+        fs::rename(&file, &away).unwrap();
+        if replaced {
+            fs::copy(&away, &file).unwrap();
+        }
+        // Nobody is told that something was done which nobody will find again.
+        client.answer("deposit 1000");
+        while let Some(message) = client.try_read() {
+            assert!(message["outcome"].is_null(), "{message}");
+        }
+        let done = server.program.finish();
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains("somebody has removed it"), "{done:?}");
+        fs::remove_file(&away).unwrap();
+        if replaced {
+            let server = serve(data);
+            assert_eq!(server.balance(), 14_000);
+            server.stop();
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    // A small disk of its own, in a namespace that is gone with the server.
+    let mount = format!("mount -t tmpfs -o size=400k none {path} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &mount]);
+    let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    let server = Server::of(Program::start(command));
+    let mut kiosk = Kiosk::new("kiosk-1");
+    let (mut client, welcome) = kiosk.arrive(server.address, false);
+    kiosk.show(&welcome);
+
+    let ballast = server.program.root().join(path.trim_start_matches('/')).join("ballast");
+    let fill = || {
+        let mut file = File::create(&ballast).unwrap();
+        loop {
+            match file.write(&[1; 512]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (mut done, mut lost) = (0, 0);
+    for _ in 0..3 {
+        fill();
+        let errors = server.program.errors().matches("the ledger's commit failed").count();
+        // It takes a few before the file has to grow.
+        while server.program.errors().matches("the ledger's commit failed").count() == errors {
+            kiosk.answer(&mut client, "deposit 1");
+            let Some(reply) = client.read_unless(|| {
+                server.program.errors().matches("the ledger's commit failed").count() > errors
+            }) else {
+                break;
+            };
+            assert_eq!(reply["outcome"], "done", "{reply}");
+            kiosk.show(&reply);
+            done += 1;
+        }
+        // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
+        let mut other = Client::greeted(server.address);
+        other.answer("balance");
+        fs::remove_file(&ballast).unwrap();
+        let reply = client.read();
+        assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");
+        done += u64::from(reply["outcome"] == "done");
+        lost += u64::from(reply["outcome"] == "not-done");
+        kiosk.show(&reply);
+        assert_eq!(other.read()["balance"], 10_000 + done * 100);
+    }
+    assert!(lost > 0, "a commit failed for want of room");
+    kiosk.answer(&mut client, "3");
+    assert_eq!(client.read()["balance"], 10_000 + done * 100);
+    drop(client);
+    server.stop();
+}

@@ -1,0 +1,306 @@
+//! `atm ledger`: the books of `atm serve --data`, while it serves and afterwards.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use atm_tests::{Done, Kiosk, Program, Server, Value, atm, examples, json, python};
+use redb::{Database, ReadableTable, TableDefinition};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::Path,
+    time::Instant,
+};
+use tempfile::TempDir;
+
+fn serve(folder: &Path) -> Server {
+    Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
+}
+
+/// Runs a command on the ledger in a folder.
+fn ledger(command: &[&str], folder: &Path) -> Done {
+    let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
+    Program::run(atm(&arguments), "")
+}
+
+/// Runs one that must succeed; returns what it wrote.
+fn told(command: &[&str], folder: &Path) -> String {
+    let done = ledger(command, folder);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{command:?}: {done:?}");
+    done.stdout
+}
+
+/// Some business: two terminals and somebody without a name.
+fn business(server: &Server) {
+    for (name, answers) in [("kiosk-1", ["deposit 40", "withdraw 15"]), ("kiosk-2", ["withdraw 500", "back"])]
+    {
+        let mut kiosk = Kiosk::new(name);
+        let (mut client, mut reply) = kiosk.arrive(server.address, false);
+        for answer in answers {
+            kiosk.show(&reply);
+            kiosk.answer(&mut client, answer);
+            reply = client.read();
+        }
+    }
+    assert_eq!(server.client().ask("deposit 7")["balance"], 13_200);
+}
+
+#[test]
+fn the_books_are_read_while_the_server_runs_and_without_it() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    let server = serve(data);
+    business(&server);
+    assert_eq!(data.join("ledger.sock").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let read = || {
+        let csv = told(&["export"], data);
+        let json: Value = serde_json::from_str(&told(&["export", "--format", "json"], data)).unwrap();
+        let show = told(&["show", "--last", "3", "--terminals", "1"], data);
+        (told(&["verify"], data), csv, json, show)
+    };
+    let running = read();
+    server.stop();
+    assert!(!data.join("ledger.sock").exists());
+    assert_eq!(read(), running, "the same with and without the server");
+
+    let (verified, csv, json, show) = running;
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let hash = *rows.last().unwrap().last().unwrap();
+    assert!(verified.starts_with("ok: ") && verified.contains("the balance is $132;"), "{verified}");
+    assert!(verified.trim_end().ends_with(hash), "{verified}");
+    // What is in one is in the other.
+    let objects = json.as_array().unwrap();
+    assert_eq!(objects.len(), rows.len());
+    for (object, row) in objects.iter().zip(&rows) {
+        for (name, value) in names.iter().zip(row) {
+            let field = &object[*name];
+            let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
+            assert_eq!(if field.is_null() { "" } else { &text }, *value, "{name} of {object}");
+        }
+    }
+    let kinds: Vec<&str> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    for kind in ["created", "numbers", "done", "refused"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    let last = objects.last().unwrap();
+    assert_eq!(
+        (&last["amount"], &last["balance"], &last["debit"]),
+        (&json!(700), &json!(13_200), &json!("cash"))
+    );
+    for text in ["account:1", "$132", "$7", "and 2 more", hash, "deposit"] {
+        assert!(show.contains(text), "no {text:?} in {show}");
+    }
+    assert!(!show.contains("cash:kiosk-1"), "only what was asked for: {show}");
+}
+
+#[test]
+fn an_auditor_reads_the_export_alone() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path());
+    business(&server);
+    let csv = told(&["export"], folder.path());
+    server.stop();
+    let script = examples().join("audit.py");
+    let Some(command) = python(&script, &[]) else { return };
+    let done = Program::run(command, &csv);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
+    assert!(done.stdout.contains("account:1") && done.stdout.contains("132.00"), "{done:?}");
+    for (from, to) in [("4000", "4001"), ("kiosk-1", "kiosk-3"), ("refused", "done")] {
+        let done = Program::run(python(&script, &[]).unwrap(), &csv.replacen(from, to, 1));
+        assert_eq!(done.code, Some(1), "{from}: {done:?}");
+        assert!(done.stderr.contains("its hash is not the one that follows"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
+    let folder = TempDir::new().unwrap();
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    let file = folder.path().join("backup.csv");
+    let path = file.to_str().unwrap();
+    let server = serve(&data);
+    business(&server);
+    let mut kiosk = Kiosk::new("kiosk-1");
+    let (mut client, welcome) = kiosk.arrive(server.address, false);
+    kiosk.show(&welcome);
+    told(&["backup", path], &data);
+    let csv = told(&["export"], &data);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let again = ledger(&["backup", path], &data);
+    assert_eq!(again.code, Some(1), "a backup is not overwritten");
+    // What comes after the backup is lost with the disk.
+    kiosk.answer(&mut client, "deposit 1000");
+    client.read();
+    drop(client);
+    server.stop();
+
+    assert_eq!(ledger(&["restore", path], &data).code, Some(1), "nor is a ledger");
+    told(&["restore", path], &other);
+    let restored = told(&["export"], &other);
+    assert!(restored.starts_with(&csv), "{restored}");
+    assert!(told(&["verify"], &other).contains("the balance is $132;"));
+    let server = serve(&other);
+    let known = kiosk.ledger.clone();
+    let (mut client, welcome) = kiosk.arrive(server.address, true);
+    assert_ne!(welcome["ledger"], known, "it is another ledger");
+    assert_eq!(welcome["outcome"], "unknown", "{welcome}");
+    (kiosk.shown, kiosk.pending) = (0, None);
+    kiosk.show(&welcome);
+    kiosk.answer(&mut client, "deposit 1");
+    assert_eq!(client.read()["balance"], 13_300);
+    drop(client);
+    server.stop();
+    told(&["verify"], &other);
+}
+
+#[test]
+fn a_backup_that_is_not_whole_makes_no_ledger() {
+    let folder = TempDir::new().unwrap();
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    let file = folder.path().join("backup.csv");
+    let server = serve(&data);
+    business(&server);
+    told(&["backup", file.to_str().unwrap()], &data);
+    server.stop();
+    let whole = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let mut broken = vec![
+        String::new(),
+        "somebody's diary\n".to_owned(),
+        whole.replacen("4000", "4001", 1),
+        format!("{whole}\n"),
+        whole.trim_end().to_owned(),
+        whole.replacen("\nend,", "\nend,1", 1),
+    ];
+    for line in 0..lines.len() {
+        let without = |(at, text): (usize, &&str)| (at != line).then(|| format!("{text}\n"));
+        broken.push(lines.iter().enumerate().filter_map(without).collect());
+        broken.push(lines[..line].iter().map(|text| format!("{text}\n")).collect());
+    }
+    for text in broken {
+        fs::write(&file, &text).unwrap();
+        let done = ledger(&["restore", file.to_str().unwrap()], &other);
+        assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{text}: {done:?}");
+        assert!(!other.join("ledger.redb").exists());
+    }
+    fs::write(&file, whole).unwrap();
+    told(&["restore", file.to_str().unwrap()], &other);
+}
+
+/// What somebody with the right tool may change in a ledger.
+type Change = (&'static str, fn(&redb::WriteTransaction));
+
+const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
+const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("terminals");
+const ACCOUNTS: TableDefinition<'_, u64, u64> = TableDefinition::new("accounts");
+const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
+
+/// Writes an entry's line anew, under its old hash.
+fn rewrite(transaction: &redb::WriteTransaction, number: u64, change: impl Fn(&str) -> String) {
+    let mut table = transaction.open_table(ENTRIES).unwrap();
+    let value = table.get(number).unwrap().unwrap().value().to_vec();
+    let line = change(std::str::from_utf8(&value[32..]).unwrap());
+    table.insert(number, [&value[..32], line.as_bytes()].concat().as_slice()).unwrap();
+}
+
+#[test]
+fn whatever_was_changed_is_found() {
+    const CHANGES: [Change; 10] = [
+        ("entry 3: its hash", |t| rewrite(t, 3, |line| line.replace("4000", "4001"))),
+        ("entry 4", |t| rewrite(t, 4, |line| line.replace("kiosk-1", "kiosk-9"))),
+        ("entry 1", |t| rewrite(t, 1, |line| line.replace("10000", "20000"))),
+        ("entry 3 is missing", |t| drop(t.open_table(ENTRIES).unwrap().remove(3).unwrap())),
+        ("the balance of account 1", |t| drop(t.open_table(ACCOUNTS).unwrap().insert(1, 99_999).unwrap())),
+        ("the cash of kiosk-1", |t| {
+            drop(t.open_table(TERMINALS).unwrap().insert("kiosk-1", (5, 1)).unwrap());
+        }),
+        ("the last entry of kiosk-1", |t| {
+            drop(t.open_table(TERMINALS).unwrap().insert("kiosk-1", (3, 2500)).unwrap());
+        }),
+        ("the count of terminals", |t| {
+            drop(t.open_table(TERMINALS).unwrap().insert("kiosk-3", (4, 0)).unwrap());
+        }),
+        ("the end of the reserved numbers", |t| {
+            drop(t.open_table(STATE).unwrap().insert("numbers", 7).unwrap())
+        }),
+        ("the identity", |t| drop(t.open_table(STATE).unwrap().insert("ledger", 7).unwrap())),
+    ];
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    let server = serve(data);
+    business(&server);
+    server.stop();
+    let file = data.join("ledger.redb");
+    let whole = fs::read(&file).unwrap();
+    for (found, change) in CHANGES {
+        fs::write(&file, &whole).unwrap();
+        let database = Database::open(&file).unwrap();
+        let transaction = database.begin_write().unwrap();
+        change(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        let done = ledger(&["verify"], data);
+        assert_eq!(done.code, Some(1), "{found}: {done:?}");
+        assert!(done.stdout.contains(found), "{found}: {done:?}");
+    }
+    // A later format, and a database that is somebody else's.
+    for (found, change) in [
+        (
+            "a later version of atm wrote this, in format 2",
+            (|t| {
+                drop(t.open_table(STATE).unwrap().insert("format", 2).unwrap());
+            }) as fn(&redb::WriteTransaction),
+        ),
+        ("not a ledger of atm", |t| assert!(t.delete_table(STATE).unwrap())),
+    ] {
+        fs::write(&file, &whole).unwrap();
+        let database = Database::open(&file).unwrap();
+        let transaction = database.begin_write().unwrap();
+        change(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        for command in [&["ledger", "verify"][..], &["serve", "--log", "off", "--listen", "127.0.0.1:0"]] {
+            let arguments = [command, &["--data", data.to_str().unwrap()]].concat();
+            let done = Program::run(atm(&arguments), "");
+            assert_eq!(done.code, Some(1), "{done:?}");
+            assert!(done.stderr.contains(found), "{found}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
+    let folder = TempDir::new().unwrap();
+    let server = serve(folder.path());
+    let mut client = server.client();
+    // More than the socket takes by itself.
+    for _ in 0..3_000 {
+        client.ask("deposit 1");
+    }
+    let sleepers: Vec<UnixStream> = (0..12)
+        .map(|_| {
+            let mut socket = UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
+            socket.write_all(b"read 1\n").unwrap();
+            socket
+        })
+        .collect();
+    let began = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(client.ask("deposit 1")["outcome"], "done");
+    }
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    // There are no more readers than may be.
+    let done = ledger(&["verify"], folder.path());
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("as many read the books as may"), "{done:?}");
+    drop(sleepers);
+    // Nobody asks for what is not there.
+    let mut socket = UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
+    socket.write_all(b"sing\n").unwrap();
+    let mut said = String::new();
+    socket.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("fault,"), "{said}");
+    drop(client);
+    server.stop();
+}

@@ -1,0 +1,154 @@
+//! What whoever operates a server needs: its file of options, readiness, counters.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use atm_tests::{Kiosk, PATIENCE, Program, Server, atm};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::net::UnixDatagram,
+    path::Path,
+};
+use tempfile::TempDir;
+
+/// Writes a file of options.
+fn options(folder: &Path, text: &str) -> String {
+    let path = folder.join("atm.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn options_come_from_a_file_and_the_command_line_goes_before() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let text = format!("listen = \"127.0.0.1:0\"\nbalance = 7\nlog = \"off\"\ndata = {data:?}\n");
+    let file = options(folder.path(), &text);
+    let server = Server::of(Program::start(atm(&["serve", "--config", &file])));
+    assert_eq!(server.balance(), 700);
+    assert_eq!(server.program.errors(), "", "its log is off");
+    server.stop();
+    assert!(data.join("ledger.redb").exists());
+    let other = folder.path().join("other");
+    let arguments = ["serve", "--config", &file, "--balance", "8", "--data", other.to_str().unwrap()];
+    let server = Server::of(Program::start(atm(&arguments)));
+    assert_eq!(server.balance(), 800);
+    server.stop();
+}
+
+#[test]
+fn a_file_of_options_that_is_wrong_is_wrong_usage() {
+    let folder = TempDir::new().unwrap();
+    for (text, told) in [
+        ("listen = \"127.0.0.1:0\"\ncolour = 1\n", "unknown field `colour`"),
+        ("idle-timeout = 0\n", "--idle-timeout"),
+        ("listen\n", "TOML parse error"),
+    ] {
+        let file = options(folder.path(), text);
+        let done = Program::run(atm(&["serve", "--config", &file]), "");
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{done:?}");
+        assert!(done.stderr.starts_with("error: ") && done.stderr.contains(&file), "{done:?}");
+        assert!(done.stderr.contains(told), "{done:?}");
+    }
+    let done = Program::run(atm(&["serve", "--config", "/proc/none.toml"]), "");
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.stderr.contains("/proc/none.toml: No such file"), "{done:?}");
+}
+
+#[test]
+fn systemd_is_told_when_it_serves_and_when_it_stops() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let count = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..count].to_vec()).unwrap()
+    };
+    let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &path).arg("--data").arg(folder.path().join("data"));
+    let server = Server::of(Program::start(command));
+    assert_eq!(told(), "READY=1\n");
+    assert_eq!(server.balance(), 10_000);
+    server.stop();
+    assert_eq!(told(), "STOPPING=1\n");
+    // A server that cannot use its ledger was never ready.
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv(&mut [0; 256]).is_ok() {}
+    fs::write(folder.path().join("data/ledger.redb"), "no").unwrap();
+    let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &path).arg("--data").arg(folder.path().join("data"));
+    assert_eq!(Program::run(command, "").code, Some(1));
+    assert!(socket.recv(&mut [0; 256]).is_err(), "it said that it is ready");
+}
+
+/// Asks for a page.
+fn page(address: SocketAddr, question: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "{question}\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn counters_are_told_to_prometheus() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", data]);
+    server.program.wait_for_error("counters at /metrics");
+    let errors = server.program.errors();
+    let (_, address) = errors.split_once("counters at /metrics address=").unwrap();
+    let address: SocketAddr = address.split_whitespace().next().unwrap().parse().unwrap();
+    let mut kiosk = Kiosk::new("kiosk-1");
+    let (mut client, welcome) = kiosk.arrive(server.address, false);
+    kiosk.show(&welcome);
+    for answer in ["deposit 5", "withdraw 500"] {
+        kiosk.answer(&mut client, answer);
+        let reply = client.read();
+        kiosk.show(&reply);
+    }
+    let (head, body) = page(address, "GET /metrics HTTP/1.1");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{head}");
+    let value = |name: &str| -> f64 {
+        let line = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {body}")).parse().unwrap()
+    };
+    for (name, expected) in [
+        ("atm_sessions_total", 1.0),
+        ("atm_sessions", 1.0),
+        ("atm_turned_away_total", 0.0),
+        ("atm_operations_total{outcome=\"done\"}", 1.0),
+        ("atm_operations_total{outcome=\"refused\"}", 1.0),
+        ("atm_operations_total{outcome=\"not-done\"}", 0.0),
+        ("atm_ledger_commits_total", 3.0),
+        ("atm_ledger_entries_total", 3.0),
+        ("atm_ledger_batched_total", 3.0),
+        ("atm_ledger_doubts_total", 0.0),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    assert!(value("atm_ledger_sync_seconds_count") >= 3.0);
+    assert_eq!(value("atm_ledger_sync_seconds_bucket{le=\"+Inf\"}"), value("atm_ledger_sync_seconds_count"));
+    assert!(value("atm_ledger_sync_seconds_sum") > 0.0);
+    // Every series has its help and its type.
+    for line in body.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let name =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        for kind in ["HELP", "TYPE"] {
+            assert!(body.contains(&format!("# {kind} {name} ")), "{line}");
+        }
+    }
+    assert!(page(address, "GET / HTTP/1.0").0.starts_with("HTTP/1.1 404 "));
+    assert!(page(address, "POST /metrics HTTP/1.1").0.starts_with("HTTP/1.1 405 "));
+    // Whoever says nothing keeps the next one waiting for a moment alone.
+    let silent = TcpStream::connect(address).unwrap();
+    assert!(page(address, "GET /metrics HTTP/1.1").0.starts_with("HTTP/1.1 200 "));
+    drop((silent, client));
+    server.stop();
+}

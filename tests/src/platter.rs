@@ -1,0 +1,280 @@
+//! A disk that forgets what was not synced, and that can fail at any call.
+use atm_host::{
+    ledger::{
+        disk::{Backend, Disk, StorageBackend},
+        error::Fault,
+    },
+    metrics::Metrics,
+};
+use fastrand::Rng;
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// What a disk writes whole or not at all, in bytes.
+const SECTOR: usize = 512;
+
+/// When the disk fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failure {
+    /// Never.
+    #[default]
+    Never,
+    /// The call with this number fails, and the ones after it do not.
+    Once(u64),
+    /// The power goes at the call with this number: nothing is done from there on.
+    Power(u64),
+}
+
+/// What was asked of a file and is not known to be on the disk.
+#[derive(Clone, Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+/// A file: what whoever reads it sees, what is on the disk, and what is on its way there.
+#[derive(Clone, Debug, Default)]
+struct Bytes {
+    seen: Vec<u8>,
+    kept: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+impl Bytes {
+    /// Each change on its own reaches the disk, in part, or is lost.
+    fn lose(&mut self, rng: &mut Rng) {
+        let (lost, torn) = *rng.choice(&[(0.0, 0.0), (1.0, 0.0), (0.5, 0.0), (0.3, 0.3)]).unwrap();
+        for change in std::mem::take(&mut self.changes) {
+            match change {
+                _ if rng.f64() < lost => {}
+                Change::Write(at, data) if rng.f64() < torn => {
+                    let sectors = data.len().div_ceil(SECTOR);
+                    let end = (rng.usize(..=sectors) * SECTOR).min(data.len());
+                    apply(&mut self.kept, &Change::Write(at, data[..end].to_vec()));
+                }
+                change => apply(&mut self.kept, &change),
+            }
+        }
+        self.seen.clone_from(&self.kept);
+    }
+
+    fn sync(&mut self) {
+        self.kept.clone_from(&self.seen);
+        self.changes.clear();
+    }
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Length(length) => bytes.resize(*length, 0),
+        Change::Write(at, data) => {
+            // A file grows with what is written, where its new length was lost.
+            bytes.resize(bytes.len().max(at + data.len()), 0);
+            bytes[*at..at + data.len()].copy_from_slice(data);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledger: Option<Bytes>,
+    draft: Option<Bytes>,
+    calls: u64,
+    failure: Failure,
+    rng: Rng,
+}
+
+impl State {
+    /// Counts a call, and says whether it fails.
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match self.failure {
+            Failure::Once(at) if self.calls == at => Err(io::Error::other("the disk failed once")),
+            Failure::Power(at) if self.calls >= at => Err(io::Error::other("there is no power")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing is read without power.
+    fn read(&self) -> io::Result<()> {
+        match self.failure {
+            Failure::Power(at) if self.calls >= at => Err(io::Error::other("there is no power")),
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&mut self, draft: bool) -> io::Result<&mut Bytes> {
+        let file = if draft { &mut self.draft } else { &mut self.ledger };
+        file.as_mut().ok_or_else(|| io::Error::other("there is no such file"))
+    }
+}
+
+/// The disk. Its clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Platter(Arc<Mutex<State>>);
+
+impl Platter {
+    /// An empty disk; what it loses is drawn from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let platter = Self::default();
+        platter.state().rng = Rng::with_seed(seed);
+        platter
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Calls so far: each of them can fail.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// When it fails next.
+    pub fn fail(&self, failure: Failure) {
+        self.state().failure = failure;
+    }
+
+    /// How it is to fail.
+    pub fn failure(&self) -> Failure {
+        self.state().failure
+    }
+
+    /// The power comes back: what was not synced is there, or in part, or lost.
+    pub fn power_on(&self) {
+        let mut state = self.state();
+        let State { ledger, draft, rng, failure, .. } = &mut *state;
+        *failure = Failure::Never;
+        for file in [ledger, draft].into_iter().flatten() {
+            file.lose(rng);
+        }
+    }
+
+    /// Turns a bit of the ledger.
+    pub fn flip(&self, bit: usize) {
+        let mut state = self.state();
+        let file = state.ledger.as_mut().unwrap();
+        file.seen[bit / 8] ^= 1 << (bit % 8);
+        file.kept[bit / 8] ^= 1 << (bit % 8);
+    }
+
+    /// The length of the ledger, in bytes.
+    pub fn len(&self) -> usize {
+        self.state().ledger.as_ref().map_or(0, |file| file.kept.len())
+    }
+
+    /// Is there no ledger?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Another disk with the same on it.
+    pub fn copy(&self, seed: u64) -> Self {
+        let copy = Self::new(seed);
+        copy.state().ledger = self.state().ledger.clone();
+        copy
+    }
+}
+
+impl Disk for Platter {
+    fn path(&self) -> &Path {
+        Path::new("platter")
+    }
+
+    fn is_new(&self) -> io::Result<bool> {
+        let state = self.state();
+        state.read()?;
+        Ok(state.ledger.is_none())
+    }
+
+    fn open(&mut self) -> Result<Backend, Fault> {
+        let mut state = self.state();
+        state.call()?;
+        // What is left of earlier writes is brought to the disk, and what failed to come there is not seen any more.
+        let file = state.file(false)?;
+        file.sync();
+        drop(state);
+        Ok(Backend::new(Handle { platter: self.clone(), draft: false }, Arc::new(Metrics::default())))
+    }
+
+    fn draft(&mut self) -> Result<Backend, Fault> {
+        let mut state = self.state();
+        state.call()?;
+        state.draft = Some(Bytes::default());
+        drop(state);
+        Ok(Backend::new(Handle { platter: self.clone(), draft: true }, Arc::new(Metrics::default())))
+    }
+
+    fn publish(&mut self) -> io::Result<()> {
+        let mut state = self.state();
+        let done = state.call();
+        // Whether a name that failed to change has changed is known after the power is back.
+        if done.is_ok() || state.rng.bool() {
+            state.file(true)?.sync();
+            state.ledger = state.draft.take();
+        }
+        done
+    }
+}
+
+#[derive(Debug)]
+struct Handle {
+    platter: Platter,
+    draft: bool,
+}
+
+impl StorageBackend for Handle {
+    fn len(&self) -> io::Result<u64> {
+        let mut state = self.platter.state();
+        state.read()?;
+        Ok(state.file(self.draft)?.seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut state = self.platter.state();
+        state.call()?;
+        let file = state.file(self.draft)?;
+        let from = usize::try_from(offset).unwrap();
+        let bytes = file.seen.get(from..from + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(Change::Length(usize::try_from(len).unwrap()))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.platter.state();
+        let done = state.call();
+        let State { ledger, draft, rng, failure, .. } = &mut *state;
+        let file = if self.draft { draft } else { ledger };
+        let file = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        match (&done, *failure) {
+            (Ok(()), _) => file.sync(),
+            // Without power nothing happens any more.
+            (Err(_), Failure::Power(_)) => {}
+            // What could not be brought there is not tried again, and not seen after the file was opened anew.
+            (Err(_), _) => file.lose(rng),
+        }
+        done
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.change(Change::Write(usize::try_from(offset).unwrap(), data.to_vec()))
+    }
+}
+
+impl Handle {
+    fn change(&self, change: Change) -> io::Result<()> {
+        let mut state = self.platter.state();
+        state.call()?;
+        let file = state.file(self.draft)?;
+        apply(&mut file.seen, &change);
+        file.changes.push(change);
+        Ok(())
+    }
+}
