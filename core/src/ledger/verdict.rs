@@ -37,7 +37,7 @@ pub enum Verdict {
 impl Verdict {
     /// Of a [`Request::Operate`](super::Request::Operate).
     pub fn operate(known: Known<'_>, balance: Amount, id: u64, operation: Operation) -> Self {
-        let (outcome, after) = execute(balance, operation);
+        let (outcome, after) = operation.on(balance);
         match known {
             _ if operation == Operation::Inquiry => Self::Tell(outcome),
             Known::Unnamed if after == balance => Self::Tell(outcome),
@@ -70,22 +70,24 @@ impl Verdict {
     }
 }
 
-/// What an operation does to a balance.
-fn execute(balance: Amount, operation: Operation) -> (Outcome, Amount) {
-    let amount = match operation {
-        Operation::Inquiry => return (Outcome::Done(Receipt::Balance { balance }), balance),
-        Operation::Deposit(amount) => {
-            return match balance.checked_add(amount) {
-                Some(after) => (Outcome::Done(Receipt::Deposited { amount, balance: after }), after),
-                None => (Outcome::Refused(Refusal::BalanceLimit { balance }), balance),
-            };
+impl Operation {
+    /// What it comes to where there is this balance, and the balance after it.
+    pub fn on(self, balance: Amount) -> (Outcome, Amount) {
+        let amount = match self {
+            Self::Inquiry => return (Outcome::Done(Receipt::Balance { balance }), balance),
+            Self::Deposit(amount) => {
+                return match balance.checked_add(amount) {
+                    Some(after) => (Outcome::Done(Receipt::Deposited { amount, balance: after }), after),
+                    None => (Outcome::Refused(Refusal::BalanceLimit { balance }), balance),
+                };
+            }
+            Self::WithdrawAll if balance.is_zero() => None,
+            Self::WithdrawAll => Some(balance),
+            Self::Withdraw(amount) => Some(amount),
+        };
+        match amount.and_then(|amount| balance.checked_sub(amount).map(|after| (amount, after))) {
+            Some((amount, after)) => (Outcome::Done(Receipt::Withdrawn { amount, balance: after }), after),
+            None => (Outcome::Refused(Refusal::Insufficient { balance }), balance),
         }
-        Operation::WithdrawAll if balance.is_zero() => None,
-        Operation::WithdrawAll => Some(balance),
-        Operation::Withdraw(amount) => Some(amount),
-    };
-    match amount.and_then(|amount| balance.checked_sub(amount).map(|after| (amount, after))) {
-        Some((amount, after)) => (Outcome::Done(Receipt::Withdrawn { amount, balance: after }), after),
-        None => (Outcome::Refused(Refusal::Insufficient { balance }), balance),
     }
 }

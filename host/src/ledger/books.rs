@@ -5,7 +5,7 @@
 use super::entry::{ACCOUNT, Entry, Fact, Hash, Side, Time};
 use atm_core::{
     ledger::{
-        LedgerId, Name, Numbers, Operation, Origin, Outcome, Receipt, Record, Refusal, Request, Response,
+        Known, LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response, Verdict,
     },
     money::Amount,
 };
@@ -140,89 +140,47 @@ impl Books {
                     self.tills.get(terminal).and_then(|till| till.last.as_ref()).map(|(_, record)| *record);
                 Response::Opened { ledger: self.ledger(), numbers, last }
             }
-            Request::Operate { origin: Origin::Session(_), id, operation } => {
-                let outcome = match operation {
-                    Operation::Inquiry => self.outcome(*operation),
-                    _ if doubt => Outcome::NotDone,
-                    _ => self.settle(None, Some(*operation), time, rows)?,
-                };
-                Response::Settled { id: *id, outcome }
-            }
-            Request::Operate { origin: Origin::Terminal(name), id, operation } => {
-                let outcome = match (self.known(name, *id, Some(*operation)), operation) {
-                    (_, Operation::Inquiry) => self.outcome(*operation),
-                    (Some(outcome), _) => outcome,
-                    (None, _) => {
-                        self.settle(Some((name.clone(), *id)), (!doubt).then_some(*operation), time, rows)?
+            Request::Operate { origin, id, operation } => {
+                let (id, operation, balance) = (*id, *operation, self.balance());
+                let known = origin.terminal().map_or(Known::Unnamed, |name| self.known(name));
+                let outcome = match (Verdict::operate(known, balance, id, operation), origin) {
+                    (Verdict::Tell(outcome), _) => outcome,
+                    (Verdict::Commit { .. }, Origin::Session(_)) if doubt => Outcome::NotDone,
+                    (Verdict::Commit { .. }, Origin::Terminal(name)) if doubt => {
+                        self.void(name, id, time, rows)?
+                    }
+                    (Verdict::Commit { outcome, .. }, _) => {
+                        let key = origin.terminal().map(|name| (name.clone(), id));
+                        let operation = Some(operation);
+                        self.write(Fact::Settled { key, operation, outcome, account: ACCOUNT }, time, rows)?;
+                        outcome
                     }
                 };
-                Response::Settled { id: *id, outcome }
+                Response::Settled { id, outcome }
             }
             Request::Settle { terminal, id } => {
-                let outcome = match self.known(terminal, *id, None) {
-                    Some(outcome) => outcome,
-                    // Where there is no room for the void, nothing stands against a late operation: not "not done".
-                    None => match self.settle(Some((terminal.clone(), *id)), None, time, rows)? {
-                        Outcome::Refused(_) => Outcome::Unknown,
-                        outcome => outcome,
-                    },
-                };
-                Response::Settled { id: *id, outcome }
+                Response::Settled { id: *id, outcome: self.void(terminal, *id, time, rows)? }
             }
         })
     }
 
-    /// What is known of an id already.
-    fn known(&self, name: &Name, id: u64, operation: Option<Operation>) -> Option<Outcome> {
-        let (_, last) = self.tills.get(name)?.last.as_ref()?;
-        match (last.operation, operation) {
-            _ if last.id < id => None,
-            _ if last.id > id => Some(Outcome::Unknown),
-            (Some(kept), Some(asked)) if kept != asked => Some(Outcome::Refused(Refusal::Conflict)),
-            _ => Some(last.outcome),
-        }
-    }
-
-    /// Does an operation, or commits that it never will be done.
-    fn settle(
-        &mut self,
-        key: Option<(Name, u64)>,
-        operation: Option<Operation>,
-        time: Time,
-        rows: &mut Vec<Row>,
-    ) -> Result<Outcome, Misfit> {
-        if let Some((name, _)) = &key
-            && self.tills.len() >= TERMINALS
-            && !self.tills.contains_key(name)
-        {
-            return Ok(Outcome::Refused(Refusal::Full));
-        }
-        let outcome = operation.map_or(Outcome::NotDone, |operation| self.outcome(operation));
-        // A refusal is remembered for a terminal; for a session without a name there is nothing to remember.
-        if key.is_some() || matches!(outcome, Outcome::Done(_)) {
-            self.write(Fact::Settled { key, operation, outcome, account: ACCOUNT }, time, rows)?;
-        }
-        Ok(outcome)
-    }
-
-    /// What an operation comes to as the books stand.
-    fn outcome(&self, operation: Operation) -> Outcome {
-        let balance = self.balance();
-        let take = |amount| match balance.checked_sub(amount) {
-            Some(balance) => Outcome::Done(Receipt::Withdrawn { amount, balance }),
-            None => Outcome::Refused(Refusal::Insufficient { balance }),
-        };
-        match operation {
-            Operation::Inquiry => Outcome::Done(Receipt::Balance { balance }),
-            Operation::Deposit(amount) => match balance.checked_add(amount) {
-                Some(balance) => Outcome::Done(Receipt::Deposited { amount, balance }),
-                None => Outcome::Refused(Refusal::BalanceLimit { balance }),
-            },
-            Operation::Withdraw(amount) => take(amount),
-            Operation::WithdrawAll if balance.is_zero() => {
-                Outcome::Refused(Refusal::Insufficient { balance })
+    /// Tells what became of an id; where it is not known, commits that it never will be done.
+    fn void(&mut self, name: &Name, id: u64, time: Time, rows: &mut Vec<Row>) -> Result<Outcome, Misfit> {
+        match Verdict::settle(self.known(name), self.balance(), id) {
+            Verdict::Tell(outcome) => Ok(outcome),
+            Verdict::Commit { outcome, .. } => {
+                let key = Some((name.clone(), id));
+                self.write(Fact::Settled { key, operation: None, outcome, account: ACCOUNT }, time, rows)?;
+                Ok(outcome)
             }
-            Operation::WithdrawAll => take(balance),
+        }
+    }
+
+    fn known(&self, name: &Name) -> Known<'_> {
+        let till = self.tills.get(name);
+        match till.and_then(|till| till.last.as_ref()) {
+            Some((_, last)) => Known::Last(last),
+            None => Known::New { room: till.is_some() || self.tills.len() < TERMINALS },
         }
     }
 
@@ -315,7 +273,7 @@ impl Books {
         let Some(operation) = operation else {
             return if key.is_some() { self.check_id(key) } else { Err("a void is a terminal's") };
         };
-        if self.outcome(operation) != outcome {
+        if operation.on(self.balance()).0 != outcome {
             return Err("that is not what comes of this operation");
         }
         if key.is_none() && !matches!(outcome, Outcome::Done(_)) {
@@ -339,6 +297,7 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atm_core::ledger::Refusal;
 
     #[test]
     fn a_full_ledger_refuses_new_names_and_forgets_no_old_one() {
