@@ -11,6 +11,7 @@ use watchdog::Watchdog;
 
 pub mod clock;
 pub mod eeprom;
+mod memory;
 mod register;
 mod ring;
 pub mod uart;
