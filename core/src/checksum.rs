@@ -1,4 +1,4 @@
-//! The check sum of frames and of what is stored: CRC-32/ISO-HDLC, the one of Ethernet and zip.
+//! The check sum of frames, of what is stored and of what was answered: CRC-32/ISO-HDLC, the one of Ethernet and zip.
 
 /// Bytes of it.
 pub(crate) const LENGTH: usize = 4;

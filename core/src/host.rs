@@ -330,6 +330,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Does it wait for the ledger or for the driver's word?
+    #[inline(never)]
     fn is_busy(&self) -> bool {
         self.arriving.is_some() || self.visit.as_ref().is_some_and(Visit::is_busy)
     }

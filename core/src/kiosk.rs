@@ -162,21 +162,22 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     #[inline(never)]
     fn ask(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let answer = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
-        match (answer, request) {
-            (Ok(response), _) => {
-                self.host.complete(request, response, now);
-            }
+        let (response, told) = match (answer, request) {
+            (Ok(response), _) => (response, Ok(())),
             // What was asked without a name cannot be looked up, and asked again it might be done twice.
-            (Err(_), Request::Operate { origin: Origin::Session(_), id, operation })
+            (Err(error), Request::Operate { origin: Origin::Session(_), id, operation })
                 if *operation != Operation::Inquiry =>
             {
-                let unknown = Response::Settled { id: *id, outcome: Outcome::Unknown };
-                self.host.complete(request, unknown, now);
+                (Response::Settled { id: *id, outcome: Outcome::Unknown }, Err(error))
             }
             // The same again is safe: it is done once, and its outcome is kept. A repeat is told `working` until then.
-            (Err(_), _) => self.again = Some(now + RETRY),
-        }
-        answer.map(|_| ())
+            (Err(error), _) => {
+                self.again = Some(now + RETRY);
+                return Err(error);
+            }
+        };
+        self.host.complete(request, response, now);
+        told
     }
 
     /// Writes what the port takes now.

@@ -15,7 +15,7 @@
 //! Each room knows only the rooms named above it in this list: [`money`], `store` (with the feature
 //! `embedded-storage`), [`ledger`], [`screen`], [`session`], [`message`], [`codec`], [`frame`], [`wire`], [`host`],
 //! [`terminal`], `kiosk` (with the feature `embedded-io`); [`time`] serves the endpoints and what drives them, `number`
-//! whatever has numbers to write, and `checksum` what has to be known to be whole.
+//! whatever has numbers to write, and `checksum` what has to be known to be whole, or known again.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -32,7 +32,6 @@ const fn few(many: usize) -> usize {
     if cfg!(miri) { many / 8 + 2 } else { many }
 }
 
-#[cfg(any(feature = "postcard", feature = "embedded-storage"))]
 mod checksum;
 pub mod codec;
 pub mod frame;

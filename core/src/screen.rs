@@ -120,7 +120,18 @@ pub type Screens = Vec<Screen, 4>;
 /// The screens of a reply that is made here. (`collect` would carry a panic for a list that is too long.)
 pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {
     const { assert!(N <= 4, "a reply holds at most four screens") };
-    Screens::from_slice(&list).unwrap_or_default()
+    listed(&list)
+}
+
+// Not inlined: there are a dozen places that say something.
+#[inline(never)]
+fn listed(list: &[Screen]) -> Screens {
+    let mut screens = Screens::new();
+    for screen in list {
+        // They were seen to fit.
+        let _ = screens.push(*screen);
+    }
+    screens
 }
 
 /// Shows screens as one text, a blank line between two.

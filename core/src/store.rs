@@ -5,7 +5,8 @@
 //! first half and then to the second, and is read back from both: only then it counts.
 //!
 //! A slot holds the format of its entry, the length of the body, the body in postcard, and the CRC-32 of all before it,
-//! little-endian.
+//! little-endian. The body begins with the entry's number, which grows with every write of the slot: of two copies the one
+//! with the higher number is the present one.
 //!
 //! # What it survives
 //! A write that is cut off leaves one copy that is older, damaged or empty; the next read mends it from the other. So does
@@ -25,15 +26,6 @@ pub const SLOT: usize = 128;
 
 /// What is compared in one piece when a write is read back.
 const PIECE: usize = 16;
-
-/// What a slot can hold.
-pub trait Entry: Serialize + DeserializeOwned {
-    /// Tells it from what others put in slots, and from itself in other versions.
-    const FORMAT: u8;
-
-    /// Grows with every write of this slot: of two copies the one with the higher number is the present one.
-    fn number(&self) -> u64;
-}
 
 /// Why what was written cannot be had, or nothing can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +63,8 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for Broken<E> {}
 #[derive(Clone, Debug)]
 pub struct Store<S> {
     medium: S,
+    /// Tells the entries from what others put in slots, and from themselves in other versions.
+    format: u8,
     /// Bytes of a half.
     half: u32,
     /// Slots in a half.
@@ -78,14 +72,14 @@ pub struct Store<S> {
 }
 
 impl<S: Storage> Store<S> {
-    /// The slots of a medium: as many as fit into its half, at most 255.
+    /// The slots of a medium, for entries of one format: as many as fit into its half, at most 255.
     ///
     /// # Errors
     /// [`Broken::TooSmall`] where that is none, or the medium has more than 4 GiB.
-    pub fn new(medium: S) -> Result<Self, Broken<S::Error>> {
+    pub fn new(medium: S, format: u8) -> Result<Self, Broken<S::Error>> {
         let slots = medium.capacity() / 2 / SLOT;
         let half = u32::try_from(slots * SLOT).ok().filter(|half| *half > 0).ok_or(Broken::TooSmall)?;
-        Ok(Self { medium, half, slots: u8::try_from(slots).unwrap_or(u8::MAX) })
+        Ok(Self { medium, format, half, slots: u8::try_from(slots).unwrap_or(u8::MAX) })
     }
 
     /// Slots in a half.
@@ -103,83 +97,98 @@ impl<S: Storage> Store<S> {
         &mut self.medium
     }
 
-    /// Reads a slot, and makes the worse copy like the better one; `None` where it was never written.
+    /// Reads a slot, the number and the entry, and makes the worse copy like the better one; `None` where it was never
+    /// written.
     ///
     /// # Errors
     /// [`Broken`]. Where both copies are damaged, they are left as they are.
-    pub fn read<T: Entry>(&mut self, slot: u8) -> Result<Option<T>, Broken<S::Error>> {
-        let (first, second) = (self.number::<T>(0, slot)?, self.number::<T>(self.half, slot)?);
-        let (better, worse) = match (first, second) {
-            (Copy::Other(format), _) | (_, Copy::Other(format)) => return Err(Broken::Format(format)),
-            (Copy::Good(first), Copy::Good(second)) if first == second => (0, None),
-            (Copy::Good(first), Copy::Good(second)) if first < second => (self.half, Some(0)),
-            (Copy::Good(_), _) => (0, Some(self.half)),
-            (_, Copy::Good(_)) => (self.half, Some(0)),
-            (Copy::Bad, Copy::Bad) => return Err(Broken::Damaged),
-            // The first write of this slot was cut off, and nobody was told of it; or a byte has changed where nothing is.
-            (Copy::Blank, _) | (_, Copy::Blank) => return Ok(None),
-        };
-        let Copy::Good(entry) = self.copy(better, slot)? else { return Err(Broken::Damaged) };
-        if let Some(worse) = worse {
-            self.put(slot, &entry, &[worse])?;
+    pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, Broken<S::Error>> {
+        let mut page = [0; SLOT];
+        if !self.load(slot, &mut page)? {
+            return Ok(None);
         }
-        Ok(Some(entry))
+        // What is whole and of this format was written here.
+        let Copy::Good(number, body) = decode(&page, self.format) else { return Err(Broken::Damaged) };
+        match postcard::take_from_bytes(body) {
+            Ok((entry, [])) => Ok(Some((number, entry))),
+            _ => Err(Broken::Damaged),
+        }
     }
 
-    /// Writes a slot in both halves.
+    /// Writes a slot in both halves, under a number above the one that it has.
     ///
     /// # Errors
     /// [`Broken`]. Which of the two entries stands there then, the next read tells.
-    pub fn write<T: Entry>(&mut self, slot: u8, entry: &T) -> Result<(), Broken<S::Error>> {
-        self.put(slot, entry, &[0, self.half])
+    pub fn write<T: Serialize>(&mut self, slot: u8, number: u64, entry: &T) -> Result<(), Broken<S::Error>> {
+        let mut page = [0; SLOT];
+        let bytes = encode(&mut page, self.format, number, entry).ok_or(Broken::TooSmall)?;
+        self.put(0, slot, bytes)?;
+        self.put(self.half, slot, bytes)
     }
 
     /// Makes a slot blank that [`read`](Self::read) has found never written, so that the next fault is not the second one.
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn tidy<T: Entry>(&mut self, slot: u8) -> Result<(), Broken<S::Error>> {
+    pub fn tidy(&mut self, slot: u8) -> Result<(), Broken<S::Error>> {
+        let mut page = [0; SLOT];
         for half in [0, self.half] {
-            if let Copy::Bad = self.number::<T>(half, slot)? {
-                self.medium.write(half + offset(slot), &[0xff; SLOT]).map_err(Broken::Storage)?;
+            if let Copy::Bad = self.copy(half, slot, &mut page)? {
+                page.fill(0xff);
+                self.medium.write(half + offset(slot), &page).map_err(Broken::Storage)?;
             }
         }
         Ok(())
     }
 
-    /// Reads the number of the copy of a slot in one half: two entries at once would double the stack that it takes.
+    /// Reads the better copy of a slot into a page, and makes the worse one like it; false where it was never written.
+    // Not inlined: there is one of it, whatever the entries are, and it is off the stack when they are read.
     #[inline(never)]
-    fn number<T: Entry>(&mut self, half: u32, slot: u8) -> Result<Copy<u64>, Broken<S::Error>> {
-        Ok(match self.copy::<T>(half, slot)? {
-            Copy::Good(entry) => Copy::Good(entry.number()),
+    fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, Broken<S::Error>> {
+        // The first half comes last: it is mostly the better one, and then in the page already.
+        let second = self.copy(self.half, slot, page)?;
+        let first = self.copy(0, slot, page)?;
+        let worse = match (first, second) {
+            (Copy::Other(format), _) | (_, Copy::Other(format)) => return Err(Broken::Format(format)),
+            (Copy::Good(first, ()), Copy::Good(second, ())) if first == second => return Ok(true),
+            (Copy::Good(first, ()), Copy::Good(second, ())) if first < second => 0,
+            (Copy::Good(..), _) => self.half,
+            (_, Copy::Good(..)) => 0,
+            (Copy::Bad, Copy::Bad) => return Err(Broken::Damaged),
+            // The first write of this slot was cut off, and nobody was told of it; or a byte has changed where nothing is.
+            (Copy::Blank, _) | (_, Copy::Blank) => return Ok(false),
+        };
+        if worse == 0 {
+            self.copy(self.half, slot, page)?;
+        }
+        self.put(worse, slot, page)?;
+        Ok(true)
+    }
+
+    /// Reads the copy of a slot in one half into a page, and says what it is.
+    #[inline(never)]
+    fn copy(&mut self, half: u32, slot: u8, page: &mut [u8; SLOT]) -> Result<Copy<()>, Broken<S::Error>> {
+        self.medium.read(half + offset(slot), page).map_err(Broken::Storage)?;
+        Ok(match decode(page, self.format) {
+            Copy::Good(number, _) => Copy::Good(number, ()),
             Copy::Other(format) => Copy::Other(format),
             Copy::Bad => Copy::Bad,
             Copy::Blank => Copy::Blank,
         })
     }
 
-    /// Reads the copy of a slot in one half.
-    fn copy<T: Entry>(&mut self, half: u32, slot: u8) -> Result<Copy<T>, Broken<S::Error>> {
-        let mut page = [0; SLOT];
-        self.medium.read(half + offset(slot), &mut page).map_err(Broken::Storage)?;
-        Ok(decode(&page))
-    }
-
-    /// Writes a slot in each of these halves in turn, and reads it back.
-    fn put<T: Entry>(&mut self, slot: u8, entry: &T, halves: &[u32]) -> Result<(), Broken<S::Error>> {
-        let mut page = [0; SLOT];
-        let bytes = encode(entry, &mut page).ok_or(Broken::TooSmall)?;
-        for half in halves {
-            let mut at = half + offset(slot);
-            self.medium.write(at, bytes).map_err(Broken::Storage)?;
-            for piece in bytes.chunks(PIECE) {
-                let mut back = [0; PIECE];
-                self.medium.read(at, &mut back).map_err(Broken::Storage)?;
-                if piece.iter().zip(&back).any(|(wrote, stands)| wrote != stands) {
-                    return Err(Broken::NotKept);
-                }
-                at += PIECE as u32;
+    /// Writes the bytes of a slot in one half, and reads them back.
+    #[inline(never)]
+    fn put(&mut self, half: u32, slot: u8, bytes: &[u8]) -> Result<(), Broken<S::Error>> {
+        let mut at = half + offset(slot);
+        self.medium.write(at, bytes).map_err(Broken::Storage)?;
+        for piece in bytes.chunks(PIECE) {
+            let mut back = [0; PIECE];
+            self.medium.read(at, &mut back).map_err(Broken::Storage)?;
+            if piece.iter().zip(&back).any(|(wrote, stands)| wrote != stands) {
+                return Err(Broken::NotKept);
             }
+            at += PIECE as u32;
         }
         Ok(())
     }

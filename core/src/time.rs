@@ -25,6 +25,8 @@ impl Instant {
 
 impl Add<Duration> for Instant {
     type Output = Self;
+    // Not inlined: on a part with 32 bits this is longer than a call.
+    #[inline(never)]
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::from(span.0)))
     }

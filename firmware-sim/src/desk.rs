@@ -4,7 +4,7 @@
 //! The desktop's client does the same with a terminal, files and reconnections; this one has a line that is always there,
 //! and fits beside it.
 use atm_core::{
-    store::{Broken, Entry, Store},
+    store::{Broken, Store},
     terminal::{Config, Event, Memory, Profile, Terminal},
     time::Instant,
 };
@@ -17,20 +17,14 @@ use serde::{Deserialize, Serialize};
 /// What is read at once, in bytes.
 const CHUNK: usize = 32;
 
+/// The format of the store's entry.
+const FORMAT: u8 = 2;
+
 /// What a terminal must not forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
-    writes: u32,
     starts: u32,
     memory: Memory,
-}
-
-impl Entry for Kept {
-    const FORMAT: u8 = 2;
-
-    fn number(&self) -> u64 {
-        self.writes.into()
-    }
 }
 
 /// Why the desk cannot go on.
@@ -48,6 +42,8 @@ pub enum Error {
 pub struct Desk<S, const IN: usize, const OUT: usize> {
     terminal: Terminal<IN, OUT>,
     store: Store<S>,
+    /// How often it was written.
+    writes: u64,
     kept: Kept,
     /// What the person has typed of a line.
     typed: String<64>,
@@ -64,16 +60,16 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
     /// # Errors
     /// What is wrong with the store.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, Broken<S::Error>> {
-        let mut store = Store::new(medium)?;
-        let mut kept = store.read::<Kept>(0)?.unwrap_or_default();
+        let mut store = Store::new(medium, FORMAT)?;
+        let (writes, mut kept) = store.read::<Kept>(0)?.unwrap_or_default();
         kept.starts = kept.starts.saturating_add(1);
-        kept.writes = kept.writes.saturating_add(1);
-        store.write(0, &kept)?;
+        let writes = writes.saturating_add(1);
+        store.write(0, writes, &kept)?;
         if let Some(Profile { start, memory, .. }) = &mut config.profile {
             (*start, *memory) = (kept.starts.into(), kept.memory);
         }
         let terminal = Terminal::new(config, now);
-        Ok(Self { terminal, store, kept, typed: String::new(), chunk: [0; CHUNK], from: 0, to: 0 })
+        Ok(Self { terminal, store, writes, kept, typed: String::new(), chunk: [0; CHUNK], from: 0, to: 0 })
     }
 
     /// When [`turn`](Self::turn) is to be called at the latest.
@@ -167,9 +163,9 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
         if memory == self.kept.memory {
             return Ok(());
         }
-        let kept = Kept { writes: self.kept.writes.saturating_add(1), memory, ..self.kept };
-        self.store.write(0, &kept)?;
-        self.kept = kept;
+        let (writes, kept) = (self.writes.saturating_add(1), Kept { memory, ..self.kept });
+        self.store.write(0, writes, &kept)?;
+        (self.writes, self.kept) = (writes, kept);
         Ok(())
     }
 

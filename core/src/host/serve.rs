@@ -154,6 +154,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Lets go of the frame that is held, and does what follows from it.
+    #[inline(never)]
     fn answer_with(&mut self, effect: Effect, now: Instant) -> bool {
         self.release(now);
         self.apply(effect, now);

@@ -6,7 +6,7 @@ use crate::{
     ledger::{LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response},
     message::{Answer, Fault, Hello, Notice, Reply, Welcome},
     screen::{Screen, Screens, screens},
-    session::{Policy, Session, Step},
+    session::{Fingerprint, Policy, Session, Step},
 };
 
 /// What follows from something that came in. Small, because it is handed through: what is long stays in the visit.
@@ -63,7 +63,7 @@ pub struct Visit {
     /// The last reply; its prompt is open unless work is out.
     last: Option<Reply>,
     /// The answer that the last reply (or the work that is out) follows, and the prompt that it names.
-    answered: Option<(u64, Answer)>,
+    answered: Option<(u64, Fingerprint)>,
     work: Work,
     /// The request that the work makes was not taken to the ledger yet.
     unasked: bool,
@@ -163,7 +163,8 @@ impl Visit {
 
     /// Is this the answer that the last reply, or the work that is out, follows?
     pub(crate) fn is_repeat(&self, re: Option<u64>, answer: &Answer) -> bool {
-        matches!((&self.answered, re), (Some((known, before)), Some(re)) if *known == re && before == answer)
+        // Almost every answer is to another prompt: it needs no fingerprint.
+        self.answered.is_some_and(|(known, before)| re == Some(known) && before == answer.fingerprint())
     }
 
     /// The notice that work is out, for a repeat.
@@ -178,15 +179,15 @@ impl Visit {
         };
         match re {
             None if self.said_hello() => Effect::Refuse(Fault::Unnumbered),
-            Some(re) if re != open => match &self.answered {
-                Some((before, known)) if *before == re && known == answer => Effect::Reply,
-                Some((before, _)) if *before == re => Effect::Refuse(Fault::Conflict),
+            Some(re) if re != open => match self.answered {
+                _ if self.is_repeat(Some(re), answer) => Effect::Reply,
+                Some((before, _)) if before == re => Effect::Refuse(Fault::Conflict),
                 _ => Effect::Refuse(Fault::NotOpen),
             },
             _ => {
                 self.welcome = false;
                 let step = self.session.answer(answer, policy);
-                self.answered = Some((open, answer.clone()));
+                self.answered = Some((open, answer.fingerprint()));
                 match step {
                     Step::Show(screens) => self.say(Some(open), screens),
                     Step::Quit(screens) => self.say_and(Some(open), screens, true),

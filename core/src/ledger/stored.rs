@@ -5,14 +5,17 @@
 //! came. A slot holds the number of the commit, the ledger's identity, the balance, the first number that is not
 //! reserved, how many terminals there are, and the terminal with its record: the one with the highest number of all has
 //! the present balance.
-use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Request, Response, Verdict};
+use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Origin, Record, Request, Response, Verdict};
 use crate::{
     money::Amount,
     number,
-    store::{Broken, Entry, Store},
+    store::{Broken, Store},
 };
 use embedded_storage::Storage;
 use serde::{Deserialize, Serialize};
+
+/// The format of the store's entries.
+const FORMAT: u8 = 1;
 
 /// Numbers given out by one [`Request::Open`].
 const BLOCK: u32 = 256;
@@ -20,12 +23,9 @@ const BLOCK: u32 = 256;
 /// Numbers reserved by one commit.
 const RESERVE: u64 = 4096;
 
-/// What every commit says of the whole ledger.
+/// What every commit says of the whole ledger, behind its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
-    /// The number of the commit.
-    #[serde(serialize_with = "number::serialize")]
-    commit: u64,
     identity: LedgerId,
     balance: Amount,
     /// The first number that is not reserved.
@@ -43,29 +43,20 @@ struct Owner {
 }
 
 /// What a slot holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Commit {
-    head: Head,
-    owner: Option<Owner>,
-}
-
-impl Entry for Commit {
-    const FORMAT: u8 = 1;
-
-    fn number(&self) -> u64 {
-        self.head.commit
-    }
-}
+type Commit = (Head, Option<Owner>);
 
 /// A [`Ledger`] on a medium, for as many terminals as there are slots, at most 254; of those one is kept in memory.
 #[derive(Clone, Debug)]
 pub struct StoredLedger<S> {
     store: Store<S>,
+    /// The number of the last commit.
+    commits: u64,
     head: Head,
     /// The next number to give out, of those that are reserved.
     next: u64,
     /// The terminal that was looked for last, and its slot.
-    cached: Option<(u8, Owner)>,
+    slot: u8,
+    owner: Option<Owner>,
     /// A commit failed: what stands there has to be read again before anything is said.
     doubt: bool,
 }
@@ -77,15 +68,15 @@ impl<S: Storage> StoredLedger<S> {
     /// # Errors
     /// [`Broken`]. What both copies of are damaged is left as it is.
     pub fn open(storage: S, fresh: impl FnOnce() -> (LedgerId, Amount)) -> Result<Self, Broken<S::Error>> {
-        let store = Store::new(storage)?;
+        let store = Store::new(storage, FORMAT)?;
         if store.slots() < 2 {
             return Err(Broken::TooSmall);
         }
-        let head = Head { commit: 0, identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
-        let mut ledger = Self { store, head, next: 1, cached: None, doubt: false };
+        let head = Head { identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
+        let mut ledger = Self { store, commits: 0, head, next: 1, slot: 0, owner: None, doubt: false };
         if !ledger.load()? {
             let (identity, balance) = fresh();
-            ledger.commit(0, Head { commit: 1, identity, balance, ..head }, None)?;
+            ledger.commit(Head { identity, balance, ..head }, false)?;
         }
         Ok(ledger)
     }
@@ -102,7 +93,7 @@ impl<S: Storage> StoredLedger<S> {
 
     /// Commits so far: each writes two pages.
     pub fn commits(&self) -> u64 {
-        self.head.commit
+        self.commits
     }
 
     /// The medium.
@@ -112,18 +103,18 @@ impl<S: Storage> StoredLedger<S> {
 
     /// Reads all that is there; false where nothing is.
     fn load(&mut self) -> Result<bool, Broken<S::Error>> {
-        let mut newest: Option<Head> = None;
+        let mut newest: Option<(u64, Head)> = None;
         let mut used = 0u8;
         for slot in 0..self.store.slots() {
-            let Some(Commit { head, .. }) = self.store.read(slot)? else { break };
+            let Some((commit, (head, _))) = self.store.read::<Commit>(slot)? else { break };
             used = slot.saturating_add(1);
             match newest {
-                Some(known) if known.identity != head.identity => return Err(Broken::Damaged),
-                Some(known) if known.commit >= head.commit => {}
-                _ => newest = Some(head),
+                Some((_, known)) if known.identity != head.identity => return Err(Broken::Damaged),
+                Some((last, _)) if last >= commit => {}
+                _ => newest = Some((commit, head)),
             }
         }
-        let Some(head) = newest else {
+        let Some((commits, head)) = newest else {
             // The first slot is written before any other.
             return match self.store.read::<Commit>(1)? {
                 Some(_) => Err(Broken::Damaged),
@@ -134,22 +125,24 @@ impl<S: Storage> StoredLedger<S> {
             return Err(Broken::Damaged);
         }
         if used < self.store.slots() {
-            self.store.tidy::<Commit>(used)?;
+            self.store.tidy(used)?;
         }
+        self.commits = commits;
         self.head = head;
         self.next = head.free;
-        self.cached = None;
+        self.owner = None;
         self.doubt = false;
         Ok(true)
     }
 
-    fn commit(&mut self, slot: u8, head: Head, owner: Option<Owner>) -> Result<(), Broken<S::Error>> {
-        let commit = Commit { head, owner };
-        self.store.write(slot, &commit)?;
+    /// Commits what there is to say of the ledger from now on: in the first slot, or in that of the terminal at hand, with its
+    /// record.
+    fn commit(&mut self, head: Head, with_owner: bool) -> Result<(), Broken<S::Error>> {
+        let number = self.commits.saturating_add(1);
+        let (slot, owner) = if with_owner { (self.slot, self.owner.as_ref()) } else { (0, None) };
+        self.store.write(slot, number, &(head, owner))?;
+        self.commits = number;
         self.head = head;
-        if let Some(owner) = commit.owner {
-            self.cached = Some((slot, owner));
-        }
         Ok(())
     }
 
@@ -161,64 +154,84 @@ impl<S: Storage> StoredLedger<S> {
         }
         match request {
             Request::Open { terminal } => {
-                let last = self.find(terminal)?;
+                self.find(terminal)?;
                 let numbers = self.reserve()?;
-                Ok(Response::Opened { ledger: self.head.identity, numbers, last })
+                Ok(Response::Opened { ledger: self.head.identity, numbers, last: self.record().copied() })
             }
-            Request::Operate { origin, id, operation } => {
-                let terminal = origin.terminal();
-                let last = terminal.map_or(Ok(None), |terminal| self.find(terminal))?;
-                let known = terminal.map_or(Known::Unnamed, |_| self.known(last.as_ref()));
-                let verdict = Verdict::operate(known, self.head.balance, *id, *operation);
-                Ok(Response::Settled { id: *id, outcome: self.carry_out(terminal, verdict)? })
+            Request::Operate { origin: Origin::Terminal(terminal), id, operation } => {
+                self.find(terminal)?;
+                let verdict = Verdict::operate(self.known(), self.head.balance, *id, *operation);
+                self.carry_out(Some(terminal), *id, verdict)
+            }
+            Request::Operate { id, operation, .. } => {
+                let verdict = Verdict::operate(Known::Unnamed, self.head.balance, *id, *operation);
+                self.carry_out(None, *id, verdict)
             }
             Request::Settle { terminal, id } => {
-                let last = self.find(terminal)?;
-                let verdict = Verdict::settle(self.known(last.as_ref()), self.head.balance, *id);
-                Ok(Response::Settled { id: *id, outcome: self.carry_out(Some(terminal), verdict)? })
+                self.find(terminal)?;
+                let verdict = Verdict::settle(self.known(), self.head.balance, *id);
+                self.carry_out(Some(terminal), *id, verdict)
             }
         }
     }
 
-    fn known<'a>(&self, last: Option<&'a Record>) -> Known<'a> {
+    /// The record of the terminal that was looked for last.
+    fn record(&self) -> Option<&Record> {
+        self.owner.as_ref().map(|owner| &owner.record)
+    }
+
+    fn known(&self) -> Known<'_> {
         let room = self.head.terminals.saturating_add(1) < self.store.slots();
-        last.map_or(Known::New { room }, Known::Last)
+        self.record().map_or(Known::New { room }, Known::Last)
     }
 
     /// Looks for a terminal and keeps it at hand.
-    fn find(&mut self, terminal: &Name) -> Result<Option<Record>, Broken<S::Error>> {
-        for slot in 0..=self.head.terminals {
-            if slot > 0 {
-                let Commit { owner, .. } = self.store.read(slot)?.ok_or(Broken::Damaged)?;
-                self.cached = owner.map(|owner| (slot, owner));
+    // Not inlined, like `carry_out`: what each needs of the stack is not needed at once.
+    #[inline(never)]
+    fn find(&mut self, terminal: &Name) -> Result<(), Broken<S::Error>> {
+        let Self { store, slot, owner, .. } = self;
+        let mut next = 0;
+        while owner.as_ref().is_none_or(|owner| owner.name != *terminal) {
+            next += 1;
+            if next > self.head.terminals {
+                *owner = None;
+                break;
             }
-            match &self.cached {
-                Some((_, owner)) if owner.name == *terminal => return Ok(Some(owner.record)),
-                _ => {}
-            }
+            *slot = next;
+            (_, (_, *owner)) = store.read::<Commit>(next)?.ok_or(Broken::Damaged)?;
         }
-        self.cached = None;
-        Ok(None)
+        Ok(())
     }
 
-    fn carry_out(&mut self, terminal: Option<&Name>, verdict: Verdict) -> Result<Outcome, Broken<S::Error>> {
+    /// Commits what a verdict says, with the record of the terminal that was looked for just now.
+    #[inline(never)]
+    fn carry_out(
+        &mut self,
+        terminal: Option<&Name>,
+        id: u64,
+        verdict: Verdict,
+    ) -> Result<Response, Broken<S::Error>> {
         let (outcome, balance, record) = match verdict {
-            Verdict::Tell(outcome) => return Ok(outcome),
+            Verdict::Tell(outcome) => return Ok(Response::Settled { id, outcome }),
             Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
         };
-        let mut head = Head { commit: self.head.commit.saturating_add(1), balance, ..self.head };
-        let owner = terminal.zip(record).map(|(name, record)| Owner { name: name.clone(), record });
-        let slot = match (&owner, &self.cached) {
-            (None, _) => 0,
-            // It was looked for just now.
-            (Some(_), Some((slot, _))) => *slot,
-            (Some(_), None) => {
-                head.terminals = head.terminals.saturating_add(1);
-                head.terminals
+        let mut head = Head { balance, ..self.head };
+        let with_owner = match (terminal, record, &mut self.owner) {
+            // Where the commit fails, all that is at hand is read again before it is used.
+            (Some(_), Some(record), Some(owner)) => {
+                owner.record = record;
+                true
             }
+            (Some(name), Some(record), none) => {
+                head.terminals = head.terminals.saturating_add(1);
+                self.slot = head.terminals;
+                *none = Some(Owner { name: name.clone(), record });
+                true
+            }
+            _ => false,
         };
-        self.commit(slot, head, owner)?;
-        Ok(outcome)
+        self.commit(head, with_owner)?;
+        Ok(Response::Settled { id, outcome })
     }
 
     /// Gives out numbers, and reserves more where too few are left.
@@ -226,8 +239,7 @@ impl<S: Storage> StoredLedger<S> {
         let end = self.next.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);
         if end > self.head.free {
             let free = self.head.free.saturating_add(RESERVE).min(Numbers::MAX);
-            let commit = self.head.commit.saturating_add(1);
-            self.commit(0, Head { commit, free, ..self.head }, None)?;
+            self.commit(Head { free, ..self.head }, false)?;
         }
         let numbers = Numbers::block(self.next, BLOCK);
         self.next = end;

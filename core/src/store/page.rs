@@ -1,6 +1,10 @@
 //! One slot of the medium, as bytes.
-use super::{Entry, SLOT};
-use crate::checksum::{self, checksum};
+use super::SLOT;
+use crate::{
+    checksum::{self, checksum},
+    number,
+};
+use serde::Serialize;
 
 /// Format and length.
 const HEADER: usize = 2;
@@ -14,35 +18,50 @@ pub(super) enum Copy<T> {
     Bad,
     /// A whole entry of another format.
     Other(u8),
-    Good(T),
+    /// An entry, by its number and what stands behind that.
+    Good(u64, T),
 }
 
 /// Reads one copy.
-pub(super) fn decode<T: Entry>(page: &[u8; SLOT]) -> Copy<T> {
+#[inline(never)]
+pub(super) fn decode(page: &[u8; SLOT], format: u8) -> Copy<&[u8]> {
     if [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank)) {
         return Copy::Blank;
     }
-    let [format, length, ..] = *page;
+    let [found, length, ..] = *page;
     let Some((content, rest)) = page.split_at_checked(HEADER.saturating_add(usize::from(length))) else {
         return Copy::Bad;
     };
     if !rest.starts_with(&checksum(content)) {
         return Copy::Bad;
     }
-    if format != T::FORMAT {
-        return Copy::Other(format);
+    if found != format {
+        return Copy::Other(found);
     }
     match content.get(HEADER..).map(postcard::take_from_bytes) {
-        Some(Ok((entry, []))) => Copy::Good(entry),
+        Some(Ok((number, rest))) => Copy::Good(number, rest),
         _ => Copy::Bad,
     }
 }
 
+/// An entry behind its number.
+#[derive(Serialize)]
+struct Numbered<'a, T> {
+    #[serde(serialize_with = "number::serialize")]
+    number: u64,
+    entry: &'a T,
+}
+
 /// Writes one copy into `page`; gives out what there is of it. `None` where it does not fit.
-pub(super) fn encode<'a, T: Entry>(entry: &T, page: &'a mut [u8; SLOT]) -> Option<&'a [u8]> {
+pub(super) fn encode<'a, T: Serialize>(
+    page: &'a mut [u8; SLOT],
+    format: u8,
+    number: u64,
+    entry: &T,
+) -> Option<&'a [u8]> {
     let (header, body) = page.split_first_chunk_mut::<HEADER>()?;
-    let length = postcard::to_slice(entry, body).ok()?.len();
-    *header = [T::FORMAT, u8::try_from(length).ok()?];
+    let length = postcard::to_slice(&Numbered { number, entry }, body).ok()?.len();
+    *header = [format, u8::try_from(length).ok()?];
     let end = HEADER.checked_add(length)?;
     let sum = checksum(page.get(..end)?);
     let whole = end.checked_add(checksum::LENGTH)?;
@@ -54,36 +73,46 @@ pub(super) fn encode<'a, T: Entry>(entry: &T, page: &'a mut [u8; SLOT]) -> Optio
 mod tests {
     use super::*;
     use proptest::{prelude::*, sample::Index};
-    use serde::{Deserialize, Serialize};
     use std::vec::Vec;
 
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Note(u8, Vec<u8>);
+    const FORMAT: u8 = 7;
 
-    impl Entry for Note {
-        const FORMAT: u8 = 7;
-        fn number(&self) -> u64 {
-            self.0.into()
+    type Note = (u64, Vec<u8>);
+
+    fn encode<'a>(note: &Note, page: &'a mut [u8; SLOT]) -> Option<&'a [u8]> {
+        super::encode(page, FORMAT, note.0, &note.1)
+    }
+
+    fn decode(page: &[u8; SLOT]) -> Copy<Vec<u8>> {
+        match super::decode(page, FORMAT) {
+            Copy::Good(number, rest) => Copy::Good(number, postcard::from_bytes(rest).unwrap()),
+            Copy::Other(format) => Copy::Other(format),
+            Copy::Bad => Copy::Bad,
+            Copy::Blank => Copy::Blank,
         }
+    }
+
+    fn good((number, note): Note) -> Copy<Vec<u8>> {
+        Copy::Good(number, note)
     }
 
     /// The longest note that fits, with every value of a byte in it.
     fn longest() -> Note {
-        Note(1, (0..120).map(|at| at * 2).collect())
+        (1, (0..120).map(|at| at * 2).collect())
     }
 
     #[test]
     fn the_longest_entry_fits_and_no_longer_one() {
         let mut page = [0; SLOT];
         assert_eq!(encode(&longest(), &mut page).unwrap().len(), SLOT);
-        assert_eq!(decode(&page), Copy::Good(longest()));
-        assert_eq!(encode(&Note(1, [7; 121].to_vec()), &mut page), None);
+        assert_eq!(decode(&page), good(longest()));
+        assert_eq!(encode(&(1, [7; 121].to_vec()), &mut page), None);
     }
 
     #[test]
     fn an_entry_byte_by_byte() {
         let mut page = [0xff; SLOT];
-        let bytes = encode(&Note(5, [6, 7].to_vec()), &mut page).unwrap();
+        let bytes = encode(&(5, [6, 7].to_vec()), &mut page).unwrap();
         let content = [7, 4, 5, 2, 6, 7];
         let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&content);
         assert_eq!((&bytes[..6], &bytes[6..]), (&content[..], &sum.to_le_bytes()[..]));
@@ -93,9 +122,9 @@ mod tests {
     fn what_was_never_written_is_blank() {
         for blank in [0, 0xff] {
             let mut page = [blank; SLOT];
-            assert_eq!(decode::<Note>(&page), Copy::Blank);
+            assert_eq!(decode(&page), Copy::Blank);
             page[100] ^= 1;
-            assert_eq!(decode::<Note>(&page), Copy::Bad, "one byte is there");
+            assert_eq!(decode(&page), Copy::Bad, "one byte is there");
         }
     }
 
@@ -104,20 +133,11 @@ mod tests {
         let mut page = [0; SLOT];
         encode(&longest(), &mut page).unwrap();
         page[0] = 2;
-        assert_eq!(decode::<Note>(&page), Copy::Bad);
+        assert_eq!(decode(&page), Copy::Bad);
         let end = SLOT - checksum::LENGTH;
         let sum = checksum(&page[..end]);
         page[end..].copy_from_slice(&sum);
-        assert_eq!(decode::<Note>(&page), Copy::Other(2));
-    }
-
-    #[test]
-    fn a_body_with_bytes_behind_it_is_no_entry() {
-        let mut page = [0; SLOT];
-        let content = [7, 3, 5, 0, 9];
-        page[..5].copy_from_slice(&content);
-        page[5..9].copy_from_slice(&checksum(&content));
-        assert_eq!(decode::<Note>(&page), Copy::Bad);
+        assert_eq!(decode(&page), Copy::Other(2));
     }
 
     proptest! {
@@ -126,7 +146,7 @@ mod tests {
             let mut page = [0; SLOT];
             encode(&longest(), &mut page).unwrap();
             page[at] ^= change;
-            prop_assert_eq!(decode::<Note>(&page), Copy::Bad);
+            prop_assert_eq!(decode(&page), Copy::Bad);
         }
 
         #[test]
@@ -134,18 +154,18 @@ mod tests {
             before in prop::collection::vec(any::<u8>(), 0..=120), end in any::<Index>(),
         ) {
             let (mut old, mut new) = ([0; SLOT], [0; SLOT]);
-            let first = Note(0, before);
+            let first = (0, before);
             encode(&first, &mut old).unwrap();
             let written = encode(&longest(), &mut new).unwrap();
             let end = end.index(written.len() + 1);
             old[..end].copy_from_slice(&written[..end]);
             let read = decode(&old);
-            prop_assert!(read == Copy::Bad || read == Copy::Good(first) || read == Copy::Good(longest()), "{:?}", read);
+            prop_assert!(read == Copy::Bad || read == good(first) || read == good(longest()), "{:?}", read);
         }
 
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), SLOT)) {
-            decode::<Note>(bytes.as_slice().try_into().unwrap());
+            super::decode(bytes.as_slice().try_into().unwrap(), FORMAT);
         }
     }
 }

@@ -209,20 +209,19 @@ fn terminal(folder: &Path) -> Limits {
     let mut console = Console { line: board.line(), shown: String::new() };
     console.line.set_nonblocking(false).unwrap();
     console.line.set_read_timeout(Some(PATIENCE)).unwrap();
-    console.wait_for("quit also stops the server.\r\n> ");
+    console.wait_for("quit also stops the server.");
     for (keys, shown) in [
         ("1\r", "deposit? (whole units, or back)\r\n> "),
         ("40\r", "Amount deposited: $40. Your balance is $40."),
         ("3x\x7f\r", "Your balance is $40."),
         ("withdraw 999\r", "There is not enough money"),
-        ("back\r", "\r\n> "),
+        ("back\r", "Welcome to the ATM."),
     ] {
         console.type_in(keys, shown);
     }
     let before = writes(&folder.join("terminal"));
     console.type_in("2\r", "Balance: $40.");
     console.type_in("15\r", "Amount withdrawn: $15. Your balance is $25.");
-    console.wait_for("> ");
     let pages = 2 * (writes(&folder.join("terminal")) - before);
     console.type_in("exit\r", "Press Enter to begin.");
     let stack = stack(&board, statics);
@@ -255,8 +254,10 @@ struct Console {
 }
 
 impl Console {
+    /// Waits until it was shown, and the console is at rest behind it.
     fn wait_for(&mut self, text: &str) {
-        while !self.shown.contains(text) {
+        const ENDS: [&str; 2] = ["\r\n> ", "Press Enter to begin.\r\n"];
+        while !self.shown.contains(text) || !ENDS.iter().any(|end| self.shown.ends_with(end)) {
             let mut chunk = [0; 512];
             let count =
                 self.line.read(&mut chunk).unwrap_or_else(|error| panic!("{error}, after {}", self.shown));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ledger::{Operation, Origin, RamLedger, Receipt, Refusal, contract};
+use crate::ledger::{Operation, Outcome, RamLedger, Receipt, Refusal, contract};
 use crate::store::SLOT;
 use embedded_storage::{
     ReadStorage,
@@ -243,7 +243,7 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
             medium.bytes[SIZE / 2 + slot * SLOT..][..SLOT].fill(second);
             let before = medium.clone();
             let mut ledger =
-                StoredLedger { store: Store::new(medium).unwrap(), doubt: true, ..evening.clone() };
+                StoredLedger { store: Store::new(medium, FORMAT).unwrap(), doubt: true, ..evening.clone() };
             assert_eq!(ledger.load(), Err(Broken::Damaged), "{slot} {first} {second}");
             assert_eq!(*ledger.storage(), before, "it is left as it is");
             assert_eq!(ledger.apply(&day()[1]), Err(InDoubt), "and nobody is told anything");
@@ -270,7 +270,7 @@ fn power_may_go_while_it_is_mended() {
             medium.bytes[page * SLOT..][..SLOT].fill(0x55);
             medium.power = power;
             let cut = medium.clone();
-            let mut ledger = StoredLedger { store: Store::new(cut).unwrap(), ..evening.clone() };
+            let mut ledger = StoredLedger { store: Store::new(cut, FORMAT).unwrap(), ..evening.clone() };
             let _ = ledger.load();
             let medium = Medium { power: usize::MAX, ..ledger.storage().clone() };
             assert_eq!(open(medium).unwrap().head, evening.head, "{page} {power}");
