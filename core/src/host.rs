@@ -67,10 +67,21 @@ pub struct Host<const IN: usize, const OUT: usize> {
 }
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
-    #[inline(never)]
     /// An endpoint for a line that was just opened. `session` is a number that no other line of the same ledger has.
+    // Not inlined, like what it calls: see `silent`.
+    #[inline(never)]
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
-        let mut host = Self {
+        match config.link {
+            Link::Serial => Self::silent(config, session, now),
+            Link::Connection => Self::greeting(config, session, now),
+        }
+    }
+
+    /// Made where it is to stay, and so not inlined: as a value that is still changed, all of it would be on the stack twice, on
+    /// a part that never greets.
+    #[inline(never)]
+    fn silent(config: Config, session: u64, now: Instant) -> Self {
+        Self {
             config,
             session,
             inbox: Inbox::for_host(config.wire),
@@ -87,18 +98,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             idle_since: now,
             frame_since: None,
             stall_since: now,
-        };
-        if config.link == Link::Connection {
-            host.greet(now);
         }
-        host
     }
 
-    // Not inlined: its visit would have a place in every frame of the stack below, on a part that never greets.
     #[inline(never)]
-    fn greet(&mut self, now: Instant) {
-        self.visit = Some(Visit::greet(self.session, 1));
-        self.apply(Effect::Reply, now);
+    fn greeting(config: Config, session: u64, now: Instant) -> Self {
+        let mut host = Self::silent(config, session, now);
+        host.visit = Some(Visit::greet(session, 1));
+        host.apply(Effect::Reply, now);
+        host
     }
 
     /// Takes bytes that came in; says how many. What it leaves is to be fed again after output was taken or a request
@@ -160,6 +168,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Takes the ledger's response to a request of this endpoint. False where it does not wait for it.
+    // Not inlined: what a reply takes of the stack is not needed while the ledger is at work.
+    #[inline(never)]
     pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
         let Some(visit) = &mut self.visit else { return false };
         let effect = visit.complete(request, response);

@@ -73,9 +73,10 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
 }
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    #[inline(never)]
     /// An ATM whose port was just opened. Without a ledger, because its records cannot be read any more, it tells whoever
     /// says something that it is out of service.
+    // Neither this nor what follows is inlined, so that what each takes of the stack is not taken for good.
+    #[inline(never)]
     pub fn new(config: Config, ledger: Option<L>, now: Instant) -> Self {
         Self {
             host: Host::new(config, SESSION, now),
@@ -88,12 +89,12 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    #[inline(never)]
     /// Does what can be done without waiting; false where there was nothing to do, and the caller may sleep until the
     /// port is ready or the deadline has come.
     ///
     /// # Errors
     /// What the port or the ledger says against it.
+    #[inline(never)]
     pub fn turn<P>(&mut self, port: &mut P, now: Instant) -> Result<bool, Error<P::Error>>
     where
         P: Read + Write + ReadReady + WriteReady,

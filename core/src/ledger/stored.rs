@@ -5,7 +5,7 @@
 //! came. A slot holds the number of the commit, the ledger's identity, the balance, the first number that is not
 //! reserved, how many terminals there are, and the terminal with its record: the one with the highest number of all has
 //! the present balance.
-use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Origin, Record, Request, Response, Verdict};
+use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Request, Response, Verdict};
 use crate::{
     money::Amount,
     number,
@@ -152,27 +152,28 @@ impl<S: Storage> StoredLedger<S> {
             // What was there is gone.
             return Err(Broken::Damaged);
         }
-        match request {
+        let (terminal, id, verdict) = match request {
             Request::Open { terminal } => {
                 self.find(terminal)?;
                 let numbers = self.reserve()?;
-                Ok(Response::Opened { ledger: self.head.identity, numbers, last: self.record().copied() })
+                let last = self.record().copied();
+                return Ok(Response::Opened { ledger: self.head.identity, numbers, last });
             }
-            Request::Operate { origin: Origin::Terminal(terminal), id, operation } => {
-                self.find(terminal)?;
-                let verdict = Verdict::operate(self.known(), self.head.balance, *id, *operation);
-                self.carry_out(Some(terminal), *id, verdict)
-            }
-            Request::Operate { id, operation, .. } => {
-                let verdict = Verdict::operate(Known::Unnamed, self.head.balance, *id, *operation);
-                self.carry_out(None, *id, verdict)
+            Request::Operate { origin, id, operation } => {
+                let terminal = origin.terminal();
+                if let Some(terminal) = terminal {
+                    self.find(terminal)?;
+                }
+                let known = if terminal.is_some() { self.known() } else { Known::Unnamed };
+                (terminal, *id, Verdict::operate(known, self.head.balance, *id, *operation))
             }
             Request::Settle { terminal, id } => {
                 self.find(terminal)?;
-                let verdict = Verdict::settle(self.known(), self.head.balance, *id);
-                self.carry_out(Some(terminal), *id, verdict)
+                (Some(terminal), *id, Verdict::settle(self.known(), self.head.balance, *id))
             }
-        }
+        };
+        let outcome = self.carry_out(terminal, verdict)?;
+        Ok(Response::Settled { id, outcome })
     }
 
     /// The record of the terminal that was looked for last.
@@ -205,14 +206,9 @@ impl<S: Storage> StoredLedger<S> {
 
     /// Commits what a verdict says, with the record of the terminal that was looked for just now.
     #[inline(never)]
-    fn carry_out(
-        &mut self,
-        terminal: Option<&Name>,
-        id: u64,
-        verdict: Verdict,
-    ) -> Result<Response, Broken<S::Error>> {
+    fn carry_out(&mut self, terminal: Option<&Name>, verdict: Verdict) -> Result<Outcome, Broken<S::Error>> {
         let (outcome, balance, record) = match verdict {
-            Verdict::Tell(outcome) => return Ok(Response::Settled { id, outcome }),
+            Verdict::Tell(outcome) => return Ok(outcome),
             Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
         };
         let mut head = Head { balance, ..self.head };
@@ -231,7 +227,7 @@ impl<S: Storage> StoredLedger<S> {
             _ => false,
         };
         self.commit(head, with_owner)?;
-        Ok(Response::Settled { id, outcome })
+        Ok(outcome)
     }
 
     /// Gives out numbers, and reserves more where too few are left.

@@ -20,7 +20,7 @@ const LIMITS: [(&str, Limits); 3] = [
         Limits {
             flash: 22_800,
             statics: 160,
-            stack: 2_900,
+            stack: 2_600,
             deposit: 11_400,
             withdrawal: 12_100,
             bytes: 80,
@@ -32,7 +32,7 @@ const LIMITS: [(&str, Limits); 3] = [
         Limits {
             flash: 45_000,
             statics: 160,
-            stack: 5_100,
+            stack: 4_500,
             deposit: 40_500,
             withdrawal: 43_300,
             bytes: 500,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ledger::{Operation, Outcome, RamLedger, Receipt, Refusal, contract};
+use crate::ledger::{Operation, Origin, Outcome, RamLedger, Receipt, Refusal, contract};
 use crate::store::SLOT;
 use embedded_storage::{
     ReadStorage,
