@@ -8,9 +8,13 @@
 //! little-endian. The body begins with the entry's number, which grows with every write of the slot: of two copies the one
 //! with the higher number is the present one.
 //!
+//! The last slot is written when all that belongs to the beginning stands ([`Store::found`]): what is unreadable before that
+//! was never told to anybody, and what is unreadable behind it is lost.
+//!
 //! # What it survives
 //! A write that is cut off leaves one copy that is older, damaged or empty; the next read mends it from the other. So does
-//! a byte that changes. A slot of which both copies are damaged is never guessed at.
+//! a byte that changes. Which slots were ever written is the user's to know: of one that has no copy left the store says
+//! `None`.
 //!
 //! On flash, the halves must not share an erase block; a [`NorFlash`](embedded_storage::nor_flash::NorFlash) becomes a
 //! [`Storage`] by the wrappers beside that trait.
@@ -35,7 +39,7 @@ pub enum Broken<E> {
     Storage(E),
     /// The medium took a write and holds something else.
     NotKept,
-    /// Something that was written can be read from neither copy.
+    /// Something that was committed can be read from neither copy.
     Damaged,
     /// The format is another.
     Format(u8),
@@ -72,19 +76,42 @@ pub struct Store<S> {
 }
 
 impl<S: Storage> Store<S> {
-    /// The slots of a medium, for entries of one format: as many as fit into its half, at most 255.
+    /// The slots of a medium, for entries of one format: one less than fit into its half, at most 255.
     ///
     /// # Errors
     /// [`Broken::TooSmall`] where that is none, or the medium has more than 4 GiB.
     pub fn new(medium: S, format: u8) -> Result<Self, Broken<S::Error>> {
         let slots = medium.capacity() / 2 / SLOT;
-        let half = u32::try_from(slots * SLOT).ok().filter(|half| *half > 0).ok_or(Broken::TooSmall)?;
+        let half = u32::try_from(slots * SLOT).map_err(|_| Broken::TooSmall)?;
+        let slots = slots.checked_sub(1).filter(|slots| *slots > 0).ok_or(Broken::TooSmall)?;
         Ok(Self { medium, format, half, slots: u8::try_from(slots).unwrap_or(u8::MAX) })
     }
 
-    /// Slots in a half.
+    /// Slots in a half, for entries.
     pub fn slots(&self) -> u8 {
         self.slots
+    }
+
+    /// Was [`found`](Self::found) never called? Then nothing that is here was told to anybody.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn is_new(&mut self) -> Result<bool, Broken<S::Error>> {
+        let mut page = [0; SLOT];
+        let last = self.slots;
+        Ok(matches!(self.copy(0, last, &mut page)?, Copy::Blank)
+            && matches!(self.copy(self.half, last, &mut page)?, Copy::Blank))
+    }
+
+    /// Marks that all that belongs to the beginning stands.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn found(&mut self) -> Result<(), Broken<S::Error>> {
+        match self.read::<()>(self.slots)? {
+            Some(_) => Ok(()),
+            None => self.write(self.slots, 1, &()),
+        }
     }
 
     /// The medium.
@@ -97,11 +124,11 @@ impl<S: Storage> Store<S> {
         &mut self.medium
     }
 
-    /// Reads a slot, the number and the entry, and makes the worse copy like the better one; `None` where it was never
-    /// written.
+    /// Reads a slot, the number and the entry, and makes the worse copy like the better one; `None` where there is no copy:
+    /// it was never written as a whole, or both are lost. They are left as they are.
     ///
     /// # Errors
-    /// [`Broken`]. Where both copies are damaged, they are left as they are.
+    /// [`Broken`].
     pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, Broken<S::Error>> {
         let mut page = [0; SLOT];
         if !self.load(slot, &mut page)? {
@@ -126,22 +153,7 @@ impl<S: Storage> Store<S> {
         self.put(self.half, slot, bytes)
     }
 
-    /// Makes a slot blank that [`read`](Self::read) has found never written, so that the next fault is not the second one.
-    ///
-    /// # Errors
-    /// [`Broken`].
-    pub fn tidy(&mut self, slot: u8) -> Result<(), Broken<S::Error>> {
-        let mut page = [0; SLOT];
-        for half in [0, self.half] {
-            if let Copy::Bad = self.copy(half, slot, &mut page)? {
-                page.fill(0xff);
-                self.medium.write(half + offset(slot), &page).map_err(Broken::Storage)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the better copy of a slot into a page, and makes the worse one like it; false where it was never written.
+    /// Reads the better copy of a slot into a page, and makes the worse one like it; false where there is none.
     // Not inlined: there is one of it, whatever the entries are, and it is off the stack when they are read.
     #[inline(never)]
     fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, Broken<S::Error>> {
@@ -154,9 +166,7 @@ impl<S: Storage> Store<S> {
             (Copy::Good(first, ()), Copy::Good(second, ())) if first < second => 0,
             (Copy::Good(..), _) => self.half,
             (_, Copy::Good(..)) => 0,
-            (Copy::Bad, Copy::Bad) => return Err(Broken::Damaged),
-            // The first write of this slot was cut off, and nobody was told of it; or a byte has changed where nothing is.
-            (Copy::Blank, _) | (_, Copy::Blank) => return Ok(false),
+            (Copy::Blank | Copy::Bad, Copy::Blank | Copy::Bad) => return Ok(false),
         };
         if worse == 0 {
             self.copy(self.half, slot, page)?;

@@ -320,9 +320,11 @@ impl Visit {
                     return self.begin_again();
                 }
                 self.numbers = numbers;
+                // A hello may have come since it was made.
+                let welcome = if self.welcome { self.greeting() } else { None };
                 match (self.numbers.take(), &mut self.last) {
                     (Some(seq), Some(last)) => {
-                        last.seq = seq;
+                        (last.seq, last.welcome) = (seq, welcome);
                         if quit { Effect::Quit } else { Effect::Reply }
                     }
                     // Not even a new block had a number: 2^53 of them are used up.

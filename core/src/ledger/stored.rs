@@ -5,6 +5,9 @@
 //! came. A slot holds the number of the commit, the ledger's identity, the balance, the first number that is not
 //! reserved, how many terminals there are, and the terminal with its record: the one with the highest number of all has
 //! the present balance.
+//!
+//! The count of terminals stands in the first slot before a terminal is told of its first record. So a slot up to that count
+//! that cannot be read is lost, and the ledger does not open; what stands in one beyond it nobody was told of.
 use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Request, Response, Verdict};
 use crate::{
     money::Amount,
@@ -74,10 +77,14 @@ impl<S: Storage> StoredLedger<S> {
         }
         let head = Head { identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
         let mut ledger = Self { store, commits: 0, head, next: 1, slot: 0, owner: None, doubt: false };
-        if !ledger.load()? {
+        let first = ledger.store.read::<Commit>(0)?;
+        if first.is_none() && ledger.store.is_new()? {
             let (identity, balance) = fresh();
             ledger.commit(Head { identity, balance, ..head }, false)?;
+        } else {
+            ledger.load()?;
         }
+        ledger.store.found()?;
         Ok(ledger)
     }
 
@@ -101,38 +108,34 @@ impl<S: Storage> StoredLedger<S> {
         self.store.medium()
     }
 
-    /// Reads all that is there; false where nothing is.
-    fn load(&mut self) -> Result<bool, Broken<S::Error>> {
-        let mut newest: Option<(u64, Head)> = None;
-        let mut used = 0u8;
-        for slot in 0..self.store.slots() {
-            let Some((commit, (head, _))) = self.store.read::<Commit>(slot)? else { break };
-            used = slot.saturating_add(1);
-            match newest {
-                Some((_, known)) if known.identity != head.identity => return Err(Broken::Damaged),
-                Some((last, _)) if last >= commit => {}
-                _ => newest = Some((commit, head)),
+    /// Reads all that is there.
+    fn load(&mut self) -> Result<(), Broken<S::Error>> {
+        let (mut commits, mut head) = self.read_head(0)?.ok_or(Broken::Damaged)?;
+        let counted = head.terminals;
+        let mut slot = 0;
+        while slot < self.store.slots().saturating_sub(1) {
+            slot += 1;
+            match self.read_head(slot)? {
+                Some((_, other)) if other.identity != head.identity => return Err(Broken::Damaged),
+                Some((number, other)) if number > commits => (commits, head) = (number, other),
+                Some(_) => {}
+                None if slot <= head.terminals => return Err(Broken::Damaged),
+                // Beyond the last terminal.
+                None => break,
             }
         }
-        let Some((commits, head)) = newest else {
-            // The first slot is written before any other.
-            return match self.store.read::<Commit>(1)? {
-                Some(_) => Err(Broken::Damaged),
-                None => Ok(false),
-            };
-        };
-        if used <= head.terminals {
-            return Err(Broken::Damaged);
-        }
-        if used < self.store.slots() {
-            self.store.tidy(used)?;
-        }
-        self.commits = commits;
-        self.head = head;
-        self.next = head.free;
+        (self.commits, self.head, self.next) = (commits, head, head.free);
         self.owner = None;
+        if head.terminals > counted {
+            // Power went between a terminal's first record and the count of it.
+            self.commit(head, false)?;
+        }
         self.doubt = false;
-        Ok(true)
+        Ok(())
+    }
+
+    fn read_head(&mut self, slot: u8) -> Result<Option<(u64, Head)>, Broken<S::Error>> {
+        Ok(self.store.read::<Commit>(slot)?.map(|(number, (head, _))| (number, head)))
     }
 
     /// Commits what there is to say of the ledger from now on: in the first slot, or in that of the terminal at hand, with its
@@ -148,9 +151,8 @@ impl<S: Storage> StoredLedger<S> {
 
     /// What becomes of a request, once it is committed.
     fn answer(&mut self, request: &Request) -> Result<Response, Broken<S::Error>> {
-        if self.doubt && !self.load()? {
-            // What was there is gone.
-            return Err(Broken::Damaged);
+        if self.doubt {
+            self.load()?;
         }
         let (terminal, id, verdict) = match request {
             Request::Open { terminal } => {
@@ -212,6 +214,7 @@ impl<S: Storage> StoredLedger<S> {
             Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
         };
         let mut head = Head { balance, ..self.head };
+        let counted = head.terminals;
         let with_owner = match (terminal, record, &mut self.owner) {
             // Where the commit fails, all that is at hand is read again before it is used.
             (Some(_), Some(record), Some(owner)) => {
@@ -227,6 +230,10 @@ impl<S: Storage> StoredLedger<S> {
             _ => false,
         };
         self.commit(head, with_owner)?;
+        if head.terminals > counted {
+            // Its first record is told of once the first slot counts it.
+            self.commit(head, false)?;
+        }
         Ok(outcome)
     }
 

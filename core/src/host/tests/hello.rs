@@ -354,3 +354,16 @@ fn sessions_without_a_name_on_one_line_never_share_a_number() {
         }
     }
 }
+
+#[test]
+fn a_hello_that_comes_while_numbers_are_fetched_is_welcomed() {
+    let (mut bench, mut open) = Bench::at_menu(Wire::Postcard);
+    bench.slow = true;
+    use_up_the_block(&mut bench, &mut open);
+    let again =
+        Hello { resume: true, ledger: Some(LEDGER), shown: open, pending: Some(open), ..hello("a", 1, 2) };
+    assert_eq!(only(bench.hello(&again)).notice, Some(Notice::Working { re: Some(open) }));
+    let reply = only(bench.catch_up());
+    let welcome = reply.welcome.expect("it answers the hello");
+    assert_eq!((welcome.start, welcome.attempt, reply.re), (1, 2, Some(open)));
+}

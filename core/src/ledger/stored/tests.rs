@@ -8,8 +8,8 @@ use embedded_storage::{
 use proptest::{prelude::*, sample::Index};
 use std::{vec, vec::Vec};
 
-/// Room for three terminals.
-const SIZE: usize = 8 * SLOT;
+/// Room for three terminals, the first slot and the last.
+const SIZE: usize = 10 * SLOT;
 
 /// A medium whose power goes at a byte that is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +237,8 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
     let used = 3;
     let evening = evening();
     for slot in 0..used {
-        for (first, second) in [(0x55, 0x55), (0xff, 0x55), (0x55, 0xff), (0xff, 0xff)] {
+        let ways = [0x55, 0xff, 0x00];
+        for (first, second) in ways.iter().flat_map(|first| ways.map(|second| (*first, second))) {
             let mut medium = evening.storage().clone();
             medium.bytes[slot * SLOT..][..SLOT].fill(first);
             medium.bytes[SIZE / 2 + slot * SLOT..][..SLOT].fill(second);
@@ -252,12 +253,38 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
 }
 
 #[test]
-fn what_is_left_of_a_first_write_that_was_cut_off_is_wiped() {
+fn what_is_unreadable_where_nobody_was_told_of_anything_is_no_loss() {
     let evening = evening();
-    for half in [0, SIZE / 2] {
+    // Every byte beyond the last terminal, in both halves, one after the other and none mended in between.
+    let mut medium = evening.storage().clone();
+    for at in (0..SIZE / 2 - SLOT).skip(3 * SLOT) {
+        medium.bytes[at] ^= 0x55;
+        medium.bytes[SIZE / 2 + at] ^= 0x55;
+    }
+    let mut ledger = open(medium).unwrap();
+    assert_eq!(ledger.head, evening.head);
+    // A new terminal takes the place.
+    let done = ledger.apply(&operate("c", 1, Operation::Deposit(units(1))));
+    assert!(matches!(done, Ok(Response::Settled { outcome: Outcome::Done(_), .. })));
+    let mut again = open(ledger.storage().clone()).unwrap();
+    assert_eq!(again.apply(&operate("c", 1, Operation::Deposit(units(1)))), done);
+}
+
+#[test]
+fn a_ledger_is_new_once() {
+    let evening = evening();
+    let new = || -> (LedgerId, Amount) { panic!("it is not new") };
+    // The mark at the end has lost a copy, or both.
+    for (first, second) in [(0x55, 0xff), (0xff, 0x55), (0xff, 0xff), (0x55, 0x55)] {
         let mut medium = evening.storage().clone();
-        medium.bytes[half + 3 * SLOT..][..20].fill(0x55);
-        assert_eq!(open(medium).unwrap().storage().bytes, evening.storage().bytes);
+        medium.bytes[SIZE / 2 - SLOT..SIZE / 2].fill(first);
+        medium.bytes[SIZE - SLOT..].fill(second);
+        let ledger = StoredLedger::open(medium, new).unwrap();
+        assert_eq!(ledger.head, evening.head);
+        assert!(
+            !Store::new(ledger.storage().clone(), FORMAT).unwrap().is_new().unwrap(),
+            "it is there again"
+        );
     }
 }
 
@@ -324,7 +351,7 @@ fn a_full_ledger_takes_no_new_name() {
 
 #[test]
 fn a_medium_that_is_too_small_or_of_another_format_is_told() {
-    let small = Medium::with(vec![0xff; 4 * SLOT - 1]);
+    let small = Medium::with(vec![0xff; 6 * SLOT - 1]);
     assert_eq!(open(small).map(|_| ()), Err(Broken::TooSmall));
     let mut medium = evening().storage().clone();
     for half in [0, SIZE / 2] {
