@@ -171,3 +171,10 @@ fn what_is_cut_off_by_the_end_is_told() {
         assert!(bench.host.is_finished());
     }
 }
+
+#[test]
+fn a_fault_after_goodbye_asks_nothing_again() {
+    let (mut bench, menu) = Bench::at_menu(Wire::Json);
+    bench.reply(menu, "exit");
+    assert_eq!(kinds(&bench.send(&[0, 0, 0, 1, b'x'])), [Err(Notice::Fault(Fault::NotJson))]);
+}
