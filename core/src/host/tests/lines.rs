@@ -128,3 +128,23 @@ fn the_next_terminal_on_a_line_waits_for_the_outcome_of_the_one_before() {
     assert_eq!((heard[0].re, heard[0].outcome), (Some(menu), Some(deposited(40, 140))));
     starts_anew(&heard[1], None, None);
 }
+
+#[test]
+fn what_a_parked_conversation_asks_next_is_asked_without_a_line() {
+    let (mut old, mut new) =
+        (Bench::new(Wire::Json, Link::Connection), Bench::new(Wire::Json, Link::Connection));
+    new.heard();
+    (old.slow, new.guarded) = (true, true);
+    old.hello(&knowing(2, 1, 0, 0, false));
+    old.host.end(old.now);
+    let mut visit = old.host.park().unwrap();
+    let open = old.requests.pop().unwrap();
+    let opened = old.ledger.apply(&open).unwrap();
+    let settle = visit.complete_away(&open, opened).unwrap();
+    assert_eq!(settle, Request::Settle { terminal: name("a"), id: 0 });
+    let settled = old.ledger.apply(&settle).unwrap();
+    assert_eq!(visit.complete_away(&settle, settled), None);
+    new.hello(&knowing(2, 2, 0, 0, true));
+    new.host.admit(Some(visit), new.now);
+    starts_anew(&only(new.heard()), Some(0), Some(Outcome::NotDone));
+}
