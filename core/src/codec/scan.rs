@@ -345,6 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
         fn an_object_ends_with_its_last_brace(body in object()) {
             agree(&body)?;
             let mut scanner = Scanner::new();
@@ -354,6 +355,7 @@ mod tests {
         }
 
         #[test]
+        #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
         fn mutated_objects(
             body in object(),
             edits in prop::collection::vec((any::<Index>(), 0..3usize, prop_oneof![Just(String::new()), SCRAP]), 1..4),
@@ -369,6 +371,7 @@ mod tests {
         }
 
         #[test]
+        #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
         fn scraps(scraps in prop::collection::vec(SCRAP, 0..8)) {
             let scraps = scraps.concat();
             agree(&scraps)?;

@@ -5,7 +5,7 @@ use proptest::{prelude::*, sample::Index};
 
 /// What a peer may send: mostly messages.
 fn piece(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
-    let text = "1|2|3|40|all|back|deposit 40|withdraw 7|exit|x{60,70}|\\PC{0,9}";
+    let text = "1|2|3|40|all|back|deposit 40|withdraw 7|exit|x{60,70}|[ -~é😀]{0,9}";
     let answers = (prop::option::of(0u64..12), text).prop_map(move |(re, text)| answer(wire, re, &text));
     let hellos = ("(a|b){0,1}", 0u64..3, 0u32..3, 0u64..6, prop::option::of(0u64..6), any::<bool>(), 0u64..3)
         .prop_map(move |(name, start, attempt, shown, pending, resume, ledger)| {

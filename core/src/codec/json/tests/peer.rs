@@ -157,6 +157,7 @@ fn an_answer_of_65_bytes_is_read_and_known_to_be_too_long() {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
     fn any_answer_is_read_however_it_is_written(text: String, re: Option<u64>, blanks in "[ \t\r\n]{0,9}") {
         let text = format!("{blanks}{text}{blanks}");
         for data in [Value::from(&*text).to_string(), all_escaped(&text)] {
@@ -169,6 +170,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
     fn what_an_answer_is_written_as_any_library_reads(text in any::<String>(), re: Option<u64>) {
         let body = written(|out| write_answer(re, &text, out));
         let read = value(&body);
@@ -212,11 +214,13 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
     fn messages_agree_with_serde_json(body in message()) {
         agree(&body)?;
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
     fn mutated_messages_agree_with_serde_json(
         body in message(), edits in prop::collection::vec((any::<Index>(), 0..2usize, r#"[{}\[\],:"\\eu0-9d ]?"#), 1..4),
     ) {
