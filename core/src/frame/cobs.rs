@@ -168,7 +168,8 @@ mod tests {
     }
 
     fn summed(body: &[u8]) -> StdVec<u8> {
-        let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body);
+        const THEIRS: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+        let sum = THEIRS.checksum(body);
         [body, &sum.to_le_bytes()].concat()
     }
 

@@ -23,8 +23,9 @@ pub struct Auditor {
     shown: HashMap<(Name, u64), u64>,
     /// The requests of each terminal of which it was told what became.
     settled: HashMap<Name, HashSet<u64>>,
-    /// The terminals whose memory was replaced by an old copy: of what came after it they know nothing.
-    restored: HashSet<Name>,
+    /// The terminals whose memory was replaced by an old copy, and in which life last: of what came after it they know
+    /// nothing, and cannot ask what became of it.
+    restored: HashMap<Name, u64>,
     balance: i128,
     faults: Vec<String>,
     /// Is everything that is seen to be printed?
@@ -90,7 +91,10 @@ impl Auditor {
                 let text = text.clone();
                 self.fault(format!("{key:?}: {operation:?} happened, {text:?} was typed"));
             }
-            Some((_, life)) if self.alive.get(name).is_some_and(|alive| alive > life) => {
+            Some((_, life))
+                if self.alive.get(name).is_some_and(|alive| alive > life)
+                    && self.restored.get(name).is_none_or(|restored| restored <= life) =>
+            {
                 self.fault(format!("{key:?}: {operation:?} happened with nobody there"));
             }
             Some(_) => {}
@@ -125,7 +129,7 @@ impl Auditor {
             (Outcome::Refused(_) | Outcome::NotDone, Some(_)) => {
                 self.fault(format!("{key:?}: told {outcome:?}, but {moved:?} happened"));
             }
-            (Outcome::Unknown, _) if self.restored.contains(name) => {}
+            (Outcome::Unknown, _) if self.restored.contains_key(name) => {}
             (Outcome::Unknown, _) => self.fault(format!("{key:?}: told unknown by the ledger that did it")),
             _ => {}
         }
@@ -139,9 +143,9 @@ impl Auditor {
         }
     }
 
-    /// An old copy of a terminal's memory was put in.
-    pub fn restored(&mut self, name: &Name) {
-        self.restored.insert(name.clone());
+    /// An old copy of a terminal's memory was put in at the start of this life.
+    pub fn restored(&mut self, name: &Name, life: u64) {
+        self.restored.insert(name.clone(), life);
     }
 
     /// Something is wrong.
@@ -160,7 +164,7 @@ impl Auditor {
             let sum = self.balance;
             self.fault(format!("the balance is {} and the sum of all movements {sum}", balance.minor()));
         }
-        let untold = |key: &&Id| !self.told.contains_key(*key) && !self.restored.contains(&key.0);
+        let untold = |key: &&Id| !self.told.contains_key(*key) && !self.restored.contains_key(&key.0);
         let untold: Vec<Id> = self.moved.keys().filter(untold).cloned().collect();
         for key in untold {
             self.fault(format!("{key:?}: happened and was never told"));

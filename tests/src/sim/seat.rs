@@ -100,7 +100,7 @@ impl Seat {
         self.life += 1;
         if !self.last && rng.u32(0..40) == 0 {
             // Its memory was damaged, and somebody has put an old copy in.
-            auditor.restored(&self.name);
+            auditor.restored(&self.name, self.life);
             self.stored = self.copy;
         }
         if rng.u32(0..10) == 0 {
