@@ -109,13 +109,15 @@ fn a_session_survives_its_line_and_only_that_of_a_named_terminal() {
 #[test]
 fn the_next_terminal_on_a_line_waits_for_what_is_on_its_way_to_the_one_before() {
     let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
-    bench.stuck = true;
+    (bench.stuck, bench.guarded) = (true, true);
     bench.answer(menu, "1");
     bench.hello(&hello("b", 1, 1));
     assert_eq!(bench.host.arriving(), None);
     bench.stuck = false;
-    let heard = bench.heard();
-    assert_eq!((heard[0].re, heard[1].welcome), (Some(menu), welcome(Some(LEDGER), 1, 1)));
+    assert_eq!(only(bench.heard()).re, Some(menu));
+    assert_eq!(bench.host.arriving().unwrap().terminal, Some(name("b")));
+    bench.host.admit(None, bench.now);
+    assert_eq!(only(bench.heard()).welcome, welcome(Some(LEDGER), 1, 1));
 }
 
 #[test]
