@@ -184,3 +184,22 @@ fn the_line_is_not_finished_while_an_operation_is_out() {
     assert_eq!(only(bench.catch_up()).outcome, Some(deposited(40, 140)));
     assert!(bench.host.is_finished());
 }
+
+#[test]
+fn what_became_of_another_request_is_not_taken_for_the_one_that_was_asked_for() {
+    let mut bench = Bench::new(Wire::Json, Link::Serial);
+    bench.slow = true;
+    bench.hello(&knowing(2, 1, 5, 5, false));
+    let open = bench.requests.pop().unwrap();
+    bench.settle(&open);
+    bench.heard();
+    let asked = bench.requests.pop().unwrap();
+    assert_eq!(asked, Request::Settle { terminal: name("a"), id: 5 });
+    let other = Request::Settle { terminal: name("a"), id: 6 };
+    let settled = |id| Response::Settled { id, outcome: Outcome::NotDone };
+    for (request, id) in [(&asked, 6), (&other, 5), (&other, 6)] {
+        assert!(!bench.host.complete(request, settled(id), bench.now), "{request:?} {id}");
+    }
+    assert!(bench.host.complete(&asked, settled(5), bench.now));
+    assert_eq!(only(bench.heard()).outcome, Some(Outcome::NotDone));
+}
