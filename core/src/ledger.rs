@@ -399,6 +399,8 @@ mod tests {
         for (above, first) in [(0, 10), (9, 10), (10, 11), (100, 101)] {
             assert_eq!(numbers(Numbers::block(10, 5).above(above)), (Some(first), 5), "{above}");
         }
+        // The greatest integer that a double tells from the next.
+        assert_eq!(Numbers::MAX, 9_007_199_254_740_991);
         assert_eq!(numbers(Numbers::block(10, 5).above(Numbers::MAX - 3)), (Some(Numbers::MAX - 2), 2));
         assert_eq!(Numbers::block(10, 5).above(u64::MAX).take(), None);
         assert_eq!(Numbers::block(u64::MAX, 5).take(), None);
