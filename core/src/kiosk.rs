@@ -35,6 +35,9 @@ const STEPS: usize = 16;
 /// How long a ledger that is in doubt is left alone before it is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How often it is asked again before the ATM is out of service: for half a minute.
+const TRIES: u8 = 60;
+
 /// The only line that there is.
 const SESSION: u64 = 1;
 
@@ -44,7 +47,8 @@ const SESSION: u64 = 1;
 pub enum Error<E> {
     /// The port failed.
     Port(E),
-    /// The ledger failed. Nobody is told anything; where the driver goes on, it is asked again in half a second.
+    /// The ledger failed. Nobody is told anything; where the driver goes on, it is asked again in half a second, and after
+    /// half a minute the ATM is out of service.
     Ledger(InDoubt),
 }
 
@@ -65,6 +69,8 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     ledger: Option<L>,
     /// When to ask the ledger again, after it was in doubt.
     again: Option<Instant>,
+    /// How often it was in doubt, one time after the other.
+    doubts: u8,
     /// What was read and not taken yet.
     chunk: [u8; CHUNK],
     from: usize,
@@ -82,6 +88,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             host: Host::new(config, SESSION, now),
             ledger,
             again: None,
+            doubts: 0,
             chunk: [0; CHUNK],
             from: 0,
             to: 0,
@@ -163,8 +170,14 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     #[inline(never)]
     fn ask(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let answer = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
+        self.doubts = if answer.is_ok() { 0 } else { self.doubts.saturating_add(1) };
         let (response, told) = match (answer, request) {
             (Ok(response), _) => (response, Ok(())),
+            // It will not come back: what is out is settled by the next hello, after a start that can read the records.
+            (Err(error), _) if self.doubts > TRIES => {
+                self.ledger = None;
+                return Err(error);
+            }
             // What was asked without a name cannot be looked up, and asked again it might be done twice.
             (Err(error), Request::Operate { origin: Origin::Session(_), id, operation })
                 if *operation != Operation::Inquiry =>

@@ -146,7 +146,7 @@ pub enum Notice {
     Stopping,
     /// What came could not be served.
     Fault(Fault),
-    /// The records of the money are damaged: nobody is served.
+    /// The records of the money cannot be read: nobody is served.
     OutOfService,
 }
 
@@ -265,7 +265,7 @@ impl fmt::Display for Notice {
             Self::Idle => f.write_str("Nobody answered for too long. Goodbye."),
             Self::Stopping => f.write_str("The server is stopping. Goodbye."),
             Self::Fault(fault) => write!(f, "{fault}"),
-            Self::OutOfService => f.write_str("This ATM is out of service: its records are damaged."),
+            Self::OutOfService => f.write_str("This ATM is out of service: its records cannot be read."),
         }
     }
 }

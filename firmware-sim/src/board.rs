@@ -94,14 +94,9 @@ pub fn halt() -> ! {
     }
 }
 
-/// A number that nobody can foresee, once a terminal has sent its first bytes, which stay to be read. The part has no
-/// source of random numbers; but when they come, nobody can tell to a twelfth of a microsecond.
-pub fn random(line: &Uart, watchdog: &mut Watchdog) -> u64 {
-    const BYTES: usize = 8;
-    while line.waiting() < BYTES {
-        watchdog.feed();
-        sleep_unless(|| line.waiting() >= BYTES);
-    }
+/// A number that nobody can foresee, once a terminal has sent its first bytes. The part has no source of random numbers; but
+/// when they come, nobody can tell to a twelfth of a microsecond.
+pub fn random() -> u64 {
     u64::from(uart::noise()) << 32 | u64::from(clock::ticks())
 }
 

@@ -61,10 +61,15 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
     /// What is wrong with the store.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, Broken<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
-        let (writes, mut kept) = store.read::<Kept>(0)?.unwrap_or_default();
+        let (writes, mut kept) = match store.read::<Kept>(0)? {
+            Some(known) => known,
+            None if store.is_new()? => Default::default(),
+            None => return Err(Broken::Damaged),
+        };
         kept.starts = kept.starts.saturating_add(1);
         let writes = writes.saturating_add(1);
         store.write(0, writes, &kept)?;
+        store.found()?;
         if let Some(Profile { start, memory, .. }) = &mut config.profile {
             (*start, *memory) = (kept.starts.into(), kept.memory);
         }
@@ -177,6 +182,14 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
         self.terminal.consume(count);
         Ok(count > 0)
     }
+}
+
+/// Says why there is no desk.
+///
+/// # Errors
+/// What the console says against it.
+pub fn say_out_of_order<C: Write>(console: &mut C) -> Result<(), C::Error> {
+    put(console, b"Out of service: the memory of this terminal cannot be read.\r\n")
 }
 
 /// Writes all of it. (What embedded-io has for that slices, which is a panic to the linker.)

@@ -1,6 +1,8 @@
 //! Buffers as small as the wire of an image allows, in bytes.
 use atm_core::wire::Wire;
 
+/// Of the EEPROM (a 24LC512 has 64 KiB): room for 30 terminals.
+pub const EEPROM: usize = 8192;
 /// What the images speak.
 pub const WIRE: Wire = wire::WIRE;
 /// The longest body of a frame that comes in to the host: a hello with every field.

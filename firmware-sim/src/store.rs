@@ -1,6 +1,7 @@
 //! The EEPROM of a kiosk as a file: the same format, so that a file can be carried to a board and back.
 extern crate std;
 
+use crate::sizes::EEPROM;
 use embedded_storage::{ReadStorage, Storage};
 use std::{
     fs::{File, OpenOptions},
@@ -8,7 +9,7 @@ use std::{
     path::Path,
 };
 
-/// Bytes of the file: those of a 24LC512, which the board has.
+/// Bytes of the file: those of a 24LC512, which the board has, and of which the kiosk uses the first [`EEPROM`].
 pub const SIZE: usize = 65_536;
 
 /// A file that holds what an EEPROM holds. It is locked as long as it is open.
@@ -27,7 +28,8 @@ impl FileStore {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         lock(&file)?;
         match file.metadata()?.len() {
-            0 => file.set_len(SIZE as u64)?,
+            // Written, and not only made longer: a full disk is told now, and not in a commit.
+            0 => (&file).write_all(&[0xff; SIZE])?,
             length if length == SIZE as u64 => {}
             length => {
                 let text = std::format!("it has {length} bytes, and an EEPROM {SIZE}");
@@ -36,6 +38,7 @@ impl FileStore {
         }
         // Its length and its name have to survive too.
         file.sync_all()?;
+        sync_folder(path)?;
         Ok(Self { file })
     }
 }
@@ -43,8 +46,24 @@ impl FileStore {
 #[cfg(unix)]
 fn lock(file: &File) -> io::Result<()> {
     use rustix::fs::{FlockOperation, flock};
-    flock(file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|error| io::Error::new(io::Error::from(error).kind(), "another program has it open"))
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match io::Error::from(error) {
+        error if error.kind() == io::ErrorKind::WouldBlock => {
+            io::Error::new(error.kind(), "another program has it open")
+        }
+        error => error,
+    })
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened to be synced.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Elsewhere whoever opens it twice has to know.
@@ -62,7 +81,7 @@ impl ReadStorage for FileStore {
     }
 
     fn capacity(&self) -> usize {
-        SIZE
+        EEPROM
     }
 }
 

@@ -298,3 +298,18 @@ fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
         assert!(!kiosk.is_finished());
     }
 }
+
+#[test]
+fn a_ledger_that_stays_in_doubt_is_out_of_service_after_half_a_minute() {
+    let (mut kiosk, mut port) = in_doubt();
+    let mut now = NOW;
+    for try_ in 0..TRIES {
+        now = now + RETRY;
+        assert!(kiosk.ledger().is_some(), "{try_}");
+        assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, now).err()), Some(Error::Ledger(InDoubt)));
+    }
+    while kiosk.turn(&mut port, now).unwrap() {}
+    let told = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(told.contains(r#""notice":"out-of-service""#) && !told.contains("outcome"), "{told}");
+    assert!(kiosk.ledger().is_none() && !kiosk.is_finished());
+}

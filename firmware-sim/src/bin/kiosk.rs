@@ -12,7 +12,7 @@ mod image {
     use cortex_m_rt::entry;
     use firmware_sim::{
         Kiosk,
-        board::{Board, eeprom::Eeprom, random, sleep_unless, uart::Uart, watchdog::Watchdog},
+        board::{Board, eeprom::Eeprom, halt, random, sleep_unless},
         sizes::{IN, OUT, WIRE},
     };
 
@@ -24,30 +24,41 @@ mod image {
     #[cfg(feature = "json")]
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-        firmware_sim::board::halt()
+        halt()
     }
+
+    /// Bytes whose coming makes an identity, where a new ledger needs one: a hello has more.
+    const BYTES: usize = 8;
 
     type Atm = Kiosk<StoredLedger<Eeprom>, IN, OUT>;
 
     /// Opens the ledger; without one the kiosk is out of service.
     // Not inlined: what it moves would have a place on the stack for good.
     #[inline(never)]
-    fn open(eeprom: Eeprom, line: &Uart, watchdog: &mut Watchdog, now: Instant) -> Atm {
-        let ledger = StoredLedger::open(eeprom, || (LedgerId(random(line, watchdog)), Amount::ZERO));
+    fn open(eeprom: Eeprom, now: Instant) -> Atm {
+        let ledger = StoredLedger::open(eeprom, || (LedgerId(random()), Amount::ZERO));
         Kiosk::new(Config::new(WIRE, Link::Serial), ledger.ok(), now)
     }
 
     #[entry]
     fn main() -> ! {
-        let Board { mut watchdog, mut clock, mut line, eeprom } = Board::start();
-        let mut kiosk = open(eeprom, &line, &mut watchdog, clock.now());
-        loop {
+        let Board { mut watchdog, mut clock, mut line, mut eeprom } = Board::start();
+        // A ledger that is to be made waits for the first bytes of the first terminal; one that is there is mended at once.
+        let awaited = if eeprom.is_blank() { BYTES } else { 0 };
+        while line.waiting() < awaited {
+            watchdog.feed();
+            sleep_unless(|| line.waiting() >= awaited);
+        }
+        let mut kiosk = open(eeprom, clock.now());
+        // A host that has ended, as it does where a buffer is too small for a message, begins anew with the part.
+        while !kiosk.is_finished() {
             watchdog.feed();
             // What the ledger could not do, it is asked again; the port does not fail.
             if !kiosk.turn(&mut line, clock.now()).unwrap_or(false) {
                 sleep_unless(|| line.waiting() > 0);
             }
         }
+        halt()
     }
 }
 

@@ -27,8 +27,9 @@ mod image {
         loop {}
     }
 
-    /// What people type: a deposit and a withdrawal, from the menu and back to it.
-    const ANSWERS: [&str; 4] = ["1", "40", "2", "15"];
+    /// What people type: something first, because a terminal's first operation takes a commit more; then a deposit and a
+    /// withdrawal, from the menu and back to it.
+    const ANSWERS: [&str; 5] = ["deposit 1", "1", "40", "2", "15"];
 
     /// The kiosk's end of the line.
     #[derive(Default)]

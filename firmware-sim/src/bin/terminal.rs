@@ -12,7 +12,7 @@ mod image {
     use cortex_m_rt::entry;
     use firmware_sim::{
         board::{Board, halt, sleep_unless, uart},
-        desk::Desk,
+        desk::{Desk, say_out_of_order},
         sizes::{TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
     use lm3s6965::interrupt;
@@ -42,6 +42,7 @@ mod image {
         };
         let Ok(mut desk) = Desk::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now()) else {
             // Without a memory it would promise what it cannot keep. The watchdog tries again.
+            let _ = say_out_of_order(&mut console);
             halt()
         };
         loop {

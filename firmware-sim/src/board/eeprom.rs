@@ -25,7 +25,8 @@ const ERROR: u32 = 2;
 const ADDRESS: u32 = 0x50;
 const READ: u32 = 1;
 
-const SIZE: usize = 65_536;
+/// Bytes of it that are used: with them the longest look for a terminal takes a tenth of a second.
+const SIZE: usize = crate::sizes::EEPROM;
 
 /// Bytes of a page. A write does not cross the end of one (page 9).
 const PAGE: usize = 128;
@@ -47,7 +48,8 @@ pub enum EepromError {
     OutOfBounds,
 }
 
-/// The EEPROM.
+/// The EEPROM. (A copy is another handle to the same.)
+#[derive(Clone, Copy)]
 pub struct Eeprom(());
 
 impl Eeprom {
@@ -58,6 +60,12 @@ impl Eeprom {
         const _: () = assert!(CLOCK / 40 <= 400_000);
         MTPR.write(1);
         Self(())
+    }
+
+    /// Was its first page never written?
+    pub fn is_blank(&mut self) -> bool {
+        let mut page = [0; SLOT];
+        self.read(0, &mut page).is_ok() && [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank))
     }
 
     /// Addresses a place, and waits for the chip if it is still at work on the last page (page 8, "Acknowledge Polling").

@@ -1,8 +1,8 @@
 //! Bytes from an interrupt to the loop: a queue of one writer and one reader, without a lock and without unsafe code.
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Bytes that it holds: what comes at 115,200 baud in the 11 ms that the EEPROM takes for a commit. A power of two, at
-/// most 128.
+/// Bytes that it holds: what comes at 115,200 baud in 11 ms, more than any message. A terminal waits for its reply, so what comes
+/// while the ledger is at work is a repeat at the most. A power of two, at most 128.
 pub(super) const ROOM: usize = 128;
 
 const _: () = assert!(ROOM.is_power_of_two() && ROOM <= 128);

@@ -114,7 +114,10 @@ impl Uart {
         channel.mask().write(RX | RT);
         set(0x30, 0x301); // on, in both directions
         // A byte that came before the FIFO was on would hold the line up until it is read.
-        channel.data().read();
+        if channel.flags() & RXFE == 0 {
+            let [byte, ..] = channel.data().read().to_le_bytes();
+            channel.incoming.push(byte);
+        }
         unmask(channel.interrupt);
         Self(channel)
     }

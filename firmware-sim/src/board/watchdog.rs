@@ -6,6 +6,9 @@ const CTL: Register = Register::at(0x4000_0008);
 const ICR: Register = Register::at(0x4000_000c);
 const LOCK: Register = Register::at(0x4000_0c00);
 
+/// What LOCK has to be told before the others may be written.
+const UNLOCK: u32 = 0x1acc_e551;
+
 /// It resets when it has counted down twice, so after 8 s; the loop comes by every 1.34 s at the least.
 const TICKS: u32 = 4 * CLOCK;
 
@@ -15,7 +18,6 @@ pub struct Watchdog(());
 impl Watchdog {
     /// Starts it.
     pub fn start() -> Self {
-        const UNLOCK: u32 = 0x1acc_e551;
         LOCK.write(UNLOCK);
         LOAD.write(TICKS);
         // Count, and reset at the second time.
@@ -27,7 +29,6 @@ impl Watchdog {
     /// Starts the count anew.
     pub fn feed(&mut self) {
         // Any value clears the interrupt and loads the count again (register 4).
-        const UNLOCK: u32 = 0x1acc_e551;
         LOCK.write(UNLOCK);
         ICR.write(0);
         LOCK.write(0);

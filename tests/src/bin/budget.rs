@@ -18,7 +18,7 @@ const LIMITS: [(&str, Limits); 3] = [
     (
         "kiosk, postcard",
         Limits {
-            flash: 22_800,
+            flash: 23_300,
             statics: 160,
             stack: 2_600,
             deposit: 11_400,
@@ -43,7 +43,7 @@ const LIMITS: [(&str, Limits); 3] = [
     (
         "terminal, postcard",
         Limits {
-            flash: 20_700,
+            flash: 21_000,
             statics: 290,
             stack: 3_300,
             deposit: 7_900,

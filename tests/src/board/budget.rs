@@ -129,9 +129,9 @@ struct Exchange {
     pages: u64,
 }
 
-/// Where the answers of each are, behind the hello.
-const DEPOSIT: Range<usize> = 1..3;
-const WITHDRAWAL: Range<usize> = 3..5;
+/// Where the answers of each are, behind the hello and the terminal's first operation.
+const DEPOSIT: Range<usize> = 2..4;
+const WITHDRAWAL: Range<usize> = 4..6;
 
 /// Runs the image that measures.
 fn exchanges(folder: &Path) -> Vec<Exchange> {
