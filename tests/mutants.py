@@ -11,26 +11,26 @@ import pathlib, shutil, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
 BOOKS, STORE, KEEPER = "host/src/ledger/books.rs", "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
-RAM, VISIT, TERMINAL = "core/src/ledger/ram.rs", "core/src/host/visit.rs", "core/src/terminal.rs"
+RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
+VISIT, TERMINAL = "core/src/host/visit.rs", "core/src/terminal.rs"
 
 # name: (file, what stands there, what stands there instead); those of the ledger on disk are looked for there
 BREAKS = {
-    "forget-the-id": (RAM, "self.keep(terminal, Record { id, operation: Some(operation), outcome });", ""),
+    "forget-the-id": (RAM, "(terminal, record) {", "(terminal, record.filter(|_| false)) {"),
     "forget-a-refusal": (
         RAM,
-        "self.keep(terminal, Record { id, operation: Some(operation), outcome });",
-        "if matches!(outcome, Outcome::Done(_)) {"
-        " self.keep(terminal, Record { id, operation: Some(operation), outcome }); }",
+        "(terminal, record) {",
+        "(terminal, record.filter(|record| !matches!(record.outcome, Outcome::Refused(_)))) {",
     ),
     "say-not-done-without-a-void": (
-        RAM,
-        "if self.keep(terminal, void) { Outcome::NotDone } else { Outcome::Unknown }",
-        "{ let _ = void; Outcome::NotDone }",
+        VERDICT,
+        "Self::Commit { outcome, balance, record: Some(Record { id, operation: None, outcome }) }",
+        "{ let _ = balance; Self::Tell(outcome) }",
     ),
     "say-not-done-of-a-lower-id": (
-        RAM,
-        "Some(last) if last.id > id => Outcome::Unknown,\n            _ => {",
-        "Some(last) if last.id > id => Outcome::NotDone,\n            _ => {",
+        VERDICT,
+        "Known::Last(last) if last.id > id => Self::Tell(Outcome::Unknown),\n            // Where",
+        "Known::Last(last) if last.id > id => Self::Tell(Outcome::NotDone),\n            // Where",
     ),
     "accept-any-re": (VISIT, "Some(re) if re != open =>", "Some(re) if re > open =>"),
     "forget-what-is-pending": (TERMINAL, "self.memory.pending = prompt;", ""),
