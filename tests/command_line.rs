@@ -6,8 +6,15 @@ use std::{io, net::TcpListener};
 
 #[test]
 fn help_and_version() {
-    let commands: [&[&str]; 5] =
-        [&["--help"], &["serve", "--help"], &["client", "--help"], &["demo", "--help"], &["help", "serve"]];
+    let commands: [&[&str]; 7] = [
+        &["--help"],
+        &["serve", "--help"],
+        &["client", "--help"],
+        &["demo", "--help"],
+        &["help", "serve"],
+        &["ledger", "--help"],
+        &["ledger", "restore", "--help"],
+    ];
     for arguments in commands {
         let done = Program::run(atm(arguments), "");
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{arguments:?}: {done:?}");
@@ -50,8 +57,10 @@ fn completions() {
 
 #[test]
 fn wrong_usage_is_2() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &["sing"],
+        &["ledger", "verify"],
+        &["ledger", "export", "--data", "a", "--format", "xml"],
         &["--balance", "5"],
         &["serve", "extra"],
         &["serve", "--wire", "morse"],

@@ -270,6 +270,20 @@ fn whatever_was_changed_is_found() {
 }
 
 #[test]
+fn a_folder_whose_path_is_too_long_for_a_socket_is_served_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("d".repeat(100));
+    let server = serve(&data);
+    server.program.wait_for_error("nobody can read the books while the server runs");
+    assert_eq!(server.client().ask("deposit 40")["balance"], 14_000);
+    let done = ledger(&["verify"], &data);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("another process works on it"), "{done:?}");
+    server.stop();
+    assert!(told(&["verify"], &data).contains("the balance is $140;"));
+}
+
+#[test]
 fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
     let folder = TempDir::new().unwrap();
     let server = serve(folder.path());

@@ -44,10 +44,10 @@ BREAKS = {
     "tell-before-it-is-on-the-disk": (STORE, "Durability::Immediate)", "Durability::None)"),
     "believe-a-commit-that-failed": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
     "give-numbers-again-after-a-start": (STORE, "next: reserved,", "next: 1,"),
-    "forget-the-id-on-disk": (
+    "say-not-done-of-a-lower-id-on-disk": (
         BOOKS,
-        "self.tills.entry(name).or_default().last = Some((entry.number, record));",
-        "let _ = (name, record);",
+        "_ if last.id > id => Some(Outcome::Unknown),",
+        "_ if last.id > id => Some(Outcome::NotDone),",
     ),
 }
 

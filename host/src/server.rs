@@ -171,7 +171,7 @@ impl Server {
         let keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
         #[cfg(unix)]
         {
-            self.window = Some(ledger::window::Window::open(folder, keeper.shared())?);
+            self.window = ledger::window::Window::try_open(folder, keeper.shared());
         }
         let wake = wakes(self.stop.waker.clone());
         self.teller = Teller::on_disk(keeper, wake)

@@ -83,7 +83,13 @@ fn ask(folder: &Path, wanted: Wanted) -> Result<Source, Fault> {
     use std::{io::Write, os::unix::net::UnixStream};
     let mut socket = match UnixStream::connect(folder.join(SOCKET)) {
         Ok(socket) => socket,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        // It has no window, or is no server.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput
+            ) =>
+        {
             return Err(Fault::InUse);
         }
         Err(error) => return Err(error.into()),

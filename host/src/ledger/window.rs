@@ -58,6 +58,14 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Opens it where that can be: on a disk that has no sockets the books are read when the server does not run.
+    pub fn try_open(folder: &Path, shared: Shared) -> Option<Self> {
+        let opened = Self::open(folder, shared);
+        opened.inspect_err(|error| warn!(%error, "nobody can read the books while the server runs")).ok()
+    }
+}
+
 /// Its thread ends with the process.
 impl Drop for Window {
     fn drop(&mut self) {
