@@ -10,7 +10,7 @@ import pathlib, shutil, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
-BOOKS, STORE, KEEPER = "host/src/ledger/books.rs", "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
+STORE, KEEPER = "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
 RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
 VISIT, TERMINAL = "core/src/host/visit.rs", "core/src/terminal.rs"
 
@@ -44,11 +44,6 @@ BREAKS = {
     "tell-before-it-is-on-the-disk": (STORE, "Durability::Immediate)", "Durability::None)"),
     "believe-a-commit-that-failed": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
     "give-numbers-again-after-a-start": (STORE, "next: reserved,", "next: 1,"),
-    "say-not-done-of-a-lower-id-on-disk": (
-        BOOKS,
-        "_ if last.id > id => Some(Outcome::Unknown),",
-        "_ if last.id > id => Some(Outcome::NotDone),",
-    ),
 }
 
 
