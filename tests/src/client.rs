@@ -37,7 +37,9 @@ impl Client {
 
     /// Connects to a server that may be gone.
     pub fn try_connect(address: SocketAddr) -> Option<Self> {
-        TcpStream::connect_timeout(&address, PATIENCE).ok().map(Self::new)
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        // Where nobody listens, a socket may be given the very port that it connects to, and is connected with itself.
+        (stream.local_addr().ok()? != address).then(|| Self::new(stream))
     }
 
     /// A client on a connection that is open already.
