@@ -286,6 +286,24 @@ fn a_ledger_is_new_once() {
             "it is there again"
         );
     }
+    // One copy of the mark is enough to know that the first slot is lost, and not new.
+    for gone in [SIZE / 2 - SLOT, SIZE - SLOT] {
+        let mut medium = evening.storage().clone();
+        for page in [0, SIZE / 2, gone] {
+            medium.bytes[page..page + SLOT].fill(0xff);
+        }
+        assert_eq!(StoredLedger::open(medium, new).map(|_| ()), Err(Broken::Damaged));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let told = |broken: Broken<&str>| std::format!("{broken}");
+    assert_eq!(told(Broken::Storage("it is wet")), "the medium failed: it is wet");
+    assert_eq!(told(Broken::Format(9)), "it has the format 9, which this program does not know");
+    for broken in [Broken::NotKept, Broken::Damaged, Broken::TooSmall] {
+        assert!(!told(broken).is_empty());
+    }
 }
 
 #[test]
