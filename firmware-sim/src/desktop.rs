@@ -170,6 +170,7 @@ fn serve(arguments: &Arguments) -> Result<()> {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     };
     let wire = arguments.wire;
+    let plan = Plan::new(arguments)?;
     let (port, _loopback);
     match &arguments.device {
         Some(path) => {
@@ -182,39 +183,43 @@ fn serve(arguments: &Arguments) -> Result<()> {
             say(format!("serial port {path} ({wire})\ntalk to it: atm client --serial {path} --wire {wire}"));
         }
     }
-    run(port, Plan::from(arguments), &mut say)
+    run(port, plan, &mut say)
 }
 
 /// What the loop is driven with.
 struct Plan {
     config: host::Config,
-    store: Option<PathBuf>,
+    store: Option<(PathBuf, FileStore)>,
     balance: Amount,
     chances: Chances,
     seed: Option<u64>,
 }
 
-impl From<&Arguments> for Plan {
-    fn from(arguments: &Arguments) -> Self {
-        Self {
+impl Plan {
+    /// Opens the store, too: what is wrong with it is told before anybody is asked to talk.
+    fn new(arguments: &Arguments) -> Result<Self> {
+        let open = |path: &PathBuf| -> Result<(PathBuf, FileStore)> {
+            let file = FileStore::open(path).with_context(|| format!("the store {}", path.display()))?;
+            Ok((path.clone(), file))
+        };
+        Ok(Self {
             config: config(arguments),
-            store: arguments.store.clone(),
+            store: arguments.store.as_ref().map(open).transpose()?,
             balance: arguments.balance,
             chances: arguments.line.chances(),
             seed: arguments.line.seed,
-        }
+        })
     }
 }
 
 /// Makes the kiosk and drives it until it is finished.
-fn run(port: Port, plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
+fn run(port: Port, mut plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
     let clock = Clock::start();
     let identity = LedgerId(getrandom::u64()?);
-    let Some(path) = &plan.store else {
+    let Some((path, file)) = plan.store.take() else {
         let ledger = RamLedger::<TERMINALS>::new(identity, plan.balance);
         return drive(port, Kiosk::new(plan.config, Some(ledger), clock.now()), &plan, &clock, say);
     };
-    let file = FileStore::open(path).with_context(|| format!("the store {}", path.display()))?;
     let ledger = match StoredLedger::open(file, || (identity, plan.balance)) {
         Ok(ledger) => Some(ledger),
         Err(Broken::Storage(error)) => {
@@ -266,7 +271,7 @@ fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
 /// Both ends over a loopback serial port.
 fn demonstrate(arguments: &Arguments) -> Result<()> {
     let (port, loopback) = Port::loopback().context("no loopback serial port could be opened")?;
-    let plan = Plan::from(arguments);
+    let plan = Plan::new(arguments)?;
     // It ends with the process; where it fails before, the flow has no reply.
     thread::Builder::new().name("kiosk".into()).spawn(move || {
         let mut say = |line: String| {

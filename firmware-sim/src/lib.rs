@@ -8,7 +8,7 @@
 
 pub use atm_core::kiosk::{Error, Kiosk};
 
-#[cfg(all(target_os = "none", target_arch = "arm"))]
+#[cfg(lm3s6965)]
 pub mod board;
 pub mod desk;
 #[cfg(not(target_os = "none"))]

@@ -1,7 +1,7 @@
 //! The ATM as a kiosk's microcontroller runs it: `cargo fw` builds it for a Cortex-M3.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(all(target_os = "none", target_arch = "arm"))]
+#[cfg(lm3s6965)]
 mod image {
     use atm_core::{
         host::{Config, Link},
@@ -62,7 +62,7 @@ mod image {
     }
 }
 
-#[cfg(not(all(target_os = "none", target_arch = "arm")))]
+#[cfg(not(lm3s6965))]
 fn main() {
     eprintln!(
         "This is an image for a microcontroller: build it with `cargo fw`. On a desktop, run firmware-sim."

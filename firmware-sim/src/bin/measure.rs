@@ -3,7 +3,7 @@
 //! down, and commits. Nothing waits for anything, so in QEMU (`-icount`) the same image counts the same in every run.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(all(target_os = "none", target_arch = "arm"))]
+#[cfg(lm3s6965)]
 mod image {
     use atm_core::{
         host::{Config, Link},
@@ -130,7 +130,7 @@ mod image {
     }
 }
 
-#[cfg(not(all(target_os = "none", target_arch = "arm")))]
+#[cfg(not(lm3s6965))]
 fn main() {
     eprintln!("This is an image for a microcontroller: build it with `cargo fw-measure`.");
 }
