@@ -253,6 +253,11 @@ impl Numbers {
         Self { next, end: next.saturating_add(self.end.saturating_sub(self.next)).min(Self::MAX) }
     }
 
+    /// Is this number below all that are left?
+    pub fn are_above(&self, number: u64) -> bool {
+        number < self.next
+    }
+
     /// Takes the next number.
     pub fn take(&mut self) -> Option<u64> {
         let number = self.next;

@@ -405,6 +405,9 @@ impl Visit {
             };
         }
         match (arrival.pending, last) {
+            // This ledger has not given that number: nothing was asked under it here, and a void would stand above every
+            // id to come, for good.
+            (Some(id), _) if !self.numbers.are_above(id) => self.tell(id, Outcome::Unknown),
             (Some(id), _) => self.ask(Work::Settle { id }),
             // The reply to an answer has a higher number than the answer, so this one was never shown.
             (_, Some(Record { id, outcome, .. })) if id >= arrival.shown => self.tell(id, outcome),

@@ -13,7 +13,7 @@ use atm_core::{
     money::Amount,
 };
 use std::sync::Arc;
-use tracing::info;
+use tracing::{error, info};
 
 /// A request and what the ledger answers to it.
 pub type Answer = (Request, Response);
@@ -222,6 +222,8 @@ impl Ledger for Keeper {
             // Whoever asked before has given up; what became of that is found out first.
             None => self.recover().and_then(|_| self.serve(vec![request.clone()])),
         };
+        let answered = answered
+            .inspect_err(|error| error!(%error, "nobody is told anything before the ledger is open again"));
         answered.ok().and_then(|answers| answers.first().map(|(_, response)| *response)).ok_or(InDoubt)
     }
 }

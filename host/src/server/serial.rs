@@ -42,6 +42,8 @@ pub fn serve(
         Some(folder) => {
             let keeper =
                 super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
+            #[cfg(unix)]
+            let _window = crate::ledger::window::Window::try_open(folder, keeper.shared());
             ready();
             run(port, config, keeper, stop)
         }
@@ -63,7 +65,12 @@ fn run(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool)
             stopping = Some(now + GRACE);
             kiosk.shut_down(now);
         }
-        if !kiosk.turn(&mut line, clock.now()).map_err(error)? {
+        let moved = match kiosk.turn(&mut line, clock.now()) {
+            // It asks the same again for half a minute; nobody is told anything before.
+            Err(kiosk::Error::Ledger(_)) if kiosk.ledger().is_some() => false,
+            turn => turn.map_err(error)?,
+        };
+        if !moved {
             let nap = kiosk.deadline().map_or(SLICE, |due| clock.until(due));
             line.0.wait(nap.min(SLICE))?;
         }
@@ -198,6 +205,9 @@ mod tests {
             link.answer(prompt, "deposit 40").unwrap();
             let reply = said(&mut link);
             assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
+            // And may be read while it is served.
+            #[cfg(unix)]
+            std::os::unix::net::UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
             link.answer(reply.prompt.unwrap(), "quit").unwrap();
             assert!(said(&mut link).ends);
             serving.join().unwrap().0.unwrap();

@@ -367,3 +367,15 @@ fn a_hello_that_comes_while_numbers_are_fetched_is_welcomed() {
     let welcome = reply.welcome.expect("it answers the hello");
     assert_eq!((welcome.start, welcome.attempt, reply.re), (1, 2, Some(open)));
 }
+
+#[test]
+fn a_number_that_was_never_given_is_unknown_and_makes_no_void() {
+    for never in [1_000_000, Numbers::MAX - 1] {
+        let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
+        let heard = only(bench.hello(&knowing(2, 1, menu, never, false)));
+        starts_anew(&heard, Some(never), Some(Outcome::Unknown));
+        // A void under it would stand above every operation to come.
+        let done = only(bench.answer(heard.seq.unwrap(), "deposit 5"));
+        assert!(matches!(done.outcome, Some(Outcome::Done(_))), "{done:?}");
+    }
+}

@@ -189,6 +189,7 @@ fn the_line_is_not_finished_while_an_operation_is_out() {
 fn what_became_of_another_request_is_not_taken_for_the_one_that_was_asked_for() {
     let mut bench = Bench::new(Wire::Json, Link::Serial);
     bench.slow = true;
+    bench.ledger.apply(&Request::Open { terminal: name("a") }).unwrap();
     bench.hello(&knowing(2, 1, 5, 5, false));
     let open = bench.requests.pop().unwrap();
     bench.settle(&open);
