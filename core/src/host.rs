@@ -211,7 +211,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Serves nobody from now on, because the records of the money are damaged: whoever says something is told so.
+    /// Serves nobody from now on, because the records of the money cannot be read: whoever says something is told so.
     pub fn take_out_of_service(&mut self, now: Instant) {
         self.broken = true;
         self.arriving = None;

@@ -99,10 +99,14 @@ fn port() -> Port {
 }
 
 fn hello() -> Vec<u8> {
+    hello_of(Some("a".parse::<Name>().unwrap()))
+}
+
+fn hello_of(terminal: Option<Name>) -> Vec<u8> {
     let mut out = Outbox::<512>::new(Wire::Json);
     out.hello(&Hello {
         version: VERSION,
-        terminal: Some("a".parse::<Name>().unwrap()),
+        terminal,
         start: 1,
         attempt: 1,
         ledger: None,
@@ -264,19 +268,7 @@ fn a_ledger_in_doubt_is_asked_again_and_a_repeat_is_told_so() {
 #[test]
 fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
     let mut kiosk = kiosk();
-    let mut out = Outbox::<512>::new(Wire::Json);
-    let hello = Hello {
-        version: VERSION,
-        terminal: None,
-        start: 1,
-        attempt: 1,
-        ledger: None,
-        shown: 0,
-        pending: None,
-        resume: false,
-    };
-    out.hello(&hello).unwrap();
-    let mut port = Port { takes: usize::MAX, incoming: out.output().to_vec(), ..Port::default() };
+    let mut port = Port { incoming: hello_of(None), ..port() };
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
     port.incoming = answer(1, "deposit 5");

@@ -25,7 +25,7 @@ const ERROR: u32 = 2;
 const ADDRESS: u32 = 0x50;
 const READ: u32 = 1;
 
-/// Bytes of it that are used: with them the longest look for a terminal takes a tenth of a second.
+/// Bytes of it that are used: with them the longest look for a terminal takes a quarter of a second.
 const SIZE: usize = crate::sizes::EEPROM;
 
 /// Bytes of a page. A write does not cross the end of one (page 9).

@@ -106,11 +106,6 @@ impl Person {
         self.down = Liar::new(self.lie.chances, 0, seed.rotate_left(17));
     }
 
-    /// What the terminal has stored: is an answer out?
-    pub fn pending(&self, name: &str) -> Option<u64> {
-        self.stored.get(&name.parse::<Name>().unwrap()).and_then(|(_, memory)| memory.pending)
-    }
-
     /// Types an answer at the open prompt and sends it, but hears nothing yet.
     pub fn type_in(&mut self, text: &str) {
         let now = self.now();
