@@ -163,6 +163,21 @@ impl Notice {
                 | Self::OutOfService
         )
     }
+
+    /// What to tell a person; none of it needs an escape in JSON.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Working { .. } => "Working on it.",
+            Self::Who => "There is no session: say hello.",
+            Self::TakenOver { .. } => "This terminal was taken over by a newer connection.",
+            Self::NameInUse { .. } => "A terminal of this name is in use.",
+            Self::Busy => "The server has as many sessions as it takes. Try again later.",
+            Self::Idle => "Nobody answered for too long. Goodbye.",
+            Self::Stopping => "The server is stopping. Goodbye.",
+            Self::Fault(fault) => fault.text(),
+            Self::OutOfService => "This ATM is out of service: its records cannot be read.",
+        }
+    }
 }
 
 /// What is wrong with what a peer sent.
@@ -229,9 +244,10 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Fault {
+    /// What to tell a person; none of it needs an escape in JSON.
+    pub fn text(self) -> &'static str {
+        match self {
             Self::Empty => "The message is empty.",
             Self::TooLong => "The message is too long.",
             Self::WrongWire => {
@@ -250,29 +266,26 @@ impl fmt::Display for Fault {
             Self::Unnumbered => "After a hello, an answer must name its prompt.",
             Self::NotOpen => "The prompt that was answered is not open.",
             Self::Conflict => "That prompt was answered before, with something else.",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Working { .. } => f.write_str("Working on it."),
-            Self::Who => f.write_str("There is no session: say hello."),
-            Self::TakenOver { .. } => f.write_str("This terminal was taken over by a newer connection."),
-            Self::NameInUse { .. } => f.write_str("A terminal of this name is in use."),
-            Self::Busy => f.write_str("The server has as many sessions as it takes. Try again later."),
-            Self::Idle => f.write_str("Nobody answered for too long. Goodbye."),
-            Self::Stopping => f.write_str("The server is stopping. Goodbye."),
-            Self::Fault(fault) => write!(f, "{fault}"),
-            Self::OutOfService => f.write_str("This ATM is out of service: its records cannot be read."),
-        }
+        f.write_str(self.text())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::screen::stands_for_itself;
 
     #[test]
     fn codes_read_back() {
@@ -280,5 +293,23 @@ mod tests {
             assert_eq!(Fault::from_code(fault.code()), Some(fault), "{code}");
         }
         assert_eq!(Fault::from_code("surprise"), None);
+    }
+
+    #[test]
+    fn what_a_notice_tells_needs_no_escape() {
+        let faults = Fault::CODES.map(|(fault, _)| Notice::Fault(fault));
+        let others = [
+            Notice::Working { re: None },
+            Notice::Who,
+            Notice::TakenOver { start: 1, attempt: 1 },
+            Notice::NameInUse { start: 1, attempt: 1 },
+            Notice::Busy,
+            Notice::Idle,
+            Notice::Stopping,
+            Notice::OutOfService,
+        ];
+        for notice in faults.into_iter().chain(others) {
+            assert!(stands_for_itself(notice.text()) && !notice.text().is_empty(), "{notice}");
+        }
     }
 }

@@ -49,8 +49,6 @@ pub enum Screen {
     Stopping,
 }
 
-const NO_FUNDS: &str = "There is nothing to withdraw: your balance is $0.";
-
 impl Screen {
     /// Does this ask for an answer?
     pub fn is_prompt(&self) -> bool {
@@ -58,59 +56,134 @@ impl Screen {
     }
 }
 
-impl fmt::Display for Screen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Menu => f.write_str(
-                "Welcome to the ATM. What would you like to do?\n1. Deposit\n2. Withdraw\n3. Balance\n\
-                 Type a number or a word; exit ends the session, quit also stops the server.",
-            ),
-            Self::DepositPrompt => f.write_str("How much would you like to deposit? (whole units, or back)"),
-            Self::WithdrawPrompt { balance } => {
-                write!(
-                    f,
-                    "Balance: {balance}. How much would you like to withdraw? (whole units, all, or back)"
-                )
+/// A part of what a screen says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// Characters that stand for themselves on every wire: see [`text!`].
+    Text(&'static str),
+    /// The end of a line.
+    Break,
+    /// An amount.
+    Amount(Amount),
+}
+
+/// Text of a screen. That none of it needs an escape in JSON is seen to when the crate is built, and not each time that it
+/// is said.
+macro_rules! text {
+    ($text:literal) => {
+        const {
+            assert!(stands_for_itself($text));
+            Part::Text($text)
+        }
+    };
+}
+
+/// Is none of this escaped in JSON, and none of it another character on another wire?
+pub(crate) const fn stands_for_itself(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        if !matches!(first, b' '..=b'~') || matches!(first, b'"' | b'\\') {
+            return false;
+        }
+        rest = others;
+    }
+    true
+}
+
+impl Screen {
+    /// Hands what it says to `say`.
+    pub(crate) fn parts<T>(&self, say: impl FnOnce(&[Part]) -> T) -> T {
+        use Part::{Amount as Sum, Break};
+        match *self {
+            Self::Menu => say(&[
+                text!("Welcome to the ATM. What would you like to do?"),
+                Break,
+                text!("1. Deposit"),
+                Break,
+                text!("2. Withdraw"),
+                Break,
+                text!("3. Balance"),
+                Break,
+                text!("Type a number or a word; exit ends the session, quit also stops the server."),
+            ]),
+            Self::DepositPrompt => {
+                say(&[text!("How much would you like to deposit? (whole units, or back)")])
             }
-            Self::Outcome(outcome) => outcome_text(outcome, f),
-            Self::Earlier => f.write_str("About your earlier request:"),
-            Self::InvalidChoice => f.write_str("That is not a valid choice."),
-            Self::NotAnAmount => f.write_str("That is not an amount: type a whole number in digits."),
-            Self::NotPositive => f.write_str("The amount must be more than zero."),
-            Self::OverLimit { limit } => write!(f, "That is over the limit of {limit} for one operation."),
-            Self::AnswerTooLong => f.write_str("That answer is too long."),
-            Self::NoFunds => f.write_str(NO_FUNDS),
-            Self::QuitNotPermitted => f.write_str("You are not permitted to stop the server."),
-            Self::Goodbye => f.write_str("Goodbye."),
-            Self::Stopping => f.write_str("The server is stopping. Goodbye."),
+            Self::WithdrawPrompt { balance } => say(&[
+                text!("Balance: "),
+                Sum(balance),
+                text!(". How much would you like to withdraw? (whole units, all, or back)"),
+            ]),
+            Self::Outcome(outcome) => outcome_parts(outcome, say),
+            Self::Earlier => say(&[text!("About your earlier request:")]),
+            Self::InvalidChoice => say(&[text!("That is not a valid choice.")]),
+            Self::NotAnAmount => say(&[text!("That is not an amount: type a whole number in digits.")]),
+            Self::NotPositive => say(&[text!("The amount must be more than zero.")]),
+            Self::OverLimit { limit } => {
+                say(&[text!("That is over the limit of "), Sum(limit), text!(" for one operation.")])
+            }
+            Self::AnswerTooLong => say(&[text!("That answer is too long.")]),
+            Self::NoFunds => say(&NO_FUNDS),
+            Self::QuitNotPermitted => say(&[text!("You are not permitted to stop the server.")]),
+            Self::Goodbye => say(&[text!("Goodbye.")]),
+            Self::Stopping => say(&[text!("The server is stopping. Goodbye.")]),
         }
     }
 }
 
-fn outcome_text(outcome: &Outcome, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+const NO_FUNDS: [Part; 1] = [text!("There is nothing to withdraw: your balance is $0.")];
+
+fn outcome_parts<T>(outcome: Outcome, say: impl FnOnce(&[Part]) -> T) -> T {
+    use Part::Amount as Sum;
     match outcome {
-        Outcome::Done(Receipt::Balance { balance }) => write!(f, "Your balance is {balance}."),
-        Outcome::Done(Receipt::Deposited { amount, balance }) => {
-            write!(f, "Amount deposited: {amount}. Your balance is {balance}.")
+        Outcome::Done(Receipt::Balance { balance }) => {
+            say(&[text!("Your balance is "), Sum(balance), text!(".")])
         }
-        Outcome::Done(Receipt::Withdrawn { amount, balance }) => {
-            write!(f, "Amount withdrawn: {amount}. Your balance is {balance}.")
-        }
+        Outcome::Done(Receipt::Deposited { amount, balance }) => say(&[
+            text!("Amount deposited: "),
+            Sum(amount),
+            text!(". Your balance is "),
+            Sum(balance),
+            text!("."),
+        ]),
+        Outcome::Done(Receipt::Withdrawn { amount, balance }) => say(&[
+            text!("Amount withdrawn: "),
+            Sum(amount),
+            text!(". Your balance is "),
+            Sum(balance),
+            text!("."),
+        ]),
+        Outcome::Refused(Refusal::Insufficient { balance }) if balance.is_zero() => say(&NO_FUNDS),
         Outcome::Refused(Refusal::Insufficient { balance }) => {
-            if balance.is_zero() {
-                return f.write_str(NO_FUNDS);
-            }
-            write!(f, "There is not enough money: your balance is {balance}.")
+            say(&[text!("There is not enough money: your balance is "), Sum(balance), text!(".")])
         }
-        Outcome::Refused(Refusal::BalanceLimit { balance }) => {
-            write!(f, "The account cannot hold that much more: your balance is {balance}.")
-        }
+        Outcome::Refused(Refusal::BalanceLimit { balance }) => say(&[
+            text!("The account cannot hold that much more: your balance is "),
+            Sum(balance),
+            text!("."),
+        ]),
         Outcome::Refused(Refusal::Conflict) => {
-            f.write_str("Refused: another request was made under the same number.")
+            say(&[text!("Refused: another request was made under the same number.")])
         }
-        Outcome::Refused(Refusal::Full) => f.write_str("Refused: this ledger takes no new terminals."),
-        Outcome::NotDone => f.write_str("Your request was not done. No money was moved."),
-        Outcome::Unknown => f.write_str("It is unknown what became of your request: check the balance."),
+        Outcome::Refused(Refusal::Full) => say(&[text!("Refused: this ledger takes no new terminals.")]),
+        Outcome::NotDone => say(&[text!("Your request was not done. No money was moved.")]),
+        Outcome::Unknown => say(&[text!("It is unknown what became of your request: check the balance.")]),
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Break => f.write_str("\n"),
+            Self::Amount(amount) => amount.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts(|parts| parts.iter().try_for_each(|part| part.fmt(f)))
     }
 }
 
@@ -154,6 +227,14 @@ impl fmt::Display for Text<'_> {
 mod tests {
     use super::*;
     use std::string::ToString;
+
+    #[test]
+    fn what_needs_an_escape_is_seen() {
+        assert!(stands_for_itself(" ~!#[]{}$0aZ"));
+        for text in ["a\"", "\\a", "\n", "a\tb", "\u{1f}", "\u{7f}", "\u{e9}"] {
+            assert!(!stands_for_itself(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_reply_reads_as_one_text() {

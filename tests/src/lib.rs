@@ -24,6 +24,7 @@
 
 pub mod board;
 mod client;
+pub mod hot;
 mod kiosk;
 pub mod model;
 pub mod platter;

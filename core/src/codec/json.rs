@@ -14,13 +14,16 @@ use super::{
 };
 use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
-    message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome},
+    message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION, Welcome},
     money::Amount,
-    screen::Text,
 };
 use core::fmt::Display;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json_core::str::EscapedStr;
+
+mod object;
+mod say;
+pub use say::{write_bare, write_notice, write_reply};
 
 /// Anything that displays, as a JSON string.
 struct Shown<T>(T);
@@ -29,41 +32,6 @@ impl<T: Display> Serialize for Shown<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
-}
-
-/// Every field that a host's message can have; the flat form because serde reads tagged enums only with a heap.
-#[derive(Serialize)]
-struct HostOut<D> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hello: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ledger: Option<Shown<LedgerId>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    re: Option<u64>,
-    input: bool,
-    data: D,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notice: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<Amount>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    balance: Option<Amount>,
 }
 
 /// The fields of a host's message that a terminal reads.
@@ -211,113 +179,6 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// [`NoRoom`] where `out` is too small.
 pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(&TerminalOut { re, data: Some(text), ..TerminalOut::default() }, out)
-}
-
-/// Writes a reply; returns the bytes written.
-///
-/// # Errors
-/// [`NoRoom`] where `out` is too small.
-pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let mut message = HostOut {
-        hello: reply.welcome.map(|_| VERSION),
-        ledger: reply.welcome.and_then(|welcome| welcome.ledger).map(Shown),
-        start: reply.welcome.map(|welcome| welcome.start),
-        attempt: reply.welcome.map(|welcome| welcome.attempt),
-        seq: Some(reply.seq),
-        re: reply.re,
-        ..shown(Text(&reply.screens), reply.is_prompt())
-    };
-    message.end = (!message.input).then_some(true);
-    if let Some(outcome) = reply.outcome() {
-        tell(outcome, &mut message);
-    }
-    write(&message, out)
-}
-
-/// Writes the bare object of the program that this one replaces: whether to ask, and the text.
-///
-/// # Errors
-/// [`NoRoom`] where `out` is too small.
-pub fn write_bare(input: bool, text: impl Display, out: &mut [u8]) -> Result<usize, NoRoom> {
-    write(&shown(text, input), out)
-}
-
-/// Writes a notice; returns the bytes written.
-///
-/// # Errors
-/// [`NoRoom`] where `out` is too small.
-pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let mut message = shown(notice, false);
-    message.end = notice.ends().then_some(true);
-    match notice {
-        Notice::Fault(fault) => message.error = Some(fault.code()),
-        Notice::Working { re } => {
-            message.notice = Some("working");
-            message.re = re;
-        }
-        Notice::TakenOver { start, attempt } => {
-            (message.notice, message.start, message.attempt) =
-                (Some("taken-over"), Some(start), Some(attempt));
-        }
-        Notice::NameInUse { start, attempt } => {
-            (message.notice, message.start, message.attempt) =
-                (Some("name-in-use"), Some(start), Some(attempt));
-        }
-        Notice::Who => message.notice = Some("who"),
-        Notice::Busy => message.notice = Some("busy"),
-        Notice::Idle => message.notice = Some("idle"),
-        Notice::Stopping => message.notice = Some("stopping"),
-        Notice::OutOfService => message.notice = Some("out-of-service"),
-    }
-    write(&message, out)
-}
-
-fn shown<D: Display>(text: D, input: bool) -> HostOut<Shown<D>> {
-    HostOut {
-        hello: None,
-        ledger: None,
-        start: None,
-        attempt: None,
-        seq: None,
-        re: None,
-        input,
-        data: Shown(text),
-        end: None,
-        error: None,
-        notice: None,
-        outcome: None,
-        operation: None,
-        reason: None,
-        amount: None,
-        balance: None,
-    }
-}
-
-/// Tells an outcome as fields.
-fn tell<D>(outcome: Outcome, message: &mut HostOut<D>) {
-    match outcome {
-        Outcome::Done(receipt) => {
-            message.outcome = Some("done");
-            let (operation, amount, balance) = match receipt {
-                Receipt::Balance { balance } => ("balance", None, balance),
-                Receipt::Deposited { amount, balance } => ("deposit", Some(amount), balance),
-                Receipt::Withdrawn { amount, balance } => ("withdrawal", Some(amount), balance),
-            };
-            (message.operation, message.amount, message.balance) = (Some(operation), amount, Some(balance));
-        }
-        Outcome::Refused(refusal) => {
-            message.outcome = Some("refused");
-            let (reason, balance) = match refusal {
-                Refusal::Insufficient { balance } => ("insufficient", Some(balance)),
-                Refusal::BalanceLimit { balance } => ("balance-limit", Some(balance)),
-                Refusal::Conflict => ("conflict", None),
-                Refusal::Full => ("full", None),
-            };
-            (message.reason, message.balance) = (Some(reason), balance);
-        }
-        Outcome::NotDone => message.outcome = Some("not-done"),
-        Outcome::Unknown => message.outcome = Some("unknown"),
-    }
 }
 
 /// Reads what a host says. `None` is a message of the terminal's own direction: an echoing line.

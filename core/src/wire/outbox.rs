@@ -69,8 +69,7 @@ impl<const N: usize> Outbox<N> {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_reply(reply, out)),
             #[cfg(feature = "json")]
-            Wire::Raw => self
-                .frame(|out| json::write_bare(reply.is_prompt(), crate::screen::Text(&reply.screens), out)),
+            Wire::Raw => self.frame(|out| json::write_bare(None, &reply.screens, out)),
             #[cfg(feature = "postcard")]
             Wire::Postcard => self.frame(|out| postcard::write_reply(reply, out)),
         }
@@ -84,15 +83,8 @@ impl<const N: usize> Outbox<N> {
             // One object: the original client takes what one read brings for one.
             #[cfg(feature = "json")]
             Wire::Raw => {
-                return match open {
-                    Some(open) => {
-                        let text = crate::screen::Text(&open.screens);
-                        self.frame(|out| {
-                            json::write_bare(open.is_prompt(), format_args!("{notice}\n\n{text}"), out)
-                        })
-                    }
-                    None => self.frame(|out| json::write_bare(false, notice, out)),
-                };
+                let screens = open.map_or(&[][..], |open| &open.screens);
+                return self.frame(|out| json::write_bare(Some(notice), screens, out));
             }
             #[cfg(feature = "postcard")]
             Wire::Postcard => self.frame(|out| postcard::write_notice(notice, out))?,

@@ -2,7 +2,8 @@
 use super::*;
 use crate::{
     ledger::Name,
-    screen::{Screen, Screens},
+    message::Reply,
+    screen::{Screen, Screens, Text},
 };
 use std::{format, string::String, string::ToString, vec::Vec};
 

@@ -1,6 +1,6 @@
 //! The buffers are large enough: the longest that can be said, and heard.
 use super::*;
-use crate::{codec::json, ledger::Refusal, screen::Text};
+use crate::{codec::json, ledger::Refusal};
 use std::format;
 
 const FAULTS: [Fault; 14] = [
@@ -169,8 +169,7 @@ fn one_object_of_the_raw_wire_fits_one_read_of_1024_bytes() {
     // And what is measured here is what is sent.
     let reply = &replies()[5];
     let mut out = [0; 1024];
-    let text = format!("{}\n\n{}", Fault::Empty, Text(&reply.screens));
-    let length = json::write_bare(true, text, &mut out).unwrap();
+    let length = json::write_bare(Some(Notice::Fault(Fault::Empty)), &reply.screens, &mut out).unwrap();
     let mut outbox = Outbox::<1024>::new(Wire::Raw);
     outbox.notice(Notice::Fault(Fault::Empty), Some(reply)).unwrap();
     assert_eq!(outbox.output(), &out[..length]);

@@ -137,7 +137,23 @@ fn every_notice() {
 
 #[test]
 fn the_bare_object_of_the_raw_wire() {
-    assert_eq!(written(|out| write_bare(true, "Hi\n", out)), r#"{"input":true,"data":"Hi\n"}"#);
+    let working = Some(Notice::Working { re: None });
+    let said = [
+        written(|out| write_bare(None, &[Screen::Earlier, Screen::DepositPrompt], out)),
+        written(|out| write_bare(working, &[Screen::DepositPrompt], out)),
+        written(|out| write_bare(working, &[], out)),
+        written(|out| write_bare(None, &[Screen::Goodbye], out)),
+    ];
+    let prompt = "How much would you like to deposit? (whole units, or back)";
+    assert_eq!(
+        said,
+        [
+            format!(r#"{{"input":true,"data":"About your earlier request:\n\n{prompt}"}}"#),
+            format!(r#"{{"input":true,"data":"Working on it.\n\n{prompt}"}}"#),
+            r#"{"input":false,"data":"Working on it."}"#.to_string(),
+            r#"{"input":false,"data":"Goodbye."}"#.to_string(),
+        ]
+    );
 }
 
 #[test]
