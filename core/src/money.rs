@@ -39,6 +39,16 @@ impl Amount {
         self.0
     }
 
+    /// The whole units in it.
+    pub const fn units(self) -> u64 {
+        self.0 / MINOR
+    }
+
+    /// What it has beside [whole units](Self::units), in minor units.
+    pub const fn cents(self) -> u64 {
+        self.0 % MINOR
+    }
+
     /// Is this nothing?
     pub const fn is_zero(self) -> bool {
         self.0 == 0
@@ -131,8 +141,8 @@ impl From<Amount> for u64 {
 /// `$140`, with cents only where there are any: `$140.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}", self.0 / MINOR)?;
-        match self.0 % MINOR {
+        write!(f, "${}", self.units())?;
+        match self.cents() {
             0 => Ok(()),
             cents => write!(f, ".{cents:02}"),
         }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json_core::str::EscapedStr;
 
 mod object;
+mod plain;
 mod say;
 pub use say::{write_bare, write_notice, write_reply};
 
@@ -119,6 +120,14 @@ fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// # Errors
 /// What is wrong with the body.
 pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+    if let Some((re, text)) = plain::answer(body) {
+        return Ok(Some(FromTerminal::Answer { re: Some(re), answer: Answer::new(text) }));
+    }
+    parsed(body)
+}
+
+/// Reads it with the parser, whatever it is.
+fn parsed(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     let fields: TerminalIn<'_> = fields(body)?;
     if fields.input.is_some() {
         return Ok(None);

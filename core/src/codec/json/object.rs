@@ -41,6 +41,10 @@ impl<'a> Object<'a> {
 
     pub(super) fn number(&mut self, key: Key, number: u64) -> Result<(), NoRoom> {
         self.key(key)?;
+        self.digits(number)
+    }
+
+    fn digits(&mut self, number: u64) -> Result<(), NoRoom> {
         let written = serde_json_core::to_slice(&number, self.rest()).map_err(|_| NoRoom)?;
         self.len = self.len.saturating_add(written);
         Ok(())
@@ -89,7 +93,16 @@ impl<'a> Object<'a> {
         match part {
             Part::Text(text) => self.push(text),
             Part::Break => self.push("\\n"),
-            Part::Amount(amount) => write!(self, "{amount}").map_err(|_| NoRoom),
+            Part::Amount(amount) => {
+                self.push("$")?;
+                self.digits(amount.units())?;
+                match amount.cents() {
+                    0 => return Ok(()),
+                    1..10 => self.push(".0")?,
+                    _ => self.push(".")?,
+                }
+                self.digits(amount.cents())
+            }
         }
     }
 
