@@ -110,10 +110,7 @@ impl Wire {
             #[cfg(feature = "json")]
             Self::Raw => body(out),
             #[cfg(feature = "postcard")]
-            Self::Postcard => {
-                let length = body(out)?;
-                cobs::encode(out, length).ok_or(NoRoom)
-            }
+            Self::Postcard => cobs::encode(out, body),
         }
     }
 }

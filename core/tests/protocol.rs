@@ -116,10 +116,13 @@ fn golden() -> String {
     let mut text = String::new();
     for (title, message) in messages() {
         let json = json_body(&message);
-        let mut frame = postcard_body(&message);
-        let length = frame.len();
-        frame.resize(length + 16, 0);
-        let length = cobs::encode(&mut frame, length).unwrap();
+        let body = postcard_body(&message);
+        let mut frame = [0; 256];
+        let length = cobs::encode(&mut frame, |out| {
+            out[..body.len()].copy_from_slice(&body);
+            Ok(body.len())
+        })
+        .unwrap();
         let header = hexadecimal(&u32::try_from(json.len()).unwrap().to_be_bytes());
         write!(
             text,

@@ -1,7 +1,11 @@
 //! Every frame decoder: however a stream is cut, the same frames come out, and no decoder stops taking bytes.
 #![no_main]
 use arbitrary::Arbitrary;
-use atm_core::frame::{Step, cobs, length, raw};
+use atm_core::{
+    frame::{Step, cobs, length, raw},
+    wire::Wire,
+};
+use atm_core_fuzz::frame;
 use heapless::{Vec as Buffer, VecView};
 use libfuzzer_sys::fuzz_target;
 
@@ -68,9 +72,8 @@ fuzz_target!(|input: Input| {
     let mut answers = raw::Answers::default();
     decode(|body, bytes| answers.push(body, bytes), &stream, &cuts);
 
-    let mut buffer = stream.clone();
-    buffer.resize(stream.len() + stream.len() / 254 + 8, 0);
-    let length = cobs::encode(&mut buffer, stream.len()).expect("the buffer has room");
+    let buffer = frame(Wire::Postcard, &stream);
+    let length = buffer.len();
     let mut decoder = cobs::Decoder::default();
     let mut body = Buffer::<u8, 8192>::new();
     if (1..8000).contains(&stream.len()) {

@@ -7,9 +7,11 @@ pub fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {
         Wire::Json => [&(body.len() as u32).to_be_bytes()[..], body].concat(),
         Wire::Raw => body.to_vec(),
         Wire::Postcard => {
-            let mut buffer = body.to_vec();
-            buffer.resize(body.len() + body.len() / 254 + 8, 0);
-            let length = cobs::encode(&mut buffer, body.len()).expect("the buffer has room");
+            let mut buffer = vec![0; body.len() + body.len() / 200 + 8];
+            let length = cobs::encode(&mut buffer, |out| {
+                out[..body.len()].copy_from_slice(body);
+                Ok(body.len())
+            }).expect("the buffer has room");
             buffer.truncate(length);
             buffer
         }

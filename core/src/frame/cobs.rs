@@ -6,8 +6,10 @@
 use super::Step;
 use crate::{
     checksum::{self, checksum},
+    codec::NoRoom,
     message::Fault,
 };
+use core::cell::Cell;
 use heapless::VecView;
 
 /// CRC bytes behind a body.
@@ -93,37 +95,48 @@ impl Decoder {
     }
 }
 
-/// Makes a frame of the first `length` bytes of `buffer`, in place; returns the frame's length, or `None` where the
-/// buffer is too small.
-pub fn encode(buffer: &mut [u8], length: usize) -> Option<usize> {
-    let sum = checksum(buffer.get(..length)?);
-    let content = length.checked_add(TRAILER)?;
-    buffer.get_mut(length..content)?.copy_from_slice(&sum);
-    // One byte before each block of 254, and the zero: the content moves to the end of what it will take, and is
-    // encoded from there to the front.
-    let overhead = content.checked_div(254)?.checked_add(1)?;
-    let most = content.checked_add(overhead)?.checked_add(1)?;
-    let buffer = buffer.get_mut(..most)?;
-    for from in (0..content).rev() {
-        *buffer.get_mut(from.checked_add(overhead)?)? = *buffer.get(from)?;
-    }
-    let (mut code_at, mut out, mut code) = (0usize, 1usize, 1u8);
-    for from in overhead..overhead.checked_add(content)? {
-        let byte = *buffer.get(from)?;
+/// Writes a frame, whose body `body` makes; returns its length.
+///
+/// # Errors
+/// [`NoRoom`] where `buffer` is too small, and what `body` says.
+pub fn encode(
+    buffer: &mut [u8],
+    body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
+) -> Result<usize, NoRoom> {
+    // One byte before each block of 254: the body is made behind what these can take, and moves to the front as it is
+    // encoded.
+    let overhead = (buffer.len() / BLOCK).saturating_add(1);
+    let rest = buffer.get_mut(overhead..).ok_or(NoRoom)?;
+    let length = body(rest)?;
+    let (written, trailer) = rest.split_at_mut_checked(length).ok_or(NoRoom)?;
+    *trailer.first_chunk_mut().ok_or(NoRoom)? = checksum(written);
+    let content = length.checked_add(TRAILER).ok_or(NoRoom)?;
+    stuff(Cell::from_mut(buffer).as_slice_of_cells(), overhead, content).ok_or(NoRoom)
+}
+
+/// Bytes of a block that has no zero behind it.
+const BLOCK: usize = 254;
+
+/// Encodes the `length` bytes from `start` on to the front of `buffer`.
+fn stuff(buffer: &[Cell<u8>], start: usize, length: usize) -> Option<usize> {
+    let content = buffer.get(start..)?.get(..length)?;
+    let mut out = buffer.iter();
+    let mut code_at = out.next()?;
+    let mut code = 1u8;
+    for byte in content {
+        let byte = byte.get();
         if byte != 0 {
-            *buffer.get_mut(out)? = byte;
-            out = out.checked_add(1)?;
+            out.next()?.set(byte);
             code = code.saturating_add(1);
         }
         if byte == 0 || code == u8::MAX {
-            *buffer.get_mut(code_at)? = code;
-            (code_at, code) = (out, 1);
-            out = out.checked_add(1)?;
+            code_at.set(code);
+            (code_at, code) = (out.next()?, 1);
         }
     }
-    *buffer.get_mut(code_at)? = code;
-    *buffer.get_mut(out)? = 0;
-    out.checked_add(1)
+    code_at.set(code);
+    out.next()?.set(0);
+    buffer.len().checked_sub(out.len())
 }
 
 #[cfg(test)]
@@ -160,9 +173,12 @@ mod tests {
     }
 
     fn frame(body: &[u8]) -> StdVec<u8> {
-        let mut buffer = vec![0xaa; body.len() + body.len() / 254 + 16];
-        buffer[..body.len()].copy_from_slice(body);
-        let length = encode(&mut buffer, body.len()).unwrap();
+        let mut buffer = vec![0xaa; body.len() + body.len() / 200 + 16];
+        let length = encode(&mut buffer, |out| {
+            out[..body.len()].copy_from_slice(body);
+            Ok(body.len())
+        })
+        .unwrap();
         buffer.truncate(length);
         buffer
     }
@@ -241,14 +257,15 @@ mod tests {
     fn a_buffer_that_is_too_small_makes_no_frame() {
         for room in 0..12 {
             let mut buffer = [0x55; 12];
-            let made = encode(&mut buffer[..room], 5);
+            let made = encode(&mut buffer[..room], |_| Ok(5));
             assert_eq!(
                 made,
-                (room >= 11).then_some(11),
+                if room >= 11 { Ok(11) } else { Err(NoRoom) },
                 "5 bytes, 4 of check sum, one of overhead, and the zero"
             );
         }
-        assert_eq!(encode(&mut [0; 4], usize::MAX), None);
+        assert_eq!(encode(&mut [0; 4], |_| Ok(usize::MAX)), Err(NoRoom));
+        assert_eq!(encode(&mut [0; 40], |_| Err(NoRoom)), Err(NoRoom));
     }
 
     proptest! {

@@ -205,8 +205,11 @@ fn a_withdrawal_takes_at_most_80_bytes() {
     let mut ledger = RamLedger::<1>::new(LedgerId(u64::MAX), units(100_000));
     let mut exchange = |body: &[u8]| {
         let mut bytes = [0; 128];
-        bytes[..body.len()].copy_from_slice(body);
-        let length = cobs::encode(&mut bytes, body.len()).unwrap();
+        let length = cobs::encode(&mut bytes, |out| {
+            out[..body.len()].copy_from_slice(body);
+            Ok(body.len())
+        })
+        .unwrap();
         host.feed(&bytes[..length], now);
         // A hello is admitted and opens the ledger; an answer asks for one operation.
         for _ in 0..2 {

@@ -95,8 +95,11 @@ fn a_whole_frame_of_another_protocol_is_told_on_postcard() {
     let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
     let framed = |body: &[u8]| {
         let mut frame = [0; 64];
-        frame[..body.len()].copy_from_slice(body);
-        let length = crate::frame::cobs::encode(&mut frame, body.len()).unwrap();
+        let length = crate::frame::cobs::encode(&mut frame, |out| {
+            out[..body.len()].copy_from_slice(body);
+            Ok(body.len())
+        })
+        .unwrap();
         frame[..length].to_vec()
     };
     for (body, fault) in [(&[9, 9][..], Fault::NotAMessage), (&[0, 2, 5, 5], Fault::Version)] {
