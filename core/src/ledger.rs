@@ -380,6 +380,9 @@ mod tests {
             assert_eq!(text.parse::<Name>(), Err(NameError), "{text:?}");
         }
         assert!(NameError.to_string().contains("1 to 32 of A-Z a-z 0-9 . _ -"));
+        let name: Name = "kiosk-7".parse().unwrap();
+        assert_eq!(String::<32>::from(name), "kiosk-7");
+        assert!(InDoubt.to_string().contains("the operation is in doubt"));
     }
 
     #[test]
@@ -409,5 +412,6 @@ mod tests {
         assert_eq!(numbers(Numbers::block(10, 5).above(Numbers::MAX - 3)), (Some(Numbers::MAX - 2), 2));
         assert_eq!(Numbers::block(10, 5).above(u64::MAX).take(), None);
         assert_eq!(Numbers::block(u64::MAX, 5).take(), None);
+        assert_eq!([9, 10, 11].map(|number| Numbers::block(10, 5).are_above(number)), [true, false, false]);
     }
 }

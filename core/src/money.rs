@@ -160,7 +160,10 @@ mod tests {
         for (minor, text) in
             [(0, "$0"), (14_000, "$140"), (14_050, "$140.50"), (5, "$0.05"), (100, "$1"), (101, "$1.01")]
         {
-            assert_eq!(Amount::from_minor(minor).unwrap().to_string(), text);
+            let amount = Amount::from_minor(minor).unwrap();
+            assert_eq!(amount.to_string(), text);
+            assert_eq!((amount.units(), amount.cents()), (minor / 100, minor % 100));
+            assert_eq!(u64::from(amount), minor);
         }
     }
 

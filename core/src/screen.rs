@@ -61,8 +61,12 @@ impl Screen {
 pub(crate) enum Part {
     /// Characters that stand for themselves on every wire: see [`text!`].
     Text(&'static str),
-    /// The end of a line.
-    Break,
+    /// Lines of such characters.
+    Lines {
+        plain: &'static str,
+        /// As they stand in a JSON string.
+        escaped: &'static str,
+    },
     /// An amount.
     Amount(Amount),
 }
@@ -74,6 +78,19 @@ macro_rules! text {
         const {
             assert!(stands_for_itself($text));
             Part::Text($text)
+        }
+    };
+}
+
+/// Lines of text of a screen: the same, line by line.
+macro_rules! lines {
+    ($first:literal, $($line:literal),+) => {
+        const {
+            assert!(stands_for_itself($first) $(&& stands_for_itself($line))+);
+            Part::Lines {
+                plain: concat!($first $(, "\n", $line)+),
+                escaped: concat!($first $(, "\\n", $line)+),
+            }
         }
     };
 }
@@ -93,19 +110,15 @@ pub(crate) const fn stands_for_itself(text: &str) -> bool {
 impl Screen {
     /// Hands what it says to `say`.
     pub(crate) fn parts<T>(&self, say: impl FnOnce(&[Part]) -> T) -> T {
-        use Part::{Amount as Sum, Break};
+        use Part::Amount as Sum;
         match *self {
-            Self::Menu => say(&[
-                text!("Welcome to the ATM. What would you like to do?"),
-                Break,
-                text!("1. Deposit"),
-                Break,
-                text!("2. Withdraw"),
-                Break,
-                text!("3. Balance"),
-                Break,
-                text!("Type a number or a word; exit ends the session, quit also stops the server."),
-            ]),
+            Self::Menu => say(&[lines!(
+                "Welcome to the ATM. What would you like to do?",
+                "1. Deposit",
+                "2. Withdraw",
+                "3. Balance",
+                "Type a number or a word; exit ends the session, quit also stops the server."
+            )]),
             Self::DepositPrompt => {
                 say(&[text!("How much would you like to deposit? (whole units, or back)")])
             }
@@ -174,8 +187,7 @@ fn outcome_parts<T>(outcome: Outcome, say: impl FnOnce(&[Part]) -> T) -> T {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Break => f.write_str("\n"),
+            Self::Text(text) | Self::Lines { plain: text, .. } => f.write_str(text),
             Self::Amount(amount) => amount.fmt(f),
         }
     }

@@ -16,8 +16,8 @@ use atm_core::{
 use connection::{Connection, Phase};
 use lobby::{Lobby, Place};
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
+use rustc_hash::FxHashMap;
 use std::{
-    collections::HashMap,
     io,
     net::SocketAddr,
     path::Path,
@@ -67,6 +67,9 @@ const GRACE: Duration = Duration::from_secs(2);
 #[cfg(unix)]
 const BACKLOG: i32 = 4096;
 
+/// What one read brings at the most.
+const READ: usize = 4096;
+
 /// Connections to accept before the open ones have their turn.
 const ACCEPTS: usize = 64;
 
@@ -106,7 +109,10 @@ pub struct Server {
     metrics: Arc<Metrics>,
     #[cfg(unix)]
     window: Option<ledger::window::Window>,
-    connections: HashMap<Token, Connection>,
+    /// By tokens that are given here, in their order: no peer chooses one, and no hash need be kept from it.
+    connections: FxHashMap<Token, Connection>,
+    /// For what a read brings, whoever it is for: to clear a new one each time costs more than the answer.
+    buffer: Box<[u8]>,
     lobby: Lobby,
     timers: Timers,
     next: usize,
@@ -151,7 +157,8 @@ impl Server {
             address,
             stop: Stop { asked: Arc::default(), waker },
             clock: Clock::start(),
-            connections: HashMap::new(),
+            connections: FxHashMap::default(),
+            buffer: vec![0; READ].into(),
             lobby: Lobby::default(),
             timers: Timers::default(),
             next: FIRST_CONNECTION,
@@ -306,7 +313,7 @@ impl Server {
         // It is taken out, so that what it asks for may reach the others.
         let Some(mut connection) = self.connections.remove(&token) else { return };
         loop {
-            match connection.drive(self.clock.now()) {
+            match connection.drive(&mut self.buffer, self.clock.now()) {
                 Phase::Event(event) => self.on_event(token, &mut connection, event),
                 Phase::Wait => {
                     // Its goodbye is said: what is left of it is no session.

@@ -279,6 +279,20 @@ fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
 }
 
 #[test]
+fn the_balance_is_asked_for_again_without_a_name_too() {
+    let mut kiosk = kiosk();
+    let mut port = Port { incoming: hello_of(None), ..port() };
+    turn(&mut kiosk, &mut port);
+    kiosk.ledger.as_mut().unwrap().fails = true;
+    port.incoming = answer(1, "3");
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    kiosk.ledger.as_mut().unwrap().fails = false;
+    while kiosk.turn(&mut port, NOW + RETRY).unwrap() {}
+    let told = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(told.contains("Your balance is $100."), "no money moves by it: {told}");
+}
+
+#[test]
 fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
     let mut kiosk = Kiosk::<Books, IN, OUT>::new(Config::new(Wire::Json, Link::Serial), None, NOW);
     let mut port = Port { takes: usize::MAX, ..Port::default() };

@@ -10,9 +10,6 @@ use std::{
     net::Shutdown,
 };
 
-/// What one read brings at the most.
-const READ: usize = 4096;
-
 /// Steps before the other connections have their turn.
 const TURN: usize = 64;
 
@@ -109,15 +106,15 @@ impl Connection {
         let _ = registry.deregister(&mut self.stream);
     }
 
-    /// Moves bytes until it has to wait.
-    pub(super) fn drive(&mut self, now: Instant) -> Phase {
+    /// Moves bytes until it has to wait; `buffer` is for what one read brings.
+    pub(super) fn drive(&mut self, buffer: &mut [u8], now: Instant) -> Phase {
         for _ in 0..TURN {
             if self.dead {
                 // What the ledger was asked is still to be seen to.
                 return self.host.poll_event().map_or(Phase::Closed, Phase::Event);
             }
             if self.lingering.is_some() {
-                if !self.throw_away() {
+                if !self.throw_away(buffer) {
                     return if self.dead { Phase::Closed } else { Phase::Wait };
                 }
                 continue;
@@ -125,7 +122,7 @@ impl Connection {
             if let Some(event) = self.host.poll_event() {
                 return Phase::Event(event);
             }
-            if self.send(now) || self.serve(now) || self.receive(now) {
+            if self.send(now) || self.serve(now) || self.receive(buffer, now) {
                 continue;
             }
             if self.host.is_finished() {
@@ -167,12 +164,11 @@ impl Connection {
     }
 
     /// Reads; true where something came, or the line broke or ended.
-    fn receive(&mut self, now: Instant) -> bool {
+    fn receive(&mut self, buffer: &mut [u8], now: Instant) -> bool {
         if !self.readable || self.ended || !self.held.is_empty() {
             return false;
         }
-        let mut buffer = [0; READ];
-        match self.stream.read(&mut buffer) {
+        match self.stream.read(buffer) {
             Ok(0) => {
                 self.ended = true;
                 self.host.end(now);
@@ -198,11 +194,11 @@ impl Connection {
     }
 
     /// Reads and forgets; false where nothing came or the peer is gone.
-    fn throw_away(&mut self) -> bool {
+    fn throw_away(&mut self, buffer: &mut [u8]) -> bool {
         if !self.readable {
             return false;
         }
-        match self.stream.read(&mut [0; READ]) {
+        match self.stream.read(buffer) {
             Ok(0) => self.dead = true,
             Ok(_) => return true,
             Err(error) if error.kind() == ErrorKind::Interrupted => return true,

@@ -1,10 +1,8 @@
 //! When which connection wants to be woken.
 use atm_core::time::Instant;
 use mio::Token;
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-};
+use rustc_hash::FxHashMap;
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// Deadlines by connection.
 ///
@@ -13,7 +11,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Token)>>,
-    set: HashMap<Token, Instant>,
+    set: FxHashMap<Token, Instant>,
 }
 
 impl Timers {

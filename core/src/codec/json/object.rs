@@ -7,12 +7,17 @@ use crate::{
     message::Notice,
     screen::{Part, Screen},
 };
-use core::fmt::{self, Write};
+use core::{
+    fmt::{self, Write},
+    mem,
+};
 
 /// An object that is written into the caller's slice.
 pub(super) struct Object<'a> {
+    /// What is left of the slice.
     out: &'a mut [u8],
-    len: usize,
+    room: usize,
+    begun: bool,
 }
 
 /// A field's name as it stands before its value: `"seq":`.
@@ -20,22 +25,21 @@ pub(super) type Key = &'static str;
 
 impl<'a> Object<'a> {
     pub(super) fn new(out: &'a mut [u8]) -> Self {
-        Self { out, len: 0 }
-    }
-
-    fn rest(&mut self) -> &mut [u8] {
-        self.out.get_mut(self.len..).unwrap_or_default()
+        let room = out.len();
+        Self { out, room, begun: false }
     }
 
     /// Writes what stands for itself.
     fn push(&mut self, text: &str) -> Result<(), NoRoom> {
-        self.rest().get_mut(..text.len()).ok_or(NoRoom)?.copy_from_slice(text.as_bytes());
-        self.len = self.len.saturating_add(text.len());
+        let (place, rest) = mem::take(&mut self.out).split_at_mut_checked(text.len()).ok_or(NoRoom)?;
+        place.copy_from_slice(text.as_bytes());
+        self.out = rest;
         Ok(())
     }
 
     fn key(&mut self, key: Key) -> Result<(), NoRoom> {
-        self.push(if self.len == 0 { "{" } else { "," })?;
+        let begun = mem::replace(&mut self.begun, true);
+        self.push(if begun { "," } else { "{" })?;
         self.push(key)
     }
 
@@ -45,8 +49,8 @@ impl<'a> Object<'a> {
     }
 
     fn digits(&mut self, number: u64) -> Result<(), NoRoom> {
-        let written = serde_json_core::to_slice(&number, self.rest()).map_err(|_| NoRoom)?;
-        self.len = self.len.saturating_add(written);
+        let written = serde_json_core::to_slice(&number, self.out).map_err(|_| NoRoom)?;
+        self.out = mem::take(&mut self.out).get_mut(written..).ok_or(NoRoom)?;
         Ok(())
     }
 
@@ -81,7 +85,7 @@ impl<'a> Object<'a> {
         self.push(notice.map_or("", Notice::text))?;
         let mut first = notice.is_none();
         for screen in screens {
-            if !core::mem::take(&mut first) {
+            if !mem::take(&mut first) {
                 self.push("\\n\\n")?;
             }
             screen.parts(|parts| parts.iter().try_for_each(|part| self.part(*part)))?;
@@ -91,8 +95,7 @@ impl<'a> Object<'a> {
 
     fn part(&mut self, part: Part) -> Result<(), NoRoom> {
         match part {
-            Part::Text(text) => self.push(text),
-            Part::Break => self.push("\\n"),
+            Part::Text(text) | Part::Lines { escaped: text, .. } => self.push(text),
             Part::Amount(amount) => {
                 self.push("$")?;
                 self.digits(amount.units())?;
@@ -109,7 +112,7 @@ impl<'a> Object<'a> {
     /// Closes it; returns the bytes written.
     pub(super) fn end(mut self) -> Result<usize, NoRoom> {
         self.push("}")?;
-        Ok(self.len)
+        Ok(self.room.saturating_sub(self.out.len()))
     }
 }
 
