@@ -103,6 +103,8 @@ pub struct Server {
     address: SocketAddr,
     stop: Stop,
     clock: Clock,
+    /// When it woke up: one time for all that a turn of the loop brings.
+    now: Instant,
     teller: Teller,
     /// For a ledger that begins here.
     identity: LedgerId,
@@ -110,7 +112,7 @@ pub struct Server {
     #[cfg(unix)]
     window: Option<ledger::window::Window>,
     /// By tokens that are given here, in their order: no peer chooses one, and no hash need be kept from it.
-    connections: FxHashMap<Token, Connection>,
+    connections: FxHashMap<Token, Box<Connection>>,
     /// For what a read brings, whoever it is for: to clear a new one each time costs more than the answer.
     buffer: Box<[u8]>,
     lobby: Lobby,
@@ -144,6 +146,7 @@ impl Server {
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let clock = Clock::start();
         let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
         Ok(Self {
             teller: Teller::here(RamLedger::<TERMINALS>::new(identity, config.balance)),
@@ -156,7 +159,8 @@ impl Server {
             listener,
             address,
             stop: Stop { asked: Arc::default(), waker },
-            clock: Clock::start(),
+            now: clock.now(),
+            clock,
             connections: FxHashMap::default(),
             buffer: vec![0; READ].into(),
             lobby: Lobby::default(),
@@ -208,8 +212,8 @@ impl Server {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            let now = self.clock.now();
-            if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= now) {
+            self.now = self.clock.now();
+            if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
                 #[cfg(unix)]
                 drop(self.window);
@@ -218,11 +222,12 @@ impl Server {
                 return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };
             }
             let rests = self.again.is_empty() && !self.accepting;
-            let timeout = if rests { self.wait(now) } else { Some(std::time::Duration::ZERO) };
+            let timeout = if rests { self.wait() } else { Some(std::time::Duration::ZERO) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
+            self.now = self.clock.now();
             for token in std::mem::take(&mut self.again) {
                 self.drive(token);
             }
@@ -250,9 +255,9 @@ impl Server {
     }
 
     /// How long nothing needs to be done.
-    fn wait(&self, now: Instant) -> Option<std::time::Duration> {
+    fn wait(&self) -> Option<std::time::Duration> {
         let first = [self.timers.next(), self.lobby.next(), self.stopping].into_iter().flatten().min()?;
-        Some(if first <= now { std::time::Duration::ZERO } else { self.clock.until(first) })
+        Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
     }
 
     /// Accepts whoever waits, but no more than a turn's worth: one client that connects again and again would keep all
@@ -272,7 +277,7 @@ impl Server {
                     // Most likely no file descriptor is left; the socket says no second time that somebody waits.
                     warn!(%error, "a connection could not be accepted; trying again");
                     self.accepting = false;
-                    self.timers.set(LISTENER, self.clock.now() + ACCEPT_AGAIN);
+                    self.timers.set(LISTENER, self.now + ACCEPT_AGAIN);
                     return;
                 }
             }
@@ -282,10 +287,10 @@ impl Server {
     fn open(&mut self, stream: mio::net::TcpStream, peer: SocketAddr) {
         let token = Token(self.next);
         self.next = self.next.wrapping_add(1).max(FIRST_CONNECTION);
-        let now = self.clock.now();
+        let now = self.now;
         let opened = Connection::open(stream, self.poll.registry(), token, &self.config.host(peer), now);
         let mut connection = match opened {
-            Ok(connection) => connection,
+            Ok(connection) => Box::new(connection),
             Err(error) => {
                 debug!(%peer, %error, "a connection was lost as it opened");
                 return;
@@ -313,7 +318,7 @@ impl Server {
         // It is taken out, so that what it asks for may reach the others.
         let Some(mut connection) = self.connections.remove(&token) else { return };
         loop {
-            match connection.drive(&mut self.buffer, self.clock.now()) {
+            match connection.drive(&mut self.buffer, self.now) {
                 Phase::Event(event) => self.on_event(token, &mut connection, event),
                 Phase::Wait => {
                     // Its goodbye is said: what is left of it is no session.
@@ -339,7 +344,7 @@ impl Server {
     }
 
     fn on_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
-        let now = self.clock.now();
+        let now = self.now;
         match event {
             host::Event::Request(request) => {
                 if let Some(response) = self.ask(&request) {
@@ -354,10 +359,10 @@ impl Server {
         }
     }
 
-    fn close(&mut self, token: Token, mut connection: Connection) {
+    fn close(&mut self, token: Token, mut connection: Box<Connection>) {
         connection.deregister(self.poll.registry());
         if let Some(visit) = connection.host.park() {
-            let until = self.clock.now() + self.config.idle;
+            let until = self.now + self.config.idle;
             self.lobby.park(token, visit, until, self.config.max_sessions);
         }
         self.lobby.disconnect(token);
@@ -376,7 +381,7 @@ impl Server {
 
     /// Serves the deadlines that have passed.
     fn tick(&mut self) {
-        let now = self.clock.now();
+        let now = self.now;
         self.lobby.tick(now);
         while let Some(token) = self.timers.pop(now) {
             if token == LISTENER {
@@ -392,7 +397,7 @@ impl Server {
         if self.stopping.is_some() {
             return;
         }
-        let now = self.clock.now();
+        let now = self.now;
         info!(sessions = self.sessions, "stopping");
         self.stopping = Some(now + GRACE);
         let tokens: Vec<Token> = self.connections.keys().copied().collect();

@@ -64,6 +64,12 @@ impl Decoder {
     fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Step {
         match &mut self.state {
             State::Header { bytes: header, have } => {
+                // Nearly always it is there whole.
+                if let (0, Some((whole, rest))) = (&have, bytes.split_first_chunk()) {
+                    *bytes = rest;
+                    let whole = *whole;
+                    return self.header(whole, body);
+                }
                 let Some((first, rest)) = bytes.split_first() else { return Step::More };
                 *bytes = rest;
                 if let Some(slot) = header.get_mut(usize::from(*have)) {

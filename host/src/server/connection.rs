@@ -32,7 +32,7 @@ pub(super) enum Phase {
 /// A socket and its endpoint.
 pub(super) struct Connection {
     stream: TcpStream,
-    pub(super) host: Box<Host<IN, OUT>>,
+    pub(super) host: Host<IN, OUT>,
     /// Does it count against the limit of sessions?
     pub(super) counted: bool,
     /// What was read and not taken yet.
@@ -40,6 +40,8 @@ pub(super) struct Connection {
     /// The socket's edges: what it said last and has not taken back.
     readable: bool,
     writable: bool,
+    /// The peer has shut its side: there is an end to be read.
+    shut: bool,
     /// The peer sends nothing more.
     ended: bool,
     /// Everything is said; until then what still comes is thrown away.
@@ -61,11 +63,12 @@ impl Connection {
         let session = u64::try_from(token.0).unwrap_or(u64::MAX);
         Ok(Self {
             stream,
-            host: Box::new(Host::new(*config, session, now)),
+            host: Host::new(*config, session, now),
             counted: false,
             held: Vec::new(),
             readable: true,
             writable: true,
+            shut: false,
             ended: false,
             lingering: None,
             dead: false,
@@ -74,6 +77,7 @@ impl Connection {
 
     /// Notes what the socket says.
     pub(super) fn ready(&mut self, event: &event::Event) {
+        self.shut |= event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
@@ -174,6 +178,8 @@ impl Connection {
                 self.host.end(now);
             }
             Ok(count) => {
+                // It was all that there was: what comes later, comes with an edge of its own (epoll(7), of streams).
+                self.readable = count == buffer.len() || self.shut;
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let taken = self.host.feed(bytes, now);
                 self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());

@@ -64,14 +64,14 @@ impl Server {
         };
         let Some(token) = token else { return };
         if let Some(connection) = self.connections.get_mut(&token) {
-            connection.host.complete(&request, response, self.clock.now());
+            connection.host.complete(&request, response, self.now);
             self.drive(token);
         }
     }
 
     /// A terminal said hello: its conversation is fetched from wherever it is held.
     pub(super) fn arrive(&mut self, token: Token, connection: &mut Connection, name: Name) {
-        let now = self.clock.now();
+        let now = self.now;
         let Some(hello) = connection.host.arriving() else { return };
         let held = match self.lobby.place(&name) {
             None => Ok(None),

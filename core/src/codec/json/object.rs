@@ -1,7 +1,8 @@
-//! A JSON object, written field by field.
+//! JSON text, written piece by piece into the caller's slice.
 //!
-//! serde-json-core writes a text one character at a time, its own keys too: two thirds of what an answer took. Most of
-//! what a host says is the same each time, and needs no escape: it is copied as it stands.
+//! serde-json-core writes a text one character at a time, and its own keys so too: two thirds of what an answer took.
+//! Most of what a host says is the same each time and needs no escape: it is copied as it stands, in as long pieces as
+//! there are.
 use crate::{
     codec::NoRoom,
     message::Notice,
@@ -12,81 +13,48 @@ use core::{
     mem,
 };
 
-/// An object that is written into the caller's slice.
+/// An object that is being written.
 pub(super) struct Object<'a> {
     /// What is left of the slice.
     out: &'a mut [u8],
     room: usize,
-    begun: bool,
 }
-
-/// A field's name as it stands before its value: `"seq":`.
-pub(super) type Key = &'static str;
 
 impl<'a> Object<'a> {
     pub(super) fn new(out: &'a mut [u8]) -> Self {
         let room = out.len();
-        Self { out, room, begun: false }
+        Self { out, room }
     }
 
     /// Writes what stands for itself.
-    fn push(&mut self, text: &str) -> Result<(), NoRoom> {
+    pub(super) fn push(&mut self, text: &str) -> Result<(), NoRoom> {
         let (place, rest) = mem::take(&mut self.out).split_at_mut_checked(text.len()).ok_or(NoRoom)?;
         place.copy_from_slice(text.as_bytes());
         self.out = rest;
         Ok(())
     }
 
-    fn key(&mut self, key: Key) -> Result<(), NoRoom> {
-        let begun = mem::replace(&mut self.begun, true);
-        self.push(if begun { "," } else { "{" })?;
-        self.push(key)
+    /// Writes a number, after what stands before it.
+    pub(super) fn number(&mut self, before: &str, number: u64) -> Result<(), NoRoom> {
+        self.push(before)?;
+        self.push(itoa::Buffer::new().format(number))
     }
 
-    pub(super) fn number(&mut self, key: Key, number: u64) -> Result<(), NoRoom> {
-        self.key(key)?;
-        self.digits(number)
-    }
-
-    fn digits(&mut self, number: u64) -> Result<(), NoRoom> {
-        let written = serde_json_core::to_slice(&number, self.out).map_err(|_| NoRoom)?;
-        self.out = mem::take(&mut self.out).get_mut(written..).ok_or(NoRoom)?;
-        Ok(())
-    }
-
-    pub(super) fn flag(&mut self, key: Key, flag: bool) -> Result<(), NoRoom> {
-        self.key(key)?;
-        self.push(if flag { "true" } else { "false" })
-    }
-
-    /// A word that needs no escape.
-    pub(super) fn word(&mut self, key: Key, word: &str) -> Result<(), NoRoom> {
-        self.key(key)?;
-        self.push("\"")?;
-        self.push(word)?;
-        self.push("\"")
-    }
-
-    /// Whatever is shown without a character that needs an escape.
-    pub(super) fn shown(&mut self, key: Key, value: impl fmt::Display) -> Result<(), NoRoom> {
-        self.key(key)?;
+    /// Writes what is shown without a character that needs an escape, as a string, after what stands before it.
+    pub(super) fn shown(&mut self, before: &str, value: impl fmt::Display) -> Result<(), NoRoom> {
+        self.push(before)?;
         write!(self, "\"{value}\"").map_err(|_| NoRoom)
     }
 
-    /// A notice, then screens, a blank line between two of them.
-    pub(super) fn texts(
-        &mut self,
-        key: Key,
-        notice: Option<Notice>,
-        screens: &[Screen],
-    ) -> Result<(), NoRoom> {
-        self.key(key)?;
-        self.push("\"")?;
+    /// Writes whether to ask and what to show: a notice, then screens, a blank line between two of them.
+    pub(super) fn say(&mut self, notice: Option<Notice>, screens: &[Screen]) -> Result<(), NoRoom> {
+        let prompt = screens.last().is_some_and(Screen::is_prompt);
+        self.push(if prompt { r#""input":true,"data":""# } else { r#""input":false,"data":""# })?;
         self.push(notice.map_or("", Notice::text))?;
         let mut first = notice.is_none();
         for screen in screens {
             if !mem::take(&mut first) {
-                self.push("\\n\\n")?;
+                self.push(r"\n\n")?;
             }
             screen.parts(|parts| parts.iter().try_for_each(|part| self.part(*part)))?;
         }
@@ -97,14 +65,12 @@ impl<'a> Object<'a> {
         match part {
             Part::Text(text) | Part::Lines { escaped: text, .. } => self.push(text),
             Part::Amount(amount) => {
-                self.push("$")?;
-                self.digits(amount.units())?;
+                self.number("$", amount.units())?;
                 match amount.cents() {
-                    0 => return Ok(()),
-                    1..10 => self.push(".0")?,
-                    _ => self.push(".")?,
+                    0 => Ok(()),
+                    cents @ 1..10 => self.number(".0", cents),
+                    cents => self.number(".", cents),
                 }
-                self.digits(amount.cents())
             }
         }
     }

@@ -13,27 +13,33 @@ use crate::{
 /// [`NoRoom`] where `out` is too small.
 pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = Object::new(out);
-    if let Some(welcome) = reply.welcome {
-        object.number("\"hello\":", VERSION.into())?;
-        if let Some(ledger) = welcome.ledger {
-            object.shown("\"ledger\":", ledger)?;
+    match reply.welcome {
+        None => object.number(r#"{"seq":"#, reply.seq)?,
+        Some(welcome) => {
+            object.number(r#"{"hello":"#, VERSION.into())?;
+            if let Some(ledger) = welcome.ledger {
+                object.shown(r#","ledger":"#, ledger)?;
+            }
+            object.number(r#","start":"#, welcome.start)?;
+            object.number(r#","attempt":"#, welcome.attempt.into())?;
+            object.number(r#","seq":"#, reply.seq)?;
         }
-        object.number("\"start\":", welcome.start)?;
-        object.number("\"attempt\":", welcome.attempt.into())?;
     }
-    object.number("\"seq\":", reply.seq)?;
     if let Some(re) = reply.re {
-        object.number("\"re\":", re)?;
+        object.number(r#","re":"#, re)?;
     }
-    say(&mut object, None, &reply.screens)?;
+    object.push(",")?;
+    object.say(None, &reply.screens)?;
     if !reply.is_prompt() {
-        object.flag("\"end\":", true)?;
+        object.push(END)?;
     }
     if let Some(outcome) = reply.outcome() {
         tell(outcome, &mut object)?;
     }
     object.end()
 }
+
+const END: &str = r#","end":true"#;
 
 /// Writes the bare object of the program that this one replaces: whether to ask, and the text of a notice, of screens or
 /// of both; returns the bytes written.
@@ -42,7 +48,8 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// [`NoRoom`] where `out` is too small.
 pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = Object::new(out);
-    say(&mut object, notice, screens)?;
+    object.push("{")?;
+    object.say(notice, screens)?;
     object.end()
 }
 
@@ -53,70 +60,69 @@ pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) ->
 pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = Object::new(out);
     match notice {
-        Notice::Working { re: Some(re) } => object.number("\"re\":", re)?,
-        Notice::TakenOver { start, attempt } | Notice::NameInUse { start, attempt } => {
-            object.number("\"start\":", start)?;
-            object.number("\"attempt\":", attempt.into())?;
+        Notice::Working { re: Some(re) } => {
+            object.number(r#"{"re":"#, re)?;
+            object.push(",")?;
         }
-        _ => {}
+        Notice::TakenOver { start, attempt } | Notice::NameInUse { start, attempt } => {
+            object.number(r#"{"start":"#, start)?;
+            object.number(r#","attempt":"#, attempt.into())?;
+            object.push(",")?;
+        }
+        _ => object.push("{")?,
     }
-    say(&mut object, Some(notice), &[])?;
+    object.say(Some(notice), &[])?;
     if notice.ends() {
-        object.flag("\"end\":", true)?;
+        object.push(END)?;
     }
-    match notice {
-        Notice::Fault(fault) => object.word("\"error\":", fault.code())?,
-        Notice::Working { .. } => object.word(NOTICE, "working")?,
-        Notice::TakenOver { .. } => object.word(NOTICE, "taken-over")?,
-        Notice::NameInUse { .. } => object.word(NOTICE, "name-in-use")?,
-        Notice::Who => object.word(NOTICE, "who")?,
-        Notice::Busy => object.word(NOTICE, "busy")?,
-        Notice::Idle => object.word(NOTICE, "idle")?,
-        Notice::Stopping => object.word(NOTICE, "stopping")?,
-        Notice::OutOfService => object.word(NOTICE, "out-of-service")?,
-    }
+    let code = match notice {
+        Notice::Fault(fault) => {
+            object.push(r#","error":""#)?;
+            object.push(fault.code())?;
+            "\""
+        }
+        Notice::Working { .. } => r#","notice":"working""#,
+        Notice::TakenOver { .. } => r#","notice":"taken-over""#,
+        Notice::NameInUse { .. } => r#","notice":"name-in-use""#,
+        Notice::Who => r#","notice":"who""#,
+        Notice::Busy => r#","notice":"busy""#,
+        Notice::Idle => r#","notice":"idle""#,
+        Notice::Stopping => r#","notice":"stopping""#,
+        Notice::OutOfService => r#","notice":"out-of-service""#,
+    };
+    object.push(code)?;
     object.end()
-}
-
-const NOTICE: &str = "\"notice\":";
-
-/// Whether to ask, and the text.
-fn say(object: &mut Object<'_>, notice: Option<Notice>, screens: &[Screen]) -> Result<(), NoRoom> {
-    object.flag("\"input\":", screens.last().is_some_and(Screen::is_prompt))?;
-    object.texts("\"data\":", notice, screens)
 }
 
 /// Tells an outcome as fields.
 fn tell(outcome: Outcome, object: &mut Object<'_>) -> Result<(), NoRoom> {
-    let (word, detail) = match outcome {
-        Outcome::Done(Receipt::Balance { .. }) => ("done", Some(("\"operation\":", "balance"))),
-        Outcome::Done(Receipt::Deposited { .. }) => ("done", Some(("\"operation\":", "deposit"))),
-        Outcome::Done(Receipt::Withdrawn { .. }) => ("done", Some(("\"operation\":", "withdrawal"))),
-        Outcome::Refused(Refusal::Insufficient { .. }) => ("refused", Some((REASON, "insufficient"))),
-        Outcome::Refused(Refusal::BalanceLimit { .. }) => ("refused", Some((REASON, "balance-limit"))),
-        Outcome::Refused(Refusal::Conflict) => ("refused", Some((REASON, "conflict"))),
-        Outcome::Refused(Refusal::Full) => ("refused", Some((REASON, "full"))),
-        Outcome::NotDone => ("not-done", None),
-        Outcome::Unknown => ("unknown", None),
-    };
-    object.word("\"outcome\":", word)?;
-    if let Some((key, word)) = detail {
-        object.word(key, word)?;
-    }
-    let (amount, balance) = match outcome {
-        Outcome::Done(Receipt::Deposited { amount, balance } | Receipt::Withdrawn { amount, balance }) => {
-            (Some(amount), balance)
+    let (fields, amount, balance) = match outcome {
+        Outcome::Done(Receipt::Balance { balance }) => {
+            (r#","outcome":"done","operation":"balance""#, None, Some(balance))
         }
-        Outcome::Done(Receipt::Balance { balance })
-        | Outcome::Refused(Refusal::Insufficient { balance } | Refusal::BalanceLimit { balance }) => {
-            (None, balance)
+        Outcome::Done(Receipt::Deposited { amount, balance }) => {
+            (r#","outcome":"done","operation":"deposit""#, Some(amount), Some(balance))
         }
-        _ => return Ok(()),
+        Outcome::Done(Receipt::Withdrawn { amount, balance }) => {
+            (r#","outcome":"done","operation":"withdrawal""#, Some(amount), Some(balance))
+        }
+        Outcome::Refused(Refusal::Insufficient { balance }) => {
+            (r#","outcome":"refused","reason":"insufficient""#, None, Some(balance))
+        }
+        Outcome::Refused(Refusal::BalanceLimit { balance }) => {
+            (r#","outcome":"refused","reason":"balance-limit""#, None, Some(balance))
+        }
+        Outcome::Refused(Refusal::Conflict) => (r#","outcome":"refused","reason":"conflict""#, None, None),
+        Outcome::Refused(Refusal::Full) => (r#","outcome":"refused","reason":"full""#, None, None),
+        Outcome::NotDone => (r#","outcome":"not-done""#, None, None),
+        Outcome::Unknown => (r#","outcome":"unknown""#, None, None),
     };
+    object.push(fields)?;
     if let Some(amount) = amount {
-        object.number("\"amount\":", amount.minor())?;
+        object.number(r#","amount":"#, amount.minor())?;
     }
-    object.number("\"balance\":", balance.minor())
+    if let Some(balance) = balance {
+        object.number(r#","balance":"#, balance.minor())?;
+    }
+    Ok(())
 }
-
-const REASON: &str = "\"reason\":";
