@@ -29,8 +29,8 @@ pub use visit::Visit;
 /// 410 with each of its bytes escaped as `\u00XX`.
 pub const IN: usize = 512;
 
-/// Bytes for what goes out: the longest fault with the longest reply behind it.
-pub const OUT: usize = 1024;
+/// Bytes for what goes out: the longest reply between two notices takes 763 of them.
+pub const OUT: usize = 768;
 
 /// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the check sum 4.
 pub const POSTCARD_IN: usize = 96;

@@ -123,6 +123,8 @@ pub struct Server {
     again: Vec<Token>,
     /// Somebody waits to be accepted.
     accepting: bool,
+    /// Set where there was no room for another connection: when to try again.
+    accept_again: Option<Instant>,
     /// The ledger answers nothing any more.
     failed: bool,
     /// Set while the server stops: when it does not wait any longer.
@@ -169,6 +171,7 @@ impl Server {
             sessions: 0,
             again: Vec::new(),
             accepting: false,
+            accept_again: None,
             failed: false,
             stopping: None,
         })
@@ -256,7 +259,8 @@ impl Server {
 
     /// How long nothing needs to be done.
     fn wait(&self) -> Option<std::time::Duration> {
-        let first = [self.timers.next(), self.lobby.next(), self.stopping].into_iter().flatten().min()?;
+        let deadlines = [self.timers.next(), self.lobby.next(), self.accept_again, self.stopping];
+        let first = deadlines.into_iter().flatten().min()?;
         Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
     }
 
@@ -277,7 +281,7 @@ impl Server {
                     // Most likely no file descriptor is left; the socket says no second time that somebody waits.
                     warn!(%error, "a connection could not be accepted; trying again");
                     self.accepting = false;
-                    self.timers.set(LISTENER, self.now + ACCEPT_AGAIN);
+                    self.accept_again = Some(self.now + ACCEPT_AGAIN);
                     return;
                 }
             }
@@ -326,7 +330,7 @@ impl Server {
                         self.end_session(token, &connection);
                     }
                     if let Some(deadline) = connection.deadline() {
-                        self.timers.set(token, deadline);
+                        self.timers.set(token, &mut connection.alarm, deadline);
                     }
                     break;
                 }
@@ -366,7 +370,6 @@ impl Server {
             self.lobby.park(token, visit, until, self.config.max_sessions);
         }
         self.lobby.disconnect(token);
-        self.timers.clear(token);
         if connection.counted {
             self.end_session(token, &connection);
         }
@@ -383,10 +386,11 @@ impl Server {
     fn tick(&mut self) {
         let now = self.now;
         self.lobby.tick(now);
-        while let Some(token) = self.timers.pop(now) {
-            if token == LISTENER {
-                self.accepting = true;
-            } else if let Some(connection) = self.connections.get_mut(&token) {
+        self.accepting |= self.accept_again.take_if(|at| *at <= now).is_some();
+        while let Some((token, deadline)) = self.timers.pop(now) {
+            if let Some(connection) = self.connections.get_mut(&token)
+                && connection.alarm.rings(deadline)
+            {
                 connection.tick(now);
                 self.drive(token);
             }

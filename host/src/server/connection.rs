@@ -1,4 +1,5 @@
 //! One connection: a socket and its endpoint.
+use super::timers::Alarm;
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
     ledger::{Name, Origin},
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     pub(super) host: Host<IN, OUT>,
     /// Does it count against the limit of sessions?
     pub(super) counted: bool,
+    /// When it is ticked next.
+    pub(super) alarm: Alarm,
     /// What was read and not taken yet.
     held: Vec<u8>,
     /// The socket's edges: what it said last and has not taken back.
@@ -65,6 +68,7 @@ impl Connection {
             stream,
             host: Host::new(*config, session, now),
             counted: false,
+            alarm: Alarm::default(),
             held: Vec::new(),
             readable: true,
             writable: true,

@@ -1,49 +1,47 @@
 //! When which connection wants to be woken.
 use atm_core::time::Instant;
 use mio::Token;
-use rustc_hash::FxHashMap;
 use std::{cmp::Reverse, collections::BinaryHeap};
+
+/// A connection's own note of when it is woken next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Alarm(Option<Instant>);
 
 /// Deadlines by connection.
 ///
 /// Every answer moves its session's deadline, nearly always to later. So a deadline that stands is left to pass, and
 /// the connection, woken early, sets the later one then: one turn of the heap a deadline, not one an answer.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Token)>>,
-    set: FxHashMap<Token, Instant>,
-}
+pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Token)>>);
 
 impl Timers {
     /// Wakes `token` at `deadline` or before.
-    pub(super) fn set(&mut self, token: Token, deadline: Instant) {
-        if self.set.get(&token).is_some_and(|set| *set <= deadline) {
+    pub(super) fn set(&mut self, token: Token, alarm: &mut Alarm, deadline: Instant) {
+        if alarm.0.is_some_and(|set| set <= deadline) {
             return;
         }
-        self.set.insert(token, deadline);
-        self.heap.push(Reverse((deadline, token)));
-    }
-
-    /// Does not wake `token` any more.
-    pub(super) fn clear(&mut self, token: Token) {
-        self.set.remove(&token);
+        alarm.0 = Some(deadline);
+        self.0.push(Reverse((deadline, token)));
     }
 
     /// The first deadline, or one that stood before it.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((deadline, _))| *deadline)
+        self.0.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
-    /// Takes a connection whose deadline has passed.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Token> {
-        while self.next().is_some_and(|deadline| deadline <= now) {
-            let Reverse((deadline, token)) = self.heap.pop()?;
-            if self.set.get(&token) == Some(&deadline) {
-                self.set.remove(&token);
-                return Some(token);
-            }
+    /// Takes a deadline that has passed; it counts if [`Alarm::rings`].
+    pub(super) fn pop(&mut self, now: Instant) -> Option<(Token, Instant)> {
+        if self.next()? > now {
+            return None;
         }
-        None
+        self.0.pop().map(|Reverse((deadline, token))| (token, deadline))
+    }
+}
+
+impl Alarm {
+    /// Is it for this deadline, and not for an earlier one that was set later? It is off then.
+    pub(super) fn rings(&mut self, deadline: Instant) -> bool {
+        self.0.take_if(|set| *set == deadline).is_some()
     }
 }
 
@@ -57,24 +55,28 @@ mod tests {
 
     #[test]
     fn a_later_deadline_waits_for_the_earlier_one() {
-        let mut timers = Timers::default();
-        timers.set(Token(5), at(10));
-        timers.set(Token(5), at(20));
-        timers.set(Token(6), at(15));
+        let (mut timers, mut one, mut other) = (Timers::default(), Alarm::default(), Alarm::default());
+        timers.set(Token(5), &mut one, at(10));
+        timers.set(Token(5), &mut one, at(20));
+        timers.set(Token(6), &mut other, at(15));
         assert_eq!(timers.pop(at(9)), None);
-        assert_eq!(timers.pop(at(15)), Some(Token(5)));
-        assert_eq!(timers.pop(at(15)), Some(Token(6)));
+        assert_eq!(timers.pop(at(15)), Some((Token(5), at(10))));
+        assert_eq!(timers.pop(at(15)), Some((Token(6), at(15))));
+        assert!(one.rings(at(10)) && other.rings(at(15)));
         assert_eq!(timers.pop(at(99)), None);
+        timers.set(Token(5), &mut one, at(30));
+        assert_eq!(timers.next(), Some(at(30)), "what has rung can be set again");
     }
 
     #[test]
-    fn an_earlier_deadline_replaces_a_later_one_and_a_cleared_one_is_silent() {
-        let mut timers = Timers::default();
-        timers.set(Token(5), at(20));
-        timers.set(Token(5), at(10));
-        timers.set(Token(6), at(10));
-        timers.clear(Token(6));
-        assert_eq!(timers.pop(at(30)), Some(Token(5)));
+    fn an_earlier_deadline_replaces_a_later_one() {
+        let (mut timers, mut alarm) = (Timers::default(), Alarm::default());
+        timers.set(Token(5), &mut alarm, at(20));
+        timers.set(Token(5), &mut alarm, at(10));
+        assert_eq!(timers.pop(at(30)), Some((Token(5), at(10))));
+        assert!(alarm.rings(at(10)));
+        assert_eq!(timers.pop(at(30)), Some((Token(5), at(20))));
+        assert!(!alarm.rings(at(20)), "it has rung before");
         assert_eq!(timers.pop(at(30)), None);
     }
 }

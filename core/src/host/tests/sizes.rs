@@ -50,7 +50,7 @@ fn replies() -> Vec<Reply> {
         replies.extend(reasons.map(|reason| vec![reason, Screen::NoFunds, prompt]));
     }
     let number = (1 << 53) - 1;
-    let welcome = Some(Welcome { ledger: Some(LEDGER), start: u64::MAX, attempt: u32::MAX });
+    let welcome = Some(Welcome { ledger: Some(LEDGER), start: Numbers::MAX, attempt: u32::MAX });
     let reply = |screens: Vec<Screen>| Reply {
         seq: number,
         re: Some(number),
@@ -75,8 +75,8 @@ fn the_longest_fault_and_reply_fit_what_goes_out() {
 #[test]
 fn a_reply_fits_behind_a_notice_and_before_one() {
     // As when an operation ends after a repeat was told of it, and the terminal is taken over.
-    let working = Notice::Working { re: Some(u64::MAX) };
-    let taken = Notice::TakenOver { start: u64::MAX, attempt: u32::MAX };
+    let working = Notice::Working { re: Some(Numbers::MAX) };
+    let taken = Notice::TakenOver { start: Numbers::MAX, attempt: u32::MAX };
     for wire in [Wire::Json, Wire::Postcard] {
         for reply in replies() {
             let mut outbox = Outbox::<OUT>::new(wire);
