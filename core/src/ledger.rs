@@ -92,10 +92,22 @@ impl fmt::Display for Name {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LedgerId(#[serde(serialize_with = "number::serialize")] pub u64);
 
-/// Sixteen lower-case hexadecimal digits.
+impl LedgerId {
+    /// Sixteen lower-case hexadecimal digits.
+    pub fn digits(self) -> String<16> {
+        let digit = |byte: u8| char::from(if byte < 10 { b'0' + byte } else { b'a' + byte - 10 });
+        let digits = self.0.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut text = String::new();
+        // There are as many as it takes.
+        digits.for_each(|byte| text.push(digit(byte)).unwrap_or_default());
+        text
+    }
+}
+
+/// Its [digits](LedgerId::digits).
 impl fmt::Display for LedgerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(&self.digits())
     }
 }
 

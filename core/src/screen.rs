@@ -56,43 +56,26 @@ impl Screen {
     }
 }
 
-/// A part of what a screen says.
+/// Text of a screen that is the same each time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Part {
-    /// Characters that stand for themselves on every wire: see [`text!`].
-    Text(&'static str),
-    /// Lines of such characters.
-    Lines {
-        plain: &'static str,
-        /// As they stand in a JSON string.
-        escaped: &'static str,
-    },
-    /// An amount.
-    Amount(Amount),
+pub(crate) struct Fixed {
+    plain: &'static str,
+    /// As it stands in a JSON string.
+    #[cfg(feature = "json")]
+    pub(crate) escaped: &'static str,
 }
 
-/// Text of a screen. That none of it needs an escape in JSON is seen to when the crate is built, and not each time that it
-/// is said.
-macro_rules! text {
-    ($text:literal) => {
-        const {
-            assert!(stands_for_itself($text));
-            Part::Text($text)
+/// Fixed text, a line each. That nothing else of it needs an escape in JSON is seen to when the crate is built, and not
+/// each time that it is said.
+macro_rules! fixed {
+    ($first:literal $(, $line:literal)*) => {{
+        assert!(stands_for_itself($first) $(&& stands_for_itself($line))*);
+        Fixed {
+            plain: concat!($first $(, "\n", $line)*),
+            #[cfg(feature = "json")]
+            escaped: concat!($first $(, "\\n", $line)*),
         }
-    };
-}
-
-/// Lines of text of a screen: the same, line by line.
-macro_rules! lines {
-    ($first:literal, $($line:literal),+) => {
-        const {
-            assert!(stands_for_itself($first) $(&& stands_for_itself($line))+);
-            Part::Lines {
-                plain: concat!($first $(, "\n", $line)+),
-                escaped: concat!($first $(, "\\n", $line)+),
-            }
-        }
-    };
+    }};
 }
 
 /// Is none of this escaped in JSON, and none of it another character on another wire?
@@ -107,95 +90,102 @@ pub(crate) const fn stands_for_itself(text: &str) -> bool {
     true
 }
 
+/// Fixed texts, and the amounts between them.
+type Parts = (&'static [Fixed], [Amount; 2]);
+
+/// Fixed texts where no amount is between them.
+macro_rules! parts {
+    ($($text:expr),+) => { parts!($($text),+; Amount::ZERO, Amount::ZERO) };
+    ($($text:expr),+; $amount:expr) => { parts!($($text),+; $amount, Amount::ZERO) };
+    ($($text:expr),+; $first:expr, $second:expr) => { (const { &[$($text),+] }, [$first, $second]) };
+}
+
 impl Screen {
-    /// Hands what it says to `say`.
-    pub(crate) fn parts<T>(&self, say: impl FnOnce(&[Part]) -> T) -> T {
-        use Part::Amount as Sum;
+    /// What it says.
+    fn parts(&self) -> Parts {
         match *self {
-            Self::Menu => say(&[lines!(
+            Self::Menu => parts!(fixed!(
                 "Welcome to the ATM. What would you like to do?",
                 "1. Deposit",
                 "2. Withdraw",
                 "3. Balance",
                 "Type a number or a word; exit ends the session, quit also stops the server."
-            )]),
+            )),
             Self::DepositPrompt => {
-                say(&[text!("How much would you like to deposit? (whole units, or back)")])
+                parts!(fixed!("How much would you like to deposit? (whole units, or back)"))
             }
-            Self::WithdrawPrompt { balance } => say(&[
-                text!("Balance: "),
-                Sum(balance),
-                text!(". How much would you like to withdraw? (whole units, all, or back)"),
-            ]),
-            Self::Outcome(outcome) => outcome_parts(outcome, say),
-            Self::Earlier => say(&[text!("About your earlier request:")]),
-            Self::InvalidChoice => say(&[text!("That is not a valid choice.")]),
-            Self::NotAnAmount => say(&[text!("That is not an amount: type a whole number in digits.")]),
-            Self::NotPositive => say(&[text!("The amount must be more than zero.")]),
+            Self::WithdrawPrompt { balance } => parts!(
+                fixed!("Balance: "),
+                fixed!(". How much would you like to withdraw? (whole units, all, or back)");
+                balance
+            ),
+            Self::Outcome(outcome) => outcome_parts(outcome),
+            Self::Earlier => parts!(fixed!("About your earlier request:")),
+            Self::InvalidChoice => parts!(fixed!("That is not a valid choice.")),
+            Self::NotAnAmount => parts!(fixed!("That is not an amount: type a whole number in digits.")),
+            Self::NotPositive => parts!(fixed!("The amount must be more than zero.")),
             Self::OverLimit { limit } => {
-                say(&[text!("That is over the limit of "), Sum(limit), text!(" for one operation.")])
+                parts!(fixed!("That is over the limit of "), fixed!(" for one operation."); limit)
             }
-            Self::AnswerTooLong => say(&[text!("That answer is too long.")]),
-            Self::NoFunds => say(&NO_FUNDS),
-            Self::QuitNotPermitted => say(&[text!("You are not permitted to stop the server.")]),
-            Self::Goodbye => say(&[text!("Goodbye.")]),
-            Self::Stopping => say(&[text!("The server is stopping. Goodbye.")]),
+            Self::AnswerTooLong => parts!(fixed!("That answer is too long.")),
+            Self::NoFunds => parts!(fixed!("There is nothing to withdraw: your balance is $0.")),
+            Self::QuitNotPermitted => parts!(fixed!("You are not permitted to stop the server.")),
+            Self::Goodbye => parts!(fixed!("Goodbye.")),
+            Self::Stopping => parts!(fixed!("The server is stopping. Goodbye.")),
         }
+    }
+
+    /// Tells what it says, one after the other: a fixed text, and the amount behind it where there is one.
+    pub(crate) fn tell<E>(
+        &self,
+        mut tell: impl FnMut(Fixed, Option<Amount>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (texts, amounts) = self.parts();
+        let mut texts = texts.iter();
+        let mut amounts = amounts.iter();
+        while let Some(text) = texts.next() {
+            let amount = if texts.as_slice().is_empty() { None } else { amounts.next() };
+            tell(*text, amount.copied())?;
+        }
+        Ok(())
     }
 }
 
-const NO_FUNDS: [Part; 1] = [text!("There is nothing to withdraw: your balance is $0.")];
-
-fn outcome_parts<T>(outcome: Outcome, say: impl FnOnce(&[Part]) -> T) -> T {
-    use Part::Amount as Sum;
+fn outcome_parts(outcome: Outcome) -> Parts {
     match outcome {
         Outcome::Done(Receipt::Balance { balance }) => {
-            say(&[text!("Your balance is "), Sum(balance), text!(".")])
+            parts!(fixed!("Your balance is "), fixed!("."); balance)
         }
-        Outcome::Done(Receipt::Deposited { amount, balance }) => say(&[
-            text!("Amount deposited: "),
-            Sum(amount),
-            text!(". Your balance is "),
-            Sum(balance),
-            text!("."),
-        ]),
-        Outcome::Done(Receipt::Withdrawn { amount, balance }) => say(&[
-            text!("Amount withdrawn: "),
-            Sum(amount),
-            text!(". Your balance is "),
-            Sum(balance),
-            text!("."),
-        ]),
-        Outcome::Refused(Refusal::Insufficient { balance }) if balance.is_zero() => say(&NO_FUNDS),
+        Outcome::Done(Receipt::Deposited { amount, balance }) => parts!(
+            fixed!("Amount deposited: "), fixed!(". Your balance is "), fixed!("."); amount, balance
+        ),
+        Outcome::Done(Receipt::Withdrawn { amount, balance }) => parts!(
+            fixed!("Amount withdrawn: "), fixed!(". Your balance is "), fixed!("."); amount, balance
+        ),
+        Outcome::Refused(Refusal::Insufficient { balance }) if balance.is_zero() => Screen::NoFunds.parts(),
         Outcome::Refused(Refusal::Insufficient { balance }) => {
-            say(&[text!("There is not enough money: your balance is "), Sum(balance), text!(".")])
+            parts!(fixed!("There is not enough money: your balance is "), fixed!("."); balance)
         }
-        Outcome::Refused(Refusal::BalanceLimit { balance }) => say(&[
-            text!("The account cannot hold that much more: your balance is "),
-            Sum(balance),
-            text!("."),
-        ]),
+        Outcome::Refused(Refusal::BalanceLimit { balance }) => parts!(
+            fixed!("The account cannot hold that much more: your balance is "), fixed!("."); balance
+        ),
         Outcome::Refused(Refusal::Conflict) => {
-            say(&[text!("Refused: another request was made under the same number.")])
+            parts!(fixed!("Refused: another request was made under the same number."))
         }
-        Outcome::Refused(Refusal::Full) => say(&[text!("Refused: this ledger takes no new terminals.")]),
-        Outcome::NotDone => say(&[text!("Your request was not done. No money was moved.")]),
-        Outcome::Unknown => say(&[text!("It is unknown what became of your request: check the balance.")]),
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) | Self::Lines { plain: text, .. } => f.write_str(text),
-            Self::Amount(amount) => amount.fmt(f),
+        Outcome::Refused(Refusal::Full) => parts!(fixed!("Refused: this ledger takes no new terminals.")),
+        Outcome::NotDone => parts!(fixed!("Your request was not done. No money was moved.")),
+        Outcome::Unknown => {
+            parts!(fixed!("It is unknown what became of your request: check the balance."))
         }
     }
 }
 
 impl fmt::Display for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parts(|parts| parts.iter().try_for_each(|part| part.fmt(f)))
+        self.tell(|text, amount| {
+            f.write_str(text.plain)?;
+            amount.map_or(Ok(()), |amount| amount.fmt(f))
+        })
     }
 }
 

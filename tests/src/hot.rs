@@ -73,6 +73,7 @@ fn exchange(terminal: &mut Person, bank: &mut Bank) -> Vec<u8> {
 #[derive(Clone)]
 pub struct Round {
     bank: Bank,
+    hello: Vec<u8>,
     frames: Vec<Vec<u8>>,
 }
 
@@ -95,7 +96,7 @@ impl Round {
             },
             NOW,
         );
-        exchange(&mut terminal, &mut bank);
+        let hello = exchange(&mut terminal, &mut bank);
         let begun = bank.clone();
         let mut answer = |text: &&str| {
             let prompt = terminal.prompt().expect("it is asked something");
@@ -103,13 +104,18 @@ impl Round {
             exchange(&mut terminal, &mut bank)
         };
         let frames = texts.iter().cycle().take(ROUND).map(&mut answer).collect();
-        Self { bank: begun, frames }
+        Self { bank: begun, hello, frames }
+    }
+
+    /// What the terminal has sent: its hello, which is empty on a wire that has none, and its answers.
+    pub fn sent(&self) -> (&[u8], &[Vec<u8>]) {
+        (&self.hello, &self.frames)
     }
 
     /// Answers all prompts; returns how many bytes the replies have.
     #[inline(never)]
     pub fn run(&mut self) -> usize {
-        let Self { bank, frames } = self;
+        let Self { bank, frames, .. } = self;
         let replies = frames.iter().map(|frame| {
             bank.hear(frame);
             // As a driver does after each call.

@@ -3,15 +3,8 @@
 //! serde-json-core writes a text one character at a time, and its own keys so too: two thirds of what an answer took.
 //! Most of what a host says is the same each time and needs no escape: it is copied as it stands, in as long pieces as
 //! there are.
-use crate::{
-    codec::NoRoom,
-    message::Notice,
-    screen::{Part, Screen},
-};
-use core::{
-    fmt::{self, Write},
-    mem,
-};
+use crate::{codec::NoRoom, message::Notice, money::Amount, screen::Screen};
+use core::mem;
 
 /// An object that is being written.
 pub(super) struct Object<'a> {
@@ -40,12 +33,6 @@ impl<'a> Object<'a> {
         self.push(itoa::Buffer::new().format(number))
     }
 
-    /// Writes what is shown without a character that needs an escape, as a string, after what stands before it.
-    pub(super) fn shown(&mut self, before: &str, value: impl fmt::Display) -> Result<(), NoRoom> {
-        self.push(before)?;
-        write!(self, "\"{value}\"").map_err(|_| NoRoom)
-    }
-
     /// Writes whether to ask and what to show: a notice, then screens, a blank line between two of them.
     pub(super) fn say(&mut self, notice: Option<Notice>, screens: &[Screen]) -> Result<(), NoRoom> {
         let prompt = screens.last().is_some_and(Screen::is_prompt);
@@ -56,22 +43,20 @@ impl<'a> Object<'a> {
             if !mem::take(&mut first) {
                 self.push(r"\n\n")?;
             }
-            screen.parts(|parts| parts.iter().try_for_each(|part| self.part(*part)))?;
+            screen.tell(|text, amount| {
+                self.push(text.escaped)?;
+                amount.map_or(Ok(()), |amount| self.amount(amount))
+            })?;
         }
         self.push("\"")
     }
 
-    fn part(&mut self, part: Part) -> Result<(), NoRoom> {
-        match part {
-            Part::Text(text) | Part::Lines { escaped: text, .. } => self.push(text),
-            Part::Amount(amount) => {
-                self.number("$", amount.units())?;
-                match amount.cents() {
-                    0 => Ok(()),
-                    cents @ 1..10 => self.number(".0", cents),
-                    cents => self.number(".", cents),
-                }
-            }
+    fn amount(&mut self, amount: Amount) -> Result<(), NoRoom> {
+        self.number("$", amount.units())?;
+        match amount.cents() {
+            0 => Ok(()),
+            cents @ 1..10 => self.number(".0", cents),
+            cents => self.number(".", cents),
         }
     }
 
@@ -79,12 +64,5 @@ impl<'a> Object<'a> {
     pub(super) fn end(mut self) -> Result<usize, NoRoom> {
         self.push("}")?;
         Ok(self.room.saturating_sub(self.out.len()))
-    }
-}
-
-/// For what stands for itself.
-impl Write for Object<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text).map_err(|_| fmt::Error)
     }
 }

@@ -18,7 +18,9 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
         Some(welcome) => {
             object.number(r#"{"hello":"#, VERSION.into())?;
             if let Some(ledger) = welcome.ledger {
-                object.shown(r#","ledger":"#, ledger)?;
+                object.push(r#","ledger":""#)?;
+                object.push(&ledger.digits())?;
+                object.push("\"")?;
             }
             object.number(r#","start":"#, welcome.start)?;
             object.number(r#","attempt":"#, welcome.attempt.into())?;
