@@ -3,13 +3,7 @@
 
 use atm_tests::{Done, Kiosk, Program, Server, Value, atm, examples, json, python};
 use redb::{Database, ReadableTable, TableDefinition};
-use std::{
-    fs,
-    io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
-    path::Path,
-    time::Instant,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tempfile::TempDir;
 
 fn serve(folder: &Path) -> Server {
@@ -267,54 +261,4 @@ fn whatever_was_changed_is_found() {
             assert!(done.stderr.contains(found), "{found}: {done:?}");
         }
     }
-}
-
-#[test]
-fn a_folder_whose_path_is_too_long_for_a_socket_is_served_all_the_same() {
-    let folder = TempDir::new().unwrap();
-    let data = folder.path().join("d".repeat(100));
-    let server = serve(&data);
-    server.program.wait_for_error("nobody can read the books while the server runs");
-    assert_eq!(server.client().ask("deposit 40")["balance"], 14_000);
-    let done = ledger(&["verify"], &data);
-    assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("another process works on it"), "{done:?}");
-    server.stop();
-    assert!(told(&["verify"], &data).contains("the balance is $140;"));
-}
-
-#[test]
-fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
-    let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
-    let mut client = server.client();
-    // More than the socket takes by itself.
-    for _ in 0..3_000 {
-        client.ask("deposit 1");
-    }
-    let sleepers: Vec<UnixStream> = (0..12)
-        .map(|_| {
-            let mut socket = UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
-            socket.write_all(b"read 1\n").unwrap();
-            socket
-        })
-        .collect();
-    let began = Instant::now();
-    for _ in 0..200 {
-        assert_eq!(client.ask("deposit 1")["outcome"], "done");
-    }
-    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
-    // There are no more readers than may be.
-    let done = ledger(&["verify"], folder.path());
-    assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("as many read the books as may"), "{done:?}");
-    drop(sleepers);
-    // Nobody asks for what is not there.
-    let mut socket = UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
-    socket.write_all(b"sing\n").unwrap();
-    let mut said = String::new();
-    socket.read_to_string(&mut said).unwrap();
-    assert!(said.starts_with("fault,"), "{said}");
-    drop(client);
-    server.stop();
 }

@@ -2,7 +2,8 @@
 //!
 //! * [`entry`] is one entry of the books as a line of text, and the chain of hashes through them;
 //! * [`books`] is what follows from all entries: balances, terminals, numbers;
-//! * [`store`] keeps both in a file, by redb, and [`disk`] is where that lies;
+//! * [`store`] keeps both in a file, by redb, and [`disk`] is where that lies; `readonly` is where it lies for those who only
+//!   read it, and `lock` says who works on it;
 //! * [`keeper`] answers requests in batches and finds out what became of one whose commit failed;
 //! * [`teller`] is where the server's event loop asks: it answers now, or later from a thread;
 //! * [`verify`] derives everything again from the first entry;
@@ -14,6 +15,8 @@ pub mod disk;
 pub mod entry;
 pub mod error;
 pub mod keeper;
+mod lock;
+mod readonly;
 pub mod source;
 pub mod store;
 pub mod tell;

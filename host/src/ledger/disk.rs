@@ -1,5 +1,8 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
-use super::error::{Error, Fault};
+use super::{
+    error::{Error, Fault},
+    lock::Lock,
+};
 use crate::metrics::Metrics;
 use redb::{BackendError, backends::FileBackend};
 use std::{
@@ -18,9 +21,6 @@ pub const FILE: &str = "ledger.redb";
 
 /// A ledger that is being made; it gets its name when it is whole.
 const DRAFT: &str = "ledger.redb.new";
-
-/// Locked for as long as somebody works on the folder; it stays.
-const LOCK: &str = "ledger.lock";
 
 /// What redb's files begin with.
 const MAGIC: &[u8] = b"redb";
@@ -129,15 +129,15 @@ pub struct Folder {
     /// The device and the number of the file that was opened.
     #[cfg(unix)]
     opened: Option<(u64, u64)>,
-    /// Locked until it is closed.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
     /// Takes a folder, and makes it where there is none if it may.
     ///
     /// # Errors
-    /// [`Fault::InUse`] where another process works on it; [`Fault::Missing`] where there is none and none is to be made;
+    /// [`Fault::InUse`] where another process works on it, [`Fault::InReading`] where somebody reads it and does not let go
+    /// of it within ten seconds; [`Fault::Missing`] where there is none and none is to be made;
     /// whatever the system says.
     pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let wrong = |fault| Error { path: folder.to_owned(), fault };
@@ -146,13 +146,7 @@ impl Folder {
         } else if !folder.join(FILE).try_exists().map_err(|error| wrong(error.into()))? {
             return Err(wrong(Fault::Missing));
         }
-        let lock = private().create(true).truncate(false).open(folder.join(LOCK));
-        let lock = lock.map_err(|error| wrong(error.into()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(wrong(Fault::InUse)),
-            Err(fs::TryLockError::Error(error)) => return Err(wrong(error.into())),
-        }
+        let lock = Lock::alone(folder).map_err(wrong)?;
         Ok(Self {
             folder: folder.to_owned(),
             file: folder.join(FILE),
@@ -180,20 +174,8 @@ impl Disk for Folder {
 
     fn open(&mut self) -> Result<Backend, Fault> {
         let mut file = private().open(&self.file)?;
-        // Whoever wrote this may have been stopped before it was on the disk, or could not bring it there. The system may
-        // count what failed to be written as written: it is read from the disk again.
-        file.sync_data()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
-            .map_err(|error| Fault::Io(error.into()))?;
-        let mut start = [0; MAGIC.len()];
-        match file.read_exact(&mut start) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::Foreign),
-            result => result?,
-        }
-        if start != MAGIC {
-            return Err(Fault::Foreign);
-        }
+        read_anew(&file)?;
+        check_magic(&mut file)?;
         #[cfg(unix)]
         {
             self.opened = Some(identity(&file.metadata()?));
@@ -220,6 +202,28 @@ impl Disk for Folder {
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         sync_folder(&self.folder)
     }
+}
+
+/// Whoever wrote this may have been stopped before it was on the disk, or could not bring it there. The system may count
+/// what failed to be written as written: it is read from the disk again.
+pub(super) fn read_anew(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {}
+        result => result?,
+    }
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+/// Is this a file of redb's at all?
+pub(super) fn check_magic(file: &mut File) -> Result<(), Fault> {
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact(&mut start) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::Foreign),
+        result => result?,
+    }
+    if start == MAGIC { Ok(()) } else { Err(Fault::Foreign) }
 }
 
 /// What tells one file from another.

@@ -6,8 +6,10 @@ use std::{error, fmt, io, path::PathBuf};
 pub enum Fault {
     /// The system says so: no room, no permission, no medium.
     Io(io::Error),
-    /// Another process works on it.
-    InUse,
+    /// Another process works on it, of this number if that is known.
+    InUse(Option<u32>),
+    /// Somebody reads it and does not let go of it.
+    InReading,
     /// There is no ledger.
     Missing,
     /// There is one already.
@@ -33,7 +35,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::InUse => f.write_str("another process works on it"),
+            Self::InUse(None) => f.write_str("another process works on it"),
+            Self::InUse(Some(process)) => write!(f, "another process works on it (its number is {process})"),
+            Self::InReading => f.write_str("somebody reads it, and has not let go of it in time"),
             Self::Missing => f.write_str("there is no ledger (`atm serve --data DIR` makes one)"),
             Self::Exists => f.write_str("it exists already, and is not overwritten"),
             Self::Foreign => f.write_str("this is not a ledger of atm"),
@@ -60,7 +64,7 @@ impl From<redb::Error> for Fault {
             }
             redb::Error::Io(error) => Self::Io(error),
             redb::Error::Corrupted(what) => Self::Damaged(what),
-            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::DatabaseAlreadyOpen => Self::InUse(None),
             redb::Error::UpgradeRequired(version) => {
                 Self::Damaged(format!("redb's file format {version} is not the one that atm writes"))
             }
