@@ -37,6 +37,8 @@ pub struct Keeper {
     /// For those who only read.
     shared: Shared,
     doubt: Option<Doubt>,
+    /// The fault that lasts, as it was logged for a loop that asks again and again.
+    told: Option<String>,
     time: Clock,
     metrics: Arc<Metrics>,
 }
@@ -58,8 +60,15 @@ impl Keeper {
             Ok((store, books)) => {
                 let (entries, balance) = (books.head().number, books.balance());
                 info!(path = %disk.path().display(), ledger = %books.ledger(), entries, %balance, "the ledger is open");
-                let mut keeper =
-                    Self { disk, open: None, shared: Shared::default(), doubt: None, time, metrics };
+                let mut keeper = Self {
+                    disk,
+                    open: None,
+                    shared: Shared::default(),
+                    doubt: None,
+                    told: None,
+                    time,
+                    metrics,
+                };
                 keeper.set(Some((store, books)));
                 Ok(keeper)
             }
@@ -217,13 +226,33 @@ fn begin(
 /// One request at a time, for a loop that waits for each answer.
 impl Ledger for Keeper {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let asked = vec![request.clone()];
         let answered = match self.open {
-            Some(_) => self.serve(vec![request.clone()]).or_else(|_| self.recover()),
+            Some(_) => self.serve(asked).or_else(|error| {
+                self.tell(Some(&error));
+                self.recover()
+            }),
             // Whoever asked before has given up; what became of that is found out first.
-            None => self.recover().and_then(|_| self.serve(vec![request.clone()])),
+            None => self.recover().and_then(|_| self.serve(asked)),
         };
-        let answered = answered
-            .inspect_err(|error| error!(%error, "nobody is told anything before the ledger is open again"));
+        self.tell(answered.as_ref().err());
         answered.ok().and_then(|answers| answers.first().map(|(_, response)| *response)).ok_or(InDoubt)
+    }
+}
+
+impl Keeper {
+    /// Logs that a fault has begun, is another one, or is over.
+    fn tell(&mut self, error: Option<&Error>) {
+        let now = error.map(ToString::to_string);
+        match (&self.told, &now) {
+            (told, Some(error)) if told.as_ref() != Some(error) => {
+                error!(%error, "nobody is told anything before the ledger is open again");
+            }
+            (Some(_), None) => {
+                info!("the ledger is open again, and it is known what became of the last requests");
+            }
+            _ => {}
+        }
+        self.told = now;
     }
 }
