@@ -8,6 +8,8 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -101,6 +103,41 @@ fn readers_who_pause_keep_neither_each_other_nor_a_server_waiting() {
     for (paused, expected) in paused.into_iter().zip([&whole, &whole, &longer]) {
         assert_eq!(&paused.rest(), expected);
     }
+}
+
+#[test]
+fn servers_that_come_and_go_change_nothing_of_what_is_read() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    let whole = long_books(data);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        assert_eq!(told(&["export"], data), whole);
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for round in 0..8 {
+            let server = serve(data);
+            server.client().balance();
+            if round % 2 == 0 {
+                server.program.signal(Signal::KILL);
+                assert_eq!(server.program.finish().code, None);
+            } else {
+                server.stop();
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        let count: u32 = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+        println!("{count} exports");
+    });
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub enum Fault {
     InUse(Option<u32>),
     /// Somebody reads it and does not let go of it.
     InReading,
+    /// It was closed: its server stops, or finds out what a fault has left of it.
+    Closed,
     /// There is no ledger.
     Missing,
     /// There is one already.
@@ -27,7 +29,7 @@ pub enum Fault {
 impl Fault {
     /// Does it stay wrong, however often it is tried again?
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Io(_))
+        !matches!(self, Self::Io(_) | Self::Closed)
     }
 }
 
@@ -38,6 +40,7 @@ impl fmt::Display for Fault {
             Self::InUse(None) => f.write_str("another process works on it"),
             Self::InUse(Some(process)) => write!(f, "another process works on it (its number is {process})"),
             Self::InReading => f.write_str("somebody reads it, and has not let go of it in time"),
+            Self::Closed => f.write_str("it is closed for now"),
             Self::Missing => f.write_str("there is no ledger (`atm serve --data DIR` makes one)"),
             Self::Exists => f.write_str("it exists already, and is not overwritten"),
             Self::Foreign => f.write_str("this is not a ledger of atm"),
@@ -64,6 +67,7 @@ impl From<redb::Error> for Fault {
             }
             redb::Error::Io(error) => Self::Io(error),
             redb::Error::Corrupted(what) => Self::Damaged(what),
+            redb::Error::DatabaseClosed => Self::Closed,
             redb::Error::DatabaseAlreadyOpen => Self::InUse(None),
             redb::Error::UpgradeRequired(version) => {
                 Self::Damaged(format!("redb's file format {version} is not the one that atm writes"))

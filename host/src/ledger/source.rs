@@ -21,6 +21,9 @@ use std::{
 #[cfg(unix)]
 mod asked;
 
+/// How often in a row the books may go away before anything more of them was seen.
+const TRIES: u8 = 5;
+
 /// Which entries are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -98,7 +101,7 @@ impl Source {
             }
             if Instant::now() >= until {
                 let whose = Fault::InUse(holder(folder));
-                let why = "and shows its books to nobody: it has just begun, or its log says why";
+                let why = "and shows its books to nobody: it has just begun, or its log says why not";
                 return Err(io::Error::other(format!("{whose} {why}")).into());
             }
             thread::sleep(PAUSE);
@@ -127,7 +130,7 @@ impl Source {
     /// # Errors
     /// What is wrong with them, or what `see` says.
     pub fn entries(&mut self, see: &mut dyn FnMut(Head, &str) -> Result<(), Fault>) -> Result<(), Fault> {
-        let mut last = None;
+        let (mut last, mut tries) = (None, 0);
         while self.until.is_none_or(|until| self.next <= until) {
             let from = self.next;
             let mut see_next = |head: Head, line: &str| {
@@ -146,7 +149,13 @@ impl Source {
             match self.entries.show(from, &mut see_next)? {
                 Shown::All => return Ok(()),
                 Shown::Some => {}
-                Shown::Gone => self.find_again(last)?,
+                Shown::Gone => {
+                    tries = if self.next == from { tries + 1 } else { 0 };
+                    if tries > TRIES {
+                        return Err(io::Error::other("the books go away before all of them is told").into());
+                    }
+                    self.find_again(last)?;
+                }
             }
         }
         Ok(())

@@ -24,7 +24,6 @@ use redb::{
 };
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -178,7 +177,7 @@ impl Shared {
     pub fn view(&self) -> Result<View, Fault> {
         // Held until the reader has begun, so that nobody keeps the store open that is to be closed.
         let database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = database.upgrade().ok_or_else(|| io::Error::other("the ledger is closed for now"))?;
+        let open = database.upgrade().ok_or(Fault::Closed)?;
         Ok(View(open.begin_read().map_err(fault)?))
     }
 

@@ -40,26 +40,29 @@ pub(super) fn ask(folder: &Path, wanted: Wanted) -> Result<Option<(Stored, Lines
     match line(lines.as_mut(), &mut text) {
         Ok(Some(window::GREETING)) => {}
         Ok(Some(_)) => return Err(foreign()),
-        // It was just stopped.
+        // It was just stopped, or its ledger is closed for now.
         Ok(None) => return Ok(None),
         Err(fault) if is_gone(&fault) => return Ok(None),
         Err(fault) => return Err(fault),
     }
-    Ok(Some((stored(lines.as_mut())?, lines)))
+    Ok(stored(lines.as_mut())?.map(|stored| (stored, lines as Lines)))
 }
 
 fn foreign() -> Fault {
     io::Error::other("what answers at the socket is no server of this version").into()
 }
 
-fn stored(lines: &mut dyn BufRead) -> Result<Stored, Fault> {
+/// What is stored beside the entries; `None` where the server is gone.
+fn stored(lines: &mut dyn BufRead) -> Result<Option<Stored>, Fault> {
     let (mut stored, mut text) = (Stored::default(), String::new());
     loop {
-        let line = line(lines, &mut text)?.ok_or_else(foreign)?;
-        if line == "entries" {
-            return Ok(stored);
+        match line(lines, &mut text) {
+            Ok(Some("entries")) => return Ok(Some(stored)),
+            Ok(Some(line)) => put(&mut stored, line).ok_or_else(foreign)?,
+            Ok(None) => return Ok(None),
+            Err(fault) if is_gone(&fault) => return Ok(None),
+            Err(fault) => return Err(fault),
         }
-        put(&mut stored, line).ok_or_else(foreign)?;
     }
 }
 
@@ -84,14 +87,13 @@ pub(super) fn show(
     lines: &mut dyn BufRead,
     see: &mut dyn FnMut(Head, &str) -> Result<(), Fault>,
 ) -> Result<Shown, Fault> {
-    let (mut text, mut any) = (String::with_capacity(LONGEST as usize), false);
+    let mut text = String::with_capacity(LONGEST as usize);
     loop {
         let line = match line(lines, &mut text) {
             Ok(Some(line)) => line,
-            // It waits for nobody who reads too slowly, and it may be stopped: whoever has got somewhere asks again.
-            Ok(None) if any => return Ok(Shown::Gone),
-            Err(fault) if any && is_gone(&fault) => return Ok(Shown::Gone),
-            Ok(None) => return Err(io::Error::other("the server has ended before all was told").into()),
+            // It waits for nobody who reads too slowly, and it may have been stopped: whoever wants the rest asks again.
+            Ok(None) => return Ok(Shown::Gone),
+            Err(fault) if is_gone(&fault) => return Ok(Shown::Gone),
             Err(fault) => return Err(fault),
         };
         if line == "end" {
@@ -99,7 +101,6 @@ pub(super) fn show(
         }
         let (head, line) = split(line).ok_or_else(|| Fault::Damaged(format!("this is no entry: {line}")))?;
         see(head, line)?;
-        any = true;
     }
 }
 
