@@ -226,6 +226,31 @@ fn a_server_without_a_socket_is_named() {
 }
 
 #[test]
+fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    let server = serve(data);
+    deposits(&server, 1);
+    server.stop();
+    // As a reader does between two of its parts, at the worst moment.
+    let reader = File::open(data.join("ledger.lock")).unwrap();
+    reader.lock_shared().unwrap();
+    let waiting =
+        Program::start(atm(&["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]));
+    // It needs the folder alone, which others who read do not.
+    assert!(told(&["verify"], data).contains("the balance is $101;"));
+    reader.unlock().unwrap();
+    let server = Server::of(waiting);
+    assert_eq!(server.balance(), 10_100);
+    server.stop();
+    reader.lock_shared().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", data.to_str().unwrap()];
+    let done = Program::run(atm(&arguments), "");
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
+    assert!(done.stderr.contains("somebody reads it, and has not let go of it in time"), "{done:?}");
+}
+
+#[test]
 fn a_server_that_is_stopped_is_told_of() {
     let folder = TempDir::new().unwrap();
     let server = serve(folder.path());

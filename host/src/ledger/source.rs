@@ -101,7 +101,7 @@ impl Source {
             }
             if Instant::now() >= until {
                 let whose = Fault::InUse(holder(folder));
-                let why = "and shows its books to nobody: it has just begun, or its log says why not";
+                let why = "and shows its books to nobody: it has just begun, or its log says what is wrong";
                 return Err(io::Error::other(format!("{whose} {why}")).into());
             }
             thread::sleep(PAUSE);

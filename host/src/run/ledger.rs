@@ -38,7 +38,7 @@ pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
             let mut progress = Progress::of(&source);
             let entries = backup::backup(&mut source, file, |number| progress.at(number))?;
             drop(progress);
-            say(&format!("{}: a backup of {entries} entries", file.display()))
+            say(&format!("{}: a backup of {}", file.display(), counted(entries, "entry", "entries")))
         }
         Ledger::Restore { file, place } => restore(file, &place.data),
     }
@@ -85,6 +85,10 @@ impl<W: Write> Write for Output<W> {
     }
 }
 
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 fn say(line: &str) -> Result<ExitCode> {
     match writeln!(io::stdout(), "{line}") {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -104,9 +108,9 @@ fn verify(folder: &Path) -> Result<ExitCode> {
     }
     let (books, head) = (&report.books, report.books.head());
     say(&format!(
-        "ok: {} entries and {} terminals of the ledger {}, the balance is {}; the last hash is {}",
-        head.number,
-        books.tills().count(),
+        "ok: {} and {} of the ledger {}, the balance is {}; the last hash is {}",
+        counted(head.number, "entry", "entries"),
+        counted(books.tills().count() as u64, "terminal", "terminals"),
         books.ledger(),
         books.balance(),
         head.hash
@@ -120,9 +124,9 @@ fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
     let books = backup::restore(file, &mut disk, fresh, |number| progress.at(number))?;
     drop(progress);
     say(&format!(
-        "{}: {} entries were restored as the ledger {}, the balance is {}",
+        "{}: {} restored as the ledger {}, the balance is {}",
         folder.display(),
-        books.head().number,
+        counted(books.head().number, "entry", "entries"),
         books.ledger(),
         books.balance()
     ))
