@@ -1,7 +1,7 @@
 //! What whoever operates a server needs: its file of options, readiness, counters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Kiosk, PATIENCE, Program, Server, atm};
+use atm_tests::{Kiosk, PATIENCE, Program, Server, atm, examples};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
@@ -94,6 +94,32 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
     command.env("NOTIFY_SOCKET", &path).arg("--data").arg(folder.path().join("data"));
     assert_eq!(Program::run(command, "").code, Some(1));
     assert!(socket.recv(&mut [0; 256]).is_err(), "it said that it is ready");
+}
+
+#[test]
+fn the_sample_unit_starts_what_there_is() {
+    let unit = fs::read_to_string(examples().join("atm.service")).unwrap();
+    let section = |name: &str| -> Vec<&str> {
+        let (_, rest) = unit.split_once(&format!("\n[{name}]\n")).unwrap();
+        rest.lines().take_while(|line| !line.starts_with('[')).collect()
+    };
+    // In any other section systemd passes over it.
+    assert!(section("Unit").contains(&"StartLimitIntervalSec=0"));
+    assert!(section("Service").contains(&"Type=notify"));
+    let start = section("Service").into_iter().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let (program, arguments) = start.split_once(' ').unwrap();
+    assert!(program.ends_with("/atm"));
+    let folder = TempDir::new().unwrap();
+    let sample = examples().join("atm.toml");
+    let arguments = arguments
+        .replace("/etc/atm.toml", sample.to_str().unwrap())
+        .replace("/var/lib/atm", folder.path().to_str().unwrap());
+    let mut command = atm(&arguments.split(' ').collect::<Vec<_>>());
+    command.args(["--listen", "127.0.0.1:0"]);
+    let server = Server::of(Program::start(command));
+    assert_eq!(server.balance(), 10_000);
+    server.stop();
+    assert!(folder.path().join("ledger.redb").exists());
 }
 
 /// Asks for a page.
