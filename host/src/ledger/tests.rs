@@ -1,6 +1,6 @@
 //! The ledger on disk, over a folder.
 use super::{
-    disk::{Backend, Disk, Folder},
+    disk::{Backend, Disk, Folder, StorageBackend},
     entry::Time,
     error::{Error, Fault},
     keeper::Keeper,
@@ -47,16 +47,17 @@ fn it_keeps_the_contract() {
     assert_eq!(contract::check(&mut Folders::default()), Ok(()));
 }
 
-/// A folder on a disk with a fault.
-struct Faulty {
-    folder: Folder,
-    fault: Arc<Mutex<Option<ErrorKind>>>,
+/// What is wrong with a disk, if anything is.
+type Wrong = Arc<Mutex<Option<ErrorKind>>>;
+
+fn check(wrong: &Wrong) -> io::Result<()> {
+    wrong.lock().unwrap().map_or(Ok(()), |kind| Err(kind.into()))
 }
 
-impl Faulty {
-    fn check(&self) -> io::Result<()> {
-        self.fault.lock().unwrap().map_or(Ok(()), |kind| Err(kind.into()))
-    }
+/// A folder on a disk that may take nothing.
+struct Faulty {
+    folder: Folder,
+    wrong: Wrong,
 }
 
 impl Disk for Faulty {
@@ -67,18 +68,37 @@ impl Disk for Faulty {
         self.folder.is_new()
     }
     fn open(&mut self) -> Result<Backend, Fault> {
-        self.check()?;
-        self.folder.open()
-    }
-    fn is_kept(&self) -> io::Result<bool> {
-        self.check()?;
-        self.folder.is_kept()
+        check(&self.wrong)?;
+        Ok(Backend::new(Bytes(self.folder.open()?, self.wrong.clone()), Default::default()))
     }
     fn draft(&mut self) -> Result<Backend, Fault> {
         self.folder.draft()
     }
     fn publish(&mut self) -> io::Result<()> {
         self.folder.publish()
+    }
+}
+
+#[derive(Debug)]
+struct Bytes(Backend, Wrong);
+
+impl StorageBackend for Bytes {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        check(&self.1)?;
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        check(&self.1)?;
+        self.0.write(offset, data)
     }
 }
 
@@ -96,12 +116,12 @@ impl Write for Log {
 }
 
 #[test]
-fn a_loop_that_asks_again_and_again_logs_only_what_has_changed() {
+fn a_fault_is_logged_when_it_begins_changes_and_ends() {
     let folder = TempDir::new().unwrap();
-    let fault = Arc::new(Mutex::new(None));
+    let wrong = Wrong::default();
     let disk = Faulty {
         folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
-        fault: fault.clone(),
+        wrong: wrong.clone(),
     };
     let mut keeper =
         Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())
@@ -117,21 +137,30 @@ fn a_loop_that_asks_again_and_again_logs_only_what_has_changed() {
             operation: Operation::Deposit(units(1)),
         };
         for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
-            *fault.lock().unwrap() = Some(kind);
+            *wrong.lock().unwrap() = Some(kind);
             for _ in 0..20 {
                 assert!(keeper.apply(&request).is_err());
             }
         }
-        *fault.lock().unwrap() = None;
+        *wrong.lock().unwrap() = None;
         for _ in 0..3 {
             keeper.apply(&request).unwrap();
         }
     }
+    // What is asked without a name and fails is unknown at once, and nothing was written until the fault was over.
+    let deposit =
+        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    for _ in 0..20 {
+        *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
+        assert!(keeper.serve(vec![deposit.clone()]).is_err());
+        *wrong.lock().unwrap() = None;
+        keeper.recover().unwrap();
+    }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 6, "{log}");
+    assert_eq!(lines.len(), 7, "{log}");
     for (line, told) in
-        lines.iter().zip(["no storage space", "permission denied", "open again"].iter().cycle())
+        lines.iter().zip(["no storage space", "permission denied", "takes entries again"].iter().cycle())
     {
         assert!(line.contains(told), "{told}: {line}");
     }
