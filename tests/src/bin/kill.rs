@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -82,6 +82,12 @@ fn main() -> ExitCode {
         .collect();
     let mut entries = 0;
     for time in 1..=arguments.times {
+        // They end when they are told to, or have found something wrong.
+        if kiosks.iter().any(JoinHandle::is_finished) || others.iter().any(JoinHandle::is_finished) {
+            println!("somebody has given up, after {} times: --seed {seed}", time - 1);
+            shared.stop.store(true, Ordering::Release);
+            break;
+        }
         // How long it serves is what is drawn here, and not a wait for something.
         thread::sleep(Duration::from_millis(rng.u64(1..200)));
         server.program.signal(Signal::KILL);
