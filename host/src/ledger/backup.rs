@@ -56,7 +56,7 @@ fn write(
     source.entries(&mut |head, line| {
         progress(head.number);
         // A backup of books that do not fit would be found out when it is too late.
-        post(&mut books, head, line)?;
+        post(&mut books, head, line).map_err(Fault::Damaged)?;
         Ok(writeln!(out, "{line},{}", head.hash)?)
     })?;
     let head = books.head();
@@ -69,8 +69,8 @@ fn write(
     Ok(head.number)
 }
 
-fn post(books: &mut Books, head: Head, line: &str) -> Result<(), Fault> {
-    let wrong = |what: &str| Fault::Damaged(format!("entry {}: {what}: {line}", head.number));
+fn post(books: &mut Books, head: Head, line: &str) -> Result<(), String> {
+    let wrong = |what: &str| format!("entry {}: {what}: {line}", head.number);
     let entry = Entry::parse(line).ok_or_else(|| wrong("it is not an entry"))?;
     books.post(entry, line).map_err(wrong)?;
     if books.head() == head { Ok(()) } else { Err(wrong("its hash is not the one that follows")) }
@@ -107,7 +107,7 @@ fn read(
     fresh: LedgerId,
     mut progress: impl FnMut(u64),
 ) -> Result<Books, Fault> {
-    let cut = || Fault::Damaged("it does not go on to its end".to_owned());
+    let cut = || Fault::NotWhole("it does not go on to its end".to_owned());
     let mut text = String::new();
     if line(lines, &mut text)? != Some(format!("{},hash", COLUMNS.join(",")).as_str()) {
         return Err(Fault::Foreign);
@@ -118,12 +118,12 @@ fn read(
         if line.starts_with("end,") {
             let head = books.head();
             if line != format!("end,{},{}", head.number, head.hash) {
-                return Err(Fault::Damaged(format!("its last line does not fit: {line}")));
+                return Err(Fault::NotWhole(format!("its last line does not fit: {line}")));
             }
             break;
         }
-        let (head, line) = split(line).ok_or_else(|| Fault::Damaged(format!("this is no entry: {line}")))?;
-        post(&mut books, head, line)?;
+        let (head, line) = split(line).ok_or_else(|| Fault::NotWhole(format!("this is no entry: {line}")))?;
+        post(&mut books, head, line).map_err(Fault::NotWhole)?;
         progress(head.number);
         let till = match Entry::parse(line).map(|entry| entry.fact) {
             Some(Fact::Settled { key, .. }) => Some(key.map(|(name, _)| name)),
@@ -136,10 +136,10 @@ fn read(
         }
     }
     if line(lines, &mut text)?.is_some() {
-        return Err(Fault::Damaged("there is something behind its end".to_owned()));
+        return Err(Fault::NotWhole("there is something behind its end".to_owned()));
     }
     let fact = Fact::Restored { ledger: fresh };
-    books.write(fact, Time::now(), &mut rows).map_err(|misfit| Fault::Damaged(misfit.to_owned()))?;
+    books.write(fact, Time::now(), &mut rows).map_err(|misfit| Fault::NotWhole(misfit.to_owned()))?;
     store.commit(&rows, &books)?;
     Ok(books)
 }

@@ -1,5 +1,8 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
-use super::error::{Error, Fault};
+use super::{
+    error::{Error, Fault},
+    sums::Sums,
+};
 use crate::metrics::Metrics;
 use redb::{BackendError, backends::FileBackend};
 use std::{
@@ -65,17 +68,18 @@ pub trait Disk: Send {
     fn publish(&mut self) -> io::Result<()>;
 }
 
-/// The bytes of a store, which counts and times what brings them to the disk.
+/// The bytes of a store, which counts and times what brings them to the disk, and notices where somebody else changes them.
 #[derive(Debug)]
 pub struct Backend {
     bytes: Box<dyn StorageBackend>,
+    sums: Sums,
     metrics: Arc<Metrics>,
 }
 
 impl Backend {
     /// Counts what `bytes` does.
     pub fn new(bytes: impl StorageBackend, metrics: Arc<Metrics>) -> Self {
-        Self { bytes: Box::new(bytes), metrics }
+        Self { bytes: Box::new(bytes), sums: Sums::default(), metrics }
     }
 }
 
@@ -85,11 +89,11 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.bytes.read(offset, out)
+        self.sums.read(offset, out, |out| self.bytes.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.bytes.set_len(len)
+        self.sums.set_len(len, || self.bytes.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -100,7 +104,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.bytes.write(offset, data)
+        self.sums.write(offset, data, || self.bytes.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {

@@ -94,6 +94,9 @@ fn main() -> ExitCode {
         drop(server);
         server = serve(data, &address.to_string());
         entries = audit(data, time);
+        if time % 25 == 0 {
+            println!("{time} times, {entries} entries");
+        }
     }
     shared.stop.store(true, Ordering::Release);
     let told: Vec<(String, Told)> = kiosks.into_iter().map(|kiosk| kiosk.join().unwrap()).collect();
