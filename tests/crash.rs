@@ -248,3 +248,94 @@ fn the_disk_fails_once_at_every_call() {
     println!("{calls} calls; of the batches in doubt {stood} stood and {fell} did not");
     assert!(stood > 10 && fell > 10, "{stood} {fell}");
 }
+
+/// Which calls of the recovery from a fault at `call` fail too. It makes from 28 to 69 calls; two of them are taken each time,
+/// so that over a day each comes up eight times, after different faults.
+fn in_recovery(call: u64) -> [u64; 2] {
+    const CALLS: u64 = 56;
+    [call % CALLS + 1, (call + CALLS / 2) % CALLS + 1]
+}
+
+#[test]
+fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
+    let calls = calls();
+    let (mut again, mut doubts) = (0, 0);
+    for call in 1..=calls {
+        for after in in_recovery(call) {
+            let platter = Platter::new(call * 31 + after);
+            platter.fail(Failure::Once(call));
+            let mut told = Told::default();
+            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            for batch in day() {
+                let asked = batch.len();
+                let answers = match keeper.serve(batch) {
+                    Ok(answers) => answers,
+                    Err(_) => {
+                        doubts += 1;
+                        let mut tries = 0;
+                        loop {
+                            if tries < 3 {
+                                platter.fail(Failure::Once(platter.calls() + after));
+                            }
+                            match keeper.recover() {
+                                Ok(answers) => break answers,
+                                Err(error) => assert!(!error.fault.is_final(), "{call} {after}: {error}"),
+                            }
+                            again += 1;
+                            tries += 1;
+                            assert!(tries <= 3, "{call} {after}: the fault is gone");
+                        }
+                    }
+                };
+                assert_eq!(answers.len(), asked, "everybody is told");
+                told.hear(&answers);
+            }
+            platter.fail(Failure::Never);
+            told.check(&keeper);
+            let _ = keeper.close();
+            told.check(&open(&platter).unwrap());
+        }
+    }
+    println!("{calls} calls, {doubts} batches in doubt, {again} recoveries failed");
+    assert!(again > 400, "{again}");
+}
+
+#[test]
+fn the_power_goes_while_the_ledger_is_opened_anew() {
+    let calls = calls();
+    let mut gone = 0;
+    for call in 1..=calls {
+        for after in in_recovery(call) {
+            let platter = Platter::new(call * 37 + after);
+            platter.fail(Failure::Once(call));
+            let mut told = Told::default();
+            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            for batch in day() {
+                match keeper.serve(batch.clone()) {
+                    Ok(answers) => told.hear(&answers),
+                    Err(_) => {
+                        platter.fail(Failure::Power(platter.calls() + after));
+                        match keeper.recover() {
+                            Ok(answers) => {
+                                platter.fail(Failure::Never);
+                                told.hear(&answers);
+                            }
+                            Err(_) => {
+                                gone += 1;
+                                drop(keeper);
+                                platter.power_on();
+                                keeper =
+                                    open(&platter).unwrap_or_else(|error| panic!("{call} {after}: {error}"));
+                                ask_again(&mut keeper, &batch, &mut told);
+                            }
+                        }
+                    }
+                }
+            }
+            platter.fail(Failure::Never);
+            told.check(&keeper);
+        }
+    }
+    println!("{calls} calls, the power was gone {gone} times");
+    assert!(gone > 200, "{gone}");
+}
