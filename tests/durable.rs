@@ -26,6 +26,12 @@ fn refused(folder: &Path) -> Done {
     done
 }
 
+/// Runs a command on the ledger in a folder.
+fn ledger(command: &[&str], folder: &Path) -> Done {
+    let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
+    Program::run(atm(&arguments), "")
+}
+
 /// Loss of power, but for the system's memory.
 fn kill(server: Server) {
     server.program.signal(Signal::KILL);
@@ -152,6 +158,50 @@ fn a_new_ledger_that_was_not_finished_is_begun_again() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_no_reason_to_begin_anew() {
+    let folder = TempDir::new().unwrap();
+    let (data, away) = (folder.path().join("data"), folder.path().join("unmounted/ledger.redb"));
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::symlink(&away, data.join("ledger.redb")).unwrap();
+    let done = refused(&data);
+    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
+    let backup = folder.path().join("backup.csv");
+    fs::write(&backup, "").unwrap();
+    let done = ledger(&["restore", backup.to_str().unwrap()], &data);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
+    assert!(data.join("ledger.redb").is_symlink() && !away.exists());
+    // One that leads to a ledger is one.
+    fs::create_dir(away.parent().unwrap()).unwrap();
+    let server = serve(away.parent().unwrap());
+    assert_eq!(server.client().ask("deposit 40")["outcome"], "done");
+    server.stop();
+    let server = serve(&data);
+    assert_eq!(server.balance(), 14_000);
+    server.stop();
+}
+
+#[test]
+fn what_came_to_nothing_is_taken_away() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    // A disk on which a ledger does not fit: the folder for it goes with it, one that was there stays.
+    let script = format!(
+        "mount -t tmpfs -o size=16k none {path} && mkdir {path}/there && {{ \"$0\" \"$@\"; echo $?; find {path} | sort; }}"
+    );
+    for (data, left) in [("deep/data", vec!["there"]), ("there", vec!["there", "there/ledger.lock"])] {
+        let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &script]).arg(serve.get_program()).args(serve.get_args());
+        command.arg("--data").arg(folder.path().join(data));
+        let done = Program::run(command, "");
+        assert!(done.stderr.contains("No space left on device"), "{done:?}");
+        let left = left.iter().map(|name| format!("{path}/{name}\n"));
+        assert_eq!(done.stdout, format!("1\n{path}\n{}", left.collect::<String>()), "{done:?}");
+    }
+}
+
+#[test]
 fn a_ledger_that_is_removed_under_the_server_stops_it() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
@@ -196,7 +246,9 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
     let (mut client, welcome) = kiosk.arrive(server.address, false);
     kiosk.show(&welcome);
 
-    let ballast = server.program.root().join(path.trim_start_matches('/')).join("ballast");
+    let inside = server.program.root().join(path.trim_start_matches('/'));
+    let ballast = inside.join("ballast");
+    let inside = inside.to_str().unwrap().to_owned();
     let fill = || {
         let mut file = File::create(&ballast).unwrap();
         loop {
@@ -226,6 +278,11 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
         // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
         let mut other = Client::greeted(server.address);
         other.answer("balance");
+        // Whoever reads the books is told why not, and until when.
+        let arguments = ["ledger", "show", "--data", &inside];
+        let told = Program::run(atm(&arguments), "");
+        assert_eq!(told.code, Some(1), "{told:?}");
+        assert!(told.stderr.contains("until this is over: No space left on device"), "{told:?}");
         fs::remove_file(&ballast).unwrap();
         let reply = client.read();
         assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");

@@ -4,6 +4,7 @@ use super::{
     sums::Sums,
 };
 use crate::metrics::Metrics;
+use made::Made;
 use redb::{BackendError, backends::FileBackend};
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,6 +14,8 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+mod made;
 
 pub use redb::StorageBackend;
 
@@ -133,8 +136,12 @@ pub struct Folder {
     /// The device and the number of the file that was opened.
     #[cfg(unix)]
     opened: Option<(u64, u64)>,
+    /// A draft was begun and did not become the ledger.
+    drafting: bool,
     /// Locked until it is closed.
     _lock: File,
+    /// Dropped last.
+    made: Made,
 }
 
 impl Folder {
@@ -145,9 +152,9 @@ impl Folder {
     /// whatever the system says.
     pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let wrong = |fault| Error { path: folder.to_owned(), fault };
-        if make {
-            private_folder(folder).map_err(|error| wrong(error.into()))?;
-        } else if !folder.join(FILE).try_exists().map_err(|error| wrong(error.into()))? {
+        let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
+        let made = made.map_err(|error| wrong(error.into()))?;
+        if !make && !is_there(&folder.join(FILE)).map_err(|error| wrong(error.into()))? {
             return Err(wrong(Fault::Missing));
         }
         let lock = private().create(true).truncate(false).open(folder.join(LOCK));
@@ -163,7 +170,9 @@ impl Folder {
             metrics,
             #[cfg(unix)]
             opened: None,
+            drafting: false,
             _lock: lock,
+            made,
         })
     }
 
@@ -179,7 +188,7 @@ impl Disk for Folder {
     }
 
     fn is_new(&self) -> io::Result<bool> {
-        Ok(!self.file.try_exists()?)
+        Ok(!is_there(&self.file)?)
     }
 
     fn open(&mut self) -> Result<Backend, Fault> {
@@ -215,6 +224,7 @@ impl Disk for Folder {
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
+        self.drafting = true;
         let file = private().create(true).truncate(true).open(self.folder.join(DRAFT))?;
         self.backend(file)
     }
@@ -222,7 +232,21 @@ impl Disk for Folder {
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
+        self.drafting = false;
         sync_folder(&self.folder)
+    }
+}
+
+/// What came to nothing is taken away.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed stays.
+        if self.drafting {
+            let _ = fs::remove_file(self.folder.join(DRAFT));
+        }
+        if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
+            let _ = fs::remove_file(self.folder.join(LOCK));
+        }
     }
 }
 
@@ -242,13 +266,16 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder that only its owner may enter, where there is none.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+/// Is there a file of this name? A link to a file that is not there, because its disk is not, is no reason to begin a new one.
+fn is_there(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_symlink() && !file.try_exists()? => {
+            Err(io::Error::other("this is a symbolic link, and what it leads to is not there"))
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Brings a folder's names to the disk.
