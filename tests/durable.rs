@@ -1,14 +1,8 @@
 //! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Client, Done, Kiosk, Program, Server, Signal, atm, json};
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Command,
-};
+use atm_tests::{Done, Kiosk, Program, Server, Signal, atm, json};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
 fn serve(folder: &Path) -> Server {
@@ -229,71 +223,4 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
             server.stop();
         }
     }
-}
-
-#[test]
-fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().to_str().unwrap();
-    // A small disk of its own, in a namespace that is gone with the server.
-    let mount = format!("mount -t tmpfs -o size=400k none {path} && exec \"$0\" \"$@\"");
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", &mount]);
-    let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
-    command.arg(serve.get_program()).args(serve.get_args());
-    let server = Server::of(Program::start(command));
-    let mut kiosk = Kiosk::new("kiosk-1");
-    let (mut client, welcome) = kiosk.arrive(server.address, false);
-    kiosk.show(&welcome);
-
-    let inside = server.program.root().join(path.trim_start_matches('/'));
-    let ballast = inside.join("ballast");
-    let inside = inside.to_str().unwrap().to_owned();
-    let fill = || {
-        let mut file = File::create(&ballast).unwrap();
-        loop {
-            match file.write(&[1; 512]) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    let (mut done, mut lost) = (0, 0);
-    for _ in 0..3 {
-        fill();
-        let errors = server.program.errors().matches("the ledger's commit failed").count();
-        // It takes a few before the file has to grow.
-        while server.program.errors().matches("the ledger's commit failed").count() == errors {
-            kiosk.answer(&mut client, "deposit 1");
-            let Some(reply) = client.read_unless(|| {
-                server.program.errors().matches("the ledger's commit failed").count() > errors
-            }) else {
-                break;
-            };
-            assert_eq!(reply["outcome"], "done", "{reply}");
-            kiosk.show(&reply);
-            done += 1;
-        }
-        // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
-        let mut other = Client::greeted(server.address);
-        other.answer("balance");
-        // Whoever reads the books is told why not, and until when.
-        let arguments = ["ledger", "show", "--data", &inside];
-        let told = Program::run(atm(&arguments), "");
-        assert_eq!(told.code, Some(1), "{told:?}");
-        assert!(told.stderr.contains("until this is over: No space left on device"), "{told:?}");
-        fs::remove_file(&ballast).unwrap();
-        let reply = client.read();
-        assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");
-        done += u64::from(reply["outcome"] == "done");
-        lost += u64::from(reply["outcome"] == "not-done");
-        kiosk.show(&reply);
-        assert_eq!(other.read()["balance"], 10_000 + done * 100);
-    }
-    assert!(lost > 0, "a commit failed for want of room");
-    kiosk.answer(&mut client, "3");
-    assert_eq!(client.read()["balance"], 10_000 + done * 100);
-    drop(client);
-    server.stop();
 }
