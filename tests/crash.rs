@@ -1,5 +1,5 @@
-//! A day at the ledger on disk, with the power gone, or the disk failing, at every single call: nothing that was told is
-//! forgotten, nothing is half done, and everybody learns what became of what was asked.
+//! A day at the ledger on disk, by a clock that jumps, with the power gone, or the disk failing, at every single call:
+//! nothing that was told is forgotten, nothing is half done, and everybody learns what became of what was asked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_core::{
@@ -13,7 +13,10 @@ use atm_host::ledger::{
     verify::verify,
 };
 use atm_tests::platter::{Failure, Platter};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
@@ -21,7 +24,12 @@ fn units(units: u64) -> Amount {
 
 fn open(platter: &Platter) -> Result<Keeper, Error> {
     let disk = Box::new(platter.clone());
-    let time = Box::new(|| Time::from_millis(1_795_550_400_000));
+    // A clock that jumps from the first moment that can be told to the last, and that nothing may depend on.
+    let asked = AtomicUsize::new(0);
+    let time = Box::new(move || {
+        const TIMES: [u64; 5] = [1_795_550_400_000, 0, 1_795_550_400_001, u64::MAX, 946_684_800_000];
+        Time::from_millis(TIMES[asked.fetch_add(1, Ordering::Relaxed) % TIMES.len()])
+    });
     Keeper::open(disk, units(100), || LedgerId(7), time, Default::default())
 }
 

@@ -1,9 +1,9 @@
 //! What was written to a file, or read from it first, is what is read from it later.
 //!
 //! redb checks the sums of all pages as it opens a file, and trusts them from then on: where one is changed under it later,
-//! by a disk or by somebody's hand, it may panic, and even abort. So the sum of each piece that was written or read is
-//! kept (16 bytes for a page of 4,096), and a piece that has another one later is an error like others: the store is opened anew
-//! then, and all of it is checked.
+//! by a disk or by somebody's hand, it may panic, and even abort. So the sum of each piece that was written or read is kept
+//! (some 40 bytes of memory for a page of 4,096), and a piece that has another one later is an error like others: the store
+//! is opened anew then, and all of it is checked.
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
