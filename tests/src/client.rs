@@ -39,8 +39,9 @@ impl Client {
     /// Connects to a server that may be gone.
     pub fn try_connect(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-        // A server that is killed while it is connected to may be gone without a word from the system (seen once in some
-        // hundred times), and whoever only listens would listen for ever: after a second, the system asks.
+        // A server that is killed while it is connected to may be gone without a word: the system had the client's end of two
+        // such connections, and no other, among some twenty kills on a busy machine. Whoever only listens there would listen
+        // for ever; after a second without a word, the system asks.
         set_socket_keepalive(&stream, true).unwrap();
         set_tcp_keepidle(&stream, Duration::from_secs(1)).unwrap();
         // Where nobody listens, a socket may be given the very port that it connects to, and is connected with itself.

@@ -139,7 +139,7 @@ fn read(
     let not_whole = |what: String| wrong(Fault::NotWhole(what));
     let mut text = String::new();
     if line(lines, &mut text).map_err(wrong)? != Some(format!("{},hash", COLUMNS.join(",")).as_str()) {
-        return Err(wrong(Fault::Foreign));
+        return Err(not_whole("it does not begin like one".to_owned()));
     }
     let (mut books, mut rows) = (Books::default(), Vec::with_capacity(BATCH));
     loop {
