@@ -3,7 +3,11 @@
 
 use atm_tests::{Done, Kiosk, Program, Server, Value, atm, examples, json, python};
 use redb::{Database, ReadableTable, TableDefinition};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+};
 use tempfile::TempDir;
 
 fn serve(folder: &Path) -> Server {
@@ -176,10 +180,67 @@ fn a_backup_that_is_not_whole_makes_no_ledger() {
         fs::write(&file, &text).unwrap();
         let done = ledger(&["restore", file.to_str().unwrap()], &other);
         assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{text}: {done:?}");
-        assert!(!other.join("ledger.redb").exists());
+        assert!(!other.exists(), "what came to nothing is taken away");
     }
     fs::write(&file, whole).unwrap();
     told(&["restore", file.to_str().unwrap()], &other);
+}
+
+#[test]
+fn a_backup_takes_no_other_files_place() {
+    let folder = TempDir::new().unwrap();
+    let (data, files) = (folder.path().join("data"), folder.path().join("files"));
+    let server = serve(&data);
+    business(&server);
+    fs::create_dir(&files).unwrap();
+    let (file, link) = (files.join("backup.csv"), files.join("link.csv"));
+    fs::write(files.join("backup.csv.tmp"), "somebody's").unwrap();
+    std::os::unix::fs::symlink(files.join("nowhere"), &link).unwrap();
+    told(&["backup", file.to_str().unwrap()], &data);
+    for there in [&file, &link] {
+        let done = ledger(&["backup", there.to_str().unwrap()], &data);
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains("it exists already, and is not overwritten"), "{done:?}");
+    }
+    assert_eq!(fs::read(files.join("backup.csv.tmp")).unwrap(), b"somebody's");
+    // Neither what was begun nor what was refused has left anything.
+    let mut names: Vec<_> = fs::read_dir(&files).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["backup.csv", "backup.csv.tmp", "link.csv"]);
+    server.stop();
+}
+
+#[test]
+fn nobody_but_the_owner_looks_through_the_window() {
+    // Somebody who may open the socket, because its mode was changed, is asked who he is.
+    const READER: &str = "
+import socket, sys
+stream = socket.socket(socket.AF_UNIX)
+stream.connect(sys.argv[1])
+stream.sendall(b'read 1\\n')
+print(stream.makefile().read())
+";
+    let folder = TempDir::new().unwrap();
+    let data = folder.path();
+    let server = serve(data);
+    business(&server);
+    let socket = data.join("ledger.sock");
+    for (path, mode) in [(data, 0o755), (&socket, 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let arguments = [READER, socket.to_str().unwrap()];
+    let Some(command) = python("-c".as_ref(), &arguments) else { return };
+    let done = Program::run(command, "");
+    assert!(done.stdout.starts_with("atm ledger 1") && done.stdout.contains("\nend\n"), "{done:?}");
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("passed over: only the administrator can be somebody else");
+        return;
+    }
+    let mut command = python("-c".as_ref(), &arguments).unwrap();
+    command.uid(65_534).current_dir("/");
+    let done = Program::run(command, "");
+    assert_eq!(done.stdout.trim_end(), "fault,only the owner of the ledger may read it", "{done:?}");
+    server.stop();
 }
 
 /// What somebody with the right tool may change in a ledger.

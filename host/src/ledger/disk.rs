@@ -1,9 +1,11 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
 use super::{
     error::{Error, Fault},
-    lock::Lock,
+    lock::{LOCK, Lock},
+    sums::Sums,
 };
 use crate::metrics::Metrics;
+use made::Made;
 use redb::{BackendError, backends::FileBackend};
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,6 +15,8 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+mod made;
 
 pub use redb::StorageBackend;
 
@@ -65,17 +69,18 @@ pub trait Disk: Send {
     fn publish(&mut self) -> io::Result<()>;
 }
 
-/// The bytes of a store, which counts and times what brings them to the disk.
+/// The bytes of a store, which counts and times what brings them to the disk, and notices where somebody else changes them.
 #[derive(Debug)]
 pub struct Backend {
     bytes: Box<dyn StorageBackend>,
+    sums: Sums,
     metrics: Arc<Metrics>,
 }
 
 impl Backend {
     /// Counts what `bytes` does.
     pub fn new(bytes: impl StorageBackend, metrics: Arc<Metrics>) -> Self {
-        Self { bytes: Box::new(bytes), metrics }
+        Self { bytes: Box::new(bytes), sums: Sums::default(), metrics }
     }
 }
 
@@ -85,11 +90,11 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.bytes.read(offset, out)
+        self.sums.read(offset, out, |out| self.bytes.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.bytes.set_len(len)
+        self.sums.set_len(len, || self.bytes.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -100,7 +105,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.bytes.write(offset, data)
+        self.sums.write(offset, data, || self.bytes.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {
@@ -129,7 +134,11 @@ pub struct Folder {
     /// The device and the number of the file that was opened.
     #[cfg(unix)]
     opened: Option<(u64, u64)>,
+    /// A draft was begun and did not become the ledger.
+    drafting: bool,
     _lock: Lock,
+    /// Dropped last.
+    made: Made,
 }
 
 impl Folder {
@@ -141,9 +150,9 @@ impl Folder {
     /// whatever the system says.
     pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let wrong = |fault| Error { path: folder.to_owned(), fault };
-        if make {
-            private_folder(folder).map_err(|error| wrong(error.into()))?;
-        } else if !folder.join(FILE).try_exists().map_err(|error| wrong(error.into()))? {
+        let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
+        let made = made.map_err(|error| wrong(error.into()))?;
+        if !make && !is_there(&folder.join(FILE)).map_err(|error| wrong(error.into()))? {
             return Err(wrong(Fault::Missing));
         }
         let lock = Lock::alone(folder).map_err(wrong)?;
@@ -153,7 +162,9 @@ impl Folder {
             metrics,
             #[cfg(unix)]
             opened: None,
+            drafting: false,
             _lock: lock,
+            made,
         })
     }
 
@@ -169,7 +180,7 @@ impl Disk for Folder {
     }
 
     fn is_new(&self) -> io::Result<bool> {
-        Ok(!self.file.try_exists()?)
+        Ok(!is_there(&self.file)?)
     }
 
     fn open(&mut self) -> Result<Backend, Fault> {
@@ -193,6 +204,7 @@ impl Disk for Folder {
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
+        self.drafting = true;
         let file = private().create(true).truncate(true).open(self.folder.join(DRAFT))?;
         self.backend(file)
     }
@@ -200,6 +212,7 @@ impl Disk for Folder {
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
+        self.drafting = false;
         sync_folder(&self.folder)
     }
 }
@@ -226,6 +239,19 @@ pub(super) fn check_magic(file: &mut File) -> Result<(), Fault> {
     if start == MAGIC { Ok(()) } else { Err(Fault::Foreign) }
 }
 
+/// What came to nothing is taken away.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed stays.
+        if self.drafting {
+            let _ = fs::remove_file(self.folder.join(DRAFT));
+        }
+        if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
+            let _ = fs::remove_file(self.folder.join(LOCK));
+        }
+    }
+}
+
 /// What tells one file from another.
 #[cfg(unix)]
 fn identity(file: &fs::Metadata) -> (u64, u64) {
@@ -242,13 +268,16 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder that only its owner may enter, where there is none.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+/// Is there a file of this name? A link to a file that is not there, because its disk is not, is no reason to begin a new one.
+pub(super) fn is_there(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_symlink() && !file.try_exists()? => {
+            Err(io::Error::other("this is a symbolic link, and what it leads to is not there"))
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Brings a folder's names to the disk.

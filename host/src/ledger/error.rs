@@ -1,5 +1,6 @@
 //! What can be wrong with a ledger on disk.
 use std::{error, fmt, io, path::PathBuf};
+use tracing::debug;
 
 /// What is wrong.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Fault {
     Newer(u64),
     /// It is a ledger and something in it was changed.
     Damaged(String),
+    /// It is a backup, and not all of one.
+    NotWhole(String),
 }
 
 impl Fault {
@@ -46,7 +49,11 @@ impl fmt::Display for Fault {
             Self::Foreign => f.write_str("this is not a ledger of atm"),
             Self::Taken => f.write_str("somebody has removed it, or put another in its place"),
             Self::Newer(format) => write!(f, "a later version of atm wrote this, in format {format}"),
-            Self::Damaged(what) => write!(f, "it is damaged: {what}"),
+            Self::Damaged(what) => {
+                let then = "restore its last backup into another folder (`atm ledger restore`)";
+                write!(f, "it is damaged: {what}; {then}")
+            }
+            Self::NotWhole(what) => write!(f, "this is no whole backup: {what}"),
         }
     }
 }
@@ -63,10 +70,18 @@ impl From<redb::Error> for Fault {
             redb::Error::Io(error)
                 if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
             {
-                Self::Damaged(error.to_string())
+                debug!(%error, "redb");
+                Self::Damaged("a part of it is missing or is not what it should be".to_owned())
             }
             redb::Error::Io(error) => Self::Io(error),
-            redb::Error::Corrupted(what) => Self::Damaged(what),
+            redb::Error::Corrupted(what) => {
+                debug!(what, "redb");
+                Self::Damaged("its pages do not have the sums that were written with them".to_owned())
+            }
+            // It has panicked before.
+            redb::Error::LockPoisoned(_) => {
+                Self::Damaged("what is in its pages contradicts itself".to_owned())
+            }
             redb::Error::DatabaseClosed => Self::Closed,
             redb::Error::DatabaseAlreadyOpen => Self::InUse(None),
             redb::Error::UpgradeRequired(version) => {
@@ -77,6 +92,9 @@ impl From<redb::Error> for Fault {
             | redb::Error::TypeDefinitionChanged { .. }
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TableIsNotMultimap(_) => Self::Foreign,
+            redb::Error::PreviousIo => {
+                Self::Io(io::Error::other("it could not be read or written, and is to be opened anew"))
+            }
             // Whatever else fails is tried again on a store that was opened anew.
             other => Self::Io(io::Error::other(other)),
         }

@@ -201,6 +201,9 @@ impl Keeper {
     }
 
     fn wrong(&self, fault: Fault) -> Error {
+        if self.open.is_none() {
+            self.shared.tell(&fault);
+        }
         Error { path: self.disk.path().to_owned(), fault }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Locked for as long as somebody works on the folder; it stays, and says who works on it alone.
-const LOCK: &str = "ledger.lock";
+pub(super) const LOCK: &str = "ledger.lock";
 
 /// How long whoever is to work on a folder waits for those who only read it. They let go of it between any two parts.
 const PATIENCE: Duration = Duration::from_secs(10);

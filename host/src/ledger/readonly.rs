@@ -33,7 +33,7 @@ impl ReadOnly {
     /// [`Fault::Missing`] where there is none; whatever the system says.
     pub(super) fn open(folder: &Path) -> Result<Option<Self>, Fault> {
         let file = folder.join(FILE);
-        if !file.try_exists()? {
+        if !disk::is_there(&file)? {
             return Err(Fault::Missing);
         }
         let Some(lock) = Lock::shared(folder)? else { return Ok(None) };

@@ -139,9 +139,7 @@ impl Source {
                     return Ok(());
                 }
                 if self.before.take().is_some_and(|before| before.hash.next(line) != head.hash) {
-                    let what =
-                        format!("entry {} does not follow from the one before, as it was read", head.number);
-                    return Err(Fault::Damaged(what));
+                    return Err(Fault::Taken);
                 }
                 last = Some(head);
                 see(head, line)
