@@ -1,5 +1,5 @@
-//! A day at the ledger on disk, with the power gone, or the disk failing, at every single call: nothing that was told is
-//! forgotten, nothing is half done, and everybody learns what became of what was asked.
+//! A day at the ledger on disk, by a clock that jumps, with the power gone, or the disk failing, at every single call:
+//! nothing that was told is forgotten, nothing is half done, and everybody learns what became of what was asked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_core::{
@@ -13,7 +13,10 @@ use atm_host::ledger::{
     verify::verify,
 };
 use atm_tests::platter::{Failure, Platter};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
@@ -21,7 +24,12 @@ fn units(units: u64) -> Amount {
 
 fn open(platter: &Platter) -> Result<Keeper, Error> {
     let disk = Box::new(platter.clone());
-    let time = Box::new(|| Time::from_millis(1_795_550_400_000));
+    // A clock that jumps from the first moment that can be told to the last, and that nothing may depend on.
+    let asked = AtomicUsize::new(0);
+    let time = Box::new(move || {
+        const TIMES: [u64; 5] = [1_795_550_400_000, 0, 1_795_550_400_001, u64::MAX, 946_684_800_000];
+        Time::from_millis(TIMES[asked.fetch_add(1, Ordering::Relaxed) % TIMES.len()])
+    });
     Keeper::open(disk, units(100), || LedgerId(7), time, Default::default())
 }
 
@@ -247,4 +255,95 @@ fn the_disk_fails_once_at_every_call() {
     }
     println!("{calls} calls; of the batches in doubt {stood} stood and {fell} did not");
     assert!(stood > 10 && fell > 10, "{stood} {fell}");
+}
+
+/// Which calls of the recovery from a fault at `call` fail too. It makes from 28 to 69 calls; two of them are taken each time,
+/// so that over a day each comes up eight times, after different faults.
+fn in_recovery(call: u64) -> [u64; 2] {
+    const CALLS: u64 = 56;
+    [call % CALLS + 1, (call + CALLS / 2) % CALLS + 1]
+}
+
+#[test]
+fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
+    let calls = calls();
+    let (mut again, mut doubts) = (0, 0);
+    for call in 1..=calls {
+        for after in in_recovery(call) {
+            let platter = Platter::new(call * 31 + after);
+            platter.fail(Failure::Once(call));
+            let mut told = Told::default();
+            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            for batch in day() {
+                let asked = batch.len();
+                let answers = match keeper.serve(batch) {
+                    Ok(answers) => answers,
+                    Err(_) => {
+                        doubts += 1;
+                        let mut tries = 0;
+                        loop {
+                            if tries < 3 {
+                                platter.fail(Failure::Once(platter.calls() + after));
+                            }
+                            match keeper.recover() {
+                                Ok(answers) => break answers,
+                                Err(error) => assert!(!error.fault.is_final(), "{call} {after}: {error}"),
+                            }
+                            again += 1;
+                            tries += 1;
+                            assert!(tries <= 3, "{call} {after}: the fault is gone");
+                        }
+                    }
+                };
+                assert_eq!(answers.len(), asked, "everybody is told");
+                told.hear(&answers);
+            }
+            platter.fail(Failure::Never);
+            told.check(&keeper);
+            let _ = keeper.close();
+            told.check(&open(&platter).unwrap());
+        }
+    }
+    println!("{calls} calls, {doubts} batches in doubt, {again} recoveries failed");
+    assert!(again > 400, "{again}");
+}
+
+#[test]
+fn the_power_goes_while_the_ledger_is_opened_anew() {
+    let calls = calls();
+    let mut gone = 0;
+    for call in 1..=calls {
+        for after in in_recovery(call) {
+            let platter = Platter::new(call * 37 + after);
+            platter.fail(Failure::Once(call));
+            let mut told = Told::default();
+            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            for batch in day() {
+                match keeper.serve(batch.clone()) {
+                    Ok(answers) => told.hear(&answers),
+                    Err(_) => {
+                        platter.fail(Failure::Power(platter.calls() + after));
+                        match keeper.recover() {
+                            Ok(answers) => {
+                                platter.fail(Failure::Never);
+                                told.hear(&answers);
+                            }
+                            Err(_) => {
+                                gone += 1;
+                                drop(keeper);
+                                platter.power_on();
+                                keeper =
+                                    open(&platter).unwrap_or_else(|error| panic!("{call} {after}: {error}"));
+                                ask_again(&mut keeper, &batch, &mut told);
+                            }
+                        }
+                    }
+                }
+            }
+            platter.fail(Failure::Never);
+            told.check(&keeper);
+        }
+    }
+    println!("{calls} calls, the power was gone {gone} times");
+    assert!(gone > 200, "{gone}");
 }

@@ -1,14 +1,8 @@
 //! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Client, Done, Kiosk, Program, Server, Signal, atm, json};
-use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Command,
-};
+use atm_tests::{Done, Kiosk, Program, Server, Signal, atm, json};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
 fn serve(folder: &Path) -> Server {
@@ -24,6 +18,12 @@ fn refused(folder: &Path) -> Done {
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     done
+}
+
+/// Runs a command on the ledger in a folder.
+fn ledger(command: &[&str], folder: &Path) -> Done {
+    let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
+    Program::run(atm(&arguments), "")
 }
 
 /// Loss of power, but for the system's memory.
@@ -152,6 +152,50 @@ fn a_new_ledger_that_was_not_finished_is_begun_again() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_no_reason_to_begin_anew() {
+    let folder = TempDir::new().unwrap();
+    let (data, away) = (folder.path().join("data"), folder.path().join("unmounted/ledger.redb"));
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::symlink(&away, data.join("ledger.redb")).unwrap();
+    let done = refused(&data);
+    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
+    let backup = folder.path().join("backup.csv");
+    fs::write(&backup, "").unwrap();
+    let done = ledger(&["restore", backup.to_str().unwrap()], &data);
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
+    assert!(data.join("ledger.redb").is_symlink() && !away.exists());
+    // One that leads to a ledger is one.
+    fs::create_dir(away.parent().unwrap()).unwrap();
+    let server = serve(away.parent().unwrap());
+    assert_eq!(server.client().ask("deposit 40")["outcome"], "done");
+    server.stop();
+    let server = serve(&data);
+    assert_eq!(server.balance(), 14_000);
+    server.stop();
+}
+
+#[test]
+fn what_came_to_nothing_is_taken_away() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    // A disk on which a ledger does not fit: the folder for it goes with it, one that was there stays.
+    let script = format!(
+        "mount -t tmpfs -o size=16k none {path} && mkdir {path}/there && {{ \"$0\" \"$@\"; echo $?; find {path} | sort; }}"
+    );
+    for (data, left) in [("deep/data", vec!["there"]), ("there", vec!["there", "there/ledger.lock"])] {
+        let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &script]).arg(serve.get_program()).args(serve.get_args());
+        command.arg("--data").arg(folder.path().join(data));
+        let done = Program::run(command, "");
+        assert!(done.stderr.contains("No space left on device"), "{done:?}");
+        let left = left.iter().map(|name| format!("{path}/{name}\n"));
+        assert_eq!(done.stdout, format!("1\n{path}\n{}", left.collect::<String>()), "{done:?}");
+    }
+}
+
+#[test]
 fn a_ledger_that_is_removed_under_the_server_stops_it() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
@@ -179,64 +223,4 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
             server.stop();
         }
     }
-}
-
-#[test]
-fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().to_str().unwrap();
-    // A small disk of its own, in a namespace that is gone with the server.
-    let mount = format!("mount -t tmpfs -o size=400k none {path} && exec \"$0\" \"$@\"");
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", &mount]);
-    let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
-    command.arg(serve.get_program()).args(serve.get_args());
-    let server = Server::of(Program::start(command));
-    let mut kiosk = Kiosk::new("kiosk-1");
-    let (mut client, welcome) = kiosk.arrive(server.address, false);
-    kiosk.show(&welcome);
-
-    let ballast = server.program.root().join(path.trim_start_matches('/')).join("ballast");
-    let fill = || {
-        let mut file = File::create(&ballast).unwrap();
-        loop {
-            match file.write(&[1; 512]) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    let (mut done, mut lost) = (0, 0);
-    for _ in 0..3 {
-        fill();
-        let errors = server.program.errors().matches("the ledger's commit failed").count();
-        // It takes a few before the file has to grow.
-        while server.program.errors().matches("the ledger's commit failed").count() == errors {
-            kiosk.answer(&mut client, "deposit 1");
-            let Some(reply) = client.read_unless(|| {
-                server.program.errors().matches("the ledger's commit failed").count() > errors
-            }) else {
-                break;
-            };
-            assert_eq!(reply["outcome"], "done", "{reply}");
-            kiosk.show(&reply);
-            done += 1;
-        }
-        // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
-        let mut other = Client::greeted(server.address);
-        other.answer("balance");
-        fs::remove_file(&ballast).unwrap();
-        let reply = client.read();
-        assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");
-        done += u64::from(reply["outcome"] == "done");
-        lost += u64::from(reply["outcome"] == "not-done");
-        kiosk.show(&reply);
-        assert_eq!(other.read()["balance"], 10_000 + done * 100);
-    }
-    assert!(lost > 0, "a commit failed for want of room");
-    kiosk.answer(&mut client, "3");
-    assert_eq!(client.read()["balance"], 10_000 + done * 100);
-    drop(client);
-    server.stop();
 }

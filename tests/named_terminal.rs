@@ -2,14 +2,11 @@
 //! page alone, over lines that lose, with power that goes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
+use atm_tests::{Cable, Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
 use proxy::{Fate, Proxy, Way};
-use rustix::pty;
 use std::{
     collections::BTreeSet,
-    env,
-    fs::{self, File, OpenOptions},
-    io,
+    env, fs,
     net::SocketAddr,
     path::PathBuf,
     process::id,
@@ -285,29 +282,14 @@ fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
     server.stop();
 }
 
-/// One end of a serial line: the master of a pseudo-terminal, and the path that a program opens.
-fn end_of_line() -> (File, String) {
-    let master = pty::openpt(pty::OpenptFlags::RDWR | pty::OpenptFlags::NOCTTY).unwrap();
-    pty::grantpt(&master).unwrap();
-    pty::unlockpt(&master).unwrap();
-    let path = pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    (File::from(master), path)
-}
-
 #[test]
 fn a_serial_line_is_served_until_the_server_is_told_to_stop() {
-    let ((a, near), (b, far)) = (end_of_line(), end_of_line());
-    // While somebody has them open, they do not hang up between two programs.
-    let _open = [&near, &far].map(|path| OpenOptions::new().read(true).open(path).unwrap());
-    for (mut from, mut to) in [(a.try_clone().unwrap(), b.try_clone().unwrap()), (b, a)] {
-        // It ends with the process.
-        thread::spawn(move || io::copy(&mut from, &mut to));
-    }
-    let server = Program::start(atm(&["serve", "--serial", &near, "--log", "off"]));
+    let Cable { near, far, .. } = &Cable::new();
+    let server = Program::start(atm(&["serve", "--serial", near, "--log", "off"]));
     server.wait_for(&format!("listening on {near} (postcard, 115200 baud)\n"));
     let state = State::new("serial");
     let path = state.path();
-    let client = || atm(&["client", "--serial", &far, "--terminal", "k", "--state", &path]);
+    let client = || atm(&["client", "--serial", far, "--terminal", "k", "--state", &path]);
     let done = Program::run(client(), "withdraw 40\nquit\nexit\n");
     assert!(done.stdout.contains("Your balance is $60."), "{done:?}");
     assert!(done.stdout.contains("You are not permitted to stop the server."), "{done:?}");

@@ -207,9 +207,9 @@ fn more_clients_than_sessions() {
 
 #[test]
 fn more_clients_than_files() {
-    // A server that may have 64 files open, 32 of which are not for sessions, and twice as many clients.
+    // A server that may have 80 files open, 48 of which are not for sessions, and twice as many clients as are left.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]);
+    command.args(["-c", "ulimit -n 80 && exec \"$@\"", "sh"]);
     let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
     command.arg(serve.get_program()).args(serve.get_args());
     let server = Server::of(Program::start(command));

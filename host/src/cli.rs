@@ -1,7 +1,7 @@
 //! The command line.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
 use atm_host::{ledger::books, server::TERMINALS};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -56,8 +56,14 @@ impl Arguments {
         arguments
     }
 
-    /// What the parser cannot see: there is no hello on the `raw` wire.
+    /// What the parser cannot see: there is no hello on the `raw` wire, and a serial line has no counters.
     fn check(&self) -> Result<(), clap::Error> {
+        if let Some(Command::Serve(options)) = &self.command
+            && options.serial.is_some()
+            && matches!(options.metrics, Counters::At(_))
+        {
+            return Err(conflict("serve", "--metrics is for TCP: a server of a serial line has no counters"));
+        }
         let (command, serial, named, wire) = match &self.command {
             Some(Command::Serve(options)) => ("serve", options.serial.is_some(), false, options.wire),
             Some(Command::Client(options)) => {
@@ -70,11 +76,16 @@ impl Arguments {
             true if named => "a terminal with a name takes --wire json or postcard",
             _ => return Ok(()),
         };
-        let mut program = Self::command();
-        program.build();
-        let mut command = program.find_subcommand(command).cloned().unwrap_or(program);
-        Err(command.error(ErrorKind::ArgumentConflict, format!("--wire raw has no hello: {lack}")))
+        Err(conflict(command, &format!("--wire raw has no hello: {lack}")))
     }
+}
+
+/// Wrong usage of a command: two of its options do not go together.
+fn conflict(command: &str, told: &str) -> clap::Error {
+    let mut program = Arguments::command();
+    program.build();
+    let mut command = program.find_subcommand(command).cloned().unwrap_or(program);
+    command.error(ErrorKind::ArgumentConflict, told)
 }
 
 /// An address as the system is asked for it: a name or a number, and a port.
@@ -85,12 +96,20 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address that only this machine reaches.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
+/// Where counters are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counters {
+    Off,
+    At(SocketAddr),
+}
+
+/// An address that only this machine reaches, or `off`.
+fn counters(text: &str) -> Result<Counters, String> {
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(address),
+        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(Counters::At(address)),
         Ok(_) => Err("only a loopback address is taken: whoever reads it needs no password".to_owned()),
-        Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654".to_owned()),
+        Err(_) if text == "off" => Ok(Counters::Off),
+        Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654; none is off".to_owned()),
     }
 }
 
@@ -145,12 +164,13 @@ pub(crate) struct Serve {
     /// Sessions at once; one more is told so and closed
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
-    /// Let any peer stop the server with quit, not only one on this machine; nobody on a serial line may without it
-    #[arg(long)]
+    /// Let any peer stop the server with quit, not only one on this machine; nobody on a serial line may without it. By
+    /// itself it means true
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub(crate) allow_remote_quit: bool,
-    /// Show counters to Prometheus at this loopback address (GET /metrics)
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "serial", value_parser = loopback)]
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Show counters to Prometheus at this loopback address (GET /metrics), or at none: off
+    #[arg(long, value_name = "IP:PORT", default_value = "off", value_parser = counters)]
+    pub(crate) metrics: Counters,
     /// How much to log on standard error, one event a line
     #[arg(long, value_enum, default_value_t = Level::Info)]
     pub(crate) log: Level,
@@ -237,6 +257,8 @@ mod tests {
             "atm serve --baud 9600",
             "atm serve --metrics 0.0.0.0:9654",
             "atm serve --metrics 9654",
+            "atm serve --allow-remote-quit=maybe",
+            "atm serve --allow-remote-quit false",
             "atm serve --serial b --metrics 127.0.0.1:9654",
             "atm ledger verify",
         ] {
@@ -253,6 +275,9 @@ mod tests {
             "atm client --serial b --baud 9600 --wire json --terminal a --state f",
             "atm serve --serial b --baud 9600 --wire json --allow-remote-quit",
             "atm serve --wire raw",
+            "atm serve --metrics [::1]:0",
+            "atm serve --metrics off --serial b --allow-remote-quit",
+            "atm serve --allow-remote-quit=false --wire json",
         ] {
             let read = Arguments::try_parse_from(line.split(' ')).and_then(|arguments| arguments.check());
             assert!(read.is_ok(), "{line}");

@@ -2,7 +2,9 @@
 //!
 //! * [`entry`] is one entry of the books as a line of text, and the chain of hashes through them;
 //! * [`books`] is what follows from all entries: balances, terminals, numbers;
-//! * [`store`] keeps both in a file, by redb, and [`disk`] is where that lies;
+//! * [`store`] keeps both in a file, by redb (which `guard` holds at arm's length), and [`disk`] is where that lies; `sums` notices
+//!   what others change in it; `readonly` is where it lies for those who only read it, and `lock` says who
+//!   works on it;
 //! * [`keeper`] answers requests in batches and finds out what became of one whose commit failed;
 //! * [`teller`] is where the server's event loop asks: it answers now, or later from a thread;
 //! * [`verify`] derives everything again from the first entry;
@@ -13,9 +15,13 @@ pub mod books;
 pub mod disk;
 pub mod entry;
 pub mod error;
+mod guard;
 pub mod keeper;
+mod lock;
+mod readonly;
 pub mod source;
 pub mod store;
+mod sums;
 pub mod tell;
 pub mod teller;
 pub mod verify;

@@ -1,7 +1,9 @@
 //! What each command does.
-use crate::cli::{Arguments, Client, Command, Level, Serve};
+use crate::cli::{Arguments, Client, Command, Counters, Level, Serve};
 use anyhow::{Context, Result};
 use atm_core::{terminal::Profile, time::Duration, wire::Wire};
+#[cfg(unix)]
+use atm_host::ledger::window;
 use atm_host::{
     client::{self, Options, State, Target},
     demo,
@@ -14,7 +16,7 @@ use std::{
     io::{self, Write},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -96,19 +98,19 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
     if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
     }
-    if let Some(at) = options.metrics {
+    if let Counters::At(at) = options.metrics {
         let at = page::show(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
         info!(address = %at, "counters at /metrics");
     }
     let stop = server.stop_handle();
     stop_on_signals(move || {
-        notify(Phase::Stopping);
+        say_stopping();
         stop.stop();
     })?;
     announce(&format!("listening on {address} ({wire})"));
     notify(Phase::Ready);
     let served = server.run();
-    notify(Phase::Stopping);
+    say_stopping();
     served.context("the server failed")
 }
 
@@ -117,6 +119,12 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
 enum Phase {
     Ready,
     Stopping,
+}
+
+/// The server stops, by a signal or by itself: that is told once.
+fn say_stopping() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| notify(Phase::Stopping));
 }
 
 /// Tells systemd, where that is who started it and wants to know.
@@ -141,15 +149,16 @@ fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     let stop = asked.clone();
     stop_on_signals(move || {
-        notify(Phase::Stopping);
+        say_stopping();
         stop.store(true, Ordering::Release);
     })?;
     let ready = || {
         announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
         notify(Phase::Ready);
     };
-    server::serial::serve(&mut port, config, options.data.as_deref(), &asked, ready)
-        .context("the server failed")
+    let served = server::serial::serve(&mut port, config, options.data.as_deref(), &asked, ready);
+    say_stopping();
+    served.context("the server failed")
 }
 
 fn announce(line: &str) {
@@ -186,9 +195,10 @@ fn log(level: Level) {
     subscriber.log_internal_errors(false).init();
 }
 
-/// Files that are open beside those of the sessions, and connections that are being turned away.
+/// Files that are open beside those of the sessions: half of 32 are the server's own, the other half is for connections that
+/// are being turned away, and each reader of the books and of the counters has one.
 #[cfg(unix)]
-const OTHER_FILES: u64 = 32;
+const OTHER_FILES: u64 = 32 + (window::READERS + page::READERS) as u64;
 
 /// How many of `wanted` sessions there can be: each takes a file descriptor, and the usual limit is 1,024 of them, which
 /// is raised as far as it may be. One more could not even be told that it is one too many.

@@ -259,6 +259,11 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The files that it sees, where it may see others than the test.
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.child.id()))

@@ -39,7 +39,7 @@ struct File {
     frame_timeout: Option<u64>,
     stall_timeout: Option<u64>,
     max_sessions: Option<u64>,
-    allow_remote_quit: bool,
+    allow_remote_quit: Option<bool>,
     metrics: Option<String>,
     log: Option<String>,
 }
@@ -62,6 +62,7 @@ impl File {
             ("frame-timeout", text(&self.frame_timeout)),
             ("stall-timeout", text(&self.stall_timeout)),
             ("max-sessions", text(&self.max_sessions)),
+            ("allow-remote-quit", text(&self.allow_remote_quit)),
             ("metrics", text(&self.metrics)),
             ("log", text(&self.log)),
         ];
@@ -70,11 +71,8 @@ impl File {
 }
 
 /// Options that make no sense beside another one: where the command line has that, the file's are left out.
-const BESIDE: [(&str, &[&str]); 3] = [
-    ("serial", &["listen", "max-sessions", "stall-timeout", "metrics"]),
-    ("listen", &["serial", "baud"]),
-    ("metrics", &["serial", "baud"]),
-];
+const BESIDE: [(&str, &[&str]); 2] =
+    [("serial", &["listen", "max-sessions", "stall-timeout", "metrics"]), ("listen", &["serial", "baud"])];
 
 /// What `atm serve` is to do, where its command line names a file: the file's options, and before them its own.
 ///
@@ -94,9 +92,6 @@ pub(super) fn merged(path: &Path, line: &[OsString]) -> Result<Serve, String> {
         if !left_out(name) {
             arguments.push(format!("--{name}={value}").into());
         }
-    }
-    if file.allow_remote_quit && !is_given("allow-remote-quit") {
-        arguments.push("--allow-remote-quit".into());
     }
     // By itself first, so that it is known whose fault it is.
     read(&arguments).map_err(|error| wrong(&first_line(&error)))?;
@@ -155,6 +150,37 @@ mod tests {
         assert_eq!((serve.serial, serve.listen.as_str()), (None, "a:1"));
         let serve = merge("listen = 'a:1'\nmax-sessions = 7", "atm serve --serial b").unwrap();
         assert_eq!(serve.serial.as_deref(), Some("b"));
+    }
+
+    /// Whatever the file says, the command line can say otherwise.
+    #[test]
+    fn every_key_gives_way_to_its_option() {
+        let file = "listen = '127.0.0.1:7'\nwire = 'raw'\ndata = 'a'\nbalance = 7\nlimit = 7\nidle-timeout = 7\n\
+                    frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nallow-remote-quit = true\n\
+                    metrics = '127.0.0.1:7'\nlog = 'off'\n";
+        let usual = format!("{:?}", merge("", "atm serve").unwrap());
+        let line = "atm serve --listen 127.0.0.1:65432 --balance 100 --limit 1000000 --idle-timeout 300 --frame-timeout 10 \
+                    --stall-timeout 30 --max-sessions 10000 --allow-remote-quit=false --metrics=off --log info \
+                    --data b --wire json";
+        let said = merge(file, line).unwrap();
+        assert_eq!(
+            (said.wire, said.data.as_deref()),
+            (Some(atm_core::wire::Wire::Json), Some(Path::new("b")))
+        );
+        assert_eq!(format!("{:?}", Serve { wire: None, data: None, ..said }), usual);
+        for (line, may) in [("", true), (" --allow-remote-quit=false", false), (" --allow-remote-quit", true)]
+        {
+            let said = merge(file, &format!("atm serve{line}")).unwrap();
+            assert_eq!(said.allow_remote_quit, may, "{line}");
+        }
+        let said = merge("allow-remote-quit = false", "atm serve --allow-remote-quit").unwrap();
+        assert!(said.allow_remote_quit);
+        // A serial line and a speed of the file's.
+        let file = "serial = 'a'\nbaud = 9600\nmetrics = 'off'";
+        let said = merge(file, "atm serve --serial b --baud 19200").unwrap();
+        assert_eq!((said.serial.as_deref(), said.baud), (Some("b"), 19_200));
+        let error = merge(file, "atm serve --metrics 127.0.0.1:7").unwrap_err();
+        assert!(error.contains("--metrics is for TCP"), "{error}");
     }
 
     #[test]

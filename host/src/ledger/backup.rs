@@ -13,7 +13,7 @@ use super::{
 use atm_core::ledger::LedgerId;
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -26,51 +26,76 @@ const BATCH: usize = 20_000;
 /// What is wrong with the books or with the file. There is no such file then.
 pub fn backup(source: &mut Source, file: &Path, progress: impl FnMut(u64)) -> Result<u64, Error> {
     let wrong = |fault| Error { path: file.to_owned(), fault };
-    if file.try_exists().map_err(|error| wrong(error.into()))? {
+    if fs::symlink_metadata(file).is_ok() {
         return Err(wrong(Fault::Exists));
     }
-    let draft = draft_of(file);
-    let written = write(source, file, &draft, progress);
+    let (draft, out) = draft_of(file).map_err(|error| wrong(error.into()))?;
+    let written = write(source, file, &draft, out, progress);
     if written.is_err() {
-        // It may not even have been made.
+        // Where it has its name already, that is its only one.
         let _ = fs::remove_file(&draft);
     }
     written.map_err(wrong)
 }
 
-fn draft_of(file: &Path) -> PathBuf {
+/// A new file beside the one that is to be, of a name that nobody else has.
+fn draft_of(file: &Path) -> io::Result<(PathBuf, File)> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    file.with_file_name(name)
+    name.push(format!(".{:016x}.tmp", getrandom::u64().map_err(io::Error::other)?));
+    let draft = file.with_file_name(name);
+    let out = private().create_new(true).open(&draft)?;
+    Ok((draft, out))
+}
+
+/// Gives the draft its name, which nothing may have.
+fn publish(draft: &Path, file: &Path) -> Result<(), Fault> {
+    // Some file systems have no such promise, and then it is looked at once more.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{
+            fs::{CWD, RenameFlags, renameat_with},
+            io::Errno,
+        };
+        match renameat_with(CWD, draft, CWD, file, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => return Err(Fault::Exists),
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            renamed => return Ok(renamed.map_err(io::Error::from)?),
+        }
+    }
+    if fs::symlink_metadata(file).is_ok() {
+        return Err(Fault::Exists);
+    }
+    Ok(fs::rename(draft, file)?)
 }
 
 fn write(
     source: &mut Source,
     file: &Path,
     draft: &Path,
+    out: File,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, Fault> {
-    let mut out = BufWriter::with_capacity(1 << 16, private().create(true).truncate(true).open(draft)?);
+    let mut out = BufWriter::with_capacity(1 << 16, out);
     writeln!(out, "{},hash", COLUMNS.join(","))?;
     let mut books = Books::default();
     source.entries(&mut |head, line| {
         progress(head.number);
         // A backup of books that do not fit would be found out when it is too late.
-        post(&mut books, head, line)?;
+        post(&mut books, head, line).map_err(Fault::Damaged)?;
         Ok(writeln!(out, "{line},{}", head.hash)?)
     })?;
     let head = books.head();
     writeln!(out, "end,{},{}", head.number, head.hash)?;
     let written = out.into_inner().map_err(|error| error.into_error())?;
     written.sync_all()?;
-    fs::rename(draft, file)?;
+    publish(draft, file)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     sync_folder(folder.unwrap_or(Path::new(".")))?;
     Ok(head.number)
 }
 
-fn post(books: &mut Books, head: Head, line: &str) -> Result<(), Fault> {
-    let wrong = |what: &str| Fault::Damaged(format!("entry {}: {what}: {line}", head.number));
+fn post(books: &mut Books, head: Head, line: &str) -> Result<(), String> {
+    let wrong = |what: &str| format!("entry {}: {what}: {line}", head.number);
     let entry = Entry::parse(line).ok_or_else(|| wrong("it is not an entry"))?;
     books.post(entry, line).map_err(wrong)?;
     if books.head() == head { Ok(()) } else { Err(wrong("its hash is not the one that follows")) }
@@ -96,34 +121,39 @@ pub fn restore(
     let wrong = |fault| Error { path: file.to_owned(), fault };
     let mut lines = BufReader::with_capacity(1 << 16, File::open(file).map_err(|error| wrong(error.into()))?);
     let store = Store::draft(disk).map_err(|fault| of_disk(disk, fault))?;
-    let books = read(&mut lines, &store, fresh, progress).map_err(wrong)?;
+    let mut commit =
+        |rows: &[Row], books: &Books| store.commit(rows, books).map_err(|fault| of_disk(disk, fault));
+    let books = read(&mut lines, &wrong, &mut commit, fresh, progress)?;
     store.publish(disk).map_err(|fault| of_disk(disk, fault))?;
     Ok(books)
 }
 
+/// Reads a backup, and commits what stands in it.
 fn read(
     lines: &mut dyn BufRead,
-    store: &Store,
+    wrong: &impl Fn(Fault) -> Error,
+    commit: &mut impl FnMut(&[Row], &Books) -> Result<(), Error>,
     fresh: LedgerId,
     mut progress: impl FnMut(u64),
-) -> Result<Books, Fault> {
-    let cut = || Fault::Damaged("it does not go on to its end".to_owned());
+) -> Result<Books, Error> {
+    let not_whole = |what: String| wrong(Fault::NotWhole(what));
     let mut text = String::new();
-    if line(lines, &mut text)? != Some(format!("{},hash", COLUMNS.join(",")).as_str()) {
-        return Err(Fault::Foreign);
+    if line(lines, &mut text).map_err(wrong)? != Some(format!("{},hash", COLUMNS.join(",")).as_str()) {
+        return Err(not_whole("it does not begin like one".to_owned()));
     }
     let (mut books, mut rows) = (Books::default(), Vec::with_capacity(BATCH));
     loop {
-        let line = line(lines, &mut text)?.ok_or_else(cut)?;
+        let line = line(lines, &mut text).map_err(wrong)?;
+        let line = line.ok_or_else(|| not_whole("it does not go on to its end".to_owned()))?;
         if line.starts_with("end,") {
             let head = books.head();
             if line != format!("end,{},{}", head.number, head.hash) {
-                return Err(Fault::Damaged(format!("its last line does not fit: {line}")));
+                return Err(not_whole(format!("its last line does not fit: {line}")));
             }
             break;
         }
-        let (head, line) = split(line).ok_or_else(|| Fault::Damaged(format!("this is no entry: {line}")))?;
-        post(&mut books, head, line)?;
+        let (head, line) = split(line).ok_or_else(|| not_whole(format!("this is no entry: {line}")))?;
+        post(&mut books, head, line).map_err(not_whole)?;
         progress(head.number);
         let till = match Entry::parse(line).map(|entry| entry.fact) {
             Some(Fact::Settled { key, .. }) => Some(key.map(|(name, _)| name)),
@@ -131,15 +161,15 @@ fn read(
         };
         rows.push(Row { head, line: line.to_owned(), till });
         if rows.len() == BATCH {
-            store.commit(&rows, &books)?;
+            commit(&rows, &books)?;
             rows.clear();
         }
     }
-    if line(lines, &mut text)?.is_some() {
-        return Err(Fault::Damaged("there is something behind its end".to_owned()));
+    if line(lines, &mut text).map_err(wrong)?.is_some() {
+        return Err(not_whole("there is something behind its end".to_owned()));
     }
     let fact = Fact::Restored { ledger: fresh };
-    books.write(fact, Time::now(), &mut rows).map_err(|misfit| Fault::Damaged(misfit.to_owned()))?;
-    store.commit(&rows, &books)?;
+    books.write(fact, Time::now(), &mut rows).map_err(|misfit| not_whole(misfit.to_owned()))?;
+    commit(&rows, &books)?;
     Ok(books)
 }

@@ -1,6 +1,11 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
-use super::error::{Error, Fault};
+use super::{
+    error::{Error, Fault},
+    lock::{LOCK, Lock},
+    sums::Sums,
+};
 use crate::metrics::Metrics;
+use made::Made;
 use redb::{BackendError, backends::FileBackend};
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,6 +16,8 @@ use std::{
     time::Instant,
 };
 
+mod made;
+
 pub use redb::StorageBackend;
 
 /// The ledger's file in its folder.
@@ -18,9 +25,6 @@ pub const FILE: &str = "ledger.redb";
 
 /// A ledger that is being made; it gets its name when it is whole.
 const DRAFT: &str = "ledger.redb.new";
-
-/// Locked for as long as somebody works on the folder; it stays.
-const LOCK: &str = "ledger.lock";
 
 /// What redb's files begin with.
 const MAGIC: &[u8] = b"redb";
@@ -65,17 +69,18 @@ pub trait Disk: Send {
     fn publish(&mut self) -> io::Result<()>;
 }
 
-/// The bytes of a store, which counts and times what brings them to the disk.
+/// The bytes of a store, which counts and times what brings them to the disk, and notices where somebody else changes them.
 #[derive(Debug)]
 pub struct Backend {
     bytes: Box<dyn StorageBackend>,
+    sums: Sums,
     metrics: Arc<Metrics>,
 }
 
 impl Backend {
     /// Counts what `bytes` does.
     pub fn new(bytes: impl StorageBackend, metrics: Arc<Metrics>) -> Self {
-        Self { bytes: Box::new(bytes), metrics }
+        Self { bytes: Box::new(bytes), sums: Sums::default(), metrics }
     }
 }
 
@@ -85,11 +90,11 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.bytes.read(offset, out)
+        self.sums.read(offset, out, |out| self.bytes.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.bytes.set_len(len)
+        self.sums.set_len(len, || self.bytes.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -100,7 +105,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.bytes.write(offset, data)
+        self.sums.write(offset, data, || self.bytes.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {
@@ -129,37 +134,37 @@ pub struct Folder {
     /// The device and the number of the file that was opened.
     #[cfg(unix)]
     opened: Option<(u64, u64)>,
-    /// Locked until it is closed.
-    _lock: File,
+    /// A draft was begun and did not become the ledger.
+    drafting: bool,
+    _lock: Lock,
+    /// Dropped last.
+    made: Made,
 }
 
 impl Folder {
     /// Takes a folder, and makes it where there is none if it may.
     ///
     /// # Errors
-    /// [`Fault::InUse`] where another process works on it; [`Fault::Missing`] where there is none and none is to be made;
+    /// [`Fault::InUse`] where another process works on it, [`Fault::InReading`] where somebody reads it and does not let go
+    /// of it within ten seconds; [`Fault::Missing`] where there is none and none is to be made;
     /// whatever the system says.
     pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let wrong = |fault| Error { path: folder.to_owned(), fault };
-        if make {
-            private_folder(folder).map_err(|error| wrong(error.into()))?;
-        } else if !folder.join(FILE).try_exists().map_err(|error| wrong(error.into()))? {
+        let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
+        let made = made.map_err(|error| wrong(error.into()))?;
+        if !make && !is_there(&folder.join(FILE)).map_err(|error| wrong(error.into()))? {
             return Err(wrong(Fault::Missing));
         }
-        let lock = private().create(true).truncate(false).open(folder.join(LOCK));
-        let lock = lock.map_err(|error| wrong(error.into()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(wrong(Fault::InUse)),
-            Err(fs::TryLockError::Error(error)) => return Err(wrong(error.into())),
-        }
+        let lock = Lock::alone(folder).map_err(wrong)?;
         Ok(Self {
             folder: folder.to_owned(),
             file: folder.join(FILE),
             metrics,
             #[cfg(unix)]
             opened: None,
+            drafting: false,
             _lock: lock,
+            made,
         })
     }
 
@@ -175,25 +180,13 @@ impl Disk for Folder {
     }
 
     fn is_new(&self) -> io::Result<bool> {
-        Ok(!self.file.try_exists()?)
+        Ok(!is_there(&self.file)?)
     }
 
     fn open(&mut self) -> Result<Backend, Fault> {
         let mut file = private().open(&self.file)?;
-        // Whoever wrote this may have been stopped before it was on the disk, or could not bring it there. The system may
-        // count what failed to be written as written: it is read from the disk again.
-        file.sync_data()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
-            .map_err(|error| Fault::Io(error.into()))?;
-        let mut start = [0; MAGIC.len()];
-        match file.read_exact(&mut start) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::Foreign),
-            result => result?,
-        }
-        if start != MAGIC {
-            return Err(Fault::Foreign);
-        }
+        read_anew(&file)?;
+        check_magic(&mut file)?;
         #[cfg(unix)]
         {
             self.opened = Some(identity(&file.metadata()?));
@@ -211,6 +204,7 @@ impl Disk for Folder {
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
+        self.drafting = true;
         let file = private().create(true).truncate(true).open(self.folder.join(DRAFT))?;
         self.backend(file)
     }
@@ -218,7 +212,43 @@ impl Disk for Folder {
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
+        self.drafting = false;
         sync_folder(&self.folder)
+    }
+}
+
+/// Whoever wrote this may have been stopped before it was on the disk, or could not bring it there. The system may count
+/// what failed to be written as written: it is read from the disk again.
+pub(super) fn read_anew(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {}
+        result => result?,
+    }
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+/// Is this a file of redb's at all?
+pub(super) fn check_magic(file: &mut File) -> Result<(), Fault> {
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact(&mut start) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Fault::Foreign),
+        result => result?,
+    }
+    if start == MAGIC { Ok(()) } else { Err(Fault::Foreign) }
+}
+
+/// What came to nothing is taken away.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed stays.
+        if self.drafting {
+            let _ = fs::remove_file(self.folder.join(DRAFT));
+        }
+        if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
+            let _ = fs::remove_file(self.folder.join(LOCK));
+        }
     }
 }
 
@@ -238,13 +268,16 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder that only its owner may enter, where there is none.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+/// Is there a file of this name? A link to a file that is not there, because its disk is not, is no reason to begin a new one.
+pub(super) fn is_there(file: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(file) {
+        Ok(there) if there.is_symlink() && !file.try_exists()? => {
+            Err(io::Error::other("this is a symbolic link, and what it leads to is not there"))
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Brings a folder's names to the disk.

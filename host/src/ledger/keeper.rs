@@ -37,6 +37,8 @@ pub struct Keeper {
     /// For those who only read.
     shared: Shared,
     doubt: Option<Doubt>,
+    /// The fault that lasts, as it was logged: it may be met many times a second.
+    logged: Option<String>,
     time: Clock,
     metrics: Arc<Metrics>,
 }
@@ -58,8 +60,15 @@ impl Keeper {
             Ok((store, books)) => {
                 let (entries, balance) = (books.head().number, books.balance());
                 info!(path = %disk.path().display(), ledger = %books.ledger(), entries, %balance, "the ledger is open");
-                let mut keeper =
-                    Self { disk, open: None, shared: Shared::default(), doubt: None, time, metrics };
+                let mut keeper = Self {
+                    disk,
+                    open: None,
+                    shared: Shared::default(),
+                    doubt: None,
+                    logged: None,
+                    time,
+                    metrics,
+                };
                 keeper.set(Some((store, books)));
                 Ok(keeper)
             }
@@ -87,7 +96,9 @@ impl Keeper {
     /// # Errors
     /// The commit failed, and the requests are in doubt: [`recover`](Self::recover) finds out what became of them.
     pub fn serve(&mut self, requests: Vec<Request>) -> Result<Vec<Answer>, Error> {
-        self.carry_out(requests, false)
+        let served = self.carry_out(requests, false);
+        self.log_fault(served.as_ref().err());
+        served
     }
 
     /// Opens the store anew and finds out what became of the requests that are in doubt: either all of them were done or
@@ -96,6 +107,12 @@ impl Keeper {
     /// # Errors
     /// They are still in doubt.
     pub fn recover(&mut self) -> Result<Vec<Answer>, Error> {
+        let found = self.look_up();
+        self.log_fault(found.as_ref().err());
+        found
+    }
+
+    fn look_up(&mut self) -> Result<Vec<Answer>, Error> {
         // Whatever is left of the old one is closed before the file is opened again.
         self.set(None);
         let (store, books) = Store::open(self.disk.as_mut()).map_err(|fault| self.wrong(fault))?;
@@ -103,6 +120,7 @@ impl Keeper {
         self.set(Some((store, books)));
         let Some(doubt) = self.doubt.take() else { return Ok(Vec::new()) };
         if head == doubt.after {
+            self.log_end_of_fault();
             self.count(&doubt.answers);
             return Ok(doubt.answers);
         }
@@ -170,6 +188,7 @@ impl Keeper {
             add(&self.metrics.commits, 1);
             add(&self.metrics.entries, rows.len());
             add(&self.metrics.batched, answers.len());
+            self.log_end_of_fault();
         }
         self.count(&answers);
         Ok(answers)
@@ -182,6 +201,9 @@ impl Keeper {
     }
 
     fn wrong(&self, fault: Fault) -> Error {
+        if self.open.is_none() {
+            self.shared.tell(&fault);
+        }
         Error { path: self.disk.path().to_owned(), fault }
     }
 }
@@ -222,8 +244,28 @@ impl Ledger for Keeper {
             // Whoever asked before has given up; what became of that is found out first.
             None => self.recover().and_then(|_| self.serve(vec![request.clone()])),
         };
-        let answered = answered
-            .inspect_err(|error| error!(%error, "nobody is told anything before the ledger is open again"));
         answered.ok().and_then(|answers| answers.first().map(|(_, response)| *response)).ok_or(InDoubt)
+    }
+}
+
+impl Keeper {
+    /// Logs that a fault has begun, or is another one.
+    fn log_fault(&mut self, error: Option<&Error>) {
+        let Some(error) = error.map(ToString::to_string) else { return };
+        match &self.logged {
+            None => {
+                error!(%error, "the ledger's commit failed: nobody is told anything before it is known what became of it");
+            }
+            Some(before) if *before != error => error!(%error, "the ledger is still closed"),
+            Some(_) => {}
+        }
+        self.logged = Some(error);
+    }
+
+    /// Logs that a fault is over: something was brought to the disk again.
+    fn log_end_of_fault(&mut self) {
+        if self.logged.take().is_some() {
+            info!("the ledger takes entries again, and it is known what became of the last requests");
+        }
     }
 }

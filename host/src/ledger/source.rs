@@ -1,18 +1,28 @@
 //! The books as a command reads them: from the file, or through the [window](super::window) of a running server.
-#[cfg(unix)]
-use super::window::{GREETING, SOCKET};
+//!
+//! Nobody is kept waiting by somebody who reads slowly: the file is let go of after each part that was read. Where a server
+//! has begun to work on it meanwhile, or the server that showed it is gone, the rest is read there or here: entries that
+//! were written once are the same everywhere.
 use super::{
     books::Head,
-    disk::Folder,
     entry::Hash,
     error::{Error, Fault},
+    lock::{PAUSE, holder},
+    readonly::ReadOnly,
     store::{Store, Stored, View},
 };
 use std::{
-    io::{self, BufRead, BufReader, Read},
-    path::Path,
-    sync::Arc,
+    io::{self, BufRead, Read},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
+
+#[cfg(unix)]
+mod asked;
+
+/// How often in a row the books may go away before anything more of them was seen.
+const TRIES: u8 = 5;
 
 /// Which entries are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +31,53 @@ pub enum Wanted {
     All,
     /// The last ones.
     Last(u64),
+    /// From this one on.
+    From(u64),
 }
 
 /// More than the longest line has.
 const LONGEST: u64 = 1024;
 
+/// How much is read from the file at once, in bytes.
+const PART: usize = 1 << 16;
+
+/// How long to wait for a server to show its books that has just begun.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The books as they were at one moment.
 pub struct Source {
     /// What is stored beside the entries.
     pub stored: Stored,
+    folder: PathBuf,
     entries: Entries,
+    /// The entry to be shown next.
+    next: u64,
+    /// The last one that was shown, where what follows comes from elsewhere.
+    before: Option<Head>,
+    /// The last one to be shown, once they come from elsewhere, where there are more by now.
+    until: Option<u64>,
 }
 
 enum Entries {
-    File { view: View, first: u64, _store: Store },
-    Stream(Box<dyn BufRead>),
+    File(Box<Opened>),
+    #[cfg(unix)]
+    Stream(asked::Lines),
+}
+
+struct Opened {
+    view: View,
+    _store: Store,
+    file: ReadOnly,
+}
+
+/// What came of an attempt to show more.
+enum Shown {
+    /// All of them were.
+    All,
+    /// Some were.
+    Some,
+    /// They are not to be had here any more.
+    Gone,
 }
 
 impl Source {
@@ -44,25 +86,43 @@ impl Source {
     /// # Errors
     /// What is wrong with them.
     pub fn open(folder: &Path, wanted: Wanted) -> Result<Self, Error> {
-        let wrong = |fault| Error { path: folder.to_owned(), fault };
-        let mut disk = match Folder::take(folder, false, Arc::default()) {
-            Ok(disk) => disk,
-            #[cfg(unix)]
-            Err(Error { fault: Fault::InUse, .. }) => return ask(folder, wanted).map_err(wrong),
-            Err(error) => return Err(error),
-        };
-        Self::of(&mut disk, wanted).map_err(wrong)
+        Self::find(folder, wanted).map_err(|fault| Error { path: folder.to_owned(), fault })
     }
 
-    fn of(disk: &mut Folder, wanted: Wanted) -> Result<Self, Fault> {
-        let store = Store::open_unread(disk)?;
+    fn find(folder: &Path, wanted: Wanted) -> Result<Self, Fault> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(file) = ReadOnly::open(folder)? {
+                return Self::of(folder, file, wanted);
+            }
+            #[cfg(unix)]
+            if let Some((stored, lines)) = asked::ask(folder, wanted)? {
+                return Self::new(folder, stored, Entries::Stream(lines), wanted);
+            }
+            if Instant::now() >= until {
+                let whose = Fault::InUse(holder(folder));
+                let why = "and shows its books to nobody: it has just begun, or its log says what is wrong";
+                return Err(io::Error::other(format!("{whose} {why}")).into());
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn of(folder: &Path, mut file: ReadOnly, wanted: Wanted) -> Result<Self, Fault> {
+        let store = Store::open_unread(&mut file)?;
         let view = store.view()?;
         let stored = view.stored()?;
-        let first = match wanted {
+        file.rest();
+        Self::new(folder, stored, Entries::File(Box::new(Opened { view, _store: store, file })), wanted)
+    }
+
+    fn new(folder: &Path, stored: Stored, entries: Entries, wanted: Wanted) -> Result<Self, Fault> {
+        let next = match wanted {
             Wanted::All => 1,
+            Wanted::From(first) => first,
             Wanted::Last(count) => stored.get("head")?.saturating_sub(count).saturating_add(1),
         };
-        Ok(Self { stored, entries: Entries::File { view, first, _store: store } })
+        Ok(Self { stored, folder: folder.to_owned(), entries, next, before: None, until: None })
     }
 
     /// Shows the entries to `see`, in their order.
@@ -70,37 +130,92 @@ impl Source {
     /// # Errors
     /// What is wrong with them, or what `see` says.
     pub fn entries(&mut self, see: &mut dyn FnMut(Head, &str) -> Result<(), Fault>) -> Result<(), Fault> {
-        match &mut self.entries {
-            Entries::File { view, first, .. } => view.entries(*first, see),
-            Entries::Stream(lines) => stream(lines.as_mut(), see),
+        let (mut last, mut tries) = (None, 0);
+        while self.until.is_none_or(|until| self.next <= until) {
+            let from = self.next;
+            let mut see_next = |head: Head, line: &str| {
+                self.next = head.number.saturating_add(1);
+                if self.until.is_some_and(|until| head.number > until) {
+                    return Ok(());
+                }
+                if self.before.take().is_some_and(|before| before.hash.next(line) != head.hash) {
+                    return Err(Fault::Taken);
+                }
+                last = Some(head);
+                see(head, line)
+            };
+            match self.entries.show(from, &mut see_next)? {
+                Shown::All => return Ok(()),
+                Shown::Some => {}
+                Shown::Gone => {
+                    tries = if self.next == from { tries + 1 } else { 0 };
+                    if tries > TRIES {
+                        return Err(io::Error::other("the books go away before all of them is told").into());
+                    }
+                    self.find_again(last)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on elsewhere, behind the last entry that was shown.
+    fn find_again(&mut self, last: Option<Head>) -> Result<(), Fault> {
+        let other = Self::find(&self.folder, Wanted::From(self.next))?;
+        if other.stored.get("ledger")? != self.stored.get("ledger")? {
+            return Err(Fault::Taken);
+        }
+        self.until = self.until.or(Some(self.stored.get("head")?));
+        (self.entries, self.before) = (other.entries, last);
+        Ok(())
+    }
+}
+
+impl Entries {
+    /// Shows some of them, from `first` on.
+    fn show(
+        &mut self,
+        first: u64,
+        see: &mut dyn FnMut(Head, &str) -> Result<(), Fault>,
+    ) -> Result<Shown, Fault> {
+        match self {
+            Self::File(open) => {
+                let Some(part) = open.file.look(|| part(&open.view, first))? else { return Ok(Shown::Gone) };
+                for (head, line) in &part {
+                    see(*head, line)?;
+                }
+                Ok(if part.is_empty() { Shown::All } else { Shown::Some })
+            }
+            #[cfg(unix)]
+            Self::Stream(lines) => asked::show(lines.as_mut(), see),
         }
     }
 }
 
-/// Asks the server that works on the folder.
-#[cfg(unix)]
-fn ask(folder: &Path, wanted: Wanted) -> Result<Source, Fault> {
-    use std::{io::Write, os::unix::net::UnixStream};
-    let mut socket = match UnixStream::connect(folder.join(SOCKET)) {
-        Ok(socket) => socket,
-        // It has no window, or is no server.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput
-            ) =>
-        {
-            return Err(Fault::InUse);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    match wanted {
-        Wanted::All => writeln!(socket, "read 1")?,
-        Wanted::Last(count) => writeln!(socket, "tail {count}")?,
+/// Why a part ends.
+enum End {
+    Full,
+    Fault(Fault),
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
-    let mut lines: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, socket));
-    let stored = stored(lines.as_mut())?;
-    Ok(Source { stored, entries: Entries::Stream(lines) })
+}
+
+/// The entries from `first` on, as many as are read at once.
+fn part(view: &View, first: u64) -> Result<Vec<(Head, String)>, Fault> {
+    let (mut part, mut size) = (Vec::new(), 0);
+    let read = view.entries(first, |head, line| {
+        size += line.len();
+        part.push((head, line.to_owned()));
+        if size < PART { Ok(()) } else { Err(End::Full) }
+    });
+    match read {
+        Err(End::Fault(fault)) => Err(fault),
+        Ok(()) | Err(End::Full) => Ok(part),
+    }
 }
 
 /// One line, without its end; `None` where the stream ends.
@@ -114,55 +229,6 @@ pub(super) fn line<'a>(lines: &mut dyn BufRead, line: &'a mut String) -> Result<
     match whole.strip_prefix("fault,") {
         Some(fault) => Err(io::Error::other(format!("the server says: {fault}")).into()),
         None => Ok(Some(whole)),
-    }
-}
-
-#[cfg(unix)]
-fn stored(lines: &mut dyn BufRead) -> Result<Stored, Fault> {
-    let foreign = || Fault::from(io::Error::other("what answers at the socket is no server of this version"));
-    let (mut stored, mut text) = (Stored::default(), String::new());
-    if line(lines, &mut text)? != Some(GREETING) {
-        return Err(foreign());
-    }
-    loop {
-        let line = line(lines, &mut text)?.ok_or_else(foreign)?;
-        if line == "entries" {
-            return Ok(stored);
-        }
-        put(&mut stored, line).ok_or_else(foreign)?;
-    }
-}
-
-#[cfg(unix)]
-fn put(stored: &mut Stored, line: &str) -> Option<()> {
-    match *line.split(',').collect::<Vec<_>>().as_slice() {
-        ["state", key, value] => {
-            stored.state.insert(key.to_owned(), value.parse().ok()?);
-        }
-        ["account", number, balance] => {
-            stored.accounts.insert(number.parse().ok()?, balance.parse().ok()?);
-        }
-        ["terminal", name, last, cash] => {
-            stored.terminals.insert(name.to_owned(), (last.parse().ok()?, cash.parse().ok()?));
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-fn stream(
-    lines: &mut dyn BufRead,
-    see: &mut dyn FnMut(Head, &str) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut text = String::new();
-    loop {
-        let line = line(lines, &mut text)?;
-        let line = line.ok_or_else(|| io::Error::other("the server has ended before all was told"))?;
-        if line == "end" {
-            return Ok(());
-        }
-        let (head, line) = split(line).ok_or_else(|| Fault::Damaged(format!("this is no entry: {line}")))?;
-        see(head, line)?;
     }
 }
 

@@ -13,20 +13,20 @@ use super::{
     disk::{Backend, Disk},
     entry::{Entry, FORMAT, Fact, Hash},
     error::Fault,
+    guard::{Held, guarded},
 };
 use atm_core::{
     ledger::{LedgerId, Name, Record},
     money::Amount,
 };
 use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    Builder, Database, Durability, Range, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     TableError, WriteTransaction,
 };
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+mod shared;
+pub use shared::Shared;
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("terminals");
@@ -38,7 +38,7 @@ const CACHE: usize = 64 << 20;
 
 /// An open ledger.
 pub struct Store {
-    database: Arc<Database>,
+    database: Arc<Held<Database>>,
 }
 
 /// Turns any error of redb into what is wrong.
@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// Whatever the system says.
     pub fn draft(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        Ok(Self { database: Arc::new(database(disk.draft()?)?) })
+        Ok(Self { database: database(disk.draft()?)? })
     }
 
     /// The draft is whole: from now on it is the ledger.
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        Ok(Self { database: Arc::new(database(disk.open()?)?) })
+        Ok(Self { database: database(disk.open()?)? })
     }
 
     /// Writes entries and what follows from them, durably, in one commit.
@@ -91,14 +91,17 @@ impl Store {
     /// # Errors
     /// Whatever the system says: nobody knows then what is on the disk, and the store has to be opened anew.
     pub fn commit(&self, rows: &[Row], books: &Books) -> Result<(), Fault> {
-        let mut transaction = self.database.begin_write().map_err(fault)?;
-        // One sync: a commit whose bytes did not all come to the disk has a wrong check sum, and the one before it
-        // stands.
-        transaction.set_durability(Durability::Immediate).map_err(fault)?;
-        transaction.set_two_phase_commit(false);
-        transaction.set_quick_repair(false);
-        write(&transaction, rows, books)?;
-        transaction.commit().map_err(fault)
+        let database = self.database.get()?;
+        guarded(|| {
+            let mut transaction = database.begin_write().map_err(fault)?;
+            // One sync: a commit whose bytes did not all come to the disk has a wrong check sum, and the one before it
+            // stands.
+            transaction.set_durability(Durability::Immediate).map_err(fault)?;
+            transaction.set_two_phase_commit(false);
+            transaction.set_quick_repair(false);
+            write(&transaction, rows, books)?;
+            transaction.commit().map_err(fault)
+        })
     }
 
     /// What was committed last, to look at.
@@ -106,7 +109,7 @@ impl Store {
     /// # Errors
     /// Whatever the system says.
     pub fn view(&self) -> Result<View, Fault> {
-        Ok(View(self.database.begin_read().map_err(fault)?))
+        View::of(self.database.get()?)
     }
 
     /// Closes the file.
@@ -114,18 +117,19 @@ impl Store {
     /// # Errors
     /// Whatever the system says; what was committed stands.
     pub fn close(self) -> Result<(), Fault> {
-        match Arc::try_unwrap(self.database) {
-            Ok(database) => database.close().map_err(fault),
-            // Nobody else has one for longer than it takes to begin to read.
-            Err(_) => Ok(()),
+        // Nobody else has one for longer than it takes to begin to read.
+        match Arc::into_inner(self.database).and_then(Held::release) {
+            Some(database) => guarded(|| database.close().map_err(fault)),
+            None => Ok(()),
         }
     }
 }
 
-fn database(bytes: Backend) -> Result<Database, Fault> {
+fn database(bytes: Backend) -> Result<Arc<Held<Database>>, Fault> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-    builder.create_with_backend(bytes).map_err(fault)
+    let database = guarded(|| builder.create_with_backend(bytes).map_err(fault))?;
+    Ok(Arc::new(Held::new(database)))
 }
 
 fn write(transaction: &WriteTransaction, rows: &[Row], books: &Books) -> Result<(), Fault> {
@@ -166,29 +170,6 @@ fn write(transaction: &WriteTransaction, rows: &[Row], books: &Books) -> Result<
     Ok(())
 }
 
-/// The store for threads that only read, as long as it is open.
-#[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<Weak<Database>>>);
-
-impl Shared {
-    /// What was committed last, to look at.
-    ///
-    /// # Errors
-    /// The store is closed; or whatever the system says.
-    pub fn view(&self) -> Result<View, Fault> {
-        // Held until the reader has begun, so that nobody keeps the store open that is to be closed.
-        let database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = database.upgrade().ok_or_else(|| io::Error::other("the ledger is closed for now"))?;
-        Ok(View(open.begin_read().map_err(fault)?))
-    }
-
-    /// Shows this store from now on, or none.
-    pub fn set(&self, store: Option<&Store>) {
-        let database = store.map_or_else(Weak::new, |store| Arc::downgrade(&store.database));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = database;
-    }
-}
-
 /// What is stored beside the entries, though it follows from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
@@ -212,9 +193,13 @@ impl Stored {
 }
 
 /// The ledger as it was at one moment, however long it is looked at.
-pub struct View(ReadTransaction);
+pub struct View(Held<ReadTransaction>);
 
 impl View {
+    fn of(database: &Database) -> Result<Self, Fault> {
+        Ok(Self(Held::new(guarded(|| database.begin_read().map_err(fault))?)))
+    }
+
     /// Shows entries from `first` on to `see`, until it has seen enough.
     ///
     /// # Errors
@@ -224,11 +209,14 @@ impl View {
         first: u64,
         mut see: impl FnMut(Head, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let table = self.0.open_table(ENTRIES).map_err(fault)?;
-        for item in table.range(first..).map_err(fault)? {
-            let (number, value) = item.map_err(fault)?;
-            let (head, line) = parts(number.value(), value.value())?;
-            see(head, line)?;
+        let transaction = self.0.get()?;
+        let mut range = guarded(|| {
+            let table = transaction.open_table(ENTRIES).map_err(fault)?;
+            table.range(first..).map_err(fault)
+        })?;
+        let mut line = String::new();
+        while let Some(head) = guarded(|| next(&mut range, &mut line))? {
+            see(head, &line)?;
         }
         Ok(())
     }
@@ -238,28 +226,8 @@ impl View {
     /// # Errors
     /// What is wrong with the ledger.
     pub fn stored(&self) -> Result<Stored, Fault> {
-        let mut stored = Stored::default();
-        let state = match self.0.open_table(STATE) {
-            Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
-            result => result.map_err(fault)?,
-        };
-        for item in state.iter().map_err(fault)? {
-            let (key, value) = item.map_err(fault)?;
-            stored.state.insert(key.value().to_owned(), value.value());
-        }
-        let format = stored.get("format")?;
-        if format > FORMAT {
-            return Err(Fault::Newer(format));
-        }
-        for item in self.0.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
-            let (number, balance) = item.map_err(fault)?;
-            stored.accounts.insert(number.value(), balance.value());
-        }
-        for item in self.0.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
-            let (name, value) = item.map_err(fault)?;
-            stored.terminals.insert(name.value().to_owned(), value.value());
-        }
-        Ok(stored)
+        let transaction = self.0.get()?;
+        guarded(|| stored(transaction))
     }
 
     /// The books, as they were stored beside the entries.
@@ -267,70 +235,108 @@ impl View {
     /// # Errors
     /// What is wrong with the ledger.
     pub fn books(&self) -> Result<Books, Fault> {
-        let stored = self.stored()?;
-        let reserved = stored.get("numbers")?;
-        let mut books = Books {
-            ledger: Some(LedgerId(stored.get("ledger")?)),
-            opening: i128::from(stored.get("opening")?),
-            reserved,
-            // What was reserved before this start may have been given.
-            next: reserved,
-            head: self.head(stored.get("head")?)?,
-            ..Books::default()
-        };
-        for (number, balance) in stored.accounts {
-            let balance =
-                Amount::from_minor(balance).ok_or_else(|| damaged("a balance is more than there can be"))?;
-            books.accounts.insert(number, balance);
-        }
-        let entries = self.0.open_table(ENTRIES).map_err(fault)?;
-        for (name, (last, cash)) in stored.terminals {
-            if name.is_empty() {
-                books.cash = cash;
-                continue;
-            }
-            let name: Name = name.parse().map_err(|_| damaged("a terminal has an impossible name"))?;
-            let record = self.record(&entries, &name, last)?;
-            books.tills.insert(name, Till { cash, last: Some((last, record)) });
-        }
-        if !books.is_balanced() {
-            return Err(damaged("the balances do not add up"));
-        }
-        Ok(books)
+        let transaction = self.0.get()?;
+        guarded(|| books(transaction))
     }
+}
 
-    /// The last entry, which must have this number.
-    fn head(&self, number: u64) -> Result<Head, Fault> {
-        let entries = self.0.open_table(ENTRIES).map_err(fault)?;
-        let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?.0.value();
-        if last != number {
-            return Err(damaged(format!("its last entry is {last}, and not {number}")));
-        }
-        let (head, line) = find(&entries, number)?;
-        let before = match number.checked_sub(1) {
-            None | Some(0) => Hash::default(),
-            Some(before) => find(&entries, before)?.0.hash,
-        };
-        if before.next(&line) != head.hash {
-            return Err(damaged(format!("entry {number} does not have the hash that it should have")));
-        }
-        Ok(head)
+/// Reads the next entry's line into `line`.
+fn next(range: &mut Range<'static, u64, &'static [u8]>, line: &mut String) -> Result<Option<Head>, Fault> {
+    let Some(item) = range.next() else { return Ok(None) };
+    let (number, value) = item.map_err(fault)?;
+    let (head, text) = parts(number.value(), value.value())?;
+    line.clear();
+    line.push_str(text);
+    Ok(Some(head))
+}
+
+fn stored(transaction: &ReadTransaction) -> Result<Stored, Fault> {
+    let mut stored = Stored::default();
+    let state = match transaction.open_table(STATE) {
+        Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
+        result => result.map_err(fault)?,
+    };
+    for item in state.iter().map_err(fault)? {
+        let (key, value) = item.map_err(fault)?;
+        stored.state.insert(key.value().to_owned(), value.value());
     }
+    let format = stored.get("format")?;
+    if format > FORMAT {
+        return Err(Fault::Newer(format));
+    }
+    for item in transaction.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
+        let (number, balance) = item.map_err(fault)?;
+        stored.accounts.insert(number.value(), balance.value());
+    }
+    for item in transaction.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
+        let (name, value) = item.map_err(fault)?;
+        stored.terminals.insert(name.value().to_owned(), value.value());
+    }
+    Ok(stored)
+}
 
-    /// A terminal's last operation.
-    fn record(
-        &self,
-        entries: &impl ReadableTable<u64, &'static [u8]>,
-        name: &Name,
-        number: u64,
-    ) -> Result<Record, Fault> {
-        let (_, line) = find(entries, number)?;
-        match Entry::parse(&line).map(|entry| entry.fact) {
-            Some(Fact::Settled { key: Some((whose, id)), operation, outcome, .. }) if whose == *name => {
-                Ok(Record { id, operation, outcome })
-            }
-            _ => Err(damaged(format!("entry {number} is not of {name}"))),
+fn books(transaction: &ReadTransaction) -> Result<Books, Fault> {
+    let stored = stored(transaction)?;
+    let entries = transaction.open_table(ENTRIES).map_err(fault)?;
+    let reserved = stored.get("numbers")?;
+    let mut books = Books {
+        ledger: Some(LedgerId(stored.get("ledger")?)),
+        opening: i128::from(stored.get("opening")?),
+        reserved,
+        // What was reserved before this start may have been given.
+        next: reserved,
+        head: head(&entries, stored.get("head")?)?,
+        ..Books::default()
+    };
+    for (number, balance) in stored.accounts {
+        let balance =
+            Amount::from_minor(balance).ok_or_else(|| damaged("a balance is more than there can be"))?;
+        books.accounts.insert(number, balance);
+    }
+    for (name, (last, cash)) in stored.terminals {
+        if name.is_empty() {
+            books.cash = cash;
+            continue;
         }
+        let name: Name = name.parse().map_err(|_| damaged("a terminal has an impossible name"))?;
+        let record = record(&entries, &name, last)?;
+        books.tills.insert(name, Till { cash, last: Some((last, record)) });
+    }
+    if !books.is_balanced() {
+        return Err(damaged("the balances do not add up"));
+    }
+    Ok(books)
+}
+
+/// The last entry, which must have this number.
+fn head(entries: &impl ReadableTable<u64, &'static [u8]>, number: u64) -> Result<Head, Fault> {
+    let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?.0.value();
+    if last != number {
+        return Err(damaged(format!("its last entry is {last}, and not {number}")));
+    }
+    let (head, line) = find(entries, number)?;
+    let before = match number.checked_sub(1) {
+        None | Some(0) => Hash::default(),
+        Some(before) => find(entries, before)?.0.hash,
+    };
+    if before.next(&line) != head.hash {
+        return Err(damaged(format!("entry {number} does not have the hash that it should have")));
+    }
+    Ok(head)
+}
+
+/// A terminal's last operation.
+fn record(
+    entries: &impl ReadableTable<u64, &'static [u8]>,
+    name: &Name,
+    number: u64,
+) -> Result<Record, Fault> {
+    let (_, line) = find(entries, number)?;
+    match Entry::parse(&line).map(|entry| entry.fact) {
+        Some(Fact::Settled { key: Some((whose, id)), operation, outcome, .. }) if whose == *name => {
+            Ok(Record { id, operation, outcome })
+        }
+        _ => Err(damaged(format!("entry {number} is not of {name}"))),
     }
 }
 

@@ -6,10 +6,7 @@ use super::{
     verify::{Report, verify_read},
 };
 use atm_core::{ledger::LedgerId, money::Amount};
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::{fmt, io::Write};
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +148,4 @@ fn money(minor: i128) -> String {
         // More than a balance can be; a till may have seen more than that.
         None => format!("{sign}{} minor units", minor.unsigned_abs()),
     }
-}
-
-/// Is this what a reader that went away leaves behind?
-pub fn is_gone(fault: &Fault) -> bool {
-    matches!(fault, Fault::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -11,7 +11,7 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
-use tracing::{error, info};
+use tracing::error;
 
 /// The shortest and the longest time between two attempts to open a store after a fault; each is twice the one before.
 const FIRST: Duration = Duration::from_millis(100);
@@ -154,13 +154,10 @@ fn keep(mut keeper: Keeper, desk: &Desk, wake: &impl Fn()) {
     while let Some(requests) = desk.take() {
         let answers = match keeper.serve(requests) {
             Ok(answers) => answers,
-            Err(error) => {
-                error!(%error, "the ledger's commit failed: nobody is told anything before it is known what became of it");
-                match recover(&mut keeper, desk, error) {
-                    Some(answers) => answers,
-                    None => return,
-                }
-            }
+            Err(error) => match recover(&mut keeper, desk, error) {
+                Some(answers) => answers,
+                None => return,
+            },
         };
         desk.state().answered.extend(answers);
         wake();
@@ -187,15 +184,8 @@ fn recover(keeper: &mut Keeper, desk: &Desk, mut error: super::error::Error) -> 
         }
         pause = pause.saturating_mul(2).min(MOST);
         match keeper.recover() {
-            Ok(answers) => {
-                info!("the ledger is open again, and it is known what became of the last requests");
-                return Some(answers);
-            }
-            Err(again) if again.to_string() == error.to_string() => error = again,
-            Err(again) => {
-                error!(error = %again, "the ledger is still closed");
-                error = again;
-            }
+            Ok(answers) => return Some(answers),
+            Err(again) => error = again,
         }
     }
 }

@@ -1,10 +1,19 @@
 //! The ledger on disk, over a folder.
-use super::{disk::Folder, entry::Time, error::Error, keeper::Keeper};
+use super::{
+    disk::{Backend, Disk, Folder, StorageBackend},
+    entry::Time,
+    error::{Error, Fault},
+    keeper::Keeper,
+};
 use atm_core::{
-    ledger::{LedgerId, contract},
+    ledger::{Ledger, LedgerId, Operation, Origin, Request, contract},
     money::Amount,
 };
-use std::path::Path;
+use std::{
+    io::{self, ErrorKind, Write},
+    path::Path,
+    sync::{Arc, Mutex},
+};
 use tempfile::TempDir;
 
 fn units(units: u64) -> Amount {
@@ -36,4 +45,123 @@ impl contract::Store for Folders {
 #[test]
 fn it_keeps_the_contract() {
     assert_eq!(contract::check(&mut Folders::default()), Ok(()));
+}
+
+/// What is wrong with a disk, if anything is.
+type Wrong = Arc<Mutex<Option<ErrorKind>>>;
+
+fn check(wrong: &Wrong) -> io::Result<()> {
+    wrong.lock().unwrap().map_or(Ok(()), |kind| Err(kind.into()))
+}
+
+/// A folder on a disk that may take nothing.
+struct Faulty {
+    folder: Folder,
+    wrong: Wrong,
+}
+
+impl Disk for Faulty {
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+    fn is_new(&self) -> io::Result<bool> {
+        self.folder.is_new()
+    }
+    fn open(&mut self) -> Result<Backend, Fault> {
+        check(&self.wrong)?;
+        Ok(Backend::new(Bytes(self.folder.open()?, self.wrong.clone()), Default::default()))
+    }
+    fn draft(&mut self) -> Result<Backend, Fault> {
+        self.folder.draft()
+    }
+    fn publish(&mut self) -> io::Result<()> {
+        self.folder.publish()
+    }
+}
+
+#[derive(Debug)]
+struct Bytes(Backend, Wrong);
+
+impl StorageBackend for Bytes {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        check(&self.1)?;
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        check(&self.1)?;
+        self.0.write(offset, data)
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_fault_is_logged_when_it_begins_changes_and_ends() {
+    let folder = TempDir::new().unwrap();
+    let wrong = Wrong::default();
+    let disk = Faulty {
+        folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+        wrong: wrong.clone(),
+    };
+    let mut keeper =
+        Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())
+            .unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+    for id in 1..=2 {
+        let request = Request::Operate {
+            origin: Origin::Terminal("kiosk-1".parse().unwrap()),
+            id,
+            operation: Operation::Deposit(units(1)),
+        };
+        for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
+            *wrong.lock().unwrap() = Some(kind);
+            for _ in 0..20 {
+                assert!(keeper.apply(&request).is_err());
+            }
+        }
+        *wrong.lock().unwrap() = None;
+        for _ in 0..3 {
+            keeper.apply(&request).unwrap();
+        }
+    }
+    // What is asked without a name and fails is unknown at once, and nothing was written until the fault was over.
+    let deposit =
+        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    for _ in 0..20 {
+        *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
+        assert!(keeper.serve(vec![deposit.clone()]).is_err());
+        *wrong.lock().unwrap() = None;
+        keeper.recover().unwrap();
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 7, "{log}");
+    for (line, told) in
+        lines.iter().zip(["no storage space", "permission denied", "takes entries again"].iter().cycle())
+    {
+        assert!(line.contains(told), "{told}: {line}");
+    }
 }

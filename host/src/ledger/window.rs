@@ -4,7 +4,8 @@
 //! Whoever connects says which entries it wants, `read N` (from the entry N on) or `tail N` (the last N), and is shown the
 //! ledger as it was at that moment, however long that takes, in lines: [`GREETING`], `state,KEY,VALUE`,
 //! `account,NUMBER,BALANCE`, `terminal,NAME,ENTRY,CASH`, then `entries`, then each entry with its hash behind it, then
-//! `end`; or `fault,WHAT`. Threads of their own read the file, so that nobody at a terminal waits for it.
+//! `end`; or `fault,WHAT`; or nothing more, where the ledger was closed meanwhile. Threads of their own read the file, so that nobody at a terminal waits for it. Whoever leaves what
+//! it is shown unread for too long is left alone, and asks for the rest when it is ready.
 use super::{
     error::{Error, Fault},
     store::{Shared, View},
@@ -32,9 +33,8 @@ pub const SOCKET: &str = "ledger.sock";
 /// The first line.
 pub const GREETING: &str = "atm ledger 1";
 
-/// Readers at once; more are told so, but no more than there are threads for.
-const READERS: usize = 8;
-const THREADS: usize = 64;
+/// Readers at once, each with a thread and a file descriptor; one more is told so.
+pub const READERS: usize = 8;
 
 /// How long a reader may leave what it is shown unread: the file cannot be tidied as long as somebody looks at it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,13 +74,32 @@ impl Drop for Window {
     }
 }
 
+/// Makes a socket of the path of the one in `folder`. A path may be longer than the 107 bytes that a socket's name may have
+/// (`sockaddr_un`, unix(7)): Linux has a short one for it.
+pub(super) fn at<T>(folder: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    match make(&folder.join(SOCKET)) {
+        #[cfg(target_os = "linux")]
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            use std::os::fd::AsRawFd;
+            let folder = fs::File::open(folder)?;
+            make(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(SOCKET))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            Err(io::Error::new(error.kind(), "the folder's path is too long for a socket in it"))
+        }
+        result => result,
+    }
+}
+
 fn listen(path: &Path) -> io::Result<UnixListener> {
     // The folder is ours: what is there is of a server that was killed.
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let listener = at(folder, |path| UnixListener::bind(path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -98,18 +117,28 @@ fn serve(listener: &UnixListener, shared: &Shared) {
         };
         let count = readers.fetch_add(1, Ordering::AcqRel);
         let (shared, done) = (shared.clone(), Counted(readers.clone()));
-        if count >= THREADS {
+        if count >= READERS {
+            turn_away(&stream);
             continue;
         }
         let reader = thread::Builder::new().name("reader".into()).spawn(move || {
             let _done = done;
-            if let Err(error) = show(&stream, &shared, count < READERS) {
+            if let Err(error) = show(&stream, &shared) {
                 debug!(%error, "a reader of the books is gone");
             }
         });
         if let Err(error) = reader {
             warn!(%error, "there is no thread for a reader of the books");
         }
+    }
+}
+
+/// Tells a reader that it is one too many. What a new socket takes waits for nobody.
+fn turn_away(mut stream: &UnixStream) {
+    let told = format!("fault,{READERS} others read the books, and no more may at once\n");
+    let sent = stream.set_nonblocking(true).and_then(|()| stream.write_all(told.as_bytes()));
+    if let Err(error) = sent {
+        debug!(%error, "a reader of the books was turned away");
     }
 }
 
@@ -122,7 +151,7 @@ impl Drop for Counted {
     }
 }
 
-fn show(stream: &UnixStream, shared: &Shared, room: bool) -> io::Result<()> {
+fn show(stream: &UnixStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
@@ -134,10 +163,6 @@ fn show(stream: &UnixStream, shared: &Shared, room: bool) -> io::Result<()> {
         return out.flush();
     }
     let wanted = match line.trim_end().split_once(' ').map(|(word, number)| (word, number.parse::<u64>())) {
-        _ if !room => {
-            out.write_all(b"fault,as many read the books as may\n")?;
-            return out.flush();
-        }
         Some(("read", Ok(first))) => Wanted::From(first),
         Some(("tail", Ok(count))) => Wanted::Last(count),
         _ => {
@@ -148,6 +173,8 @@ fn show(stream: &UnixStream, shared: &Shared, room: bool) -> io::Result<()> {
     let shown = shared.view().and_then(|view| write(&view, wanted, &mut out));
     match shown {
         Ok(()) => writeln!(out, "end")?,
+        // Whoever asks again is shown the rest, by the next server or when a fault is over.
+        Err(Fault::Closed) => {}
         Err(fault) => writeln!(out, "fault,{}", fault.to_string().replace('\n', " "))?,
     }
     out.flush()

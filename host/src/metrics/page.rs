@@ -1,63 +1,262 @@
 //! The counters for Prometheus: one page over HTTP, at a loopback address.
+//!
+//! One thread serves all who ask, a few at once. Nobody can keep another one waiting: where there are too many, the one
+//! that has been there longest makes room.
 use super::Metrics;
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
+};
 use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    collections::HashMap,
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
-use tracing::debug;
+use tracing::{debug, error};
 
-/// How long a reader may take for its question and its answer. They come one after another.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a reader may take for its question and its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than the head of a request has.
+/// Readers at once, each with a file descriptor.
+pub const READERS: usize = 8;
+
+/// How long to wait before accepting again when the system had no room for another connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// More than the head of a request has, in bytes.
 const LONGEST: usize = 8192;
+
+const LISTENER: Token = Token(0);
 
 /// Shows `metrics` at `address` for as long as the process lives; returns the address, which has a port.
 ///
 /// # Errors
 /// Whatever the system says against it.
 pub fn show(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
+    let mut listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
+    let poll = Poll::new()?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    let page = Page { poll, listener, metrics, readers: HashMap::new(), last: LISTENER, again: None };
     thread::Builder::new().name("metrics".into()).spawn(move || {
-        for stream in listener.incoming() {
-            if let Err(error) = stream.and_then(|stream| answer(stream, &metrics)) {
-                debug!(%error, "a reader of the counters is gone");
-            }
+        if let Err(error) = page.serve() {
+            error!(%error, "counters are not shown any more");
         }
     })?;
     Ok(address)
 }
 
-/// Answers one question, and closes (RFC 9112, section 9.6).
-fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    let (mut head, mut bytes) = (Vec::new(), [0; 1024]);
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() || head.len() > LONGEST {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut bytes)? {
-            0 => return Ok(()),
-            count => head.extend_from_slice(bytes.get(..count).unwrap_or_default()),
+struct Page {
+    poll: Poll,
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    readers: HashMap<Token, Reader>,
+    last: Token,
+    /// When to accept again, where the system had no room.
+    again: Option<Instant>,
+}
+
+impl Page {
+    fn serve(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(64);
+        loop {
+            let first = self.readers.values().map(|reader| reader.until).chain(self.again).min();
+            let timeout = first.map(|first| first.saturating_duration_since(Instant::now()));
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            let now = Instant::now();
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.again = Some(now),
+                    token => self.drive(token),
+                }
+            }
+            self.readers.retain(|_, reader| reader.until > now);
+            if self.again.take_if(|at| *at <= now).is_some() {
+                self.accept(now);
+            }
         }
     }
-    let (status, kind, body) = match head.split(|byte| *byte == b' ').collect::<Vec<_>>().as_slice() {
-        [b"GET", b"/metrics", ..] => {
-            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics.to_string())
+
+    /// Lets in whoever waits.
+    fn accept(&mut self, now: Instant) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.open(stream, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error) => {
+                    // Most likely no file descriptor is left; the socket says no second time that somebody waits.
+                    debug!(%error, "a reader of the counters could not be let in; trying again");
+                    self.again = Some(now + ACCEPT_AGAIN);
+                    return;
+                }
+            }
         }
-        [b"GET", ..] => ("404 Not Found", "text/plain", "the counters are at /metrics\n".to_owned()),
-        _ => ("405 Method Not Allowed", "text/plain", "only GET is taken\n".to_owned()),
+    }
+
+    fn open(&mut self, mut stream: TcpStream, now: Instant) {
+        let oldest = self.readers.iter().min_by_key(|(_, reader)| reader.until).map(|(token, _)| *token);
+        if self.readers.len() >= READERS
+            && let Some(oldest) = oldest
+        {
+            self.readers.remove(&oldest);
+        }
+        self.last = Token(self.last.0.wrapping_add(1).max(1));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, self.last, both) {
+            debug!(%error, "a reader of the counters was lost");
+            return;
+        }
+        let reader = Reader { stream, head: Vec::new(), answer: None, sent: 0, until: now + PATIENCE };
+        self.readers.insert(self.last, reader);
+        self.drive(self.last);
+    }
+
+    fn drive(&mut self, token: Token) {
+        let Some(reader) = self.readers.get_mut(&token) else { return };
+        match reader.drive(&self.metrics) {
+            Ok(true) => {}
+            Ok(false) => drop(self.readers.remove(&token)),
+            Err(error) => {
+                debug!(%error, "a reader of the counters is gone");
+                self.readers.remove(&token);
+            }
+        }
+    }
+}
+
+/// Somebody who asks.
+struct Reader {
+    stream: TcpStream,
+    /// What it has said, up to the end of its question.
+    head: Vec<u8>,
+    answer: Option<Vec<u8>>,
+    sent: usize,
+    until: Instant,
+}
+
+impl Reader {
+    /// Does what can be done without waiting; false when all is said.
+    fn drive(&mut self, metrics: &Metrics) -> io::Result<bool> {
+        let more = self.read()?;
+        if self.answer.is_none() {
+            self.answer = question(&self.head).map(|question| answer(question, metrics));
+        }
+        if let Some(answer) = &self.answer
+            && self.sent < answer.len()
+        {
+            while let Some(rest) = answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+                match self.stream.write(rest) {
+                    Ok(count) => self.sent += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // What comes behind the question is read to its end: a socket that is closed before might take the answer
+            // back (RFC 9112, section 9.6).
+            self.stream.shutdown(Shutdown::Write)?;
+        }
+        Ok(more)
+    }
+
+    /// Reads what is there; false at its end.
+    fn read(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 1024];
+        loop {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return Ok(false),
+                Ok(count) if self.answer.is_none() && self.head.len() <= LONGEST => {
+                    self.head.extend_from_slice(bytes.get(..count).unwrap_or_default());
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Page,
+    /// Only what would be said before it.
+    Head,
+    OtherPath,
+    OtherMethod,
+    TooLong,
+    Nonsense,
+}
+
+/// The question that this is; `None` where it is not whole. What follows a `?` may say anything.
+fn question(head: &[u8]) -> Option<Question> {
+    if !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        return (head.len() > LONGEST).then_some(Question::TooLong);
+    }
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let [method, target, version] = *words.as_slice() else { return Some(Question::Nonsense) };
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    Some(match (method, path) {
+        _ if !version.starts_with(b"HTTP/1.") => Question::Nonsense,
+        (_, path) if path != b"/metrics" => Question::OtherPath,
+        (b"GET", _) => Question::Page,
+        (b"HEAD", _) => Question::Head,
+        _ => Question::OtherMethod,
+    })
+}
+
+fn answer(question: Question, metrics: &Metrics) -> Vec<u8> {
+    let (status, body) = match question {
+        Question::Page | Question::Head => ("200 OK", metrics.to_string()),
+        Question::OtherPath => ("404 Not Found", "the counters are at /metrics\n".to_owned()),
+        Question::OtherMethod => {
+            ("405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD are taken\n".to_owned())
+        }
+        Question::TooLong => ("431 Request Header Fields Too Large", "that is too long\n".to_owned()),
+        Question::Nonsense => ("400 Bad Request", "that is not HTTP/1.1\n".to_owned()),
     };
-    stream.set_write_timeout(Some(PATIENCE))?;
     let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    let body = if question == Question::Head { "" } else { &body };
+    // The version is that of Prometheus' text format.
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
     )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_told_apart() {
+        for (text, asked) in [
+            ("GET /metrics HTTP/1.1\r\n\r\n", Some(Question::Page)),
+            ("GET /metrics?x=1&y=/ HTTP/1.0\r\nHost: a\r\n\r\n", Some(Question::Page)),
+            ("HEAD /metrics HTTP/1.1\r\n\r\n", Some(Question::Head)),
+            ("GET / HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
+            ("GET /metrics/ HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
+            ("GET /metricsx HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
+            ("POST /metrics HTTP/1.1\r\n\r\nbody", Some(Question::OtherMethod)),
+            ("GET /metrics\r\n\r\n", Some(Question::Nonsense)),
+            ("\r\n\r\n", Some(Question::Nonsense)),
+            ("GET /metrics HTTP/2\r\n\r\n", Some(Question::Nonsense)),
+            ("GET /metrics HTTP/1.1\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(question(text.as_bytes()), asked, "{text:?}");
+        }
+        assert_eq!(question(&vec![b'x'; LONGEST + 1]), Some(Question::TooLong));
+    }
 }

@@ -11,7 +11,7 @@ use atm_host::ledger::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -38,7 +38,7 @@ pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
             let mut progress = Progress::of(&source);
             let entries = backup::backup(&mut source, file, |number| progress.at(number))?;
             drop(progress);
-            say(&format!("{}: a backup of {entries} entries", file.display()))
+            say(&format!("{}: a backup of {}", file.display(), counted(entries, "entry", "entries")))
         }
         Ledger::Restore { file, place } => restore(file, &place.data),
     }
@@ -51,19 +51,49 @@ fn form(format: Format) -> tell::Format {
     }
 }
 
-/// Writes to standard output, whose reader may have seen enough.
+/// Writes to standard output.
 fn print(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Fault>) -> Result<ExitCode> {
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    match write(&mut out) {
-        Err(fault) if tell::is_gone(&fault) => Ok(ExitCode::FAILURE),
+    let mut out = Output { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), failed: false };
+    match write(&mut out).and_then(|()| Ok(out.flush()?)) {
+        Err(Fault::Io(error)) if out.failed => unwritten(error),
         Err(fault) => Err(Error { path: folder.to_owned(), fault }.into()),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
+/// Standard output takes no more. Its reader may have seen enough, and does not want to hear of it.
+fn unwritten(error: io::Error) -> Result<ExitCode> {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
+        _ => Err(error).context("standard output cannot be written"),
+    }
+}
+
+/// Standard output, whose errors are told from those of the books.
+struct Output<W: Write> {
+    out: W,
+    failed: bool,
+}
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).inspect_err(|_| self.failed = true)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().inspect_err(|_| self.failed = true)
+    }
+}
+
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 fn say(line: &str) -> Result<ExitCode> {
-    writeln!(io::stdout(), "{line}").context("that could not be written")?;
-    Ok(ExitCode::SUCCESS)
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => unwritten(error),
+    }
 }
 
 fn verify(folder: &Path) -> Result<ExitCode> {
@@ -72,25 +102,19 @@ fn verify(folder: &Path) -> Result<ExitCode> {
         let report = tell::verify(&mut source, |number| progress.at(number));
         report.map_err(|fault| Error { path: folder.to_owned(), fault })
     })?;
-    let mut out = io::stdout().lock();
-    for fault in &report.faults {
-        writeln!(out, "{fault}")?;
-    }
     if !report.faults.is_empty() {
-        writeln!(out, "the books do not fit")?;
+        say(&format!("{}\nthe books do not fit", report.faults.join("\n")))?;
         return Ok(ExitCode::FAILURE);
     }
     let (books, head) = (&report.books, report.books.head());
-    let terminals = books.tills().count();
-    writeln!(
-        out,
-        "ok: {} entries and {terminals} terminals of the ledger {}, the balance is {}; the last hash is {}",
-        head.number,
+    say(&format!(
+        "ok: {} and {} of the ledger {}, the balance is {}; the last hash is {}",
+        counted(head.number, "entry", "entries"),
+        counted(books.tills().count() as u64, "terminal", "terminals"),
         books.ledger(),
         books.balance(),
         head.hash
-    )?;
-    Ok(ExitCode::SUCCESS)
+    ))
 }
 
 fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
@@ -100,9 +124,9 @@ fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
     let books = backup::restore(file, &mut disk, fresh, |number| progress.at(number))?;
     drop(progress);
     say(&format!(
-        "{}: {} entries were restored as the ledger {}, the balance is {}",
+        "{}: {} restored as the ledger {}, the balance is {}",
         folder.display(),
-        books.head().number,
+        counted(books.head().number, "entry", "entries"),
         books.ledger(),
         books.balance()
     ))

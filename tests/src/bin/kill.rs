@@ -19,10 +19,10 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -56,6 +56,22 @@ struct Shared {
     answers: AtomicU64,
     /// Outcomes that a terminal learned on a later line than it asked on.
     learned: AtomicU64,
+    /// The books are being audited: nobody asks for more. What is asked meanwhile would have to be audited too, longer each
+    /// time, and the next time there would be even more.
+    auditing: Mutex<bool>,
+    audited: Condvar,
+}
+
+impl Shared {
+    fn audit(&self, auditing: bool) {
+        *self.auditing.lock().unwrap() = auditing;
+        self.audited.notify_all();
+    }
+
+    /// Waits until nobody audits.
+    fn wait(&self) {
+        drop(self.audited.wait_while(self.auditing.lock().unwrap(), |auditing| *auditing).unwrap());
+    }
 }
 
 fn main() -> ExitCode {
@@ -82,12 +98,23 @@ fn main() -> ExitCode {
         .collect();
     let mut entries = 0;
     for time in 1..=arguments.times {
+        // They end when they are told to, or have found something wrong.
+        if kiosks.iter().any(JoinHandle::is_finished) || others.iter().any(JoinHandle::is_finished) {
+            println!("somebody has given up, after {} times: --seed {seed}", time - 1);
+            shared.stop.store(true, Ordering::Release);
+            break;
+        }
         // How long it serves is what is drawn here, and not a wait for something.
         thread::sleep(Duration::from_millis(rng.u64(1..200)));
         server.program.signal(Signal::KILL);
         drop(server);
         server = serve(data, &address.to_string());
+        shared.audit(true);
         entries = audit(data, time);
+        shared.audit(false);
+        if time % 25 == 0 {
+            println!("{time} times, {entries} entries");
+        }
     }
     shared.stop.store(true, Ordering::Release);
     let told: Vec<(String, Told)> = kiosks.into_iter().map(|kiosk| kiosk.join().unwrap()).collect();
@@ -173,6 +200,7 @@ fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (
                     _ => format!("deposit {}", rng.u32(1..60)),
                 };
             }
+            shared.wait();
             if !kiosk.answer(&mut client, &typed) {
                 break;
             }
@@ -244,6 +272,7 @@ fn be_nobody(address: SocketAddr, shared: &Shared) -> (i128, i128) {
             continue;
         }
         while !shared.stop.load(Ordering::Acquire) {
+            shared.wait();
             asked += 100;
             if !client.try_send(&atm_tests::frame(r#"{"data":"deposit 1"}"#)) {
                 break;
