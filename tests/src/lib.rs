@@ -11,6 +11,8 @@
 //!
 //! For the parts without sockets and clocks: [`sim`] draws days by chance, [`model`] explores every order of events.
 //!
+//! For figures: [`compare`] measures our server beside others.
+//!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
 #![forbid(unsafe_code)]
 // What fails here does it loudly, like a test.
@@ -24,6 +26,7 @@
 
 pub mod board;
 mod client;
+pub mod compare;
 mod kiosk;
 pub mod model;
 pub mod platter;
@@ -34,6 +37,7 @@ pub mod sim;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use kiosk::Kiosk;
+pub(crate) use program::root;
 pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python};
 pub use rustix::process::Signal;
 pub use screen::Screen;

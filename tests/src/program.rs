@@ -54,7 +54,8 @@ pub fn fixtures() -> PathBuf {
     root().join("tests/original")
 }
 
-fn root() -> &'static Path {
+/// The project's folder.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
@@ -205,6 +206,11 @@ impl Program {
         // It may have seen enough before it has read everything.
         let _ = program.stdin.take().unwrap().write_all(input.as_bytes());
         program.finish()
+    }
+
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Types a line.

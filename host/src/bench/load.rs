@@ -1,5 +1,9 @@
 //! The event loop of a load: non-blocking sockets, one dialogue each.
-use super::{dialogue::Dialogue, measured::Measured, schedule::Schedule};
+use super::{
+    dialogue::Dialogue,
+    measured::{Measured, computed},
+    schedule::Schedule,
+};
 use floor::{Floor, Session, State};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use std::{
@@ -180,7 +184,7 @@ impl<D: Dialogue> Load<D> {
 
     /// Begins to measure: what was due before does not count.
     pub fn measure(&mut self) {
-        self.floor.measured = Measured::default();
+        self.floor.measured = Measured { busy: computed(), ..Measured::default() };
         self.floor.from = Some(Instant::now());
         self.floor.counting = true;
     }
@@ -188,7 +192,9 @@ impl<D: Dialogue> Load<D> {
     /// Replies that come now are not counted any more, but how long they took is measured.
     pub fn stop_counting(&mut self) {
         self.floor.counting = false;
-        self.floor.measured.elapsed = self.floor.from.map_or(Duration::ZERO, |from| from.elapsed());
+        let measured = &mut self.floor.measured;
+        measured.busy = measured.busy.zip(computed()).map(|(then, now)| now.saturating_sub(then));
+        measured.elapsed = self.floor.from.map_or(Duration::ZERO, |from| from.elapsed());
     }
 
     /// What is asked for from now on is not measured.

@@ -17,6 +17,9 @@ pub struct Measured {
     pub settled: u64,
     /// How long the time that counts was.
     pub elapsed: Duration,
+    /// How long the threads of the load computed in that time, the system's work for their sockets with it: where that is as
+    /// long as the time itself, the load is what limits a server that could do more. Not known on every system.
+    pub busy: Option<Duration>,
     /// How long replies took: each whose request was due in that time, whenever it came.
     pub latency: Latency,
     /// The same of those that settled an operation.
@@ -47,6 +50,10 @@ impl Measured {
         self.answers += other.answers;
         self.settled += other.settled;
         self.elapsed = self.elapsed.max(other.elapsed);
+        self.busy = match (self.busy, other.busy) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
         self.latency.add(&other.latency);
         self.settling.add(&other.settling);
         self.sent += other.sent;
@@ -56,11 +63,30 @@ impl Measured {
         self.reasons.extend(other.reasons);
     }
 
+    /// How much of a core the load took.
+    pub fn share_busy(&self) -> Option<f64> {
+        let elapsed = self.elapsed.as_secs_f64();
+        self.busy.filter(|_| elapsed > 0.0).map(|busy| busy.as_secs_f64() / elapsed)
+    }
+
     /// So many in the time that counts, a second.
     pub fn rate(&self, count: u64) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
     }
+}
+
+/// How long this thread has computed since it was started.
+#[cfg(unix)]
+pub(super) fn computed() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().ok()
+}
+
+/// Elsewhere nobody says.
+#[cfg(not(unix))]
+pub(super) fn computed() -> Option<Duration> {
+    None
 }
 
 /// How long things took, each known to three digits.

@@ -49,6 +49,9 @@ impl Display for Report {
             each(measured.sent),
             each(measured.received)
         )?;
+        if let Some(share) = measured.share_busy() {
+            writeln!(f, "load        {:.0} % of a core, the system's part with it", share * 100.0)?;
+        }
         writeln!(
             f,
             "sessions    {} greeted within {:.3} ms, {} lost",
@@ -129,7 +132,13 @@ impl Display for Json<'_> {
             measured.rate(measured.settled),
             measured.late
         )?;
-        write!(f, ",\"bytes_sent\":{},\"bytes_received\":{}", measured.sent, measured.received)?;
+        write!(
+            f,
+            ",\"bytes_sent\":{},\"bytes_received\":{},\"busy\":{}",
+            measured.sent,
+            measured.received,
+            Maybe(measured.share_busy())
+        )?;
         write!(f, ",\"latency\":{},\"settling\":{}", Times(&measured.latency), Times(&measured.settling))?;
         write!(
             f,
