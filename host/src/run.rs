@@ -23,6 +23,7 @@ use std::{
 };
 use tracing::{info, level_filters::LevelFilter, warn};
 
+mod bench;
 mod ledger;
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Client(options)) => be_a_terminal(options),
+        Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
@@ -204,6 +206,16 @@ const OTHER_FILES: u64 = 32 + (window::READERS + page::READERS) as u64;
 /// is raised as far as it may be. One more could not even be told that it is one too many.
 #[cfg(unix)]
 fn sessions_within_file_limit(wanted: usize) -> usize {
+    let most = sessions_by_files();
+    if most < wanted {
+        warn!(sessions = most, "the system allows too few open files for --max-sessions {wanted}");
+    }
+    most.min(wanted)
+}
+
+/// How many sessions the system allows files for, after it was asked for more.
+#[cfg(unix)]
+fn sessions_by_files() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -211,17 +223,19 @@ fn sessions_within_file_limit(wanted: usize) -> usize {
         warn!(%error, "the limit of open files could not be raised");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
-    if most < wanted {
-        warn!(files, sessions = most, "the system allows too few open files for --max-sessions {wanted}");
-    }
-    most.min(wanted)
+    usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1)
 }
 
 /// Elsewhere there is no such limit to be known.
 #[cfg(not(unix))]
 fn sessions_within_file_limit(wanted: usize) -> usize {
     wanted
+}
+
+/// See above.
+#[cfg(not(unix))]
+fn sessions_by_files() -> usize {
+    usize::MAX
 }
 
 /// The first SIGINT or SIGTERM lets the server say goodbye; the second one does not wait for it.

@@ -11,6 +11,8 @@
 //!
 //! For the parts without sockets and clocks: [`sim`] draws days by chance, [`model`] explores every order of events.
 //!
+//! For figures: [`compare`] measures our server beside others.
+//!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
 #![forbid(unsafe_code)]
 // What fails here does it loudly, like a test.
@@ -25,6 +27,7 @@
 pub mod board;
 mod cable;
 mod client;
+pub mod compare;
 pub mod hot;
 mod kiosk;
 pub mod model;
@@ -37,6 +40,7 @@ pub use cable::Cable;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use kiosk::Kiosk;
+pub(crate) use program::root;
 pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python};
 pub use rustix::process::Signal;
 pub use screen::Screen;

@@ -54,7 +54,8 @@ pub fn fixtures() -> PathBuf {
     root().join("tests/original")
 }
 
-fn root() -> &'static Path {
+/// The project's folder.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
@@ -207,6 +208,11 @@ impl Program {
         program.finish()
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types a line.
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("its input is open");
@@ -257,11 +263,6 @@ impl Program {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
-    }
-
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// The files that it sees, where it may see others than the test.

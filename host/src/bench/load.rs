@@ -1,0 +1,256 @@
+//! The event loop of a load: non-blocking sockets, one dialogue each.
+use super::{
+    dialogue::Dialogue,
+    measured::{Measured, computed},
+    schedule::Schedule,
+};
+use floor::{Floor, Session, State};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+mod floor;
+
+/// Events that are taken at once.
+const EVENTS: usize = 1024;
+
+/// The system's timers are this coarse, in the loop's view: what is due sooner is not slept for but looked for again and
+/// again. A load on schedule may take a whole core for that.
+const COARSE: Duration = Duration::from_millis(1);
+
+/// How to open sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// How many may be opening at once.
+    pub burst: usize,
+    /// How long nothing may happen before the rest of them are given up.
+    pub patience: Duration,
+}
+
+/// Sessions that are open, and the thread's loop that drives them.
+#[derive(Debug)]
+pub struct Load<D> {
+    poll: Poll,
+    events: Events,
+    floor: Floor<D>,
+}
+
+impl<D: Dialogue> Load<D> {
+    /// Opens a session for each dialogue, and returns when the server has greeted all of them that it will greet.
+    ///
+    /// # Errors
+    /// What makes waiting for sockets impossible. A session that cannot be opened is lost, and counted.
+    pub fn open(opening: &Opening, dialogues: impl IntoIterator<Item = D>) -> io::Result<Self> {
+        let mut load =
+            Self { poll: Poll::new()?, events: Events::with_capacity(EVENTS), floor: Floor::new() };
+        let mut rest = dialogues.into_iter();
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            while load.floor.opening < opening.burst {
+                let Some(dialogue) = rest.next() else { break };
+                load.add(opening.address, dialogue)?;
+            }
+            if load.floor.opening == 0 {
+                return Ok(load);
+            }
+            let open = load.floor.sessions.len().saturating_sub(load.floor.opening);
+            if open != seen {
+                (seen, since) = (open, Instant::now());
+            }
+            let left = opening.patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                load.floor.give_up(&format!("not greeted within {:?}", opening.patience));
+            } else {
+                load.turn(Some(left))?;
+            }
+        }
+    }
+
+    fn add(&mut self, address: SocketAddr, dialogue: D) -> io::Result<()> {
+        let mut stream = match TcpStream::connect(address) {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.floor.lost = self.floor.lost.saturating_add(1);
+                self.floor.note(format!("not connected: {error}"));
+                return Ok(());
+            }
+        };
+        let token = Token(self.floor.sessions.len());
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.floor.add(stream, dialogue);
+        Ok(())
+    }
+
+    /// Every session asks again as soon as it has its reply, until the time is over.
+    ///
+    /// `tally` is told how many replies came.
+    ///
+    /// # Errors
+    /// What makes waiting for sockets impossible.
+    pub fn closed(&mut self, until: Instant, tally: &AtomicU64) -> io::Result<()> {
+        self.floor.closed = true;
+        while let Some(index) = self.floor.next() {
+            self.floor.ask(index, Instant::now());
+        }
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if self.floor.out == 0 {
+                break;
+            }
+            self.turn_and_tell(left, tally)?;
+        }
+        self.floor.closed = false;
+        Ok(())
+    }
+
+    /// Requests are made as they are due, by whichever session has waited longest, until the time is over. What is due
+    /// while every session waits for a reply is made up for as soon as one is free, and counts from when it was due.
+    ///
+    /// # Errors
+    /// What makes waiting for sockets impossible.
+    pub fn scheduled(
+        &mut self,
+        schedule: &mut Schedule,
+        until: Instant,
+        tally: &AtomicU64,
+    ) -> io::Result<()> {
+        loop {
+            let now = Instant::now();
+            let Some(left) = until.checked_duration_since(now).filter(|left| !left.is_zero()) else { break };
+            let mut due = schedule.due();
+            while due <= now {
+                let Some(index) = self.floor.next() else { break };
+                self.floor.ask(index, due);
+                schedule.step();
+                due = schedule.due();
+            }
+            if self.floor.living == 0 {
+                break;
+            }
+            let wait = if due <= now { left } else { (due - now).saturating_sub(COARSE).min(left) };
+            self.turn_and_tell(wait, tally)?;
+        }
+        Ok(())
+    }
+
+    /// What was due before `until` and was never asked for is measured as if its reply came now.
+    pub fn overdue(&mut self, schedule: &mut Schedule, until: Instant) {
+        let now = Instant::now();
+        while schedule.due() < until {
+            self.floor.measured.late = self.floor.measured.late.saturating_add(1);
+            if self.floor.from.is_some_and(|from| schedule.due() >= from) {
+                self.floor.measured.answered(now - schedule.due(), false);
+            }
+            schedule.step();
+        }
+    }
+
+    /// One request of one session, and its reply; false where that session cannot be asked or was lost.
+    ///
+    /// # Errors
+    /// What makes waiting for sockets impossible.
+    pub fn once(&mut self, index: usize, patience: Duration) -> io::Result<bool> {
+        let state = |load: &Self| load.floor.sessions.get(index).map(|session| session.state);
+        if state(self) != Some(State::Free) {
+            return Ok(false);
+        }
+        self.floor.free.retain(|free| *free != index);
+        self.floor.ask(index, Instant::now());
+        self.settle(patience)?;
+        Ok(state(self) == Some(State::Free))
+    }
+
+    /// Waits for the replies to whatever is out; a session whose reply does not come in time is lost.
+    ///
+    /// # Errors
+    /// What makes waiting for sockets impossible.
+    pub fn settle(&mut self, patience: Duration) -> io::Result<()> {
+        let begin = Instant::now();
+        while self.floor.out > 0 {
+            let left = patience.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                self.floor.give_up(&format!("no reply within {patience:?}"));
+            } else {
+                self.turn(Some(left))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to measure: what was due before does not count.
+    pub fn measure(&mut self) {
+        self.floor.measured = Measured { busy: computed(), ..Measured::default() };
+        self.floor.from = Some(Instant::now());
+        self.floor.counting = true;
+    }
+
+    /// Replies that come now are not counted any more, but how long they took is measured.
+    pub fn stop_counting(&mut self) {
+        self.floor.counting = false;
+        let measured = &mut self.floor.measured;
+        measured.busy = measured.busy.zip(computed()).map(|(then, now)| now.saturating_sub(then));
+        measured.elapsed = self.floor.from.map_or(Duration::ZERO, |from| from.elapsed());
+    }
+
+    /// What is asked for from now on is not measured.
+    pub fn stop_measuring(&mut self) {
+        self.floor.from = None;
+    }
+
+    /// What was measured.
+    pub fn measured(self) -> Measured {
+        let mut measured = self.floor.measured;
+        measured.lost = self.floor.lost;
+        measured.reasons = self.floor.reasons;
+        measured
+    }
+
+    /// The dialogues of sessions that were opened, lost ones too.
+    pub fn dialogues(&mut self) -> impl Iterator<Item = &mut D> {
+        self.floor.sessions.iter_mut().map(|session| &mut session.dialogue)
+    }
+
+    /// Sessions that have nothing out.
+    pub fn free(&self) -> impl Iterator<Item = usize> {
+        let free = |session: &Session<D>| session.state == State::Free;
+        self.floor
+            .sessions
+            .iter()
+            .enumerate()
+            .filter(move |(_, session)| free(session))
+            .map(|(index, _)| index)
+    }
+
+    /// One session's dialogue.
+    pub fn dialogue(&mut self, index: usize) -> Option<&mut D> {
+        self.floor.sessions.get_mut(index).map(|session| &mut session.dialogue)
+    }
+
+    /// How many sessions were lost.
+    pub fn lost(&self) -> usize {
+        self.floor.lost
+    }
+
+    fn turn_and_tell(&mut self, wait: Duration, tally: &AtomicU64) -> io::Result<()> {
+        let before = self.floor.replies;
+        self.turn(Some(wait))?;
+        tally.fetch_add(self.floor.replies.wrapping_sub(before), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn turn(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in &self.events {
+            self.floor.ready(event);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,310 @@
+//! A JSON object's fields, for whoever trusts the writer to know JSON and wants to know them fast.
+//!
+//! Every object that is well formed (RFC 8259) is read rightly. What is not well formed is not always noticed.
+
+/// The fields of a host's message. Strings are as they stand between the quotes, escapes and all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Object<'a> {
+    /// Bytes from the first to the closing brace.
+    pub(super) length: usize,
+    pub(super) seq: Option<u64>,
+    pub(super) re: Option<u64>,
+    pub(super) input: Option<bool>,
+    pub(super) data: &'a [u8],
+    pub(super) end: bool,
+    pub(super) error: Option<&'a [u8]>,
+    pub(super) notice: Option<&'a [u8]>,
+    pub(super) outcome: Option<&'a [u8]>,
+    pub(super) operation: Option<&'a [u8]>,
+    pub(super) reason: Option<&'a [u8]>,
+    pub(super) amount: Option<u64>,
+    pub(super) balance: Option<u64>,
+}
+
+/// A value, as far as it is of use.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a [u8]),
+    Number(u64),
+    Bool(bool),
+    /// Null, a number that is no count, an object or a list.
+    Other,
+}
+
+/// Reads the object at the start of `bytes`; `None` where it is not whole or is no object.
+pub(super) fn read(bytes: &[u8]) -> Option<Object<'_>> {
+    usual(bytes).or_else(|| any(bytes))
+}
+
+/// Reads what this project's server says nearly always, in its order of fields; `None` for anything else.
+///
+/// It takes a quarter of the instructions: little enough beside what the system does for a message.
+fn usual(bytes: &[u8]) -> Option<Object<'_>> {
+    let mut object = Object { input: Some(true), ..Object::default() };
+    let (seq, rest) = match bytes.strip_prefix(br#"{"seq":"#) {
+        None => (None, bytes.strip_prefix(b"{")?),
+        Some(rest) => {
+            let (seq, rest) = number(rest)?;
+            let (re, rest) = match rest.strip_prefix(br#","re":"#) {
+                None => (None, rest),
+                Some(rest) => number(rest).map(|(re, rest)| (Some(re), rest))?,
+            };
+            object.re = re;
+            (Some(seq), rest.strip_prefix(b",")?)
+        }
+    };
+    object.seq = seq;
+    let rest = rest.strip_prefix(br#""input":true,"data":""#)?;
+    let (text, rest) = rest.split_at_checked(memchr::memchr(b'"', rest)?)?;
+    if text.last() == Some(&b'\\') {
+        return None;
+    }
+    object.data = text;
+    let rest = match rest.strip_prefix(br#"","outcome":"done","operation":""#) {
+        None => rest.strip_prefix(b"\"}")?,
+        Some(rest) => {
+            object.outcome = Some(b"done");
+            let (operation, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'"')?)?;
+            object.operation = Some(operation);
+            let rest = match rest.strip_prefix(br#"","amount":"#) {
+                None => rest.strip_prefix(b"\"")?,
+                Some(rest) => {
+                    let (amount, rest) = number(rest)?;
+                    object.amount = Some(amount);
+                    rest
+                }
+            };
+            let (balance, rest) = number(rest.strip_prefix(br#","balance":"#)?)?;
+            object.balance = Some(balance);
+            rest.strip_prefix(b"}")?
+        }
+    };
+    object.length = bytes.len().saturating_sub(rest.len());
+    Some(object)
+}
+
+/// The count that stands at the start, and what follows; a number that goes on with anything but digits is none.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (digits, rest) = bytes.split_at_checked(bytes.iter().position(|byte| !byte.is_ascii_digit())?)?;
+    if digits.is_empty() || !matches!(rest.first(), Some(b',' | b'}')) {
+        return None;
+    }
+    let sum = |sum: u64, byte: &u8| sum.checked_mul(10)?.checked_add(u64::from(byte & 15));
+    Some((digits.iter().try_fold(0, sum)?, rest))
+}
+
+/// Reads any object.
+fn any(bytes: &[u8]) -> Option<Object<'_>> {
+    let mut cursor = Cursor(bytes);
+    let mut object = Object::default();
+    cursor.must(b'{')?;
+    if cursor.next()? != b'}' {
+        loop {
+            cursor.must(b'"')?;
+            let key = cursor.text()?;
+            cursor.must(b':')?;
+            let value = cursor.value()?;
+            object.set(key, value);
+            if cursor.next()? != b',' {
+                break;
+            }
+            cursor.skip();
+        }
+    }
+    cursor.must(b'}')?;
+    object.length = bytes.len().saturating_sub(cursor.0.len());
+    Some(object)
+}
+
+impl<'a> Object<'a> {
+    fn set(&mut self, key: &[u8], value: Value<'a>) {
+        match (key, value) {
+            (b"data", Value::Text(text)) => self.data = text,
+            (b"seq", Value::Number(number)) => self.seq = Some(number),
+            (b"re", Value::Number(number)) => self.re = Some(number),
+            (b"input", Value::Bool(is)) => self.input = Some(is),
+            (b"end", Value::Bool(is)) => self.end = is,
+            (b"error", Value::Text(text)) => self.error = Some(text),
+            (b"notice", Value::Text(text)) => self.notice = Some(text),
+            (b"outcome", Value::Text(text)) => self.outcome = Some(text),
+            (b"operation", Value::Text(text)) => self.operation = Some(text),
+            (b"reason", Value::Text(text)) => self.reason = Some(text),
+            (b"amount", Value::Number(number)) => self.amount = Some(number),
+            (b"balance", Value::Number(number)) => self.balance = Some(number),
+            _ => {}
+        }
+    }
+}
+
+/// What is still to be read.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// The next byte that is no white space; it stays the next one.
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let (first, rest) = self.0.split_first()?;
+            if !matches!(first, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(*first);
+            }
+            self.0 = rest;
+        }
+    }
+
+    fn skip(&mut self) {
+        self.0 = self.0.get(1..).unwrap_or_default();
+    }
+
+    fn must(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then(|| self.skip())
+    }
+
+    /// What stands up to the closing quote, which is taken too.
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let mut from = 0;
+        loop {
+            let end = from + quote(self.0.get(from..)?)?;
+            let (text, rest) = self.0.split_at_checked(end)?;
+            // A quote behind an odd number of backslashes is part of the text.
+            let slashes = || text.iter().rev().take_while(|byte| **byte == b'\\').count();
+            if text.last() != Some(&b'\\') || slashes() % 2 == 0 {
+                self.0 = rest.get(1..)?;
+                return Some(text);
+            }
+            from = end + 1;
+        }
+    }
+
+    fn value(&mut self) -> Option<Value<'a>> {
+        match self.next()? {
+            b'"' => {
+                self.skip();
+                self.text().map(Value::Text)
+            }
+            b'{' | b'[' => self.nested(),
+            _ => self.plain(),
+        }
+    }
+
+    /// A number or a word: what stands up to where the next thing begins.
+    fn plain(&mut self) -> Option<Value<'a>> {
+        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+        let (word, rest) = self.0.split_at_checked(self.0.iter().position(ends)?)?;
+        self.0 = rest;
+        let digit = |sum: u64, byte: &u8| match byte {
+            b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(byte & 15)),
+            _ => None,
+        };
+        Some(match word {
+            b"" => return None,
+            b"true" => Value::Bool(true),
+            b"false" => Value::Bool(false),
+            number => number.iter().try_fold(0, digit).map_or(Value::Other, Value::Number),
+        })
+    }
+
+    /// An object or a list, passed over.
+    fn nested(&mut self) -> Option<Value<'a>> {
+        let mut depth = 0usize;
+        loop {
+            let byte = self.next()?;
+            self.skip();
+            match byte {
+                b'"' => drop(self.text()?),
+                b'{' | b'[' => depth = depth.saturating_add(1),
+                b'}' | b']' if depth == 1 => return Some(Value::Other),
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Where the first quote is. Names are short, and are found before a search for many bytes at once has begun.
+fn quote(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 12;
+    let is_quote = |byte: &u8| *byte == b'"';
+    let short = bytes.get(..SHORT).unwrap_or(bytes).iter().position(is_quote);
+    short.or_else(|| memchr::memchr(b'"', bytes.get(SHORT..)?).map(|at| at + SHORT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_read() {
+        let text = br#"{"seq":8,"re":7,"input":true,"data":"A \"b\" \\","outcome":"done","amount":4000,"balance":14000} "#;
+        let object = read(text).unwrap();
+        let expected = Object {
+            length: text.len() - 1,
+            seq: Some(8),
+            re: Some(7),
+            input: Some(true),
+            data: br#"A \"b\" \\"#,
+            outcome: Some(b"done"),
+            amount: Some(4000),
+            balance: Some(14000),
+            ..Object::default()
+        };
+        assert_eq!(object, expected);
+        for end in 0..text.len() - 1 {
+            assert_eq!(read(&text[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        let text = br#" { "x" : {"y":[1,"}]",{}],"seq":1} , "z":null, "amount":-4.5e3, "seq" :
+            2,"re":99999999999999999999,"end":true, "input" : false }{"#;
+        let object = read(text).unwrap();
+        assert_eq!((object.seq, object.re, object.amount), (Some(2), None, None));
+        assert_eq!((object.end, object.input, object.length), (true, Some(false), text.len() - 1));
+        assert_eq!(read(b"{}").unwrap().length, 2);
+    }
+
+    #[test]
+    fn what_the_server_says_is_read_the_usual_way_and_alike() {
+        use atm_core::{
+            codec::json,
+            ledger::{Outcome, Receipt},
+            message::Reply,
+            money::Amount,
+            screen::{Screen, Screens},
+        };
+        let (amount, balance) = (Amount::from_units(40).unwrap(), Amount::from_minor(14_050).unwrap());
+        let done = |receipt| vec![Screen::Outcome(Outcome::Done(receipt)), Screen::Menu];
+        for screens in [
+            vec![Screen::Menu],
+            vec![Screen::DepositPrompt],
+            vec![Screen::WithdrawPrompt { balance }],
+            done(Receipt::Balance { balance }),
+            done(Receipt::Deposited { amount, balance }),
+            done(Receipt::Withdrawn { amount, balance }),
+        ] {
+            let screens = Screens::from_slice(&screens).unwrap();
+            for re in [None, Some(7)] {
+                let mut bytes = [0; 1024];
+                let reply = Reply { seq: 8, re, screens: screens.clone(), welcome: None };
+                let length = json::write_reply(&reply, &mut bytes).unwrap();
+                let object = usual(&bytes[..length]).unwrap();
+                assert_eq!(Some(object), any(&bytes));
+                assert_eq!((object.seq, object.re, object.length), (Some(8), re, length));
+                for end in 0..length {
+                    assert_eq!(read(&bytes[..end]), None, "{end}");
+                }
+            }
+            let mut bytes = [0; 1024];
+            let length = json::write_bare(None, &screens, &mut bytes).unwrap();
+            assert_eq!(usual(&bytes), any(&bytes[..length]));
+            assert!(usual(&bytes).is_some_and(|object| object.length == length));
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_none() {
+        for text in ["[1]", "{1:2}", "{\"a\"}", "{\"a\":}", "{\"a\":1 2}", "text", ""] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The comparison: it measures what it says, writes what it measured, and says what it lacks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use atm_tests::Program;
+use std::{fs, process::Command};
+
+fn compare(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn what_the_machine_has_not_can_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("made");
+    let others = ["--without", "redis,postgres,python,sqlite"];
+    let few = [
+        "--short",
+        "--sessions",
+        "1,8",
+        "--durable-sessions",
+        "1",
+        "--idle",
+        "50",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let done = Program::run(compare(&[&few[..], &others].concat()), "");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let page = fs::read_to_string(out.join("compare.md")).unwrap();
+    for line in [
+        "| atm, json | ",
+        "| echo, threads | ",
+        "| echo, event loop | ",
+        "| one fdatasync after the other | ",
+    ] {
+        assert!(page.contains(line) && done.stdout.contains(line), "{line}: {page}");
+    }
+    for aim in [
+        "of the faster echo's",
+        "of one fdatasync",
+        "resident memory of an idle session, 50 sessions",
+        "is told so",
+    ] {
+        let line = page.lines().find(|line| line.starts_with("| ") && line.contains(aim));
+        let line = line.unwrap_or_else(|| panic!("{aim}: {page}"));
+        assert!(line.ends_with("| met |") || line.ends_with("| **missed** |"), "{line}");
+    }
+    assert!(
+        !page.contains("Redis") && page.contains("50 sessions, connected in one burst: all but 0 greeted"),
+        "{page}"
+    );
+    for picture in ["memory-rate.svg", "memory-p99.svg", "durable-rate.svg"] {
+        assert!(page.contains(picture));
+        assert!(fs::read_to_string(out.join(picture)).unwrap().contains("<polyline"));
+    }
+}
+
+#[test]
+fn what_lacks_is_told_with_its_package() {
+    let mut command = compare(&["--short"]);
+    let done = Program::run(
+        {
+            command.env("PATH", "");
+            command
+        },
+        "",
+    );
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for word in ["apt-get install redis-server", "apt-get install python3", "--without"] {
+        assert!(done.stderr.contains(word), "{word}: {done:?}");
+    }
+    assert_eq!(done.stdout, "");
+}

@@ -1,0 +1,299 @@
+//! Our server beside programs that somebody would take instead.
+use atm_core::wire::Wire;
+use atm_host::bench::person::Manner;
+use atm_tests::{
+    compare::{
+        Place, Times,
+        aim::{self, Aim},
+        chart::{Chart, Scale},
+        echo, idle,
+        round::Results,
+        system::{Other, System},
+        table,
+    },
+    raise_file_limit,
+};
+use clap::{Parser, ValueEnum};
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Measure our server beside programs that somebody would take instead, in turn and in one run, and tell the ratios.
+///
+/// In memory: bare echo servers (the limit), Redis, the original's way in Python. On the disk: Redis with appendfsync always,
+/// PostgreSQL, SQLite. Then many idle sessions. All of it is started and stopped here, on free ports; BENCHMARKS.md says how
+/// each is set up and what is counted.
+#[derive(Parser)]
+#[command(
+    name = "compare",
+    after_help = "Exit codes: 0 measured (an aim may be missed), 1 something could not be measured, or \
+    a check has failed, 2 wrong usage."
+)]
+struct Arguments {
+    /// A fraction of a second each, one round, fewer sessions: to see that everything works, not how fast
+    #[arg(long)]
+    short: bool,
+    /// Rounds; every figure is the middle of as many
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Seconds to measure each time
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    duration: f64,
+    /// Seconds of load before anything is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    warm_up: f64,
+    /// Numbers of sessions in memory
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 8, 50, 200, 1000], value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    sessions: Vec<u16>,
+    /// Numbers of sessions on the disk
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 50, 200], value_parser = clap::value_parser!(u16).range(1..=1000))]
+    durable_sessions: Vec<u16>,
+    /// Idle sessions
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    idle: u16,
+    /// Only these parts
+    #[arg(long, value_name = "PART,…", value_enum, value_delimiter = ',', default_values_t = [Part::Memory, Part::Durable, Part::Idle])]
+    parts: Vec<Part>,
+    /// Leave these out, which the machine may not have
+    #[arg(long, value_name = "PROGRAM,…", value_enum, value_delimiter = ',')]
+    without: Vec<Other>,
+    /// Keep what is kept in this folder: its disk is measured [default: where this program lies]
+    #[arg(long, value_name = "DIR")]
+    disk: Option<PathBuf>,
+    /// Write compare.md and the pictures into this folder, made where there is none
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Be an echo server instead: what the comparison starts itself as
+    #[arg(long, hide = true, value_enum, requires = "echo_reply")]
+    echo: Option<echo::Way>,
+    #[arg(long, hide = true)]
+    echo_reply: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Everything in memory
+    Memory,
+    /// Everything on the disk
+    Durable,
+    /// Idle sessions
+    Idle,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=3600.0).contains(seconds))
+        .ok_or_else(|| "from 0 to 3600".to_owned())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match (arguments.echo, arguments.echo_reply) {
+        (Some(way), Some(reply)) => {
+            raise_file_limit();
+            echo::serve(way, reply).map_err(|error| error.to_string())
+        }
+        _ => compare(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is written, and which pictures belong to it.
+#[derive(Default)]
+struct Page {
+    text: String,
+    pictures: Vec<(&'static str, String)>,
+    aims: Vec<Aim>,
+    command: String,
+}
+
+impl Page {
+    /// Something for the page, and for whoever looks on.
+    fn add(&mut self, text: &str) {
+        print!("\n{text}");
+        self.text.push('\n');
+        self.text.push_str(text);
+    }
+
+    fn draw(
+        &mut self,
+        name: &'static str,
+        (title, label, scale): (&str, &str, Scale),
+        results: &Results,
+        value: impl Fn(&str, usize) -> Option<f64>,
+    ) {
+        let chart = Chart { title, label, scale, command: &self.command };
+        self.pictures.push((name, chart.draw(results, value)));
+    }
+}
+
+fn compare(mut arguments: Arguments) -> Result<(), String> {
+    if arguments.short {
+        (arguments.rounds, arguments.duration, arguments.warm_up) = (1, 0.2, 0.05);
+        arguments.sessions.retain(|sessions| *sessions <= 200);
+        arguments.durable_sessions.retain(|sessions| *sessions <= 50);
+        arguments.idle = arguments.idle.min(1000);
+    }
+    Other::check(&arguments.without)?;
+    raise_file_limit();
+    let place = Place::new(arguments.disk.as_deref())?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let command = ["cargo run --release -p atm-tests --bin compare --", &words.join(" ")].join(" ");
+    let mut page = Page {
+        command: command.trim_end_matches(" --").trim_end_matches(" -- ").to_owned(),
+        ..Page::default()
+    };
+    page.text = format!(
+        "# Our server beside others\n\nMade by `{}`. What is counted and how: see BENCHMARKS.md.\n",
+        page.command
+    );
+    page.add(&machine());
+    if cfg!(debug_assertions) {
+        page.add("This is a debug build: no figure here means anything.\n");
+    }
+    for part in &arguments.parts {
+        match part {
+            Part::Memory => memory(&arguments, &place, &mut page)?,
+            Part::Durable => durable(&arguments, &place, &mut page)?,
+            Part::Idle => {
+                tell("idle sessions".to_owned());
+                let found = idle::measure(usize::from(arguments.idle), times(&arguments).duration)?;
+                page.aims.extend(aim::idle(&found));
+                page.add(&format!("## Idle sessions\n\n{}", table::idle(&found)));
+            }
+        }
+    }
+    let aims = format!("## Aims\n\n{}", table::aims(&page.aims));
+    page.add(&aims);
+    if let Some(folder) = &arguments.out {
+        let write = || {
+            fs::create_dir_all(folder)?;
+            for (name, picture) in &page.pictures {
+                fs::write(folder.join(name), picture)?;
+            }
+            fs::write(folder.join("compare.md"), &page.text)
+        };
+        write().map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn times(arguments: &Arguments) -> Times {
+    Times {
+        warm_up: Duration::from_secs_f64(arguments.warm_up),
+        duration: Duration::from_secs_f64(arguments.duration),
+    }
+}
+
+fn measure(arguments: &Arguments, systems: &[System], sessions: &[u16]) -> Result<Results, String> {
+    let sessions: Vec<usize> = sessions.iter().copied().map(usize::from).collect();
+    Results::measure(systems, &sessions, usize::from(arguments.rounds), times(arguments), &mut tell)
+}
+
+/// Every system in memory.
+fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+    let without = |other| arguments.without.contains(&other);
+    let ours = System::atm(Wire::Json);
+    let bodies = ours.bodies()?;
+    let mut systems = vec![ours, System::atm(Wire::Postcard)];
+    for way in [echo::Way::Threads, echo::Way::Loop] {
+        systems.push(System::echo(way, bodies)?);
+    }
+    if !without(Other::Redis) {
+        systems.push(System::redis(place, false)?);
+    }
+    if !without(Other::Python) {
+        systems.extend([System::python(false), System::python(true)]);
+    }
+    let results = measure(arguments, &systems, &arguments.sessions)?;
+    page.add(&format!(
+        "## In memory\n\nAn echo's request has a body of {} bytes and its reply one of {}, as our `json` ones have on the average.\n",
+        bodies.request, bodies.reply
+    ));
+    page.add(&table::rates(&results, "answers (requests) a second"));
+    page.add(&table::times(&results));
+    page.add(&table::busy(&results));
+    page.add("![Answers a second in memory](memory-rate.svg)\n\n![The hundredth slowest answer in memory](memory-p99.svg)\n");
+    page.draw(
+        "memory-rate.svg",
+        ("In memory: answers a second", "answers (requests) a second", Scale::Linear),
+        &results,
+        |name, sessions| results.rate(name, sessions),
+    );
+    page.draw(
+        "memory-p99.svg",
+        ("In memory: the hundredth slowest answer", "p99, milliseconds", Scale::Logarithmic),
+        &results,
+        |name, sessions| results.time(name, sessions, |sample| sample.p99).map(|seconds| seconds * 1e3),
+    );
+    page.aims.extend(aim::in_memory(&results));
+    Ok(())
+}
+
+/// Every system that keeps what it is told.
+fn durable(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+    let without = |other| arguments.without.contains(&other);
+    let mut systems =
+        vec![System::durable_atm(place, Manner::Menu)?, System::durable_atm(place, Manner::Words)?];
+    if !without(Other::Redis) {
+        systems.push(System::redis(place, true)?);
+    }
+    if !without(Other::Postgres) {
+        tell("PostgreSQL starts".to_owned());
+        systems.extend(System::postgres(place)?);
+    }
+    if !without(Other::Sqlite) {
+        systems.push(System::sqlite(place));
+    }
+    systems.push(System::disk(place));
+    let results = measure(arguments, &systems, &arguments.durable_sessions)?;
+    page.add("## On the disk\n");
+    page.add(&table::rates(&results, "operations a second"));
+    page.add(&table::times(&results));
+    page.add(&table::busy(&results));
+    page.add("![Operations a second on the disk](durable-rate.svg)\n");
+    page.draw(
+        "durable-rate.svg",
+        ("On the disk: operations a second", "operations a second", Scale::Logarithmic),
+        &results,
+        |name, sessions| results.rate(name, sessions),
+    );
+    page.aims.extend(aim::durable(&results));
+    Ok(())
+}
+
+/// What is done next, for a person who looks on.
+fn tell(what: String) {
+    let mut err = io::stderr();
+    if err.is_terminal() {
+        // It is nobody's loss where it cannot be written.
+        let _ = write!(err, "\r\x1b[K{what}").and_then(|()| err.flush());
+    } else {
+        let _ = writeln!(err, "{what}");
+    }
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("an unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    format!("{cores} cores of {model}, Linux {}; load average before: {load}.\n", kernel.trim())
+}

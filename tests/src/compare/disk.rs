@@ -1,0 +1,45 @@
+//! What the disk itself takes.
+use super::{Place, Sample, Times, median};
+use std::{
+    fs::File,
+    io::{self, Seek, SeekFrom, Write},
+    time::{Duration, Instant},
+};
+
+/// Bytes that are written before each sync: what a commit of a few operations writes.
+const WRITTEN: usize = 4096;
+
+/// Writes a page over the one before and syncs it (`fdatasync`), again and again: what is measured is the sync alone.
+pub(super) fn measure(place: &Place, times: Times) -> Result<Sample, String> {
+    let folder = place.folder()?;
+    try_measure(&folder.path().join("page"), times)
+        .map_err(|error| format!("the disk cannot be measured: {error}"))
+}
+
+fn try_measure(path: &std::path::Path, times: Times) -> io::Result<Sample> {
+    let mut file = File::create(path)?;
+    // Its length is on the disk before: only data are synced from then on.
+    file.write_all(&[0; WRITTEN])?;
+    file.sync_all()?;
+    let (mut taken, mut turn) = (Vec::new(), 0u8);
+    let warm = Instant::now() + times.warm_up;
+    let until = warm + times.duration;
+    loop {
+        let begin = Instant::now();
+        if begin >= until && !taken.is_empty() {
+            break;
+        }
+        file.seek(SeekFrom::Start(0))?;
+        turn = turn.wrapping_add(1);
+        file.write_all(&[turn; WRITTEN])?;
+        let begin = Instant::now();
+        file.sync_data()?;
+        if begin >= warm {
+            taken.push(begin.elapsed().as_secs_f64());
+        }
+    }
+    taken.sort_by(f64::total_cmp);
+    let slow = taken[(taken.len() - 1) * 99 / 100];
+    let (middle, time) = (median(taken), |seconds| Some(Duration::from_secs_f64(seconds)));
+    Ok(Sample { rate: 1.0 / middle, p50: time(middle), p99: time(slow), busy: None })
+}

@@ -1,0 +1,131 @@
+//! Rounds: every system in turn, again and again, so that what the machine does meanwhile is shared by all.
+use super::{Sample, Times, median, system::System};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What all rounds came to.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// The systems, in their order.
+    pub systems: Vec<&'static str>,
+    /// The numbers of sessions, in their order.
+    pub sessions: Vec<usize>,
+    samples: BTreeMap<(&'static str, usize), Vec<Sample>>,
+}
+
+impl Results {
+    /// Measures each system with each number of sessions, `rounds` times; `tell` is told what is done next.
+    ///
+    /// # Errors
+    /// What went wrong with which system.
+    pub fn measure(
+        systems: &[System],
+        sessions: &[usize],
+        rounds: usize,
+        times: Times,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<Self, String> {
+        let mut results = Self {
+            systems: systems.iter().map(|system| system.name).collect(),
+            sessions: sessions.to_vec(),
+            ..Self::default()
+        };
+        for round in 0..rounds {
+            for &sessions in sessions {
+                for step in 0..systems.len() {
+                    // Nobody always comes behind the same one.
+                    let system = &systems[(round + step) % systems.len()];
+                    tell(format!("round {} of {rounds}: {}, {sessions} sessions", round + 1, system.name));
+                    let sample = system.measure(sessions, times)?;
+                    results.samples.entry((system.name, sessions)).or_default().push(sample);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// The samples of a system, a round each; none where it was left out.
+    pub fn samples(&self, system: &str, sessions: usize) -> &[Sample] {
+        let system = self.systems.iter().find(|name| **name == system);
+        system.and_then(|name| self.samples.get(&(*name, sessions))).map_or(&[], Vec::as_slice)
+    }
+
+    /// The middle rate of a system.
+    pub fn rate(&self, system: &str, sessions: usize) -> Option<f64> {
+        let samples = self.samples(system, sessions);
+        (!samples.is_empty()).then(|| median(samples.iter().map(|sample| sample.rate).collect()))
+    }
+
+    /// The middle of a time of a system.
+    pub fn time(
+        &self,
+        system: &str,
+        sessions: usize,
+        of: impl Fn(&Sample) -> Option<Duration>,
+    ) -> Option<f64> {
+        let times: Vec<f64> =
+            self.samples(system, sessions).iter().filter_map(of).map(|time| time.as_secs_f64()).collect();
+        (!times.is_empty()).then(|| median(times))
+    }
+
+    /// The ratio of two systems, round by round: what disturbed one of a pair most likely disturbed the other.
+    pub fn ratio(
+        &self,
+        (one, other): (&str, &str),
+        sessions: usize,
+        of: impl Fn(&Sample) -> Option<f64>,
+    ) -> Option<Ratio> {
+        let pairs = self.samples(one, sessions).iter().zip(self.samples(other, sessions));
+        let mut ratios: Vec<f64> =
+            pairs.filter_map(|(one, other)| Some(of(one)? / of(other).filter(|of| *of > 0.0)?)).collect();
+        ratios.sort_by(f64::total_cmp);
+        Some(Ratio { least: *ratios.first()?, most: *ratios.last()?, median: median(ratios) })
+    }
+}
+
+/// The ratio of two systems: the middle of all rounds, the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// The middle.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Results with a rate for each round.
+    pub(crate) fn results(rates: &[(&'static str, usize, &[f64])]) -> Results {
+        let mut results = Results::default();
+        for (name, sessions, rates) in rates {
+            if !results.systems.contains(name) {
+                results.systems.push(name);
+            }
+            if !results.sessions.contains(sessions) {
+                results.sessions.push(*sessions);
+            }
+            let sample = |rate: &f64| Sample {
+                rate: *rate,
+                p50: None,
+                p99: Some(Duration::from_secs_f64(1.0 / rate)),
+                busy: None,
+            };
+            results.samples.insert((name, *sessions), rates.iter().map(sample).collect());
+        }
+        results
+    }
+
+    #[test]
+    fn ratios_are_those_of_rounds() {
+        let all = results(&[("a", 8, &[10.0, 20.0, 90.0]), ("b", 8, &[10.0, 10.0, 100.0])]);
+        let ratio = all.ratio(("a", "b"), 8, |sample| Some(sample.rate)).unwrap();
+        assert_eq!(ratio, Ratio { median: 1.0, least: 0.9, most: 2.0 });
+        assert_eq!((all.rate("a", 8), all.rate("a", 9), all.rate("c", 8)), (Some(20.0), None, None));
+        assert_eq!(all.ratio(("a", "c"), 8, |sample| Some(sample.rate)), None);
+        assert_eq!(all.time("a", 8, |sample| sample.p99), Some(0.05));
+        assert_eq!(all.time("a", 8, |sample| sample.p50), None);
+    }
+}

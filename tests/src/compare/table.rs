@@ -1,0 +1,125 @@
+//! What came out, in Markdown.
+use super::{aim::Aim, idle::Idle, round::Results};
+use std::fmt::Write;
+
+/// A table of the middle rates, a row for each system.
+pub fn rates(results: &Results, what: &str) -> String {
+    table(results, what, |name, sessions| results.rate(name, sessions).map(grouped))
+}
+
+/// A table of the middle and the hundredth slowest times, in milliseconds.
+pub fn times(results: &Results) -> String {
+    let milliseconds = |seconds: f64| format!("{:.3}", seconds * 1e3);
+    table(results, "p50 / p99, ms", |name, sessions| {
+        let p50 = results.time(name, sessions, |sample| sample.p50)?;
+        let p99 = results.time(name, sessions, |sample| sample.p99)?;
+        Some(format!("{} / {}", milliseconds(p50), milliseconds(p99)))
+    })
+}
+
+/// A table of how much of a core our load took.
+pub fn busy(results: &Results) -> String {
+    let known = |name: &str, sessions| {
+        let shares: Vec<f64> =
+            results.samples(name, sessions).iter().filter_map(|sample| sample.busy).collect();
+        (!shares.is_empty()).then(|| format!("{:.0}", super::median(shares) * 100.0))
+    };
+    table(results, "the load, % of a core", known)
+}
+
+fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<String>) -> String {
+    let mut text = format!("| {what} |");
+    for sessions in &results.sessions {
+        write!(text, " {} |", grouped(*sessions as f64)).unwrap();
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---:|".repeat(results.sessions.len()));
+    for name in &results.systems {
+        write!(text, "\n| {name} |").unwrap();
+        for sessions in &results.sessions {
+            write!(text, " {} |", cell(name, *sessions).unwrap_or_else(|| "–".to_owned())).unwrap();
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// A table of the aims: what was aimed at, what came out, and whether that is enough.
+pub fn aims(aims: &[Aim]) -> String {
+    let mut text = "| aim | is to be | is | rounds | |\n|---|---:|---:|---:|---|\n".to_owned();
+    for aim in aims {
+        let unit = if aim.unit.is_empty() { String::new() } else { format!(" {}", aim.unit) };
+        let range = aim.range.map_or_else(String::new, |(least, most)| format!("{least:.2}–{most:.2}"));
+        let met = if aim.is_met() { "met" } else { "**missed**" };
+        writeln!(
+            text,
+            "| {} | {}{unit} | {}{unit} | {range} | {met} |",
+            aim.what,
+            aim.bound,
+            short(aim.value)
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// What many idle sessions came to.
+pub fn idle(idle: &Idle) -> String {
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    format!(
+        "{} sessions, connected in one burst: all but {} greeted within {:.0} ms. Each takes {:.0} bytes of resident memory. One \
+         more had its first reply {:.1} ms after it began to connect, and then one every {:.3} ms (p50; p99 {:.3} ms). One over \
+         the limit {} told so.\n",
+        grouped(idle.sessions as f64),
+        idle.unserved,
+        milliseconds(idle.greeted),
+        idle.memory,
+        milliseconds(idle.newcomer),
+        milliseconds(idle.p50),
+        milliseconds(idle.p99),
+        if idle.told { "was" } else { "was not" }
+    )
+}
+
+/// A whole number with its thousands apart.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn short(value: f64) -> String {
+    if value >= 100.0 || value.fract() == 0.0 { grouped(value) } else { format!("{value:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            aim::{Aim, Bound},
+            round::tests::results,
+        },
+        *,
+    };
+
+    #[test]
+    fn tables_are_markdown() {
+        let all = results(&[("a", 1, &[1_234_567.4]), ("a", 1000, &[999.6]), ("b", 1, &[12.0])]);
+        let expected = "| req/s | 1 | 1,000 |\n|---|---:|---:|\n| a | 1,234,567 | 1,000 |\n| b | 12 | – |\n";
+        assert_eq!(rates(&all, "req/s"), expected);
+        let missed = Aim {
+            what: "x".into(),
+            bound: Bound::Least(0.9),
+            value: 0.85,
+            range: Some((0.8, 0.9)),
+            unit: "",
+        };
+        assert!(aims(&[missed]).ends_with("| x | ≥ 0.9 | 0.85 | 0.80–0.90 | **missed** |\n"));
+    }
+}
