@@ -286,6 +286,7 @@ impl fmt::Display for Notice {
 mod tests {
     use super::*;
     use crate::screen::stands_for_itself;
+    use std::string::ToString;
 
     #[test]
     fn codes_read_back() {
@@ -309,7 +310,12 @@ mod tests {
             Notice::OutOfService,
         ];
         for notice in faults.into_iter().chain(others) {
-            assert!(stands_for_itself(notice.text()) && !notice.text().is_empty(), "{notice}");
+            assert!(stands_for_itself(notice.text()) && !notice.text().is_empty(), "{notice:?}");
+            let shown = match notice {
+                Notice::Fault(fault) => fault.to_string(),
+                other => other.to_string(),
+            };
+            assert_eq!(shown, notice.text());
         }
     }
 }
