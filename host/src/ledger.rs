@@ -2,9 +2,9 @@
 //!
 //! * [`entry`] is one entry of the books as a line of text, and the chain of hashes through them;
 //! * [`books`] is what follows from all entries: balances, terminals, numbers;
-//! * [`store`] keeps both in a file, by redb (which `guard` holds at arm's length), and [`disk`] is where that lies; `sums` notices
-//!   what others change in it; `readonly` is where it lies for those who only read it, and `lock` says who
-//!   works on it;
+//! * [`store`] keeps both in a file, by redb (which `guard` holds at arm's length), and [`disk`] is where that lies; `sums`
+//!   notices what others change in it; `readonly` is where it lies for those who only read it, and `lock` says who works on
+//!   it;
 //! * [`keeper`] answers requests in batches and finds out what became of one whose commit failed;
 //! * [`teller`] is where the server's event loop asks: it answers now, or later from a thread;
 //! * [`verify`] derives everything again from the first entry;
