@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner};
-use atm_tests::{Client, PATIENCE, Program, Server, Value, atm, frame};
+use atm_tests::{Client, PATIENCE, Program, Server, Value, atm, frame, raise_file_limit};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -68,6 +68,7 @@ fn read_frame(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn what_is_counted_is_what_happened() {
+    assert!(raise_file_limit() > 2100, "the system allows too few open files (ulimit -n)");
     for (wire, sessions, threads, manner) in [
         ("json", 1, 1, Manner::Menu),
         ("json", 20, 2, Manner::Words),
@@ -75,6 +76,7 @@ fn what_is_counted_is_what_happened() {
         ("postcard", 20, 1, Manner::Menu),
         ("raw", 1, 1, Manner::Menu),
         ("raw", 20, 3, Manner::Words),
+        ("json", 2000, 1, Manner::Words),
     ] {
         let server = Server::start(&["--wire", wire, "--log", "warn"]);
         let wire = wire.parse().unwrap();

@@ -6,6 +6,7 @@
 //! have moved.
 use crate::bench::{
     books::{Books, Way},
+    gate::{Gate, Ticket},
     load::{Load, Opening},
     measured::Measured,
     mix::Mix,
@@ -21,7 +22,6 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Barrier,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
@@ -31,6 +31,7 @@ use std::{
 
 pub mod books;
 pub mod dialogue;
+mod gate;
 pub mod load;
 pub mod measured;
 pub mod mix;
@@ -146,9 +147,6 @@ pub fn run(config: &Config, watch: &mut dyn FnMut(Stage)) -> io::Result<Report> 
 struct Shared<'a> {
     config: &'a Config,
     books: &'a Books,
-    /// Where all wait for each other: when every session is open, when the first balance is known, when nothing is out
-    /// any more.
-    barrier: Barrier,
     /// Replies that have come.
     replies: AtomicU64,
     /// How many threads have opened their sessions.
@@ -170,17 +168,14 @@ fn drive<'a, D: Speaks<'a> + Send>(
     dialogue: impl Fn(Person<'a>) -> D + Sync,
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
-    let shared = Shared {
-        config,
-        books,
-        barrier: Barrier::new(threads),
-        replies: AtomicU64::new(0),
-        open: AtomicUsize::new(0),
-    };
+    let shared = Shared { config, books, replies: AtomicU64::new(0), open: AtomicUsize::new(0) };
+    // Where all wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
+    let gate = Gate::new();
+    let tickets: Vec<Ticket<'_>> = (0..threads).map(|_| gate.ticket()).collect();
     let mut seeds = Rng::with_seed(config.seed);
     let parts = thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        for thread in 0..threads {
+        for (thread, ticket) in tickets.into_iter().enumerate() {
             // As many each, and one more for the first ones where they do not divide.
             let sessions = (config.sessions + threads - 1 - thread) / threads;
             let seeds: Vec<u64> = (0..sessions).map(|_| seeds.u64(..)).collect();
@@ -190,7 +185,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
                     .into_iter()
                     .map(|seed| dialogue(Person::new(books, config.mix, config.manner, seed)));
                 // Nobody is there to be told only where the other threads have failed.
-                let _ = sender.send(part(thread == 0, shared, people));
+                let _ = sender.send(part(thread == 0, shared, &ticket, people));
             })?;
         }
         drop(sender);
@@ -238,16 +233,17 @@ fn drive<'a, D: Speaks<'a> + Send>(
 fn part<'a, D: Speaks<'a>>(
     first: bool,
     shared: &Shared<'_>,
+    gate: &Ticket<'_>,
     people: impl Iterator<Item = D>,
 ) -> io::Result<Part> {
-    let Shared { config, barrier, .. } = shared;
+    let config = shared.config;
     let begin = Instant::now();
     let opening = Opening { address: config.address, burst: config.burst.max(1), patience: config.patience };
     let opened = Load::open(&opening, people);
     let took = begin.elapsed();
     shared.open.fetch_add(1, Ordering::AcqRel);
     // Nobody may miss where all wait: what went wrong is told afterwards.
-    barrier.wait();
+    gate.wait();
     let asked = opened.and_then(|mut load| {
         if first && !config.shared {
             let start = balance(&mut load, config)?;
@@ -255,9 +251,9 @@ fn part<'a, D: Speaks<'a>>(
         }
         Ok(load)
     });
-    barrier.wait();
+    gate.wait();
     let asked = asked.and_then(|mut load| ask(&mut load, shared).map(|()| load));
-    barrier.wait();
+    gate.wait();
     let mut load = asked?;
     let end = if first && !config.shared { balance(&mut load, config)? } else { None };
     let mut counts = Counts::default();

@@ -19,6 +19,7 @@ use std::{
 
 pub mod aim;
 pub mod chart;
+pub mod cores;
 mod dialogues;
 mod disk;
 pub mod echo;

@@ -65,7 +65,8 @@ impl<D: Dialogue> Load<D> {
             }
             let left = opening.patience.saturating_sub(since.elapsed());
             if left.is_zero() {
-                load.floor.give_up(&format!("not greeted within {:?}", opening.patience));
+                load.floor
+                    .give_up(&format!("not greeted within {:?}: is it the same protocol?", opening.patience));
             } else {
                 load.turn(Some(left))?;
             }

@@ -33,8 +33,10 @@ impl Display for Report {
             |name: &str, count: u64| writeln!(f, "{name:<11} {count:>10} {:>10.0}/s", measured.rate(count));
         rate("answers", measured.answers)?;
         rate("operations", measured.settled)?;
-        latency(f, "an answer", &measured.latency)?;
-        latency(f, "one that settles an operation", &measured.settling)?;
+        if measured.latency.count() > 0 {
+            latency(f, "an answer", &measured.latency)?;
+            latency(f, "one that settles an operation", &measured.settling)?;
+        }
         if measured.late > 0 {
             writeln!(
                 f,
@@ -42,15 +44,17 @@ impl Display for Report {
                 measured.late
             )?;
         }
-        let each = |bytes: u64| bytes as f64 / measured.answers.max(1) as f64;
-        writeln!(
-            f,
-            "bytes       {:.1} sent and {:.1} received an answer",
-            each(measured.sent),
-            each(measured.received)
-        )?;
-        if let Some(share) = measured.share_busy() {
-            writeln!(f, "load        {:.0} % of a core, the system's part with it", share * 100.0)?;
+        if measured.answers > 0 {
+            let each = |bytes: u64| bytes as f64 / measured.answers as f64;
+            writeln!(
+                f,
+                "bytes       {:.1} sent and {:.1} received an answer",
+                each(measured.sent),
+                each(measured.received)
+            )?;
+            if let Some(share) = measured.share_busy() {
+                writeln!(f, "load        {:.0} % of a core, the system's part with it", share * 100.0)?;
+            }
         }
         writeln!(
             f,

@@ -66,7 +66,7 @@ impl<'a> Text<'a> {
         if !self.framed {
             return match object::read(bytes) {
                 Some(object) => Ok(Some((object.length, object))),
-                None if bytes.len() > LONGEST => Err(unreadable(bytes)),
+                None if bytes.len() > LONGEST || no_object(bytes) => Err(unreadable(bytes)),
                 None => Ok(None),
             };
         }
@@ -169,6 +169,11 @@ impl<'a> Speaks<'a> for Text<'a> {
     fn person(&mut self) -> &mut Person<'a> {
         &mut self.person
     }
+}
+
+/// Does it begin as no object does?
+fn no_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{')
 }
 
 fn unreadable(bytes: &[u8]) -> Lost {

@@ -6,7 +6,7 @@ use atm_host::bench::{self, Config, PATIENCE, Stage, person::Manner, report::Jso
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{self, Write},
-    net::ToSocketAddrs,
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
     time::Duration,
 };
@@ -21,11 +21,9 @@ pub(super) fn run(options: &Bench) -> Result<ExitCode> {
         sessions <= most,
         "the system allows files for {most} sessions (ulimit -n), and not for {sessions}"
     );
-    let addresses = options.connect.to_socket_addrs();
-    let address =
-        addresses.with_context(|| format!("no address is known by the name {}", options.connect))?.next();
+    let address = reached(&options.connect)?;
     let config = Config {
-        address: address.with_context(|| format!("{} has no address", options.connect))?,
+        address,
         wire: options.wire,
         sessions,
         burst: BURST,
@@ -57,6 +55,16 @@ pub(super) fn run(options: &Bench) -> Result<ExitCode> {
     }
     .context("the report could not be written")?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The address that a name stands for; of several, the first at which somebody listens.
+fn reached(name: &str) -> Result<SocketAddr> {
+    let addresses: Vec<SocketAddr> =
+        name.to_socket_addrs().with_context(|| format!("no address is known by the name {name}"))?.collect();
+    let first = *addresses.first().with_context(|| format!("{name} has no address"))?;
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, PATIENCE).is_ok();
+    let several = addresses.len() > 1;
+    Ok(addresses.iter().find(|address| several && listens(address)).copied().unwrap_or(first))
 }
 
 /// A bar for as long as the load takes, where a person looks on.

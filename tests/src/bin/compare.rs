@@ -6,6 +6,7 @@ use atm_tests::{
         Place, Times,
         aim::{self, Aim},
         chart::{Chart, Scale},
+        cores::{self, Side},
         echo, idle,
         round::Results,
         system::{Other, System},
@@ -64,6 +65,10 @@ struct Arguments {
     /// Keep what is kept in this folder: its disk is measured [default: where this program lies]
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
+    /// Keep the load on the first core and the servers on the others: steadier, but no server has a second one on a machine
+    /// with two
+    #[arg(long)]
+    apart: bool,
     /// Write compare.md and the pictures into this folder, made where there is none
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -147,6 +152,9 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
     }
     Other::check(&arguments.without)?;
     raise_file_limit();
+    if arguments.apart {
+        cores::keep_apart()?;
+    }
     let place = Place::new(arguments.disk.as_deref())?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     let command = ["cargo run --release -p atm-tests --bin compare --", &words.join(" ")].join(" ");
@@ -204,6 +212,7 @@ fn measure(arguments: &Arguments, systems: &[System], sessions: &[u16]) -> Resul
 /// Every system in memory.
 fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
     let without = |other| arguments.without.contains(&other);
+    cores::run_for(Side::Servers)?;
     let ours = System::atm(Wire::Json);
     let bodies = ours.bodies()?;
     let mut systems = vec![ours, System::atm(Wire::Postcard)];
@@ -244,6 +253,7 @@ fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), S
 /// Every system that keeps what it is told.
 fn durable(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
     let without = |other| arguments.without.contains(&other);
+    cores::run_for(Side::Servers)?;
     let mut systems =
         vec![System::durable_atm(place, Manner::Menu)?, System::durable_atm(place, Manner::Words)?];
     if !without(Other::Redis) {

@@ -1,5 +1,9 @@
 //! Many sessions that do nothing: what they take, and whether they are in anybody's way.
-use super::{PATIENCE, system::idle_server};
+use super::{
+    PATIENCE,
+    cores::{self, Side},
+    system::idle_server,
+};
 use crate::{Server, raise_file_limit};
 use atm_host::bench::{
     self, Config,
@@ -47,11 +51,13 @@ pub fn measure(sessions: usize, duration: Duration) -> Result<Idle, String> {
             "the system allows {files} open files (ulimit -n), too few for {sessions} sessions"
         ));
     }
-    try_measure(sessions, duration).map_err(|error| format!("{sessions} idle sessions: {error}"))
+    cores::run_for(Side::Servers)?;
+    let server = idle_server(sessions + 1);
+    cores::run_for(Side::Load)?;
+    try_measure(&server, sessions, duration).map_err(|error| format!("{sessions} idle sessions: {error}"))
 }
 
-fn try_measure(sessions: usize, duration: Duration) -> io::Result<Idle> {
-    let server = idle_server(sessions + 1);
+fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<Idle> {
     let books = Books::default();
     let people = |count: usize| {
         (0..count).map(|seed| Text::json(Person::new(&books, Mix::default(), Manner::Menu, seed as u64)))
@@ -59,11 +65,11 @@ fn try_measure(sessions: usize, duration: Duration) -> io::Result<Idle> {
     let opening = Opening { address: server.address, burst: sessions, patience: PATIENCE };
     // What a first session makes it take for good is none of a thousandth one's.
     drop(Load::open(&opening, people(1))?);
-    let before = resident(&server)?;
+    let before = resident(server)?;
     let begin = Instant::now();
     let idle = Load::open(&opening, people(sessions))?;
     let greeted = begin.elapsed();
-    let memory = (resident(&server)? - before) as f64 / sessions as f64;
+    let memory = (resident(server)? - before) as f64 / sessions as f64;
     let begin = Instant::now();
     let mut newcomer = Load::open(&opening, people(1))?;
     let answered = newcomer.once(0, PATIENCE)?;

@@ -1,5 +1,10 @@
 //! Rounds: every system in turn, again and again, so that what the machine does meanwhile is shared by all.
-use super::{Sample, Times, median, system::System};
+use super::{
+    Sample, Times,
+    cores::{self, Side},
+    median,
+    system::System,
+};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What all rounds came to.
@@ -29,6 +34,7 @@ impl Results {
             sessions: sessions.to_vec(),
             ..Self::default()
         };
+        cores::run_for(Side::Load)?;
         for round in 0..rounds {
             for &sessions in sessions {
                 for step in 0..systems.len() {

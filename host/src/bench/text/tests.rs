@@ -113,6 +113,9 @@ fn what_is_no_reply_to_the_answer_ends_the_session() {
     let books = Books::default();
     let mut dialogue = Text::json(Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1));
     assert!(dialogue.hear(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+    // The other text wire.
+    let mut dialogue = Text::raw(Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1));
+    assert!(dialogue.hear(&framed(GREETING)).is_err());
 }
 
 #[test]
@@ -126,11 +129,16 @@ fn the_program_that_this_one_replaces_is_understood() {
         for (typed, said) in replies {
             let answer = String::from_utf8(asked(&mut dialogue)).unwrap();
             assert!(*typed == answer || *typed == "N", "{answer}");
-            let said = said.concat().replace('N', &answer);
             let number: u64 = answer.parse().unwrap_or(0);
-            let said =
-                said.replace("SUM", &(100 + number).to_string()).replace("REST", &(100 - number).to_string());
-            assert!(matches!(dialogue.hear(said.as_bytes()), Ok(Heard::Reply { .. })), "{said}");
+            let mut heard = Heard::More;
+            for message in *said {
+                assert_eq!(heard, Heard::More);
+                let message = message
+                    .replace("SUM", &(100 + number).to_string())
+                    .replace("REST", &(100 - number).to_string());
+                heard = dialogue.hear(message.as_bytes()).unwrap();
+            }
+            assert!(matches!(heard, Heard::Reply { .. }), "{said:?}");
         }
         assert_eq!(books.faults(), (0, Vec::new()));
         (dialogue.person.counts, books.checked())
