@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner};
-use atm_tests::{Client, PATIENCE, Program, Server, Value, atm, frame, raise_file_limit};
+use atm_tests::{Client, PATIENCE, Program, Server, Value, atm, fixtures, frame, python, raise_file_limit};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -215,4 +215,22 @@ fn a_schedule_is_kept_and_no_wait_is_left_out() {
     assert!(closed.measured.latency.max() > tenth && closed.measured.latency.at(0.95) < tenth, "{closed}");
     assert!(open.measured.latency.count().abs_diff(1000) <= 1, "{open}");
     assert!(open.measured.latency.at(0.95) > tenth, "{open}");
+}
+
+#[test]
+fn the_original_and_its_way_for_many_are_checked_alike() {
+    let folder = fixtures();
+    let many = folder.parent().unwrap().join("compare/threads.py");
+    for (script, argument, sessions) in [(folder.join("server.py"), "0", 1), (many, "--nodelay", 8)] {
+        let Some(command) = python(&script, &[argument]) else { return };
+        let server = Program::start(command);
+        let port: u16 = server.wait_until(|text| {
+            let line = text.split_once('\n')?.0.trim_end_matches(" (raw)");
+            line.rsplit([' ', ':']).next()?.parse().ok()
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let report = run(&Config { wire: "raw".parse().unwrap(), sessions, ..short(address) });
+        assert!(report.is_good() && report.counts.all() > 0 && report.balances.checked > 0, "{report}");
+        assert!(report.balances.end.is_some(), "{report}");
+    }
 }
