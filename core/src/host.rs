@@ -29,7 +29,8 @@ pub use visit::Visit;
 /// 410 with each of its bytes escaped as `\u00XX`.
 pub const IN: usize = 512;
 
-/// Bytes for what goes out: the longest reply between two notices takes 763 of them.
+/// Bytes for what goes out. The longest reply takes 763 of them behind `working` and before `taken-over`, 651 behind a
+/// fault: where nobody reads these, a `taken-over` behind them is left out.
 pub const OUT: usize = 768;
 
 /// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the check sum 4.

@@ -182,8 +182,10 @@ impl Connection {
                 self.host.end(now);
             }
             Ok(count) => {
-                // It was all that there was: what comes later, comes with an edge of its own (epoll(7), of streams).
-                self.readable = count == buffer.len() || self.shut;
+                // It was all that there was: what comes later, comes with an edge of its own (epoll(7), of streams; a read
+                // ends before urgent data too, which nobody sends here). On Windows mio tells of more only after a read
+                // that found nothing.
+                self.readable = count == buffer.len() || self.shut || cfg!(windows);
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let taken = self.host.feed(bytes, now);
                 self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
