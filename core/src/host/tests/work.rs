@@ -198,7 +198,8 @@ fn what_became_of_another_request_is_not_taken_for_the_one_that_was_asked_for() 
     assert_eq!(asked, Request::Settle { terminal: name("a"), id: 5 });
     let other = Request::Settle { terminal: name("a"), id: 6 };
     let settled = |id| Response::Settled { id, outcome: Outcome::NotDone };
-    for (request, id) in [(&asked, 6), (&other, 5), (&other, 6)] {
+    let others = Request::Settle { terminal: name("b"), id: 5 };
+    for (request, id) in [(&asked, 6), (&other, 5), (&other, 6), (&others, 5)] {
         assert!(!bench.host.complete(request, settled(id), bench.now), "{request:?} {id}");
     }
     assert!(bench.host.complete(&asked, settled(5), bench.now));

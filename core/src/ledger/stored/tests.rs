@@ -8,6 +8,8 @@ use embedded_storage::{
 use proptest::{prelude::*, sample::Index};
 use std::{vec, vec::Vec};
 
+mod spoilt;
+
 /// Room for three terminals, the first slot and the last.
 const SIZE: usize = 10 * SLOT;
 
@@ -198,76 +200,23 @@ fn evening() -> StoredLedger<Medium> {
 }
 
 #[test]
-fn one_changed_byte_forgets_nothing() {
-    let evening = evening();
-    for at in (0..SIZE).step_by(crate::STRIDE) {
-        for change in [1, 0x80, 0xff] {
-            let mut medium = evening.storage().clone();
-            medium.bytes[at] ^= change;
-            let mut ledger = open(medium).unwrap();
-            assert_eq!(ledger.head, evening.head, "{at}");
-            let [first, second] = halves(&ledger);
-            assert_eq!(first, second, "{at}");
-            let last = evening.clone().apply(&operate("b", 10, Operation::WithdrawAll));
-            assert_eq!(ledger.apply(&operate("b", 10, Operation::WithdrawAll)), last, "{at}");
-        }
-    }
-}
-
-#[test]
-fn one_block_that_is_lost_or_old_forgets_nothing() {
-    let evening = evening();
-    let mut morning = open(Medium::new()).unwrap();
-    morning.apply(&day()[1]).unwrap();
-    morning.apply(&day()[2]).unwrap();
-    for page in 0..SIZE / SLOT {
-        for old in
-            [&[0xff; SLOT][..], &[0; SLOT], &[0x55; SLOT], &morning.storage().bytes[page * SLOT..][..SLOT]]
-        {
-            let mut medium = evening.storage().clone();
-            medium.bytes[page * SLOT..][..SLOT].copy_from_slice(old);
-            let ledger = open(medium).unwrap();
-            assert_eq!(ledger.head, evening.head, "{page}");
-        }
-    }
-}
-
-#[test]
-fn what_both_copies_have_lost_is_not_guessed_at() {
-    let used = 3;
-    let evening = evening();
-    for slot in 0..used {
-        let ways = [0x55, 0xff, 0x00];
-        for (first, second) in ways.iter().flat_map(|first| ways.map(|second| (*first, second))) {
-            let mut medium = evening.storage().clone();
-            medium.bytes[slot * SLOT..][..SLOT].fill(first);
-            medium.bytes[SIZE / 2 + slot * SLOT..][..SLOT].fill(second);
-            let before = medium.clone();
-            let mut ledger =
-                StoredLedger { store: Store::new(medium, FORMAT).unwrap(), doubt: true, ..evening.clone() };
-            assert_eq!(ledger.load(), Err(Broken::Damaged), "{slot} {first} {second}");
-            assert_eq!(*ledger.storage(), before, "it is left as it is");
-            assert_eq!(ledger.apply(&day()[1]), Err(InDoubt), "and nobody is told anything");
-        }
-    }
-}
-
-#[test]
-fn what_is_unreadable_where_nobody_was_told_of_anything_is_no_loss() {
-    let evening = evening();
-    // Every byte beyond the last terminal, in both halves, one after the other and none mended in between.
-    let mut medium = evening.storage().clone();
-    for at in (0..SIZE / 2 - SLOT).skip(3 * SLOT) {
-        medium.bytes[at] ^= 0x55;
-        medium.bytes[SIZE / 2 + at] ^= 0x55;
-    }
-    let mut ledger = open(medium).unwrap();
-    assert_eq!(ledger.head, evening.head);
-    // A new terminal takes the place.
-    let done = ledger.apply(&operate("c", 1, Operation::Deposit(units(1))));
-    assert!(matches!(done, Ok(Response::Settled { outcome: Outcome::Done(_), .. })));
-    let mut again = open(ledger.storage().clone()).unwrap();
-    assert_eq!(again.apply(&operate("c", 1, Operation::Deposit(units(1)))), done);
+fn an_operation_takes_one_commit_and_the_first_of_a_terminal_two() {
+    let mut ledger = open(Medium::new()).unwrap();
+    let mut commits = |request: &Request| {
+        let before = ledger.commits();
+        ledger.apply(request).unwrap();
+        ledger.commits() - before
+    };
+    let unnamed =
+        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    assert_eq!(
+        commits(&operate("a", 1, Operation::Deposit(units(1)))),
+        2,
+        "its slot, and the count of terminals"
+    );
+    assert_eq!(commits(&operate("a", 2, Operation::Deposit(units(1)))), 1);
+    assert_eq!(commits(&unnamed), 1);
+    assert_eq!(commits(&operate("a", 2, Operation::Deposit(units(1)))), 0, "a repeat");
 }
 
 #[test]
