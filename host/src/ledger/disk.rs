@@ -1,7 +1,7 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
 use super::{
     error::{Error, Fault},
-    lock::{LOCK, Lock},
+    lock::{LOCK, Lock, at},
     sums::Sums,
 };
 use crate::metrics::Metrics;
@@ -151,14 +151,15 @@ impl Folder {
     pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let wrong = |fault| Error { path: folder.to_owned(), fault };
         let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
-        let made = made.map_err(|error| wrong(error.into()))?;
-        if !make && !is_there(&folder.join(FILE)).map_err(|error| wrong(error.into()))? {
+        let made = made.map_err(at(folder))?;
+        let file = folder.join(FILE);
+        if !make && !is_there(&file).map_err(at(&file))? {
             return Err(wrong(Fault::Missing));
         }
-        let lock = Lock::alone(folder).map_err(wrong)?;
+        let lock = Lock::alone(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
-            file: folder.join(FILE),
+            file,
             metrics,
             #[cfg(unix)]
             opened: None,
@@ -246,6 +247,7 @@ impl Drop for Folder {
         if self.drafting {
             let _ = fs::remove_file(self.folder.join(DRAFT));
         }
+        // The lock is held still: whoever has opened its file finds that it has no name any more.
         if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
             let _ = fs::remove_file(self.folder.join(LOCK));
         }
@@ -257,6 +259,22 @@ impl Drop for Folder {
 fn identity(file: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
+}
+
+/// Is this open file the one that has this name now?
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    return match fs::metadata(path) {
+        Ok(there) => Ok(identity(&file.metadata()?) == identity(&there)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    // What is open is not removed there.
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
+    }
 }
 
 /// How files are opened that only their owner may read.

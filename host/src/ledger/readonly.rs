@@ -4,8 +4,8 @@
 //! the file is as it was. So many may read it at once, and one that nobody may write to is read too.
 use super::{
     disk::{self, Backend, Disk, FILE, StorageBackend},
-    error::Fault,
-    lock::Lock,
+    error::{Error, Fault},
+    lock::{Lock, at, is_written},
 };
 use std::{
     collections::HashMap,
@@ -31,13 +31,21 @@ impl ReadOnly {
     ///
     /// # Errors
     /// [`Fault::Missing`] where there is none; whatever the system says.
-    pub(super) fn open(folder: &Path) -> Result<Option<Self>, Fault> {
+    pub(super) fn open(folder: &Path) -> Result<Option<Self>, Error> {
         let file = folder.join(FILE);
-        if !disk::is_there(&file)? {
-            return Err(Fault::Missing);
+        if !disk::is_there(&file).map_err(at(&file))? {
+            return Err(Error { path: folder.to_owned(), fault: Fault::Missing });
         }
         let Some(lock) = Lock::shared(folder)? else { return Ok(None) };
+        Self::locked(folder, file.clone(), lock).map_err(|fault| Error { path: file, fault })
+    }
+
+    fn locked(folder: &Path, file: PathBuf, lock: Lock) -> Result<Option<Self>, Fault> {
         let mut bytes = OpenOptions::new().read(true).open(&file)?;
+        // The lock's file may have been removed under whoever has it.
+        if is_written(&bytes)? {
+            return Ok(None);
+        }
         disk::read_anew(&bytes)?;
         disk::check_magic(&mut bytes)?;
         let len = bytes.metadata()?.len();
@@ -57,22 +65,33 @@ impl ReadOnly {
         self.sheet.state().lock = None;
     }
 
+    /// Does nobody work on the file, and has nobody since it was opened?
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn is_same(&self) -> io::Result<bool> {
+        let mut state = self.sheet.state();
+        Ok(!is_written(&state.file)? && head(&mut state.file)? == state.head)
+    }
+
     /// Reads from the file; `None` where somebody works on it, or has, since it was opened.
     ///
     /// # Errors
     /// What `read` says; whatever the system says.
     pub(super) fn look<T>(&self, read: impl FnOnce() -> Result<T, Fault>) -> Result<Option<T>, Fault> {
-        let Some(lock) = Lock::shared(&self.folder)? else { return Ok(None) };
-        {
-            let mut state = self.sheet.state();
-            if head(&mut state.file)? != state.head {
-                return Ok(None);
-            }
-            state.lock = Some(lock);
+        let locked = Lock::shared(&self.folder).map_err(|error| error.fault)?;
+        let Some(lock) = locked else { return Ok(None) };
+        if !self.is_same()? {
+            return Ok(None);
         }
+        self.sheet.state().lock = Some(lock);
         let done = read();
         self.rest();
-        done.map(Some)
+        match done {
+            // Nobody can have changed it, unless the lock's file was removed.
+            Err(Fault::Damaged(_)) if !self.is_same()? => Ok(None),
+            done => done.map(Some),
+        }
     }
 }
 
@@ -265,12 +284,12 @@ mod tests {
     fn it_is_read_only_as_long_as_nobody_works_on_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        assert!(matches!(ReadOnly::open(folder.path()), Err(Fault::Missing)));
+        assert!(matches!(ReadOnly::open(folder.path()), Err(Error { fault: Fault::Missing, .. })));
         std::fs::write(&path, b"redb and more").unwrap();
         let alone = Lock::alone(folder.path()).unwrap();
         assert!(ReadOnly::open(folder.path()).unwrap().is_none());
         assert!(
-            matches!(Lock::alone(folder.path()), Err(Fault::InUse(Some(me))) if me == std::process::id())
+            matches!(Lock::alone(folder.path()), Err(Error { fault: Fault::InUse(Some(me)), .. }) if me == std::process::id())
         );
         drop(alone);
         let mut readers: Vec<_> = (0..3).map(|_| ReadOnly::open(folder.path()).unwrap().unwrap()).collect();

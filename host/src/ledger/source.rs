@@ -86,34 +86,41 @@ impl Source {
     /// # Errors
     /// What is wrong with them.
     pub fn open(folder: &Path, wanted: Wanted) -> Result<Self, Error> {
-        Self::find(folder, wanted).map_err(|fault| Error { path: folder.to_owned(), fault })
-    }
-
-    fn find(folder: &Path, wanted: Wanted) -> Result<Self, Fault> {
-        let until = Instant::now() + PATIENCE;
+        let wrong = |fault| Error { path: folder.to_owned(), fault };
+        // It begins when whoever has shut the gate is in.
+        let mut until = None;
         loop {
-            if let Some(file) = ReadOnly::open(folder)? {
-                return Self::of(folder, file, wanted);
+            if let Some(file) = ReadOnly::open(folder)?
+                && let Some(source) = Self::of(folder, file, wanted).map_err(wrong)?
+            {
+                return Ok(source);
             }
             #[cfg(unix)]
-            if let Some((stored, lines)) = asked::ask(folder, wanted)? {
-                return Self::new(folder, stored, Entries::Stream(lines), wanted);
+            if let Some((stored, lines)) = asked::ask(folder, wanted).map_err(wrong)? {
+                return Self::new(folder, stored, Entries::Stream(lines), wanted).map_err(wrong);
             }
-            if Instant::now() >= until {
+            if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + PATIENCE) {
                 let whose = Fault::InUse(holder(folder));
                 let why = "and shows its books to nobody: it has just begun, or its log says what is wrong";
-                return Err(io::Error::other(format!("{whose} {why}")).into());
+                return Err(wrong(io::Error::other(format!("{whose} {why}")).into()));
             }
             thread::sleep(PAUSE);
         }
     }
 
-    fn of(folder: &Path, mut file: ReadOnly, wanted: Wanted) -> Result<Self, Fault> {
-        let store = Store::open_unread(&mut file)?;
-        let view = store.view()?;
-        let stored = view.stored()?;
+    /// Reads the file; `None` where somebody has worked on it meanwhile.
+    fn of(folder: &Path, mut file: ReadOnly, wanted: Wanted) -> Result<Option<Self>, Fault> {
+        let read = Store::open_unread(&mut file).and_then(|store| {
+            let view = store.view()?;
+            Ok((view.stored()?, view, store))
+        });
+        let (stored, view, _store) = match read {
+            // Nobody can have changed it, unless the lock's file was removed.
+            Err(Fault::Damaged(_)) if !file.is_same()? => return Ok(None),
+            read => read?,
+        };
         file.rest();
-        Self::new(folder, stored, Entries::File(Box::new(Opened { view, _store: store, file })), wanted)
+        Self::new(folder, stored, Entries::File(Box::new(Opened { view, _store, file })), wanted).map(Some)
     }
 
     fn new(folder: &Path, stored: Stored, entries: Entries, wanted: Wanted) -> Result<Self, Fault> {
@@ -161,7 +168,7 @@ impl Source {
 
     /// Goes on elsewhere, behind the last entry that was shown.
     fn find_again(&mut self, last: Option<Head>) -> Result<(), Fault> {
-        let other = Self::find(&self.folder, Wanted::From(self.next))?;
+        let other = Self::open(&self.folder, Wanted::From(self.next)).map_err(|error| error.fault)?;
         if other.stored.get("ledger")? != self.stored.get("ledger")? {
             return Err(Fault::Taken);
         }

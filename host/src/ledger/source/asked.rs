@@ -20,7 +20,11 @@ pub(super) fn ask(folder: &Path, wanted: Wanted) -> Result<Option<(Stored, Lines
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
-        result => result?,
+        Err(error) => {
+            let told = format!("{}: {error}", window::SOCKET);
+            return Err(io::Error::new(error.kind(), told).into());
+        }
+        Ok(socket) => socket,
     };
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
