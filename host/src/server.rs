@@ -109,8 +109,6 @@ pub struct Server {
     /// For a ledger that begins here.
     identity: LedgerId,
     metrics: Arc<Metrics>,
-    #[cfg(unix)]
-    window: Option<ledger::window::Window>,
     /// By tokens that are given here, in their order: no peer chooses one, and no hash need be kept from it.
     connections: FxHashMap<Token, Box<Connection>>,
     /// For what a read brings, whoever it is for: to clear a new one each time costs more than the answer.
@@ -154,8 +152,6 @@ impl Server {
             teller: Teller::here(RamLedger::<TERMINALS>::new(identity, config.balance)),
             identity,
             metrics: Arc::default(),
-            #[cfg(unix)]
-            window: None,
             config,
             poll,
             listener,
@@ -182,11 +178,10 @@ impl Server {
     /// # Errors
     /// What is wrong with the folder or with the ledger in it.
     pub fn keep_in(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
-        let keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
+        #[cfg_attr(not(unix), allow(unused_mut))]
+        let mut keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
         #[cfg(unix)]
-        {
-            self.window = ledger::window::Window::try_open(folder, keeper.shared());
-        }
+        keeper.show_in(folder);
         let wake = wakes(self.stop.waker.clone());
         self.teller = Teller::on_disk(keeper, wake)
             .map_err(|error| ledger::error::Error { path: folder.to_owned(), fault: error.into() })?;
@@ -218,8 +213,6 @@ impl Server {
             self.now = self.clock.now();
             if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
-                #[cfg(unix)]
-                drop(self.window);
                 // What is out is committed first.
                 drop(self.teller);
                 return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };

@@ -1,5 +1,7 @@
 //! Keeps the ledger on disk: answers requests in batches, each durable before it is told, and finds out what became of
 //! one whose commit failed.
+#[cfg(unix)]
+use super::window::Window;
 use super::{
     books::{Books, Head},
     disk::Disk,
@@ -31,7 +33,9 @@ struct Doubt {
 
 /// Who keeps the ledger on disk.
 pub struct Keeper {
-    disk: Box<dyn Disk>,
+    /// Shut first: whoever works on the disk next opens its own in the same place.
+    #[cfg(unix)]
+    window: Option<Window>,
     /// `None` while a fault lasts.
     open: Option<(Store, Books)>,
     /// For those who only read.
@@ -41,6 +45,8 @@ pub struct Keeper {
     logged: Option<String>,
     time: Clock,
     metrics: Arc<Metrics>,
+    /// Let go of last, when the file is closed.
+    disk: Box<dyn Disk>,
 }
 
 impl Keeper {
@@ -61,6 +67,8 @@ impl Keeper {
                 let (entries, balance) = (books.head().number, books.balance());
                 info!(path = %disk.path().display(), ledger = %books.ledger(), entries, %balance, "the ledger is open");
                 let mut keeper = Self {
+                    #[cfg(unix)]
+                    window: None,
                     disk,
                     open: None,
                     shared: Shared::default(),
@@ -89,6 +97,12 @@ impl Keeper {
     /// The ledger, for threads that only read it.
     pub fn shared(&self) -> Shared {
         self.shared.clone()
+    }
+
+    /// Shows the books to others, as long as the ledger is kept, through a window in `folder` if that can be.
+    #[cfg(unix)]
+    pub fn show_in(&mut self, folder: &std::path::Path) {
+        self.window = Window::try_open(folder, self.shared());
     }
 
     /// Carries out requests one after the other and commits them together. What it returns is durable.

@@ -10,6 +10,7 @@ use atm_core::{
     money::Amount,
 };
 use std::{
+    fs,
     io::{self, ErrorKind, Write},
     path::Path,
     sync::{Arc, Mutex},
@@ -58,6 +59,18 @@ fn check(wrong: &Wrong) -> io::Result<()> {
 struct Faulty {
     folder: Folder,
     wrong: Wrong,
+    /// What was in the folder when it was let go of.
+    left: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        let names = fs::read_dir(self.path().parent().unwrap()).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        *self.left.lock().unwrap() = names;
+    }
 }
 
 impl Disk for Faulty {
@@ -102,6 +115,32 @@ impl StorageBackend for Bytes {
     }
 }
 
+/// A server that begins in the same folder then opens its own, which nobody takes away.
+#[cfg(unix)]
+#[test]
+fn the_window_is_gone_before_the_folder_is_let_go_of() {
+    for is_closed in [true, false] {
+        let folder = TempDir::new().unwrap();
+        let left = Arc::<Mutex<Vec<String>>>::default();
+        let disk = Faulty {
+            folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+            wrong: Wrong::default(),
+            left: left.clone(),
+        };
+        let mut keeper =
+            Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())
+                .unwrap();
+        keeper.show_in(folder.path());
+        assert!(folder.path().join("ledger.sock").exists());
+        if is_closed {
+            keeper.close().unwrap();
+        } else {
+            drop(keeper);
+        }
+        assert_eq!(*left.lock().unwrap(), ["ledger.lock", "ledger.redb"]);
+    }
+}
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -122,6 +161,7 @@ fn a_fault_is_logged_when_it_begins_changes_and_ends() {
     let disk = Faulty {
         folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
         wrong: wrong.clone(),
+        left: Default::default(),
     };
     let mut keeper =
         Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())

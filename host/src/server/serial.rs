@@ -40,10 +40,11 @@ pub fn serve(
     let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
     match data {
         Some(folder) => {
-            let keeper =
+            #[cfg_attr(not(unix), allow(unused_mut))]
+            let mut keeper =
                 super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
             #[cfg(unix)]
-            let _window = crate::ledger::window::Window::try_open(folder, keeper.shared());
+            keeper.show_in(folder);
             ready();
             run(port, config, keeper, stop)
         }
