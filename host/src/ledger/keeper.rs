@@ -43,6 +43,8 @@ pub struct Keeper {
     doubt: Option<Doubt>,
     /// The fault that lasts, as it was logged: it may be met many times a second.
     logged: Option<String>,
+    /// It was logged that the store is open again, and not that anything was written since.
+    opened: bool,
     time: Clock,
     metrics: Arc<Metrics>,
     /// Let go of last, when the file is closed.
@@ -74,6 +76,7 @@ impl Keeper {
                     shared: Shared::default(),
                     doubt: None,
                     logged: None,
+                    opened: false,
                     time,
                     metrics,
                 };
@@ -123,6 +126,9 @@ impl Keeper {
     pub fn recover(&mut self) -> Result<Vec<Answer>, Error> {
         let found = self.look_up();
         self.log_fault(found.as_ref().err());
+        if found.is_ok() {
+            self.log_opened();
+        }
         found
     }
 
@@ -267,17 +273,29 @@ impl Keeper {
     fn log_fault(&mut self, error: Option<&Error>) {
         let Some(error) = error.map(ToString::to_string) else { return };
         match &self.logged {
-            None => {
+            // Nothing was written meanwhile, and it may have been opened again many times.
+            Some(before) if *before == error => return,
+            Some(_) if !self.opened => error!(%error, "the ledger is still closed"),
+            _ => {
                 error!(%error, "the ledger's commit failed: nobody is told anything before it is known what became of it");
             }
-            Some(before) if *before != error => error!(%error, "the ledger is still closed"),
-            Some(_) => {}
         }
-        self.logged = Some(error);
+        (self.logged, self.opened) = (Some(error), false);
+    }
+
+    /// Logs, once a fault, that the store is open again and nothing was written yet: nothing had to be.
+    fn log_opened(&mut self) {
+        if self.logged.is_some() && !self.opened {
+            self.opened = true;
+            info!(
+                "the ledger is open again and can be read; whether the disk takes entries is seen at the next one"
+            );
+        }
     }
 
     /// Logs that a fault is over: something was brought to the disk again.
     fn log_end_of_fault(&mut self) {
+        self.opened = false;
         if self.logged.take().is_some() {
             info!("the ledger takes entries again, and it is known what became of the last requests");
         }
