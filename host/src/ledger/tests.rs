@@ -1,5 +1,6 @@
 //! The ledger on disk, over a folder.
 use super::{
+    books::Head,
     disk::{Backend, Disk, Folder, StorageBackend},
     entry::Time,
     error::{Error, Fault},
@@ -76,6 +77,12 @@ impl Disk for Faulty {
     }
     fn publish(&mut self) -> io::Result<()> {
         self.folder.publish()
+    }
+    fn note(&mut self, told: Head) -> io::Result<()> {
+        self.folder.note(told)
+    }
+    fn noted(&mut self) -> io::Result<Option<Head>> {
+        self.folder.noted()
     }
 }
 
