@@ -212,6 +212,14 @@ impl System {
             .map(|(name, rows)| Self { name, what: What::Postgres { postgres: postgres.clone(), rows } }))
     }
 
+    /// Can PostgreSQL be begun on that disk? It is, and stopped again.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn try_postgres(place: &Place) -> Result<(), String> {
+        Postgres::start(place).map(drop)
+    }
+
     /// SQLite.
     pub fn sqlite(place: &Place) -> Self {
         Self { name: "SQLite, WAL, FULL", what: What::Sqlite(place.clone()) }
