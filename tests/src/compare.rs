@@ -5,7 +5,7 @@
 //! socket of its own.
 use atm_host::bench::{
     dialogue::Dialogue,
-    load::{Load, Opening},
+    load::{Load, Opening, Progress},
     measured::Measured,
 };
 use std::{
@@ -13,7 +13,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::AtomicU64,
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -69,10 +69,11 @@ fn load<D: Dialogue>(
 ) -> io::Result<Measured> {
     let opening = Opening { address, burst: BURST, patience: PATIENCE };
     let mut load = Load::open(&opening, (0..sessions).map(|_| dialogue()))?;
-    let (warm, tally) = (Instant::now() + times.warm_up, AtomicU64::new(0));
-    load.closed(warm, &tally)?;
+    let (warm, stop) = (Instant::now() + times.warm_up, AtomicBool::new(false));
+    let progress = Progress::new(&stop);
+    load.closed(warm, &progress)?;
     load.measure();
-    load.closed(warm + times.duration, &tally)?;
+    load.closed(warm + times.duration, &progress)?;
     load.stop_counting();
     load.settle(PATIENCE)?;
     Ok(load.measured())
