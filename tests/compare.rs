@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_tests::{Program, Signal};
-use std::{fs, process::Command};
+use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
 
 fn compare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
@@ -85,7 +85,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
     let out = disk.path().join("made");
     let (folder, out) = (disk.path().to_str().unwrap(), out.to_str().unwrap());
     let others = ["--without", "redis,postgres,python,sqlite", "--parts", "durable,memory"];
-    let long = ["--duration", "1", "--rounds", "1000", "--disk", folder, "--out", out];
+    let long = ["--duration", "3600", "--rounds", "1000", "--disk", folder, "--out", out];
     let program = Program::start(compare(&[&long[..], &others].concat()));
     program.wait_for("orders of the rounds");
     program.signal(Signal::TERM);
@@ -106,4 +106,20 @@ fn a_folder_that_cannot_be_written_is_told_before_anything_is_measured() {
     let done = Program::run(compare(&others), "");
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
     assert!(done.stderr.contains(out.to_str().unwrap()), "{done:?}");
+}
+
+#[test]
+fn a_server_that_does_not_start_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("redis-server");
+    fs::write(&program, "#!/bin/sh\ntest \"$1\" = --version\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let paths =
+        env::join_paths([folder.path().to_owned()].into_iter().chain(env::split_paths(&path))).unwrap();
+    let mut command = compare(&["--short", "--parts", "memory", "--without", "postgres,python,sqlite"]);
+    command.env("PATH", paths);
+    let done = Program::run(command, "");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("\ncompare: ") && !done.stderr.contains("panicked"), "{done:?}");
 }

@@ -13,7 +13,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -69,8 +68,7 @@ fn load<D: Dialogue>(
 ) -> io::Result<Measured> {
     let opening = Opening { address, burst: BURST, patience: PATIENCE };
     let mut load = Load::open(&opening, (0..sessions).map(|_| dialogue()))?;
-    let (warm, stop) = (Instant::now() + times.warm_up, AtomicBool::new(false));
-    let progress = Progress::new(&stop);
+    let (warm, progress) = (Instant::now() + times.warm_up, Progress::new(signals::flag()));
     load.closed(warm, &progress)?;
     load.measure();
     load.closed(warm + times.duration, &progress)?;

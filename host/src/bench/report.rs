@@ -134,7 +134,7 @@ impl Display for Json<'_> {
             ",\"warm_up\":{},\"duration\":{},\"opened\":{}",
             config.warm_up.as_secs_f64(),
             measured.elapsed.as_secs_f64(),
-            opened.as_secs_f64()
+            Maybe(Some(opened.as_secs_f64()).filter(|_| measured.lost < config.sessions))
         )?;
         let rate = |count| {
             Maybe(

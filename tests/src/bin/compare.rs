@@ -233,6 +233,7 @@ fn measure_part(part: Part, arguments: &Arguments, place: &Place, page: &mut Pag
         Part::Idle => {
             tell("idle sessions".to_owned());
             let found = idle::measure(usize::from(arguments.idle), times(arguments).duration)?;
+            signals::check()?;
             page.aims.extend(aim::idle(&found));
             page.add(&format!("## Idle sessions\n\n{}", table::idle(&found)));
             Ok(())

@@ -1,5 +1,5 @@
 //! What the disk itself takes.
-use super::{Place, Sample, Times, median};
+use super::{Place, Sample, Times, median, signals};
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
@@ -27,7 +27,7 @@ fn try_measure(path: &std::path::Path, times: Times) -> io::Result<Sample> {
     let mut first = None;
     loop {
         let begin = Instant::now();
-        if begin >= until && !taken.is_empty() {
+        if (begin >= until || signals::stopped()) && !taken.is_empty() {
             break;
         }
         file.seek(SeekFrom::Start(0))?;

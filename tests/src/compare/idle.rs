@@ -2,6 +2,7 @@
 use super::{
     PATIENCE,
     cores::{self, Side},
+    signals,
     system::idle_server,
 };
 use crate::{Server, raise_file_limit};
@@ -97,7 +98,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     // The one before may still be going.
     let until = Instant::now() + PATIENCE;
     let report = loop {
-        let report = bench::run(&config, &mut |_| {})?;
+        let report = bench::run_until(&config, &mut |_| {}, signals::flag())?;
         if report.is_good() {
             break report;
         }

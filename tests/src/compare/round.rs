@@ -47,6 +47,8 @@ impl Results {
                     signals::check()?;
                     tell(format!("round {} of {rounds}: {}, {sessions} sessions", round + 1, system.name));
                     let sample = system.measure(sessions, times)?;
+                    // One that was stopped is none.
+                    signals::check()?;
                     results.samples.entry((system.name, sessions)).or_default().push(sample);
                 }
             }

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the comparison ends after the step that it is at, in order, so that nothing that it started stays.
+//! Ctrl-C and SIGTERM: our own load stops at once, another's program has its time, and the comparison ends in order, so that
+//! nothing that it started stays.
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -32,6 +33,11 @@ pub fn watch() -> io::Result<()> {
 /// Was there a signal?
 pub fn stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
+}
+
+/// What our own load looks at.
+pub(super) fn flag() -> &'static AtomicBool {
+    &STOPPED
 }
 
 /// Asked between two steps.

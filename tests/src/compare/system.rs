@@ -4,7 +4,7 @@ use super::{
     dialogues::{Counter, Frames, HEADER},
     disk, echo, free_port, load,
     postgres::{self, Postgres, Rows},
-    present, sqlite,
+    present, signals, sqlite,
 };
 use crate::{Program, Server, atm, root};
 use atm_core::wire::Wire;
@@ -300,7 +300,8 @@ fn atm_load(
         shared: false,
         patience: PATIENCE,
     };
-    let report = bench::run(&config, &mut |_| {}).map_err(|error| error.to_string())?;
+    let report =
+        bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
     if report.is_good() { Ok(report) } else { Err(report.to_string()) }
 }
 
