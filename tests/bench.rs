@@ -1,7 +1,7 @@
 //! `atm bench`: what it counts is what happened, a server that lies is caught, and a schedule is kept.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner};
+use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner, report::Json};
 use atm_tests::{
     Client, PATIENCE, Program, Server, Signal, Value, atm, fixtures, frame, python, raise_file_limit,
 };
@@ -205,8 +205,9 @@ fn it_is_noticed_that_others_move_money() {
 fn a_schedule_is_kept_and_no_wait_is_left_out() {
     let server = Server::start(&["--log", "warn"]);
     let (rate, duration) = (500.0, Duration::from_secs(1));
-    let report = run(&Config { sessions: 10, rate: Some(rate), duration, ..short(server.address) });
-    assert!(report.is_good(), "{report}");
+    let report = run(&Config { sessions: 100, rate: Some(rate), duration, ..short(server.address) });
+    // Sessions were free all the time: nothing may be left for having woken late.
+    assert!(report.is_good() && report.measured.late == 0, "{report}");
     // Each request that was due in this time is measured, whenever it was made.
     assert!(report.measured.latency.count().abs_diff(500) <= 1, "{report}");
 
@@ -284,6 +285,11 @@ fn a_load_that_is_stopped_tells_what_it_has_measured() {
         assert!(report.stopped && report.is_good() && report.measured.answers > 0, "{report}");
         assert!(begin.elapsed() < duration / 60 && report.measured.late < 60_000, "{report}");
     }
+    // Before anything counts.
+    let config = Config { warm_up: duration, ..short(server.address) };
+    let report = bench::run_until(&config, &mut |_| {}, &AtomicBool::new(true)).unwrap();
+    assert!(report.is_good() && report.to_string().contains("answers     none"), "{report}");
+    assert!(Json(&report).to_string().contains("\"answers_per_second\":null"), "{report}");
     let (address, before) = (server.address.to_string(), server.balance());
     let load = [
         "bench",

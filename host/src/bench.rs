@@ -284,6 +284,10 @@ fn ask<'a, D: Speaks<'a>>(load: &mut Load<D>, shared: &Shared<'_>) -> io::Result
     let until = warm + config.duration;
     for end in [warm, until] {
         if end == until {
+            if progress.stop.load(Ordering::Relaxed) {
+                // It never came to what counts.
+                return load.settle(config.patience);
+            }
             load.measure();
         }
         match &mut schedule {

@@ -51,7 +51,7 @@ pub struct Times {
 pub struct Sample {
     /// Requests or operations a second.
     pub rate: f64,
-    /// How long the middle one and the hundredth slowest took, where that is known.
+    /// How long the middle one and the slowest of a hundred took, where that is known.
     pub p50: Option<Duration>,
     /// See [`p50`](Self::p50).
     pub p99: Option<Duration>,

@@ -32,8 +32,10 @@ impl Display for Report {
         if self.stopped {
             writeln!(f, "stopped     before its time was over")?;
         }
-        let mut rate =
-            |name: &str, count: u64| writeln!(f, "{name:<11} {count:>10} {:>10.0}/s", measured.rate(count));
+        let mut rate = |name: &str, count: u64| match measured.elapsed {
+            Duration::ZERO => writeln!(f, "{name:<11} none: nothing was measured"),
+            _ => writeln!(f, "{name:<11} {count:>10} {:>10.0}/s", measured.rate(count)),
+        };
         rate("answers", measured.answers)?;
         rate("operations", measured.settled)?;
         latency(f, "an answer", &measured.latency)?;

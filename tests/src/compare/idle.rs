@@ -32,7 +32,7 @@ pub struct Idle {
     pub memory: f64,
     /// From the connect of one more to its first reply.
     pub newcomer: Duration,
-    /// The middle and the hundredth slowest answer to it, while the others are idle.
+    /// The middle answer to it and the slowest of a hundred, while the others are idle.
     pub p50: Duration,
     /// See [`p50`](Self::p50).
     pub p99: Duration,

@@ -310,7 +310,7 @@ fn measured(result: std::io::Result<Measured>) -> Result<Measured, String> {
     if measured.lost == 0 {
         Ok(measured)
     } else {
-        Err(format!("{} lost: {:?}", measured.lost, measured.reasons))
+        Err(format!("{} lost: {}", measured.lost, measured.reasons.join("; ")))
     }
 }
 
