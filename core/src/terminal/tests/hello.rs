@@ -255,6 +255,7 @@ fn a_terminal_that_says_no_hello_shows_who() {
     let mut terminal = Kiosk::new(config, Instant::default());
     let told = feed(&mut terminal, &notice_bytes(Notice::Who), Instant::default());
     assert_eq!(only(told).notice(), Some(Notice::Who));
+    assert!(!terminal.is_over(), "it only has nothing to say to it");
 }
 
 #[test]
