@@ -1,13 +1,16 @@
 //! `atm bench`: what it counts is what happened, a server that lies is caught, and a schedule is kept.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner};
-use atm_tests::{Client, PATIENCE, Program, Server, Value, atm, fixtures, frame, python, raise_file_limit};
+use atm_host::bench::{self, Config, Report, Stage, mix::Mix, person::Manner, report::Json};
+use atm_tests::{
+    Client, PATIENCE, Program, Server, Signal, Value, atm, fixtures, frame, python, raise_file_limit,
+};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A short load: one session on the `json` wire.
@@ -164,6 +167,16 @@ fn a_session_that_is_lost_is_told() {
     let patience = Duration::from_millis(200);
     let report = run(&Config { mix, patience, ..short(fake(silent)) });
     assert_eq!(report.measured.reasons, ["no reply within 200ms"]);
+    assert!(report.measured.latency.max() >= patience, "what it waited for in vain is measured: {report}");
+    // Nothing that is due later waits for anything: the load is over with its last session.
+    let (rate, duration) = (Some(20.0), Duration::from_secs(3600));
+    let report = run(&Config { mix, rate, duration, ..short(fake(|number| (number < 5).then_some(10_000))) });
+    let measured = &report.measured;
+    assert!(measured.late == measured.orphaned && measured.late < 20 * 60, "{report}");
+    assert!(
+        measured.elapsed < duration / 60 && report.to_string().contains("none is left, 1 lost"),
+        "{report}"
+    );
     // One over the limit is told so by the server.
     let server = Server::start(&["--max-sessions", "3", "--log", "off"]);
     let report = run(&Config { sessions: 4, ..short(server.address) });
@@ -192,8 +205,9 @@ fn it_is_noticed_that_others_move_money() {
 fn a_schedule_is_kept_and_no_wait_is_left_out() {
     let server = Server::start(&["--log", "warn"]);
     let (rate, duration) = (500.0, Duration::from_secs(1));
-    let report = run(&Config { sessions: 10, rate: Some(rate), duration, ..short(server.address) });
-    assert!(report.is_good(), "{report}");
+    let report = run(&Config { sessions: 100, rate: Some(rate), duration, ..short(server.address) });
+    // Sessions were free all the time: nothing may be left for having woken late.
+    assert!(report.is_good() && report.measured.late == 0, "{report}");
     // Each request that was due in this time is measured, whenever it was made.
     assert!(report.measured.latency.count().abs_diff(500) <= 1, "{report}");
 
@@ -233,4 +247,81 @@ fn the_original_and_its_way_for_many_are_checked_alike() {
         assert!(report.is_good() && report.counts.all() > 0 && report.balances.checked > 0, "{report}");
         assert!(report.balances.end.is_some(), "{report}");
     }
+}
+
+#[test]
+fn what_is_over_the_limit_is_a_refusal() {
+    for (wire, manner) in [
+        ("json", Manner::Menu),
+        ("json", Manner::Words),
+        ("raw", Manner::Menu),
+        ("raw", Manner::Words),
+        ("postcard", Manner::Menu),
+        ("postcard", Manner::Words),
+    ] {
+        let server = Server::start(&["--wire", wire, "--limit", "10", "--log", "warn"]);
+        let report = run(&Config { wire: wire.parse().unwrap(), manner, ..short(server.address) });
+        assert!(
+            report.is_good() && report.counts.refused > 0 && report.counts.deposits > 0,
+            "{wire}: {report}"
+        );
+        server.stop();
+    }
+}
+
+#[test]
+fn a_load_that_is_stopped_tells_what_it_has_measured() {
+    let server = Server::start(&["--log", "warn"]);
+    let duration = Duration::from_secs(3600);
+    for rate in [None, Some(1000.0)] {
+        let (stop, begin) = (AtomicBool::new(false), Instant::now());
+        let config = Config { rate, duration, ..short(server.address) };
+        let mut watch = |stage| {
+            if matches!(stage, Stage::Asking(_, replies) if replies > 0) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        let report = bench::run_until(&config, &mut watch, &stop).unwrap();
+        assert!(report.stopped && report.is_good() && report.measured.answers > 0, "{report}");
+        assert!(begin.elapsed() < duration / 60 && report.measured.late < 60_000, "{report}");
+    }
+    // Before anything counts.
+    let config = Config { warm_up: duration, ..short(server.address) };
+    let report = bench::run_until(&config, &mut |_| {}, &AtomicBool::new(true)).unwrap();
+    assert!(report.is_good() && report.to_string().contains("answers     none"), "{report}");
+    assert!(Json(&report).to_string().contains("\"answers_per_second\":null"), "{report}");
+    let (address, before) = (server.address.to_string(), server.balance());
+    let load = [
+        "bench",
+        "--connect",
+        &address,
+        "--sessions",
+        "2",
+        "--mix",
+        "deposit=1",
+        "--shared",
+        "--duration",
+        "1h",
+    ];
+    let program = Program::start(atm(&load));
+    while server.balance() == before {}
+    program.signal(Signal::INT);
+    let done = program.finish();
+    assert_eq!(done.code, Some(130), "{done:?}");
+    assert!(done.stdout.contains("stopped     before") && done.stdout.contains("0 lost"), "{done:?}");
+    server.stop();
+}
+
+#[test]
+fn what_was_not_measured_is_told_as_nothing() {
+    let server = Server::start(&["--log", "warn"]);
+    let address = server.address.to_string();
+    server.stop();
+    let load = ["bench", "--connect", &address, "--sessions", "1", "--words", "--duration", "50ms"];
+    let done = Program::run(atm(&[&load[..], &["--format", "json"]].concat()), "");
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert!(["latency", "settling", "busy"].iter().all(|name| report[name].is_null()), "{report}");
+    assert_eq!((&report["words"], &report["shared"]), (&true.into(), &false.into()), "{report}");
+    let done = Program::run(atm(&load), "");
+    assert!(done.stdout.contains("latency     none: an answer") && !done.stdout.contains("% of"), "{done:?}");
 }

@@ -112,7 +112,10 @@ impl Told {
         let sum: i128 = booked.values().map(|outcome| moved(*outcome)).sum();
         assert_eq!(i128::from(keeper.books().unwrap().balance().minor()), 10_000 + unnamed + sum);
         for (key, (operation, outcome)) in &self.outcomes {
+            let later = booked.keys().any(|(name, id)| *name == key.0 && *id > key.1);
             match booked.get(key) {
+                // Of two requests in one batch, asked again when both stand, only the later is still remembered.
+                Some(_) if *outcome == Outcome::Unknown && later => {}
                 Some(booked) => assert_eq!(booked, outcome, "{key:?}"),
                 // What is not written down was refused, for another reason than the money, or not known.
                 None => assert_eq!(moved(*outcome), 0, "{key:?}: {operation:?}"),

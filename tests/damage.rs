@@ -85,6 +85,48 @@ fn a_bit_of_any_page_was_turned() {
 }
 
 #[test]
+fn a_bit_was_turned_where_the_server_was_killed() {
+    let mut rng = chance();
+    let platter = Platter::new(1);
+    let mut keeper = open(&platter).unwrap();
+    for round in 1..=20 {
+        keeper.serve(deposits(round)).unwrap();
+    }
+    let expected = books(&keeper);
+    // As `kill -9` leaves it: it is not closed.
+    let killed = platter.copy(1);
+    assert_eq!(books(&open(&killed.copy(1)).unwrap()).balance(), expected.balance());
+    let (mut refused, mut unharmed) = (0, 0);
+    for page in 0..killed.len() / PAGE {
+        for round in 0..6 {
+            let within = if round < 3 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
+            let platter = killed.copy(1);
+            platter.flip(page * PAGE * 8 + within);
+            match open(&platter) {
+                Ok(keeper) => {
+                    assert_eq!(
+                        keeper.books().unwrap().head(),
+                        expected.head(),
+                        "page {page}: nothing is undone"
+                    );
+                    assert_eq!(keeper.books().unwrap().balance(), expected.balance(), "page {page}");
+                    unharmed += 1;
+                }
+                Err(Error { fault, .. }) => {
+                    assert!(
+                        matches!(fault, Fault::Damaged(_) | Fault::Foreign | Fault::Newer(_)),
+                        "page {page}: {fault:?}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {unharmed} in nothing that is used");
+    assert!(refused > 30 && unharmed > 0, "{refused} {unharmed}");
+}
+
+#[test]
 fn a_page_was_changed_while_the_ledger_was_open() {
     let whole = whole();
     let mut rng = chance();

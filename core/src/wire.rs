@@ -156,6 +156,9 @@ mod tests {
             assert_eq!(std::format!("{wire}"), *name);
         }
         assert_eq!("morse".parse::<Wire>(), Err(UnknownWire));
+        for (_, wire) in Wire::ALL {
+            assert!(std::format!("{:?}", Outbox::<8>::new(*wire)).contains(&std::format!("{wire:?}")));
+        }
         for (name, _) in Wire::ALL {
             assert!(std::format!("{UnknownWire}").contains(name));
         }

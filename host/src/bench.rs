@@ -7,7 +7,7 @@
 use crate::bench::{
     books::{Books, Way},
     gate::{Gate, Ticket},
-    load::{Load, Opening},
+    load::{Load, Opening, Progress},
     measured::Measured,
     mix::Mix,
     person::{Counts, Manner, Person},
@@ -22,7 +22,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -93,6 +93,8 @@ pub struct Report {
     pub opened: Duration,
     /// Balances that were held against what was moved, and how it came out.
     pub balances: Balances,
+    /// Was it stopped before its time was over?
+    pub stopped: bool,
 }
 
 /// The money.
@@ -135,11 +137,19 @@ pub enum Stage {
 /// # Errors
 /// What makes it impossible. Lost sessions and what is told wrongly are in the report.
 pub fn run(config: &Config, watch: &mut dyn FnMut(Stage)) -> io::Result<Report> {
+    run_until(config, watch, &AtomicBool::new(false))
+}
+
+/// The same, and stops before its time is over when `stop` is set: what was measured until then is in the report.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_until(config: &Config, watch: &mut dyn FnMut(Stage), stop: &AtomicBool) -> io::Result<Report> {
     let books = Books::default();
     match config.wire {
-        Wire::Json => drive(config, &books, watch, Text::json),
-        Wire::Raw => drive(config, &books, watch, Text::raw),
-        Wire::Postcard => drive(config, &books, watch, Typed::new),
+        Wire::Json => drive((config, stop), &books, watch, Text::json),
+        Wire::Raw => drive((config, stop), &books, watch, Text::raw),
+        Wire::Postcard => drive((config, stop), &books, watch, Typed::new),
     }
 }
 
@@ -147,8 +157,7 @@ pub fn run(config: &Config, watch: &mut dyn FnMut(Stage)) -> io::Result<Report> 
 struct Shared<'a> {
     config: &'a Config,
     books: &'a Books,
-    /// Replies that have come.
-    replies: AtomicU64,
+    progress: Progress<'a>,
     /// How many threads have opened their sessions.
     open: AtomicUsize,
 }
@@ -162,13 +171,13 @@ struct Part {
 }
 
 fn drive<'a, D: Speaks<'a> + Send>(
-    config: &Config,
+    (config, stop): (&Config, &AtomicBool),
     books: &'a Books,
     watch: &mut dyn FnMut(Stage),
     dialogue: impl Fn(Person<'a>) -> D + Sync,
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
-    let shared = Shared { config, books, replies: AtomicU64::new(0), open: AtomicUsize::new(0) };
+    let shared = Shared { config, books, progress: Progress::new(stop), open: AtomicUsize::new(0) };
     // Where all wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
     let gate = Gate::new();
     let tickets: Vec<Ticket<'_>> = (0..threads).map(|_| gate.ticket()).collect();
@@ -200,7 +209,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
                 Stage::Opening
             } else {
                 let since = *since.get_or_insert_with(Instant::now);
-                Stage::Asking(since.elapsed(), shared.replies.load(Ordering::Relaxed))
+                Stage::Asking(since.elapsed(), shared.progress.replies.load(Ordering::Relaxed))
             });
         }
     })?;
@@ -210,6 +219,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
         counts: Counts::default(),
         opened: Duration::ZERO,
         balances: Balances { start: books.start(), ..Balances::default() },
+        stopped: stop.load(Ordering::Relaxed),
     };
     for part in parts {
         report.measured.add(part.measured);
@@ -265,7 +275,7 @@ fn part<'a, D: Speaks<'a>>(
 
 /// The load itself.
 fn ask<'a, D: Speaks<'a>>(load: &mut Load<D>, shared: &Shared<'_>) -> io::Result<()> {
-    let (config, tally) = (shared.config, &shared.replies);
+    let (config, progress) = (shared.config, &shared.progress);
     let start = Instant::now();
     // Each thread has its share of the schedule.
     let threads = config.threads.clamp(1, config.sessions.max(1));
@@ -274,11 +284,15 @@ fn ask<'a, D: Speaks<'a>>(load: &mut Load<D>, shared: &Shared<'_>) -> io::Result
     let until = warm + config.duration;
     for end in [warm, until] {
         if end == until {
+            if progress.stop.load(Ordering::Relaxed) {
+                // It never came to what counts.
+                return load.settle(config.patience);
+            }
             load.measure();
         }
         match &mut schedule {
-            Some(schedule) => load.scheduled(schedule, end, tally)?,
-            None => load.closed(end, tally)?,
+            Some(schedule) => load.scheduled(schedule, end, progress)?,
+            None => load.closed(end, progress)?,
         }
     }
     load.stop_counting();

@@ -5,7 +5,7 @@
 //! socket of its own.
 use atm_host::bench::{
     dialogue::Dialogue,
-    load::{Load, Opening},
+    load::{Load, Opening, Progress},
     measured::Measured,
 };
 use std::{
@@ -13,7 +13,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::AtomicU64,
     time::{Duration, Instant},
 };
 
@@ -24,8 +23,10 @@ mod dialogues;
 mod disk;
 pub mod echo;
 pub mod idle;
+pub mod machine;
 mod postgres;
 pub mod round;
+pub mod signals;
 mod sqlite;
 pub mod system;
 pub mod table;
@@ -50,7 +51,7 @@ pub struct Times {
 pub struct Sample {
     /// Requests or operations a second.
     pub rate: f64,
-    /// How long the middle one and the hundredth slowest took, where that is known.
+    /// How long the middle one and the slowest of a hundred took, where that is known.
     pub p50: Option<Duration>,
     /// See [`p50`](Self::p50).
     pub p99: Option<Duration>,
@@ -67,10 +68,10 @@ fn load<D: Dialogue>(
 ) -> io::Result<Measured> {
     let opening = Opening { address, burst: BURST, patience: PATIENCE };
     let mut load = Load::open(&opening, (0..sessions).map(|_| dialogue()))?;
-    let (warm, tally) = (Instant::now() + times.warm_up, AtomicU64::new(0));
-    load.closed(warm, &tally)?;
+    let (warm, progress) = (Instant::now() + times.warm_up, Progress::new(signals::flag()));
+    load.closed(warm, &progress)?;
     load.measure();
-    load.closed(warm + times.duration, &tally)?;
+    load.closed(warm + times.duration, &progress)?;
     load.stop_counting();
     load.settle(PATIENCE)?;
     Ok(load.measured())

@@ -1,6 +1,7 @@
 //! A disk that forgets what was not synced, and that can fail at any call.
 use atm_host::{
     ledger::{
+        books::Head,
         disk::{Backend, Disk, StorageBackend},
         error::Fault,
     },
@@ -82,6 +83,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 struct State {
     ledger: Option<Bytes>,
     draft: Option<Bytes>,
+    /// The entry that was told of last, and the one before it: after a loss of power it is one of them.
+    noted: [Option<Head>; 2],
     calls: u64,
     failure: Failure,
     rng: Rng,
@@ -146,8 +149,9 @@ impl Platter {
     /// The power comes back: what was not synced is there, or in part, or lost.
     pub fn power_on(&self) {
         let mut state = self.state();
-        let State { ledger, draft, rng, failure, .. } = &mut *state;
+        let State { ledger, draft, noted, rng, failure, .. } = &mut *state;
         *failure = Failure::Never;
+        *noted = [*rng.choice(noted.iter()).unwrap(); 2];
         for file in [ledger, draft].into_iter().flatten() {
             file.lose(rng);
         }
@@ -175,6 +179,7 @@ impl Platter {
     pub fn copy(&self, seed: u64) -> Self {
         let copy = Self::new(seed);
         copy.state().ledger = self.state().ledger.clone();
+        copy.state().noted = self.state().noted;
         copy
     }
 }
@@ -215,8 +220,22 @@ impl Disk for Platter {
         if done.is_ok() || state.rng.bool() {
             state.file(true)?.sync();
             state.ledger = state.draft.take();
+            state.noted = [None; 2];
         }
         done
+    }
+
+    fn note(&mut self, told: Head) -> io::Result<()> {
+        let mut state = self.state();
+        state.call()?;
+        state.noted = [Some(told), state.noted[0]];
+        Ok(())
+    }
+
+    fn noted(&mut self) -> io::Result<Option<Head>> {
+        let mut state = self.state();
+        state.call()?;
+        Ok(state.noted[0])
     }
 }
 

@@ -129,3 +129,15 @@ impl core::error::Error for AnswerError {}
 
 /// The number of a prompt; `None` on a wire without numbers.
 pub type Prompt = Option<u64>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn an_answer_that_is_not_taken_says_why() {
+        assert_eq!(AnswerError::NotOpen.to_string(), "there is no open prompt");
+        assert_eq!(AnswerError::TooLong.to_string(), "an answer has at most 64 bytes");
+    }
+}

@@ -25,6 +25,15 @@ pub enum Way {
     Withdrawal,
 }
 
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deposit => "a deposit",
+            Self::Withdrawal => "a withdrawal",
+        })
+    }
+}
+
 /// The books of one load, for all its threads. Sums are in minor units.
 ///
 /// Every counter only tells more than is so where it must be an upper bound and less where it must be a lower one: an
@@ -93,8 +102,27 @@ impl Books {
 
     /// Checks a balance that was told as of a request, which was made at `since` and moved `moved`.
     pub fn check(&self, told: Amount, since: Since, moved: Moved) {
-        let Some(start) = self.start() else { return };
+        let Some((low, high)) = self.bounds(since, moved) else { return };
         self.checked.fetch_add(1, Ordering::Relaxed);
+        if !(low..=high).contains(&minor(told)) {
+            let (told, low, high) = (Money(minor(told)), Money(low), Money(high));
+            self.fail(if low == high {
+                format!("a balance of {told} was told, and it must be {low}")
+            } else {
+                format!("a balance of {told} was told, and it must be from {low} to {high}")
+            });
+        }
+    }
+
+    /// May the account be empty, as of a request that was made at `since`, was to withdraw `asked` and has moved nothing?
+    pub fn may_be_empty(&self, since: Since, asked: Amount) -> bool {
+        self.bounds(since, None)
+            .is_none_or(|(low, high)| (low.saturating_add(minor(asked))..=high).contains(&0))
+    }
+
+    /// Between which amounts a balance must be; nothing is known where others move money too.
+    fn bounds(&self, since: Since, moved: Moved) -> Option<(i64, i64)> {
+        let start = self.start()?;
         let (mut low, mut high) = (minor(start), minor(start));
         low = low.saturating_add(since.deposited).saturating_sub(self.asked(Way::Withdrawal));
         high = high.saturating_add(self.asked(Way::Deposit)).saturating_sub(since.withdrawn);
@@ -104,14 +132,7 @@ impl Books {
             Some((Way::Withdrawal, amount)) => high = high.saturating_sub(minor(amount)),
             None => {}
         }
-        if !(low..=high).contains(&minor(told)) {
-            let (told, low, high) = (Money(minor(told)), Money(low), Money(high));
-            self.fail(if low == high {
-                format!("a balance of {told} was told, and it must be {low}")
-            } else {
-                format!("a balance of {told} was told, and it must be from {low} to {high}")
-            });
-        }
+        Some((low, high))
     }
 
     /// Notes that a request was acknowledged as done.

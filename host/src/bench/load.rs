@@ -9,7 +9,7 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,34 @@ const EVENTS: usize = 1024;
 /// The system's timers are this coarse, in the loop's view: what is due sooner is not slept for but looked for again and
 /// again. A load on schedule may take a whole core for that.
 const COARSE: Duration = Duration::from_millis(1);
+
+/// How often it is looked whether the load is to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// As many figures as the waits of requests that were never made are told apart in.
+const STEPS: u64 = 4096;
+
+/// What a load tells while it runs, and what it is told.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Replies that have come.
+    pub replies: AtomicU64,
+    /// Set when it is to stop before its time is over.
+    pub stop: &'a AtomicBool,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing has come yet.
+    pub fn new(stop: &'a AtomicBool) -> Self {
+        Self { replies: AtomicU64::new(0), stop }
+    }
+
+    /// What is left until then; nothing where it is to stop.
+    fn left(&self, until: Instant) -> Option<Duration> {
+        let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+        left.filter(|_| !self.stop.load(Ordering::Relaxed))
+    }
+}
 
 /// How to open sessions.
 #[derive(Clone, Copy, Debug)]
@@ -88,22 +116,20 @@ impl<D: Dialogue> Load<D> {
         Ok(())
     }
 
-    /// Every session asks again as soon as it has its reply, until the time is over.
-    ///
-    /// `tally` is told how many replies came.
+    /// Every session asks again as soon as it has its reply, until the time is over or `progress` says stop.
     ///
     /// # Errors
     /// What makes waiting for sockets impossible.
-    pub fn closed(&mut self, until: Instant, tally: &AtomicU64) -> io::Result<()> {
+    pub fn closed(&mut self, until: Instant, progress: &Progress<'_>) -> io::Result<()> {
         self.floor.closed = true;
         while let Some(index) = self.floor.next() {
             self.floor.ask(index, Instant::now());
         }
-        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = progress.left(until) {
             if self.floor.out == 0 {
                 break;
             }
-            self.turn_and_tell(left, tally)?;
+            self.turn_and_tell(left, progress)?;
         }
         self.floor.closed = false;
         Ok(())
@@ -118,36 +144,54 @@ impl<D: Dialogue> Load<D> {
         &mut self,
         schedule: &mut Schedule,
         until: Instant,
-        tally: &AtomicU64,
+        progress: &Progress<'_>,
     ) -> io::Result<()> {
-        loop {
+        while let Some(left) = progress.left(until) {
             let now = Instant::now();
-            let Some(left) = until.checked_duration_since(now).filter(|left| !left.is_zero()) else { break };
-            let mut due = schedule.due();
-            while due <= now {
-                let Some(index) = self.floor.next() else { break };
-                self.floor.ask(index, due);
-                schedule.step();
-                due = schedule.due();
-            }
+            self.ask_for(schedule, now.min(until));
             if self.floor.living == 0 {
-                break;
+                return Ok(());
             }
+            let due = schedule.due();
             let wait = if due <= now { left } else { (due - now).saturating_sub(COARSE).min(left) };
-            self.turn_and_tell(wait, tally)?;
+            self.turn_and_tell(wait, progress)?;
         }
+        // The loop may have woken late: what was due by then is asked for where a session is free.
+        self.ask_for(schedule, until.min(Instant::now()));
         Ok(())
     }
 
-    /// What was due before `until` and was never asked for is measured as if its reply came now.
+    /// Makes the requests that are due before `until`, as long as sessions are free.
+    fn ask_for(&mut self, schedule: &mut Schedule, until: Instant) {
+        let mut due = schedule.due();
+        while due < until {
+            let Some(index) = self.floor.next() else { return };
+            self.floor.ask(index, due);
+            schedule.step();
+            due = schedule.due();
+        }
+    }
+
+    /// What was due before `until`, or before now where that is sooner, and was never asked for is measured as if its reply
+    /// came now.
     pub fn overdue(&mut self, schedule: &mut Schedule, until: Instant) {
         let now = Instant::now();
-        while schedule.due() < until {
-            self.floor.measured.late = self.floor.measured.late.saturating_add(1);
-            if self.floor.from.is_some_and(|from| schedule.due() >= from) {
-                self.floor.measured.answered(now - schedule.due(), false);
-            }
-            schedule.step();
+        let (until, measured) = (until.min(now), &mut self.floor.measured);
+        let mut left = schedule.before(until);
+        measured.late = measured.late.saturating_add(left);
+        if self.floor.living == 0 {
+            measured.orphaned = measured.orphaned.saturating_add(left);
+        }
+        let early = self.floor.from.map_or(left, |from| schedule.before(from).min(left));
+        schedule.skip(early);
+        left -= early;
+        // In so many steps at the most, each with the longest wait in it.
+        let step = left.div_ceil(STEPS).max(1);
+        while left > 0 {
+            let count = step.min(left);
+            measured.never_answered(now.saturating_duration_since(schedule.due()), count);
+            schedule.skip(count);
+            left -= count;
         }
     }
 
@@ -237,10 +281,10 @@ impl<D: Dialogue> Load<D> {
         self.floor.lost
     }
 
-    fn turn_and_tell(&mut self, wait: Duration, tally: &AtomicU64) -> io::Result<()> {
+    fn turn_and_tell(&mut self, wait: Duration, progress: &Progress<'_>) -> io::Result<()> {
         let before = self.floor.replies;
-        self.turn(Some(wait))?;
-        tally.fetch_add(self.floor.replies.wrapping_sub(before), Ordering::Relaxed);
+        self.turn(Some(wait.min(GLANCE)))?;
+        progress.replies.fetch_add(self.floor.replies.wrapping_sub(before), Ordering::Relaxed);
         Ok(())
     }
 

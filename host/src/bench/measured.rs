@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The longest time that is told apart from longer ones: an hour, in nanoseconds.
 const LONGEST: u64 = 3_600_000_000_000;
 
+/// What a thread has computed is told as of the last tick, which comes each 1 to 10 ms.
+const TICKS: Duration = Duration::from_millis(100);
+
 /// Digits of a time that are kept.
 const DIGITS: u8 = 3;
 
@@ -20,7 +23,8 @@ pub struct Measured {
     /// How long the threads of the load computed in that time, the system's work for their sockets with it: where that is as
     /// long as the time itself, the load is what limits a server that could do more. Not known on every system.
     pub busy: Option<Duration>,
-    /// How long replies took: each whose request was due in that time, whenever it came.
+    /// How long replies took: each whose request was due in that time, whenever it came. A request that was lost or never made
+    /// is in it with how long it had waited.
     pub latency: Latency,
     /// The same of those that settled an operation.
     pub settling: Latency,
@@ -28,8 +32,10 @@ pub struct Measured {
     pub sent: u64,
     /// See [`sent`](Self::sent).
     pub received: u64,
-    /// Requests that were due and could not be made: every session waited for a reply.
+    /// Requests that were due and could not be made: every session waited for a reply, or none was left.
     pub late: u64,
+    /// How many of them had no session left.
+    pub orphaned: u64,
     /// Sessions that were lost or never opened, and why, for the first of them.
     pub lost: usize,
     /// See [`lost`](Self::lost).
@@ -39,10 +45,15 @@ pub struct Measured {
 impl Measured {
     /// A reply came.
     pub(super) fn answered(&mut self, after: Duration, settles: bool) {
-        self.latency.record(after);
+        self.latency.record(after, 1);
         if settles {
-            self.settling.record(after);
+            self.settling.record(after, 1);
         }
+    }
+
+    /// So many requests have waited as long in vain.
+    pub(super) fn never_answered(&mut self, after: Duration, count: u64) {
+        self.latency.record(after, count);
     }
 
     /// Adds what another thread has measured in the same time.
@@ -59,14 +70,15 @@ impl Measured {
         self.sent += other.sent;
         self.received += other.received;
         self.late += other.late;
+        self.orphaned += other.orphaned;
         self.lost += other.lost;
         self.reasons.extend(other.reasons);
     }
 
-    /// How much of a core the load took.
+    /// How much of a core the load took; not known of a time that is short beside the system's ticks.
     pub fn share_busy(&self) -> Option<f64> {
         let elapsed = self.elapsed.as_secs_f64();
-        self.busy.filter(|_| elapsed > 0.0).map(|busy| busy.as_secs_f64() / elapsed)
+        self.busy.filter(|_| self.elapsed >= TICKS).map(|busy| busy.as_secs_f64() / elapsed)
     }
 
     /// So many in the time that counts, a second.
@@ -89,14 +101,14 @@ pub(super) fn computed() -> Option<Duration> {
 pub struct Latency(Option<Histogram<u64>>);
 
 impl Latency {
-    fn record(&mut self, time: Duration) {
+    fn record(&mut self, time: Duration, count: u64) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if self.0.is_none() {
             // The bounds are such as it takes.
             self.0 = Histogram::new_with_bounds(1, LONGEST, DIGITS).ok();
         }
         if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(nanos);
+            histogram.saturating_record_n(nanos, count);
         }
     }
 

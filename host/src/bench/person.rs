@@ -6,6 +6,7 @@ use super::{
 };
 use atm_core::money::Amount;
 use fastrand::Rng;
+use std::fmt;
 
 /// The most that is moved at once, in whole units.
 const MOST: u64 = 100;
@@ -253,136 +254,68 @@ impl<'a> Person<'a> {
                 }
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
+            // Asked again: the machine takes no such amount (`--limit`), whatever the balance.
+            (Typed::Move(way @ Way::Deposit, asked), None, At::Deposit)
+            | (Typed::Move(way @ Way::Withdrawal, asked), None, At::Withdraw { .. }) => {
+                self.books.refuse((way, asked));
+                self.counts.refused = self.counts.refused.saturating_add(1);
+            }
+            // There is nothing to withdraw: that comes before an amount is looked at.
+            (Typed::Move(Way::Withdrawal, asked), None, At::Menu)
+                if self.books.may_be_empty(self.since, asked) =>
+            {
+                self.books.refuse((Way::Withdrawal, asked));
+                self.counts.refused = self.counts.refused.saturating_add(1);
+            }
+            (Typed::Move(..), None, At::Menu) if self.manner == Manner::Words => {
+                let why =
+                    "the server does not know an operation in words, as in `deposit 40`: leave out --words";
+                return Err(Lost(why.to_owned()));
+            }
             (typed, outcome, at) => {
-                return Err(Lost(format!("{typed:?} was answered with {outcome:?}, at {at:?}")));
+                let outcome = outcome.map_or_else(|| "no outcome".to_owned(), |outcome| outcome.to_string());
+                return Err(Lost(format!("{typed} was answered with {outcome}, {at}")));
             }
         }
         Ok(true)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn units(units: u64) -> Amount {
-        Amount::from_units(units).unwrap()
-    }
-
-    /// Somebody at the menu, who only wants this.
-    fn person(books: &Books, wish: Wish, manner: Manner) -> Person<'_> {
-        let mut person = Person::new(books, Mix::only(wish), manner, 3);
-        person.hear(&Told { at: At::Menu, outcome: None }).unwrap();
-        person
-    }
-
-    /// What is typed next, and the amount in it.
-    fn typed(person: &mut Person<'_>) -> (String, Amount) {
-        let (mut text, mut amount) = (String::new(), 0);
-        person.answer(|word, number| {
-            amount = number.unwrap_or(0);
-            text = format!("{word}{}", number.map(|number| number.to_string()).unwrap_or_default());
-        });
-        (text, units(amount))
-    }
-
-    fn faults(books: &Books) -> Vec<String> {
-        books.faults().1
-    }
-
-    #[test]
-    fn what_was_refused_is_not_asked_for_again() {
-        let books = Books::default();
-        books.open(Amount::ZERO);
-        let mut person = person(&books, Wish::Withdrawal, Manner::Words);
-        let (text, _) = typed(&mut person);
-        assert!(text.starts_with("withdraw "), "{text}");
-        let told = Told {
-            at: At::Withdraw { balance: None },
-            outcome: Some(Outcome::Insufficient(Some(Amount::ZERO))),
-        };
-        assert_eq!(person.hear(&told), Ok(Heard::Reply { settles: true }));
-        assert_eq!(typed(&mut person).0, "back");
-        assert_eq!(person.hear(&Told { at: At::Menu, outcome: None }), Ok(Heard::Reply { settles: false }));
-        assert!(typed(&mut person).0.starts_with("withdraw "));
-        assert_eq!((person.counts.refused, person.counts.all(), faults(&books)), (1, 1, vec![]));
-        assert_eq!(books.asked(Way::Withdrawal) - books.done(Way::Withdrawal), books.asked(Way::Withdrawal));
-    }
-
-    #[test]
-    fn an_empty_account_is_told_before_an_amount_is_asked_for() {
-        for balance in [0, 5] {
-            let books = Books::default();
-            books.open(units(balance));
-            let mut person = person(&books, Wish::Withdrawal, Manner::Menu);
-            assert_eq!(typed(&mut person).0, "2");
-            assert_eq!(
-                person.hear(&Told { at: At::Menu, outcome: None }),
-                Ok(Heard::Reply { settles: true })
-            );
-            assert_eq!(faults(&books).len(), usize::from(balance > 0));
+impl fmt::Display for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("a new session"),
+            Self::Balance => f.write_str("the choice of the balance"),
+            Self::Choice(way) => write!(f, "the choice of {way}"),
+            Self::Move(way, amount) => write!(f, "{way} of {amount}"),
+            Self::Back => f.write_str("`back`"),
         }
-    }
-
-    #[test]
-    fn another_amount_than_was_asked_for_is_a_fault() {
-        let books = Books::default();
-        let mut person = person(&books, Wish::Deposit, Manner::Words);
-        let (_, amount) = typed(&mut person);
-        let more = amount.checked_add(units(1)).unwrap();
-        let outcome = Some(Outcome::Moved(Way::Deposit, Some(more), units(500)));
-        person.hear(&Told { at: At::Menu, outcome }).unwrap();
-        assert_eq!(faults(&books), [format!("{amount} was asked for, and {more} was moved")]);
-    }
-
-    #[test]
-    fn a_refusal_without_a_reason_is_a_fault() {
-        let books = Books::default();
-        let mut taker = person(&books, Wish::Withdrawal, Manner::Words);
-        let (_, amount) = typed(&mut taker);
-        let outcome = Some(Outcome::Insufficient(Some(amount)));
-        taker.hear(&Told { at: At::Withdraw { balance: None }, outcome }).unwrap();
-        assert_eq!(faults(&books).len(), 1, "there was just enough");
-        let mut giver = person(&books, Wish::Deposit, Manner::Words);
-        let (_, amount) = typed(&mut giver);
-        for (held, wrong) in [(Amount::MAX, 1), (Amount::MAX.checked_sub(amount).unwrap(), 2)] {
-            let outcome = Some(Outcome::BalanceLimit(Some(held)));
-            giver.hear(&Told { at: At::Deposit, outcome }).unwrap();
-            assert_eq!(faults(&books).len(), wrong, "{held}");
-        }
-    }
-
-    #[test]
-    fn a_reply_to_something_else_ends_it() {
-        let books = Books::default();
-        let balance = units(7);
-        for (wish, told) in [
-            (Wish::Balance, Told { at: At::Menu, outcome: None }),
-            (Wish::Balance, Told { at: At::Deposit, outcome: Some(Outcome::Balance(balance)) }),
-            (Wish::Deposit, Told { at: At::Menu, outcome: None }),
-            (Wish::Deposit, Told { at: At::Withdraw { balance: None }, outcome: None }),
-            (Wish::Withdrawal, Told { at: At::Deposit, outcome: None }),
-            (Wish::Withdrawal, Told { at: At::Menu, outcome: Some(Outcome::Balance(balance)) }),
-        ] {
-            let mut person = person(&books, wish, Manner::Menu);
-            typed(&mut person);
-            assert!(person.hear(&told).is_err(), "{wish:?}: {told:?}");
-        }
-    }
-
-    #[test]
-    fn the_balance_is_asked_for_from_wherever_it_stands() {
-        let books = Books::default();
-        let mut person = person(&books, Wish::Deposit, Manner::Menu);
-        assert_eq!(typed(&mut person).0, "1");
-        person.hear(&Told { at: At::Deposit, outcome: None }).unwrap();
-        person.ask_balance();
-        assert_eq!(typed(&mut person).0, "back");
-        person.hear(&Told { at: At::Menu, outcome: None }).unwrap();
-        assert_eq!((typed(&mut person).0.as_str(), person.told()), ("3", None));
-        person.hear(&Told { at: At::Menu, outcome: Some(Outcome::Balance(units(7))) }).unwrap();
-        assert_eq!(person.told(), Some(units(7)));
-        person.go_on();
-        assert_eq!(typed(&mut person).0, "1");
     }
 }
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balance(balance) => write!(f, "a balance of {balance}"),
+            Self::Moved(way, Some(amount), balance) => {
+                write!(f, "{way} of {amount} and a balance of {balance}")
+            }
+            Self::Moved(way, None, balance) => write!(f, "{way} and a balance of {balance}"),
+            Self::Insufficient(_) => f.write_str("a refusal, for there is not enough"),
+            Self::BalanceLimit(_) => f.write_str("a refusal, for the account cannot hold as much"),
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Menu => "at the menu",
+            Self::Deposit => "at the question how much to deposit",
+            Self::Withdraw { .. } => "at the question how much to withdraw",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! A report, as text for people and as JSON for programs.
-use super::{Report, books::Money, measured::Latency};
+use super::{Report, books::Money, measured::Latency, person::Manner};
 use atm_core::money::Amount;
 use std::{
     fmt::{self, Display, Write},
@@ -15,7 +15,7 @@ fn milliseconds(time: Duration) -> f64 {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, measured, counts, opened, balances } = self;
+        let Self { config, measured, counts, opened, balances, .. } = self;
         write!(f, "{} ({}), {} sessions", config.address, config.wire, config.sessions)?;
         match config.rate {
             Some(rate) => write!(f, ", {rate} answers a second on schedule")?,
@@ -29,20 +29,24 @@ impl Display for Report {
             config.mix,
             config.seed
         )?;
-        let mut rate =
-            |name: &str, count: u64| writeln!(f, "{name:<11} {count:>10} {:>10.0}/s", measured.rate(count));
+        if self.stopped {
+            writeln!(f, "stopped     before its time was over")?;
+        }
+        let mut rate = |name: &str, count: u64| match measured.elapsed {
+            Duration::ZERO => writeln!(f, "{name:<11} none: nothing was measured"),
+            _ => writeln!(f, "{name:<11} {count:>10} {:>10.0}/s", measured.rate(count)),
+        };
         rate("answers", measured.answers)?;
         rate("operations", measured.settled)?;
-        if measured.latency.count() > 0 {
-            latency(f, "an answer", &measured.latency)?;
-            latency(f, "one that settles an operation", &measured.settling)?;
-        }
-        if measured.late > 0 {
-            writeln!(
-                f,
-                "late        {:>10} answers were due and never made: the server is slower than --rate",
-                measured.late
-            )?;
+        latency(f, "an answer", &measured.latency)?;
+        latency(f, "one that settles an operation", &measured.settling)?;
+        for (count, why) in [
+            (measured.late.saturating_sub(measured.orphaned), "every session waited for a reply"),
+            (measured.orphaned, "no session was left"),
+        ] {
+            if count > 0 {
+                writeln!(f, "late        {count:>10} answers were due and never made: {why}")?;
+            }
         }
         if measured.answers > 0 {
             let each = |bytes: u64| bytes as f64 / measured.answers as f64;
@@ -56,13 +60,15 @@ impl Display for Report {
                 writeln!(f, "load        {:.0} % of a core, the system's part with it", share * 100.0)?;
             }
         }
-        writeln!(
-            f,
-            "sessions    {} greeted within {:.3} ms, {} lost",
-            config.sessions.saturating_sub(measured.lost),
-            milliseconds(*opened),
-            measured.lost
-        )?;
+        match config.sessions.saturating_sub(measured.lost) {
+            0 => writeln!(f, "sessions    none is left, {} lost", measured.lost)?,
+            left => writeln!(
+                f,
+                "sessions    {left} greeted within {:.3} ms, {} lost",
+                milliseconds(*opened),
+                measured.lost
+            )?,
+        }
         for reason in &measured.reasons {
             writeln!(f, "            lost: {reason}")?;
         }
@@ -95,6 +101,9 @@ impl Display for Report {
 }
 
 fn latency(f: &mut fmt::Formatter<'_>, whose: &str, latency: &Latency) -> fmt::Result {
+    if latency.count() == 0 {
+        return writeln!(f, "latency     none: {whose}");
+    }
     write!(f, "latency    ")?;
     for (name, share) in SHARES {
         write!(f, " {name} {:.3} ms ", milliseconds(latency.at(share)))?;
@@ -102,22 +111,24 @@ fn latency(f: &mut fmt::Formatter<'_>, whose: &str, latency: &Latency) -> fmt::R
     writeln!(f, " max {:.3} ms: {whose}", milliseconds(latency.max()))
 }
 
-/// The report as one JSON object on one line. Times are in seconds, money in minor units.
+/// The report as one JSON object on one line. Times are in seconds, money in minor units; null is what was not measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'a>(pub &'a Report);
 
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { config, measured, counts, opened, balances } = self.0;
+        let Report { config, measured, counts, opened, balances, stopped } = self.0;
         write!(
             f,
-            "{{\"address\":\"{}\",\"wire\":\"{}\",\"sessions\":{},\"threads\":{},\"seed\":{},\"mix\":\"{}\",\"rate\":{}",
+            "{{\"address\":\"{}\",\"wire\":\"{}\",\"sessions\":{},\"threads\":{},\"seed\":{},\"mix\":\"{}\",\"words\":{},\"shared\":{},\"stopped\":{stopped},\"rate\":{}",
             config.address,
             config.wire,
             config.sessions,
             config.threads,
             config.seed,
             config.mix,
+            config.manner == Manner::Words,
+            config.shared,
             Maybe(config.rate)
         )?;
         write!(
@@ -125,16 +136,24 @@ impl Display for Json<'_> {
             ",\"warm_up\":{},\"duration\":{},\"opened\":{}",
             config.warm_up.as_secs_f64(),
             measured.elapsed.as_secs_f64(),
-            opened.as_secs_f64()
+            Maybe(Some(opened.as_secs_f64()).filter(|_| measured.lost < config.sessions))
         )?;
+        let rate = |count| {
+            Maybe(
+                Some(measured.rate(count))
+                    .filter(|_| !measured.elapsed.is_zero())
+                    .map(|rate| format!("{rate:.1}")),
+            )
+        };
         write!(
             f,
-            ",\"answers\":{},\"answers_per_second\":{:.1},\"operations\":{},\"operations_per_second\":{:.1},\"late\":{}",
+            ",\"answers\":{},\"answers_per_second\":{},\"operations\":{},\"operations_per_second\":{},\"late\":{},\"orphaned\":{}",
             measured.answers,
-            measured.rate(measured.answers),
+            rate(measured.answers),
             measured.settled,
-            measured.rate(measured.settled),
-            measured.late
+            rate(measured.settled),
+            measured.late,
+            measured.orphaned
         )?;
         write!(
             f,
@@ -185,6 +204,9 @@ struct Times<'a>(&'a Latency);
 
 impl Display for Times<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.count() == 0 {
+            return f.write_str("null");
+        }
         f.write_char('{')?;
         for (name, share) in SHARES {
             write!(f, "\"{name}\":{:.9},", self.0.at(share).as_secs_f64())?;

@@ -91,7 +91,9 @@ impl<'a> Text<'a> {
             return Err(said());
         };
         if object.re != self.prompt || self.prompt.is_some_and(|prompt| seq <= prompt) {
-            return Err(Lost(format!("reply {seq} to {:?} came for one to {:?}", object.re, self.prompt)));
+            let prompt = |number: Option<u64>| number.map_or("none".to_owned(), |number| number.to_string());
+            let (re, open) = (prompt(object.re), prompt(self.prompt));
+            return Err(Lost(format!("message {seq} is a reply to prompt {re}, and the open one is {open}")));
         }
         self.prompt = Some(seq);
         let outcome = match object.outcome {

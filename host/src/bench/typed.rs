@@ -53,7 +53,11 @@ impl<'a> Typed<'a> {
                     let told = told(&said).ok_or_else(|| Lost(format!("the server said: {}", said.text)))?;
                     return Ok((taken, self.person.hear(&told)?));
                 }
-                Some(other) => return Err(Lost(format!("this is no message of this wire: {other:?}"))),
+                Some(Event::Fault(fault) | Event::Broken(fault)) => {
+                    return Err(Lost(format!("this is no message of this wire: {fault}")));
+                }
+                // Nothing is waited for on this side.
+                Some(Event::LineDown | Event::LineUp) => {}
             }
         }
     }

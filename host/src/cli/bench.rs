@@ -13,14 +13,15 @@ what is settled by one: a balance takes one answer, a deposit or a withdrawal ta
 Without --rate each session answers again as soon as it has its reply (a closed loop): the server is as busy as it can \
 be, and its slowness shows in the rate. With --rate answers are made on schedule (an open loop), by whichever session \
 waits for nothing, and a reply's time is counted from when its answer was due, so that a server that stalls does not make \
-its own pauses unseen.
+its own pauses unseen. What was due and never asked for, or never replied to, is in the times with how long it had waited.
 
 A balance that is told must hold what was acknowledged before it was asked for, and nothing that was asked for after it \
 was told: with one session that is one amount, exactly; with many it is exact at the start and at the end, when \
 nothing is out, and between two bounds in the meantime. That nobody else moves money there it cannot know: it takes your \
 word. Say --shared where others do; balances are not checked then, only that each operation moved what was asked.
 
-Exit codes: 0 success, 1 a session was lost or something told cannot be so, 2 wrong usage.";
+Exit codes: 0 success, 1 a session was lost or something told cannot be so, 2 wrong usage, 130 stopped by \
+a signal: what was measured until then is told, and a second signal ends it at once.";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]

@@ -1,5 +1,6 @@
 //! Where a ledger's file lies: a folder, or whatever a test puts in its place.
 use super::{
+    books::Head,
     error::{Error, Fault},
     lock::{LOCK, Lock, at},
     sums::Sums,
@@ -17,6 +18,8 @@ use std::{
 };
 
 mod made;
+mod note;
+pub(super) use note::Note;
 
 pub use redb::StorageBackend;
 
@@ -67,6 +70,19 @@ pub trait Disk: Send {
     /// # Errors
     /// Whatever the system says.
     fn publish(&mut self) -> io::Result<()>;
+
+    /// Notes the last entry that is about to be told of, which is on the disk. The note need not come there too: what it
+    /// says is true however old it is.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn note(&mut self, told: Head) -> io::Result<()>;
+
+    /// The entry that was noted last; `None` where nothing is known.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn noted(&mut self) -> io::Result<Option<Head>>;
 }
 
 /// The bytes of a store, which counts and times what brings them to the disk, and notices where somebody else changes them.
@@ -136,6 +152,7 @@ pub struct Folder {
     opened: Option<(u64, u64)>,
     /// A draft was begun and did not become the ledger.
     drafting: bool,
+    note: Note,
     _lock: Lock,
     /// Dropped last.
     made: Made,
@@ -164,6 +181,7 @@ impl Folder {
             #[cfg(unix)]
             opened: None,
             drafting: false,
+            note: Note::of(folder),
             _lock: lock,
             made,
         })
@@ -212,9 +230,19 @@ impl Disk for Folder {
 
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
+        // It may be of a ledger that was here before.
+        self.note.remove()?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         self.drafting = false;
         sync_folder(&self.folder)
+    }
+
+    fn note(&mut self, told: Head) -> io::Result<()> {
+        self.note.write(told)
+    }
+
+    fn noted(&mut self) -> io::Result<Option<Head>> {
+        self.note.read()
     }
 }
 

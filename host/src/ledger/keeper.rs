@@ -15,7 +15,7 @@ use atm_core::{
     money::Amount,
 };
 use std::sync::Arc;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// A request and what the ledger answers to it.
 pub type Answer = (Request, Response);
@@ -41,6 +41,8 @@ pub struct Keeper {
     /// For those who only read.
     shared: Shared,
     doubt: Option<Doubt>,
+    /// Could the last entry be noted?
+    notes: bool,
     /// The fault that lasts, as it was logged: it may be met many times a second.
     logged: Option<String>,
     /// It was logged that the store is open again, and not that anything was written since.
@@ -75,6 +77,7 @@ impl Keeper {
                     open: None,
                     shared: Shared::default(),
                     doubt: None,
+                    notes: true,
                     logged: None,
                     opened: false,
                     time,
@@ -169,6 +172,17 @@ impl Keeper {
     fn set(&mut self, open: Option<(Store, Books)>) {
         self.shared.set(open.as_ref().map(|(store, _)| store));
         self.open = open;
+        self.note();
+    }
+
+    /// Notes the last entry, which is on the disk, before anybody is told of it.
+    fn note(&mut self) {
+        let Some((_, books)) = &self.open else { return };
+        let noted = self.disk.note(books.head());
+        if let (Err(error), true) = (&noted, self.notes) {
+            warn!(%error, "it cannot be noted which entry was told of last: its loss would not be noticed");
+        }
+        self.notes = noted.is_ok();
     }
 
     fn carry_out(&mut self, requests: Vec<Request>, doubt: bool) -> Result<Vec<Answer>, Error> {
@@ -205,6 +219,7 @@ impl Keeper {
                 self.set(None);
                 return Err(self.wrong(fault));
             }
+            self.note();
             add(&self.metrics.commits, 1);
             add(&self.metrics.entries, rows.len());
             add(&self.metrics.batched, answers.len());

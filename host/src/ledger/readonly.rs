@@ -3,7 +3,8 @@
 //! redb mends a file that was not closed as it opens it, and writes down that it is open: here that stays in memory, and
 //! the file is as it was. So many may read it at once, and one that nobody may write to is read too.
 use super::{
-    disk::{self, Backend, Disk, FILE, StorageBackend},
+    books::Head,
+    disk::{self, Backend, Disk, FILE, Note, StorageBackend},
     error::{Error, Fault},
     lock::{Lock, at, is_written},
 };
@@ -114,6 +115,14 @@ impl Disk for ReadOnly {
 
     fn publish(&mut self) -> io::Result<()> {
         Err(ErrorKind::Unsupported.into())
+    }
+
+    fn note(&mut self, _: Head) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn noted(&mut self) -> io::Result<Option<Head>> {
+        Note::of(&self.folder).read()
     }
 }
 

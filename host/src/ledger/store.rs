@@ -83,7 +83,16 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        Ok(Self { database: database(disk.open()?)? })
+        let store = Self { database: database(disk.open()?)? };
+        let Some(told) = disk.noted()? else { return Ok(store) };
+        if store.view()?.entry(told.number)? == Some(told) {
+            return Ok(store);
+        }
+        Err(damaged(format!(
+            "entry {} was told of and is not in it: its last pages were changed, or an old copy of it is in its place (without \
+             ledger.told beside it, it is taken as it is)",
+            told.number
+        )))
     }
 
     /// Writes entries and what follows from them, durably, in one commit.
@@ -219,6 +228,19 @@ impl View {
             see(head, &line)?;
         }
         Ok(())
+    }
+
+    /// The entry of this number, by its hash.
+    ///
+    /// # Errors
+    /// What is wrong with the ledger.
+    pub fn entry(&self, number: u64) -> Result<Option<Head>, Fault> {
+        let transaction = self.0.get()?;
+        guarded(|| {
+            let entries = transaction.open_table(ENTRIES).map_err(fault)?;
+            let Some(entry) = entries.get(number).map_err(fault)? else { return Ok(None) };
+            Ok(Some(parts(number, entry.value())?.0))
+        })
     }
 
     /// What is stored beside the entries.

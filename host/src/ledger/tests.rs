@@ -1,5 +1,6 @@
 //! The ledger on disk, over a folder.
 use super::{
+    books::Head,
     disk::{Backend, Disk, Folder, StorageBackend},
     entry::Time,
     error::{Error, Fault},
@@ -90,6 +91,12 @@ impl Disk for Faulty {
     fn publish(&mut self) -> io::Result<()> {
         self.folder.publish()
     }
+    fn note(&mut self, told: Head) -> io::Result<()> {
+        self.folder.note(told)
+    }
+    fn noted(&mut self) -> io::Result<Option<Head>> {
+        self.folder.noted()
+    }
 }
 
 #[derive(Debug)]
@@ -137,7 +144,11 @@ fn the_window_is_gone_before_the_folder_is_let_go_of() {
         } else {
             drop(keeper);
         }
-        assert_eq!(*left.lock().unwrap(), ["ledger.lock", "ledger.redb"]);
+        let left = left.lock().unwrap();
+        assert!(
+            left.contains(&"ledger.redb".to_owned()) && !left.contains(&"ledger.sock".to_owned()),
+            "{left:?}"
+        );
     }
 }
 

@@ -1,5 +1,5 @@
 //! What `atm bench` does.
-use super::sessions_by_files;
+use super::{sessions_by_files, stop_on_signals};
 use crate::cli::bench::{Bench, Format};
 use anyhow::{Context, Result, ensure};
 use atm_host::bench::{self, Config, PATIENCE, Stage, person::Manner, report::Json};
@@ -8,8 +8,15 @@ use std::{
     io::{self, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+/// Exit code of a program that was interrupted, as a shell tells it.
+const INTERRUPTED: u8 = 130;
 
 /// Sessions that are opened at once: fewer than wait at any server.
 const BURST: usize = 100;
@@ -39,13 +46,18 @@ pub(super) fn run(options: &Bench) -> Result<ExitCode> {
     };
     let whole = config.warm_up + config.duration;
     let bar = bar(whole)?;
-    let report = bench::run(&config, &mut |stage| match stage {
+    // The first signal ends the load, and what was measured until then is told; the second one ends the program.
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    stop_on_signals(move || stopped.store(true, Ordering::Relaxed))?;
+    let mut watch = |stage| match stage {
         Stage::Opening => bar.set_message("sessions open"),
         Stage::Asking(since, replies) => {
             bar.set_position(milliseconds(since.min(whole)));
             bar.set_message(format!("{replies} answers"));
         }
-    });
+    };
+    let report = bench::run_until(&config, &mut watch, &stop);
     bar.finish_and_clear();
     let report = report.with_context(|| format!("no load can be put on {}", config.address))?;
     let mut out = io::stdout().lock();
@@ -54,6 +66,9 @@ pub(super) fn run(options: &Bench) -> Result<ExitCode> {
         Format::Json => writeln!(out, "{}", Json(&report)),
     }
     .context("the report could not be written")?;
+    if report.stopped {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

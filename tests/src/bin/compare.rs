@@ -8,7 +8,9 @@ use atm_tests::{
         chart::{Chart, Scale},
         cores::{self, Side},
         echo, idle,
+        machine::machine,
         round::Results,
+        signals,
         system::{Other, System},
         table,
     },
@@ -18,7 +20,8 @@ use clap::{Parser, ValueEnum};
 use std::{
     fs,
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -32,7 +35,8 @@ use std::{
 #[command(
     name = "compare",
     after_help = "Exit codes: 0 measured (an aim may be missed), 1 something could not be measured, or \
-    a check has failed, 2 wrong usage."
+    a check has failed, 2 wrong usage, 130 stopped by \
+    SIGINT or SIGTERM (a second one ends it at once, and leaves its folders)."
 )]
 struct Arguments {
     /// A fraction of a second each, one round, fewer sessions: to see that everything works, not how fast
@@ -72,6 +76,9 @@ struct Arguments {
     /// Write compare.md and the pictures into this folder, made where there is none
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The orders of the rounds are drawn from this; printed, and random where it is not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Be an echo server instead: what the comparison starts itself as
     #[arg(long, hide = true, value_enum, requires = "echo_reply")]
     echo: Option<echo::Way>,
@@ -103,15 +110,25 @@ fn main() -> ExitCode {
             raise_file_limit();
             echo::serve(way, reply).map_err(|error| error.to_string())
         }
-        _ => compare(arguments),
+        _ => guarded(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error}");
-            ExitCode::FAILURE
+            if signals::stopped() { ExitCode::from(signals::INTERRUPTED) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Compares. Servers are started by what the tests use, which panics where one does not start: that is an error here, and
+/// whatever runs is stopped on the way.
+fn guarded(arguments: Arguments) -> Result<(), String> {
+    panic::set_hook(Box::new(|_| {}));
+    panic::catch_unwind(AssertUnwindSafe(|| compare(arguments))).unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().map(String::as_str);
+        Err(text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("it has failed").to_owned())
+    })
 }
 
 /// What is written, and which pictures belong to it.
@@ -121,6 +138,7 @@ struct Page {
     pictures: Vec<(&'static str, String)>,
     aims: Vec<Aim>,
     command: String,
+    out: Option<PathBuf>,
 }
 
 impl Page {
@@ -129,6 +147,18 @@ impl Page {
         print!("\n{text}");
         self.text.push('\n');
         self.text.push_str(text);
+    }
+
+    /// Writes what there is by now, where it is to be written.
+    fn write(&self) -> Result<(), String> {
+        let Some(folder) = &self.out else { return Ok(()) };
+        let write = || {
+            for (name, picture) in &self.pictures {
+                fs::write(folder.join(name), picture)?;
+            }
+            fs::write(folder.join("compare.md"), &self.text)
+        };
+        write().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
     }
 
     fn draw(
@@ -156,45 +186,65 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
         cores::keep_apart()?;
     }
     let place = Place::new(arguments.disk.as_deref())?;
+    signals::watch().map_err(|error| format!("signals cannot be watched: {error}"))?;
+    // What would end it late is tried before it begins.
+    if let Some(folder) = &arguments.out {
+        can_be_written(folder)?;
+    }
+    if arguments.parts.contains(&Part::Durable) && !arguments.without.contains(&Other::Postgres) {
+        tell("PostgreSQL is tried".to_owned());
+        System::try_postgres(&place)?;
+    }
+    let seed = *arguments.seed.get_or_insert_with(|| fastrand::u64(..));
     let words: Vec<String> = std::env::args().skip(1).collect();
     let command = ["cargo run --release -p atm-tests --bin compare --", &words.join(" ")].join(" ");
     let mut page = Page {
-        command: command.trim_end_matches(" --").trim_end_matches(" -- ").to_owned(),
+        command: command.trim_end_matches(" -- ").to_owned(),
+        out: arguments.out.clone(),
         ..Page::default()
     };
     page.text = format!(
         "# Our server beside others\n\nMade by `{}`. What is counted and how: see BENCHMARKS.md.\n",
         page.command
     );
-    page.add(&machine());
+    page.add(&format!("{}* orders of the rounds: `--seed {seed}`\n", machine(&place, &arguments.without)));
     if cfg!(debug_assertions) {
         page.add("This is a debug build: no figure here means anything.\n");
     }
     for part in &arguments.parts {
-        match part {
-            Part::Memory => memory(&arguments, &place, &mut page)?,
-            Part::Durable => durable(&arguments, &place, &mut page)?,
-            Part::Idle => {
-                tell("idle sessions".to_owned());
-                let found = idle::measure(usize::from(arguments.idle), times(&arguments).duration)?;
-                page.aims.extend(aim::idle(&found));
-                page.add(&format!("## Idle sessions\n\n{}", table::idle(&found)));
-            }
+        let done = signals::check().and_then(|()| measure_part(*part, &arguments, &place, &mut page));
+        if let Err(error) = done {
+            page.add(&format!("## Not finished\n\n{error}\n"));
+            page.write()?;
+            return Err(error);
         }
+        // Nothing is lost where a later part fails.
+        page.write()?;
     }
     let aims = format!("## Aims\n\n{}", table::aims(&page.aims));
     page.add(&aims);
-    if let Some(folder) = &arguments.out {
-        let write = || {
-            fs::create_dir_all(folder)?;
-            for (name, picture) in &page.pictures {
-                fs::write(folder.join(name), picture)?;
-            }
-            fs::write(folder.join("compare.md"), &page.text)
-        };
-        write().map_err(|error| format!("{}: {error}", folder.display()))?;
+    page.write()
+}
+
+fn measure_part(part: Part, arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+    match part {
+        Part::Memory => memory(arguments, place, page),
+        Part::Durable => durable(arguments, place, page),
+        Part::Idle => {
+            tell("idle sessions".to_owned());
+            let found = idle::measure(usize::from(arguments.idle), times(arguments).duration)?;
+            signals::check()?;
+            page.aims.extend(aim::idle(&found));
+            page.add(&format!("## Idle sessions\n\n{}", table::idle(&found)));
+            Ok(())
+        }
     }
-    Ok(())
+}
+
+/// Makes the folder where there is none, and tries a file in it.
+fn can_be_written(folder: &Path) -> Result<(), String> {
+    let made = fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
+    made.map(drop).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 fn times(arguments: &Arguments) -> Times {
@@ -206,7 +256,8 @@ fn times(arguments: &Arguments) -> Times {
 
 fn measure(arguments: &Arguments, systems: &[System], sessions: &[u16]) -> Result<Results, String> {
     let sessions: Vec<usize> = sessions.iter().copied().map(usize::from).collect();
-    Results::measure(systems, &sessions, usize::from(arguments.rounds), times(arguments), &mut tell)
+    let rounds = (usize::from(arguments.rounds), arguments.seed.unwrap_or_default());
+    Results::measure(systems, &sessions, rounds, times(arguments), &mut tell)
 }
 
 /// Every system in memory.
@@ -233,7 +284,7 @@ fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), S
     page.add(&table::rates(&results, "answers (requests) a second"));
     page.add(&table::times(&results));
     page.add(&table::busy(&results));
-    page.add("![Answers a second in memory](memory-rate.svg)\n\n![The hundredth slowest answer in memory](memory-p99.svg)\n");
+    page.add("![Answers a second in memory](memory-rate.svg)\n\n![The slowest of a hundred answers in memory](memory-p99.svg)\n");
     page.draw(
         "memory-rate.svg",
         ("In memory: answers a second", "answers (requests) a second", Scale::Linear),
@@ -242,7 +293,11 @@ fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), S
     );
     page.draw(
         "memory-p99.svg",
-        ("In memory: the hundredth slowest answer", "p99, milliseconds", Scale::Logarithmic),
+        (
+            "In memory: the slowest of a hundred answers",
+            "milliseconds (99 of 100 take less)",
+            Scale::Logarithmic,
+        ),
         &results,
         |name, sessions| results.time(name, sessions, |sample| sample.p99).map(|seconds| seconds * 1e3),
     );
@@ -292,18 +347,4 @@ fn tell(what: String) {
     } else {
         let _ = writeln!(err, "{what}");
     }
-}
-
-/// What it was measured on.
-fn machine() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("an unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or("unknown");
-    format!("{cores} cores of {model}, Linux {}; load average before: {load}.\n", kernel.trim())
 }

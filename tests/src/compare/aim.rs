@@ -49,7 +49,11 @@ impl Aim {
     }
 
     fn of(what: String, bound: Bound, ratio: Ratio) -> Self {
-        Self { what, bound, value: ratio.median, range: Some((ratio.least, ratio.most)), unit: "" }
+        let value = match bound {
+            Bound::Least(_) => ratio.lower,
+            Bound::Most(_) => ratio.upper,
+        };
+        Self { what, bound, value, range: Some((ratio.least, ratio.most)), unit: "" }
     }
 }
 

@@ -66,12 +66,11 @@ impl Chart<'_> {
 
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
-             font-family=\"sans-serif\" font-size=\"13\">\n<!-- {} -->\n<title>{}</title>\n{STYLE}\
+             font-family=\"sans-serif\" font-size=\"13\">\n<title>{}</title>\n<desc>{}</desc>\n{STYLE}\
              <rect class=\"ground\" width=\"100%\" height=\"100%\" rx=\"6\"/>\n\
              <text class=\"ink\" x=\"{LEFT}\" y=\"26\" font-size=\"16\" font-weight=\"bold\">{}</text>\n",
-            // Two dashes end a comment.
-            self.command.replace("--", "- -"),
             escaped(self.title),
+            escaped(self.command),
             escaped(self.title)
         );
         let middle = (TOP + HEIGHT - BOTTOM) / 2.0;
@@ -234,8 +233,10 @@ mod tests {
             ("d", 8, &[10.0]),
         ]);
         for scale in [Scale::Linear, Scale::Logarithmic] {
-            let chart = Chart { title: "T", label: "L", scale, command: "x --out y" };
-            whole(&chart.draw(&all, |name, sessions| all.rate(name, sessions)));
+            let chart = Chart { title: "T", label: "L", scale, command: "x -- --out 'a & b'" };
+            let svg = chart.draw(&all, |name, sessions| all.rate(name, sessions));
+            whole(&svg);
+            assert!(svg.contains("<desc>x -- --out 'a &amp; b'</desc>"), "{svg}");
         }
     }
 

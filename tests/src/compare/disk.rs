@@ -1,5 +1,5 @@
 //! What the disk itself takes.
-use super::{Place, Sample, Times, median};
+use super::{Place, Sample, Times, median, signals};
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
@@ -24,9 +24,10 @@ fn try_measure(path: &std::path::Path, times: Times) -> io::Result<Sample> {
     let (mut taken, mut turn) = (Vec::new(), 0u8);
     let warm = Instant::now() + times.warm_up;
     let until = warm + times.duration;
+    let mut first = None;
     loop {
         let begin = Instant::now();
-        if begin >= until && !taken.is_empty() {
+        if (begin >= until || signals::stopped()) && !taken.is_empty() {
             break;
         }
         file.seek(SeekFrom::Start(0))?;
@@ -35,11 +36,14 @@ fn try_measure(path: &std::path::Path, times: Times) -> io::Result<Sample> {
         let begin = Instant::now();
         file.sync_data()?;
         if begin >= warm {
+            first.get_or_insert(begin);
             taken.push(begin.elapsed().as_secs_f64());
         }
     }
+    // As everybody's: how many in the time that it took, and the write belongs to it.
+    let rate = taken.len() as f64 / first.map_or(f64::INFINITY, |first| first.elapsed().as_secs_f64());
     taken.sort_by(f64::total_cmp);
     let slow = taken[(taken.len() - 1) * 99 / 100];
     let (middle, time) = (median(taken), |seconds| Some(Duration::from_secs_f64(seconds)));
-    Ok(Sample { rate: 1.0 / middle, p50: time(middle), p99: time(slow), busy: None })
+    Ok(Sample { rate, p50: time(middle), p99: time(slow), busy: None })
 }

@@ -3,7 +3,6 @@
 use super::dialogues::HEADER;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
-    collections::HashMap,
     io::{self, ErrorKind, Read, Write},
     thread,
 };
@@ -113,7 +112,9 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
     let mut listener = net::TcpListener::from_std(listener);
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let (mut connections, mut next) = (HashMap::new(), 0);
+    // A connection's token is its place, and a place is used again: nothing is looked up, and nothing cleared for an event.
+    let (mut connections, mut vacant) = (Vec::<Option<Connection>>::new(), Vec::new());
+    let mut bytes = [0; READ];
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -123,16 +124,24 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
             if event.token() == LISTENER {
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
-                    let token = Token(next);
-                    next += 1;
-                    poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                    connections
-                        .insert(token, Connection { stream, frames: Frames::default(), unsent: Vec::new() });
+                    let place = vacant.pop().unwrap_or(connections.len());
+                    poll.registry().register(
+                        &mut stream,
+                        Token(place),
+                        Interest::READABLE | Interest::WRITABLE,
+                    )?;
+                    let connection = Connection { stream, frames: Frames::default(), unsent: Vec::new() };
+                    match connections.get_mut(place) {
+                        Some(slot) => *slot = Some(connection),
+                        None => connections.push(Some(connection)),
+                    }
                 }
-            } else if let Some(connection) = connections.get_mut(&event.token())
-                && connection.serve(reply, event.is_read_closed()).is_err()
+            } else if let Some(slot) = connections.get_mut(event.token().0)
+                && let Some(connection) = slot
+                && connection.serve(reply, &mut bytes, event.is_read_closed()).is_err()
             {
-                connections.remove(&event.token());
+                *slot = None;
+                vacant.push(event.token().0);
             }
         }
     }
@@ -140,12 +149,13 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
 
 impl Connection {
     /// Does what there is to do; an error where the connection is over.
-    fn serve(&mut self, reply: &[u8], ends: bool) -> io::Result<()> {
-        let unsent = std::mem::take(&mut self.unsent);
-        self.send(&unsent)?;
-        let mut bytes = [0; READ];
+    fn serve(&mut self, reply: &[u8], bytes: &mut [u8; READ], ends: bool) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            let unsent = std::mem::take(&mut self.unsent);
+            self.send(&unsent)?;
+        }
         loop {
-            match self.stream.read(&mut bytes) {
+            match self.stream.read(bytes) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
                     for _ in 0..self.frames.count(&bytes[..count]) {

@@ -2,6 +2,7 @@
 use super::{
     PATIENCE,
     cores::{self, Side},
+    signals,
     system::idle_server,
 };
 use crate::{Server, raise_file_limit};
@@ -31,7 +32,7 @@ pub struct Idle {
     pub memory: f64,
     /// From the connect of one more to its first reply.
     pub newcomer: Duration,
-    /// The middle and the hundredth slowest answer to it, while the others are idle.
+    /// The middle answer to it and the slowest of a hundred, while the others are idle.
     pub p50: Duration,
     /// See [`p50`](Self::p50).
     pub p99: Duration,
@@ -97,7 +98,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     // The one before may still be going.
     let until = Instant::now() + PATIENCE;
     let report = loop {
-        let report = bench::run(&config, &mut |_| {})?;
+        let report = bench::run_until(&config, &mut |_| {}, signals::flag())?;
         if report.is_good() {
             break report;
         }

@@ -6,7 +6,7 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Accounts, where each session updates any of them.
@@ -106,11 +106,20 @@ impl Postgres {
             Rows::Hot => "hot.sql",
             Rows::Many => "many.sql",
         });
+        // It has no warm-up of its own; what it takes to connect is not in what it counts.
+        if !times.warm_up.is_zero() {
+            self.pgbench(&script, sessions, times.warm_up)?;
+        }
         let before = self.updates()?;
-        // It takes whole seconds, and has no warm-up: it does not count the time that it takes to connect.
-        let seconds = times.duration.as_secs().max(1).to_string();
+        let done = self.pgbench(&script, sessions, times.duration)?;
+        self.told(&done, before)
+    }
+
+    /// Runs its load, for a whole number of seconds: it takes no other.
+    fn pgbench(&self, script: &Path, sessions: usize, time: Duration) -> Result<Done, String> {
+        let seconds = time.as_secs_f64().ceil().max(1.0).to_string();
         let (port, sessions) = (self.port.to_string(), sessions.to_string());
-        let done = self.run(
+        self.run(
             "pgbench",
             &[
                 "-h",
@@ -127,10 +136,14 @@ impl Postgres {
                 "-T",
                 &seconds,
                 "-f",
-                path(&script)?,
+                path(script)?,
                 "postgres",
             ],
-        )?;
+        )
+    }
+
+    /// What it told, held against what the accounts have more than before.
+    fn told(&self, done: &Done, before: i64) -> Result<Sample, String> {
         let after = |word: &str| {
             let line = done.stdout.lines().find_map(|line| line.strip_prefix(word));
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())

@@ -1,10 +1,11 @@
-//! Rounds: every system in turn, again and again, so that what the machine does meanwhile is shared by all.
+//! Rounds: every system once, in an order of its own, again and again, so that what the machine does meanwhile is shared by all.
 use super::{
     Sample, Times,
     cores::{self, Side},
-    median,
+    median, signals,
     system::System,
 };
+use fastrand::Rng;
 use std::{collections::BTreeMap, time::Duration};
 
 /// What all rounds came to.
@@ -18,14 +19,15 @@ pub struct Results {
 }
 
 impl Results {
-    /// Measures each system with each number of sessions, `rounds` times; `tell` is told what is done next.
+    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`; `tell` is told what is
+    /// done next.
     ///
     /// # Errors
     /// What went wrong with which system.
     pub fn measure(
         systems: &[System],
         sessions: &[usize],
-        rounds: usize,
+        (rounds, seed): (usize, u64),
         times: Times,
         tell: &mut dyn FnMut(String),
     ) -> Result<Self, String> {
@@ -35,13 +37,18 @@ impl Results {
             ..Self::default()
         };
         cores::run_for(Side::Load)?;
+        let mut rng = Rng::with_seed(seed);
         for round in 0..rounds {
             for &sessions in sessions {
-                for step in 0..systems.len() {
-                    // Nobody always comes behind the same one.
-                    let system = &systems[(round + step) % systems.len()];
+                // What one leaves behind (a warm disk, dirty pages) meets another one in each round.
+                let mut order: Vec<&System> = systems.iter().collect();
+                rng.shuffle(&mut order);
+                for system in order {
+                    signals::check()?;
                     tell(format!("round {} of {rounds}: {}, {sessions} sessions", round + 1, system.name));
                     let sample = system.measure(sessions, times)?;
+                    // One that was stopped is none.
+                    signals::check()?;
                     results.samples.entry((system.name, sessions)).or_default().push(sample);
                 }
             }
@@ -84,15 +91,23 @@ impl Results {
         let mut ratios: Vec<f64> =
             pairs.filter_map(|(one, other)| Some(of(one)? / of(other).filter(|of| *of > 0.0)?)).collect();
         ratios.sort_by(f64::total_cmp);
-        Some(Ratio { least: *ratios.first()?, most: *ratios.last()?, median: median(ratios) })
+        Some(Ratio {
+            least: *ratios.first()?,
+            most: *ratios.last()?,
+            lower: *ratios.get((ratios.len() - 1) / 2)?,
+            upper: *ratios.get(ratios.len() / 2)?,
+        })
     }
 }
 
-/// The ratio of two systems: the middle of all rounds, the least and the most.
+/// The ratio of two systems: the middle of all rounds, the least and the most. An even number of rounds has two in the middle,
+/// and an aim has the one that is worse for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
-    /// The middle.
-    pub median: f64,
+    /// The middle, or the lower of the two.
+    pub lower: f64,
+    /// The middle, or the upper of the two.
+    pub upper: f64,
     /// The least.
     pub least: f64,
     /// The most.
@@ -128,7 +143,10 @@ pub(super) mod tests {
     fn ratios_are_those_of_rounds() {
         let all = results(&[("a", 8, &[10.0, 20.0, 90.0]), ("b", 8, &[10.0, 10.0, 100.0])]);
         let ratio = all.ratio(("a", "b"), 8, |sample| Some(sample.rate)).unwrap();
-        assert_eq!(ratio, Ratio { median: 1.0, least: 0.9, most: 2.0 });
+        assert_eq!(ratio, Ratio { lower: 1.0, upper: 1.0, least: 0.9, most: 2.0 });
+        let two = results(&[("a", 8, &[10.0, 20.0]), ("b", 8, &[10.0, 10.0])]);
+        let ratio = two.ratio(("a", "b"), 8, |sample| Some(sample.rate)).unwrap();
+        assert_eq!((ratio.lower, ratio.upper), (1.0, 2.0));
         assert_eq!((all.rate("a", 8), all.rate("a", 9), all.rate("c", 8)), (Some(20.0), None, None));
         assert_eq!(all.ratio(("a", "c"), 8, |sample| Some(sample.rate)), None);
         assert_eq!(all.time("a", 8, |sample| sample.p99), Some(0.05));

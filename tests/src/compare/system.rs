@@ -4,7 +4,7 @@ use super::{
     dialogues::{Counter, Frames, HEADER},
     disk, echo, free_port, load,
     postgres::{self, Postgres, Rows},
-    present, sqlite,
+    present, signals, sqlite,
 };
 use crate::{Program, Server, atm, root};
 use atm_core::wire::Wire;
@@ -212,6 +212,14 @@ impl System {
             .map(|(name, rows)| Self { name, what: What::Postgres { postgres: postgres.clone(), rows } }))
     }
 
+    /// Can PostgreSQL be begun on that disk? It is, and stopped again.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn try_postgres(place: &Place) -> Result<(), String> {
+        Postgres::start(place).map(drop)
+    }
+
     /// SQLite.
     pub fn sqlite(place: &Place) -> Self {
         Self { name: "SQLite, WAL, FULL", what: What::Sqlite(place.clone()) }
@@ -292,7 +300,8 @@ fn atm_load(
         shared: false,
         patience: PATIENCE,
     };
-    let report = bench::run(&config, &mut |_| {}).map_err(|error| error.to_string())?;
+    let report =
+        bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
     if report.is_good() { Ok(report) } else { Err(report.to_string()) }
 }
 
@@ -301,7 +310,7 @@ fn measured(result: std::io::Result<Measured>) -> Result<Measured, String> {
     if measured.lost == 0 {
         Ok(measured)
     } else {
-        Err(format!("{} lost: {:?}", measured.lost, measured.reasons))
+        Err(format!("{} lost: {}", measured.lost, measured.reasons.join("; ")))
     }
 }
 

@@ -7,7 +7,7 @@ pub fn rates(results: &Results, what: &str) -> String {
     table(results, what, |name, sessions| results.rate(name, sessions).map(grouped))
 }
 
-/// A table of the middle and the hundredth slowest times, in milliseconds.
+/// A table of the middle and the slowest of a hundred times, in milliseconds.
 pub fn times(results: &Results) -> String {
     let milliseconds = |seconds: f64| format!("{:.3}", seconds * 1e3);
     table(results, "p50 / p99, ms", |name, sessions| {

@@ -177,7 +177,7 @@ fn a_new_session_begins_where_the_old_one_is_over() {
     assert!(only(pair.run()).text().starts_with("Welcome"));
 }
 
-fn notice_bytes(notice: Notice) -> Vec<u8> {
+pub(super) fn notice_bytes(notice: Notice) -> Vec<u8> {
     let mut outbox = Outbox::<512>::new(Wire::Postcard);
     outbox.notice(notice, None).unwrap();
     outbox.output().to_vec()
@@ -246,6 +246,24 @@ fn a_welcome_of_another_hello_is_not_taken() {
         }
         assert_eq!(feed(&mut pair.terminal, &welcome, pair.now), []);
         assert_eq!(pair.terminal.prompt(), None);
+    }
+}
+
+#[test]
+fn a_terminal_that_says_no_hello_shows_who() {
+    let config = Config { profile: None, ..config(Wire::Postcard, Link::Serial, None, Memory::default()) };
+    let mut terminal = Kiosk::new(config, Instant::default());
+    let told = feed(&mut terminal, &notice_bytes(Notice::Who), Instant::default());
+    assert_eq!(only(told).notice(), Some(Notice::Who));
+    assert!(!terminal.is_over(), "it only has nothing to say to it");
+}
+
+#[test]
+fn a_fault_about_a_hello_ends_nothing_once_that_was_welcomed() {
+    let mut pair = Pair::at_menu(Wire::Postcard);
+    for fault in [Fault::Version, Fault::BadName] {
+        feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now);
+        assert!(!pair.terminal.is_over() && pair.terminal.prompt().is_some(), "{fault}");
     }
 }
 

@@ -146,6 +146,26 @@ fn while_the_host_works_the_line_is_up_and_nothing_is_given_up() {
 }
 
 #[test]
+fn work_on_something_else_does_not_put_off_giving_up() {
+    let mut pair = Pair::at_menu(Wire::Postcard);
+    pair.mute = true;
+    pair.types("deposit 40");
+    let pending = pair.terminal.memory().pending.unwrap();
+    let mut waited = Duration::ZERO;
+    while waited < REPEAT.give_up {
+        waited = Duration::from_millis(waited.millis() + 1000);
+        pair.wait(Duration::from_millis(1000));
+        let other = hello::notice_bytes(Notice::Working { re: Some(pending + 1) });
+        feed(&mut pair.terminal, &other, pair.now);
+    }
+    pair.wait(REPEAT.most);
+    pair.mute = false;
+    let told = pair.wait(REPEAT.most);
+    assert!(told.iter().any(|told| told.outcome() == Some(Outcome::NotDone)), "{told:?}");
+    assert_eq!(pair.balance(), units(100));
+}
+
+#[test]
 fn money_does_not_move_when_the_line_comes_back_after_the_person_has_left() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     pair.mute = true;

@@ -1,0 +1,92 @@
+//! The entry that was told of last, beside the ledger's file.
+//!
+//! The sums in the file cannot tell a commit that never came whole, and that nobody was told of, from one that was told of
+//! and damaged later: redb takes the one before it in both cases. This file can. It is written after the commit is on the disk,
+//! and is not brought there itself: after `kill -9` it is as it was written, after a loss of power perhaps older, and then it
+//! knows of less.
+use super::private;
+use crate::ledger::{books::Head, entry::Hash};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+use tracing::warn;
+
+/// Its name in the ledger's folder.
+const FILE: &str = "ledger.told";
+
+/// The note in a ledger's folder.
+#[derive(Debug)]
+pub(in crate::ledger) struct Note {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Note {
+    pub(in crate::ledger) fn of(folder: &Path) -> Self {
+        Self { path: folder.join(FILE), file: None }
+    }
+
+    /// Writes it over the one before: as many bytes each time, fewer than a disk writes at once.
+    pub(super) fn write(&mut self, told: Head) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(private().create(true).truncate(false).open(&self.path)?),
+        };
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(format!("{:020},{}\n", told.number, told.hash).as_bytes())
+    }
+
+    /// Reads it. One that is not whole says nothing.
+    pub(in crate::ledger) fn read(&self) -> io::Result<Option<Head>> {
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let told = parse(&text);
+        if told.is_none() {
+            warn!(path = %self.path.display(), "this does not say which entry was told of last");
+        }
+        Ok(told)
+    }
+
+    pub(super) fn remove(&mut self) -> io::Result<()> {
+        self.file = None;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Head> {
+    let (number, hash) = std::str::from_utf8(text).ok()?.strip_suffix('\n')?.split_once(',')?;
+    Some(Head { number: number.parse().ok()?, hash: Hash::parse(hash)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_written_over_and_one_that_is_not_whole_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut note = Note::of(folder.path());
+        assert_eq!(note.read().unwrap(), None);
+        for number in [1, 17, u64::MAX, 3] {
+            let told = Head { number, hash: Hash::default().next("a line") };
+            note.write(told).unwrap();
+            assert_eq!(Note::of(folder.path()).read().unwrap(), Some(told));
+        }
+        let whole = fs::read(folder.path().join(FILE)).unwrap();
+        for end in 0..whole.len() {
+            fs::write(folder.path().join(FILE), &whole[..end]).unwrap();
+            assert_eq!(note.read().unwrap(), None, "{end}");
+        }
+        note.remove().unwrap();
+        note.remove().unwrap();
+        assert_eq!(note.read().unwrap(), None);
+    }
+}
