@@ -51,7 +51,7 @@ fn until<'a>(text: &'a str, end: &str) -> &'a str {
 /// The file system that a folder is on, and what kind of disk is under it, where the system tells.
 fn disk(folder: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let (device, kind, source) = mount(&mounts, folder)?;
+    let (device, kind) = mount(&mounts, folder)?;
     let block = Path::new("/sys/dev/block").join(device);
     // A partition has what its disk is in the folder above.
     let turns = ["queue/rotational", "../queue/rotational"]
@@ -62,17 +62,17 @@ fn disk(folder: &Path) -> Option<String> {
         Some("1") => "it says that it rotates",
         _ => "what is under it is not known",
     };
-    Some(format!("{kind} on {source}, {turns}"))
+    Some(format!("{kind}, {turns}"))
 }
 
-/// The device, the type and the source of the file system that a folder is on (proc(5), mountinfo): the last of those mounted
-/// nearest above it.
-fn mount<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str, &'a str)> {
+/// The device and the type of the file system that a folder is on (proc(5), mountinfo): the last of those mounted nearest above
+/// it.
+fn mount<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
     let all = mounts.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         let (mut left, mut right) = (left.split(' ').skip(2), right.split(' '));
         let (device, point) = (left.next()?, left.nth(1)?);
-        folder.starts_with(point).then_some((point.len(), (device, right.next()?, right.next()?)))
+        folder.starts_with(point).then_some((point.len(), (device, right.next()?)))
     });
     all.max_by_key(|(length, _)| *length).map(|(_, mount)| mount)
 }
@@ -86,8 +86,8 @@ mod tests {
         let mounts = "22 1 8:1 / / rw,noatime shared:1 - ext4 /dev/sda1 rw\n\
                       30 22 0:25 / /tmp rw - tmpfs tmpfs rw,size=1k\n\
                       31 22 8:17 / /data rw master:1 - xfs /dev/sdb1 rw\n";
-        assert_eq!(mount(mounts, "/database".as_ref()), Some(("8:1", "ext4", "/dev/sda1")));
-        assert_eq!(mount(mounts, "/data/x".as_ref()), Some(("8:17", "xfs", "/dev/sdb1")));
-        assert_eq!(mount(mounts, "/tmp".as_ref()), Some(("0:25", "tmpfs", "tmpfs")));
+        assert_eq!(mount(mounts, "/database".as_ref()), Some(("8:1", "ext4")));
+        assert_eq!(mount(mounts, "/data/x".as_ref()), Some(("8:17", "xfs")));
+        assert_eq!(mount(mounts, "/tmp".as_ref()), Some(("0:25", "tmpfs")));
     }
 }

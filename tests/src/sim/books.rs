@@ -8,7 +8,7 @@ use atm_core::{
 };
 use atm_host::ledger::{
     entry::{Entry, Fact, Hash, Time},
-    error::Fault,
+    error::{Error, Fault},
     keeper::{Answer, Keeper},
     verify::verify,
 };
@@ -48,7 +48,7 @@ impl Books {
         let platter = Platter::new(seed);
         let mut disk =
             OnDisk { platter, keeper: None, balance, identity, seen: Vec::new(), calm: false, doubts: 0 };
-        disk.open();
+        disk.open().expect("a new disk can be used");
         Self::Disk(Box::new(disk))
     }
 
@@ -131,12 +131,13 @@ impl Books {
 }
 
 impl OnDisk {
-    fn open(&mut self) {
+    fn open(&mut self) -> Result<(), Error> {
         let disk = Box::new(self.platter.clone());
         let time = Box::new(|| Time::from_millis(0));
         let identity = self.identity;
         let opened = Keeper::open(disk, self.balance, || identity, time, Default::default());
-        self.keeper = Some(opened.expect("a disk that does not fail is readable"));
+        self.keeper = Some(opened?);
+        Ok(())
     }
 
     fn commit(
@@ -184,7 +185,9 @@ impl OnDisk {
     fn back(&mut self, auditor: &mut Auditor, now: Instant) {
         self.keeper = None;
         self.platter.power_on();
-        self.open();
+        if let Err(error) = self.open() {
+            auditor.fault(format!("a disk that does not fail is readable, and not so: {error}"));
+        }
         self.audit(auditor, now);
     }
 
