@@ -17,23 +17,13 @@ use crate::{
     message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION, Welcome},
     money::Amount,
 };
-use core::fmt::Display;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json_core::str::EscapedStr;
 
 mod object;
 mod plain;
 mod say;
 pub use say::{write_bare, write_notice, write_reply};
-
-/// Anything that displays, as a JSON string.
-struct Shown<T>(T);
-
-impl<T: Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
 
 /// The fields of a host's message that a terminal reads.
 #[derive(Deserialize)]
@@ -69,7 +59,7 @@ struct TerminalOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ledger: Option<Shown<LedgerId>>,
+    ledger: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shown: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,12 +158,13 @@ fn answer(escaped: &str) -> Answer {
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let ledger = hello.ledger.map(LedgerId::digits);
     let message = TerminalOut {
         hello: Some(hello.version),
         terminal: hello.terminal.as_ref().map(|name| name.as_str()),
         start: Some(hello.start),
         attempt: Some(hello.attempt),
-        ledger: hello.ledger.map(Shown),
+        ledger: ledger.as_deref(),
         shown: Some(hello.shown),
         pending: hello.pending,
         resume: Some(hello.resume),
