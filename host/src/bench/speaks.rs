@@ -1,8 +1,32 @@
 //! A session with an ATM, whatever the wire.
-use super::{dialogue::Dialogue, person::Person};
+use super::{
+    dialogue::{Dialogue, Heard, Lost},
+    person::Person,
+};
 
 /// A dialogue with a person at it.
 pub trait Speaks<'a>: Dialogue {
     /// The person.
     fn person(&mut self) -> &mut Person<'a>;
+}
+
+/// Lets a session take what came, behind what it has held; what it leaves is held.
+pub(super) fn hear<S>(
+    session: &mut S,
+    held: impl Fn(&mut S) -> &mut Vec<u8>,
+    take: impl Fn(&mut S, &[u8]) -> Result<(usize, Heard), Lost>,
+    bytes: &[u8],
+) -> Result<Heard, Lost> {
+    if held(session).is_empty() {
+        // A reply nearly always comes whole, and is read where it stands.
+        let (taken, heard) = take(session, bytes)?;
+        held(session).extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        return Ok(heard);
+    }
+    let mut all = std::mem::take(held(session));
+    all.extend_from_slice(bytes);
+    let (taken, heard) = take(session, &all)?;
+    all.drain(..taken);
+    *held(session) = all;
+    Ok(heard)
 }

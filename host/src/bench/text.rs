@@ -7,7 +7,7 @@ use super::{
     dialogue::{Dialogue, Heard, Lost},
     object::{self, Object},
     person::{At, Outcome, Person, Told},
-    speaks::Speaks,
+    speaks::{self, Speaks},
 };
 use atm_core::money::Amount;
 
@@ -152,18 +152,7 @@ impl Dialogue for Text<'_> {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
-        if self.held.is_empty() {
-            // A reply nearly always comes whole, and is read where it stands.
-            let (taken, heard) = self.take(bytes)?;
-            self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
-            return Ok(heard);
-        }
-        let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(bytes);
-        let (taken, heard) = self.take(&held)?;
-        held.drain(..taken);
-        self.held = held;
-        Ok(heard)
+        speaks::hear(self, |text| &mut text.held, Self::take, bytes)
     }
 }
 

@@ -3,7 +3,7 @@ use super::{
     books::Way,
     dialogue::{Dialogue, Heard, Lost},
     person::{At, Outcome, Person, Told},
-    speaks::Speaks,
+    speaks::{self, Speaks},
 };
 use atm_core::{
     codec::{Said, Words},
@@ -83,17 +83,7 @@ impl Dialogue for Typed<'_> {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
-        if self.held.is_empty() {
-            let (taken, heard) = self.take(bytes)?;
-            self.held.extend_from_slice(bytes.get(taken..).unwrap_or_default());
-            return Ok(heard);
-        }
-        let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(bytes);
-        let (taken, heard) = self.take(&held)?;
-        held.drain(..taken);
-        self.held = held;
-        Ok(heard)
+        speaks::hear(self, |typed| &mut typed.held, Self::take, bytes)
     }
 }
 
