@@ -158,7 +158,7 @@ fn a_page_was_changed_while_the_ledger_was_open() {
                 }
             }
             // Whoever asks is answered by books that are right, or the ledger is closed for good.
-            for next in 21..=23 {
+            for next in 21..=30 {
                 let answers = keeper.serve(deposits(next)).or_else(|error| {
                     // A reader came upon it first: all of the file is checked before anything else is done with it.
                     if error.fault.is_final() { Err(error) } else { keeper.recover() }
@@ -206,7 +206,7 @@ fn the_file_is_overwritten_under_a_server() {
     };
     run(&["ledger", "export"]);
     // What is told is on the disk; where a commit needs what is gone, nothing is told.
-    for _ in 0..500 {
+    for _ in 0..4000 {
         client.answer("deposit 1");
         let Some(message) = client.try_read() else { break };
         assert!(message["outcome"].is_null() || message["outcome"] == "done", "{message}");

@@ -199,11 +199,11 @@ fn what_came_to_nothing_is_taken_away() {
 fn a_ledger_that_is_removed_under_the_server_stops_it() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    for replaced in [false, true] {
+    for (name, replaced) in [("ledger.redb", false), ("ledger.redb", true), ("ledger.journal", false)] {
         let server = serve(data);
         let mut client = server.client();
         assert_eq!(client.ask("deposit 40")["outcome"], "done");
-        let (file, away) = (data.join("ledger.redb"), data.join("away"));
+        let (file, away) = (data.join(name), data.join("away"));
         fs::rename(&file, &away).unwrap();
         if replaced {
             fs::copy(&away, &file).unwrap();
@@ -216,11 +216,26 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
         let done = server.program.finish();
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains("somebody has removed it"), "{done:?}");
-        fs::remove_file(&away).unwrap();
-        if replaced {
-            let server = serve(data);
-            assert_eq!(server.balance(), 14_000);
-            server.stop();
+        match (name, replaced) {
+            ("ledger.redb", false) => fs::remove_file(&away).unwrap(),
+            ("ledger.redb", true) => {
+                // Its journal was not replaced, and has both.
+                fs::remove_file(&away).unwrap();
+                let server = serve(data);
+                assert_eq!(server.balance(), 114_000);
+                server.stop();
+                fs::remove_file(data.join("ledger.redb")).unwrap();
+            }
+            _ => {
+                // What was told of is missing.
+                let done = Program::run(atm(&["ledger", "verify", "--data", data.to_str().unwrap()]), "");
+                assert_eq!(done.code, Some(1), "{done:?}");
+                assert!(done.stderr.contains("was told of and is not in it"), "{done:?}");
+                fs::rename(&away, &file).unwrap();
+                let server = serve(data);
+                assert_eq!(server.balance(), 114_000);
+                server.stop();
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// A server on a small disk of its own, in a namespace that is gone with it.
 fn serve(folder: &TempDir, arguments: &[&str]) -> Program {
     let path = folder.path().to_str().unwrap();
-    let mount = format!("mount -t tmpfs -o size=400k none {path} && exec \"$0\" \"$@\"");
+    let mount = format!("mount -t tmpfs -o size=4m none {path} && exec \"$0\" \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", &mount]);
     let serve = atm(&["serve", "--data", path]);
@@ -64,7 +64,7 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
     for _ in 0..3 {
         disk.fill();
         let errors = faults(&server.program);
-        // It takes a few before the file has to grow.
+        // It takes some before the journal is full and the file has to grow.
         while faults(&server.program) == errors {
             kiosk.answer(&mut client, "deposit 1");
             let Some(reply) = client.read_unless(|| faults(&server.program) > errors) else {
@@ -105,13 +105,26 @@ fn a_serial_line_waits_for_room_too() {
     let disk = Disk::of(&server, &folder);
     let client = |name| atm(&["client", "--serial", &cable.far, "--terminal", name]);
     let (mut done, mut lost) = (0, 0);
+    let faults = || server.errors().matches("nobody is told anything").count();
+    // There is no room for the journal as the first entry is written, and what it gets of it later it gets piece by piece.
+    disk.fill();
+    let mut first = Program::start(client("kiosk-0"));
+    let until = Instant::now() + PATIENCE;
+    while faults() == 0 {
+        assert!(Instant::now() < until, "{}", server.errors());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!first.output().contains(">>> "), "{}", first.output());
+    disk.make_room();
+    first.wait_for(">>> ");
+    first.end_input();
+    assert_eq!(first.finish().code, Some(0));
     for name in ["kiosk-1", "kiosk-2"] {
         let mut client = Program::start(client(name));
         client.wait_for(">>> ");
-        let faults = || server.errors().matches("nobody is told anything").count();
         let (mut asked, before) = (0, faults());
         disk.fill();
-        // It takes a few before the file has to grow.
+        // It takes some before the journal is full and the file has to grow.
         while faults() == before {
             client.type_line("deposit 1");
             asked += 1;

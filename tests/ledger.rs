@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_tests::{Done, Kiosk, Program, Server, Value, atm, examples, json, python};
-use redb::{Database, ReadableTable, TableDefinition};
+use redb::{Database, TableDefinition};
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
@@ -252,11 +253,33 @@ const ACCOUNTS: TableDefinition<'_, u64, u64> = TableDefinition::new("accounts")
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
 
 /// Writes an entry's line anew, under its old hash.
-fn rewrite(transaction: &redb::WriteTransaction, number: u64, change: impl Fn(&str) -> String) {
+/// Changes the entries, by their numbers: each a hash (32 bytes) and a line.
+fn edit(transaction: &redb::WriteTransaction, change: impl FnOnce(&mut BTreeMap<u64, Vec<u8>>)) {
     let mut table = transaction.open_table(ENTRIES).unwrap();
-    let value = table.get(number).unwrap().unwrap().value().to_vec();
-    let line = change(std::str::from_utf8(&value[32..]).unwrap());
-    table.insert(number, [&value[..32], line.as_bytes()].concat().as_slice()).unwrap();
+    let mut entries = BTreeMap::new();
+    for item in table.extract_if(|_, _| true).unwrap() {
+        let (first, value) = item.unwrap();
+        let (mut number, mut rest) = (first.value(), value.value());
+        while let Some((len, packed)) = rest.split_first_chunk() {
+            let (entry, behind) = packed.split_at(u16::from_le_bytes(*len).into());
+            entries.insert(number, entry.to_vec());
+            (number, rest) = (number + 1, behind);
+        }
+    }
+    change(&mut entries);
+    for (number, entry) in entries {
+        let len = u16::try_from(entry.len()).unwrap().to_le_bytes();
+        table.insert(number, [&len[..], &entry].concat().as_slice()).unwrap();
+    }
+}
+
+fn rewrite(transaction: &redb::WriteTransaction, number: u64, change: impl Fn(&str) -> String) {
+    edit(transaction, |entries| {
+        let entry = entries.get_mut(&number).unwrap();
+        let line = change(std::str::from_utf8(&entry[32..]).unwrap());
+        entry.truncate(32);
+        entry.extend(line.bytes());
+    });
 }
 
 #[test]
@@ -265,7 +288,7 @@ fn whatever_was_changed_is_found() {
         ("entry 3: its hash", |t| rewrite(t, 3, |line| line.replace("4000", "4001"))),
         ("entry 4", |t| rewrite(t, 4, |line| line.replace("kiosk-1", "kiosk-9"))),
         ("entry 1", |t| rewrite(t, 1, |line| line.replace("10000", "20000"))),
-        ("entry 3 is missing", |t| drop(t.open_table(ENTRIES).unwrap().remove(3).unwrap())),
+        ("entry 3 is missing", |t| edit(t, |entries| drop(entries.remove(&3)))),
         ("the balance of account 1", |t| drop(t.open_table(ACCOUNTS).unwrap().insert(1, 99_999).unwrap())),
         ("the cash of kiosk-1", |t| {
             drop(t.open_table(TERMINALS).unwrap().insert("kiosk-1", (5, 1)).unwrap());

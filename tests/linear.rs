@@ -163,7 +163,7 @@ proptest! {
         let (wake, woken) = channel();
         let teller = Teller::on_disk(open(&platter), move || {
             let _ = wake.send(());
-        }).unwrap();
+        });
         let mut run = Run { teller, woken, calls: Vec::new(), out: [None; SESSIONS], step: 0 };
         for step in steps {
             run.step += 1;

@@ -2,7 +2,8 @@
 //!
 //! * [`entry`] is one entry of the books as a line of text, and the chain of hashes through them;
 //! * [`books`] is what follows from all entries: balances, terminals, numbers;
-//! * [`store`] keeps both in a file, by redb (which `guard` holds at arm's length), and [`disk`] is where that lies; `sums`
+//! * [`store`] keeps both in a file, by redb (which `guard` holds at arm's length), behind a `journal` of the last entries, and
+//!   [`disk`] is where they lie; `sums`
 //!   notices what others change in it; `readonly` is where it lies for those who only read it, and `lock` says who works on
 //!   it;
 //! * [`keeper`] answers requests in batches and finds out what became of one whose commit failed;
@@ -16,8 +17,10 @@ pub mod disk;
 pub mod entry;
 pub mod error;
 mod guard;
+mod journal;
 pub mod keeper;
 mod lock;
+mod packed;
 mod readonly;
 pub mod source;
 pub mod store;

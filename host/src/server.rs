@@ -49,7 +49,7 @@ fn keeper(
 }
 
 /// What wakes the event loop.
-fn wakes(waker: Arc<Waker>) -> impl Fn() + Send + 'static {
+fn wakes(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
     move || {
         if let Err(error) = waker.wake() {
             error!(%error, "the server could not be woken");
@@ -183,8 +183,7 @@ impl Server {
         #[cfg(unix)]
         keeper.show_in(folder);
         let wake = wakes(self.stop.waker.clone());
-        self.teller = Teller::on_disk(keeper, wake)
-            .map_err(|error| ledger::error::Error { path: folder.to_owned(), fault: error.into() })?;
+        self.teller = Teller::on_disk(keeper, wake);
         Ok(())
     }
 
@@ -217,7 +216,7 @@ impl Server {
                 drop(self.teller);
                 return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };
             }
-            let rests = self.again.is_empty() && !self.accepting;
+            let rests = self.again.is_empty() && !self.accepting && !self.teller.has_asked();
             let timeout = if rests { self.wait() } else { Some(std::time::Duration::ZERO) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -247,6 +246,7 @@ impl Server {
             }
             self.tick();
             self.teller.send();
+            self.settle();
         }
     }
 

@@ -82,6 +82,7 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 #[derive(Debug, Default)]
 struct State {
     ledger: Option<Bytes>,
+    journal: Option<Bytes>,
     draft: Option<Bytes>,
     /// The entry that was told of last, and the one before it: after a loss of power it is one of them.
     noted: [Option<Head>; 2],
@@ -109,10 +110,22 @@ impl State {
         }
     }
 
-    fn file(&mut self, draft: bool) -> io::Result<&mut Bytes> {
-        let file = if draft { &mut self.draft } else { &mut self.ledger };
+    fn file(&mut self, name: Name) -> io::Result<&mut Bytes> {
+        let file = match name {
+            Name::Ledger => &mut self.ledger,
+            Name::Journal => &mut self.journal,
+            Name::Draft => &mut self.draft,
+        };
         file.as_mut().ok_or_else(|| io::Error::other("there is no such file"))
     }
+}
+
+/// What a file is called.
+#[derive(Clone, Copy, Debug)]
+enum Name {
+    Ledger,
+    Journal,
+    Draft,
 }
 
 /// The disk. Its clones are the same one.
@@ -149,25 +162,31 @@ impl Platter {
     /// The power comes back: what was not synced is there, or in part, or lost.
     pub fn power_on(&self) {
         let mut state = self.state();
-        let State { ledger, draft, noted, rng, failure, .. } = &mut *state;
+        let State { ledger, journal, draft, noted, rng, failure, .. } = &mut *state;
         *failure = Failure::Never;
         *noted = [*rng.choice(noted.iter()).unwrap(); 2];
-        for file in [ledger, draft].into_iter().flatten() {
+        for file in [ledger, journal, draft].into_iter().flatten() {
             file.lose(rng);
         }
     }
 
-    /// Turns a bit of the ledger.
+    /// Turns a bit of the ledger, or of its journal where it is behind that.
     pub fn flip(&self, bit: usize) {
-        let mut state = self.state();
-        let file = state.ledger.as_mut().unwrap();
-        file.seen[bit / 8] ^= 1 << (bit % 8);
-        file.kept[bit / 8] ^= 1 << (bit % 8);
+        let (mut state, mut at) = (self.state(), bit / 8);
+        let State { ledger, journal, .. } = &mut *state;
+        let mut file = ledger.as_mut().unwrap();
+        if at >= file.kept.len() {
+            at -= file.kept.len();
+            file = journal.as_mut().unwrap();
+        }
+        file.seen[at] ^= 1 << (bit % 8);
+        file.kept[at] ^= 1 << (bit % 8);
     }
 
-    /// The length of the ledger, in bytes.
+    /// The length of the ledger and its journal, in bytes.
     pub fn len(&self) -> usize {
-        self.state().ledger.as_ref().map_or(0, |file| file.kept.len())
+        let state = self.state();
+        [&state.ledger, &state.journal].into_iter().flatten().map(|file| file.kept.len()).sum()
     }
 
     /// Is there no ledger?
@@ -175,10 +194,15 @@ impl Platter {
         self.len() == 0
     }
 
+    fn handle(&self, name: Name) -> Backend {
+        Backend::new(Handle { platter: self.clone(), name }, Arc::new(Metrics::default()))
+    }
+
     /// Another disk with the same on it.
     pub fn copy(&self, seed: u64) -> Self {
         let copy = Self::new(seed);
         copy.state().ledger = self.state().ledger.clone();
+        copy.state().journal = self.state().journal.clone();
         copy.state().noted = self.state().noted;
         copy
     }
@@ -199,10 +223,23 @@ impl Disk for Platter {
         let mut state = self.state();
         state.call()?;
         // What is left of earlier writes is brought to the disk, and what failed to come there is not seen any more.
-        let file = state.file(false)?;
+        let file = state.file(Name::Ledger)?;
         file.sync();
         drop(state);
-        Ok(Backend::new(Handle { platter: self.clone(), draft: false }, Arc::new(Metrics::default())))
+        Ok(self.handle(Name::Ledger))
+    }
+
+    fn journal(&mut self) -> Result<Backend, Fault> {
+        let mut state = self.state();
+        state.call()?;
+        state.journal.get_or_insert_default().sync();
+        drop(state);
+        Ok(self.handle(Name::Journal))
+    }
+
+    /// Short, so that much is brought from there into the ledger.
+    fn journal_size(&self) -> u64 {
+        8 << 10
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
@@ -210,7 +247,7 @@ impl Disk for Platter {
         state.call()?;
         state.draft = Some(Bytes::default());
         drop(state);
-        Ok(Backend::new(Handle { platter: self.clone(), draft: true }, Arc::new(Metrics::default())))
+        Ok(self.handle(Name::Draft))
     }
 
     fn publish(&mut self) -> io::Result<()> {
@@ -218,8 +255,9 @@ impl Disk for Platter {
         let done = state.call();
         // Whether a name that failed to change has changed is known after the power is back.
         if done.is_ok() || state.rng.bool() {
-            state.file(true)?.sync();
+            state.file(Name::Draft)?.sync();
             state.ledger = state.draft.take();
+            state.journal = None;
             state.noted = [None; 2];
         }
         done
@@ -242,20 +280,20 @@ impl Disk for Platter {
 #[derive(Debug)]
 struct Handle {
     platter: Platter,
-    draft: bool,
+    name: Name,
 }
 
 impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {
         let mut state = self.platter.state();
         state.read()?;
-        Ok(state.file(self.draft)?.seen.len() as u64)
+        Ok(state.file(self.name)?.seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.platter.state();
         state.call()?;
-        let file = state.file(self.draft)?;
+        let file = state.file(self.name)?;
         let from = usize::try_from(offset).unwrap();
         let bytes = file.seen.get(from..from + out.len());
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -269,15 +307,15 @@ impl StorageBackend for Handle {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.platter.state();
         let done = state.call();
-        let State { ledger, draft, rng, failure, .. } = &mut *state;
-        let file = if self.draft { draft } else { ledger };
-        let file = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        match (&done, *failure) {
+        let failure = state.failure;
+        let mut rng = state.rng.fork();
+        let file = state.file(self.name)?;
+        match (&done, failure) {
             (Ok(()), _) => file.sync(),
             // Without power nothing happens any more.
             (Err(_), Failure::Power(_)) => {}
             // What could not be brought there is not tried again, and not seen after the file was opened anew.
-            (Err(_), _) => file.lose(rng),
+            (Err(_), _) => file.lose(&mut rng),
         }
         done
     }
@@ -291,7 +329,7 @@ impl Handle {
     fn change(&self, change: Change) -> io::Result<()> {
         let mut state = self.platter.state();
         state.call()?;
-        let file = state.file(self.draft)?;
+        let file = state.file(self.name)?;
         apply(&mut file.seen, &change);
         file.changes.push(change);
         Ok(())

@@ -120,9 +120,9 @@ pub fn restore(
     }
     let wrong = |fault| Error { path: file.to_owned(), fault };
     let mut lines = BufReader::with_capacity(1 << 16, File::open(file).map_err(|error| wrong(error.into()))?);
-    let store = Store::draft(disk).map_err(|fault| of_disk(disk, fault))?;
+    let mut store = Store::draft(disk).map_err(|fault| of_disk(disk, fault))?;
     let mut commit =
-        |rows: &[Row], books: &Books| store.commit(rows, books).map_err(|fault| of_disk(disk, fault));
+        |rows: Vec<Row>, books: &Books| store.commit(rows, books).map_err(|fault| of_disk(disk, fault));
     let books = read(&mut lines, &wrong, &mut commit, fresh, progress)?;
     store.publish(disk).map_err(|fault| of_disk(disk, fault))?;
     Ok(books)
@@ -132,7 +132,7 @@ pub fn restore(
 fn read(
     lines: &mut dyn BufRead,
     wrong: &impl Fn(Fault) -> Error,
-    commit: &mut impl FnMut(&[Row], &Books) -> Result<(), Error>,
+    commit: &mut impl FnMut(Vec<Row>, &Books) -> Result<(), Error>,
     fresh: LedgerId,
     mut progress: impl FnMut(u64),
 ) -> Result<Books, Error> {
@@ -155,14 +155,9 @@ fn read(
         let (head, line) = split(line).ok_or_else(|| not_whole(format!("this is no entry: {line}")))?;
         post(&mut books, head, line).map_err(not_whole)?;
         progress(head.number);
-        let till = match Entry::parse(line).map(|entry| entry.fact) {
-            Some(Fact::Settled { key, .. }) => Some(key.map(|(name, _)| name)),
-            _ => None,
-        };
-        rows.push(Row { head, line: line.to_owned(), till });
+        rows.push(Row { head, line: line.to_owned() });
         if rows.len() == BATCH {
-            commit(&rows, &books)?;
-            rows.clear();
+            commit(std::mem::take(&mut rows), &books)?;
         }
     }
     if line(lines, &mut text).map_err(wrong)?.is_some() {
@@ -170,6 +165,6 @@ fn read(
     }
     let fact = Fact::Restored { ledger: fresh };
     books.write(fact, Time::now(), &mut rows).map_err(|misfit| not_whole(misfit.to_owned()))?;
-    commit(&rows, &books)?;
+    commit(rows, &books)?;
     Ok(books)
 }

@@ -45,8 +45,6 @@ pub struct Row {
     pub head: Head,
     /// Its line.
     pub line: String,
-    /// The till that it changed.
-    pub till: Option<Option<Name>>,
 }
 
 /// Why an entry does not follow from those before it.
@@ -189,12 +187,8 @@ impl Books {
         let number = self.head.number.saturating_add(1);
         let entry = Entry { number, time, fact };
         let line = entry.to_string();
-        let till = match &entry.fact {
-            Fact::Settled { key, .. } => Some(key.as_ref().map(|(name, _)| name.clone())),
-            _ => None,
-        };
         self.post(entry, &line)?;
-        rows.push(Row { head: self.head, line, till });
+        rows.push(Row { head: self.head, line });
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub use redb::StorageBackend;
 /// The ledger's file in its folder.
 pub const FILE: &str = "ledger.redb";
 
+/// The entries that are on their way into it.
+pub const JOURNAL: &str = "ledger.journal";
+
 /// A ledger that is being made; it gets its name when it is whole.
 const DRAFT: &str = "ledger.redb.new";
 
@@ -49,6 +52,18 @@ pub trait Disk: Send {
     /// # Errors
     /// What is wrong with it.
     fn open(&mut self) -> Result<Backend, Fault>;
+
+    /// Opens the journal of that ledger, and makes an empty one where there is none; likewise.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn journal(&mut self) -> Result<Backend, Fault>;
+
+    /// How long the journal becomes before its entries are brought into the ledger, in bytes. The file has that length from
+    /// its first entry on.
+    fn journal_size(&self) -> u64 {
+        256 << 10
+    }
 
     /// Is the ledger that was opened still the one that the next start will find? It may have been removed, and nothing that
     /// is written to it is found again then.
@@ -147,9 +162,9 @@ pub struct Folder {
     folder: PathBuf,
     file: PathBuf,
     metrics: Arc<Metrics>,
-    /// The device and the number of the file that was opened.
+    /// The device and the number of each file that was opened.
     #[cfg(unix)]
-    opened: Option<(u64, u64)>,
+    opened: [Option<(u64, u64)>; 2],
     /// A draft was begun and did not become the ledger.
     drafting: bool,
     note: Note,
@@ -179,7 +194,7 @@ impl Folder {
             file,
             metrics,
             #[cfg(unix)]
-            opened: None,
+            opened: [None; 2],
             drafting: false,
             note: Note::of(folder),
             _lock: lock,
@@ -208,18 +223,40 @@ impl Disk for Folder {
         check_magic(&mut file)?;
         #[cfg(unix)]
         {
-            self.opened = Some(identity(&file.metadata()?));
+            self.opened = [Some(identity(&file.metadata()?)), None];
+        }
+        self.backend(file)
+    }
+
+    fn journal(&mut self) -> Result<Backend, Fault> {
+        let path = self.folder.join(JOURNAL);
+        let is_new = !is_there(&path)?;
+        let file = private().create(true).truncate(false).open(&path)?;
+        if is_new {
+            // What is in a file that has no name is gone.
+            file.sync_all()?;
+            sync_folder(&self.folder)?;
+        }
+        read_anew(&file)?;
+        #[cfg(unix)]
+        {
+            let [_, journal] = &mut self.opened;
+            *journal = Some(identity(&file.metadata()?));
         }
         self.backend(file)
     }
 
     #[cfg(unix)]
     fn is_kept(&self) -> io::Result<bool> {
-        match fs::metadata(&self.file) {
-            Ok(there) => Ok(self.opened == Some(identity(&there))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        for (path, opened) in [&self.file, &self.folder.join(JOURNAL)].into_iter().zip(self.opened) {
+            match fs::metadata(path) {
+                Ok(there) if opened == Some(identity(&there)) => {}
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
+        Ok(true)
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {
@@ -230,8 +267,9 @@ impl Disk for Folder {
 
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
-        // It may be of a ledger that was here before.
+        // They may be of a ledger that was here before.
         self.note.remove()?;
+        remove(&self.folder.join(JOURNAL))?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         self.drafting = false;
         sync_folder(&self.folder)
@@ -279,6 +317,14 @@ impl Drop for Folder {
         if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
             let _ = fs::remove_file(self.folder.join(LOCK));
         }
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

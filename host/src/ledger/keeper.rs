@@ -163,7 +163,10 @@ impl Keeper {
     pub fn close(mut self) -> Result<(), Error> {
         self.shared.set(None);
         match self.open.take() {
-            Some((store, _)) => store.close().map_err(|fault| self.wrong(fault)),
+            Some((mut store, books)) => {
+                let summed = store.sum_up(&books);
+                summed.and_then(|()| store.close()).map_err(|fault| self.wrong(fault))
+            }
             None => Ok(()),
         }
     }
@@ -206,7 +209,8 @@ impl Keeper {
         }
         if !rows.is_empty() {
             // What is written to a file that was removed is gone at the end, however well it was written.
-            let committed = store.commit(&rows, books).and_then(|()| match self.disk.is_kept() {
+            let entries = rows.len();
+            let committed = store.commit(rows, books).and_then(|()| match self.disk.is_kept() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Fault::Taken),
                 Err(error) => Err(error.into()),
@@ -221,7 +225,7 @@ impl Keeper {
             }
             self.note();
             add(&self.metrics.commits, 1);
-            add(&self.metrics.entries, rows.len());
+            add(&self.metrics.entries, entries);
             add(&self.metrics.batched, answers.len());
             self.log_end_of_fault();
         }
@@ -265,8 +269,8 @@ fn begin(
     let (mut books, mut rows) = (Books::default(), Vec::new());
     let fact = Fact::Created { ledger: fresh(), account: ACCOUNT, balance };
     books.write(fact, time, &mut rows).map_err(|misfit| Fault::Damaged(misfit.to_owned()))?;
-    let store = Store::draft(disk)?;
-    store.commit(&rows, &books)?;
+    let mut store = Store::draft(disk)?;
+    store.commit(rows, &books)?;
     store.publish(disk)?;
     Ok(())
 }

@@ -4,10 +4,12 @@
 //! the file is as it was. So many may read it at once, and one that nobody may write to is read too.
 use super::{
     books::Head,
-    disk::{self, Backend, Disk, FILE, Note, StorageBackend},
+    disk::{self, Backend, Disk, FILE, JOURNAL, Note, StorageBackend},
     error::{Error, Fault},
+    journal::Journal,
     lock::{Lock, at, is_written},
 };
+use redb::backends::InMemoryBackend;
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
@@ -107,6 +109,20 @@ impl Disk for ReadOnly {
 
     fn open(&mut self) -> Result<Backend, Fault> {
         Ok(Backend::new(self.sheet.clone(), Arc::default()))
+    }
+
+    fn journal(&mut self) -> Result<Backend, Fault> {
+        let path = self.folder.join(JOURNAL);
+        let journal = InMemoryBackend::new();
+        if disk::is_there(&path)? {
+            let file = OpenOptions::new().read(true).open(&path)?;
+            disk::read_anew(&file)?;
+            let mut bytes = Vec::new();
+            file.take(Journal::LONGEST.saturating_add(1)).read_to_end(&mut bytes)?;
+            journal.set_len(bytes.len() as u64)?;
+            journal.write(0, &bytes)?;
+        }
+        Ok(Backend::new(journal, Arc::default()))
     }
 
     fn draft(&mut self) -> Result<Backend, Fault> {

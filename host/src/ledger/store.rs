@@ -2,33 +2,35 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `entries` | an entry's number | its hash (32 bytes), then its line |
+//! | `entries` | an entry's number | it and those behind it up to the next key, packed (`packed`) |
 //! | `terminals` | a terminal's name; empty for sessions without one | the number of the entry of its last operation (0: none), and its cash |
 //! | `accounts` | an account's number | its balance |
-//! | `state` | `format`, `ledger`, `opening`, `numbers`, `head` | the format, the identity, what the accounts began with, the numbers reserved, the number of the last entry |
+//! | `state` | `format`, `ledger`, `opening`, `numbers`, `head` | the format, the identity, what the accounts began with, the numbers reserved, the number of the entry behind which all this is so |
 //!
-//! All but `entries` follows from `entries`, is written in the same commit, and is there to be found fast.
+//! All but `entries` follows from `entries`: it is a summary, the books as they stood after some entry (`head`), and is
+//! there to be found fast. It is written each 32,768 entries; who opens the ledger derives what came behind it.
+//!
+//! A tree changes many pages in many places for one entry, and they all have to come to the disk before anybody is told. So
+//! the entries go to the `journal` first, and from there into the tables when it is full or the ledger is
+//! opened: many thousands at once.
 use super::{
-    books::{Books, Head, Row, Till},
+    books::{Books, Head, Row},
     disk::{Backend, Disk},
-    entry::{Entry, FORMAT, Fact, Hash},
+    entry::Entry,
     error::Fault,
     guard::{Held, guarded},
+    journal::Journal,
 };
-use atm_core::{
-    ledger::{LedgerId, Name, Record},
-    money::Amount,
-};
-use redb::{
-    Builder, Database, Durability, Range, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
-};
-use std::{collections::BTreeMap, sync::Arc};
+use entries::Entries;
+use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+mod entries;
 mod shared;
+mod summary;
 pub use shared::Shared;
+pub use summary::Stored;
 
-const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("terminals");
 const ACCOUNTS: TableDefinition<'_, u64, u64> = TableDefinition::new("accounts");
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
@@ -36,9 +38,30 @@ const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
 /// Memory for pages of the file, in bytes. What is written is at the end of it and what is read is in the books.
 const CACHE: usize = 64 << 20;
 
+/// Entries from one summary to the next: what has to be derived at a start, some tenth of a second.
+const SUMMARY: u64 = 1 << 15;
+
 /// An open ledger.
 pub struct Store {
-    database: Arc<Held<Database>>,
+    open: Arc<Open>,
+    /// `None` for a draft: all of it is brought to the disk before it is a ledger.
+    journal: Option<Journal>,
+    /// The entry behind which the summary stands; 0 where there is none.
+    summed: u64,
+}
+
+/// What others may look at.
+struct Open {
+    database: Held<Database>,
+    /// The entries that are in the journal alone.
+    fresh: Mutex<Vec<Row>>,
+}
+
+impl Open {
+    fn fresh(&self) -> MutexGuard<'_, Vec<Row>> {
+        // What is inside is whole at any time.
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Turns any error of redb into what is wrong.
@@ -56,7 +79,7 @@ impl Store {
     /// # Errors
     /// Whatever the system says.
     pub fn draft(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        Ok(Self { database: database(disk.draft()?)? })
+        Ok(Self { open: database(disk.draft()?)?, journal: None, summed: 0 })
     }
 
     /// The draft is whole: from now on it is the ledger.
@@ -73,8 +96,9 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open(disk: &mut dyn Disk) -> Result<(Self, Books), Fault> {
-        let store = Self::open_unread(disk)?;
-        let books = store.view()?.books()?;
+        let mut store = Self::open_unread(disk)?;
+        let (books, summed) = store.view()?.books()?;
+        store.summed = summed;
         Ok((store, books))
     }
 
@@ -83,7 +107,14 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        let store = Self { database: database(disk.open()?)? };
+        let open = database(disk.open()?)?;
+        let last = View::of(&open)?.last()?;
+        let (journal, rows) = Journal::open(disk.journal()?, disk.journal_size(), last)?;
+        let mut store = Self { open, journal: Some(journal), summed: 0 };
+        if !rows.is_empty() {
+            *store.open.fresh() = rows;
+            store.bring_in(None)?;
+        }
         let Some(told) = disk.noted()? else { return Ok(store) };
         if store.view()?.entry(told.number)? == Some(told) {
             return Ok(store);
@@ -95,12 +126,39 @@ impl Store {
         )))
     }
 
-    /// Writes entries and what follows from them, durably, in one commit.
+    /// Writes entries, after which the books are these, durably, all of them or none.
     ///
     /// # Errors
     /// Whatever the system says: nobody knows then what is on the disk, and the store has to be opened anew.
-    pub fn commit(&self, rows: &[Row], books: &Books) -> Result<(), Fault> {
-        let database = self.database.get()?;
+    pub fn commit(&mut self, rows: Vec<Row>, books: &Books) -> Result<(), Fault> {
+        let full = match &mut self.journal {
+            None => true,
+            Some(journal) => {
+                journal.append(&rows)?;
+                journal.is_full()
+            }
+        };
+        self.open.fresh().extend(rows);
+        if full {
+            let due = books.head.number.saturating_sub(self.summed) >= SUMMARY;
+            self.bring_in((due || self.summed == 0).then_some(books))?;
+        }
+        Ok(())
+    }
+
+    /// Brings everything into the tables, and sums up the books: the next start has little to do.
+    ///
+    /// # Errors
+    /// As those of [`commit`](Self::commit).
+    pub fn sum_up(&mut self, books: &Books) -> Result<(), Fault> {
+        if self.summed == books.head.number { Ok(()) } else { self.bring_in(Some(books)) }
+    }
+
+    /// Brings entries from the journal into the tables, in one commit.
+    fn bring_in(&mut self, sum: Option<&Books>) -> Result<(), Fault> {
+        let database = self.open.database.get()?;
+        // Whoever begins to look meanwhile would see them twice or not at all.
+        let mut rows = self.open.fresh();
         guarded(|| {
             let mut transaction = database.begin_write().map_err(fault)?;
             // One sync: a commit whose bytes did not all come to the disk has a wrong check sum, and the one before it
@@ -108,9 +166,19 @@ impl Store {
             transaction.set_durability(Durability::Immediate).map_err(fault)?;
             transaction.set_two_phase_commit(false);
             transaction.set_quick_repair(false);
-            write(&transaction, rows, books)?;
+            entries::write(&transaction, &rows)?;
+            if let Some(books) = sum {
+                summary::write(&transaction, books, self.summed)?;
+            }
             transaction.commit().map_err(fault)
-        })
+        })?;
+        rows.clear();
+        drop(rows);
+        if let Some(journal) = &mut self.journal {
+            journal.clear();
+        }
+        self.summed = sum.map_or(self.summed, |books| books.head.number);
+        Ok(())
     }
 
     /// What was committed last, to look at.
@@ -118,7 +186,7 @@ impl Store {
     /// # Errors
     /// Whatever the system says.
     pub fn view(&self) -> Result<View, Fault> {
-        View::of(self.database.get()?)
+        View::of(&self.open)
     }
 
     /// Closes the file.
@@ -127,86 +195,33 @@ impl Store {
     /// Whatever the system says; what was committed stands.
     pub fn close(self) -> Result<(), Fault> {
         // Nobody else has one for longer than it takes to begin to read.
-        match Arc::into_inner(self.database).and_then(Held::release) {
+        match Arc::into_inner(self.open).and_then(|open| open.database.release()) {
             Some(database) => guarded(|| database.close().map_err(fault)),
             None => Ok(()),
         }
     }
 }
 
-fn database(bytes: Backend) -> Result<Arc<Held<Database>>, Fault> {
+fn database(bytes: Backend) -> Result<Arc<Open>, Fault> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     let database = guarded(|| builder.create_with_backend(bytes).map_err(fault))?;
-    Ok(Arc::new(Held::new(database)))
-}
-
-fn write(transaction: &WriteTransaction, rows: &[Row], books: &Books) -> Result<(), Fault> {
-    let mut entries = transaction.open_table(ENTRIES).map_err(fault)?;
-    let mut terminals = transaction.open_table(TERMINALS).map_err(fault)?;
-    let mut value = Vec::with_capacity(256);
-    for row in rows {
-        value.clear();
-        value.extend_from_slice(&row.head.hash.0);
-        value.extend_from_slice(row.line.as_bytes());
-        entries.insert(row.head.number, value.as_slice()).map_err(fault)?;
-        match &row.till {
-            Some(Some(name)) => {
-                let till = books.tills.get(name).ok_or_else(|| damaged("a terminal is not in the books"))?;
-                let number = till.last.as_ref().map_or(0, |(number, _)| *number);
-                terminals.insert(name.as_str(), (number, till.cash)).map_err(fault)?;
-            }
-            Some(None) => drop(terminals.insert("", (0, books.cash)).map_err(fault)?),
-            None => {}
-        }
-    }
-    let mut accounts = transaction.open_table(ACCOUNTS).map_err(fault)?;
-    for (number, balance) in books.accounts() {
-        accounts.insert(number, balance.minor()).map_err(fault)?;
-    }
-    let mut state = transaction.open_table(STATE).map_err(fault)?;
-    let last = rows.last().map_or(books.head.number, |row| row.head.number);
-    let opening = u64::try_from(books.opening).map_err(|_| damaged("the accounts began with a debt"))?;
-    for (key, value) in [
-        ("format", FORMAT),
-        ("ledger", books.ledger().0),
-        ("opening", opening),
-        ("numbers", books.reserved),
-        ("head", last),
-    ] {
-        state.insert(key, value).map_err(fault)?;
-    }
-    Ok(())
-}
-
-/// What is stored beside the entries, though it follows from them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stored {
-    /// The table `state`.
-    pub state: BTreeMap<String, u64>,
-    /// Balances by account.
-    pub accounts: BTreeMap<u64, u64>,
-    /// The last entry and the cash of each terminal; without a name, of sessions without one.
-    pub terminals: BTreeMap<String, (u64, i128)>,
-}
-
-impl Stored {
-    /// One value of the state.
-    ///
-    /// # Errors
-    /// It is not there.
-    pub fn get(&self, key: &str) -> Result<u64, Fault> {
-        let value = self.state.get(key).copied();
-        value.ok_or_else(|| damaged(format!("its state does not tell the {key}")))
-    }
+    Ok(Arc::new(Open { database: Held::new(database), fresh: Mutex::default() }))
 }
 
 /// The ledger as it was at one moment, however long it is looked at.
-pub struct View(Held<ReadTransaction>);
+pub struct View {
+    transaction: Held<ReadTransaction>,
+    /// The entries behind those in the tables.
+    fresh: Vec<Row>,
+}
 
 impl View {
-    fn of(database: &Database) -> Result<Self, Fault> {
-        Ok(Self(Held::new(guarded(|| database.begin_read().map_err(fault))?)))
+    fn of(open: &Open) -> Result<Self, Fault> {
+        let fresh = open.fresh();
+        let database = open.database.get()?;
+        let transaction = Held::new(guarded(|| database.begin_read().map_err(fault))?);
+        Ok(Self { transaction, fresh: fresh.clone() })
     }
 
     /// Shows entries from `first` on to `see`, until it has seen enough.
@@ -218,16 +233,14 @@ impl View {
         first: u64,
         mut see: impl FnMut(Head, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let transaction = self.0.get()?;
-        let mut range = guarded(|| {
-            let table = transaction.open_table(ENTRIES).map_err(fault)?;
-            table.range(first..).map_err(fault)
-        })?;
-        let mut line = String::new();
-        while let Some(head) = guarded(|| next(&mut range, &mut line))? {
-            see(head, &line)?;
+        let transaction = self.transaction.get()?;
+        let mut values = guarded(|| Entries::of(transaction)?.from(first))?;
+        let mut some = Vec::new();
+        while guarded(|| values.next(|head, line| some.push((head, line.to_owned()))))? {
+            some.drain(..).try_for_each(|(head, line)| see(head, &line))?;
         }
-        Ok(())
+        let mut fresh = self.fresh.iter().filter(|row| row.head.number >= first);
+        fresh.try_for_each(|row| see(row.head, &row.line))
     }
 
     /// The entry of this number, by its hash.
@@ -235,144 +248,58 @@ impl View {
     /// # Errors
     /// What is wrong with the ledger.
     pub fn entry(&self, number: u64) -> Result<Option<Head>, Fault> {
-        let transaction = self.0.get()?;
-        guarded(|| {
-            let entries = transaction.open_table(ENTRIES).map_err(fault)?;
-            let Some(entry) = entries.get(number).map_err(fault)? else { return Ok(None) };
-            Ok(Some(parts(number, entry.value())?.0))
-        })
+        if let Some(row) = self.fresh.iter().find(|row| row.head.number == number) {
+            return Ok(Some(row.head));
+        }
+        let transaction = self.transaction.get()?;
+        guarded(|| Ok(Entries::of(transaction)?.find(number)?.map(|(head, _)| head)))
     }
 
-    /// What is stored beside the entries.
+    /// The number of the last entry in the tables; 0 where there is none.
+    fn last(&self) -> Result<u64, Fault> {
+        let transaction = self.transaction.get()?;
+        guarded(|| Entries::of(transaction)?.last())
+    }
+
+    /// The summary, and what the entries behind it change.
     ///
     /// # Errors
     /// What is wrong with the ledger.
     pub fn stored(&self) -> Result<Stored, Fault> {
-        let transaction = self.0.get()?;
-        guarded(|| stored(transaction))
+        let transaction = self.transaction.get()?;
+        let mut stored = guarded(|| summary::stored(transaction))?;
+        let first = stored.get("head")?.saturating_add(1);
+        self.entries::<Fault>(first, |head, line| {
+            stored.follow(head.number, line);
+            Ok(())
+        })?;
+        Ok(stored)
     }
 
-    /// The books, as they were stored beside the entries.
+    /// The books, as they follow from the summary, and the entry behind which that stands.
     ///
     /// # Errors
     /// What is wrong with the ledger.
-    pub fn books(&self) -> Result<Books, Fault> {
-        let transaction = self.0.get()?;
-        guarded(|| books(transaction))
-    }
-}
-
-/// Reads the next entry's line into `line`.
-fn next(range: &mut Range<'static, u64, &'static [u8]>, line: &mut String) -> Result<Option<Head>, Fault> {
-    let Some(item) = range.next() else { return Ok(None) };
-    let (number, value) = item.map_err(fault)?;
-    let (head, text) = parts(number.value(), value.value())?;
-    line.clear();
-    line.push_str(text);
-    Ok(Some(head))
-}
-
-fn stored(transaction: &ReadTransaction) -> Result<Stored, Fault> {
-    let mut stored = Stored::default();
-    let state = match transaction.open_table(STATE) {
-        Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
-        result => result.map_err(fault)?,
-    };
-    for item in state.iter().map_err(fault)? {
-        let (key, value) = item.map_err(fault)?;
-        stored.state.insert(key.value().to_owned(), value.value());
-    }
-    let format = stored.get("format")?;
-    if format > FORMAT {
-        return Err(Fault::Newer(format));
-    }
-    for item in transaction.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
-        let (number, balance) = item.map_err(fault)?;
-        stored.accounts.insert(number.value(), balance.value());
-    }
-    for item in transaction.open_table(TERMINALS).map_err(fault)?.iter().map_err(fault)? {
-        let (name, value) = item.map_err(fault)?;
-        stored.terminals.insert(name.value().to_owned(), value.value());
-    }
-    Ok(stored)
-}
-
-fn books(transaction: &ReadTransaction) -> Result<Books, Fault> {
-    let stored = stored(transaction)?;
-    let entries = transaction.open_table(ENTRIES).map_err(fault)?;
-    let reserved = stored.get("numbers")?;
-    let mut books = Books {
-        ledger: Some(LedgerId(stored.get("ledger")?)),
-        opening: i128::from(stored.get("opening")?),
-        reserved,
+    pub fn books(&self) -> Result<(Books, u64), Fault> {
+        let transaction = self.transaction.get()?;
+        let mut books = guarded(|| summary::books(transaction))?;
+        let summed = books.head.number;
+        self.entries(summed.saturating_add(1), |head, line| {
+            let entry = Entry::parse(line).ok_or("it is not an entry");
+            entry
+                .and_then(|entry| books.post(entry, line))
+                .map_err(|misfit| damaged(format!("entry {}: {misfit}", head.number)))?;
+            if books.head == head { Ok(()) } else { Err(wrong_hash(head.number)) }
+        })?;
         // What was reserved before this start may have been given.
-        next: reserved,
-        head: head(&entries, stored.get("head")?)?,
-        ..Books::default()
-    };
-    for (number, balance) in stored.accounts {
-        let balance =
-            Amount::from_minor(balance).ok_or_else(|| damaged("a balance is more than there can be"))?;
-        books.accounts.insert(number, balance);
-    }
-    for (name, (last, cash)) in stored.terminals {
-        if name.is_empty() {
-            books.cash = cash;
-            continue;
-        }
-        let name: Name = name.parse().map_err(|_| damaged("a terminal has an impossible name"))?;
-        let record = record(&entries, &name, last)?;
-        books.tills.insert(name, Till { cash, last: Some((last, record)) });
-    }
-    if !books.is_balanced() {
-        return Err(damaged("the balances do not add up"));
-    }
-    Ok(books)
-}
-
-/// The last entry, which must have this number.
-fn head(entries: &impl ReadableTable<u64, &'static [u8]>, number: u64) -> Result<Head, Fault> {
-    let last = entries.last().map_err(fault)?.ok_or_else(|| damaged("it has no entry"))?.0.value();
-    if last != number {
-        return Err(damaged(format!("its last entry is {last}, and not {number}")));
-    }
-    let (head, line) = find(entries, number)?;
-    let before = match number.checked_sub(1) {
-        None | Some(0) => Hash::default(),
-        Some(before) => find(entries, before)?.0.hash,
-    };
-    if before.next(&line) != head.hash {
-        return Err(damaged(format!("entry {number} does not have the hash that it should have")));
-    }
-    Ok(head)
-}
-
-/// A terminal's last operation.
-fn record(
-    entries: &impl ReadableTable<u64, &'static [u8]>,
-    name: &Name,
-    number: u64,
-) -> Result<Record, Fault> {
-    let (_, line) = find(entries, number)?;
-    match Entry::parse(&line).map(|entry| entry.fact) {
-        Some(Fact::Settled { key: Some((whose, id)), operation, outcome, .. }) if whose == *name => {
-            Ok(Record { id, operation, outcome })
-        }
-        _ => Err(damaged(format!("entry {number} is not of {name}"))),
+        books.next = books.reserved;
+        Ok((books, summed))
     }
 }
 
-fn find(entries: &impl ReadableTable<u64, &'static [u8]>, number: u64) -> Result<(Head, String), Fault> {
-    let value = entries.get(number).map_err(fault)?;
-    let value = value.ok_or_else(|| damaged(format!("there is no entry {number}")))?;
-    let (head, line) = parts(number, value.value())?;
-    Ok((head, line.to_owned()))
+fn wrong_hash(number: u64) -> Fault {
+    damaged(format!("entry {number} does not have the hash that it should have"))
 }
 
-/// An entry's head and its line.
-fn parts(number: u64, value: &[u8]) -> Result<(Head, &str), Fault> {
-    let wrong = || damaged(format!("entry {number} is not text"));
-    let (hash, line) = value.split_first_chunk::<32>().ok_or_else(wrong)?;
-    let line = std::str::from_utf8(line).map_err(|_| wrong())?;
-    Ok((Head { number, hash: Hash(*hash) }, line))
-}
+#[cfg(test)]
+mod tests;

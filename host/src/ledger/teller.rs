@@ -1,12 +1,19 @@
 //! Where an event loop asks a ledger: now, and it is answered now or later.
 //!
-//! A ledger that waits for a disk, or for another host, has threads of its own, takes whatever was asked meanwhile as
-//! one batch, and may answer in any order; whose answer it is, each says by its request. One terminal never asks for two
-//! things at once, so no order between two requests is promised.
-use super::keeper::{Answer, Keeper};
+//! A ledger may answer in any order, and later than it was asked; whose answer it is, each says by its request. One
+//! terminal never asks for two things at once, so no order between two requests is promised. What is asked in one turn of the
+//! loop is one batch.
+//!
+//! The ledger on disk commits a batch in the event loop, which waits for the disk meanwhile: whoever asks for money waits for
+//! it anyway, and a thread of its own costs more than half of a sync each time, by two wake-ups. Where a commit fails, a thread
+//! tries until it is known what became of it, and the loop goes on.
+use super::{
+    error::Error,
+    keeper::{Answer, Keeper},
+};
 use atm_core::ledger::{InDoubt, Ledger, Request, Response};
 use std::{
-    io, mem,
+    mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
@@ -21,10 +28,10 @@ const MOST: Duration = Duration::from_secs(2);
 pub struct Teller(Way);
 
 enum Way {
-    /// Answers at once.
+    /// Answers each at once.
     Here(Box<dyn Ledger + Send>),
-    /// Answers later, from a thread.
-    There { asked: Vec<Request>, desk: Arc<Desk>, thread: Option<JoinHandle<()>> },
+    /// Answers a batch.
+    OnDisk(Box<OnDisk>),
 }
 
 impl Teller {
@@ -33,16 +40,14 @@ impl Teller {
         Self(Way::Here(Box::new(ledger)))
     }
 
-    /// A ledger on disk, in a thread of its own; `wake` is called there when answers have come.
-    ///
-    /// # Errors
-    /// The system has no thread for it.
-    pub fn on_disk(keeper: Keeper, wake: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let desk = Arc::new(Desk::default());
-        let ours = desk.clone();
-        let thread =
-            thread::Builder::new().name("ledger".into()).spawn(move || keep(keeper, &ours, &wake))?;
-        Ok(Self(Way::There { asked: Vec::new(), desk, thread: Some(thread) }))
+    /// A ledger on disk; `wake` is called from a thread when answers have come after a fault.
+    pub fn on_disk(keeper: Keeper, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Way::OnDisk(Box::new(OnDisk {
+            state: State::Open(Box::new(keeper)),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            wake: Arc::new(wake),
+        })))
     }
 
     /// Asks. `None` where the answer comes later, after [`send`](Self::send).
@@ -52,8 +57,8 @@ impl Teller {
     pub fn ask(&mut self, request: &Request) -> Result<Option<Response>, InDoubt> {
         match &mut self.0 {
             Way::Here(ledger) => ledger.apply(request).map(Some),
-            Way::There { asked, .. } => {
-                asked.push(request.clone());
+            Way::OnDisk(ledger) => {
+                ledger.asked.push(request.clone());
                 Ok(None)
             }
         }
@@ -61,12 +66,16 @@ impl Teller {
 
     /// Lets go of what was asked since the last time, all at once.
     pub fn send(&mut self) {
-        if let Way::There { asked, desk, .. } = &mut self.0
-            && !asked.is_empty()
-        {
-            let mut state = desk.state();
-            state.asked.append(asked);
-            desk.changed.notify_one();
+        if let Way::OnDisk(ledger) = &mut self.0 {
+            ledger.send();
+        }
+    }
+
+    /// Would [`send`](Self::send) do something now?
+    pub fn has_asked(&self) -> bool {
+        match &self.0 {
+            Way::Here(_) => false,
+            Way::OnDisk(ledger) => !ledger.asked.is_empty() && matches!(ledger.state, State::Open(_)),
         }
     }
 
@@ -75,60 +84,125 @@ impl Teller {
     /// # Errors
     /// The ledger answers nothing any more.
     pub fn answers(&mut self) -> Result<Vec<Answer>, InDoubt> {
-        let Way::There { desk, .. } = &mut self.0 else { return Ok(Vec::new()) };
-        let mut state = desk.state();
-        match mem::take(&mut state.answered) {
-            none if none.is_empty() && state.over => Err(InDoubt),
+        match &mut self.0 {
+            Way::Here(_) => Ok(Vec::new()),
+            Way::OnDisk(ledger) => ledger.answers(),
+        }
+    }
+}
+
+/// A ledger on disk.
+struct OnDisk {
+    state: State,
+    asked: Vec<Request>,
+    answered: Vec<Answer>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+enum State {
+    Open(Box<Keeper>),
+    /// A thread finds out what became of the last batch.
+    InDoubt(Recovery),
+    /// It answers nothing any more.
+    Over,
+}
+
+/// What a thread has to give back: the keeper and the answers that were in doubt, unless that has no end.
+type Recovered = Option<(Box<Keeper>, Vec<Answer>)>;
+
+struct Recovery {
+    desk: Arc<Desk>,
+    thread: JoinHandle<Recovered>,
+}
+
+impl OnDisk {
+    fn send(&mut self) {
+        let State::Open(keeper) = &mut self.state else { return };
+        if self.asked.is_empty() {
+            return;
+        }
+        match keeper.serve(mem::take(&mut self.asked)) {
+            Ok(answers) => self.answered.extend(answers),
+            Err(error) => self.doubt(error),
+        }
+    }
+
+    fn doubt(&mut self, error: Error) {
+        let State::Open(mut keeper) = mem::replace(&mut self.state, State::Over) else { return };
+        let desk = Arc::new(Desk::default());
+        let (theirs, wake) = (desk.clone(), self.wake.clone());
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || {
+            // However it ends.
+            let _over = Over(&theirs, &*wake);
+            let answers = recover(&mut keeper, &theirs, error)?;
+            Some((keeper, answers))
+        });
+        match thread {
+            Ok(thread) => self.state = State::InDoubt(Recovery { desk, thread }),
+            Err(error) => error!(%error, "there is no thread to open the ledger again"),
+        }
+    }
+
+    fn answers(&mut self) -> Result<Vec<Answer>, InDoubt> {
+        if matches!(&self.state, State::InDoubt(recovery) if recovery.desk.state().over) {
+            self.recovered();
+        }
+        match mem::take(&mut self.answered) {
+            none if none.is_empty() && matches!(self.state, State::Over) => Err(InDoubt),
             answers => Ok(answers),
+        }
+    }
+
+    /// Takes what the thread gives back, once it is over.
+    fn recovered(&mut self) {
+        let State::InDoubt(recovery) = mem::replace(&mut self.state, State::Over) else { return };
+        match recovery.thread.join() {
+            Ok(Some((keeper, answers))) => {
+                self.state = State::Open(keeper);
+                self.answered.extend(answers);
+            }
+            Ok(None) => {}
+            Err(_) => error!("the ledger's thread failed"),
         }
     }
 }
 
 /// What is out is committed before the file is closed, unless a fault lasts.
-impl Drop for Teller {
+impl Drop for OnDisk {
     fn drop(&mut self) {
-        let Way::There { desk, thread, .. } = &mut self.0 else { return };
-        desk.state().closing = true;
-        desk.changed.notify_one();
-        if thread.take().is_some_and(|thread| thread.join().is_err()) {
-            error!("the ledger's thread failed");
+        self.send();
+        if let State::InDoubt(recovery) = &self.state {
+            recovery.desk.state().closing = true;
+            recovery.desk.changed.notify_one();
+            self.recovered();
+        }
+        if let State::Open(keeper) = mem::replace(&mut self.state, State::Over)
+            && let Err(error) = keeper.close()
+        {
+            error!(%error, "the ledger could not be closed; the next start checks it");
         }
     }
 }
 
-/// What lies between the event loop and the ledger's thread.
+/// What lies between the event loop and the thread.
 #[derive(Default)]
 struct Desk {
-    state: Mutex<State>,
+    state: Mutex<Word>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    asked: Vec<Request>,
-    answered: Vec<Answer>,
-    /// The event loop asks nothing more.
+struct Word {
+    /// Nobody waits for it any more.
     closing: bool,
-    /// The ledger answers nothing more.
+    /// The thread is done.
     over: bool,
 }
 
 impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Word> {
         // What is inside is whole at any time.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for requests; `None` when no more come.
-    fn take(&self) -> Option<Vec<Request>> {
-        let mut state = self.state();
-        while state.asked.is_empty() {
-            if state.closing {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        Some(mem::take(&mut state.asked))
     }
 
     /// Waits; false where it is not worth it any more.
@@ -138,38 +212,18 @@ impl Desk {
     }
 }
 
-/// Tells the event loop that nothing more comes, however the thread ends.
-struct Over<'a, W: Fn()>(&'a Desk, &'a W);
+/// Tells the event loop that the thread is done, however it ends.
+struct Over<'a>(&'a Desk, &'a (dyn Fn() + Send + Sync));
 
-impl<W: Fn()> Drop for Over<'_, W> {
+impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.state().over = true;
         (self.1)();
     }
 }
 
-/// What the ledger's thread does.
-fn keep(mut keeper: Keeper, desk: &Desk, wake: &impl Fn()) {
-    let over = Over(desk, wake);
-    while let Some(requests) = desk.take() {
-        let answers = match keeper.serve(requests) {
-            Ok(answers) => answers,
-            Err(error) => match recover(&mut keeper, desk, error) {
-                Some(answers) => answers,
-                None => return,
-            },
-        };
-        desk.state().answered.extend(answers);
-        wake();
-    }
-    if let Err(error) = keeper.close() {
-        error!(%error, "the ledger could not be closed; the next start checks it");
-    }
-    drop(over);
-}
-
 /// Opens the store again until that works; `None` where it never will, or nobody waits for it.
-fn recover(keeper: &mut Keeper, desk: &Desk, mut error: super::error::Error) -> Option<Vec<Answer>> {
+fn recover(keeper: &mut Keeper, desk: &Desk, mut error: Error) -> Option<Vec<Answer>> {
     let mut pause = FIRST;
     loop {
         if error.fault.is_final() {

@@ -85,6 +85,10 @@ impl Disk for Faulty {
         check(&self.wrong)?;
         Ok(Backend::new(Bytes(self.folder.open()?, self.wrong.clone()), Default::default()))
     }
+    fn journal(&mut self) -> Result<Backend, Fault> {
+        check(&self.wrong)?;
+        Ok(Backend::new(Bytes(self.folder.journal()?, self.wrong.clone()), Default::default()))
+    }
     fn draft(&mut self) -> Result<Backend, Fault> {
         self.folder.draft()
     }

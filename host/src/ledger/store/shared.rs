@@ -1,7 +1,6 @@
 //! An open store for threads that only read it.
-use super::{Store, View};
-use crate::ledger::{error::Fault, guard::Held};
-use redb::Database;
+use super::{Open, Store, View};
+use crate::ledger::error::Fault;
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -13,7 +12,7 @@ pub struct Shared(Arc<Mutex<Shown>>);
 
 #[derive(Default)]
 struct Shown {
-    database: Weak<Held<Database>>,
+    store: Weak<Open>,
     /// Why it is closed.
     fault: String,
 }
@@ -26,8 +25,8 @@ impl Shared {
     pub fn view(&self) -> Result<View, Fault> {
         // Held until the reader has begun, so that nobody keeps the store open that is to be closed.
         let shown = self.shown();
-        match shown.database.upgrade() {
-            Some(open) => View::of(open.get()?),
+        match shown.store.upgrade() {
+            Some(open) => View::of(&open),
             // It is just being opened or closed.
             None if shown.fault.is_empty() => Err(Fault::Closed),
             None => {
@@ -40,7 +39,7 @@ impl Shared {
     /// Shows this store from now on, or none.
     pub fn set(&self, store: Option<&Store>) {
         let mut shown = self.shown();
-        shown.database = store.map_or_else(Weak::new, |store| Arc::downgrade(&store.database));
+        shown.store = store.map_or_else(Weak::new, |store| Arc::downgrade(&store.open));
         if store.is_some() {
             shown.fault.clear();
         }

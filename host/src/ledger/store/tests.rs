@@ -1,0 +1,114 @@
+//! Books of a summary and of the entries behind it.
+use super::*;
+use crate::ledger::{disk::Folder, entry::Time, keeper::Keeper, packed::unpack, verify::verify};
+use atm_core::{
+    ledger::{LedgerId, Operation, Origin, Request},
+    money::Amount,
+};
+use redb::ReadableTable;
+use std::path::Path;
+use tempfile::TempDir;
+
+fn keeper(folder: &Path) -> Result<Keeper, crate::ledger::error::Error> {
+    let disk = Box::new(Folder::take(folder, true, Default::default())?);
+    let clock = Box::new(|| Time::from_millis(1_000));
+    Keeper::open(disk, Amount::from_units(100).unwrap(), || LedgerId(7), clock, Default::default())
+}
+
+/// Deposits of three terminals and of a session without a name, with ids from `first` on.
+fn deposits(first: u64, count: u64) -> Vec<Request> {
+    let request = |id: u64| {
+        let origin = match id % 4 {
+            0 => Origin::Session(id),
+            terminal => Origin::Terminal(format!("kiosk-{terminal}").parse().unwrap()),
+        };
+        Request::Operate {
+            origin,
+            id,
+            operation: Operation::Deposit(Amount::from_minor(id % 7 + 1).unwrap()),
+        }
+    };
+    (first..first + count).map(request).collect()
+}
+
+#[test]
+fn a_summary_and_the_entries_behind_it_are_the_books() {
+    let folder = TempDir::new().unwrap();
+    let mut summed = Vec::new();
+    let mut first = 1;
+    // Behind the first summary, up to a second one, behind that, and closed.
+    for (count, closed) in [(10, false), (SUMMARY, false), (5, false), (3, true), (0, true)] {
+        let mut ledger = keeper(folder.path()).unwrap();
+        ledger.serve(vec![Request::Open { terminal: "kiosk-1".parse().unwrap() }]).unwrap();
+        ledger.serve(deposits(first, count)).unwrap();
+        first += count;
+        let mut before = ledger.books().unwrap().clone();
+        if closed {
+            ledger.close().unwrap();
+        } else {
+            drop(ledger);
+        }
+        let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+        let (store, books) = Store::open(&mut disk).unwrap();
+        // A start gives none of the numbers that were reserved.
+        before.next = before.reserved;
+        assert_eq!(books, before);
+        let report = verify(&store.view().unwrap(), |_| {}).unwrap();
+        assert_eq!((report.faults, report.books.head()), (vec![], books.head()));
+        summed.push((store.summed, books.head().number));
+    }
+    let [(1, behind), (second, _), (still, _), (closed, last), (end, after)] = summed[..] else {
+        panic!("{summed:?}")
+    };
+    assert!(
+        behind > 10 && second > SUMMARY && still == second && closed == last && end == after,
+        "{summed:?}"
+    );
+}
+
+#[test]
+fn an_entry_behind_the_summary_that_does_not_follow_is_found() {
+    let folder = TempDir::new().unwrap();
+    let mut ledger = keeper(folder.path()).unwrap();
+    ledger.serve(deposits(1, 6)).unwrap();
+    drop(ledger);
+    // From the journal into the tables.
+    drop(keeper(folder.path()).unwrap());
+    let file = folder.path().join("ledger.redb");
+    let whole = std::fs::read(&file).unwrap();
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 3] = [
+        ("entry 4: that is not what comes of this operation", |value| *value.last_mut().unwrap() ^= 1),
+        ("entry 4 does not have the hash", |value| value[0] ^= 1),
+        ("entry 4: it is not an entry", |value| value.truncate(40)),
+    ];
+    for (found, change) in changes {
+        std::fs::write(&file, &whole).unwrap();
+        let database = Database::open(&file).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let table = TableDefinition::<u64, &[u8]>::new("entries");
+        let mut entries = transaction.open_table(table).unwrap();
+        let mut values = std::collections::BTreeMap::new();
+        for item in entries.range(2..).unwrap() {
+            let (first, value) = item.unwrap();
+            let rows = unpack(value.value(), first.value()).map(Option::unwrap);
+            values.extend(rows.map(|(head, line)| (head.number, [&head.hash.0, line.as_bytes()].concat())));
+        }
+        change(values.get_mut(&4).unwrap());
+        // Each in a value of its own.
+        for (number, value) in values {
+            let len = u16::try_from(value.len()).unwrap().to_le_bytes();
+            entries.insert(number, [&len[..], &value].concat().as_slice()).unwrap();
+        }
+        drop(entries);
+        transaction.commit().unwrap();
+        drop(database);
+        let error = keeper(folder.path()).err().unwrap().to_string();
+        assert!(error.contains(found), "{error}");
+        // Whoever only reads is told by the proof.
+        let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+        let store = Store::open_unread(&mut disk).unwrap();
+        let report = verify(&store.view().unwrap(), |_| {}).unwrap();
+        assert!(report.faults[0].starts_with("entry 4"), "{:?}", report.faults);
+    }
+}
