@@ -60,7 +60,8 @@ impl Aim {
 /// Ours and the echo servers' names in the tables.
 const ATM: &str = "atm, json";
 const ECHOES: [&str; 2] = ["echo, threads", "echo, event loop"];
-const DURABLE: &str = "atm, two answers a deposit";
+/// One request an operation, as those have whom it is compared with.
+const DURABLE: &str = "atm, one answer a deposit";
 
 /// The aims in memory, for 8 and more sessions.
 pub fn in_memory(results: &Results) -> Vec<Aim> {
