@@ -195,6 +195,13 @@ fn what_came_to_nothing_is_taken_away() {
     }
 }
 
+/// Takes a ledger away, all of it.
+fn clear(data: &Path) {
+    for name in ["ledger.redb", "ledger.journal", "ledger.told"] {
+        fs::remove_file(data.join(name)).unwrap();
+    }
+}
+
 #[test]
 fn a_ledger_that_is_removed_under_the_server_stops_it() {
     let folder = TempDir::new().unwrap();
@@ -217,14 +224,24 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains("somebody has removed it"), "{done:?}");
         match (name, replaced) {
-            ("ledger.redb", false) => fs::remove_file(&away).unwrap(),
+            ("ledger.redb", false) => {
+                // Nothing is begun in the place of what its journal knows of.
+                let done = Program::run(atm(&["serve", "--data", data.to_str().unwrap()]), "");
+                assert_eq!(done.code, Some(1), "{done:?}");
+                assert!(done.stderr.contains("ledger.journal is in its folder"), "{done:?}");
+                fs::rename(&away, &file).unwrap();
+                let server = serve(data);
+                assert_eq!(server.balance(), 114_000);
+                server.stop();
+                clear(data);
+            }
             ("ledger.redb", true) => {
                 // Its journal was not replaced, and has both.
                 fs::remove_file(&away).unwrap();
                 let server = serve(data);
                 assert_eq!(server.balance(), 114_000);
                 server.stop();
-                fs::remove_file(data.join("ledger.redb")).unwrap();
+                clear(data);
             }
             _ => {
                 // What was told of is missing.

@@ -252,7 +252,6 @@ const TERMINALS: TableDefinition<'_, &str, (u64, i128)> = TableDefinition::new("
 const ACCOUNTS: TableDefinition<'_, u64, u64> = TableDefinition::new("accounts");
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("state");
 
-/// Writes an entry's line anew, under its old hash.
 /// Changes the entries, by their numbers: each a hash (32 bytes) and a line.
 fn edit(transaction: &redb::WriteTransaction, change: impl FnOnce(&mut BTreeMap<u64, Vec<u8>>)) {
     let mut table = transaction.open_table(ENTRIES).unwrap();
@@ -273,6 +272,7 @@ fn edit(transaction: &redb::WriteTransaction, change: impl FnOnce(&mut BTreeMap<
     }
 }
 
+/// Writes an entry's line anew, under its old hash.
 fn rewrite(transaction: &redb::WriteTransaction, number: u64, change: impl Fn(&str) -> String) {
     edit(transaction, |entries| {
         let entry = entries.get_mut(&number).unwrap();

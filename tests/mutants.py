@@ -11,6 +11,7 @@ import pathlib, shutil, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
 STORE, KEEPER = "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
+JOURNAL = "host/src/ledger/journal.rs"
 RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
 VISIT, TERMINAL = "core/src/host/visit.rs", "core/src/terminal.rs"
 
@@ -41,9 +42,9 @@ BREAKS = {
     ),
     "answer-for-ever": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
     # Of the ledger on disk.
-    "tell-before-it-is-on-the-disk": (STORE, "Durability::Immediate)", "Durability::None)"),
+    "tell-before-it-is-on-the-disk": (JOURNAL, "        self.bytes.sync_data()?;\n", ""),
     "believe-a-commit-that-failed": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
-    "give-numbers-again-after-a-start": (STORE, "next: reserved,", "next: 1,"),
+    "give-numbers-again-after-a-start": (STORE, "books.next = books.reserved;", "books.next = 1;"),
 }
 
 

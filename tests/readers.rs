@@ -146,7 +146,9 @@ fn a_reader_does_not_go_on_in_another_ledger() {
     let data = folder.path();
     long_books(data);
     let mut paused = Paused::start(data);
-    fs::remove_file(data.join("ledger.redb")).unwrap();
+    for name in ["ledger.redb", "ledger.journal"] {
+        fs::remove_file(data.join(name)).unwrap();
+    }
     let server = serve(data);
     deposits(&server, 1);
     // What it has open is the old file, until a server is there.

@@ -1,8 +1,9 @@
 //! The ATM behind a TCP port: one event loop over non-blocking sockets, a [`Host`](atm_core::host::Host) a connection.
 //!
 //! One thread is enough: an answer costs the core a microsecond, and the ledger is asked from here, so that no lock is
-//! ever held across an answer and a terminal's conversation moves between two connections without one. A ledger that has
-//! to wait for its disk has a thread of its own and answers later: an outcome goes to wherever its terminal is then.
+//! ever held across an answer and a terminal's conversation moves between two connections without one. A ledger on
+//! disk answers what was asked in a turn at the end of it, or later where its disk has a fault: an outcome goes to wherever
+//! its terminal is then.
 use crate::{
     clock::Clock,
     ledger::{self, disk::Folder, entry::Time, keeper::Keeper, teller::Teller},
@@ -245,8 +246,12 @@ impl Server {
                 self.begin_to_stop();
             }
             self.tick();
-            self.teller.send();
-            self.settle();
+            if self.teller.has_asked() {
+                self.teller.send();
+                // It may have taken long, and nobody's time runs meanwhile.
+                self.now = self.clock.now();
+                self.settle();
+            }
         }
     }
 

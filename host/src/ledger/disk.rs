@@ -214,7 +214,13 @@ impl Disk for Folder {
     }
 
     fn is_new(&self) -> io::Result<bool> {
-        Ok(!is_there(&self.file)?)
+        let is_new = !is_there(&self.file)?;
+        if is_new && is_there(&self.folder.join(JOURNAL))? {
+            return Err(io::Error::other(format!(
+                "{JOURNAL} is in its folder, with entries that were told of, and the ledger itself is not"
+            )));
+        }
+        Ok(is_new)
     }
 
     fn open(&mut self) -> Result<Backend, Fault> {
@@ -230,13 +236,10 @@ impl Disk for Folder {
 
     fn journal(&mut self) -> Result<Backend, Fault> {
         let path = self.folder.join(JOURNAL);
-        let is_new = !is_there(&path)?;
+        is_there(&path)?;
         let file = private().create(true).truncate(false).open(&path)?;
-        if is_new {
-            // What is in a file that has no name is gone.
-            file.sync_all()?;
-            sync_folder(&self.folder)?;
-        }
+        // What is in a file whose name is not on the disk is gone; whoever made it may not have come so far.
+        sync_folder(&self.folder)?;
         read_anew(&file)?;
         #[cfg(unix)]
         {
@@ -267,9 +270,8 @@ impl Disk for Folder {
 
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
-        // They may be of a ledger that was here before.
+        // It may be of a ledger that was here before.
         self.note.remove()?;
-        remove(&self.folder.join(JOURNAL))?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         self.drafting = false;
         sync_folder(&self.folder)
@@ -317,14 +319,6 @@ impl Drop for Folder {
         if self.made.is_any() && matches!(is_there(&self.file), Ok(false)) {
             let _ = fs::remove_file(self.folder.join(LOCK));
         }
-    }
-}
-
-/// Removes a file, if it is there.
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

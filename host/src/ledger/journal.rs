@@ -26,8 +26,8 @@ const HEADER: usize = 16;
 pub(super) struct Journal {
     bytes: Backend,
     len: u64,
-    /// The length from which on it is begun again. The file gets it with the first batch, so that no later sync has anything
-    /// to say about its length.
+    /// The length from which on it is begun again. The file gets it with the first batch, so that a later sync has seldom
+    /// anything to say about its length.
     size: u64,
     /// Where the next batch comes.
     end: u64,
@@ -163,7 +163,10 @@ fn rows(all: &[u8], last: u64) -> Result<Vec<Row>, Fault> {
 }
 
 fn missing(number: u64) -> Fault {
-    Fault::Damaged(format!("entry {number} is missing, and later ones are in its journal"))
+    Fault::Damaged(format!(
+        "entry {number} is missing, and later ones are in its journal: an old copy of it is in its place, or something was \
+         changed (without ledger.told and ledger.journal beside it, it is taken as it is)"
+    ))
 }
 
 #[cfg(test)]

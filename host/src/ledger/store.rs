@@ -109,21 +109,24 @@ impl Store {
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
         let open = database(disk.open()?)?;
         let last = View::of(&open)?.last()?;
-        let (journal, rows) = Journal::open(disk.journal()?, disk.journal_size(), last)?;
+        let (journal, rows) = Journal::open(disk.journal()?, disk.journal_size(), last.number)?;
+        follow(last, &rows)?;
         let mut store = Self { open, journal: Some(journal), summed: 0 };
-        if !rows.is_empty() {
-            *store.open.fresh() = rows;
+        *store.open.fresh() = rows;
+        // Nothing is written before it is known that the journal is of this ledger, and all that was told of is in them.
+        if let Some(told) = disk.noted()?
+            && store.view()?.entry(told.number)? != Some(told)
+        {
+            return Err(damaged(format!(
+                "entry {} was told of and is not in it: its last pages were changed, or an old copy of it is in its place \
+                 (without ledger.told and ledger.journal beside it, it is taken as it is)",
+                told.number
+            )));
+        }
+        if !store.open.fresh().is_empty() {
             store.bring_in(None)?;
         }
-        let Some(told) = disk.noted()? else { return Ok(store) };
-        if store.view()?.entry(told.number)? == Some(told) {
-            return Ok(store);
-        }
-        Err(damaged(format!(
-            "entry {} was told of and is not in it: its last pages were changed, or an old copy of it is in its place (without \
-             ledger.told beside it, it is taken as it is)",
-            told.number
-        )))
+        Ok(store)
     }
 
     /// Writes entries, after which the books are these, durably, all of them or none.
@@ -202,6 +205,22 @@ impl Store {
     }
 }
 
+/// Do these entries follow from the last one?
+fn follow(last: Head, rows: &[Row]) -> Result<(), Fault> {
+    let mut before = last.hash;
+    for Row { head, line } in rows {
+        if before.next(line) != head.hash {
+            return Err(damaged(format!(
+                "entry {} of its journal does not follow from what is in it: the journal is of another ledger, or one of \
+                 the two was changed",
+                head.number
+            )));
+        }
+        before = head.hash;
+    }
+    Ok(())
+}
+
 fn database(bytes: Backend) -> Result<Arc<Open>, Fault> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
@@ -255,8 +274,8 @@ impl View {
         guarded(|| Ok(Entries::of(transaction)?.find(number)?.map(|(head, _)| head)))
     }
 
-    /// The number of the last entry in the tables; 0 where there is none.
-    fn last(&self) -> Result<u64, Fault> {
+    /// The last entry in the tables.
+    fn last(&self) -> Result<Head, Fault> {
         let transaction = self.transaction.get()?;
         guarded(|| Entries::of(transaction)?.last())
     }

@@ -105,7 +105,7 @@ pub fn show(source: &mut Source, terminals: usize, out: &mut dyn Write) -> Resul
         let more = stored.terminals.len().saturating_sub(terminals);
         writeln!(out, "  and {more} more (--terminals N shows them)")?;
     }
-    let sum: i128 = stored.terminals.values().map(|(_, cash)| *cash).sum();
+    let sum: i128 = stored.terminals.values().fold(0, |sum: i128, (_, cash)| sum.saturating_add(*cash));
     writeln!(out, "  {:<36}{:>24}", "all of it", money(sum))?;
     writeln!(out, "\nThe last entries")?;
     writeln!(

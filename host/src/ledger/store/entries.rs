@@ -40,11 +40,13 @@ impl Entries {
         }
     }
 
-    /// The number of the last one; 0 where there is none.
-    pub(super) fn last(&self) -> Result<u64, Fault> {
-        let Some((first, value)) = self.0.last().map_err(fault)? else { return Ok(0) };
-        let count = unpack(value.value(), first.value()).count() as u64;
-        Ok(first.value().saturating_add(count).saturating_sub(1))
+    /// The last one.
+    pub(super) fn last(&self) -> Result<Head, Fault> {
+        let Some((first, value)) = self.0.last().map_err(fault)? else { return Ok(Head::default()) };
+        match unpack(value.value(), first.value()).last() {
+            Some(Some((head, _))) => Ok(head),
+            _ => Err(damaged("its last entry is not text")),
+        }
     }
 
     /// Those from the one with the number `first` on.

@@ -84,7 +84,8 @@ impl Stored {
                 Side::Opening => {}
                 Side::Cash(name) => {
                     let name = name.as_ref().map_or("", Name::as_str).to_owned();
-                    self.terminals.entry(name).or_default().1 += cash;
+                    let sum = &mut self.terminals.entry(name).or_default().1;
+                    *sum = sum.saturating_add(cash);
                 }
                 Side::Account(number) => {
                     let balance = self.accounts.entry(number).or_default();

@@ -67,6 +67,30 @@ fn a_summary_and_the_entries_behind_it_are_the_books() {
 }
 
 #[test]
+fn a_journal_of_another_ledger_spoils_nothing() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut ledger = keeper(one.path()).unwrap();
+    ledger.serve(deposits(1, 6)).unwrap();
+    let head = ledger.books().unwrap().head();
+    ledger.close().unwrap();
+    let mut ledger = keeper(other.path()).unwrap();
+    ledger.serve(deposits(2, 9)).unwrap();
+    drop(ledger);
+    let journal = one.path().join("ledger.journal");
+    std::fs::copy(other.path().join("ledger.journal"), &journal).unwrap();
+    for _ in 0..2 {
+        let error = keeper(one.path()).err().unwrap().to_string();
+        assert!(error.contains("the journal is of another ledger"), "{error}");
+    }
+    std::fs::remove_file(&journal).unwrap();
+    assert_eq!(keeper(one.path()).unwrap().books().unwrap().head(), head);
+    // Nor is one taken for that of a ledger that is not there.
+    std::fs::remove_file(other.path().join("ledger.redb")).unwrap();
+    let error = keeper(other.path()).err().unwrap().to_string();
+    assert!(error.contains("and the ledger itself is not"), "{error}");
+}
+
+#[test]
 fn an_entry_behind_the_summary_that_does_not_follow_is_found() {
     let folder = TempDir::new().unwrap();
     let mut ledger = keeper(folder.path()).unwrap();
