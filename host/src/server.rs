@@ -248,7 +248,7 @@ impl Server {
             self.tick();
             if self.teller.has_asked() {
                 self.teller.send();
-                // It may have taken long, and nobody's time runs meanwhile.
+                // It may have taken long: the time at the prompts that are asked now begins behind it.
                 self.now = self.clock.now();
                 self.settle();
             }

@@ -165,7 +165,7 @@ fn rows(all: &[u8], last: u64) -> Result<Vec<Row>, Fault> {
 fn missing(number: u64) -> Fault {
     Fault::Damaged(format!(
         "entry {number} is missing, and later ones are in its journal: an old copy of it is in its place, or something was \
-         changed (without ledger.told and ledger.journal beside it, it is taken as it is)"
+         changed (without ledger.journal and ledger.told beside it, it is taken as it is, and what was told of since is lost)"
     ))
 }
 
