@@ -1,7 +1,10 @@
 //! Those who read the books of `atm serve --data`: they keep nobody waiting, and learn what keeps them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Done, Program, Server, Signal, atm};
+use atm_tests::{
+    Program, Signal, atm,
+    books::{command, deposits, run, serve, told},
+};
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
@@ -13,33 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-
-fn serve(folder: &Path) -> Server {
-    Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
-}
-
-/// A command on the ledger in a folder.
-fn command(words: &[&str], folder: &Path) -> Command {
-    atm(&[&["ledger"], words, &["--data", folder.to_str().unwrap()]].concat())
-}
-
-fn run(words: &[&str], folder: &Path) -> Done {
-    Program::run(command(words, folder), "")
-}
-
-/// Runs one that must succeed; returns what it wrote.
-fn told(words: &[&str], folder: &Path) -> String {
-    let done = run(words, folder);
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words:?}: {done:?}");
-    done.stdout
-}
-
-fn deposits(server: &Server, count: usize) {
-    let mut client = server.client();
-    for _ in 0..count {
-        assert_eq!(client.ask("deposit 1")["outcome"], "done");
-    }
-}
 
 /// Serves until there is more in the books than pipes and sockets take by themselves.
 fn long_books(folder: &Path) -> String {

@@ -1,43 +1,17 @@
 //! Who works on the folder of `atm serve --data`, and who waits for whom: a server, and those who read its books.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Done, Program, Server, atm};
+use atm_tests::{
+    Program, Server, atm,
+    books::{command, deposits, serve, told},
+};
 use std::{
     fs::{self, File},
-    path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-
-fn serve(folder: &Path) -> Server {
-    Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
-}
-
-/// A command on the ledger in a folder.
-fn command(words: &[&str], folder: &Path) -> Command {
-    atm(&[&["ledger"], words, &["--data", folder.to_str().unwrap()]].concat())
-}
-
-fn run(words: &[&str], folder: &Path) -> Done {
-    Program::run(command(words, folder), "")
-}
-
-/// Runs one that must succeed; returns what it wrote.
-fn told(words: &[&str], folder: &Path) -> String {
-    let done = run(words, folder);
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words:?}: {done:?}");
-    done.stdout
-}
-
-fn deposits(server: &Server, count: usize) {
-    let mut client = server.client();
-    for _ in 0..count {
-        assert_eq!(client.ask("deposit 1")["outcome"], "done");
-    }
-}
 
 #[test]
 fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {

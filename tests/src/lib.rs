@@ -25,6 +25,7 @@
 )]
 
 pub mod board;
+pub mod books;
 mod cable;
 mod client;
 pub mod compare;

@@ -78,12 +78,13 @@ impl Journal {
 
     /// Makes it as long as it is to be.
     fn grow(&mut self, end: u64) -> io::Result<()> {
-        let rest = end.max(self.size).saturating_sub(self.len);
         if end > self.len {
-            self.bytes.set_len(self.len.saturating_add(rest))?;
+            let len = end.max(self.size);
+            let rest = usize::try_from(len.saturating_sub(self.len)).map_err(io::Error::other)?;
+            self.bytes.set_len(len)?;
             // A file that has its length and not its bytes would get them one by one, each with more to sync.
-            self.bytes.write(self.len, &vec![0; usize::try_from(rest).map_err(io::Error::other)?])?;
-            self.len = self.len.saturating_add(rest);
+            self.bytes.write(self.len, &vec![0; rest])?;
+            self.len = len;
         }
         Ok(())
     }
