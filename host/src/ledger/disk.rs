@@ -3,7 +3,6 @@ use super::{
     books::Head,
     error::{Error, Fault},
     lock::{LOCK, Lock, at},
-    sums::Sums,
 };
 use crate::metrics::Metrics;
 use made::Made;
@@ -100,18 +99,17 @@ pub trait Disk: Send {
     fn noted(&mut self) -> io::Result<Option<Head>>;
 }
 
-/// The bytes of a store, which counts and times what brings them to the disk, and notices where somebody else changes them.
+/// The bytes of a file, which counts and times what brings them to the disk.
 #[derive(Debug)]
 pub struct Backend {
     bytes: Box<dyn StorageBackend>,
-    sums: Sums,
     metrics: Arc<Metrics>,
 }
 
 impl Backend {
     /// Counts what `bytes` does.
     pub fn new(bytes: impl StorageBackend, metrics: Arc<Metrics>) -> Self {
-        Self { bytes: Box::new(bytes), sums: Sums::default(), metrics }
+        Self { bytes: Box::new(bytes), metrics }
     }
 }
 
@@ -121,11 +119,11 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.sums.read(offset, out, |out| self.bytes.read(offset, out))
+        self.bytes.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.sums.set_len(len, || self.bytes.set_len(len))
+        self.bytes.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -136,7 +134,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.sums.write(offset, data, || self.bytes.write(offset, data))
+        self.bytes.write(offset, data)
     }
 
     fn close(&self) -> io::Result<()> {
@@ -162,9 +160,11 @@ pub struct Folder {
     folder: PathBuf,
     file: PathBuf,
     metrics: Arc<Metrics>,
-    /// The device and the number of each file that was opened.
+    /// What tells the ledger's file and the journal, as they were opened, from others.
     #[cfg(unix)]
-    opened: [Option<(u64, u64)>; 2],
+    ledger: Option<Identity>,
+    #[cfg(unix)]
+    journal: Option<Identity>,
     /// A draft was begun and did not become the ledger.
     drafting: bool,
     note: Note,
@@ -185,7 +185,7 @@ impl Folder {
         let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
         let made = made.map_err(at(folder))?;
         let file = folder.join(FILE);
-        if !make && !is_there(&file).map_err(at(&file))? {
+        if !make && is_new(folder).map_err(at(&file))? {
             return Err(wrong(Fault::Missing));
         }
         let lock = Lock::alone(folder)?;
@@ -194,7 +194,9 @@ impl Folder {
             file,
             metrics,
             #[cfg(unix)]
-            opened: [None; 2],
+            ledger: None,
+            #[cfg(unix)]
+            journal: None,
             drafting: false,
             note: Note::of(folder),
             _lock: lock,
@@ -214,13 +216,7 @@ impl Disk for Folder {
     }
 
     fn is_new(&self) -> io::Result<bool> {
-        let is_new = !is_there(&self.file)?;
-        if is_new && is_there(&self.folder.join(JOURNAL))? {
-            return Err(io::Error::other(format!(
-                "{JOURNAL} is in its folder, with entries that were told of, and the ledger itself is not"
-            )));
-        }
-        Ok(is_new)
+        is_new(&self.folder)
     }
 
     fn open(&mut self) -> Result<Backend, Fault> {
@@ -229,7 +225,7 @@ impl Disk for Folder {
         check_magic(&mut file)?;
         #[cfg(unix)]
         {
-            self.opened = [Some(identity(&file.metadata()?)), None];
+            self.ledger = Some(identity(&file.metadata()?));
         }
         self.backend(file)
     }
@@ -243,15 +239,15 @@ impl Disk for Folder {
         read_anew(&file)?;
         #[cfg(unix)]
         {
-            let [_, journal] = &mut self.opened;
-            *journal = Some(identity(&file.metadata()?));
+            self.journal = Some(identity(&file.metadata()?));
         }
         self.backend(file)
     }
 
     #[cfg(unix)]
     fn is_kept(&self) -> io::Result<bool> {
-        for (path, opened) in [&self.file, &self.folder.join(JOURNAL)].into_iter().zip(self.opened) {
+        let journal = self.folder.join(JOURNAL);
+        for (path, opened) in [(&self.file, self.ledger), (&journal, self.journal)] {
             match fs::metadata(path) {
                 Ok(there) if opened == Some(identity(&there)) => {}
                 Ok(_) => return Ok(false),
@@ -322,9 +318,12 @@ impl Drop for Folder {
     }
 }
 
-/// What tells one file from another.
+/// A file's device and its number there.
 #[cfg(unix)]
-fn identity(file: &fs::Metadata) -> (u64, u64) {
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
 }
@@ -364,6 +363,17 @@ pub(super) fn is_there(file: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Is there no ledger in a folder? A journal that is there without one is what is left of one.
+pub(super) fn is_new(folder: &Path) -> io::Result<bool> {
+    let is_new = !is_there(&folder.join(FILE))?;
+    if is_new && is_there(&folder.join(JOURNAL))? {
+        return Err(io::Error::other(format!(
+            "{JOURNAL} is in its folder, with entries that were told of, and the ledger itself is not"
+        )));
+    }
+    Ok(is_new)
 }
 
 /// Brings a folder's names to the disk.

@@ -36,7 +36,7 @@ impl ReadOnly {
     /// [`Fault::Missing`] where there is none; whatever the system says.
     pub(super) fn open(folder: &Path) -> Result<Option<Self>, Error> {
         let file = folder.join(FILE);
-        if !disk::is_there(&file).map_err(at(&file))? {
+        if disk::is_new(folder).map_err(at(&file))? {
             return Err(Error { path: folder.to_owned(), fault: Fault::Missing });
         }
         let Some(lock) = Lock::shared(folder)? else { return Ok(None) };

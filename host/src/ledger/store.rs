@@ -20,6 +20,7 @@ use super::{
     error::Fault,
     guard::{Held, guarded},
     journal::Journal,
+    sums::Summed,
 };
 use entries::Entries;
 use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition};
@@ -112,7 +113,10 @@ impl Store {
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
         let open = database(disk.open()?)?;
-        let last = View::of(&open)?.last()?;
+        let view = View::of(&open)?;
+        view.check_format()?;
+        let last = view.last()?;
+        drop(view);
         let (journal, rows) = Journal::open(disk.journal()?, disk.journal_size(), last.number)?;
         follow(last, &rows)?;
         let mut store = Self { open, journal: Some(journal), summed: 0 };
@@ -228,7 +232,7 @@ fn follow(last: Head, rows: &[Row]) -> Result<(), Fault> {
 fn database(bytes: Backend) -> Result<Arc<Open>, Fault> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-    let database = guarded(|| builder.create_with_backend(bytes).map_err(fault))?;
+    let database = guarded(|| builder.create_with_backend(Summed::new(bytes)).map_err(fault))?;
     Ok(Arc::new(Open { database: Held::new(database), fresh: Mutex::default() }))
 }
 
@@ -276,6 +280,12 @@ impl View {
         }
         let transaction = self.transaction.get()?;
         guarded(|| Ok(Entries::of(transaction)?.find(number)?.map(|(head, _)| head)))
+    }
+
+    /// Is it of a version that is known here? Before anything else is looked at.
+    fn check_format(&self) -> Result<(), Fault> {
+        let transaction = self.transaction.get()?;
+        guarded(|| summary::check_format(transaction))
     }
 
     /// The last entry in the tables.

@@ -4,15 +4,21 @@
 //! by a disk or by somebody's hand, it may panic, and even abort. So the sum of each piece that was written or read is kept
 //! (some 40 bytes of memory for a page of 4,096), and a piece that has another one later is an error like others: the store
 //! is opened anew then, and all of it is checked.
+use redb::{BackendError, StorageBackend};
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
+    ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The sums of an open file's pieces, by the offsets at which they begin.
-#[derive(Debug, Default)]
-pub(super) struct Sums(Mutex<BTreeMap<u64, Sum>>);
+/// An open file, and the sums of its pieces by the offsets at which they begin. What is read and is not what it was is
+/// [`ErrorKind::InvalidData`].
+#[derive(Debug)]
+pub(super) struct Summed<B> {
+    bytes: B,
+    known: Mutex<BTreeMap<u64, Sum>>,
+}
 
 /// How long a piece is, in bytes, and its CRC-32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,27 +33,33 @@ impl Sum {
     }
 }
 
-impl Sums {
-    /// Reads a piece by `read`.
-    ///
-    /// # Errors
-    /// What `read` says; [`ErrorKind::InvalidData`] where the piece is not what it was.
-    pub(super) fn read(
-        &self,
-        offset: u64,
-        out: &mut [u8],
-        read: impl Fn(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+impl<B> Summed<B> {
+    pub(super) fn new(bytes: B) -> Self {
+        Self { bytes, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Sum>> {
+        // What is inside is whole at any time.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B: StorageBackend> StorageBackend for Summed<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let known = self.known().get(&offset).copied();
         if known.is_some() {
-            read(out)?;
+            self.bytes.read(offset, out)?;
             if known == Some(Sum::of(out)) {
                 return Ok(());
             }
         }
         // Nothing is written meanwhile.
         let mut known = self.known();
-        read(out)?;
+        self.bytes.read(offset, out)?;
         let sum = Sum::of(out);
         match known.get(&offset) {
             Some(before) if before.len == sum.len && before.crc != sum.crc => {
@@ -61,16 +73,17 @@ impl Sums {
         }
     }
 
-    /// Writes a piece by `write`.
-    ///
-    /// # Errors
-    /// What `write` says.
-    pub(super) fn write(
-        &self,
-        offset: u64,
-        data: &[u8],
-        write: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut known = self.known();
+        known.retain(|at, sum| at.saturating_add(sum.len as u64) <= len);
+        self.bytes.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.bytes.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut known = self.known();
         let end = offset.saturating_add(data.len() as u64);
         let before = known.range(..offset).next_back();
@@ -80,24 +93,25 @@ impl Sums {
             known.remove(&at);
         }
         // What is there where this fails is not known.
-        write()?;
+        self.bytes.write(offset, data)?;
         known.insert(offset, Sum::of(data));
         Ok(())
     }
 
-    /// Sets the file's length by `cut`.
-    ///
-    /// # Errors
-    /// What `cut` says.
-    pub(super) fn set_len(&self, len: u64, cut: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let mut known = self.known();
-        known.retain(|at, sum| at.saturating_add(sum.len as u64) <= len);
-        cut()
+    fn close(&self) -> io::Result<()> {
+        self.bytes.close()
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Sum>> {
-        // What is inside is whole at any time.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.bytes.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.bytes.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.bytes.lock_range(start, end)
     }
 }
 
@@ -105,6 +119,48 @@ impl Sums {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    /// A file that others can change, and a disk that can be full.
+    #[derive(Clone, Debug, Default)]
+    struct File(Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>);
+
+    impl StorageBackend for File {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.lock().unwrap().len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            let from = usize::try_from(offset).unwrap();
+            out.copy_from_slice(
+                self.0.lock().unwrap().get(from..from + out.len()).ok_or(ErrorKind::UnexpectedEof)?,
+            );
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            let (from, mut bytes) = (usize::try_from(offset).unwrap(), self.0.lock().unwrap());
+            if self.1.load(Ordering::Relaxed) {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let end = bytes.len().max(from + data.len());
+            bytes.resize(end, 0);
+            bytes[from..from + data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -125,38 +181,20 @@ mod tests {
         )
     }
 
-    fn read(sums: &Sums, file: &[u8], offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let from = usize::try_from(offset).unwrap();
-        let mut out = vec![0; len];
-        sums.read(offset, &mut out, |out| {
-            out.copy_from_slice(file.get(from..from + len).ok_or(ErrorKind::UnexpectedEof)?);
-            Ok(())
-        })?;
-        Ok(out)
-    }
-
     proptest! {
         /// Whoever keeps to them is never told that something was changed, whatever overlaps what.
         #[test]
         fn nobody_is_accused_falsely(steps in steps()) {
-            let (sums, mut file) = (Sums::default(), Vec::new());
+            let summed = Summed::new(File::default());
             for step in steps {
                 match step {
-                    Step::Write(offset, data) => sums.write(offset, &data, || {
-                        let from = usize::try_from(offset).unwrap();
-                        file.resize(file.len().max(from + data.len()), 0);
-                        file[from..from + data.len()].copy_from_slice(&data);
-                        Ok(())
-                    }).unwrap(),
+                    Step::Write(offset, data) => summed.write(offset, &data).unwrap(),
                     Step::Read(offset, len) => {
-                        if let Err(error) = read(&sums, &file, offset, len) {
+                        if let Err(error) = summed.read(offset, &mut vec![0; len]) {
                             prop_assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
                         }
                     }
-                    Step::Cut(len) => sums.set_len(len, || {
-                        file.resize(usize::try_from(len).unwrap(), 0);
-                        Ok(())
-                    }).unwrap(),
+                    Step::Cut(len) => summed.set_len(len).unwrap(),
                 }
             }
         }
@@ -164,18 +202,23 @@ mod tests {
 
     #[test]
     fn what_was_changed_is_not_read() {
-        let (sums, mut file) = (Sums::default(), vec![7; 200]);
-        read(&sums, &file, 0, 100).unwrap();
-        sums.write(100, &[7; 100], || Ok(())).unwrap();
+        let file = File::default();
+        file.write(0, &[7; 200]).unwrap();
+        let summed = Summed::new(file.clone());
+        let read = |offset| summed.read(offset, &mut [0; 100]);
+        read(0).unwrap();
+        summed.write(100, &[7; 100]).unwrap();
         for at in [3, 199] {
-            file[at] ^= 1;
+            file.0.lock().unwrap()[at] ^= 1;
             let offset = if at < 100 { 0 } else { 100 };
-            assert_eq!(read(&sums, &file, offset, 100).unwrap_err().kind(), ErrorKind::InvalidData);
-            file[at] ^= 1;
-            read(&sums, &file, offset, 100).unwrap();
+            assert_eq!(read(offset).unwrap_err().kind(), ErrorKind::InvalidData);
+            file.0.lock().unwrap()[at] ^= 1;
+            read(offset).unwrap();
         }
         // A write that failed may have come to the file in part.
-        sums.write(100, &[8; 100], || Err(ErrorKind::StorageFull.into())).unwrap_err();
-        read(&sums, &file, 100, 100).unwrap();
+        file.1.store(true, Ordering::Relaxed);
+        summed.write(100, &[8; 100]).unwrap_err();
+        file.0.lock().unwrap()[150] = 8;
+        read(100).unwrap();
     }
 }

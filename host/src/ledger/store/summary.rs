@@ -97,20 +97,29 @@ impl Stored {
     }
 }
 
-/// The summary.
-pub(super) fn stored(transaction: &ReadTransaction) -> Result<Stored, Fault> {
-    let mut stored = Stored::default();
+/// Was it written by a version that is known here?
+///
+/// # Errors
+/// [`Fault::Newer`] where it is a later one's, [`Fault::Foreign`] where it is no ledger.
+pub(super) fn check_format(transaction: &ReadTransaction) -> Result<(), Fault> {
     let state = match transaction.open_table(STATE) {
         Err(TableError::TableDoesNotExist(_)) => return Err(Fault::Foreign),
         result => result.map_err(fault)?,
     };
+    match state.get("format").map_err(fault)?.map(|format| format.value()) {
+        Some(format) if format > FORMAT => Err(Fault::Newer(format)),
+        Some(_) => Ok(()),
+        None => Err(damaged("its state does not tell the format")),
+    }
+}
+
+/// The summary.
+pub(super) fn stored(transaction: &ReadTransaction) -> Result<Stored, Fault> {
+    let mut stored = Stored::default();
+    let state = transaction.open_table(STATE).map_err(fault)?;
     for item in state.iter().map_err(fault)? {
         let (key, value) = item.map_err(fault)?;
         stored.state.insert(key.value().to_owned(), value.value());
-    }
-    let format = stored.get("format")?;
-    if format > FORMAT {
-        return Err(Fault::Newer(format));
     }
     for item in transaction.open_table(ACCOUNTS).map_err(fault)?.iter().map_err(fault)? {
         let (number, balance) = item.map_err(fault)?;

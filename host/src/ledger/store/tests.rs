@@ -1,6 +1,13 @@
 //! Books of a summary and of the entries behind it.
 use super::*;
-use crate::ledger::{disk::Folder, entry::Time, keeper::Keeper, packed::unpack, verify::verify};
+use crate::ledger::{
+    disk::Folder,
+    entry::{FORMAT, Time},
+    keeper::Keeper,
+    packed::unpack,
+    source::{Source, Wanted},
+    verify::verify,
+};
 use atm_core::{
     ledger::{LedgerId, Operation, Origin, Request},
     money::Amount,
@@ -86,8 +93,34 @@ fn a_journal_of_another_ledger_spoils_nothing() {
     assert_eq!(keeper(one.path()).unwrap().books().unwrap().head(), head);
     // Nor is one taken for that of a ledger that is not there.
     std::fs::remove_file(other.path().join("ledger.redb")).unwrap();
-    let error = keeper(other.path()).err().unwrap().to_string();
-    assert!(error.contains("and the ledger itself is not"), "{error}");
+    let reader = Source::open(other.path(), Wanted::All).map(drop);
+    for error in [keeper(other.path()).map(drop), reader].map(Result::unwrap_err) {
+        assert!(error.to_string().contains("and the ledger itself is not"), "{error}");
+    }
+}
+
+#[test]
+fn a_later_format_is_told_before_anything_else_is_looked_at() {
+    let folder = TempDir::new().unwrap();
+    let mut ledger = keeper(folder.path()).unwrap();
+    ledger.serve(deposits(1, 6)).unwrap();
+    drop(ledger);
+    let (file, journal) = (folder.path().join("ledger.redb"), folder.path().join("ledger.journal"));
+    let database = Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(STATE).unwrap().insert("format", FORMAT + 1).unwrap();
+    // Nothing of it need be as it is here.
+    transaction.delete_table(TableDefinition::<u64, &[u8]>::new("entries")).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let journal_before = std::fs::read(&journal).unwrap();
+    for _ in 0..2 {
+        let error = keeper(folder.path()).err().unwrap();
+        assert!(matches!(error.fault, Fault::Newer(format) if format == FORMAT + 1), "{error}");
+    }
+    let error = Source::open(folder.path(), Wanted::All).err().unwrap();
+    assert!(matches!(error.fault, Fault::Newer(_)), "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), journal_before);
 }
 
 #[test]
