@@ -1,7 +1,7 @@
 //! A client that is slow, idle, deaf, or one of very many costs the server nothing but its session.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_tests::{Client, PATIENCE, Program, Server, atm, frame, json, raise_file_limit, text_of};
+use atm_tests::{Client, PATIENCE, Program, Server, Signal, atm, frame, json, raise_file_limit, text_of};
 use std::{
     io::{ErrorKind, Write},
     ops::Range,
@@ -116,6 +116,34 @@ fn whoever_answers_in_time_stays() {
         assert_eq!(client.balance(), 10_000);
     }
     drop(client);
+    server.stop();
+}
+
+/// A server that did nothing for longer than anybody may take, because its process was stopped or its disk did not answer.
+#[cfg(unix)]
+#[test]
+fn whoever_answered_while_the_server_stood_still_is_heard() {
+    // More than it hears in one turn.
+    const CLIENTS: usize = 2_500;
+    raise_file_limit();
+    let server = Server::start(&["--idle-timeout", "5", "--log", "warn"]);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(server.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.read()["input"], true);
+    }
+    server.program.signal(Signal::STOP);
+    for client in &mut clients {
+        client.answer("deposit 1");
+    }
+    // As long as that takes.
+    thread::sleep(SECOND * 6);
+    server.program.signal(Signal::CONT);
+    for (number, client) in clients.iter_mut().enumerate() {
+        let told = client.read();
+        assert_eq!(told["outcome"], "done", "client {number}: {told}");
+    }
+    drop(clients);
+    assert_eq!(server.balance(), 10_000 + 100 * CLIENTS as u64);
     server.stop();
 }
 

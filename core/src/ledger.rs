@@ -374,6 +374,13 @@ pub trait Ledger {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt>;
 }
 
+/// A ledger may be lent to whoever serves it.
+impl<L: Ledger + ?Sized> Ledger for &mut L {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        (**self).apply(request)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@
 use crate::{
     clock::Clock,
     ledger::{self, disk::Folder, entry::Time, keeper::Keeper, teller::Teller},
-    metrics::{Metrics, add},
+    metrics::Metrics,
 };
 use atm_core::{
     host,
@@ -28,11 +28,12 @@ use std::{
     },
 };
 use timers::Timers;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info};
 
 mod config;
 mod connection;
 mod desk;
+mod door;
 mod lobby;
 pub mod serial;
 mod timers;
@@ -71,11 +72,8 @@ const BACKLOG: i32 = 4096;
 /// What one read brings at the most.
 const READ: usize = 4096;
 
-/// Connections to accept before the open ones have their turn.
-const ACCEPTS: usize = 64;
-
-/// How long to wait before accepting again when the system had no room for another connection.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Connections of which it is seen in one turn that they are ready.
+const EVENTS: usize = 1024;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -208,17 +206,24 @@ impl Server {
     /// # Errors
     /// Whatever makes waiting for sockets impossible.
     pub fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS);
+        // Turns in a row in which more were ready than one turn sees.
+        let mut full = 0;
         loop {
             self.now = self.clock.now();
             if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
                 // What is out is committed first.
-                drop(self.teller);
-                return if self.failed { Err(io::Error::other(InDoubt)) } else { Ok(()) };
+                let is_closed = self.teller.close();
+                return match (self.failed, is_closed) {
+                    (true, _) => Err(io::Error::other(InDoubt)),
+                    (false, false) => Err(io::Error::other("the ledger could not be closed in order")),
+                    (false, true) => Ok(()),
+                };
             }
             let rests = self.again.is_empty() && !self.accepting && !self.teller.has_asked();
             let timeout = if rests { self.wait() } else { Some(std::time::Duration::ZERO) };
+            let asked = self.now;
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -245,7 +250,13 @@ impl Server {
             if self.stop.asked.load(Ordering::Acquire) {
                 self.begin_to_stop();
             }
-            self.tick();
+            // Whoever was ready before its time was over is heard, however long the disk took or the process was stopped: the
+            // system has shown all of them now, or does in this many turns.
+            full = if events.iter().count() < EVENTS { 0 } else { full + 1 };
+            if full == 0 || full > self.sessions / EVENTS {
+                full = 0;
+                self.tick(asked);
+            }
             if self.teller.has_asked() {
                 self.teller.send();
                 // It may have taken long: the time at the prompts that are asked now begins behind it.
@@ -260,59 +271,6 @@ impl Server {
         let deadlines = [self.timers.next(), self.lobby.next(), self.accept_again, self.stopping];
         let first = deadlines.into_iter().flatten().min()?;
         Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
-    }
-
-    /// Accepts whoever waits, but no more than a turn's worth: one client that connects again and again would keep all
-    /// the others waiting.
-    fn accept(&mut self) {
-        for _ in 0..ACCEPTS {
-            match self.listener.accept() {
-                Ok((stream, peer)) => self.open(stream, peer),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.accepting = false;
-                    return;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The peer was gone before it was let in.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Most likely no file descriptor is left; the socket says no second time that somebody waits.
-                    warn!(%error, "a connection could not be accepted; trying again");
-                    self.accepting = false;
-                    self.accept_again = Some(self.now + ACCEPT_AGAIN);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, stream: mio::net::TcpStream, peer: SocketAddr) {
-        let token = Token(self.next);
-        self.next = self.next.wrapping_add(1).max(FIRST_CONNECTION);
-        let now = self.now;
-        let opened = Connection::open(stream, self.poll.registry(), token, &self.config.host(peer), now);
-        let mut connection = match opened {
-            Ok(connection) => Box::new(connection),
-            Err(error) => {
-                debug!(%peer, %error, "a connection was lost as it opened");
-                return;
-            }
-        };
-        if self.stopping.is_some() {
-            connection.host.shut_down(now);
-        } else if self.sessions >= self.config.max_sessions {
-            add(&self.metrics.turned_away, 1);
-            warn!(%peer, sessions = self.sessions, "turned away: there are as many sessions as there may be");
-            connection.host.turn_away(now);
-        } else {
-            connection.counted = true;
-            self.sessions = self.sessions.saturating_add(1);
-            add(&self.metrics.sessions, 1);
-            add(&self.metrics.open, 1);
-            info!(%peer, session = token.0, "session opened");
-        }
-        self.connections.insert(token, connection);
-        self.drive(token);
     }
 
     /// Lets a connection do what it can, and sees to what it asks for.
@@ -380,9 +338,8 @@ impl Server {
         info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }
 
-    /// Serves the deadlines that have passed.
-    fn tick(&mut self) {
-        let now = self.now;
+    /// Serves the deadlines that had passed at `now`.
+    fn tick(&mut self, now: Instant) {
         self.lobby.tick(now);
         self.accepting |= self.accept_again.take_if(|at| *at <= now).is_some();
         while let Some((token, deadline)) = self.timers.pop(now) {

@@ -51,15 +51,24 @@ impl Bytes {
         for change in std::mem::take(&mut self.changes) {
             match change {
                 _ if rng.f64() < lost => {}
-                Change::Write(at, data) if rng.f64() < torn => {
-                    let sectors = data.len().div_ceil(SECTOR);
-                    let end = (rng.usize(..=sectors) * SECTOR).min(data.len());
-                    apply(&mut self.kept, &Change::Write(at, data[..end].to_vec()));
-                }
+                Change::Write(at, data) if rng.f64() < torn => self.tear(at, &data, rng),
                 change => apply(&mut self.kept, &change),
             }
         }
         self.seen.clone_from(&self.kept);
+    }
+
+    /// The first sectors of a write reach the disk, or some of them, in no order.
+    fn tear(&mut self, mut at: usize, mut data: &[u8], rng: &mut Rng) {
+        let some = rng.bool();
+        let mut rest = rng.usize(..=data.len() / SECTOR + 1);
+        while !data.is_empty() {
+            let (sector, behind) = data.split_at(data.len().min(SECTOR - at % SECTOR));
+            if if some { rng.bool() } else { rest > 0 } {
+                apply(&mut self.kept, &Change::Write(at, sector.to_vec()));
+            }
+            (at, data, rest) = (at + sector.len(), behind, rest.saturating_sub(1));
+        }
     }
 
     fn sync(&mut self) {

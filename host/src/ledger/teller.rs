@@ -24,6 +24,13 @@ use tracing::error;
 const FIRST: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(2);
 
+/// Requests that are committed at once, at the most. After a fault many may have come together, and a batch of the journal is
+/// to stay far below what its reader takes for one.
+const BATCH: usize = 4096;
+
+/// Requests that may wait for the end of a fault before it [is full](Teller::is_full): each takes some hundred bytes.
+const WAITING: usize = 1 << 17;
+
 /// Where an event loop asks.
 pub struct Teller(Way);
 
@@ -79,6 +86,24 @@ impl Teller {
         }
     }
 
+    /// Do so many requests wait for the end of a fault that nobody else should be let in? Each session that is there can ask for
+    /// one more, and whoever comes and goes leaves one behind.
+    pub fn is_full(&self) -> bool {
+        match &self.0 {
+            Way::Here(_) => false,
+            Way::OnDisk(ledger) => ledger.asked.len() >= WAITING,
+        }
+    }
+
+    /// Carries out what was asked, unless a fault lasts, and closes the file. False where it is not known what became of a
+    /// request, or the file could not be closed in order: the log says so.
+    pub fn close(self) -> bool {
+        match self.0 {
+            Way::Here(_) => true,
+            Way::OnDisk(mut ledger) => ledger.close(),
+        }
+    }
+
     /// Takes the answers that have come.
     ///
     /// # Errors
@@ -117,13 +142,14 @@ struct Recovery {
 
 impl OnDisk {
     fn send(&mut self) {
-        let State::Open(keeper) = &mut self.state else { return };
-        if self.asked.is_empty() {
-            return;
-        }
-        match keeper.serve(mem::take(&mut self.asked)) {
-            Ok(answers) => self.answered.extend(answers),
-            Err(error) => self.doubt(error),
+        while let State::Open(keeper) = &mut self.state
+            && !self.asked.is_empty()
+        {
+            let rest = self.asked.split_off(self.asked.len().min(BATCH));
+            match keeper.serve(mem::replace(&mut self.asked, rest)) {
+                Ok(answers) => self.answered.extend(answers),
+                Err(error) => self.doubt(error),
+            }
         }
     }
 
@@ -167,20 +193,28 @@ impl OnDisk {
     }
 }
 
-/// What is out is committed before the file is closed, unless a fault lasts.
-impl Drop for OnDisk {
-    fn drop(&mut self) {
+impl OnDisk {
+    fn close(&mut self) -> bool {
         self.send();
         if let State::InDoubt(recovery) = &self.state {
             recovery.desk.state().closing = true;
             recovery.desk.changed.notify_one();
             self.recovered();
+            self.send();
         }
-        if let State::Open(keeper) = mem::replace(&mut self.state, State::Over)
-            && let Err(error) = keeper.close()
-        {
+        let State::Open(keeper) = mem::replace(&mut self.state, State::Over) else { return false };
+        let closed = keeper.close();
+        if let Err(error) = &closed {
             error!(%error, "the ledger could not be closed; the next start checks it");
         }
+        closed.is_ok()
+    }
+}
+
+/// However it ends.
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

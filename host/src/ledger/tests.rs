@@ -5,7 +5,9 @@ use super::{
     entry::Time,
     error::{Error, Fault},
     keeper::Keeper,
+    teller::Teller,
 };
+use crate::metrics::Metrics;
 use atm_core::{
     ledger::{Ledger, LedgerId, Operation, Origin, Request, contract},
     money::Amount,
@@ -14,7 +16,7 @@ use std::{
     fs,
     io::{self, ErrorKind, Write},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
 };
 use tempfile::TempDir;
 
@@ -154,6 +156,64 @@ fn the_window_is_gone_before_the_folder_is_let_go_of() {
             "{left:?}"
         );
     }
+}
+
+#[test]
+fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_told() {
+    const ASKED: u64 = 10_000;
+    for is_wrong in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let (wrong, metrics) = (Wrong::default(), Arc::<Metrics>::default());
+        let disk = Faulty {
+            folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+            wrong: wrong.clone(),
+            left: Default::default(),
+        };
+        let kept =
+            Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), metrics.clone())
+                .unwrap();
+        let mut teller = Teller::on_disk(kept, || ());
+        for session in 1..=ASKED {
+            let deposit = Request::Operate {
+                origin: Origin::Session(session),
+                id: 1,
+                operation: Operation::Deposit(units(1)),
+            };
+            assert_eq!(teller.ask(&deposit), Ok(None));
+            assert!(!teller.is_full());
+        }
+        if is_wrong {
+            *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
+            teller.send();
+            assert!(teller.answers().unwrap().is_empty() && !teller.has_asked());
+        }
+        assert_eq!(teller.close(), !is_wrong);
+        *wrong.lock().unwrap() = None;
+        let balance = keeper(folder.path()).unwrap().books().unwrap().balance();
+        if is_wrong {
+            assert_eq!(balance, units(100));
+        } else {
+            assert_eq!((metrics.commits.load(Relaxed), metrics.batched.load(Relaxed)), (3, ASKED));
+            assert_eq!(balance, units(100 + ASKED));
+        }
+    }
+}
+
+#[test]
+fn a_fault_that_lasts_lets_only_so_many_ask() {
+    let folder = TempDir::new().unwrap();
+    let mut teller = Teller::on_disk(keeper(folder.path()).unwrap(), || ());
+    let inquiry =
+        |session| Request::Operate { origin: Origin::Session(session), id: 1, operation: Operation::Inquiry };
+    let most = (0..1 << 20).find(|session| {
+        assert_eq!(teller.ask(&inquiry(*session)), Ok(None));
+        teller.is_full()
+    });
+    assert!(most.is_some());
+    teller.send();
+    assert!(!teller.is_full());
+    assert_eq!(teller.answers().unwrap().len() as u64, most.unwrap() + 1);
+    assert!(teller.close());
 }
 
 /// What was logged.

@@ -40,13 +40,14 @@ pub fn serve(
     let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
     match data {
         Some(folder) => {
-            #[cfg_attr(not(unix), allow(unused_mut))]
             let mut keeper =
                 super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
             #[cfg(unix)]
             keeper.show_in(folder);
             ready();
-            run(port, config, keeper, stop)
+            let served = run(port, config, &mut keeper, stop);
+            // The next start has little to do then.
+            served.and(keeper.close().map_err(io::Error::other))
         }
         None => {
             ready();
@@ -149,7 +150,10 @@ impl WriteReady for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Happening, Options, Said, Target};
+    use crate::{
+        client::{Happening, Options, Said, Target},
+        ledger::{disk::Folder, store::Store},
+    };
     use atm_core::wire::Wire;
     use std::thread;
 
@@ -212,6 +216,11 @@ mod tests {
             link.answer(reply.prompt.unwrap(), "quit").unwrap();
             assert!(said(&mut link).ends);
             serving.join().unwrap().0.unwrap();
+            // It was closed in order: the next start has nothing to derive.
+            let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+            let store = Store::open_unread(&mut disk).unwrap();
+            let (books, summed) = store.view().unwrap().books().unwrap();
+            assert_eq!(books.head().number, summed);
         }
     }
 

@@ -1,0 +1,68 @@
+//! Who comes in.
+use super::{Connection, FIRST_CONNECTION, Server};
+use crate::metrics::add;
+use atm_core::time::Duration;
+use mio::Token;
+use std::{io, net::SocketAddr};
+use tracing::{debug, info, warn};
+
+/// Connections to accept before the open ones have their turn.
+const ACCEPTS: usize = 64;
+
+/// How long to wait before accepting again when the system had no room for another connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Accepts whoever waits, but no more than a turn's worth: one client that connects again and again would keep all
+    /// the others waiting.
+    pub(super) fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.open(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.accepting = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The peer was gone before it was let in.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Most likely no file descriptor is left; the socket says no second time that somebody waits.
+                    warn!(%error, "a connection could not be accepted; trying again");
+                    self.accepting = false;
+                    self.accept_again = Some(self.now + ACCEPT_AGAIN);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, stream: mio::net::TcpStream, peer: SocketAddr) {
+        let token = Token(self.next);
+        self.next = self.next.wrapping_add(1).max(FIRST_CONNECTION);
+        let now = self.now;
+        let opened = Connection::open(stream, self.poll.registry(), token, &self.config.host(peer), now);
+        let mut connection = match opened {
+            Ok(connection) => Box::new(connection),
+            Err(error) => {
+                debug!(%peer, %error, "a connection was lost as it opened");
+                return;
+            }
+        };
+        if self.stopping.is_some() {
+            connection.host.shut_down(now);
+        } else if self.sessions >= self.config.max_sessions || self.teller.is_full() {
+            add(&self.metrics.turned_away, 1);
+            warn!(%peer, sessions = self.sessions, "turned away: as many sessions, or requests to the ledger, wait as may");
+            connection.host.turn_away(now);
+        } else {
+            connection.counted = true;
+            self.sessions = self.sessions.saturating_add(1);
+            add(&self.metrics.sessions, 1);
+            add(&self.metrics.open, 1);
+            info!(%peer, session = token.0, "session opened");
+        }
+        self.connections.insert(token, connection);
+        self.drive(token);
+    }
+}
