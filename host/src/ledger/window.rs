@@ -4,7 +4,7 @@
 //! Whoever connects says which entries it wants, `read N` (from the entry N on) or `tail N` (the last N), and is shown the
 //! ledger as it was at that moment, however long that takes, in lines: [`GREETING`], `state,KEY,VALUE`,
 //! `account,NUMBER,BALANCE`, `terminal,NAME,ENTRY,CASH`, then `entries`, then each entry with its hash behind it, then
-//! `end`; or `fault,WHAT`; or nothing more, where the ledger was closed meanwhile. Threads of their own read the file, so
+//! `end`; or `fault,WHAT`; or nothing more, where the ledger was closed meanwhile. Threads of their own read it, so
 //! that nobody at a terminal waits for it. Whoever leaves what it is shown unread for too long is left alone, and asks for
 //! the rest when it is ready.
 use super::{

@@ -1,7 +1,7 @@
 //! The entry that was told of last, beside the ledger's file.
 //!
-//! The sums in the file cannot tell a commit that never came whole, and that nobody was told of, from one that was told of
-//! and damaged later: redb takes the one before it in both cases. This file can. It is written after the commit is on the disk,
+//! The sums in the journal and in the ledger's file cannot tell a batch or a commit that never came whole, and that nobody was
+//! told of, from one that was told of and damaged later: the one before it is taken in both cases. This file can. It is written after the commit is on the disk,
 //! and is not brought there itself: after `kill -9` it is as it was written, after a loss of power perhaps older, and then it
 //! knows of less.
 use super::private;
