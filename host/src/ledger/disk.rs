@@ -45,6 +45,11 @@ pub trait Disk: Send {
     /// Whatever the system says.
     fn is_new(&self) -> io::Result<bool>;
 
+    /// Is it never to be changed? What is written to it stays in memory then.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Opens the ledger that is there. What it reads then is what is on the disk, and not what somebody wrote and could
     /// not bring there.
     ///

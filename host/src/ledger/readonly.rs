@@ -1,7 +1,7 @@
 //! The ledger's file for those who only read it.
 //!
-//! redb mends a file that was not closed as it opens it, and writes down that it is open: here that stays in memory, and
-//! the file is as it was. So many may read it at once, and one that nobody may write to is read too.
+//! What redb writes as it opens it stays in memory (see [`sheet`](super::sheet)), and the file is as it was. So many may read
+//! it at once, and one that nobody may write to is read too.
 use super::{
     books::Head,
     disk::{self, Backend, Disk, FILE, JOURNAL, Note, StorageBackend},
@@ -11,22 +11,21 @@ use super::{
 };
 use redb::backends::InMemoryBackend;
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The unit in which what is written is kept, in bytes; the file's head, which every commit changes, is in the first.
-const PAGE: usize = 4096;
+/// How much of the file's beginning is looked at to see whether it is the same still, in bytes: every commit changes it.
+const HEAD: u64 = 4096;
 
 /// A ledger's file as it was when it was opened, for as long as nobody works on it.
 #[derive(Debug)]
 pub(super) struct ReadOnly {
     folder: PathBuf,
     file: PathBuf,
-    sheet: Sheet,
+    bytes: Locked,
 }
 
 impl ReadOnly {
@@ -51,21 +50,13 @@ impl ReadOnly {
         }
         disk::read_anew(&bytes)?;
         disk::check_magic(&mut bytes)?;
-        let len = bytes.metadata()?.len();
-        let sheet = Sheet(Arc::new(Mutex::new(State {
-            kept: len,
-            len,
-            head: head(&mut bytes)?,
-            file: bytes,
-            lock: Some(lock),
-            written: HashMap::new(),
-        })));
-        Ok(Some(Self { folder: folder.to_owned(), file, sheet }))
+        let state = State { head: head(&mut bytes)?, file: bytes, lock: Some(lock) };
+        Ok(Some(Self { folder: folder.to_owned(), file, bytes: Locked(Arc::new(Mutex::new(state))) }))
     }
 
     /// Lets others work on the file. Nothing is read from it until [`look`](Self::look).
     pub(super) fn rest(&self) {
-        self.sheet.state().lock = None;
+        self.bytes.state().lock = None;
     }
 
     /// Does nobody work on the file, and has nobody since it was opened?
@@ -73,7 +64,7 @@ impl ReadOnly {
     /// # Errors
     /// Whatever the system says.
     pub(super) fn is_same(&self) -> io::Result<bool> {
-        let mut state = self.sheet.state();
+        let mut state = self.bytes.state();
         Ok(!is_written(&state.file)? && head(&mut state.file)? == state.head)
     }
 
@@ -87,7 +78,7 @@ impl ReadOnly {
         if !self.is_same()? {
             return Ok(None);
         }
-        self.sheet.state().lock = Some(lock);
+        self.bytes.state().lock = Some(lock);
         let done = read();
         self.rest();
         match done {
@@ -107,8 +98,12 @@ impl Disk for ReadOnly {
         Ok(false)
     }
 
+    fn is_read_only(&self) -> bool {
+        true
+    }
+
     fn open(&mut self) -> Result<Backend, Fault> {
-        Ok(Backend::new(self.sheet.clone(), Arc::default()))
+        Ok(Backend::new(self.bytes.clone(), Arc::default()))
     }
 
     fn journal(&mut self) -> Result<Backend, Fault> {
@@ -144,166 +139,62 @@ impl Disk for ReadOnly {
 
 /// The first page, or what there is of it.
 fn head(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(PAGE);
+    let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    file.take(PAGE as u64).read_to_end(&mut head)?;
+    file.take(HEAD).read_to_end(&mut head)?;
     Ok(head)
 }
 
-/// The file, and over it what was written.
+/// The file, as long as nobody may work on it.
 #[derive(Clone, Debug)]
-struct Sheet(Arc<Mutex<State>>);
+struct Locked(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     file: File,
+    /// Its first page when it was opened.
     head: Vec<u8>,
-    /// How many bytes of the file are left, and how long it is with what was written.
-    kept: u64,
-    len: u64,
     /// While it is there, nobody changes the file.
     lock: Option<Lock>,
-    written: HashMap<u64, Box<[u8]>>,
 }
 
-impl Sheet {
+impl Locked {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Reads the file as it is without what was written; it ends in zeros.
-    fn original(&mut self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        // As redb closes it, the file may be somebody else's by now.
-        if self.lock.is_none() {
-            return Err(io::Error::other("it was read while others may work on it"));
-        }
-        let there = usize::try_from(self.kept.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
-        let (bytes, rest) = out.split_at_mut(there);
-        self.file.seek(SeekFrom::Start(offset))?;
-        self.file.read_exact(bytes)?;
-        rest.fill(0);
-        Ok(())
-    }
-}
-
-/// The part of a page that lies in `count` bytes from `offset` on: its number, and where it begins in the page, and in
-/// the bytes, and how long it is.
-fn parts(offset: u64, count: usize) -> impl Iterator<Item = (u64, usize, usize, usize)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        let at = offset.checked_add(done as u64)?;
-        let (page, within) = (at / PAGE as u64, usize::try_from(at % PAGE as u64).ok()?);
-        let (from, len) = (done, (PAGE - within).min(count - done));
-        done += len;
-        (len > 0).then_some((page, within, from, len))
-    })
-}
-
-impl StorageBackend for Sheet {
+impl StorageBackend for Locked {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state().len)
+        Ok(self.state().file.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut state = self.state();
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > state.len) {
-            return Err(ErrorKind::UnexpectedEof.into());
+        // As redb closes it, the file may be somebody else's by now.
+        if state.lock.is_none() {
+            return Err(io::Error::other("it was read while others may work on it"));
         }
-        state.original(offset, out)?;
-        for (page, within, from, len) in parts(offset, out.len()) {
-            let written = state.written.get(&page).and_then(|page| page.get(within..within + len));
-            if let (Some(written), Some(out)) = (written, out.get_mut(from..from + len)) {
-                out.copy_from_slice(written);
-            }
-        }
-        Ok(())
+        state.file.seek(SeekFrom::Start(offset))?;
+        state.file.read_exact(out)
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.state();
-        if len < state.len {
-            // What is cut off is gone, also where it grows again.
-            state.kept = state.kept.min(len);
-            state.written.retain(|page, _| page * (PAGE as u64) < len);
-            let (last, end) = (len / PAGE as u64, usize::try_from(len % PAGE as u64).unwrap_or(PAGE));
-            if let Some(rest) = state.written.get_mut(&last).and_then(|page| page.get_mut(end..)) {
-                rest.fill(0);
-            }
-        }
-        state.len = len;
-        Ok(())
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        Ok(())
+        Err(ErrorKind::Unsupported.into())
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        for (page, within, from, len) in parts(offset, data.len()) {
-            if !state.written.contains_key(&page) {
-                let mut whole = vec![0; PAGE].into_boxed_slice();
-                state.original(page * PAGE as u64, &mut whole)?;
-                state.written.insert(page, whole);
-            }
-            let into = state.written.get_mut(&page).and_then(|page| page.get_mut(within..within + len));
-            if let (Some(into), Some(data)) = (into, data.get(from..from + len)) {
-                into.copy_from_slice(data);
-            }
-        }
-        state.len = state.len.max(offset.saturating_add(data.len() as u64));
-        Ok(())
+    fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use std::io::Write;
-
-    proptest! {
-        /// It does what a file does, and leaves the file alone.
-        #[test]
-        fn what_is_written_is_read_and_the_file_stays(
-            content in prop::collection::vec(any::<u8>(), 4..20_000),
-            steps in prop::collection::vec((0u64..24_000, 0usize..9_000, any::<u8>(), 0u8..3), 0..30),
-        ) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join(FILE);
-            let content = [b"redb", content.as_slice()].concat();
-            File::create(&path).unwrap().write_all(&content).unwrap();
-            let mut reader = ReadOnly::open(folder.path()).unwrap().unwrap();
-            let backend = reader.open().unwrap();
-            let mut model = content.clone();
-            for (offset, count, byte, kind) in steps {
-                let from = usize::try_from(offset).unwrap();
-                match kind {
-                    0 => {
-                        backend.set_len(offset).unwrap();
-                        model.resize(from, 0);
-                    }
-                    1 => {
-                        backend.write(offset, &vec![byte; count]).unwrap();
-                        model.resize(model.len().max(from + count), 0);
-                        model[from..from + count].fill(byte);
-                    }
-                    _ => {
-                        let mut out = vec![1; count];
-                        let read = backend.read(offset, &mut out);
-                        match model.get(from..from + count) {
-                            Some(there) => prop_assert!(read.is_ok() && out == there),
-                            None => prop_assert!(read.is_err()),
-                        }
-                    }
-                }
-                prop_assert_eq!(backend.len().unwrap(), model.len() as u64);
-            }
-            prop_assert_eq!(std::fs::read(&path).unwrap(), content);
-        }
-    }
 
     #[test]
     fn it_is_read_only_as_long_as_nobody_works_on_it() {

@@ -15,11 +15,12 @@
 //! opened: many thousands at once.
 use super::{
     books::{Books, Head, Row},
-    disk::{Backend, Disk},
+    disk::{Disk, StorageBackend},
     entry::Entry,
     error::Fault,
     guard::{Held, guarded},
     journal::Journal,
+    sheet::Sheet,
     sums::Summed,
 };
 use entries::Entries;
@@ -112,7 +113,8 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
-        let open = database(disk.open()?)?;
+        let sheet = Sheet::over(disk.open()?)?;
+        let open = database(sheet.clone())?;
         let view = View::of(&open)?;
         view.check_format()?;
         let last = view.last()?;
@@ -121,7 +123,7 @@ impl Store {
         follow(last, &rows)?;
         let mut store = Self { open, journal: Some(journal), summed: 0 };
         *store.open.fresh() = rows;
-        // Nothing is written before it is known that the journal is of this ledger, and all that was told of is in them.
+        // Nothing comes to the file before it is known that the journal is of this ledger, and all that was told of is in them.
         if let Some(told) = disk.noted()?
             && store.view()?.entry(told.number)? != Some(told)
         {
@@ -130,6 +132,9 @@ impl Store {
                  (without ledger.told beside it, it is taken as it is)",
                 told.number
             )));
+        }
+        if !disk.is_read_only() {
+            sheet.let_through()?;
         }
         if !store.open.fresh().is_empty() {
             store.bring_in(None)?;
@@ -229,7 +234,7 @@ fn follow(last: Head, rows: &[Row]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn database(bytes: Backend) -> Result<Arc<Open>, Fault> {
+fn database(bytes: impl StorageBackend) -> Result<Arc<Open>, Fault> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
     let database = guarded(|| builder.create_with_backend(Summed::new(bytes)).map_err(fault))?;

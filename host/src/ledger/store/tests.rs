@@ -99,6 +99,51 @@ fn a_journal_of_another_ledger_spoils_nothing() {
     }
 }
 
+/// A start that refuses a ledger leaves it as it was: what is wrong may be set right, or was read wrong only once.
+#[test]
+fn a_ledger_that_is_refused_is_not_changed() {
+    let folder = TempDir::new().unwrap();
+    // Each start brings a batch into the tables.
+    for round in 0..4 {
+        keeper(folder.path()).unwrap().serve(deposits(1 + round * 40, 40)).unwrap();
+    }
+    let open = keeper(folder.path()).unwrap();
+    let killed = TempDir::new().unwrap();
+    let names = ["ledger.redb", "ledger.journal", "ledger.told"];
+    let files = names.map(|name| std::fs::read(folder.path().join(name)).unwrap());
+    let lay = |files: &[Vec<u8>; 3]| {
+        for (name, bytes) in names.iter().zip(files) {
+            std::fs::write(killed.path().join(name), bytes).unwrap();
+        }
+    };
+    let head = open.books().unwrap().head();
+    let mut refused = [0, 0];
+    let pages = (320..files[0].len()).step_by(509);
+    let places = (0..320).chain(pages).map(|at| (0, at)).chain((0..80).map(|at| (2, at)));
+    for (file, at) in places {
+        let mut changed = files.clone();
+        changed[file][at] ^= 1;
+        lay(&changed);
+        match keeper(killed.path()) {
+            Ok(keeper) => assert_eq!(keeper.books().unwrap().head(), head, "{file} {at}"),
+            Err(_) => {
+                refused[file / 2] += 1;
+                let left = std::fs::read(killed.path().join(names[0])).unwrap();
+                assert!(
+                    left == changed[0],
+                    "byte {at} of {}: {} became {}",
+                    names[file],
+                    changed[0].len(),
+                    left.len()
+                );
+                lay(&files);
+                assert_eq!(keeper(killed.path()).unwrap().books().unwrap().head(), head);
+            }
+        }
+    }
+    assert!(refused[0] > 20, "{refused:?}");
+}
+
 #[test]
 fn a_later_format_is_told_before_anything_else_is_looked_at() {
     let folder = TempDir::new().unwrap();
