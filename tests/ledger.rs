@@ -183,6 +183,13 @@ fn a_backup_that_is_not_whole_makes_no_ledger() {
         assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{text}: {done:?}");
         assert!(!other.exists(), "what came to nothing is taken away");
     }
+    // A later version's is not one that lacks something.
+    fs::write(&file, whole.replacen("\n1,", "\n2,", 1)).unwrap();
+    let done = ledger(&["restore", file.to_str().unwrap()], &other);
+    assert!(
+        done.code == Some(1) && done.stderr.contains("a later version of atm wrote this, in format 2"),
+        "{done:?}"
+    );
     fs::write(&file, whole).unwrap();
     told(&["restore", file.to_str().unwrap()], &other);
 }

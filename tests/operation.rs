@@ -63,11 +63,12 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let told = || {
+    let told_at = |socket: &UnixDatagram| {
         let mut bytes = [0; 256];
         let count = socket.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..count].to_vec()).unwrap()
     };
+    let told = || told_at(&socket);
     let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", &path).arg("--data").arg(folder.path().join("data"));
     let server = Server::of(Program::start(command));
@@ -86,6 +87,20 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
     server.client().ask("quit");
     assert_eq!(server.program.finish().code, Some(0));
     assert_eq!(told(), "STOPPING=1\n");
+    // And where the socket is none in the file system.
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
+        let name = format!("atm-test-{}", std::process::id());
+        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("NOTIFY_SOCKET", format!("@{name}"));
+        let server = Server::of(Program::start(command));
+        assert_eq!(told_at(&socket).trim_end(), "READY=1");
+        server.stop();
+        assert_eq!(told_at(&socket).trim_end(), "STOPPING=1");
+    }
     // A server that cannot use its ledger was never ready.
     socket.set_nonblocking(true).unwrap();
     while socket.recv(&mut [0; 256]).is_ok() {}

@@ -8,7 +8,7 @@ use std::{
 
 pub mod page;
 
-/// Upper ends of the classes that the time to bring a commit to the disk is counted in, in microseconds.
+/// Upper ends of the classes that the time of a sync is counted in, in microseconds.
 const CLASSES: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
 
 /// Counters, which only grow, and what there is now.
@@ -30,6 +30,8 @@ pub struct Metrics {
     pub entries: AtomicU64,
     /// Commits that failed and were in doubt.
     pub doubts: AtomicU64,
+    /// 1 as long as the ledger is open, 0 while a fault lasts.
+    pub is_open: AtomicU64,
     done: AtomicU64,
     refused: AtomicU64,
     not_done: AtomicU64,
@@ -105,6 +107,12 @@ impl fmt::Display for Metrics {
             "Commits that failed and were looked up.",
             now(&self.doubts),
         )?;
+        one(
+            "atm_ledger_open",
+            "gauge",
+            "1 as long as the ledger on disk takes requests, 0 while a fault lasts or it is in memory.",
+            now(&self.is_open),
+        )?;
         f.write_str(
             "# HELP atm_operations_total Operations by what became of them.\n# TYPE atm_operations_total counter\n",
         )?;
@@ -125,7 +133,7 @@ impl Metrics {
         const NAME: &str = "atm_ledger_sync_seconds";
         write!(
             f,
-            "# HELP {NAME} How long it took to bring a commit to the disk.\n# TYPE {NAME} histogram\n"
+            "# HELP {NAME} How long each sync of the ledger's files took: one a commit, and those of bringing entries in.\n# TYPE {NAME} histogram\n"
         )?;
         let (mut sum, all) = (0u64, self.syncs.load(Ordering::Relaxed));
         for (most, counter) in CLASSES.iter().zip(&self.classes) {

@@ -137,12 +137,28 @@ fn notify(phase: Phase) {
             Phase::Ready => sd_notify::NotifyState::Ready,
             Phase::Stopping => sd_notify::NotifyState::Stopping,
         };
-        if let Err(error) = sd_notify::notify(&[state]) {
+        let told = match std::env::var_os("NOTIFY_SOCKET") {
+            // sd_notify(3): a name that begins like this is not one of a file. The crate takes it for one.
+            Some(socket) if socket.as_encoded_bytes().starts_with(b"@") => tell(&socket, &state.to_string()),
+            _ => sd_notify::notify(&[state]),
+        };
+        if let Err(error) = told {
             warn!(%error, "systemd could not be told");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = phase;
+}
+
+/// Tells it at an abstract socket.
+#[cfg(target_os = "linux")]
+fn tell(socket: &std::ffi::OsStr, state: &str) -> io::Result<()> {
+    use std::os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    };
+    let name = socket.as_encoded_bytes().get(1..).unwrap_or_default();
+    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &SocketAddr::from_abstract_name(name)?).map(drop)
 }
 
 fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {

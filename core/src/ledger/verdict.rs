@@ -91,3 +91,19 @@ impl Operation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contracts are held in `contract`; what costs a medium a write for nothing is not seen there.
+    #[test]
+    fn what_is_not_to_be_remembered_and_moves_nothing_is_not_committed() {
+        let units = |units| Amount::from_units(units).unwrap();
+        let asked = |operation| Verdict::operate(Known::Unnamed, units(5), 1, operation);
+        let refused = Outcome::Refused(Refusal::Insufficient { balance: units(5) });
+        assert_eq!(asked(Operation::Withdraw(units(6))), Verdict::Tell(refused));
+        let (outcome, balance) = Operation::Withdraw(units(5)).on(units(5));
+        assert_eq!(asked(Operation::Withdraw(units(5))), Verdict::Commit { outcome, balance, record: None });
+    }
+}

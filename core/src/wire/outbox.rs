@@ -140,3 +140,23 @@ impl<const N: usize> fmt::Debug for Outbox<N> {
         f.debug_tuple("Outbox").field(&self.content()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Endpoints are compared and hashed by a model.
+    #[test]
+    fn what_is_sent_already_makes_no_difference_and_what_is_not_does() {
+        let wire = Wire::Postcard;
+        let mut outbox = Outbox::<64>::new(wire);
+        let empty = outbox.clone();
+        outbox.answer(Some(7), "40").unwrap();
+        assert_ne!(outbox, empty);
+        let whole = outbox.clone();
+        outbox.consume(1);
+        assert_ne!(outbox, whole);
+        outbox.consume(usize::MAX);
+        assert_eq!(outbox, empty, "the bytes are there still, and are nothing");
+    }
+}

@@ -4,23 +4,49 @@
 //! before what the file says.
 use super::{Arguments, Command, Serve};
 use clap::{ArgMatches, CommandFactory, Parser, parser::ValueSource};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 use std::{ffi::OsString, fmt, fs, path::Path};
 
-/// A value that an option reads from text.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a whole number, or text in quotes")]
-enum Value {
-    Number(u64),
-    Text(String),
+/// A value that an option reads from text: a number, or text.
+#[derive(Debug)]
+struct Value(String);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, or text in quotes")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value(number.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(Value(number.to_string()))
+            }
+
+            // The option says what is too much.
+            fn visit_i128<E>(self, number: i128) -> Result<Value, E> {
+                Ok(Value(number.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => text.fmt(f),
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -94,9 +120,9 @@ pub(super) fn merged(path: &Path, line: &[OsString]) -> Result<Serve, String> {
         }
     }
     // By itself first, so that it is known whose fault it is.
-    read(&arguments).map_err(|error| wrong(&first_line(&error)))?;
+    read(&arguments).map_err(|error| wrong(&in_one_line(&error)))?;
     arguments.extend(line.iter().skip_while(|word| *word != "serve").skip(1).cloned());
-    read(&arguments).map_err(|error| wrong(&first_line(&error)))
+    read(&arguments).map_err(|error| wrong(&in_one_line(&error)))
 }
 
 fn id(name: &str) -> String {
@@ -104,7 +130,7 @@ fn id(name: &str) -> String {
 }
 
 fn matches(line: &[OsString]) -> Result<ArgMatches, String> {
-    let all = Arguments::command().try_get_matches_from(line).map_err(|error| first_line(&error))?;
+    let all = Arguments::command().try_get_matches_from(line).map_err(|error| in_one_line(&error))?;
     all.subcommand_matches("serve").cloned().ok_or_else(|| "only `atm serve` takes a file".to_owned())
 }
 
@@ -117,10 +143,12 @@ fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
     }
 }
 
-fn first_line(error: &clap::Error) -> String {
+/// What it says before it goes on about usage, in one line.
+fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 #[cfg(test)]
@@ -187,7 +215,11 @@ mod tests {
     fn what_is_wrong_with_the_file_is_told() {
         for (file, told) in [
             ("balence = 7", "unknown field `balence`"),
-            ("balance = -7", "a whole number, or text in quotes"),
+            ("balance = -7", "invalid value '-7' for '--balance"),
+            ("balance = 99999999999999999999", "invalid value '99999999999999999999' for '--balance"),
+            ("balance = 1.5", "a whole number, or text in quotes"),
+            ("baud = 9600", "were not provided: --serial <PATH>"),
+            ("log = 'loud'", "for '--log <LEVEL>' [possible values: off, error"),
             ("balance = '1e3'", "invalid value '1e3' for '--balance"),
             ("idle-timeout = 0", "invalid value '0' for '--idle-timeout"),
             ("idle-timeout = '7'", "invalid type"),

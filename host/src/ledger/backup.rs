@@ -5,7 +5,7 @@
 use super::{
     books::{Books, Head, Row},
     disk::{Disk, private, sync_folder},
-    entry::{COLUMNS, Entry, Fact, Time},
+    entry::{COLUMNS, Entry, FORMAT, Fact, Time},
     error::{Error, Fault},
     source::{Source, line, split},
     store::Store,
@@ -94,6 +94,12 @@ fn write(
     Ok(head.number)
 }
 
+/// The format of a backup's entry, where it is a later one than this version knows.
+fn later_format(line: &str) -> Option<u64> {
+    let format = line.split(',').next()?.parse().ok()?;
+    (format > FORMAT).then_some(format)
+}
+
 fn post(books: &mut Books, head: Head, line: &str) -> Result<(), String> {
     let wrong = |what: &str| format!("entry {}: {what}: {line}", head.number);
     let entry = Entry::parse(line).ok_or_else(|| wrong("it is not an entry"))?;
@@ -151,6 +157,9 @@ fn read(
                 return Err(not_whole(format!("its last line does not fit: {line}")));
             }
             break;
+        }
+        if let Some(format) = later_format(line) {
+            return Err(wrong(Fault::Newer(format)));
         }
         let (head, line) = split(line).ok_or_else(|| not_whole(format!("this is no entry: {line}")))?;
         post(&mut books, head, line).map_err(not_whole)?;

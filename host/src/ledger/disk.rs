@@ -358,25 +358,29 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Is there a file of this name? A link to a file that is not there, because its disk is not, is no reason to begin a new one.
+/// Is there a file of this name? A link to a file that is not there, because its disk is not, is no reason to begin a new one;
+/// and whoever opens something else may wait for ever.
 pub(super) fn is_there(file: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(file) {
         Ok(there) if there.is_symlink() && !file.try_exists()? => {
             Err(io::Error::other("this is a symbolic link, and what it leads to is not there"))
         }
+        Ok(_) if !fs::metadata(file)?.is_file() => Err(io::Error::other("this is not a file")),
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Is there no ledger in a folder? A journal that is there without one is what is left of one.
+/// Is there no ledger in a folder? Entries that were told of, or a note of one, are what is left of one.
 pub(super) fn is_new(folder: &Path) -> io::Result<bool> {
     let is_new = !is_there(&folder.join(FILE))?;
-    if is_new && is_there(&folder.join(JOURNAL))? {
-        return Err(io::Error::other(format!(
-            "{JOURNAL} is in its folder, with entries that were told of, and the ledger itself is not"
-        )));
+    for left in [JOURNAL, note::FILE] {
+        if is_new && is_there(&folder.join(left))? {
+            return Err(io::Error::other(format!(
+                "the ledger is gone, and what was told of is not: {left} is in its folder still (remove that to begin another one)"
+            )));
+        }
     }
     Ok(is_new)
 }

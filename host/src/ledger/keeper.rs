@@ -14,7 +14,7 @@ use atm_core::{
     ledger::{InDoubt, Ledger, LedgerId, Operation, Origin, Request, Response},
     money::Amount,
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use tracing::{error, info, warn};
 
 /// A request and what the ledger answers to it.
@@ -144,6 +144,7 @@ impl Keeper {
         let Some(doubt) = self.doubt.take() else { return Ok(Vec::new()) };
         if head == doubt.after {
             self.log_end_of_fault();
+            self.committed(head.number.saturating_sub(doubt.before.number), &doubt.answers);
             self.count(&doubt.answers);
             return Ok(doubt.answers);
         }
@@ -174,6 +175,7 @@ impl Keeper {
     /// Nobody begins to read a store that is to be closed.
     fn set(&mut self, open: Option<(Store, Books)>) {
         self.shared.set(open.as_ref().map(|(store, _)| store));
+        self.metrics.is_open.store(u64::from(open.is_some()), Ordering::Relaxed);
         self.open = open;
         self.note();
     }
@@ -209,7 +211,7 @@ impl Keeper {
         }
         if !rows.is_empty() {
             // What is written to a file that was removed is gone at the end, however well it was written.
-            let entries = rows.len();
+            let entries = rows.len() as u64;
             let committed = store.commit(rows, books).and_then(|()| match self.disk.is_kept() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Fault::Taken),
@@ -224,13 +226,18 @@ impl Keeper {
                 return Err(self.wrong(fault));
             }
             self.note();
-            add(&self.metrics.commits, 1);
-            add(&self.metrics.entries, entries);
-            add(&self.metrics.batched, answers.len());
+            self.committed(entries, &answers);
             self.log_end_of_fault();
         }
         self.count(&answers);
         Ok(answers)
+    }
+
+    /// Counts a commit.
+    fn committed(&self, entries: u64, answers: &[Answer]) {
+        add(&self.metrics.commits, 1);
+        self.metrics.entries.fetch_add(entries, Ordering::Relaxed);
+        add(&self.metrics.batched, answers.len());
     }
 
     fn count(&self, answers: &[Answer]) {

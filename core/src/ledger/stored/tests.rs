@@ -8,6 +8,7 @@ use embedded_storage::{
 use proptest::{prelude::*, sample::Index};
 use std::{vec, vec::Vec};
 
+mod bounds;
 mod spoilt;
 
 /// Room for three terminals, the first slot and the last.

@@ -14,7 +14,7 @@ use std::{
 use tracing::warn;
 
 /// Its name in the ledger's folder.
-const FILE: &str = "ledger.told";
+pub(in crate::ledger) const FILE: &str = "ledger.told";
 
 /// The note in a ledger's folder.
 #[derive(Debug)]
@@ -28,14 +28,15 @@ impl Note {
         Self { path: folder.join(FILE), file: None }
     }
 
-    /// Writes it over the one before: as many bytes each time, fewer than a disk writes at once.
+    /// Writes it over the one before: as many bytes each time, fewer than a disk writes at once; with a CRC-32, since what
+    /// is wrong with it says nothing about the ledger.
     pub(super) fn write(&mut self, told: Head) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(private().create(true).truncate(false).open(&self.path)?),
         };
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(format!("{:020},{}\n", told.number, told.hash).as_bytes())
+        file.write_all(line(told).as_bytes())
     }
 
     /// Reads it. One that is not whole says nothing.
@@ -61,9 +62,16 @@ impl Note {
     }
 }
 
+fn line(told: Head) -> String {
+    let told = format!("{:020},{}", told.number, told.hash);
+    format!("{told},{:08x}\n", crc32fast::hash(told.as_bytes()))
+}
+
 fn parse(text: &[u8]) -> Option<Head> {
-    let (number, hash) = std::str::from_utf8(text).ok()?.strip_suffix('\n')?.split_once(',')?;
-    Some(Head { number: number.parse().ok()?, hash: Hash::parse(hash)? })
+    let text = std::str::from_utf8(text).ok()?;
+    let mut parts = text.split(',');
+    let told = Head { number: parts.next()?.parse().ok()?, hash: Hash::parse(parts.next()?)? };
+    (line(told) == text).then_some(told)
 }
 
 #[cfg(test)]
@@ -81,9 +89,13 @@ mod tests {
             assert_eq!(Note::of(folder.path()).read().unwrap(), Some(told));
         }
         let whole = fs::read(folder.path().join(FILE)).unwrap();
-        for end in 0..whole.len() {
-            fs::write(folder.path().join(FILE), &whole[..end]).unwrap();
-            assert_eq!(note.read().unwrap(), None, "{end}");
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            for text in [&whole[..at], &changed] {
+                fs::write(folder.path().join(FILE), text).unwrap();
+                assert_eq!(note.read().unwrap(), None, "{at}");
+            }
         }
         note.remove().unwrap();
         note.remove().unwrap();
