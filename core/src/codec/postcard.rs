@@ -4,6 +4,7 @@
 //! no use for the rest, and a host carries no code to read what hosts say. The order of the choice, and of every enum in
 //! it, is the wire's format: new variants go to the end.
 use super::{NoRoom, Said, Words};
+use crate::ledger::Name;
 use crate::message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome, outcome_of};
 use crate::number;
 use crate::screen::{Screen, Screens};
@@ -73,6 +74,13 @@ fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRo
     written.len().checked_add(1).ok_or(NoRoom)
 }
 
+/// Is the name in a hello's body none, whatever else is wrong with it? It stands behind the version, with its length.
+fn has_bad_name(hello: &[u8]) -> bool {
+    let [_, 1, len, rest @ ..] = hello else { return false };
+    let is_one = |name| core::str::from_utf8(name).is_ok_and(|name| name.parse::<Name>().is_ok());
+    rest.get(..usize::from(*len)).is_some_and(|name| !is_one(name))
+}
+
 /// Reads what a terminal says. `None` is a message of the host's own direction: an echoing line.
 ///
 /// # Errors
@@ -84,6 +92,7 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
             Ok(hello) => Ok(Some(FromTerminal::Hello(hello))),
             // A hello of another version may have other fields: its version stands first in all of them.
             Err(_) if rest.first().is_some_and(|version| *version != VERSION) => Err(Fault::Version),
+            Err(_) if has_bad_name(rest) => Err(Fault::BadName),
             Err(fault) => Err(fault),
         },
         ANSWER => {

@@ -94,7 +94,7 @@ impl Again {
         if lost + PATIENCE <= now {
             self.trying = None;
             let seconds = PATIENCE.millis() / 1000;
-            let text = format!("no server at {} for {seconds} seconds", self.address);
+            let text = format!("no server has answered at {} for {seconds} seconds", self.address);
             return Turn::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
         if self.trying.is_none() && self.try_at <= now {
@@ -159,7 +159,7 @@ mod tests {
         }
         assert_eq!(attempts.first_chunk(), Some(&[1000, 1250, 1750, 2750, 4750, 8750, 13_750]));
         assert_eq!(attempts.len(), 16);
-        assert_eq!(end.unwrap(), (at(61_000), format!("no server at {address} for 60 seconds")));
+        assert_eq!(end.unwrap(), (at(61_000), format!("no server has answered at {address} for 60 seconds")));
     }
 
     #[test]

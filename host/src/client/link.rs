@@ -59,6 +59,8 @@ pub struct Link {
     /// Who stores the memory, and what was stored last.
     keeper: Option<Box<dyn Keep>>,
     kept: Memory,
+    /// The answer that is out only ends the session.
+    leaving: bool,
     /// Set where a connection that was lost is opened again.
     again: Option<Again>,
     /// What came together with the news that the connection is back.
@@ -101,6 +103,7 @@ impl Link {
             stalled: None,
             record: None,
             keeper: None,
+            leaving: false,
             again,
             later: None,
         })
@@ -125,6 +128,7 @@ impl Link {
         let memory = self.terminal.memory();
         if let Some(keeper) = &mut self.keeper
             && memory != self.kept
+            && !(self.leaving && memory.pending.is_some())
         {
             keeper.keep(&memory)?;
             self.kept = memory;
@@ -188,6 +192,11 @@ impl Link {
     /// # Errors
     /// [`AnswerError`] where that prompt is not open, or the answer is too long; nothing is sent then.
     pub fn answer(&mut self, prompt: Prompt, text: &str) -> Result<(), AnswerError> {
+        self.leaving = false;
+        self.say(prompt, text)
+    }
+
+    fn say(&mut self, prompt: Prompt, text: &str) -> Result<(), AnswerError> {
         let now = self.now();
         self.terminal.answer(prompt, text, now)?;
         (self.owes_since, self.silent) = (now, false);
@@ -197,6 +206,16 @@ impl Link {
             self.send(now);
         }
         Ok(())
+    }
+
+    /// Answers `prompt` with what ends the session. It moves no money: where its reply is lost, there is nothing to be told at
+    /// the next start, and so it is not stored.
+    ///
+    /// # Errors
+    /// As those of [`answer`](Self::answer).
+    pub fn leave(&mut self, prompt: Prompt) -> Result<(), AnswerError> {
+        self.leaving = true;
+        self.say(prompt, "exit")
     }
 
     /// Waits for the next thing to happen, at most until `deadline`. What it gave out before is taken to be shown.
@@ -210,10 +229,12 @@ impl Link {
                 return Happening::NotKept(error);
             }
             self.send(now);
-            let moved = self.receive(now);
+            let mut moved = self.receive(now);
             if self.terminal.deadline().is_some_and(|due| due <= now) {
                 self.terminal.tick(now);
                 self.keep_output();
+                // What it repeats is sent before there is a rest.
+                moved = true;
             }
             if let Some(happening) = self.event(now) {
                 return happening;

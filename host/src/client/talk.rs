@@ -2,12 +2,12 @@
 use super::{
     happening::{Happening, Said},
     link::Link,
-    person::{Person, Typed},
+    person::Person,
     screen::Screen,
 };
 use atm_core::{
-    message::{Fault, MAX_ANSWER},
-    terminal::{AnswerError, Prompt},
+    message::Fault,
+    terminal::Prompt,
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -18,9 +18,13 @@ use std::{
 };
 
 mod script;
+mod typed;
 
 /// How long a pipe waits for a reply once the line was told to be down.
 const PATIENCE: Duration = Duration::from_secs(50);
+
+/// How long it takes until a person is told that the host is still busy with an answer.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// How long a person who leaves waits for the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -30,7 +34,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 enum Asked {
     /// The answer to a prompt.
     Prompt(Prompt),
-    /// Nothing but whether to wait any longer: the line is down.
+    /// Nothing but whether to wait any longer: the line is down, or the host is slow.
     Patience,
 }
 
@@ -56,6 +60,11 @@ struct Talk<'a> {
     down: bool,
     /// Since when, if it is.
     down_since: Instant,
+    /// When it was looked last whether the host takes long for an answer, how many messages had come from it by then, and
+    /// whether that was told.
+    looked: Instant,
+    frames: u32,
+    slow: bool,
     /// Set where nobody is there to read what is said.
     script: Option<Script>,
 }
@@ -68,8 +77,23 @@ pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut
     let screen = Screen::new(out);
     let script = (link.says_hello() && !person.live).then(Script::default);
     let (asked, held, parting) = (None, None, Parting::No);
-    let down_since = link.now();
-    let mut talk = Talk { link, person, screen, err, asked, held, parting, down: false, down_since, script };
+    let (now, down, slow) = (link.now(), false, false);
+    let (down_since, looked, frames) = (now, now, 0);
+    let mut talk = Talk {
+        link,
+        person,
+        screen,
+        err,
+        asked,
+        held,
+        parting,
+        down,
+        down_since,
+        looked,
+        frames,
+        slow,
+        script,
+    };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
     talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
 }
@@ -81,7 +105,7 @@ impl Talk<'_> {
             self.ask()?;
             let deadline = match self.parting {
                 Parting::Exit(until) => Some(until),
-                _ => self.patience_until(),
+                _ => self.patience_until().or_else(|| self.slow_at()),
             };
             let done = match self.link.next(deadline) {
                 Happening::Said(said) => self.on_said(&said)?,
@@ -93,8 +117,7 @@ impl Talk<'_> {
                 Happening::LineDown => {
                     self.down = true;
                     self.down_since = self.link.now();
-                    let exit = if self.person.live { " (exit leaves)" } else { "" };
-                    self.note(&format!("line down: still trying{exit}"))?;
+                    self.note(&format!("line down: still trying{}", self.or_exit()))?;
                     None
                 }
                 Happening::LineUp => {
@@ -115,6 +138,10 @@ impl Talk<'_> {
                 Happening::Closed(error) => Some(self.on_closed(error)?),
                 Happening::Woken => None,
                 Happening::Timeout if matches!(self.parting, Parting::Exit(_)) => Some(ExitCode::SUCCESS),
+                Happening::Timeout if self.slow_at().is_some() => {
+                    self.look()?;
+                    None
+                }
                 Happening::Timeout => {
                     self.note(&format!(
                         "no reply, {} seconds after the line went down",
@@ -140,6 +167,29 @@ impl Talk<'_> {
         waits.then(|| self.down_since + PATIENCE)
     }
 
+    /// When to look whether the host is there and has no reply yet. It says so itself, and repeating the answer asks it.
+    fn slow_at(&self) -> Option<Instant> {
+        (self.link.is_waiting() && self.link.says_hello() && !self.down && !self.slow)
+            .then(|| self.looked + SLOW)
+    }
+
+    /// Tells the person that it is.
+    fn look(&mut self) -> io::Result<()> {
+        self.slow = self.link.counters().frames != self.frames;
+        self.looked = self.link.now();
+        let exit = self.or_exit();
+        if self.slow {
+            self.note(&format!("the server is there, and busy with the last answer{exit}"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a person may do who does not want to wait.
+    fn or_exit(&self) -> &'static str {
+        if self.person.live { " (exit leaves)" } else { "" }
+    }
+
     /// Asks the person, if there is something to ask.
     fn ask(&mut self) -> io::Result<()> {
         if self.asked.is_some() || self.held.is_some() || matches!(self.parting, Parting::Exit(_)) {
@@ -148,7 +198,7 @@ impl Talk<'_> {
         self.asked = match self.link.prompt() {
             Some(prompt) => Some(Asked::Prompt(prompt)),
             // A pipe's next line is the answer to the next prompt.
-            None if self.down && self.person.live => Some(Asked::Patience),
+            None if (self.down || self.slow) && self.person.live => Some(Asked::Patience),
             None => return Ok(()),
         };
         self.screen.prompt(self.person.shows_prompt())?;
@@ -163,6 +213,7 @@ impl Talk<'_> {
         }
         // What is said tells it before the link does.
         self.up()?;
+        self.slow &= self.link.is_waiting();
         if said.plain { self.screen.piece(&said.text) } else { self.screen.message(&said.text) }?;
         if said.ends {
             return self.leave().map(Some);
@@ -188,8 +239,7 @@ impl Talk<'_> {
             return self.leave().map(Some);
         }
         self.down = true;
-        let exit = if self.person.live { " (exit leaves)" } else { "" };
-        self.note(&format!("connection lost; reconnecting{exit}"))?;
+        self.note(&format!("connection lost; reconnecting{}", self.or_exit()))?;
         Ok(None)
     }
 
@@ -235,87 +285,6 @@ impl Talk<'_> {
         }
         self.unknown()?;
         Ok(ExitCode::FAILURE)
-    }
-
-    /// Takes what the person has typed; `Some` where the talk is over.
-    fn listen(&mut self) -> io::Result<Option<ExitCode>> {
-        if self.person.is_stopped() {
-            self.dismiss()?;
-            self.unknown()?;
-            return Ok(Some(ExitCode::FAILURE));
-        }
-        if self.asked.is_none() {
-            return Ok(None);
-        }
-        let Some(typed) = self.person.typed() else { return Ok(None) };
-        let asked = self.asked.take();
-        if self.person.echoes() {
-            self.screen.entered();
-        }
-        match typed {
-            Typed::Line(line) => {
-                let answer = line.trim_ascii();
-                if answer.eq_ignore_ascii_case("exit") {
-                    return self.exit();
-                }
-                self.answer(asked, answer)?;
-            }
-            Typed::End => return self.exit(),
-            Typed::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
-            Typed::NotText => self.note("an answer is UTF-8 text")?,
-            Typed::Failed(error) => {
-                self.note(&format!("the answer cannot be read: {error}"))?;
-                return Ok(Some(ExitCode::FAILURE));
-            }
-        }
-        Ok(None)
-    }
-
-    fn answer(&mut self, asked: Option<Asked>, answer: &str) -> io::Result<()> {
-        let Some(Asked::Prompt(prompt)) = asked else {
-            return self.note("nothing was sent: the line is or was down (exit leaves)");
-        };
-        if self.down && self.link.prompt() != Some(prompt) {
-            // The host has not said yet whether it is still open.
-            self.held = Some((prompt, answer.to_owned()));
-            return Ok(());
-        }
-        match self.link.answer(prompt, answer) {
-            Ok(()) => {
-                if answer.eq_ignore_ascii_case("quit") {
-                    self.parting = Parting::Quit;
-                }
-                if let Some(script) = &mut self.script {
-                    script.say(prompt, answer);
-                }
-                Ok(())
-            }
-            Err(AnswerError::NotOpen) => {
-                self.note("nothing was sent: the prompt that it was typed at is not open any more")
-            }
-            Err(error) => self.note(&error.to_string()),
-        }
-    }
-
-    /// Sends what was held back, once it is known whether its prompt is still open.
-    fn answer_held(&mut self) -> io::Result<()> {
-        match self.held.take_if(|_| !self.down) {
-            Some((prompt, answer)) => self.answer(Some(Asked::Prompt(prompt)), &answer),
-            None => Ok(()),
-        }
-    }
-
-    /// The person leaves: the host is told, and need not agree.
-    fn exit(&mut self) -> io::Result<Option<ExitCode>> {
-        // What would only be sent when the line is back would be told at the next start.
-        let Some(prompt) = self.link.prompt().filter(|_| !self.down) else {
-            self.unknown()?;
-            return Ok(Some(ExitCode::SUCCESS));
-        };
-        // A prompt that is open takes this answer.
-        let _ = self.link.answer(prompt, "exit");
-        self.parting = Parting::Exit(self.link.now() + GOODBYE);
-        Ok(None)
     }
 
     /// Says so where nobody knows what became of the last answer.

@@ -319,3 +319,21 @@ proptest! {
         }
     }
 }
+
+/// It ends the terminal, which would say the same hello again and again.
+#[test]
+fn a_bad_name_is_told_to_be_one() {
+    let whole = written(|out| write_hello(&hello(), out));
+    let named = |name: &[u8]| {
+        let length = u8::try_from(name.len()).unwrap();
+        [&whole[..3], &[length], name, &whole[11..]].concat()
+    };
+    assert_eq!(named(b"kiosk-7"), whole);
+    for name in [&b""[..], b"a b", b"a/b", "\u{e9}".as_bytes(), b"\xff", &[b'a'; 33]] {
+        assert_eq!(read_terminal(&named(name)), Err(Fault::BadName), "{name:?}");
+    }
+    // What is wrong is something else.
+    for bytes in [&whole[..8], &whole[..whole.len() - 1], &[0, 1], &[0, 1, 2, 1, b' ']] {
+        assert_eq!(read_terminal(bytes), Err(Fault::NotAMessage), "{bytes:?}");
+    }
+}

@@ -110,6 +110,31 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
 }
 
 #[test]
+fn a_goodbye_that_is_lost_leaves_nothing_to_be_told_at_the_next_start() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
+    let log = Log::default();
+    let serving = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let hello = heard(&mut stream).unwrap();
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        let (first, began) = (heard(&mut stream).unwrap(), std::time::Instant::now());
+        let second = heard(&mut stream).unwrap();
+        (first, second, began.elapsed(), stream)
+    });
+    link.keep_with(log.clone());
+    let open = prompt(&mut link, &log);
+    link.leave(open).unwrap();
+    let until = link.now() + Duration::from_millis(2_500);
+    assert!(matches!(link.next(Some(until)), Happening::Timeout));
+    link.keep().unwrap();
+    assert_eq!(*log.0.lock().unwrap(), ["shows 7"], "what is out is not stored");
+    let (first, second, between, _stream) = serving.join().unwrap();
+    assert_eq!((first.as_str(), &first), (r#"{"re":7,"data":"exit"}"#, &second));
+    assert!((900..2_000).contains(&between.as_millis()), "repeated after {between:?}");
+}
+
+#[test]
 fn a_lost_connection_is_opened_again_and_the_answer_repeated_on_it() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();

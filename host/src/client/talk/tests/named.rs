@@ -55,6 +55,33 @@ fn a_script_stops_at_the_first_answer_that_was_not_done() {
 }
 
 #[test]
+fn a_person_is_told_that_the_server_is_busy_and_that_nothing_more_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        hear(&mut stream, "}");
+        let menu = r#"{"seq":7,"hello":1,"ledger":"00000000000000aa","start":5,"attempt":1,"input":true,"data":"Menu"}"#;
+        say(&mut stream, &framed(menu));
+        let mut count = 0;
+        while hear(&mut stream, "}").contains("deposit 1") {
+            count += 1;
+            say(&mut stream, &framed(r#"{"re":7,"input":false,"data":"Working on it.","notice":"working"}"#));
+        }
+        count
+    });
+    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
+    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
+    let told = told_by(&options, "deposit 1\ndeposit 2\nexit\n");
+    let err = "the server is there, and busy with the last answer (exit leaves)\n\
+               this was not sent: the answer before it is out, and has no reply yet (exit leaves)\n\
+               unknown: check the balance\n";
+    assert!(told.time >= time::Duration::from_secs(10), "{:?}", told.time);
+    told.is(ExitCode::SUCCESS, "Menu\n>>> \n>>> \n>>> \n", err);
+    assert!(serving.join().unwrap() > 1);
+}
+
+#[test]
 fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open_again() {
     for (seq, sent) in [(7, true), (9, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
