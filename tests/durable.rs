@@ -228,7 +228,10 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
                 // Nothing is begun in the place of what its journal knows of.
                 let done = Program::run(atm(&["serve", "--data", data.to_str().unwrap()]), "");
                 assert_eq!(done.code, Some(1), "{done:?}");
-                assert!(done.stderr.contains("ledger.journal is in its folder"), "{done:?}");
+                assert!(
+                    done.stderr.contains("what was told of is not (ledger.journal, ledger.told)"),
+                    "{done:?}"
+                );
                 fs::rename(&away, &file).unwrap();
                 let server = serve(data);
                 assert_eq!(server.balance(), 114_000);

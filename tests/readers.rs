@@ -122,7 +122,7 @@ fn a_reader_does_not_go_on_in_another_ledger() {
     let data = folder.path();
     long_books(data);
     let mut paused = Paused::start(data);
-    for name in ["ledger.redb", "ledger.journal"] {
+    for name in ["ledger.redb", "ledger.journal", "ledger.told"] {
         fs::remove_file(data.join(name)).unwrap();
     }
     let server = serve(data);
@@ -214,7 +214,7 @@ fn a_file_that_may_not_be_read_is_named() {
     fs::create_dir(&path).unwrap();
     let done = run(&["verify"], &data);
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.starts_with(&format!("atm: {}: Is a directory", path.display())), "{done:?}");
+    assert!(done.stderr.starts_with(&format!("atm: {}: this is not a file", path.display())), "{done:?}");
     fs::remove_dir(&path).unwrap();
     fs::rename(data.join("away"), &path).unwrap();
     fs::remove_file(data.join("ledger.lock")).unwrap();

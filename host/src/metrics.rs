@@ -11,6 +11,9 @@ pub mod page;
 /// Upper ends of the classes that the time of a sync is counted in, in microseconds.
 const CLASSES: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
 
+/// What stands for a ledger on disk that is closed; one more for one that is open.
+const CLOSED: u64 = 1;
+
 /// Counters, which only grow, and what there is now.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -30,8 +33,8 @@ pub struct Metrics {
     pub entries: AtomicU64,
     /// Commits that failed and were in doubt.
     pub doubts: AtomicU64,
-    /// 1 as long as the ledger is open, 0 while a fault lasts.
-    pub is_open: AtomicU64,
+    /// Is there a ledger on disk, and is it open?
+    ledger: AtomicU64,
     done: AtomicU64,
     refused: AtomicU64,
     not_done: AtomicU64,
@@ -57,6 +60,11 @@ impl Metrics {
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The ledger on disk is open, or a fault lasts.
+    pub fn ledger(&self, is_open: bool) {
+        self.ledger.store(CLOSED.saturating_add(u64::from(is_open)), Ordering::Relaxed);
     }
 
     /// The ledger answered.
@@ -107,12 +115,15 @@ impl fmt::Display for Metrics {
             "Commits that failed and were looked up.",
             now(&self.doubts),
         )?;
-        one(
-            "atm_ledger_open",
-            "gauge",
-            "1 as long as the ledger on disk takes requests, 0 while a fault lasts or it is in memory.",
-            now(&self.is_open),
-        )?;
+        // Where it is in memory there is none that could be closed.
+        if let Some(is_open) = now(&self.ledger).checked_sub(CLOSED) {
+            one(
+                "atm_ledger_open",
+                "gauge",
+                "1 as long as the ledger on disk is open, 0 while a fault lasts.",
+                is_open,
+            )?;
+        }
         f.write_str(
             "# HELP atm_operations_total Operations by what became of them.\n# TYPE atm_operations_total counter\n",
         )?;

@@ -46,7 +46,7 @@ fn keeper(
     fresh: LedgerId,
     metrics: &Arc<Metrics>,
 ) -> Result<Keeper, ledger::error::Error> {
-    let disk = Box::new(Folder::take(folder, true, metrics.clone())?);
+    let disk = Box::new(Folder::take(folder, metrics.clone())?);
     Keeper::open(disk, config.balance, || fresh, Box::new(Time::now), metrics.clone())
 }
 
@@ -207,8 +207,8 @@ impl Server {
     /// Whatever makes waiting for sockets impossible.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
-        // Turns in a row in which more were ready than one turn sees.
-        let mut full = 0;
+        // The turns in a row in which more were ready than one turn sees, and when the first of them began.
+        let (mut full, mut since) = (0, self.now);
         loop {
             self.now = self.clock.now();
             if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
@@ -223,7 +223,7 @@ impl Server {
             }
             let rests = self.again.is_empty() && !self.accepting && !self.teller.has_asked();
             let timeout = if rests { self.wait() } else { Some(std::time::Duration::ZERO) };
-            let asked = self.now;
+            since = if full == 0 { self.now } else { since };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -253,9 +253,9 @@ impl Server {
             // Whoever was ready before its time was over is heard, however long the disk took or the process was stopped: the
             // system has shown all of them now, or does in this many turns.
             full = if events.iter().count() < EVENTS { 0 } else { full + 1 };
-            if full == 0 || full > self.sessions / EVENTS {
+            if full == 0 || full > self.connections.len() / EVENTS {
                 full = 0;
-                self.tick(asked);
+                self.tick(since);
             }
             if self.teller.has_asked() {
                 self.teller.send();

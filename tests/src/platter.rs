@@ -64,7 +64,8 @@ impl Bytes {
         let mut rest = rng.usize(..=data.len() / SECTOR + 1);
         while !data.is_empty() {
             let (sector, behind) = data.split_at(data.len().min(SECTOR - at % SECTOR));
-            if if some { rng.bool() } else { rest > 0 } {
+            let arrives = if some { rng.bool() } else { rest > 0 };
+            if arrives {
                 apply(&mut self.kept, &Change::Write(at, sector.to_vec()));
             }
             (at, data, rest) = (at + sector.len(), behind, rest.saturating_sub(1));

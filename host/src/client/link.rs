@@ -192,13 +192,13 @@ impl Link {
     /// # Errors
     /// [`AnswerError`] where that prompt is not open, or the answer is too long; nothing is sent then.
     pub fn answer(&mut self, prompt: Prompt, text: &str) -> Result<(), AnswerError> {
-        self.leaving = false;
-        self.say(prompt, text)
+        self.say(prompt, text, false)
     }
 
-    fn say(&mut self, prompt: Prompt, text: &str) -> Result<(), AnswerError> {
+    fn say(&mut self, prompt: Prompt, text: &str, leaving: bool) -> Result<(), AnswerError> {
         let now = self.now();
         self.terminal.answer(prompt, text, now)?;
+        self.leaving = leaving;
         (self.owes_since, self.silent) = (now, false);
         self.keep_output();
         // Where it cannot be stored it is not sent; `next` tries again, and tells.
@@ -214,8 +214,9 @@ impl Link {
     /// # Errors
     /// As those of [`answer`](Self::answer).
     pub fn leave(&mut self, prompt: Prompt) -> Result<(), AnswerError> {
-        self.leaving = true;
-        self.say(prompt, "exit")
+        // What was shown before is; where that cannot be, an outcome is told once more.
+        let _ = self.keep();
+        self.say(prompt, "exit", true)
     }
 
     /// Waits for the next thing to happen, at most until `deadline`. What it gave out before is taken to be shown.

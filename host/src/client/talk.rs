@@ -48,6 +48,23 @@ enum Parting {
     Exit(Instant),
 }
 
+/// How fast the host answers, seen at one moment.
+#[derive(Clone, Copy)]
+struct Pace {
+    looked: Instant,
+    /// How many messages had come from it by then.
+    frames: u32,
+    /// Was it told that it takes long?
+    slow: bool,
+}
+
+impl Pace {
+    /// From now on.
+    fn of(link: &Link) -> Self {
+        Self { looked: link.now(), frames: link.counters().frames, slow: false }
+    }
+}
+
 struct Talk<'a> {
     link: &'a mut Link,
     person: &'a mut Person,
@@ -60,11 +77,7 @@ struct Talk<'a> {
     down: bool,
     /// Since when, if it is.
     down_since: Instant,
-    /// When it was looked last whether the host takes long for an answer, how many messages had come from it by then, and
-    /// whether that was told.
-    looked: Instant,
-    frames: u32,
-    slow: bool,
+    pace: Pace,
     /// Set where nobody is there to read what is said.
     script: Option<Script>,
 }
@@ -74,25 +87,18 @@ struct Talk<'a> {
 /// Succeeds where the person left by `exit`, by a permitted `quit` or by the end of the lines; fails where anything else
 /// ended the talk. Lines of a pipe are not sent any more once one of them was not done, where the host says so.
 pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    let screen = Screen::new(out);
-    let script = (link.says_hello() && !person.live).then(Script::default);
-    let (asked, held, parting) = (None, None, Parting::No);
-    let (now, down, slow) = (link.now(), false, false);
-    let (down_since, looked, frames) = (now, now, 0);
     let mut talk = Talk {
+        screen: Screen::new(out),
+        err,
+        asked: None,
+        held: None,
+        parting: Parting::No,
+        down: false,
+        down_since: link.now(),
+        pace: Pace::of(link),
+        script: (link.says_hello() && !person.live).then(Script::default),
         link,
         person,
-        screen,
-        err,
-        asked,
-        held,
-        parting,
-        down,
-        down_since,
-        looked,
-        frames,
-        slow,
-        script,
     };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
     talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
@@ -127,6 +133,7 @@ impl Talk<'_> {
                 Happening::Lost => self.on_lost()?,
                 Happening::Back => {
                     self.down = false;
+                    self.pace = Pace::of(self.link);
                     self.note("connected again")?;
                     None
                 }
@@ -169,16 +176,16 @@ impl Talk<'_> {
 
     /// When to look whether the host is there and has no reply yet. It says so itself, and repeating the answer asks it.
     fn slow_at(&self) -> Option<Instant> {
-        (self.link.is_waiting() && self.link.says_hello() && !self.down && !self.slow)
-            .then(|| self.looked + SLOW)
+        (self.link.is_waiting() && self.link.says_hello() && !self.down && !self.pace.slow)
+            .then(|| self.pace.looked + SLOW)
     }
 
     /// Tells the person that it is.
     fn look(&mut self) -> io::Result<()> {
-        self.slow = self.link.counters().frames != self.frames;
-        self.looked = self.link.now();
+        let before = std::mem::replace(&mut self.pace, Pace::of(self.link));
+        self.pace.slow = self.pace.frames != before.frames;
         let exit = self.or_exit();
-        if self.slow {
+        if self.pace.slow {
             self.note(&format!("the server is there, and busy with the last answer{exit}"))
         } else {
             Ok(())
@@ -198,7 +205,7 @@ impl Talk<'_> {
         self.asked = match self.link.prompt() {
             Some(prompt) => Some(Asked::Prompt(prompt)),
             // A pipe's next line is the answer to the next prompt.
-            None if (self.down || self.slow) && self.person.live => Some(Asked::Patience),
+            None if (self.down || self.pace.slow) && self.person.live => Some(Asked::Patience),
             None => return Ok(()),
         };
         self.screen.prompt(self.person.shows_prompt())?;
@@ -213,7 +220,7 @@ impl Talk<'_> {
         }
         // What is said tells it before the link does.
         self.up()?;
-        self.slow &= self.link.is_waiting();
+        self.pace.slow &= self.link.is_waiting();
         if said.plain { self.screen.piece(&said.text) } else { self.screen.message(&said.text) }?;
         if said.ends {
             return self.leave().map(Some);
@@ -244,7 +251,11 @@ impl Talk<'_> {
     }
 
     fn up(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.down) { self.note("line up again") } else { Ok(()) }
+        if !std::mem::take(&mut self.down) {
+            return Ok(());
+        }
+        self.pace = Pace::of(self.link);
+        self.note("line up again")
     }
 
     fn on_broken(&mut self, fault: Fault) -> io::Result<ExitCode> {

@@ -179,24 +179,17 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Takes a folder, and makes it where there is none if it may.
+    /// Takes a folder, and makes it where there is none.
     ///
     /// # Errors
     /// [`Fault::InUse`] where another process works on it, [`Fault::InReading`] where somebody reads it and does not let go
-    /// of it within ten seconds; [`Fault::Missing`] where there is none and none is to be made;
-    /// whatever the system says.
-    pub fn take(folder: &Path, make: bool, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let wrong = |fault| Error { path: folder.to_owned(), fault };
-        let made = if make { Made::folder(folder) } else { Ok(Made::none()) };
-        let made = made.map_err(at(folder))?;
-        let file = folder.join(FILE);
-        if !make && is_new(folder).map_err(at(&file))? {
-            return Err(wrong(Fault::Missing));
-        }
+    /// of it within ten seconds; whatever the system says.
+    pub fn take(folder: &Path, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let made = Made::folder(folder).map_err(at(folder))?;
         let lock = Lock::alone(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
-            file,
+            file: folder.join(FILE),
             metrics,
             #[cfg(unix)]
             ledger: None,
@@ -271,8 +264,6 @@ impl Disk for Folder {
 
     fn publish(&mut self) -> io::Result<()> {
         File::open(self.folder.join(DRAFT))?.sync_all()?;
-        // It may be of a ledger that was here before.
-        self.note.remove()?;
         fs::rename(self.folder.join(DRAFT), &self.file)?;
         self.drafting = false;
         sync_folder(&self.folder)
@@ -374,13 +365,19 @@ pub(super) fn is_there(file: &Path) -> io::Result<bool> {
 
 /// Is there no ledger in a folder? Entries that were told of, or a note of one, are what is left of one.
 pub(super) fn is_new(folder: &Path) -> io::Result<bool> {
-    let is_new = !is_there(&folder.join(FILE))?;
-    for left in [JOURNAL, note::FILE] {
-        if is_new && is_there(&folder.join(left))? {
-            return Err(io::Error::other(format!(
-                "the ledger is gone, and what was told of is not: {left} is in its folder still (remove that to begin another one)"
-            )));
+    let mut left = Vec::new();
+    // A ledger that is just being made has these later than its file.
+    for name in [JOURNAL, note::FILE] {
+        if is_there(&folder.join(name))? {
+            left.push(name);
         }
+    }
+    let is_new = !is_there(&folder.join(FILE))?;
+    if is_new && !left.is_empty() {
+        return Err(io::Error::other(format!(
+            "the ledger is gone, and what was told of is not ({}): whoever removes that too begins another one",
+            left.join(", ")
+        )));
     }
     Ok(is_new)
 }

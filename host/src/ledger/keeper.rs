@@ -160,7 +160,7 @@ impl Keeper {
     /// Closes the file.
     ///
     /// # Errors
-    /// Whatever the system says; what was committed stands.
+    /// Whatever the system says, also where a fault lasts; what was committed stands.
     pub fn close(mut self) -> Result<(), Error> {
         self.shared.set(None);
         match self.open.take() {
@@ -168,14 +168,17 @@ impl Keeper {
                 let summed = store.sum_up(&books);
                 summed.and_then(|()| store.close()).map_err(|fault| self.wrong(fault))
             }
-            None => Ok(()),
+            None => {
+                let text = "it is closed before it was known what became of the last requests: whoever asked may ask again";
+                Err(self.wrong(Fault::Io(std::io::Error::other(text))))
+            }
         }
     }
 
     /// Nobody begins to read a store that is to be closed.
     fn set(&mut self, open: Option<(Store, Books)>) {
         self.shared.set(open.as_ref().map(|(store, _)| store));
-        self.metrics.is_open.store(u64::from(open.is_some()), Ordering::Relaxed);
+        self.metrics.ledger(open.is_some());
         self.open = open;
         self.note();
     }

@@ -3,7 +3,7 @@
 //! Whoever is to work on it while others read it shuts a gate that all who begin to read pass through: it waits for those who
 //! are in already, and for nobody who comes later.
 use super::{
-    disk::{is_at, private},
+    disk::{is_at, is_there, private},
     error::{Error, Fault},
 };
 use std::{
@@ -164,9 +164,12 @@ fn pass(folder: &Path) -> Result<(), Error> {
 
 /// Opens the lock's file for a reader; `None` where there is none and none can be made: nobody has it then.
 fn open(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().read(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        opened => return opened.map(Some),
+    if is_there(path)? {
+        match OpenOptions::new().read(true).open(path) {
+            // Whoever made it has just taken it away.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened.map(Some),
+        }
     }
     match private().create(true).truncate(false).open(path) {
         Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {

@@ -26,12 +26,12 @@ struct Inner<B> {
     bytes: B,
     /// Does everything go to the file?
     through: AtomicBool,
-    held: Mutex<Held>,
+    held: Mutex<Layer>,
 }
 
 /// What is not in the file.
 #[derive(Debug)]
-struct Held {
+struct Layer {
     /// How many bytes of the file are left, and how long it is with what was written.
     kept: u64,
     len: u64,
@@ -60,7 +60,7 @@ impl<B: StorageBackend> Sheet<B> {
     /// Whatever the system says.
     pub(super) fn over(bytes: B) -> io::Result<Self> {
         let len = bytes.len()?;
-        let held = Mutex::new(Held { kept: len, len, written: HashMap::new(), orders: Vec::new() });
+        let held = Mutex::new(Layer { kept: len, len, written: HashMap::new(), orders: Vec::new() });
         Ok(Self(Arc::new(Inner { bytes, through: AtomicBool::new(false), held })))
     }
 
@@ -83,7 +83,7 @@ impl<B: StorageBackend> Sheet<B> {
     }
 
     /// What is not in the file; `None` where nothing is held back any more.
-    fn held(&self) -> Option<MutexGuard<'_, Held>> {
+    fn held(&self) -> Option<MutexGuard<'_, Layer>> {
         if self.is_through() {
             return None;
         }
@@ -97,7 +97,7 @@ impl<B: StorageBackend> Sheet<B> {
     }
 }
 
-impl Held {
+impl Layer {
     /// Reads the file without what was written; it ends in zeros.
     fn original(&self, bytes: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let there = usize::try_from(self.kept.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());

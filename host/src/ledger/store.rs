@@ -15,7 +15,7 @@
 //! opened: many thousands at once.
 use super::{
     books::{Books, Head, Row},
-    disk::{Disk, StorageBackend},
+    disk::{Backend, Disk, StorageBackend},
     entry::Entry,
     error::Fault,
     guard::{Held, guarded},
@@ -98,8 +98,9 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open(disk: &mut dyn Disk) -> Result<(Self, Books), Fault> {
-        let mut store = Self::open_unread(disk)?;
+        let (mut store, sheet) = Self::checked(disk)?;
         let (books, summed) = store.view()?.books()?;
+        store.let_through(&sheet, disk)?;
         store.summed = summed;
         // One that is never closed in order would have more to derive at each start.
         if books.head.number.saturating_sub(summed) >= SUMMARY {
@@ -113,6 +114,13 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub fn open_unread(disk: &mut dyn Disk) -> Result<Self, Fault> {
+        let (mut store, sheet) = Self::checked(disk)?;
+        store.let_through(&sheet, disk)?;
+        Ok(store)
+    }
+
+    /// Opens a ledger and checks that it is whole. Nothing comes to the file yet.
+    fn checked(disk: &mut dyn Disk) -> Result<(Self, Sheet<Backend>), Fault> {
         let sheet = Sheet::over(disk.open()?)?;
         let open = database(sheet.clone())?;
         let view = View::of(&open)?;
@@ -121,9 +129,9 @@ impl Store {
         drop(view);
         let (journal, rows) = Journal::open(disk.journal()?, disk.journal_size(), last.number)?;
         follow(last, &rows)?;
-        let mut store = Self { open, journal: Some(journal), summed: 0 };
+        let store = Self { open, journal: Some(journal), summed: 0 };
         *store.open.fresh() = rows;
-        // Nothing comes to the file before it is known that the journal is of this ledger, and all that was told of is in them.
+        // The journal is of this ledger, and all that was told of is in them.
         if let Some(told) = disk.noted()?
             && store.view()?.entry(told.number)? != Some(told)
         {
@@ -133,13 +141,18 @@ impl Store {
                 told.number
             )));
         }
+        Ok((store, sheet))
+    }
+
+    /// Nothing is wrong with it: what redb has mended comes to the file, and what is in the journal into the tables.
+    fn let_through(&mut self, sheet: &Sheet<Backend>, disk: &dyn Disk) -> Result<(), Fault> {
         if !disk.is_read_only() {
             sheet.let_through()?;
         }
-        if !store.open.fresh().is_empty() {
-            store.bring_in(None)?;
+        if !self.open.fresh().is_empty() {
+            self.bring_in(None)?;
         }
-        Ok(store)
+        Ok(())
     }
 
     /// Writes entries, after which the books are these, durably, all of them or none.

@@ -44,6 +44,13 @@ impl<B> Summed<B> {
     }
 }
 
+/// Where the first piece begins that reaches beyond `offset`, if it does before that.
+fn first(known: &BTreeMap<u64, Sum>, offset: u64) -> u64 {
+    let before = known.range(..offset).next_back();
+    let reaches = |(at, sum): (&u64, &Sum)| at.saturating_add(sum.len as u64) > offset;
+    before.filter(|before| reaches(*before)).map_or(offset, |(at, _)| *at)
+}
+
 impl<B: StorageBackend> StorageBackend for Summed<B> {
     fn len(&self) -> io::Result<u64> {
         self.bytes.len()
@@ -66,8 +73,12 @@ impl<B: StorageBackend> StorageBackend for Summed<B> {
                 Err(io::Error::new(ErrorKind::InvalidData, "it was changed by somebody else, or by the disk"))
             }
             Some(_) => Ok(()),
+            // Pieces do not overlap: a write would have to look for all that it changes.
             None => {
-                known.insert(offset, sum);
+                let end = offset.saturating_add(out.len() as u64);
+                if known.range(first(&known, offset)..end).next().is_none() {
+                    known.insert(offset, sum);
+                }
                 Ok(())
             }
         }
@@ -86,9 +97,7 @@ impl<B: StorageBackend> StorageBackend for Summed<B> {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut known = self.known();
         let end = offset.saturating_add(data.len() as u64);
-        let before = known.range(..offset).next_back();
-        let reaches = |(at, sum): (&u64, &Sum)| at.saturating_add(sum.len as u64) > offset;
-        let first = before.filter(|before| reaches(*before)).map_or(offset, |(at, _)| *at);
+        let first = first(&known, offset);
         while let Some(at) = known.range(first..end).next().map(|(at, _)| *at) {
             known.remove(&at);
         }
@@ -198,6 +207,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pieces_that_overlap_accuse_nobody() {
+        let summed = Summed::new(File::default());
+        summed.write(0, &[7; 39]).unwrap();
+        summed.read(5, &mut [0; 3]).unwrap();
+        summed.write(10, &[8]).unwrap();
+        summed.read(0, &mut [0; 39]).unwrap();
+        summed.read(12, &mut [0; 3]).unwrap();
+        summed.read(0, &mut [0; 39]).unwrap();
+        summed.write(13, &[9]).unwrap();
+        summed.read(0, &mut [0; 39]).unwrap();
+        summed.read(12, &mut [0; 3]).unwrap();
     }
 
     #[test]

@@ -191,12 +191,10 @@ impl OnDisk {
             Err(_) => error!("the ledger's thread failed"),
         }
     }
-}
 
-impl OnDisk {
     fn close(&mut self) -> bool {
         self.send();
-        if let State::InDoubt(recovery) = &self.state {
+        while let State::InDoubt(recovery) = &self.state {
             recovery.desk.state().closing = true;
             recovery.desk.changed.notify_one();
             self.recovered();
@@ -211,7 +209,7 @@ impl OnDisk {
     }
 }
 
-/// However it ends.
+/// The file is closed in order however the server ends.
 impl Drop for OnDisk {
     fn drop(&mut self) {
         self.close();

@@ -25,7 +25,7 @@ fn units(units: u64) -> Amount {
 }
 
 fn keeper(folder: &Path) -> Result<Keeper, Error> {
-    let disk = Box::new(Folder::take(folder, true, Default::default())?);
+    let disk = Box::new(Folder::take(folder, Default::default())?);
     Keeper::open(disk, units(100), || LedgerId(7), Box::new(Time::now), Default::default())
 }
 
@@ -136,7 +136,7 @@ fn the_window_is_gone_before_the_folder_is_let_go_of() {
         let folder = TempDir::new().unwrap();
         let left = Arc::<Mutex<Vec<String>>>::default();
         let disk = Faulty {
-            folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+            folder: Folder::take(folder.path(), Default::default()).unwrap(),
             wrong: Wrong::default(),
             left: left.clone(),
         };
@@ -165,7 +165,7 @@ fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_tol
         let folder = TempDir::new().unwrap();
         let (wrong, metrics) = (Wrong::default(), Arc::<Metrics>::default());
         let disk = Faulty {
-            folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+            folder: Folder::take(folder.path(), Default::default()).unwrap(),
             wrong: wrong.clone(),
             left: Default::default(),
         };
@@ -216,6 +216,26 @@ fn a_fault_that_lasts_lets_only_so_many_ask() {
     assert!(teller.close());
 }
 
+#[test]
+fn a_ledger_that_is_closed_while_a_fault_lasts_says_so() {
+    let folder = TempDir::new().unwrap();
+    let wrong = Wrong::default();
+    let disk = Faulty {
+        folder: Folder::take(folder.path(), Default::default()).unwrap(),
+        wrong: wrong.clone(),
+        left: Default::default(),
+    };
+    let clock = Box::new(Time::now);
+    let mut keeper =
+        Keeper::open(Box::new(disk), units(100), || LedgerId(7), clock, Default::default()).unwrap();
+    *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
+    let deposit =
+        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    assert!(keeper.apply(&deposit).is_err());
+    let error = keeper.close().unwrap_err().to_string();
+    assert!(error.contains("whoever asked may ask again"), "{error}");
+}
+
 /// What was logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -234,7 +254,7 @@ fn a_fault_is_logged_when_it_begins_changes_and_ends() {
     let folder = TempDir::new().unwrap();
     let wrong = Wrong::default();
     let disk = Faulty {
-        folder: Folder::take(folder.path(), true, Default::default()).unwrap(),
+        folder: Folder::take(folder.path(), Default::default()).unwrap(),
         wrong: wrong.clone(),
         left: Default::default(),
     };

@@ -119,7 +119,7 @@ fn verify(folder: &Path) -> Result<ExitCode> {
 
 fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
     let fresh = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
-    let mut disk = Folder::take(folder, true, Arc::default())?;
+    let mut disk = Folder::take(folder, Arc::default())?;
     let mut progress = Progress::new(None);
     let books = backup::restore(file, &mut disk, fresh, |number| progress.at(number))?;
     drop(progress);

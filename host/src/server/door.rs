@@ -53,7 +53,7 @@ impl Server {
             connection.host.shut_down(now);
         } else if self.sessions >= self.config.max_sessions || self.teller.is_full() {
             add(&self.metrics.turned_away, 1);
-            warn!(%peer, sessions = self.sessions, "turned away: as many sessions, or requests to the ledger, wait as may");
+            warn!(%peer, sessions = self.sessions, "turned away: there is no room for another session, or its requests");
             connection.host.turn_away(now);
         } else {
             connection.counted = true;

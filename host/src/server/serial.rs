@@ -217,7 +217,7 @@ mod tests {
             assert!(said(&mut link).ends);
             serving.join().unwrap().0.unwrap();
             // It was closed in order: the next start has nothing to derive.
-            let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+            let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
             let store = Store::open_unread(&mut disk).unwrap();
             let (books, summed) = store.view().unwrap().books().unwrap();
             assert_eq!(books.head().number, summed);

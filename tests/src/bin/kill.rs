@@ -287,7 +287,7 @@ fn be_nobody(address: SocketAddr, shared: &Shared) -> (i128, i128) {
 
 /// Holds what the terminals were told against the books.
 fn compare(data: &Path, told: &[(String, Told)], unnamed: (i128, i128)) -> Vec<String> {
-    let mut disk = Folder::take(data, false, Arc::new(Metrics::default())).unwrap();
+    let mut disk = Folder::take(data, Arc::new(Metrics::default())).unwrap();
     let (store, _) = Store::open(&mut disk).unwrap();
     let (mut booked, mut nobodys, mut wrong) = (HashMap::new(), 0, Vec::new());
     let read = store.view().unwrap().entries(1, |_, line| {

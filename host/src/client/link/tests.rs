@@ -128,7 +128,7 @@ fn a_goodbye_that_is_lost_leaves_nothing_to_be_told_at_the_next_start() {
     let until = link.now() + Duration::from_millis(2_500);
     assert!(matches!(link.next(Some(until)), Happening::Timeout));
     link.keep().unwrap();
-    assert_eq!(*log.0.lock().unwrap(), ["shows 7"], "what is out is not stored");
+    assert_eq!(*log.0.lock().unwrap(), ["shows 7", "stores 7 None"], "what is out is not stored");
     let (first, second, between, _stream) = serving.join().unwrap();
     assert_eq!((first.as_str(), &first), (r#"{"re":7,"data":"exit"}"#, &second));
     assert!((900..2_000).contains(&between.as_millis()), "repeated after {between:?}");

@@ -1,5 +1,5 @@
 //! What the person types.
-use super::{Asked, GOODBYE, Parting, Talk};
+use super::{Asked, GOODBYE, Pace, Parting, Talk};
 use crate::client::person::Typed;
 use atm_core::{message::MAX_ANSWER, terminal::AnswerError};
 use std::{io, process::ExitCode};
@@ -43,8 +43,10 @@ impl Talk<'_> {
         let Some(Asked::Prompt(prompt)) = asked else {
             return self.note(if self.link.is_waiting() {
                 "this was not sent: the answer before it is out, and has no reply yet (exit leaves)"
+            } else if self.down {
+                "this was not sent: the line is down (exit leaves)"
             } else {
-                "this was not sent: the line is or was down (exit leaves)"
+                "this was not sent: no prompt was open where it was begun; type it again"
             });
         };
         if self.down && self.link.prompt() != Some(prompt) {
@@ -54,7 +56,7 @@ impl Talk<'_> {
         }
         match self.link.answer(prompt, answer) {
             Ok(()) => {
-                (self.looked, self.frames, self.slow) = (self.link.now(), self.link.counters().frames, false);
+                self.pace = Pace::of(self.link);
                 if answer.eq_ignore_ascii_case("quit") {
                     self.parting = Parting::Quit;
                 }

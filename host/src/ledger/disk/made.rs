@@ -14,7 +14,7 @@ impl Made {
     /// # Errors
     /// Whatever the system says.
     pub(super) fn folder(folder: &Path) -> io::Result<Self> {
-        let mut made = Self::none();
+        let mut made = Self(Vec::new());
         for above in folder.ancestors().filter(|path| !path.as_os_str().is_empty()) {
             match fs::symlink_metadata(above) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => made.0.insert(0, above.to_owned()),
@@ -26,11 +26,6 @@ impl Made {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).map(|()| made)
-    }
-
-    /// None were.
-    pub(super) fn none() -> Self {
-        Self(Vec::new())
     }
 
     /// Was the innermost one made here?

@@ -1,14 +1,14 @@
 //! The entry that was told of last, beside the ledger's file.
 //!
 //! The sums in the journal and in the ledger's file cannot tell a batch or a commit that never came whole, and that nobody was
-//! told of, from one that was told of and damaged later: the one before it is taken in both cases. This file can. It is written after the commit is on the disk,
-//! and is not brought there itself: after `kill -9` it is as it was written, after a loss of power perhaps older, and then it
-//! knows of less.
-use super::private;
+//! told of, from one that was told of and damaged later: the one before it is taken in both cases. This file can. It is
+//! written after the commit is on the disk, and is not brought there itself: after `kill -9` it is as it was written, after a
+//! loss of power perhaps older, and then it knows of less.
+use super::{is_there, private};
 use crate::ledger::{books::Head, entry::Hash};
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 use tracing::warn;
@@ -33,7 +33,11 @@ impl Note {
     pub(super) fn write(&mut self, told: Head) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(private().create(true).truncate(false).open(&self.path)?),
+            none => {
+                let file = private().create(true).truncate(false).open(&self.path)?;
+                file.set_len(line(told).len() as u64)?;
+                none.insert(file)
+            }
         };
         file.seek(SeekFrom::Start(0))?;
         file.write_all(line(told).as_bytes())
@@ -41,24 +45,15 @@ impl Note {
 
     /// Reads it. One that is not whole says nothing.
     pub(in crate::ledger) fn read(&self) -> io::Result<Option<Head>> {
-        let text = match fs::read(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let there = is_there(&self.path)
+            .and_then(|is_there| if is_there { fs::read(&self.path).map(Some) } else { Ok(None) });
+        let there = there.map_err(|error| io::Error::other(format!("{FILE} beside it: {error}")))?;
+        let Some(text) = there else { return Ok(None) };
         let told = parse(&text);
         if told.is_none() {
             warn!(path = %self.path.display(), "this does not say which entry was told of last");
         }
         Ok(told)
-    }
-
-    pub(super) fn remove(&mut self) -> io::Result<()> {
-        self.file = None;
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -97,8 +92,15 @@ mod tests {
                 assert_eq!(note.read().unwrap(), None, "{at}");
             }
         }
-        note.remove().unwrap();
-        note.remove().unwrap();
+        // What stands behind it is gone with the next one that is written.
+        fs::write(folder.path().join(FILE), [&whole[..], b"\n"].concat()).unwrap();
         assert_eq!(note.read().unwrap(), None);
+        let told = Head { number: 3, hash: Hash::default().next("a line") };
+        Note::of(folder.path()).write(told).unwrap();
+        assert_eq!(note.read().unwrap(), Some(told));
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert_eq!(note.read().unwrap(), None);
+        fs::create_dir(folder.path().join(FILE)).unwrap();
+        assert_eq!(note.read().unwrap_err().to_string(), "ledger.told beside it: this is not a file");
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 fn keeper(folder: &Path) -> Result<Keeper, crate::ledger::error::Error> {
-    let disk = Box::new(Folder::take(folder, true, Default::default())?);
+    let disk = Box::new(Folder::take(folder, Default::default())?);
     let clock = Box::new(|| Time::from_millis(1_000));
     Keeper::open(disk, Amount::from_units(100).unwrap(), || LedgerId(7), clock, Default::default())
 }
@@ -55,7 +55,7 @@ fn a_summary_and_the_entries_behind_it_are_the_books() {
         } else {
             drop(ledger);
         }
-        let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+        let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
         let (store, books) = Store::open(&mut disk).unwrap();
         // A start gives none of the numbers that were reserved.
         before.next = before.reserved;
@@ -100,7 +100,7 @@ fn a_journal_of_another_ledger_spoils_nothing() {
     // A note of what was told of is enough.
     std::fs::remove_file(other.path().join("ledger.journal")).unwrap();
     let error = keeper(other.path()).err().unwrap().to_string();
-    assert!(error.contains("ledger.told is in its folder still"), "{error}");
+    assert!(error.contains("what was told of is not (ledger.told)"), "{error}");
     std::fs::remove_file(other.path().join("ledger.told")).unwrap();
     keeper(other.path()).unwrap();
 }
@@ -231,7 +231,7 @@ fn an_entry_behind_the_summary_that_does_not_follow_is_found() {
         let error = keeper(folder.path()).err().unwrap().to_string();
         assert!(error.contains(found), "{error}");
         // Whoever only reads is told by the proof.
-        let mut disk = Folder::take(folder.path(), false, Default::default()).unwrap();
+        let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
         let store = Store::open_unread(&mut disk).unwrap();
         let report = verify(&store.view().unwrap(), |_| {}).unwrap();
         assert!(report.faults[0].starts_with("entry 4"), "{:?}", report.faults);
