@@ -144,19 +144,23 @@ impl<const N: usize> fmt::Debug for Outbox<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::hash::{BuildHasher, BuildHasherDefault};
+    use std::hash::DefaultHasher;
 
     /// Endpoints are compared and hashed by a model.
     #[test]
     fn what_is_sent_already_makes_no_difference_and_what_is_not_does() {
-        let wire = Wire::Postcard;
-        let mut outbox = Outbox::<64>::new(wire);
+        let hash = |outbox: &Outbox<64>| BuildHasherDefault::<DefaultHasher>::default().hash_one(outbox);
+        let mut outbox = Outbox::<64>::new(Wire::Postcard);
         let empty = outbox.clone();
         outbox.answer(Some(7), "40").unwrap();
         assert_ne!(outbox, empty);
+        assert_ne!(hash(&outbox), hash(&empty));
         let whole = outbox.clone();
         outbox.consume(1);
         assert_ne!(outbox, whole);
         outbox.consume(usize::MAX);
         assert_eq!(outbox, empty, "the bytes are there still, and are nothing");
+        assert_eq!(hash(&outbox), hash(&empty));
     }
 }
