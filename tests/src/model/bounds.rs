@@ -87,6 +87,9 @@ impl Bounds {
     /// line has no part in: that line is good here, or there would be more states than any machine can hold.
     const ALL: Self = Self { name: "all", terminals: 2, good: 1, menu: &["withdraw 1"], ..Self::SERIAL };
 
+    /// Two terminals, both of them on lines on which frames overtake each other, and a crash of each side at any time.
+    const BOTH: Self = Self { name: "both", frames: 2, ..Self::TWO };
+
     /// What takes a few seconds.
     pub const SMALL: &[Self] = &[
         Self { all_hellos: 2, menu: &["withdraw 2"], ..Self::IDLE },
@@ -97,6 +100,9 @@ impl Bounds {
     /// What takes a few minutes.
     pub const LARGE: &[Self] =
         &[Self::SERIAL, Self::IDLE, Self::CONNECTIONS, Self::TWO, Self::REORDERED, Self::ALL];
+
+    /// What takes a quarter of an hour and 16 GB of memory (122 million different states).
+    pub const HUGE: &[Self] = &[Self::BOTH];
 }
 
 impl Bounds {
