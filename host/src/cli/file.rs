@@ -219,7 +219,7 @@ mod tests {
             ("balance = 99999999999999999999", "invalid value '99999999999999999999' for '--balance"),
             ("balance = 1.5", "a whole number, or text in quotes"),
             ("baud = 9600", "were not provided: --serial <PATH>"),
-            ("log = 'loud'", "for '--log <LEVEL>' [possible values: off, error"),
+            ("log = 'loud'", "for '--log <LOG>' [possible values: off, error"),
             ("balance = '1e3'", "invalid value '1e3' for '--balance"),
             ("idle-timeout = 0", "invalid value '0' for '--idle-timeout"),
             ("idle-timeout = '7'", "invalid type"),
