@@ -18,7 +18,7 @@ use clap::{Args, Parser};
 use embedded_io::Read;
 use firmware_sim::{
     Kiosk,
-    faults::{Chances, LyingPort},
+    fault_injector::{Chances, LyingPort},
     store::FileStore,
 };
 use std::{

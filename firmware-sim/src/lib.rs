@@ -12,7 +12,7 @@ pub use atm_core::kiosk::{Error, Kiosk};
 pub mod board;
 pub mod desk;
 #[cfg(not(target_os = "none"))]
-pub mod faults;
+pub mod fault_injector;
 pub mod sizes;
 #[cfg(not(target_os = "none"))]
 pub mod store;

@@ -2,7 +2,7 @@
 use atm_core::wire::Wire;
 use atm_tests::board::{Day, Lie, image};
 use clap::Parser;
-use firmware_sim::faults::Chances;
+use firmware_sim::fault_injector::Chances;
 use std::{fs, io, path::PathBuf, process, time::Instant};
 
 /// Cut a kiosk's power in the middle of conversations, tear its EEPROM, and audit: what was told stands, what was not told

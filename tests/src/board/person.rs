@@ -9,7 +9,7 @@ use atm_core::{
     time::{Duration, Instant},
     wire::Wire,
 };
-use firmware_sim::faults::{Chances, Liar};
+use firmware_sim::fault_injector::{Chances, Liar};
 use std::{
     collections::HashMap,
     io::{ErrorKind, Read, Write},

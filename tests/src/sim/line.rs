@@ -3,7 +3,7 @@ use atm_core::{
     host::{self, Host, IN, Link, OUT},
     time::Instant,
 };
-use firmware_sim::faults::{Chances, Liar};
+use firmware_sim::fault_injector::{Chances, Liar};
 
 /// A line, by a number that no other has.
 pub(super) struct Line {

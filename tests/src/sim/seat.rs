@@ -8,7 +8,7 @@ use atm_core::{
     wire::Wire,
 };
 use fastrand::Rng;
-use firmware_sim::faults::Chances;
+use firmware_sim::fault_injector::Chances;
 
 type Endpoint = Terminal<1024, { terminal::OUT }>;
 

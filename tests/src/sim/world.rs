@@ -7,7 +7,7 @@ use atm_core::{
     time::{Duration, Instant},
 };
 use fastrand::Rng;
-use firmware_sim::faults::{Chances, Counts};
+use firmware_sim::fault_injector::{Chances, Counts};
 use std::collections::VecDeque;
 
 mod requests;
