@@ -18,7 +18,7 @@ use clap::{Args, Parser};
 use embedded_io::Read;
 use firmware_sim::{
     Kiosk,
-    fault_injector::{Chances, LyingPort},
+    fault_injector::{Chances, FaultInjector},
     store::FileStore,
 };
 use std::{
@@ -245,7 +245,7 @@ fn drive<L: Ledger>(
     if plan.chances != Chances::default() {
         say(format!("the line lies by --seed {seed}"));
     }
-    let mut port = LyingPort::new(port, || clock.now(), plan.chances, seed);
+    let mut port = FaultInjector::new(port, || clock.now(), plan.chances, seed);
     while !kiosk.is_finished() {
         if !kiosk.turn(&mut port, clock.now())? {
             let due = kiosk.deadline().into_iter().chain(port.due()).min();

@@ -1,6 +1,6 @@
 //! A line that lies: it drops, repeats, garbles, cuts and delays what it carries, by chance and by a seed.
 //!
-//! [`Liar`] is one direction of any line; [`LyingPort`] puts two of them around an `embedded-io` port. What was sent in one
+//! [`FaultyLink`] is one direction of any line; [`FaultInjector`] puts two of them around an `embedded-io` port. What was sent in one
 //! call is one chunk, and the unit that is dropped, repeated or delayed.
 extern crate std;
 
@@ -51,7 +51,7 @@ impl Chances {
 
 /// Faults made so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct FaultCounts {
     /// Chunks that were sent.
     pub chunks: u64,
     /// Chunks that were lost.
@@ -74,7 +74,7 @@ pub struct Counts {
     pub cut: u64,
 }
 
-impl Counts {
+impl FaultCounts {
     /// Each kind with its name.
     pub fn by_kind(&self) -> [(&'static str, u64); 10] {
         [
@@ -111,10 +111,10 @@ const LATE: u32 = 3000;
 
 /// One direction of a line that lies.
 #[derive(Clone, Debug)]
-pub struct Liar {
+pub struct FaultyLink {
     chances: Chances,
     random: fastrand::Rng,
-    counts: Counts,
+    counts: FaultCounts,
     /// What is on its way, the next one first.
     queue: VecDeque<(Instant, Vec<u8>)>,
     /// What waits for the next chunk.
@@ -126,13 +126,13 @@ pub struct Liar {
     baud: u32,
 }
 
-impl Liar {
+impl FaultyLink {
     /// A line of `baud` bits a second (0: as fast as you like) that lies by `chances`.
     pub fn new(chances: Chances, baud: u32, seed: u64) -> Self {
         Self {
             chances,
             random: fastrand::Rng::with_seed(seed),
-            counts: Counts::default(),
+            counts: FaultCounts::default(),
             queue: VecDeque::new(),
             held: Vec::new(),
             cut_until: Instant::default(),
@@ -142,7 +142,7 @@ impl Liar {
     }
 
     /// The line tells the truth from now on.
-    pub fn reform(&mut self) {
+    pub fn disable_faults(&mut self) {
         self.chances = Chances::default();
         self.cut_until = Instant::default();
     }
@@ -154,7 +154,7 @@ impl Liar {
     }
 
     /// Faults made so far.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &FaultCounts {
         &self.counts
     }
 
@@ -260,20 +260,20 @@ const WAITING: usize = 4096;
 
 /// A port whose line lies in both directions.
 #[derive(Debug)]
-pub struct LyingPort<P, C> {
+pub struct FaultInjector<P, C> {
     port: P,
     clock: C,
-    outgoing: Liar,
-    incoming: Liar,
+    outgoing: FaultyLink,
+    incoming: FaultyLink,
     /// What has arrived on either side and is not passed on yet.
     to_line: VecDeque<u8>,
     from_line: VecDeque<u8>,
 }
 
-impl<P, C: Fn() -> Instant> LyingPort<P, C> {
+impl<P, C: Fn() -> Instant> FaultInjector<P, C> {
     /// Puts a line that lies by `chances` before a port; `clock` tells the time.
     pub fn new(port: P, clock: C, chances: Chances, seed: u64) -> Self {
-        let direction = |salt| Liar::new(chances, 0, seed ^ salt);
+        let direction = |salt| FaultyLink::new(chances, 0, seed ^ salt);
         Self {
             port,
             clock,
@@ -295,14 +295,14 @@ impl<P, C: Fn() -> Instant> LyingPort<P, C> {
     }
 
     /// Faults made so far in both directions.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FaultCounts {
         let mut counts = *self.outgoing.counts();
         counts.add(self.incoming.counts());
         counts
     }
 }
 
-impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> LyingPort<P, C> {
+impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> FaultInjector<P, C> {
     /// Moves what may be moved without waiting.
     ///
     /// # Errors
@@ -333,11 +333,11 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> LyingPort<P, 
     }
 }
 
-impl<P: ErrorType, C> ErrorType for LyingPort<P, C> {
+impl<P: ErrorType, C> ErrorType for FaultInjector<P, C> {
     type Error = P::Error;
 }
 
-impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Read for LyingPort<P, C> {
+impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Read for FaultInjector<P, C> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, P::Error> {
         while self.from_line.is_empty() {
             self.pump()?;
@@ -347,14 +347,14 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Read for Lyin
     }
 }
 
-impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> ReadReady for LyingPort<P, C> {
+impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> ReadReady for FaultInjector<P, C> {
     fn read_ready(&mut self) -> Result<bool, P::Error> {
         self.pump()?;
         Ok(!self.from_line.is_empty())
     }
 }
 
-impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Write for LyingPort<P, C> {
+impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Write for FaultInjector<P, C> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, P::Error> {
         let now = (self.clock)();
         self.outgoing.send(bytes, now);
@@ -367,7 +367,7 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Write for Lyi
     }
 }
 
-impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> WriteReady for LyingPort<P, C> {
+impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> WriteReady for FaultInjector<P, C> {
     fn write_ready(&mut self) -> Result<bool, P::Error> {
         self.pump()?;
         Ok(self.to_line.is_empty())

@@ -9,7 +9,7 @@ use atm_core::{
     time::{Duration, Instant},
     wire::Wire,
 };
-use firmware_sim::fault_injector::{Chances, Liar};
+use firmware_sim::fault_injector::{Chances, FaultyLink};
 use std::{
     collections::HashMap,
     io::{ErrorKind, Read, Write},
@@ -46,8 +46,8 @@ pub struct Person {
     line: Option<UnixStream>,
     held: Vec<u8>,
     lie: Lie,
-    up: Liar,
-    down: Liar,
+    up: FaultyLink,
+    down: FaultyLink,
     /// Bytes sent and received.
     pub bytes: (u64, u64),
 }
@@ -63,8 +63,8 @@ impl Person {
             line: None,
             held: Vec::new(),
             lie,
-            up: Liar::new(lie.chances, 0, lie.seed),
-            down: Liar::new(lie.chances, 0, lie.seed.rotate_left(17)),
+            up: FaultyLink::new(lie.chances, 0, lie.seed),
+            down: FaultyLink::new(lie.chances, 0, lie.seed.rotate_left(17)),
             bytes: (0, 0),
         }
     }
@@ -102,8 +102,8 @@ impl Person {
         self.line = Some(line);
         self.held.clear();
         let seed = self.lie.seed.wrapping_add(self.bytes.0);
-        self.up = Liar::new(self.lie.chances, 0, seed);
-        self.down = Liar::new(self.lie.chances, 0, seed.rotate_left(17));
+        self.up = FaultyLink::new(self.lie.chances, 0, seed);
+        self.down = FaultyLink::new(self.lie.chances, 0, seed.rotate_left(17));
     }
 
     /// Types an answer at the open prompt and sends it, but hears nothing yet.

@@ -3,13 +3,13 @@ use atm_core::{
     host::{self, Host, IN, Link, OUT},
     time::Instant,
 };
-use firmware_sim::fault_injector::{Chances, Liar};
+use firmware_sim::fault_injector::{Chances, FaultyLink};
 
 /// A line, by a number that no other has.
 pub(super) struct Line {
     pub(super) number: u64,
-    pub(super) up: Liar,
-    pub(super) down: Liar,
+    pub(super) up: FaultyLink,
+    pub(super) down: FaultyLink,
     pub(super) end: Option<End>,
 }
 
@@ -22,7 +22,8 @@ pub(super) struct End {
 
 impl Line {
     pub(super) fn new(number: u64, chances: Chances, baud: u32, seed: u64) -> Self {
-        let (up, down) = (Liar::new(chances, baud, seed), Liar::new(chances, baud, seed.rotate_left(17)));
+        let (up, down) =
+            (FaultyLink::new(chances, baud, seed), FaultyLink::new(chances, baud, seed.rotate_left(17)));
         Self { number, up, down, end: None }
     }
 

@@ -7,7 +7,7 @@ use atm_core::{
     time::{Duration, Instant},
 };
 use fastrand::Rng;
-use firmware_sim::fault_injector::{Chances, Counts};
+use firmware_sim::fault_injector::{Chances, FaultCounts};
 use std::collections::VecDeque;
 
 mod requests;
@@ -39,7 +39,7 @@ pub struct Report {
     /// Commits that were in doubt.
     pub doubts: u64,
     /// Faults of the lines.
-    pub faults: Counts,
+    pub faults: FaultCounts,
     /// What went wrong.
     pub wrong: Vec<String>,
 }
@@ -315,8 +315,8 @@ impl World {
         self.chances = Chances::default();
         for seat in &mut self.seats {
             for line in &mut seat.lines {
-                line.up.reform();
-                line.down.reform();
+                line.up.disable_faults();
+                line.down.disable_faults();
             }
             seat.wind_up(self.now);
         }
