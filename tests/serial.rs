@@ -95,7 +95,7 @@ fn a_line_that_lies_moves_no_cent_twice() {
     let mut arguments = vec!["--seed", &seed];
     for fault in [
         "--drop-chance",
-        "--repeat-chance",
+        "--duplicate-chance",
         "--corrupt-chance",
         "--truncate-chance",
         "--merge-chance",

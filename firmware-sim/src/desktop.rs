@@ -82,8 +82,8 @@ struct Line {
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     drop_chance: f32,
     /// It comes twice
-    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
-    repeat_chance: f32,
+    #[arg(long, alias = "repeat-chance", value_name = "P", default_value = "0", value_parser = chance)]
+    duplicate_chance: f32,
     /// Some of its bits or bytes are changed
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     corrupt_chance: f32,
@@ -114,7 +114,7 @@ impl Line {
     fn chances(&self) -> Chances {
         Chances {
             drop: self.drop_chance,
-            repeat: self.repeat_chance,
+            duplicate: self.duplicate_chance,
             corrupt: self.corrupt_chance,
             truncate: self.truncate_chance,
             merge: self.merge_chance,

@@ -1,7 +1,7 @@
 //! A line that lies: it drops, repeats, garbles, cuts and delays what it carries, by chance and by a seed.
 //!
 //! [`FaultyLink`] is one direction of any line; [`FaultInjector`] puts two of them around an `embedded-io` port. What was sent in one
-//! call is one chunk, and the unit that is dropped, repeated or delayed.
+//! call is one chunk, and the unit that is dropped, duplicated or delayed.
 extern crate std;
 
 use atm_core::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub struct Chances {
     /// The chunk is lost.
     pub drop: f32,
     /// The chunk comes twice.
-    pub repeat: f32,
+    pub duplicate: f32,
     /// A few of its bits or bytes are changed.
     pub corrupt: f32,
     /// Its end is lost.
@@ -37,7 +37,7 @@ impl Chances {
         let cut = chance / 10.0;
         Self {
             drop: chance,
-            repeat: chance,
+            duplicate: chance,
             corrupt: chance,
             truncate: chance,
             merge: chance,
@@ -57,7 +57,7 @@ pub struct FaultCounts {
     /// Chunks that were lost.
     pub dropped: u64,
     /// Chunks that came twice.
-    pub repeated: u64,
+    pub duplicated: u64,
     /// Chunks that were changed.
     pub corrupted: u64,
     /// Chunks that lost their end.
@@ -80,7 +80,7 @@ impl FaultCounts {
         [
             ("chunks", self.chunks),
             ("dropped", self.dropped),
-            ("repeated", self.repeated),
+            ("duplicated", self.duplicated),
             ("corrupted", self.corrupted),
             ("truncated", self.truncated),
             ("merged", self.merged),
@@ -95,7 +95,7 @@ impl FaultCounts {
     pub fn add(&mut self, other: &Self) {
         self.chunks += other.chunks;
         self.dropped += other.dropped;
-        self.repeated += other.repeated;
+        self.duplicated += other.duplicated;
         self.corrupted += other.corrupted;
         self.truncated += other.truncated;
         self.merged += other.merged;
@@ -194,8 +194,8 @@ impl FaultyLink {
             self.held = chunk;
             return;
         }
-        if self.chance(chances.repeat) {
-            self.counts.repeated += 1;
+        if self.chance(chances.duplicate) {
+            self.counts.duplicated += 1;
             self.queue(chunk.clone(), now, Duration::ZERO);
         }
         if self.chance(chances.reorder) {
