@@ -12,12 +12,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-mod again;
 mod editor;
 mod happening;
 mod line;
 mod link;
 mod person;
+mod reconnect;
 mod record;
 mod screen;
 mod state;

@@ -1,9 +1,9 @@
 //! The terminal's endpoint over a line.
 use super::{
     Options, Target,
-    again::Again,
     happening::{Happening, Said, Way},
     line::{Line, OpenError, Wake},
+    reconnect::Reconnector,
     record::Record,
     state::Keep,
 };
@@ -62,7 +62,7 @@ pub struct Link {
     /// The answer that is out only ends the session.
     leaving: bool,
     /// Set where a connection that was lost is opened again.
-    again: Option<Again>,
+    reconnector: Option<Reconnector>,
     /// What came together with the news that the connection is back.
     later: Option<Happening>,
 }
@@ -78,9 +78,9 @@ impl Link {
         let config = config(options);
         let says_hello = config.profile.is_some();
         let terminal = Box::new(Terminal::new(config, clock.now()));
-        let again = match &options.target {
+        let reconnector = match &options.target {
             Target::Tcp(address) if options.reconnect && options.is_named() => {
-                Some(Again::new(address.clone(), options.wire, wake.clone()))
+                Some(Reconnector::new(address.clone(), options.wire, wake.clone()))
             }
             _ => None,
         };
@@ -104,7 +104,7 @@ impl Link {
             record: None,
             keeper: None,
             leaving: false,
-            again,
+            reconnector,
             later: None,
         })
     }
@@ -269,9 +269,12 @@ impl Link {
     /// Waits until there may be something to do.
     fn rest(&mut self, deadline: Option<Instant>) {
         let stall = self.stalled.filter(|_| self.is_connection()).map(|since| since + STALL);
-        let again = self.again.as_ref().filter(|_| !self.line.is_plugged()).and_then(Again::deadline);
-        let due =
-            [deadline, self.terminal.deadline(), stall, again, self.silent_at()].into_iter().flatten().min();
+        let reconnect =
+            self.reconnector.as_ref().filter(|_| !self.line.is_plugged()).and_then(Reconnector::deadline);
+        let due = [deadline, self.terminal.deadline(), stall, reconnect, self.silent_at()]
+            .into_iter()
+            .flatten()
+            .min();
         if let Err(error) = self.line.wait(due.map(|due| self.clock.until(due))) {
             self.end(Some(error));
         }
@@ -284,9 +287,9 @@ impl Link {
         }
         let told = self.told(now);
         let served = self.line.is_plugged() && !self.terminal.is_greeting() && !self.terminal.is_over();
-        match &mut self.again {
-            Some(again) if served && again.is_lost() => {
-                again.mend(now);
+        match &mut self.reconnector {
+            Some(reconnector) if served && reconnector.is_lost() => {
+                reconnector.mend(now);
                 self.later = told;
                 Some(Happening::Back)
             }
@@ -296,7 +299,7 @@ impl Link {
 
     /// What the terminal has to tell.
     fn told(&mut self, now: Instant) -> Option<Happening> {
-        let (connection, mends) = (self.is_connection(), self.again.is_some() && self.heard);
+        let (connection, mends) = (self.is_connection(), self.reconnector.is_some() && self.heard);
         let happening = loop {
             break match self.terminal.poll_event(now) {
                 None => return self.is_other_wire().then_some(Happening::Broken(Fault::WrongWire)),
@@ -339,7 +342,7 @@ impl Link {
     /// On a connection nothing is damaged on its way: what cannot be read was never meant for this wire.
     fn is_other_wire(&self) -> bool {
         let garbled = self.is_connection() && self.terminal.counters().discarded > 0;
-        garbled && self.wire == Wire::Postcard && !(self.again.is_some() && self.heard)
+        garbled && self.wire == Wire::Postcard && !(self.reconnector.is_some() && self.heard)
     }
 
     /// Sends what is to be sent, as far as the line takes it.

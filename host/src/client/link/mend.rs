@@ -1,5 +1,5 @@
 //! A link whose connection is lost.
-use super::{super::again::Turn, Happening, Link};
+use super::{super::reconnect::ReconnectProgress, Happening, Link};
 use atm_core::time::Instant;
 use std::io;
 
@@ -8,19 +8,19 @@ impl Link {
     pub(super) fn mend(&mut self, now: Instant) -> Option<Happening> {
         let over = self.terminal.is_over();
         if let Some(error) = &mut self.ended {
-            let Some(again) = self.again.as_mut().filter(|_| !over) else {
+            let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
                 return Some(Happening::Closed(error.take()));
             };
-            let news = again.lose(now);
+            let news = reconnector.lose(now);
             self.unplug();
             return news.then_some(Happening::Lost);
         }
         if self.line.is_plugged() {
             return None;
         }
-        match self.again.as_mut()?.turn(now) {
-            Turn::Wait => {}
-            Turn::Connected(stream) => {
+        match self.reconnector.as_mut()?.turn(now) {
+            ReconnectProgress::Wait => {}
+            ReconnectProgress::Connected(stream) => {
                 if let Err(error) = self.line.plug(stream) {
                     self.end(Some(error));
                     return None;
@@ -28,8 +28,8 @@ impl Link {
                 self.terminal.reconnect(now);
                 self.keep_output();
             }
-            Turn::GaveUp(error) => {
-                self.again = None;
+            ReconnectProgress::GaveUp(error) => {
+                self.reconnector = None;
                 self.end(None);
                 return Some(Happening::Closed(Some(error)));
             }

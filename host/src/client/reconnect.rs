@@ -19,7 +19,7 @@ const FIRST: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(5);
 
 /// What came of trying.
-pub(super) enum Turn {
+pub(super) enum ReconnectProgress {
     /// Nothing yet.
     Wait,
     /// There is a connection; whether the host serves it is to be seen.
@@ -30,7 +30,7 @@ pub(super) enum Turn {
 
 /// Opens connections to one address, one at a time. Connecting blocks, and so does asking for the address of a name:
 /// each attempt has a thread of its own, which ends by itself.
-pub(super) struct Again {
+pub(super) struct Reconnector {
     address: String,
     wire: Wire,
     wake: Wake,
@@ -43,7 +43,7 @@ pub(super) struct Again {
     trying: Option<Receiver<Option<TcpStream>>>,
 }
 
-impl Again {
+impl Reconnector {
     pub(super) fn new(address: String, wire: Wire, wake: Wake) -> Self {
         let (lost, mended, trying) = (None, None, None);
         Self { address, wire, wake, lost, mended, pause: FIRST, try_at: Instant::default(), trying }
@@ -78,13 +78,13 @@ impl Again {
     }
 
     /// Tries, where it is time.
-    pub(super) fn turn(&mut self, now: Instant) -> Turn {
-        let Some(lost) = self.lost else { return Turn::Wait };
+    pub(super) fn turn(&mut self, now: Instant) -> ReconnectProgress {
+        let Some(lost) = self.lost else { return ReconnectProgress::Wait };
         match self.trying.as_ref().map(Receiver::try_recv) {
             None | Some(Err(TryRecvError::Empty)) => {}
             Some(Ok(Some(stream))) => {
                 self.trying = None;
-                return Turn::Connected(stream);
+                return ReconnectProgress::Connected(stream);
             }
             Some(Ok(None) | Err(TryRecvError::Disconnected)) => {
                 self.trying = None;
@@ -95,12 +95,12 @@ impl Again {
             self.trying = None;
             let seconds = PATIENCE.millis() / 1000;
             let text = format!("no server has answered at {} for {seconds} seconds", self.address);
-            return Turn::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
+            return ReconnectProgress::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
         if self.trying.is_none() && self.try_at <= now {
             self.start(now);
         }
-        Turn::Wait
+        ReconnectProgress::Wait
     }
 
     fn after_pause(&mut self, now: Instant) -> Instant {
@@ -134,10 +134,10 @@ mod tests {
     }
 
     /// Tries at `now` until something comes of it.
-    fn tried(again: &mut Again, now: Instant) -> Turn {
+    fn tried(reconnector: &mut Reconnector, now: Instant) -> ReconnectProgress {
         loop {
-            match again.turn(now) {
-                Turn::Wait if again.trying.is_some() => thread::yield_now(),
+            match reconnector.turn(now) {
+                ReconnectProgress::Wait if reconnector.trying.is_some() => thread::yield_now(),
                 turn => return turn,
             }
         }
@@ -146,12 +146,12 @@ mod tests {
     #[test]
     fn attempts_come_more_and_more_seldom_and_end() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut again = Again::new(address.to_string(), Wire::Json, Wake::default());
-        assert_eq!(again.deadline(), None);
-        assert!(again.lose(at(1000)));
+        let mut reconnector = Reconnector::new(address.to_string(), Wire::Json, Wake::default());
+        assert_eq!(reconnector.deadline(), None);
+        assert!(reconnector.lose(at(1000)));
         let (mut attempts, mut end) = (Vec::new(), None);
-        while let Some(due) = again.deadline() {
-            if let Turn::GaveUp(error) = tried(&mut again, due) {
+        while let Some(due) = reconnector.deadline() {
+            if let ReconnectProgress::GaveUp(error) = tried(&mut reconnector, due) {
                 end = Some((due, error.to_string()));
                 break;
             }
@@ -166,18 +166,18 @@ mod tests {
     fn a_connection_that_does_not_hold_is_not_opened_again_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut again = Again::new(address, Wire::Json, Wake::default());
-        assert!(again.lose(at(0)));
-        assert!(matches!(tried(&mut again, at(0)), Turn::Connected(_)));
-        assert!(!again.lose(at(1)), "nobody had said that it was back");
-        assert_eq!(again.deadline(), Some(at(251)));
-        assert!(matches!(tried(&mut again, at(251)), Turn::Connected(_)));
-        again.mend(at(260));
-        assert!(again.lose(at(300)));
-        assert_eq!(again.deadline(), Some(at(800)));
-        assert!(matches!(tried(&mut again, at(800)), Turn::Connected(_)));
-        again.mend(at(900));
-        assert!(again.lose(at(5900)));
-        assert_eq!(again.deadline(), Some(at(5900)), "it held");
+        let mut reconnector = Reconnector::new(address, Wire::Json, Wake::default());
+        assert!(reconnector.lose(at(0)));
+        assert!(matches!(tried(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
+        assert!(!reconnector.lose(at(1)), "nobody had said that it was back");
+        assert_eq!(reconnector.deadline(), Some(at(251)));
+        assert!(matches!(tried(&mut reconnector, at(251)), ReconnectProgress::Connected(_)));
+        reconnector.mend(at(260));
+        assert!(reconnector.lose(at(300)));
+        assert_eq!(reconnector.deadline(), Some(at(800)));
+        assert!(matches!(tried(&mut reconnector, at(800)), ReconnectProgress::Connected(_)));
+        reconnector.mend(at(900));
+        assert!(reconnector.lose(at(5900)));
+        assert_eq!(reconnector.deadline(), Some(at(5900)), "it held");
     }
 }
