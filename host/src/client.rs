@@ -13,7 +13,7 @@ use std::{
 };
 
 mod editor;
-mod happening;
+mod event;
 mod line;
 mod link;
 mod person;
@@ -23,7 +23,7 @@ mod screen;
 mod state;
 mod talk;
 
-pub use happening::{Happening, Said, Way};
+pub use event::{LinkEvent, ReceivedMessage, Way};
 pub use line::{OpenError, Wake};
 pub use link::Link;
 pub use person::{Person, Typed};

@@ -3,7 +3,7 @@
 //! What every balance must be is computed here from the first one, with no help of the host's: the demo believes neither
 //! the text nor the fields of what it is told.
 use crate::{
-    client::{Happening, Harmless, Link, Options, Said, Target, Way},
+    client::{Harmless, Link, LinkEvent, Options, ReceivedMessage, Target, Way},
     server::{Config, Server},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -84,36 +84,36 @@ pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()>
 }
 
 /// Gives a step's answer and waits for the reply.
-fn take(link: &mut Link, step: &Step) -> Result<Said> {
+fn take(link: &mut Link, step: &Step) -> Result<ReceivedMessage> {
     if let Some(answer) = &step.answer {
         let prompt = link.prompt().context("the host asks nothing")?;
         link.answer(prompt, answer)?;
     }
     let said = loop {
         match next(link)? {
-            Happening::Said(said) => break said,
-            Happening::LineDown
-            | Happening::LineUp
-            | Happening::Lost
-            | Happening::Back
-            | Happening::Woken => {}
-            Happening::NotKept(error) => return Err(error.into()),
-            Happening::Fault(fault) | Happening::Broken(fault) => {
+            LinkEvent::Message(said) => break said,
+            LinkEvent::LinkDown
+            | LinkEvent::LinkUp
+            | LinkEvent::ConnectionLost
+            | LinkEvent::Reconnected
+            | LinkEvent::Woken => {}
+            LinkEvent::NotStored(error) => return Err(error.into()),
+            LinkEvent::Fault(fault) | LinkEvent::Broken(fault) => {
                 bail!("the host sent what is no message: {fault}")
             }
-            Happening::Closed(Some(error)) => return Err(error).context("the line is gone"),
-            Happening::Closed(None) => bail!("the host closed the connection"),
-            Happening::Timeout => bail!("no reply came in {} seconds", PATIENCE.millis() / 1000),
+            LinkEvent::Closed(Some(error)) => return Err(error).context("the line is gone"),
+            LinkEvent::Closed(None) => bail!("the host closed the connection"),
+            LinkEvent::Timeout => bail!("no reply came in {} seconds", PATIENCE.millis() / 1000),
         }
     };
     if step.ends && link.is_connection() {
         let after = next(link)?;
-        ensure!(matches!(after, Happening::Closed(_)), "the host goes on after the goodbye: {after:?}");
+        ensure!(matches!(after, LinkEvent::Closed(_)), "the host goes on after the goodbye: {after:?}");
     }
     Ok(said)
 }
 
-fn next(link: &mut Link) -> Result<Happening> {
+fn next(link: &mut Link) -> Result<LinkEvent> {
     let deadline = link.now() + PATIENCE;
     Ok(link.next(Some(deadline)))
 }

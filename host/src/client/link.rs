@@ -1,7 +1,7 @@
 //! The terminal's endpoint over a line.
 use super::{
     Options, Target,
-    happening::{Happening, Said, Way},
+    event::{LinkEvent, ReceivedMessage, Way},
     line::{Line, OpenError, Wake},
     reconnect::Reconnector,
     record::Record,
@@ -64,7 +64,7 @@ pub struct Link {
     /// Set where a connection that was lost is opened again.
     reconnector: Option<Reconnector>,
     /// What came together with the news that the connection is back.
-    later: Option<Happening>,
+    later: Option<LinkEvent>,
 }
 
 impl Link {
@@ -220,14 +220,14 @@ impl Link {
     }
 
     /// Waits for the next thing to happen, at most until `deadline`. What it gave out before is taken to be shown.
-    pub fn next(&mut self, deadline: Option<Instant>) -> Happening {
+    pub fn next(&mut self, deadline: Option<Instant>) -> LinkEvent {
         loop {
             let now = self.now();
-            if let Some(happening) = self.event(now) {
-                return happening;
+            if let Some(event) = self.event(now) {
+                return event;
             }
             if let Err(error) = self.keep() {
-                return Happening::NotKept(error);
+                return LinkEvent::NotStored(error);
             }
             self.send(now);
             let mut moved = self.receive(now);
@@ -237,21 +237,21 @@ impl Link {
                 // What it repeats is sent before there is a rest.
                 moved = true;
             }
-            if let Some(happening) = self.event(now) {
-                return happening;
+            if let Some(event) = self.event(now) {
+                return event;
             }
-            if !moved && let Some(happening) = self.mend(now) {
-                return happening;
+            if !moved && let Some(event) = self.mend(now) {
+                return event;
             }
             if self.silent_at().is_some_and(|at| at <= now) {
                 self.silent = true;
-                return Happening::LineDown;
+                return LinkEvent::LinkDown;
             }
             if self.wake.take() {
-                return Happening::Woken;
+                return LinkEvent::Woken;
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
-                return Happening::Timeout;
+                return LinkEvent::Timeout;
             }
             if !moved && self.ended.is_none() {
                 self.rest(deadline);
@@ -281,7 +281,7 @@ impl Link {
     }
 
     /// What there is to tell.
-    fn event(&mut self, now: Instant) -> Option<Happening> {
+    fn event(&mut self, now: Instant) -> Option<LinkEvent> {
         if self.later.is_some() {
             return self.later.take();
         }
@@ -291,18 +291,18 @@ impl Link {
             Some(reconnector) if served && reconnector.is_lost() => {
                 reconnector.mend(now);
                 self.later = told;
-                Some(Happening::Back)
+                Some(LinkEvent::Reconnected)
             }
             _ => told,
         }
     }
 
     /// What the terminal has to tell.
-    fn told(&mut self, now: Instant) -> Option<Happening> {
+    fn told(&mut self, now: Instant) -> Option<LinkEvent> {
         let (connection, mends) = (self.is_connection(), self.reconnector.is_some() && self.heard);
-        let happening = loop {
+        let event = loop {
             break match self.terminal.poll_event(now) {
-                None => return self.is_other_wire().then_some(Happening::Broken(Fault::WrongWire)),
+                None => return self.is_other_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),
                 // Nobody stands between the two ends of a connection: one that is silent is lost.
                 Some(Event::LineDown) if connection => {
                     self.fail(io::ErrorKind::TimedOut);
@@ -314,28 +314,28 @@ impl Link {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
                 }
-                Some(Event::Said(said)) => Happening::Said(Said::from(&said)),
-                Some(Event::Fault(fault)) => Happening::Fault(fault),
-                Some(Event::Broken(fault)) => Happening::Broken(fault),
-                Some(Event::LineDown) => Happening::LineDown,
-                Some(Event::LineUp) => Happening::LineUp,
+                Some(Event::Said(said)) => LinkEvent::Message(ReceivedMessage::from(&said)),
+                Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
+                Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
+                Some(Event::LineDown) => LinkEvent::LinkDown,
+                Some(Event::LineUp) => LinkEvent::LinkUp,
             };
         };
         // A reply may have made the terminal say something.
         self.keep_output();
         let first = !std::mem::replace(&mut self.heard, true);
         (self.owes_since, self.silent) = (now, false);
-        Some(match happening {
+        Some(match event {
             // Other wires begin with a length or end with a zero; no text that is meant for a person has one.
-            Happening::Said(said) if first && said.plain && said.text.contains('\0') => {
-                Happening::Broken(Fault::WrongWire)
+            LinkEvent::Message(said) if first && said.plain && said.text.contains('\0') => {
+                LinkEvent::Broken(Fault::WrongWire)
             }
-            Happening::Said(mut said) => {
+            LinkEvent::Message(mut said) => {
                 said.prompt = said.prompt.and(self.terminal.prompt());
                 said.ends |= self.terminal.is_over();
-                Happening::Said(said)
+                LinkEvent::Message(said)
             }
-            happening => happening,
+            event => event,
         })
     }
 

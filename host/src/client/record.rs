@@ -1,5 +1,5 @@
 //! What crossed the line, for those who want to see it.
-use super::happening::Way;
+use super::event::Way;
 
 /// What crossed the line, a message each, as it was on the wire.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! The conversation of a person with a host.
 use super::{
-    happening::{Happening, Said},
+    event::{LinkEvent, ReceivedMessage},
     link::Link,
     person::Person,
     screen::Screen,
@@ -114,42 +114,42 @@ impl Talk<'_> {
                 _ => self.patience_until().or_else(|| self.slow_at()),
             };
             let done = match self.link.next(deadline) {
-                Happening::Said(said) => self.on_said(&said)?,
-                Happening::Fault(fault) => {
+                LinkEvent::Message(said) => self.on_said(&said)?,
+                LinkEvent::Fault(fault) => {
                     self.note(&format!("the server sent what is no message: {fault}"))?;
                     None
                 }
-                Happening::Broken(fault) => Some(self.on_broken(fault)?),
-                Happening::LineDown => {
+                LinkEvent::Broken(fault) => Some(self.on_broken(fault)?),
+                LinkEvent::LinkDown => {
                     self.down = true;
                     self.down_since = self.link.now();
                     self.note(&format!("line down: still trying{}", self.or_exit()))?;
                     None
                 }
-                Happening::LineUp => {
+                LinkEvent::LinkUp => {
                     self.up()?;
                     None
                 }
-                Happening::Lost => self.on_lost()?,
-                Happening::Back => {
+                LinkEvent::ConnectionLost => self.on_lost()?,
+                LinkEvent::Reconnected => {
                     self.down = false;
                     self.pace = Pace::of(self.link);
                     self.note("connected again")?;
                     None
                 }
-                Happening::NotKept(error) => {
+                LinkEvent::NotStored(error) => {
                     self.dismiss()?;
                     self.note(&format!("{error}: nothing was sent"))?;
                     return Ok(ExitCode::FAILURE);
                 }
-                Happening::Closed(error) => Some(self.on_closed(error)?),
-                Happening::Woken => None,
-                Happening::Timeout if matches!(self.parting, Parting::Exit(_)) => Some(ExitCode::SUCCESS),
-                Happening::Timeout if self.slow_at().is_some() => {
+                LinkEvent::Closed(error) => Some(self.on_closed(error)?),
+                LinkEvent::Woken => None,
+                LinkEvent::Timeout if matches!(self.parting, Parting::Exit(_)) => Some(ExitCode::SUCCESS),
+                LinkEvent::Timeout if self.slow_at().is_some() => {
                     self.look()?;
                     None
                 }
-                Happening::Timeout => {
+                LinkEvent::Timeout => {
                     self.note(&format!(
                         "no reply, {} seconds after the line went down",
                         PATIENCE.millis() / 1000
@@ -214,7 +214,7 @@ impl Talk<'_> {
     }
 
     /// Shows what the host says; `Some` where the talk is over.
-    fn on_said(&mut self, said: &Said) -> io::Result<Option<ExitCode>> {
+    fn on_said(&mut self, said: &ReceivedMessage) -> io::Result<Option<ExitCode>> {
         if said.ends {
             self.dismiss()?;
         }

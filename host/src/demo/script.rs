@@ -1,5 +1,5 @@
 //! The steps of the demo, and what must come of each.
-use crate::client::Said;
+use crate::client::ReceivedMessage;
 use anyhow::{Result, ensure};
 use atm_core::{
     ledger::{Outcome, Receipt, Refusal},
@@ -39,7 +39,7 @@ impl Step {
     }
 
     /// Is this the reply that it must be? On a wire without numbers there are no fields to tell it.
-    pub(super) fn check(&self, said: &Said, fields: bool) -> Result<()> {
+    pub(super) fn check(&self, said: &ReceivedMessage, fields: bool) -> Result<()> {
         ensure!(said.text.contains(self.words), "the reply does not say: {}", self.words);
         let prompt = if self.ends { "the reply asks for more" } else { "the reply asks nothing" };
         ensure!(said.prompt.is_some() != self.ends, "{prompt}");
@@ -124,7 +124,7 @@ mod tests {
         let steps = steps(Amount::from_units(100).unwrap()).unwrap().0;
         let deposit = &steps[3];
         let balance = deposit.balance;
-        let good = Said {
+        let good = ReceivedMessage {
             text: "Amount deposited: $40. Your balance is $140.\n\nWelcome".into(),
             prompt: Some(Some(3)),
             ends: false,
@@ -140,16 +140,16 @@ mod tests {
         let text = good.text.replace("140", "180");
         let other = Some(Outcome::Done(Receipt::Balance { balance: Amount::ZERO }));
         for bad in [
-            Said { text, ..good.clone() },
-            Said { text: String::new(), ..good.clone() },
-            Said { prompt: None, ..good.clone() },
-            Said { ends: true, ..good.clone() },
-            Said { outcome: None, ..good.clone() },
-            Said { outcome: other, ..good.clone() },
+            ReceivedMessage { text, ..good.clone() },
+            ReceivedMessage { text: String::new(), ..good.clone() },
+            ReceivedMessage { prompt: None, ..good.clone() },
+            ReceivedMessage { ends: true, ..good.clone() },
+            ReceivedMessage { outcome: None, ..good.clone() },
+            ReceivedMessage { outcome: other, ..good.clone() },
         ] {
             assert!(deposit.check(&bad, true).is_err(), "{bad:?}");
         }
-        deposit.check(&Said { outcome: None, ..good }, false).unwrap();
+        deposit.check(&ReceivedMessage { outcome: None, ..good }, false).unwrap();
     }
 
     #[test]

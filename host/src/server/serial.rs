@@ -151,17 +151,17 @@ impl WriteReady for Line<'_> {
 mod tests {
     use super::*;
     use crate::{
-        client::{Happening, Options, Said, Target},
+        client::{LinkEvent, Options, ReceivedMessage, Target},
         ledger::{disk::Folder, store::Store},
     };
     use atm_core::wire::Wire;
     use std::thread;
 
-    fn said(link: &mut crate::client::Link) -> Said {
+    fn said(link: &mut crate::client::Link) -> ReceivedMessage {
         loop {
             match link.next(None) {
-                Happening::Said(said) => return said,
-                Happening::LineDown | Happening::LineUp => {}
+                LinkEvent::Message(said) => return said,
+                LinkEvent::LinkDown | LinkEvent::LinkUp => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,19 +1,19 @@
 //! A link whose connection is lost.
-use super::{super::reconnect::ReconnectProgress, Happening, Link};
+use super::{super::reconnect::ReconnectProgress, Link, LinkEvent};
 use atm_core::time::Instant;
 use std::io;
 
 impl Link {
     /// Sees to a line that has ended: it is opened again, or that is that.
-    pub(super) fn mend(&mut self, now: Instant) -> Option<Happening> {
+    pub(super) fn mend(&mut self, now: Instant) -> Option<LinkEvent> {
         let over = self.terminal.is_over();
         if let Some(error) = &mut self.ended {
             let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
-                return Some(Happening::Closed(error.take()));
+                return Some(LinkEvent::Closed(error.take()));
             };
             let news = reconnector.lose(now);
             self.unplug();
-            return news.then_some(Happening::Lost);
+            return news.then_some(LinkEvent::ConnectionLost);
         }
         if self.line.is_plugged() {
             return None;
@@ -31,7 +31,7 @@ impl Link {
             ReconnectProgress::GaveUp(error) => {
                 self.reconnector = None;
                 self.end(None);
-                return Some(Happening::Closed(Some(error)));
+                return Some(LinkEvent::Closed(Some(error)));
             }
         }
         None

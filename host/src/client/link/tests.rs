@@ -65,7 +65,7 @@ impl Keep for Log {
 fn prompt(link: &mut Link, log: &Log) -> Prompt {
     loop {
         match link.next(None) {
-            Happening::Said(said) => {
+            LinkEvent::Message(said) => {
                 log.note(format!("shows {:?}", said.seq.unwrap()));
                 if let Some(prompt) = said.prompt {
                     return prompt;
@@ -100,8 +100,8 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
     link.keep().unwrap();
     log.note("full");
     assert_eq!(link.answer(Some(8), "deposit 1"), Ok(()));
-    assert!(matches!(link.next(None), Happening::NotKept(_)));
-    assert!(matches!(link.next(None), Happening::NotKept(_)), "and it stays so");
+    assert!(matches!(link.next(None), LinkEvent::NotStored(_)));
+    assert!(matches!(link.next(None), LinkEvent::NotStored(_)), "and it stays so");
     drop(link);
     serving.join().unwrap();
     let log = log.0.lock().unwrap();
@@ -126,7 +126,7 @@ fn a_goodbye_that_is_lost_leaves_nothing_to_be_told_at_the_next_start() {
     let open = prompt(&mut link, &log);
     link.leave(open).unwrap();
     let until = link.now() + Duration::from_millis(2_500);
-    assert!(matches!(link.next(Some(until)), Happening::Timeout));
+    assert!(matches!(link.next(Some(until)), LinkEvent::Timeout));
     link.keep().unwrap();
     assert_eq!(*log.0.lock().unwrap(), ["shows 7", "stores 7 None"], "what is out is not stored");
     let (first, second, between, _stream) = serving.join().unwrap();
@@ -167,15 +167,15 @@ fn a_lost_connection_is_opened_again_and_the_answer_repeated_on_it() {
     let open = prompt(&mut link, &log);
     link.answer(open, "withdraw 40").unwrap();
     assert_eq!(prompt(&mut link, &log), Some(8));
-    assert!(matches!(link.next(None), Happening::Lost));
-    assert!(matches!(link.next(None), Happening::Back));
+    assert!(matches!(link.next(None), LinkEvent::ConnectionLost));
+    assert!(matches!(link.next(None), LinkEvent::Reconnected));
     assert_eq!(link.prompt(), Some(Some(8)), "the prompt is open again, without a word");
     drop(link);
     assert_eq!(serving.join().unwrap(), None);
     let log = log.0.lock().unwrap();
-    let expected = ["shows 7", "Lost", "Back", "hears 7", "shows 8"];
+    let expected = ["shows 7", "ConnectionLost", "Reconnected", "hears 7", "shows 8"];
     assert!(
-        *log == expected || *log == ["shows 7", "Lost", "hears 7", "Back", "shows 8"],
+        *log == expected || *log == ["shows 7", "ConnectionLost", "hears 7", "Reconnected", "shows 8"],
         "{log:?} is not {expected:?}"
     );
 }
@@ -191,10 +191,10 @@ fn a_prompt_is_not_open_before_it_was_given_out() {
         stream.write_all(&welcome(&hello, 7)).unwrap();
         stream
     });
-    assert!(matches!(link.next(None), Happening::Lost));
-    assert!(matches!(link.next(None), Happening::Back));
+    assert!(matches!(link.next(None), LinkEvent::ConnectionLost));
+    assert!(matches!(link.next(None), LinkEvent::Reconnected));
     assert_eq!(link.prompt(), None);
-    assert!(matches!(link.next(None), Happening::Said(said) if said.seq == Some(7)));
+    assert!(matches!(link.next(None), LinkEvent::Message(said) if said.seq == Some(7)));
     assert_eq!(link.prompt(), Some(Some(7)));
     serving.join().unwrap();
 }
@@ -208,8 +208,8 @@ fn a_connection_is_not_opened_again_without_a_name_or_where_nobody_wants_it() {
         let options = Options { reconnect: lines, ..options(listener.local_addr().unwrap().to_string()) };
         let mut link = Link::open(&options).unwrap();
         drop(listener.accept().unwrap());
-        assert!(matches!(link.next(None), Happening::Closed(_)));
-        assert!(matches!(link.next(None), Happening::Closed(None)));
+        assert!(matches!(link.next(None), LinkEvent::Closed(_)));
+        assert!(matches!(link.next(None), LinkEvent::Closed(None)));
     }
 }
 
@@ -225,9 +225,9 @@ fn the_later_terminal_of_a_name_ends_the_older_one() {
     options.profile.as_mut().unwrap().start = 6;
     let mut later = Link::open(&options).unwrap();
     prompt(&mut later, &log);
-    let Happening::Said(said) = older.next(None) else { panic!("nothing was said") };
+    let LinkEvent::Message(said) = older.next(None) else { panic!("nothing was said") };
     assert!(said.ends && said.text == "This terminal was taken over by a newer connection.", "{said:?}");
-    assert!(matches!(older.next(None), Happening::Closed(None)), "it does not come back");
+    assert!(matches!(older.next(None), LinkEvent::Closed(None)), "it does not come back");
     stop.stop();
     serving.join().unwrap().unwrap();
 }

@@ -1,5 +1,5 @@
 //! Lines that somebody has written beforehand, for a conversation that went as planned.
-use super::super::happening::Said;
+use super::super::event::ReceivedMessage;
 use atm_core::{ledger::Outcome, terminal::Prompt};
 
 /// What a pipe has said, to tell when its next lines are not meant for what is asked.
@@ -25,7 +25,7 @@ impl Script {
     }
 
     /// Hears what the host says; the reason to stop, if it is one.
-    pub(super) fn hear(&mut self, said: &Said) -> Option<String> {
+    pub(super) fn hear(&mut self, said: &ReceivedMessage) -> Option<String> {
         // A notice is no reply.
         said.seq?;
         let first = !std::mem::replace(&mut self.greeted, true);
@@ -49,8 +49,8 @@ mod tests {
     use super::*;
     use atm_core::{ledger::Refusal, money::Amount};
 
-    fn said(seq: u64, re: Option<u64>, welcome: bool, outcome: Option<Outcome>) -> Said {
-        Said {
+    fn said(seq: u64, re: Option<u64>, welcome: bool, outcome: Option<Outcome>) -> ReceivedMessage {
+        ReceivedMessage {
             text: String::new(),
             prompt: Some(Some(seq)),
             ends: false,

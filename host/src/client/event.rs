@@ -9,7 +9,7 @@ use std::io;
 
 /// What the host says, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct ReceivedMessage {
     /// What to show.
     pub text: String,
     /// The prompt that it opens, if it is one.
@@ -30,7 +30,7 @@ pub struct Said {
     pub plain: bool,
 }
 
-impl From<&codec::Said<'_>> for Said {
+impl From<&codec::Said<'_>> for ReceivedMessage {
     fn from(said: &codec::Said<'_>) -> Self {
         Self {
             text: said.text.to_string(),
@@ -48,25 +48,25 @@ impl From<&codec::Said<'_>> for Said {
 
 /// What has happened on a link.
 #[derive(Debug)]
-pub enum Happening {
+pub enum LinkEvent {
     /// The host says something.
-    Said(Said),
+    Message(ReceivedMessage),
     /// What came is not a message; the session goes on.
     Fault(Fault),
     /// What comes can be no stream of this wire.
     Broken(Fault),
     /// Nothing has come for too long; what has no reply is repeated.
-    LineDown,
+    LinkDown,
     /// The line is there again.
-    LineUp,
+    LinkUp,
     /// The connection is lost; it is opened again.
-    Lost,
+    ConnectionLost,
     /// The connection is there again, and the host serves it.
-    Back,
+    Reconnected,
     /// The line has ended, with an error or without; nothing more will come.
     Closed(Option<io::Error>),
     /// The terminal's memory could not be stored, so that what it says was not sent.
-    NotKept(io::Error),
+    NotStored(io::Error),
     /// Somebody called [`Wake::wake`](super::Wake::wake).
     Woken,
     /// The deadline has come.
