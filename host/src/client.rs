@@ -23,11 +23,11 @@ mod screen;
 mod state;
 mod talk;
 
-pub use event::{LinkEvent, ReceivedMessage, Way};
+pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use line::{OpenError, Wake};
 pub use link::Link;
 pub use person::{Person, Typed};
-pub use screen::Harmless;
+pub use screen::Escaped;
 pub use state::{Keep, State};
 pub use talk::talk;
 

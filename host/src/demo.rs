@@ -3,7 +3,7 @@
 //! What every balance must be is computed here from the first one, with no help of the host's: the demo believes neither
 //! the text nor the fields of what it is told.
 use crate::{
-    client::{Harmless, Link, LinkEvent, Options, ReceivedMessage, Target, Way},
+    client::{Direction, Escaped, Link, LinkEvent, Options, ReceivedMessage, Target},
     server::{Config, Server},
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -58,13 +58,13 @@ pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()>
         let number = index.saturating_add(1);
         writeln!(out, "\n{number}. {}", step.title)?;
         let reply = take(link, step);
-        for (way, bytes) in link.recorded() {
+        for (direction, bytes) in link.recorded() {
             let label = step.answer.as_deref().unwrap_or("hello");
-            writeln!(out, "{}", Harmless(&message(link.wire(), way, &bytes, label)))?;
+            writeln!(out, "{}", Escaped(&message(link.wire(), direction, &bytes, label)))?;
         }
         let checked = reply.and_then(|said| {
             if link.wire() == Wire::Postcard {
-                writeln!(out, "{}", Harmless(&indented(&said.text)))?;
+                writeln!(out, "{}", Escaped(&indented(&said.text)))?;
             }
             step.check(&said, link.wire().is_numbered())
         });
@@ -119,16 +119,16 @@ fn next(link: &mut Link) -> Result<LinkEvent> {
 }
 
 /// A message as it was on the wire: bytes in hexadecimal where they are no text, and text.
-fn message(wire: Wire, way: Way, bytes: &[u8], label: &str) -> String {
-    let arrow = match way {
-        Way::In => "<-",
-        Way::Out => "->",
+fn message(wire: Wire, direction: Direction, bytes: &[u8], label: &str) -> String {
+    let arrow = match direction {
+        Direction::In => "<-",
+        Direction::Out => "->",
     };
     let mut line = format!("   {arrow} ");
     let text = match (wire, bytes.split_at_checked(4)) {
         (Wire::Postcard, _) => {
             hexadecimal(&mut line, bytes);
-            let told = if way == Way::Out { format!(" ({label})") } else { String::new() };
+            let told = if direction == Direction::Out { format!(" ({label})") } else { String::new() };
             return line + &told;
         }
         (Wire::Json, Some((length, body))) => {
@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn a_message_is_shown_as_it_was_on_the_wire() {
-        let shown = |wire, way, bytes: &[u8]| message(wire, way, bytes, "40");
-        assert_eq!(shown(Wire::Json, Way::In, b"\0\0\0\x02{}"), "   <- 00 00 00 02 {}");
-        assert_eq!(shown(Wire::Raw, Way::Out, b"40"), "   -> 40");
-        assert_eq!(shown(Wire::Postcard, Way::Out, &[3, 255, 0]), "   -> 03 ff 00 (40)");
-        assert_eq!(shown(Wire::Json, Way::In, b"ab"), "   <- ab");
+        let shown = |wire, direction, bytes: &[u8]| message(wire, direction, bytes, "40");
+        assert_eq!(shown(Wire::Json, Direction::In, b"\0\0\0\x02{}"), "   <- 00 00 00 02 {}");
+        assert_eq!(shown(Wire::Raw, Direction::Out, b"40"), "   -> 40");
+        assert_eq!(shown(Wire::Postcard, Direction::Out, &[3, 255, 0]), "   -> 03 ff 00 (40)");
+        assert_eq!(shown(Wire::Json, Direction::In, b"ab"), "   <- ab");
     }
 }

@@ -75,7 +75,7 @@ pub enum LinkEvent {
 
 /// The way of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the host.
     In,
     /// To the host.

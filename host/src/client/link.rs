@@ -1,7 +1,7 @@
 //! The terminal's endpoint over a line.
 use super::{
     Options, Target,
-    event::{LinkEvent, ReceivedMessage, Way},
+    event::{Direction, LinkEvent, ReceivedMessage},
     line::{Line, OpenError, Wake},
     reconnect::Reconnector,
     record::Record,
@@ -183,7 +183,7 @@ impl Link {
     }
 
     /// The messages since the last call, in order.
-    pub fn recorded(&mut self) -> Vec<(Way, Vec<u8>)> {
+    pub fn recorded(&mut self) -> Vec<(Direction, Vec<u8>)> {
         self.record.as_mut().map(Record::take).unwrap_or_default()
     }
 

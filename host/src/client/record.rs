@@ -1,10 +1,10 @@
 //! What crossed the line, for those who want to see it.
-use super::event::Way;
+use super::event::Direction;
 
 /// What crossed the line, a message each, as it was on the wire.
 #[derive(Default)]
 pub(super) struct Record {
-    messages: Vec<(Way, Vec<u8>)>,
+    messages: Vec<(Direction, Vec<u8>)>,
     /// The bytes of the message that is coming in.
     partial: Vec<u8>,
     /// How many bytes of the terminal's present output are among the messages.
@@ -12,7 +12,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn take(&mut self) -> Vec<(Way, Vec<u8>)> {
+    pub(super) fn take(&mut self) -> Vec<(Direction, Vec<u8>)> {
         std::mem::take(&mut self.messages)
     }
 
@@ -20,14 +20,14 @@ impl Record {
     pub(super) fn came(&mut self, bytes: &[u8], whole: bool) {
         self.partial.extend(bytes);
         if whole {
-            self.messages.push((Way::In, std::mem::take(&mut self.partial)));
+            self.messages.push((Direction::In, std::mem::take(&mut self.partial)));
         }
     }
 
     /// This is the terminal's output now.
     pub(super) fn goes(&mut self, output: &[u8]) {
         if let Some(message @ [_, ..]) = output.get(self.output..) {
-            self.messages.push((Way::Out, message.to_vec()));
+            self.messages.push((Direction::Out, message.to_vec()));
             self.output = output.len();
         }
     }

@@ -9,9 +9,9 @@ pub(super) const PROMPT: &str = ">>> ";
 
 /// Text that cannot drive a person's terminal: control characters but for newline and tabulator are shown as escapes.
 #[derive(Clone, Copy, Debug)]
-pub struct Harmless<'a>(pub &'a str);
+pub struct Escaped<'a>(pub &'a str);
 
-impl fmt::Display for Harmless<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
         while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
@@ -52,7 +52,7 @@ impl<'a> Screen<'a> {
     /// Shows a message, on lines of its own.
     pub(super) fn message(&mut self, text: &str) -> io::Result<()> {
         self.start_line()?;
-        writeln!(self.out, "{}", Harmless(text))?;
+        writeln!(self.out, "{}", Escaped(text))?;
         self.out.flush()
     }
 
@@ -61,7 +61,7 @@ impl<'a> Screen<'a> {
         if self.column == Column::Prompt {
             self.start_line()?;
         }
-        write!(self.out, "{}", Harmless(text))?;
+        write!(self.out, "{}", Escaped(text))?;
         self.column = if text.ends_with('\n') { Column::Start } else { Column::Text };
         self.out.flush()
     }
@@ -105,7 +105,7 @@ mod tests {
             ("a\0b\u{9b}31m\u{85}", "a\\u{0}b\\u{9b}31m\\u{85}"),
             ("", ""),
         ] {
-            assert_eq!(Harmless(text).to_string(), shown);
+            assert_eq!(Escaped(text).to_string(), shown);
         }
     }
 
