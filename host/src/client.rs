@@ -18,10 +18,10 @@ mod line;
 mod link;
 mod person;
 mod reconnect;
-mod record;
 mod screen;
 mod state;
 mod talk;
+mod transcript;
 
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use line::{OpenError, Wake};

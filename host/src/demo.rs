@@ -53,12 +53,12 @@ fn show(wire: Wire, out: &mut dyn Write) -> Result<()> {
 /// What went wrong, and at which step.
 pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()> {
     let (steps, last) = script::steps(balance).context("the demo needs a balance below $900000")?;
-    link.record();
+    link.start_transcript();
     for (index, step) in steps.iter().enumerate() {
         let number = index.saturating_add(1);
         writeln!(out, "\n{number}. {}", step.title)?;
         let reply = take(link, step);
-        for (direction, bytes) in link.recorded() {
+        for (direction, bytes) in link.take_transcript() {
             let label = step.answer.as_deref().unwrap_or("hello");
             writeln!(out, "{}", Escaped(&message(link.wire(), direction, &bytes, label)))?;
         }

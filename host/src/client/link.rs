@@ -4,8 +4,8 @@ use super::{
     event::{Direction, LinkEvent, ReceivedMessage},
     line::{Line, OpenError, Wake},
     reconnect::Reconnector,
-    record::Record,
     state::Keep,
+    transcript::Transcript,
 };
 use crate::clock::Clock;
 use atm_core::{
@@ -55,7 +55,7 @@ pub struct Link {
     end_told: bool,
     /// Since when the line has taken no output.
     stalled: Option<Instant>,
-    record: Option<Record>,
+    transcript: Option<Transcript>,
     /// Who stores the memory, and what was stored last.
     keeper: Option<Box<dyn Keep>>,
     kept: Memory,
@@ -101,7 +101,7 @@ impl Link {
             ended: None,
             end_told: false,
             stalled: None,
-            record: None,
+            transcript: None,
             keeper: None,
             leaving: false,
             reconnector,
@@ -176,15 +176,15 @@ impl Link {
         self.terminal.counters()
     }
 
-    /// Keeps every message from now on for [`recorded`](Self::recorded), which must be called now and then.
-    pub fn record(&mut self) {
-        self.record.get_or_insert_default();
-        self.keep_output();
+    /// Keeps every message from now on for [`take_transcript`](Self::take_transcript), which must be called now and then.
+    pub fn start_transcript(&mut self) {
+        self.transcript.get_or_insert_default();
+        self.transcribe_output();
     }
 
     /// The messages since the last call, in order.
-    pub fn recorded(&mut self) -> Vec<(Direction, Vec<u8>)> {
-        self.record.as_mut().map(Record::take).unwrap_or_default()
+    pub fn take_transcript(&mut self) -> Vec<(Direction, Vec<u8>)> {
+        self.transcript.as_mut().map(Transcript::take).unwrap_or_default()
     }
 
     /// Answers `prompt`.
@@ -200,7 +200,7 @@ impl Link {
         self.terminal.answer(prompt, text, now)?;
         self.leaving = leaving;
         (self.owes_since, self.silent) = (now, false);
-        self.keep_output();
+        self.transcribe_output();
         // Where it cannot be stored it is not sent; `next` tries again, and tells.
         if self.keep().is_ok() {
             self.send(now);
@@ -233,7 +233,7 @@ impl Link {
             let mut moved = self.receive(now);
             if self.terminal.deadline().is_some_and(|due| due <= now) {
                 self.terminal.tick(now);
-                self.keep_output();
+                self.transcribe_output();
                 // What it repeats is sent before there is a rest.
                 moved = true;
             }
@@ -322,7 +322,7 @@ impl Link {
             };
         };
         // A reply may have made the terminal say something.
-        self.keep_output();
+        self.transcribe_output();
         let first = !std::mem::replace(&mut self.heard, true);
         (self.owes_since, self.silent) = (now, false);
         Some(match event {
@@ -367,11 +367,11 @@ impl Link {
     fn consume(&mut self, count: usize) {
         self.stalled = None;
         self.terminal.consume(count);
-        if let Some(record) = &mut self.record {
-            record.went(count);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.sent(count);
         }
         // There may have been no room for all of it before.
-        self.keep_output();
+        self.transcribe_output();
     }
 
     /// Hands the terminal a piece of what came, or the end; false where there was nothing.
@@ -395,8 +395,8 @@ impl Link {
         let piece = self.chunk.get(self.taken..self.read).unwrap_or_default();
         let before = self.terminal.counters();
         let count = self.terminal.feed(piece, now);
-        if let Some(record) = &mut self.record {
-            record.came(piece.get(..count).unwrap_or(piece), self.terminal.counters() != before);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.received(piece.get(..count).unwrap_or(piece), self.terminal.counters() != before);
         }
         self.taken = self.taken.saturating_add(count);
         true
@@ -408,9 +408,9 @@ impl Link {
     }
 
     /// Records what the terminal has begun to say.
-    fn keep_output(&mut self) {
-        if let Some(record) = &mut self.record {
-            record.goes(self.terminal.output());
+    fn transcribe_output(&mut self) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.queued(self.terminal.output());
         }
     }
 }

@@ -26,7 +26,7 @@ impl Link {
                     return None;
                 }
                 self.terminal.reconnect(now);
-                self.keep_output();
+                self.transcribe_output();
             }
             ReconnectProgress::GaveUp(error) => {
                 self.reconnector = None;
@@ -42,8 +42,8 @@ impl Link {
         self.line.unplug();
         (self.taken, self.read) = (0, 0);
         (self.ended, self.end_told, self.stalled) = (None, false, None);
-        if let Some(record) = &mut self.record {
-            record.cut();
+        if let Some(transcript) = &mut self.transcript {
+            transcript.reset();
         }
     }
 

@@ -3,7 +3,7 @@ use super::event::Direction;
 
 /// What crossed the line, a message each, as it was on the wire.
 #[derive(Default)]
-pub(super) struct Record {
+pub(super) struct Transcript {
     messages: Vec<(Direction, Vec<u8>)>,
     /// The bytes of the message that is coming in.
     partial: Vec<u8>,
@@ -11,13 +11,13 @@ pub(super) struct Record {
     output: usize,
 }
 
-impl Record {
+impl Transcript {
     pub(super) fn take(&mut self) -> Vec<(Direction, Vec<u8>)> {
         std::mem::take(&mut self.messages)
     }
 
     /// Something came in, with the end of a message or not.
-    pub(super) fn came(&mut self, bytes: &[u8], whole: bool) {
+    pub(super) fn received(&mut self, bytes: &[u8], whole: bool) {
         self.partial.extend(bytes);
         if whole {
             self.messages.push((Direction::In, std::mem::take(&mut self.partial)));
@@ -25,7 +25,7 @@ impl Record {
     }
 
     /// This is the terminal's output now.
-    pub(super) fn goes(&mut self, output: &[u8]) {
+    pub(super) fn queued(&mut self, output: &[u8]) {
         if let Some(message @ [_, ..]) = output.get(self.output..) {
             self.messages.push((Direction::Out, message.to_vec()));
             self.output = output.len();
@@ -33,12 +33,12 @@ impl Record {
     }
 
     /// This much of the output is gone.
-    pub(super) fn went(&mut self, count: usize) {
+    pub(super) fn sent(&mut self, count: usize) {
         self.output = self.output.saturating_sub(count);
     }
 
     /// The line is another one.
-    pub(super) fn cut(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.partial.clear();
         self.output = 0;
     }
