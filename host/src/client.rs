@@ -1,7 +1,7 @@
 //! A terminal over TCP or a serial line, for a person or a pipe.
 //!
 //! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a line, for any caller;
-//! * [`Person`] is where the answers come from: a line editor, or plain lines;
+//! * [`Console`] is where the answers come from: a line editor, or plain lines;
 //! * [`talk()`] carries the conversation between the two;
 //! * [`State`] keeps a named terminal's memory in a file;
 //! * [`run`] is all of it, as `atm client` needs it.
@@ -12,21 +12,21 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+mod console;
 mod editor;
 mod event;
 mod line;
 mod link;
-mod person;
 mod reconnect;
 mod screen;
 mod state;
 mod talk;
 mod transcript;
 
+pub use console::{Console, ConsoleInput};
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use line::{OpenError, Wake};
 pub use link::Link;
-pub use person::{Person, Typed};
 pub use screen::Escaped;
 pub use state::{Keep, State};
 pub use talk::talk;
@@ -94,8 +94,8 @@ pub fn run(options: &Options, state: Option<State>) -> ExitCode {
         if let Some(state) = state {
             link.keep_with(state);
         }
-        let mut person = Person::at_standard_input(link.wake())?;
-        Ok(talk(&mut link, &mut person, &mut out, &mut err))
+        let mut console = Console::at_standard_input(link.wake())?;
+        Ok(talk(&mut link, &mut console, &mut out, &mut err))
     });
     done.unwrap_or_else(|error| {
         // Nobody is left to be told where this fails.

@@ -3,7 +3,7 @@
 //! While a line is edited, the terminal is in raw mode, and only the editor's own thread can put it back. A signal makes
 //! it: the editor returns from SIGINT at any time, because an external printer (which nobody prints to) keeps it
 //! listening for more than keys.
-use super::{line::Wake, person::Typed, screen::PROMPT};
+use super::{console::ConsoleInput, line::Wake, screen::PROMPT};
 use rustyline::{Config, error::ReadlineError, history::MemHistory};
 use std::{
     io,
@@ -52,7 +52,7 @@ impl Editor {
 
     /// Makes an editor that is asked for a line return, and waits until it has.
     #[cfg(unix)]
-    pub(super) fn dismiss(&self, typed: &Receiver<Typed>) {
+    pub(super) fn dismiss(&self, typed: &Receiver<ConsoleInput>) {
         use std::{sync::mpsc::RecvTimeoutError, time::Duration};
         // One that has not begun to read yet does not notice: it is told again, and not for ever.
         for _ in 0..100 {
@@ -67,7 +67,7 @@ impl Editor {
 
     /// Elsewhere the terminal's mode ends with the program.
     #[cfg(not(unix))]
-    pub(super) fn dismiss(&self, _: &Receiver<Typed>) {}
+    pub(super) fn dismiss(&self, _: &Receiver<ConsoleInput>) {}
 }
 
 #[cfg(unix)]
@@ -78,7 +78,7 @@ impl Drop for Editor {
 }
 
 /// What reads a line with an editor, which is made when it is first called.
-pub(super) fn edit() -> impl FnMut() -> Typed + Send + 'static {
+pub(super) fn edit() -> impl FnMut() -> ConsoleInput + Send + 'static {
     let mut made = None;
     move || {
         let (editor, _) = match &mut made {
@@ -89,8 +89,8 @@ pub(super) fn edit() -> impl FnMut() -> Typed + Send + 'static {
             },
         };
         match editor.readline(PROMPT) {
-            Ok(line) => Typed::Line(line),
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Typed::End,
+            Ok(line) => ConsoleInput::Line(line),
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => ConsoleInput::End,
             Err(error) => failed(error),
         }
     }
@@ -107,8 +107,8 @@ fn make() -> rustyline::Result<(Lines, impl rustyline::ExternalPrinter)> {
     Ok((editor, printer))
 }
 
-fn failed(error: ReadlineError) -> Typed {
-    Typed::Failed(match error {
+fn failed(error: ReadlineError) -> ConsoleInput {
+    ConsoleInput::Failed(match error {
         ReadlineError::Io(error) => error,
         error => io::Error::other(error),
     })

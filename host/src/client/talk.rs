@@ -1,8 +1,8 @@
 //! The conversation of a person with a host.
 use super::{
+    console::Console,
     event::{LinkEvent, ReceivedMessage},
     link::Link,
-    person::Person,
     screen::Screen,
 };
 use atm_core::{
@@ -67,7 +67,7 @@ impl Pace {
 
 struct Talk<'a> {
     link: &'a mut Link,
-    person: &'a mut Person,
+    console: &'a mut Console,
     screen: Screen<'a>,
     err: &'a mut dyn Write,
     asked: Option<Asked>,
@@ -86,7 +86,7 @@ struct Talk<'a> {
 ///
 /// Succeeds where the person left by `exit`, by a permitted `quit` or by the end of the lines; fails where anything else
 /// ended the talk. Lines of a pipe are not sent any more once one of them was not done, where the host says so.
-pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+pub fn talk(link: &mut Link, console: &mut Console, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let mut talk = Talk {
         screen: Screen::new(out),
         err,
@@ -96,9 +96,9 @@ pub fn talk(link: &mut Link, person: &mut Person, out: &mut dyn Write, err: &mut
         down: false,
         down_since: link.now(),
         pace: Pace::of(link),
-        script: (link.says_hello() && !person.live).then(Script::default),
+        script: (link.says_hello() && !console.live).then(Script::default),
         link,
-        person,
+        console,
     };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
     talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
@@ -170,7 +170,7 @@ impl Talk<'_> {
 
     /// How long a pipe waits on a connection that is silent and will not be opened again: nobody is there to lose patience.
     fn patience_until(&self) -> Option<Instant> {
-        let waits = self.down && !self.person.live && self.link.is_connection() && !self.link.says_hello();
+        let waits = self.down && !self.console.live && self.link.is_connection() && !self.link.says_hello();
         waits.then(|| self.down_since + PATIENCE)
     }
 
@@ -194,7 +194,7 @@ impl Talk<'_> {
 
     /// What a person may do who does not want to wait.
     fn or_exit(&self) -> &'static str {
-        if self.person.live { " (exit leaves)" } else { "" }
+        if self.console.live { " (exit leaves)" } else { "" }
     }
 
     /// Asks the person, if there is something to ask.
@@ -205,11 +205,11 @@ impl Talk<'_> {
         self.asked = match self.link.prompt() {
             Some(prompt) => Some(Asked::Prompt(prompt)),
             // A pipe's next line is the answer to the next prompt.
-            None if (self.down || self.pace.slow) && self.person.live => Some(Asked::Patience),
+            None if (self.down || self.pace.slow) && self.console.live => Some(Asked::Patience),
             None => return Ok(()),
         };
-        self.screen.prompt(self.person.shows_prompt())?;
-        self.person.ask();
+        self.screen.prompt(self.console.shows_prompt())?;
+        self.console.ask();
         Ok(())
     }
 
@@ -340,8 +340,8 @@ impl Talk<'_> {
     /// Takes back what the person is asked for: it has come too late.
     fn dismiss(&mut self) -> io::Result<()> {
         if self.asked.take().is_some() {
-            self.person.dismiss();
-            if self.person.shows_prompt() {
+            self.console.dismiss();
+            if self.console.shows_prompt() {
                 self.screen.entered();
             }
         }

@@ -52,10 +52,10 @@ fn told_by(options: &Options, lines: &str) -> Told {
     // The writer is held: the lines do not end, there are only no more for now.
     let (reader, _writer) = pipe().unwrap();
     let source = BufReader::new(Cursor::new(lines.to_owned()).chain(reader));
-    let mut person = Person::reading(source, link.wake()).unwrap();
-    person.live = true;
+    let mut console = Console::reading(source, link.wake()).unwrap();
+    console.live = true;
     let (mut out, mut err, start) = (Vec::new(), Vec::new(), Moment::now());
-    let code = talk(&mut link, &mut person, &mut out, &mut err);
+    let code = talk(&mut link, &mut console, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { code, out: text(out), err: text(err), time: start.elapsed() }
 }
@@ -86,9 +86,9 @@ fn lines_of_a_pipe_are_a_whole_session_on_every_wire() {
         let serving = thread::spawn(move || server.run());
         let options = Options { wire: *wire, ..Options::new(Target::Tcp(address.to_string())) };
         let mut link = Link::open(&options).unwrap();
-        let mut person = Person::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
+        let mut console = Console::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        assert_eq!(talk(&mut link, &mut person, &mut out, &mut err), ExitCode::SUCCESS);
+        assert_eq!(talk(&mut link, &mut console, &mut out, &mut err), ExitCode::SUCCESS);
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             out.lines().filter(|line| line.contains(['$', '>']) || line.ends_with('.')).collect();
@@ -263,8 +263,8 @@ fn flooded(lines: &'static str, out: &mut Count) -> ExitCode {
         while stream.write_all(b"and so on, {\"and so on").is_ok() {}
     });
     let mut link = Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address)) }).unwrap();
-    let mut person = Person::reading(lines.as_bytes(), link.wake()).unwrap();
-    let code = talk(&mut link, &mut person, out, &mut io::sink());
+    let mut console = Console::reading(lines.as_bytes(), link.wake()).unwrap();
+    let code = talk(&mut link, &mut console, out, &mut io::sink());
     drop(link);
     serving.join().unwrap();
     code

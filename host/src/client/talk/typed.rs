@@ -1,13 +1,13 @@
 //! What the person types.
 use super::{Asked, GOODBYE, Pace, Parting, Talk};
-use crate::client::person::Typed;
+use crate::client::console::ConsoleInput;
 use atm_core::{message::MAX_ANSWER, terminal::AnswerError};
 use std::{io, process::ExitCode};
 
 impl Talk<'_> {
     /// Takes what the person has typed; `Some` where the talk is over.
     pub(super) fn listen(&mut self) -> io::Result<Option<ExitCode>> {
-        if self.person.is_stopped() {
+        if self.console.is_stopped() {
             self.dismiss()?;
             self.unknown()?;
             return Ok(Some(ExitCode::FAILURE));
@@ -15,23 +15,23 @@ impl Talk<'_> {
         if self.asked.is_none() {
             return Ok(None);
         }
-        let Some(typed) = self.person.typed() else { return Ok(None) };
+        let Some(typed) = self.console.typed() else { return Ok(None) };
         let asked = self.asked.take();
-        if self.person.echoes() {
+        if self.console.echoes() {
             self.screen.entered();
         }
         match typed {
-            Typed::Line(line) => {
+            ConsoleInput::Line(line) => {
                 let answer = line.trim_ascii();
                 if answer.eq_ignore_ascii_case("exit") {
                     return self.exit();
                 }
                 self.answer(asked, answer)?;
             }
-            Typed::End => return self.exit(),
-            Typed::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
-            Typed::NotText => self.note("an answer is UTF-8 text")?,
-            Typed::Failed(error) => {
+            ConsoleInput::End => return self.exit(),
+            ConsoleInput::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
+            ConsoleInput::NotText => self.note("an answer is UTF-8 text")?,
+            ConsoleInput::Failed(error) => {
                 self.note(&format!("the answer cannot be read: {error}"))?;
                 return Ok(Some(ExitCode::FAILURE));
             }

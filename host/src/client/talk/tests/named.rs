@@ -20,9 +20,9 @@ fn script_told(reply: &'static str) -> (ExitCode, String, Vec<String>) {
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
     let mut link = Link::open(&options).unwrap();
-    let mut person = Person::reading(b"withdraw\n40\nexit\n".as_slice(), link.wake()).unwrap();
+    let mut console = Console::reading(b"withdraw\n40\nexit\n".as_slice(), link.wake()).unwrap();
     let mut err = Vec::new();
-    let code = talk(&mut link, &mut person, &mut io::sink(), &mut err);
+    let code = talk(&mut link, &mut console, &mut io::sink(), &mut err);
     drop(link);
     (code, String::from_utf8(err).unwrap(), serving.join().unwrap())
 }
@@ -110,10 +110,10 @@ fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
         let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
         let mut link = Link::open(&options).unwrap();
-        let mut person = Person::reading(BufReader::new(read), link.wake()).unwrap();
+        let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
-            let talking = scope.spawn(|| talk(&mut link, &mut person, &mut io::sink(), &mut err));
+            let talking = scope.spawn(|| talk(&mut link, &mut console, &mut io::sink(), &mut err));
             let (heard, typing) = serving.join().unwrap();
             assert_eq!(heard.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{heard}");
             drop(typing);

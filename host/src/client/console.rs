@@ -21,7 +21,7 @@ const DUMB: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 /// What came of asking for a line.
 #[derive(Debug)]
-pub enum Typed {
+pub enum ConsoleInput {
     /// A line, without its end.
     Line(String),
     /// A line that is far too long to be an answer; it was skipped.
@@ -35,9 +35,9 @@ pub enum Typed {
 }
 
 /// Somebody who answers.
-pub struct Person {
+pub struct Console {
     ask: Sender<()>,
-    typed: Receiver<Typed>,
+    typed: Receiver<ConsoleInput>,
     editor: Option<Editor>,
     /// Do typed lines show up on the screen, with their end?
     echoes: bool,
@@ -45,7 +45,7 @@ pub struct Person {
     pub(super) live: bool,
 }
 
-impl Person {
+impl Console {
     /// Whoever is at this process's standard input: with a line editor if that and the output are a terminal.
     ///
     /// # Errors
@@ -73,18 +73,18 @@ impl Person {
     fn at_editor(wake: Wake) -> io::Result<Self> {
         // The signals first: the editor puts its own handlers over these, and takes them away again.
         let editor = Editor::new(wake.clone())?;
-        let person = Self::new(Some(editor), wake, editor::edit())?;
-        Ok(Self { echoes: true, live: true, ..person })
+        let console = Self::new(Some(editor), wake, editor::edit())?;
+        Ok(Self { echoes: true, live: true, ..console })
     }
 
     fn new(
         editor: Option<Editor>,
         wake: Wake,
-        mut read: impl FnMut() -> Typed + Send + 'static,
+        mut read: impl FnMut() -> ConsoleInput + Send + 'static,
     ) -> io::Result<Self> {
         let (ask, asked) = channel();
         let (type_in, typed) = channel();
-        thread::Builder::new().name("person".into()).spawn(move || {
+        thread::Builder::new().name("console".into()).spawn(move || {
             for () in asked {
                 let sent = type_in.send(read());
                 wake.wake();
@@ -103,7 +103,7 @@ impl Person {
     }
 
     /// What came of asking, once it is there.
-    pub(super) fn typed(&self) -> Option<Typed> {
+    pub(super) fn typed(&self) -> Option<ConsoleInput> {
         self.typed.try_recv().ok()
     }
 
@@ -130,13 +130,13 @@ impl Person {
 }
 
 /// Reads one line, of which it keeps what may be an answer.
-fn read_line(source: &mut impl BufRead) -> Typed {
+fn read_line(source: &mut impl BufRead) -> ConsoleInput {
     let (mut line, mut begun, mut too_long) = (Vec::new(), false, false);
     loop {
         let bytes = match source.fill_buf() {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Typed::Failed(error),
+            Err(error) => return ConsoleInput::Failed(error),
         };
         let newline = bytes.iter().position(|b| *b == b'\n');
         let end = bytes.is_empty() || newline.is_some();
@@ -153,10 +153,10 @@ fn read_line(source: &mut impl BufRead) -> Typed {
         }
     }
     match String::from_utf8(line) {
-        _ if !begun => Typed::End,
-        _ if too_long => Typed::TooLong,
-        Ok(line) => Typed::Line(line),
-        Err(_) => Typed::NotText,
+        _ if !begun => ConsoleInput::End,
+        _ if too_long => ConsoleInput::TooLong,
+        Ok(line) => ConsoleInput::Line(line),
+        Err(_) => ConsoleInput::NotText,
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         text.extend(b"\nlast");
         let mut source = BufReader::with_capacity(7, text.as_slice());
         let mut read = || match read_line(&mut source) {
-            Typed::Line(line) => line,
+            ConsoleInput::Line(line) => line,
             other => format!("{other:?}"),
         };
         assert_eq!([read(), read(), read(), read()], ["1\r", "", "  40", "NotText"]);
