@@ -2,7 +2,7 @@
 //!
 //! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a line, for any caller;
 //! * [`Console`] is where the answers come from: a line editor, or plain lines;
-//! * [`talk()`] carries the conversation between the two;
+//! * [`run_repl`] carries the conversation between the two;
 //! * [`State`] keeps a named terminal's memory in a file;
 //! * [`run`] is all of it, as `atm client` needs it.
 use atm_core::{terminal::Profile, wire::Wire};
@@ -18,18 +18,18 @@ mod event;
 mod line;
 mod link;
 mod reconnect;
+mod repl;
 mod screen;
 mod state;
-mod talk;
 mod transcript;
 
 pub use console::{Console, ConsoleInput};
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use line::{OpenError, Wake};
 pub use link::Link;
+pub use repl::run_repl;
 pub use screen::Escaped;
 pub use state::{Keep, State};
-pub use talk::talk;
 
 /// Where the host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn run(options: &Options, state: Option<State>) -> ExitCode {
             link.keep_with(state);
         }
         let mut console = Console::at_standard_input(link.wake())?;
-        Ok(talk(&mut link, &mut console, &mut out, &mut err))
+        Ok(run_repl(&mut link, &mut console, &mut out, &mut err))
     });
     done.unwrap_or_else(|error| {
         // Nobody is left to be told where this fails.

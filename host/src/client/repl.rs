@@ -17,8 +17,8 @@ use std::{
     process::ExitCode,
 };
 
+mod input;
 mod script;
-mod typed;
 
 /// How long a pipe waits for a reply once the line was told to be down.
 const PATIENCE: Duration = Duration::from_secs(50);
@@ -65,7 +65,7 @@ impl Pace {
     }
 }
 
-struct Talk<'a> {
+struct Repl<'a> {
     link: &'a mut Link,
     console: &'a mut Console,
     screen: Screen<'a>,
@@ -86,8 +86,13 @@ struct Talk<'a> {
 ///
 /// Succeeds where the person left by `exit`, by a permitted `quit` or by the end of the lines; fails where anything else
 /// ended the talk. Lines of a pipe are not sent any more once one of them was not done, where the host says so.
-pub fn talk(link: &mut Link, console: &mut Console, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    let mut talk = Talk {
+pub fn run_repl(
+    link: &mut Link,
+    console: &mut Console,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let mut repl = Repl {
         screen: Screen::new(out),
         err,
         asked: None,
@@ -101,10 +106,10 @@ pub fn talk(link: &mut Link, console: &mut Console, out: &mut dyn Write, err: &m
         console,
     };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
-    talk.run().and_then(|code| talk.keep(code)).unwrap_or(ExitCode::FAILURE)
+    repl.run().and_then(|code| repl.keep(code)).unwrap_or(ExitCode::FAILURE)
 }
 
-impl Talk<'_> {
+impl Repl<'_> {
     fn run(&mut self) -> io::Result<ExitCode> {
         loop {
             self.answer_held()?;

@@ -55,7 +55,7 @@ fn told_by(options: &Options, lines: &str) -> Told {
     let mut console = Console::reading(source, link.wake()).unwrap();
     console.live = true;
     let (mut out, mut err, start) = (Vec::new(), Vec::new(), Moment::now());
-    let code = talk(&mut link, &mut console, &mut out, &mut err);
+    let code = run_repl(&mut link, &mut console, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { code, out: text(out), err: text(err), time: start.elapsed() }
 }
@@ -88,7 +88,7 @@ fn lines_of_a_pipe_are_a_whole_session_on_every_wire() {
         let mut link = Link::open(&options).unwrap();
         let mut console = Console::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        assert_eq!(talk(&mut link, &mut console, &mut out, &mut err), ExitCode::SUCCESS);
+        assert_eq!(run_repl(&mut link, &mut console, &mut out, &mut err), ExitCode::SUCCESS);
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             out.lines().filter(|line| line.contains(['$', '>']) || line.ends_with('.')).collect();
@@ -264,7 +264,7 @@ fn flooded(lines: &'static str, out: &mut Count) -> ExitCode {
     });
     let mut link = Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address)) }).unwrap();
     let mut console = Console::reading(lines.as_bytes(), link.wake()).unwrap();
-    let code = talk(&mut link, &mut console, out, &mut io::sink());
+    let code = run_repl(&mut link, &mut console, out, &mut io::sink());
     drop(link);
     serving.join().unwrap();
     code

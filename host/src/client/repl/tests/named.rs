@@ -22,7 +22,7 @@ fn script_told(reply: &'static str) -> (ExitCode, String, Vec<String>) {
     let mut link = Link::open(&options).unwrap();
     let mut console = Console::reading(b"withdraw\n40\nexit\n".as_slice(), link.wake()).unwrap();
     let mut err = Vec::new();
-    let code = talk(&mut link, &mut console, &mut io::sink(), &mut err);
+    let code = run_repl(&mut link, &mut console, &mut io::sink(), &mut err);
     drop(link);
     (code, String::from_utf8(err).unwrap(), serving.join().unwrap())
 }
@@ -113,7 +113,7 @@ fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open
         let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
-            let talking = scope.spawn(|| talk(&mut link, &mut console, &mut io::sink(), &mut err));
+            let talking = scope.spawn(|| run_repl(&mut link, &mut console, &mut io::sink(), &mut err));
             let (heard, typing) = serving.join().unwrap();
             assert_eq!(heard.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{heard}");
             drop(typing);

@@ -1,10 +1,10 @@
 //! What the person types.
-use super::{Asked, GOODBYE, Pace, Parting, Talk};
+use super::{Asked, GOODBYE, Pace, Parting, Repl};
 use crate::client::console::ConsoleInput;
 use atm_core::{message::MAX_ANSWER, terminal::AnswerError};
 use std::{io, process::ExitCode};
 
-impl Talk<'_> {
+impl Repl<'_> {
     /// Takes what the person has typed; `Some` where the talk is over.
     pub(super) fn listen(&mut self) -> io::Result<Option<ExitCode>> {
         if self.console.is_stopped() {
