@@ -3,7 +3,7 @@
 //! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a line, for any caller;
 //! * [`Console`] is where the answers come from: a line editor, or plain lines;
 //! * [`run_repl`] carries the conversation between the two;
-//! * [`State`] keeps a named terminal's memory in a file;
+//! * [`StateFile`] keeps a named terminal's memory in a file;
 //! * [`run`] is all of it, as `atm client` needs it.
 use atm_core::{terminal::Profile, wire::Wire};
 use std::{
@@ -20,7 +20,7 @@ mod link;
 mod reconnect;
 mod repl;
 mod screen;
-mod state;
+mod state_file;
 mod transcript;
 
 pub use console::{Console, ConsoleInput};
@@ -29,7 +29,7 @@ pub use line::{OpenError, Wake};
 pub use link::Link;
 pub use repl::run_repl;
 pub use screen::Escaped;
-pub use state::{Keep, State};
+pub use state_file::{MemoryStore, StateFile};
 
 /// Where the host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +88,11 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 /// terminal must not forget is kept in `state`, whose profile `options` have.
 ///
 /// A thread may be left behind that waits for standard input: it ends with the process.
-pub fn run(options: &Options, state: Option<State>) -> ExitCode {
+pub fn run(options: &Options, state: Option<StateFile>) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let done = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
         if let Some(state) = state {
-            link.keep_with(state);
+            link.store_memory_in(state);
         }
         let mut console = Console::at_standard_input(link.wake())?;
         Ok(run_repl(&mut link, &mut console, &mut out, &mut err))

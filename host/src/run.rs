@@ -5,7 +5,7 @@ use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 #[cfg(unix)]
 use atm_host::ledger::window;
 use atm_host::{
-    client::{self, Options, State, Target},
+    client::{self, Options, StateFile, Target},
     demo,
     metrics::page,
     serial::Port,
@@ -49,7 +49,7 @@ fn be_a_terminal(arguments: Client) -> Result<ExitCode> {
         None => Target::Tcp(arguments.connect),
     };
     let state = match (&arguments.state, &arguments.terminal) {
-        (Some(path), Some(name)) => Some(State::open(path, name)?),
+        (Some(path), Some(name)) => Some(StateFile::open(path, name)?),
         _ => None,
     };
     let profile = match (&state, arguments.terminal) {

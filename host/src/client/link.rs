@@ -4,7 +4,7 @@ use super::{
     event::{Direction, LinkEvent, ReceivedMessage},
     line::{Line, OpenError, Wake},
     reconnect::Reconnector,
-    state::Keep,
+    state_file::MemoryStore,
     transcript::Transcript,
 };
 use crate::clock::Clock;
@@ -57,8 +57,8 @@ pub struct Link {
     stalled: Option<Instant>,
     transcript: Option<Transcript>,
     /// Who stores the memory, and what was stored last.
-    keeper: Option<Box<dyn Keep>>,
-    kept: Memory,
+    memory_store: Option<Box<dyn MemoryStore>>,
+    stored: Memory,
     /// The answer that is out only ends the session.
     leaving: bool,
     /// Set where a connection that was lost is opened again.
@@ -88,7 +88,7 @@ impl Link {
             line,
             wake,
             wire: options.wire,
-            kept: terminal.memory(),
+            stored: terminal.memory(),
             terminal,
             clock,
             chunk: Box::new([0; CHUNK]),
@@ -102,21 +102,21 @@ impl Link {
             end_told: false,
             stalled: None,
             transcript: None,
-            keeper: None,
+            memory_store: None,
             leaving: false,
             reconnector,
             later: None,
         })
     }
 
-    /// Lets `keeper` store the terminal's memory from now on; it has stored what the profile said.
-    pub fn keep_with(&mut self, keeper: impl Keep + 'static) {
-        self.keeper = Some(Box::new(keeper));
+    /// Lets `memory_store` store the terminal's memory from now on; it has stored what the profile said.
+    pub fn store_memory_in(&mut self, memory_store: impl MemoryStore + 'static) {
+        self.memory_store = Some(Box::new(memory_store));
     }
 
     /// Is the terminal's memory stored for its next life?
-    pub fn is_kept(&self) -> bool {
-        self.keeper.is_some()
+    pub fn stores_memory(&self) -> bool {
+        self.memory_store.is_some()
     }
 
     /// Stores the terminal's memory where it has changed: what [`next`](Self::next) gave out before was shown.
@@ -124,14 +124,14 @@ impl Link {
     ///
     /// # Errors
     /// Why the memory could not be stored.
-    pub fn keep(&mut self) -> io::Result<()> {
+    pub fn store_memory(&mut self) -> io::Result<()> {
         let memory = self.terminal.memory();
-        if let Some(keeper) = &mut self.keeper
-            && memory != self.kept
+        if let Some(memory_store) = &mut self.memory_store
+            && memory != self.stored
             && !(self.leaving && memory.pending.is_some())
         {
-            keeper.keep(&memory)?;
-            self.kept = memory;
+            memory_store.store(&memory)?;
+            self.stored = memory;
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Link {
         (self.owes_since, self.silent) = (now, false);
         self.transcribe_output();
         // Where it cannot be stored it is not sent; `next` tries again, and tells.
-        if self.keep().is_ok() {
+        if self.store_memory().is_ok() {
             self.send(now);
         }
         Ok(())
@@ -215,7 +215,7 @@ impl Link {
     /// As those of [`answer`](Self::answer).
     pub fn leave(&mut self, prompt: Prompt) -> Result<(), AnswerError> {
         // What was shown before is; where that cannot be, an outcome is told once more.
-        let _ = self.keep();
+        let _ = self.store_memory();
         self.say(prompt, "exit", true)
     }
 
@@ -226,7 +226,7 @@ impl Link {
             if let Some(event) = self.event(now) {
                 return event;
             }
-            if let Err(error) = self.keep() {
+            if let Err(error) = self.store_memory() {
                 return LinkEvent::NotStored(error);
             }
             self.send(now);

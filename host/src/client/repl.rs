@@ -106,7 +106,7 @@ pub fn run_repl(
         console,
     };
     // Where the output is closed, nobody is left to be told, and what was not shown is not kept as shown.
-    repl.run().and_then(|code| repl.keep(code)).unwrap_or(ExitCode::FAILURE)
+    repl.run().and_then(|code| repl.store_memory(code)).unwrap_or(ExitCode::FAILURE)
 }
 
 impl Repl<'_> {
@@ -311,7 +311,7 @@ impl Repl<'_> {
         if let Some(answer) = self.script.as_ref().and_then(Script::unanswered) {
             self.note(&format!("stopped at the answer {answer:?}: there is no reply"))?;
         }
-        if self.link.is_kept() {
+        if self.link.stores_memory() {
             self.note("unknown: the next start with this state tells what became of the last answer")
         } else {
             self.note("unknown: check the balance")
@@ -319,8 +319,8 @@ impl Repl<'_> {
     }
 
     /// Stores what was shown last.
-    fn keep(&mut self, code: ExitCode) -> io::Result<ExitCode> {
-        match self.link.keep() {
+    fn store_memory(&mut self, code: ExitCode) -> io::Result<ExitCode> {
+        match self.link.store_memory() {
             Ok(()) => Ok(code),
             Err(error) => {
                 self.note(&error.to_string())?;

@@ -50,8 +50,8 @@ impl Log {
     }
 }
 
-impl Keep for Log {
-    fn keep(&mut self, memory: &Memory) -> io::Result<()> {
+impl MemoryStore for Log {
+    fn store(&mut self, memory: &Memory) -> io::Result<()> {
         let mut log = self.0.lock().unwrap();
         if log.last().is_some_and(|last| last == "full") {
             return Err(io::ErrorKind::StorageFull.into());
@@ -92,12 +92,12 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
         }
         seen.note("ends");
     });
-    link.keep_with(log.clone());
+    link.store_memory_in(log.clone());
     let open = prompt(&mut link, &log);
     link.answer(open, "withdraw 40").unwrap();
     prompt(&mut link, &log);
-    link.keep().unwrap();
-    link.keep().unwrap();
+    link.store_memory().unwrap();
+    link.store_memory().unwrap();
     log.note("full");
     assert_eq!(link.answer(Some(8), "deposit 1"), Ok(()));
     assert!(matches!(link.next(None), LinkEvent::NotStored(_)));
@@ -122,12 +122,12 @@ fn a_goodbye_that_is_lost_leaves_nothing_to_be_told_at_the_next_start() {
         let second = heard(&mut stream).unwrap();
         (first, second, began.elapsed(), stream)
     });
-    link.keep_with(log.clone());
+    link.store_memory_in(log.clone());
     let open = prompt(&mut link, &log);
     link.leave(open).unwrap();
     let until = link.now() + Duration::from_millis(2_500);
     assert!(matches!(link.next(Some(until)), LinkEvent::Timeout));
-    link.keep().unwrap();
+    link.store_memory().unwrap();
     assert_eq!(*log.0.lock().unwrap(), ["shows 7", "stores 7 None"], "what is out is not stored");
     let (first, second, between, _stream) = serving.join().unwrap();
     assert_eq!((first.as_str(), &first), (r#"{"re":7,"data":"exit"}"#, &second));

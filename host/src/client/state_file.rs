@@ -29,12 +29,12 @@ use std::{
 };
 
 /// Keeps what a terminal must not forget.
-pub trait Keep: Send {
+pub trait MemoryStore: Send {
     /// Stores `memory`; it is safe when this returns.
     ///
     /// # Errors
     /// Why it is not; the terminal then sends nothing more.
-    fn keep(&mut self, memory: &Memory) -> io::Result<()>;
+    fn store(&mut self, memory: &Memory) -> io::Result<()>;
 }
 
 /// What the first line begins with.
@@ -51,7 +51,7 @@ const NONE: &str = "-";
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
+enum StateFileError {
     InUse,
     NotAFile,
     DanglingLink,
@@ -62,7 +62,7 @@ enum Fault {
     NoMoreStarts,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StateFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse => f.write_str("another program is using it: one terminal at a time"),
@@ -80,17 +80,17 @@ impl fmt::Display for Fault {
     }
 }
 
-impl error::Error for Fault {}
+impl error::Error for StateFileError {}
 
 /// The file that a terminal's memory is kept in, for as long as the terminal runs.
 #[derive(Debug)]
-pub struct State {
+pub struct StateFile {
     path: PathBuf,
-    record: Record,
+    contents: Contents,
     _lock: File,
 }
 
-impl State {
+impl StateFile {
     /// Opens the file of the terminal `name`, or makes it, and counts a start in it.
     ///
     /// # Errors
@@ -103,52 +103,54 @@ impl State {
         let path = resolve(path)?;
         let lock = lock(&beside(&path, ".lock"))?;
         let known = match read(&path)? {
-            Some(record) if record.name != *name => return Err(wrong(Fault::OtherTerminal(record.name))),
-            Some(record) => record,
-            None => Record { name: name.clone(), start: 0, memory: Memory::default() },
+            Some(contents) if contents.name != *name => {
+                return Err(invalid(StateFileError::OtherTerminal(contents.name)));
+            }
+            Some(contents) => contents,
+            None => Contents { name: name.clone(), start: 0, memory: Memory::default() },
         };
         // The time is above the starts of a file that was lost; the count is above them where the clock goes back.
         let start = known.start.saturating_add(1).max(clock_start());
         if start >= Numbers::MAX {
-            return Err(wrong(Fault::NoMoreStarts));
+            return Err(invalid(StateFileError::NoMoreStarts));
         }
-        let state = Self { path, record: Record { start, ..known }, _lock: lock };
+        let state = Self { path, contents: Contents { start, ..known }, _lock: lock };
         state.write()?;
         Ok(state)
     }
 
     /// What the terminal says of itself in this life.
     pub fn profile(&self) -> Profile {
-        let Record { name, start, memory } = self.record.clone();
+        let Contents { name, start, memory } = self.contents.clone();
         Profile { name: Some(name), start, memory }
     }
 
     fn write(&self) -> io::Result<()> {
         let new = beside(&self.path, ".tmp");
         let mut file = File::create(&new)?;
-        file.write_all(self.record.to_string().as_bytes())?;
+        file.write_all(self.contents.to_string().as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         sync_directory(&self.path)
     }
 }
 
-impl Keep for State {
-    fn keep(&mut self, memory: &Memory) -> io::Result<()> {
-        self.record.memory = *memory;
+impl MemoryStore for StateFile {
+    fn store(&mut self, memory: &Memory) -> io::Result<()> {
+        self.contents.memory = *memory;
         self.write().map_err(|error| describe(&self.path, &error))
     }
 }
 
 /// What is in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Record {
+struct Contents {
     name: Name,
     start: u64,
     memory: Memory,
 }
 
-impl Record {
+impl Contents {
     fn lines(&self) -> String {
         let Self { name, start, memory: Memory { ledger, shown, pending } } = self;
         let ledger = ledger.map_or_else(|| NONE.to_owned(), |ledger| ledger.to_string());
@@ -159,7 +161,7 @@ impl Record {
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.lines();
         let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(lines.as_bytes());
@@ -167,31 +169,32 @@ impl fmt::Display for Record {
     }
 }
 
-impl FromStr for Record {
-    type Err = Fault;
+impl FromStr for Contents {
+    type Err = StateFileError;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, StateFileError> {
         let mut lines = text.lines();
-        let version = lines.next().and_then(|line| line.strip_prefix(TITLE)).ok_or(Fault::Foreign)?;
+        let version =
+            lines.next().and_then(|line| line.strip_prefix(TITLE)).ok_or(StateFileError::Foreign)?;
         match version.parse::<u32>() {
             Ok(VERSION) => {}
-            Ok(newer) if newer > VERSION => return Err(Fault::Newer),
-            _ => return Err(Fault::Damaged),
+            Ok(newer) if newer > VERSION => return Err(StateFileError::Newer),
+            _ => return Err(StateFileError::Damaged),
         }
-        let record = fields(lines).ok_or(Fault::Damaged)?;
+        let contents = fields(lines).ok_or(StateFileError::Damaged)?;
         // What this program writes is all that it reads; the sum is compared with it.
-        if record.to_string() == text { Ok(record) } else { Err(Fault::Damaged) }
+        if contents.to_string() == text { Ok(contents) } else { Err(StateFileError::Damaged) }
     }
 }
 
-fn fields<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Record> {
+fn fields<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Contents> {
     let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
     let name = field("terminal")?.parse().ok()?;
     let start = number(field("start")?)?;
     let ledger = known(field("ledger")?, |text| text.parse().ok())?;
     let shown = number(field("shown")?)?;
     let pending = known(field("pending")?, number)?;
-    Some(Record { name, start, memory: Memory { ledger, shown, pending } })
+    Some(Contents { name, start, memory: Memory { ledger, shown, pending } })
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -204,7 +207,7 @@ fn known<'a, T>(text: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Op
 }
 
 /// `None` where there is no file.
-fn read(path: &Path) -> io::Result<Option<Record>> {
+fn read(path: &Path) -> io::Result<Option<Contents>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
@@ -212,8 +215,8 @@ fn read(path: &Path) -> io::Result<Option<Record>> {
     let mut bytes = Vec::new();
     file.take(LONGEST).read_to_end(&mut bytes)?;
     // Bytes that are no text are damage to a file of ours, or were never one.
-    let record = String::from_utf8_lossy(&bytes).parse().map_err(wrong)?;
-    Ok(Some(record))
+    let contents = String::from_utf8_lossy(&bytes).parse().map_err(invalid)?;
+    Ok(Some(contents))
 }
 
 /// The file behind links: it is what is replaced, and what two names for one file have in common.
@@ -222,13 +225,13 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
         // Nothing must be made beside a device.
-        Ok(file) if !file.is_file() => return Err(wrong(Fault::NotAFile)),
+        Ok(file) if !file.is_file() => return Err(invalid(StateFileError::NotAFile)),
         Ok(file) => return Ok(file),
     }
     if path.symlink_metadata().is_ok() {
-        return Err(wrong(Fault::DanglingLink));
+        return Err(invalid(StateFileError::DanglingLink));
     }
-    let name = path.file_name().ok_or_else(|| wrong(Fault::NotAFile))?;
+    let name = path.file_name().ok_or_else(|| invalid(StateFileError::NotAFile))?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     Ok(fs::canonicalize(directory.unwrap_or(Path::new(".")))?.join(name))
 }
@@ -250,12 +253,12 @@ fn lock(path: &Path) -> io::Result<File> {
     const SHARING_VIOLATION: i32 = 32;
     #[cfg(windows)]
     if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION)) {
-        return Err(wrong(Fault::InUse));
+        return Err(invalid(StateFileError::InUse));
     }
     let file = file?;
     #[cfg(unix)]
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-        if error == rustix::io::Errno::WOULDBLOCK { wrong(Fault::InUse) } else { error.into() }
+        if error == rustix::io::Errno::WOULDBLOCK { invalid(StateFileError::InUse) } else { error.into() }
     })?;
     Ok(file)
 }
@@ -271,12 +274,12 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn wrong(fault: Fault) -> io::Error {
-    let kind = match fault {
-        Fault::InUse => ErrorKind::ResourceBusy,
+fn invalid(error: StateFileError) -> io::Error {
+    let kind = match error {
+        StateFileError::InUse => ErrorKind::ResourceBusy,
         _ => ErrorKind::InvalidData,
     };
-    io::Error::new(kind, fault)
+    io::Error::new(kind, error)
 }
 
 fn describe(path: &Path, error: &io::Error) -> io::Error {

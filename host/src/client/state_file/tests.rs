@@ -34,8 +34,8 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn open(path: &Path) -> io::Result<State> {
-    State::open(path, &name("kiosk-7"))
+fn open(path: &Path) -> io::Result<StateFile> {
+    StateFile::open(path, &name("kiosk-7"))
 }
 
 fn refused(path: &Path) -> String {
@@ -50,7 +50,7 @@ fn what_was_kept_is_there_at_the_next_start_and_starts_grow() {
     let mut state = open(&directory.file()).unwrap();
     let first = state.profile();
     assert_eq!((first.name, first.memory), (Some(name("kiosk-7")), Memory::default()));
-    state.keep(&MEMORY).unwrap();
+    state.store(&MEMORY).unwrap();
     drop(state);
     let second = open(&directory.file()).unwrap().profile();
     assert_eq!(second.memory, MEMORY);
@@ -65,8 +65,8 @@ fn starts_grow_when_the_clock_goes_back_and_end_before_they_are_rounded() {
     let directory = Directory::new("clock");
     let far = clock_start() + 1_000_000_000;
     for (start, next) in [(far, Some(far + 1)), (Numbers::MAX - 1, None), (Numbers::MAX, None)] {
-        let record = Record { name: name("kiosk-7"), start, memory: MEMORY };
-        fs::write(directory.file(), record.to_string()).unwrap();
+        let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY };
+        fs::write(directory.file(), contents.to_string()).unwrap();
         assert_eq!(open(&directory.file()).ok().map(|state| state.profile().start), next);
     }
 }
@@ -76,14 +76,14 @@ fn the_format_is_the_documented_one() {
     let start = 1_795_444_800_000;
     let text = "atm terminal state 1\nterminal kiosk-7\nstart 1795444800000\nledger 0000f3a1b2c3d4e5\nshown 12\n\
                 pending 9\ncrc32 e049a114\n";
-    let record = Record { name: name("kiosk-7"), start, memory: MEMORY };
-    assert_eq!((record.to_string().as_str(), text.parse()), (text, Ok(record)));
+    let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY };
+    assert_eq!((contents.to_string().as_str(), text.parse()), (text, Ok(contents)));
 }
 
 #[test]
 fn whatever_is_damaged_is_refused_and_left_as_it_is() {
     let directory = Directory::new("damaged");
-    open(&directory.file()).unwrap().keep(&MEMORY).unwrap();
+    open(&directory.file()).unwrap().store(&MEMORY).unwrap();
     let whole = fs::read(directory.file()).unwrap();
     let refuse = |bytes: &[u8]| {
         fs::write(directory.file(), bytes).unwrap();
@@ -120,7 +120,7 @@ fn another_terminal_and_another_program_are_refused() {
     assert_eq!(open(&directory.file()).unwrap_err().kind(), ErrorKind::ResourceBusy);
     assert!(refused(&directory.file()).contains("another program is using it"));
     drop(state);
-    let error = State::open(&directory.file(), &name("other")).unwrap_err().to_string();
+    let error = StateFile::open(&directory.file(), &name("other")).unwrap_err().to_string();
     assert!(error.contains("it is the state of the terminal kiosk-7"), "{error}");
     assert_eq!(fs::read(directory.file()).unwrap(), before, "not even a start is counted");
     open(&directory.file()).unwrap();
@@ -129,7 +129,7 @@ fn another_terminal_and_another_program_are_refused() {
 #[test]
 fn a_write_that_was_cut_off_leaves_what_was_there() {
     let directory = Directory::new("cut");
-    open(&directory.file()).unwrap().keep(&MEMORY).unwrap();
+    open(&directory.file()).unwrap().store(&MEMORY).unwrap();
     fs::write(beside(&directory.file(), ".tmp"), b"atm terminal sta").unwrap();
     let mut state = open(&directory.file()).unwrap();
     assert_eq!(state.profile().memory, MEMORY);
@@ -137,7 +137,7 @@ fn a_write_that_was_cut_off_leaves_what_was_there() {
     // No new file can be made: the old one is as it was.
     let before = fs::read(directory.file()).unwrap();
     fs::create_dir(beside(&directory.file(), ".tmp")).unwrap();
-    let error = state.keep(&Memory::default()).unwrap_err().to_string();
+    let error = state.store(&Memory::default()).unwrap_err().to_string();
     assert!(error.starts_with("the state file "), "{error}");
     assert_eq!(fs::read(directory.file()).unwrap(), before);
 }
@@ -153,7 +153,7 @@ fn links_name_the_file_behind_them_and_other_things_are_no_files() {
     let state = open(&directory.file()).unwrap();
     assert!(refused(&link).contains("another program"));
     drop(state);
-    open(&link).unwrap().keep(&MEMORY).unwrap();
+    open(&link).unwrap().store(&MEMORY).unwrap();
     assert!(link.is_symlink());
     assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
     for path in [&directory.0, &directory.0.join("none").join("kiosk"), Path::new("/dev/null"), Path::new("")]
