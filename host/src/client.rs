@@ -15,21 +15,21 @@ use std::{
 mod console;
 mod editor;
 mod event;
-mod line;
 mod link;
 mod reconnect;
 mod repl;
 mod screen;
 mod state_file;
 mod transcript;
+mod transport;
 
 pub use console::{Console, ConsoleInput};
 pub use event::{Direction, LinkEvent, ReceivedMessage};
-pub use line::{OpenError, Wake};
 pub use link::Link;
 pub use repl::run_repl;
 pub use screen::Escaped;
 pub use state_file::{MemoryStore, StateFile};
+pub use transport::{OpenError, Wake};
 
 /// Where the host is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! stays where it is, and the talk notices at once when the host goes away in the meantime.
 use super::{
     editor::{self, Editor},
-    line::Wake,
+    transport::Wake,
 };
 use std::{
     env,

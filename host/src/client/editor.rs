@@ -3,7 +3,7 @@
 //! While a line is edited, the terminal is in raw mode, and only the editor's own thread can put it back. A signal makes
 //! it: the editor returns from SIGINT at any time, because an external printer (which nobody prints to) keeps it
 //! listening for more than keys.
-use super::{console::ConsoleInput, line::Wake, screen::PROMPT};
+use super::{console::ConsoleInput, screen::PROMPT, transport::Wake};
 use rustyline::{Config, error::ReadlineError, history::MemHistory};
 use std::{
     io,

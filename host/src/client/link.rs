@@ -2,10 +2,10 @@
 use super::{
     Options, Target,
     event::{Direction, LinkEvent, ReceivedMessage},
-    line::{Line, OpenError, Wake},
     reconnect::Reconnector,
     state_file::MemoryStore,
     transcript::Transcript,
+    transport::{OpenError, Transport, Wake},
 };
 use crate::clock::Clock;
 use atm_core::{
@@ -18,7 +18,7 @@ use config::config;
 use std::io;
 
 mod config;
-mod mend;
+mod recovery;
 
 /// Bytes for a message of the host: another one than ours may say much at once.
 const IN: usize = 64 * 1024;
@@ -34,7 +34,7 @@ const STALL: Duration = Duration::from_secs(10);
 
 /// A conversation with a host: a [`Terminal`] and the line that it stands on.
 pub struct Link {
-    line: Line,
+    transport: Transport,
     wake: Wake,
     wire: Wire,
     clock: Clock,
@@ -73,7 +73,7 @@ impl Link {
     /// # Errors
     /// Why the line could not be opened.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let (line, wake) = Line::open(options)?;
+        let (transport, wake) = Transport::open(options)?;
         let clock = Clock::start();
         let config = config(options);
         let says_hello = config.profile.is_some();
@@ -85,7 +85,7 @@ impl Link {
             _ => None,
         };
         Ok(Self {
-            line,
+            transport,
             wake,
             wire: options.wire,
             stored: terminal.memory(),
@@ -153,7 +153,7 @@ impl Link {
 
     /// Does the line end with the session?
     pub fn is_connection(&self) -> bool {
-        self.line.is_connection()
+        self.transport.is_connection()
     }
 
     /// The open prompt, once [`next`](Self::next) has given out what it asks.
@@ -240,7 +240,7 @@ impl Link {
             if let Some(event) = self.event(now) {
                 return event;
             }
-            if !moved && let Some(event) = self.mend(now) {
+            if !moved && let Some(event) = self.recover(now) {
                 return event;
             }
             if self.silent_at().is_some_and(|at| at <= now) {
@@ -270,12 +270,12 @@ impl Link {
     fn rest(&mut self, deadline: Option<Instant>) {
         let stall = self.stalled.filter(|_| self.is_connection()).map(|since| since + STALL);
         let reconnect =
-            self.reconnector.as_ref().filter(|_| !self.line.is_plugged()).and_then(Reconnector::deadline);
+            self.reconnector.as_ref().filter(|_| !self.transport.is_open()).and_then(Reconnector::deadline);
         let due = [deadline, self.terminal.deadline(), stall, reconnect, self.silent_at()]
             .into_iter()
             .flatten()
             .min();
-        if let Err(error) = self.line.wait(due.map(|due| self.clock.until(due))) {
+        if let Err(error) = self.transport.wait(due.map(|due| self.clock.until(due))) {
             self.end(Some(error));
         }
     }
@@ -286,7 +286,7 @@ impl Link {
             return self.later.take();
         }
         let told = self.told(now);
-        let served = self.line.is_plugged() && !self.terminal.is_greeting() && !self.terminal.is_over();
+        let served = self.transport.is_open() && !self.terminal.is_greeting() && !self.terminal.is_over();
         match &mut self.reconnector {
             Some(reconnector) if served && reconnector.is_lost() => {
                 reconnector.mend(now);
@@ -347,8 +347,8 @@ impl Link {
 
     /// Sends what is to be sent, as far as the line takes it.
     fn send(&mut self, now: Instant) {
-        while self.line.is_plugged() && !self.terminal.output().is_empty() {
-            match self.line.write(self.terminal.output()) {
+        while self.transport.is_open() && !self.terminal.output().is_empty() {
+            match self.transport.write(self.terminal.output()) {
                 Ok(0) => {
                     let since = *self.stalled.get_or_insert(now);
                     if self.is_connection() && since + STALL <= now {
@@ -385,7 +385,7 @@ impl Link {
                 return !std::mem::replace(&mut self.end_told, true);
             }
             (self.taken, self.read) = (0, 0);
-            match self.line.read(&mut *self.chunk) {
+            match self.transport.read(&mut *self.chunk) {
                 Ok(None) => return false,
                 Ok(Some(0)) => self.end(None),
                 Ok(Some(count)) => self.read = count,

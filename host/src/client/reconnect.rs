@@ -1,5 +1,5 @@
 //! How a connection that was lost is opened again.
-use super::line::{Wake, connect};
+use super::transport::{Wake, connect};
 use atm_core::{
     time::{Duration, Instant},
     wire::Wire,

@@ -5,23 +5,23 @@ use std::io;
 
 impl Link {
     /// Sees to a line that has ended: it is opened again, or that is that.
-    pub(super) fn mend(&mut self, now: Instant) -> Option<LinkEvent> {
+    pub(super) fn recover(&mut self, now: Instant) -> Option<LinkEvent> {
         let over = self.terminal.is_over();
         if let Some(error) = &mut self.ended {
             let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
                 return Some(LinkEvent::Closed(error.take()));
             };
             let news = reconnector.lose(now);
-            self.unplug();
+            self.close();
             return news.then_some(LinkEvent::ConnectionLost);
         }
-        if self.line.is_plugged() {
+        if self.transport.is_open() {
             return None;
         }
         match self.reconnector.as_mut()?.turn(now) {
             ReconnectProgress::Wait => {}
             ReconnectProgress::Connected(stream) => {
-                if let Err(error) = self.line.plug(stream) {
+                if let Err(error) = self.transport.attach(stream) {
                     self.end(Some(error));
                     return None;
                 }
@@ -38,8 +38,8 @@ impl Link {
     }
 
     /// Forgets what belongs to the connection that is lost.
-    fn unplug(&mut self) {
-        self.line.unplug();
+    fn close(&mut self) {
+        self.transport.close();
         (self.taken, self.read) = (0, 0);
         (self.ended, self.end_told, self.stalled) = (None, false, None);
         if let Some(transcript) = &mut self.transcript {
@@ -49,7 +49,7 @@ impl Link {
 
     /// The connection is of no more use.
     pub(super) fn fail(&mut self, kind: io::ErrorKind) {
-        if self.line.is_plugged() {
+        if self.transport.is_open() {
             self.end(Some(kind.into()));
         }
     }

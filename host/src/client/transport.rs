@@ -119,7 +119,7 @@ impl Wake {
 }
 
 /// A line that was opened.
-pub(super) enum Line {
+pub(super) enum Transport {
     /// The stream is `None` while the connection is lost.
     Tcp {
         stream: Option<TcpStream>,
@@ -129,7 +129,7 @@ pub(super) enum Line {
     Serial(Box<Port>),
 }
 
-impl Line {
+impl Transport {
     /// Opens the line to a target.
     pub(super) fn open(options: &Options) -> Result<(Self, Wake), OpenError> {
         match &options.target {
@@ -148,13 +148,13 @@ impl Line {
     fn over(stream: std::net::TcpStream) -> io::Result<(Self, Wake)> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let mut line = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
-        line.plug(stream)?;
-        Ok((line, Wake { waker: Some(waker), ..Wake::default() }))
+        let mut transport = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
+        transport.attach(stream)?;
+        Ok((transport, Wake { waker: Some(waker), ..Wake::default() }))
     }
 
     /// Puts a connection in the place of one that was lost.
-    pub(super) fn plug(&mut self, new: std::net::TcpStream) -> io::Result<()> {
+    pub(super) fn attach(&mut self, new: std::net::TcpStream) -> io::Result<()> {
         let Self::Tcp { stream, poll, .. } = self else { return Ok(()) };
         // An answer is one small write, which would otherwise wait for the acknowledgement of the one before.
         new.set_nodelay(true)?;
@@ -165,7 +165,7 @@ impl Line {
     }
 
     /// Closes the connection that is lost.
-    pub(super) fn unplug(&mut self) {
+    pub(super) fn close(&mut self) {
         if let Self::Tcp { stream, poll, .. } = self
             && let Some(mut old) = stream.take()
         {
@@ -175,7 +175,7 @@ impl Line {
     }
 
     /// Is there something to read from and to write to?
-    pub(super) fn is_plugged(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !matches!(self, Self::Tcp { stream: None, .. })
     }
 
@@ -274,7 +274,7 @@ mod tests {
     fn where_nobody_listens_one_line_says_how_to_start_a_server() {
         let open = |address: &str, wire| {
             let options = Options { wire, ..Options::new(Target::Tcp(address.into())) };
-            Line::open(&options).err().unwrap().to_string()
+            Transport::open(&options).err().unwrap().to_string()
         };
         let address = nobody();
         let expected = format!("no server at {address}: start one with: atm serve --listen {address}");
@@ -291,8 +291,8 @@ mod tests {
     fn a_serial_line_needs_a_wire_with_a_hello() {
         let target = Target::Serial { path: "/dev/no-such-port".into(), baud: 9600 };
         let raw = Options { wire: Wire::Raw, ..Options::new(target.clone()) };
-        assert!(matches!(Line::open(&raw), Err(OpenError::NoHello(Wire::Raw))));
-        let error = Line::open(&Options::new(target)).err().unwrap().to_string();
+        assert!(matches!(Transport::open(&raw), Err(OpenError::NoHello(Wire::Raw))));
+        let error = Transport::open(&Options::new(target)).err().unwrap().to_string();
         assert!(error.contains("/dev/no-such-port"), "{error}");
     }
 }
