@@ -76,7 +76,7 @@ impl Options {
 }
 
 /// A start of a terminal that counts no starts: the time, which is later at the next one.
-pub fn clock_start() -> u64 {
+pub fn start_from_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(0)
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
-        Some(Command::Client(options)) => be_a_terminal(options),
+        Some(Command::Client(options)) => run_client(options),
         Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     }
 }
 
-fn be_a_terminal(arguments: Client) -> Result<ExitCode> {
+fn run_client(arguments: Client) -> Result<ExitCode> {
     let target = match arguments.serial {
         Some(path) => Target::Serial { path, baud: arguments.baud },
         None => Target::Tcp(arguments.connect),
@@ -55,7 +55,7 @@ fn be_a_terminal(arguments: Client) -> Result<ExitCode> {
     let profile = match (&state, arguments.terminal) {
         (Some(state), _) => Some(state.profile()),
         (None, Some(name)) => {
-            Some(Profile { name: Some(name), start: client::clock_start(), ..Profile::default() })
+            Some(Profile { name: Some(name), start: client::start_from_clock(), ..Profile::default() })
         }
         (None, None) => None,
     };

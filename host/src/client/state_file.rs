@@ -15,7 +15,7 @@
 //! It is never changed in place: a new file (`FILE.tmp`) takes its name when all of it is on the disk, so that a loss
 //! of power leaves the one or the other. `FILE.lock` beside it is locked for as long as a terminal runs; it stays,
 //! because whoever removed it could take it away from under somebody who waits for it.
-use super::clock_start;
+use super::start_from_clock;
 use atm_core::{
     ledger::{Name, Numbers},
     terminal::{Memory, Profile},
@@ -110,7 +110,7 @@ impl StateFile {
             None => Contents { name: name.clone(), start: 0, memory: Memory::default() },
         };
         // The time is above the starts of a file that was lost; the count is above them where the clock goes back.
-        let start = known.start.saturating_add(1).max(clock_start());
+        let start = known.start.saturating_add(1).max(start_from_clock());
         if start >= Numbers::MAX {
             return Err(invalid(StateFileError::NoMoreStarts));
         }

@@ -1,5 +1,5 @@
 //! What the endpoint of each kind of line is made for.
-use super::super::{Options, Target, clock_start};
+use super::super::{Options, Target, start_from_clock};
 use atm_core::{
     host,
     terminal::{Config, Profile, Repeat},
@@ -29,7 +29,9 @@ pub(super) fn config(options: &Options) -> Config {
             wire,
             link: host::Link::Serial,
             // The time tells its hello from those of whoever was on this line before.
-            profile: Some(profile.unwrap_or_else(|| Profile { start: clock_start(), ..Profile::default() })),
+            profile: Some(
+                profile.unwrap_or_else(|| Profile { start: start_from_clock(), ..Profile::default() }),
+            ),
             repeat: Some(Repeat::for_baud(baud)),
             frame: frame_time(options),
         },

@@ -63,7 +63,7 @@ fn what_was_kept_is_there_at_the_next_start_and_starts_grow() {
 #[test]
 fn starts_grow_when_the_clock_goes_back_and_end_before_they_are_rounded() {
     let directory = Directory::new("clock");
-    let far = clock_start() + 1_000_000_000;
+    let far = start_from_clock() + 1_000_000_000;
     for (start, next) in [(far, Some(far + 1)), (Numbers::MAX - 1, None), (Numbers::MAX, None)] {
         let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY };
         fs::write(directory.file(), contents.to_string()).unwrap();
