@@ -5,7 +5,6 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
 
-pub(crate) mod bench;
 mod file;
 pub(crate) mod ledger;
 
@@ -25,8 +24,6 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Be a terminal: over TCP or a serial line
     Client(Client),
-    /// Put a load on a running server, measure how fast it answers and check every balance
-    Bench(bench::Bench),
     /// Read, verify, back up and restore the ledger of `serve --data`
     #[command(subcommand)]
     Ledger(ledger::Ledger),

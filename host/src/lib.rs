@@ -3,13 +3,11 @@
 //! * [`server`] serves many terminals over TCP;
 //! * [`client`] is a terminal for a person or a pipe;
 //! * [`demo`] shows both in one process;
-//! * [`mod@bench`] puts a load on a server and checks what it tells;
 //! * [`serial`] is a serial port as an [`embedded_io`] device.
 //!
 //! All of the protocol is in the core: this crate owns sockets, serial ports, clocks and threads.
 #![forbid(unsafe_code)]
 
-pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod demo;

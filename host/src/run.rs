@@ -23,7 +23,6 @@ use std::{
 };
 use tracing::{info, level_filters::LevelFilter, warn};
 
-mod bench;
 mod ledger;
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
@@ -31,7 +30,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         None => try_it(),
         Some(Command::Serve(options)) => serve(&options),
         Some(Command::Client(options)) => run_client(options),
-        Some(Command::Bench(options)) => bench::run(&options),
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {

@@ -1,0 +1,158 @@
+//! Sessions with servers that are no ATM.
+use atm_bench::dialogue::{Dialogue, Heard, Lost};
+
+/// Bytes of the length before a frame.
+pub(super) const HEADER: usize = 4;
+
+/// A session with an echo server: frames of one size out, frames of one size back.
+#[derive(Debug)]
+pub(super) struct Frames {
+    request: Vec<u8>,
+    header: Vec<u8>,
+    /// Bytes of the body that are still to come.
+    left: usize,
+}
+
+impl Frames {
+    /// Sends bodies of so many bytes.
+    pub(super) fn new(body: usize) -> Self {
+        let length = u32::try_from(body).unwrap().to_be_bytes();
+        Self { request: [&length[..], &vec![b'x'; body]].concat(), header: Vec::new(), left: 0 }
+    }
+}
+
+impl Dialogue for Frames {
+    fn is_greeted(&self) -> bool {
+        false
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.request);
+    }
+
+    fn hear(&mut self, mut bytes: &[u8]) -> Result<Heard, Lost> {
+        if self.left == 0 {
+            let header = bytes.len().min(HEADER - self.header.len());
+            self.header.extend_from_slice(&bytes[..header]);
+            bytes = &bytes[header..];
+            let Ok(length) = <[u8; HEADER]>::try_from(&self.header[..]) else { return Ok(Heard::More) };
+            self.header.clear();
+            self.left = u32::from_be_bytes(length) as usize;
+        }
+        if bytes.len() > self.left {
+            return Err(Lost("more than one frame came back".to_owned()));
+        }
+        self.left -= bytes.len();
+        Ok(if self.left == 0 { Heard::Reply { settles: true } } else { Heard::More })
+    }
+}
+
+/// A session with Redis: `INCRBY account N`, as every client library sends it. All sessions count the same key up, as all of
+/// ours move the same account's money.
+#[derive(Debug)]
+pub(super) struct Counter {
+    rng: fastrand::Rng,
+    last: u64,
+    held: Vec<u8>,
+}
+
+impl Counter {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { rng: fastrand::Rng::with_seed(seed), last: 0, held: Vec::new() }
+    }
+
+    /// The number in a reply, which can only have grown.
+    fn read(&mut self, line: &[u8]) -> Result<Heard, Lost> {
+        let number = str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.strip_prefix(':'))
+            .and_then(|line| line.parse().ok());
+        match number {
+            Some(number) if number > self.last => {
+                self.last = number;
+                Ok(Heard::Reply { settles: true })
+            }
+            _ => Err(Lost(format!("Redis said {} after {}", String::from_utf8_lossy(line), self.last))),
+        }
+    }
+}
+
+impl Dialogue for Counter {
+    fn is_greeted(&self) -> bool {
+        false
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        let number = self.rng.u8(1..=100);
+        let digits = match number {
+            100.. => 3,
+            10.. => 2,
+            _ => 1,
+        };
+        out.extend_from_slice(b"*3\r\n$6\r\nINCRBY\r\n$7\r\naccount\r\n$");
+        out.extend_from_slice(&[b'0' + digits, b'\r', b'\n']);
+        let figures = [b'0' + number / 100, b'0' + number / 10 % 10, b'0' + number % 10];
+        out.extend_from_slice(&figures[3 - usize::from(digits)..]);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
+        if self.held.is_empty()
+            && let Some(line) = bytes.strip_suffix(b"\r\n")
+        {
+            return self.read(line);
+        }
+        self.held.extend_from_slice(bytes);
+        match self.held.strip_suffix(b"\r\n").map(<[u8]>::to_vec) {
+            Some(line) => {
+                self.held.clear();
+                self.read(&line)
+            }
+            None => Ok(Heard::More),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_however_they_are_cut() {
+        let reply = [&[0, 0, 0, 7][..], b"seven77"].concat();
+        for cut in 1..=reply.len() {
+            let mut dialogue = Frames::new(3);
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                dialogue.ask(&mut out);
+                assert_eq!(out, b"\0\0\0\x03xxx");
+                let heard: Vec<Heard> =
+                    reply.chunks(cut).map(|piece| dialogue.hear(piece).unwrap()).collect();
+                let (last, before) = heard.split_last().unwrap();
+                assert_eq!(*last, Heard::Reply { settles: true }, "{cut}");
+                assert!(before.iter().all(|heard| *heard == Heard::More));
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_does_not_grow_is_no_reply() {
+        let mut dialogue = Counter::new(1);
+        assert_eq!(dialogue.hear(b":5\r\n"), Ok(Heard::Reply { settles: true }));
+        assert_eq!(dialogue.hear(b":1"), Ok(Heard::More));
+        assert_eq!(dialogue.hear(b"2\r\n"), Ok(Heard::Reply { settles: true }));
+        assert!(dialogue.hear(b":12\r\n").is_err());
+        assert!(dialogue.hear(b"-MISCONF\r\n").is_err());
+        let (mut lengths, mut out) = (std::collections::HashSet::new(), Vec::new());
+        for _ in 0..1000 {
+            out.clear();
+            dialogue.ask(&mut out);
+            let text = String::from_utf8(out.clone()).unwrap();
+            let words: Vec<&str> = text.split("\r\n").collect();
+            assert_eq!(words[5], format!("${}", words[6].len()));
+            assert!((1..=100).contains(&words[6].parse::<u8>().unwrap()), "{text}");
+            lengths.insert(words[6].len());
+        }
+        assert_eq!(lengths.len(), 3);
+    }
+}

@@ -1,0 +1,133 @@
+//! Many sessions that do nothing: what they take, and whether they are in anybody's way.
+use super::{
+    PATIENCE,
+    cores::{self, Side},
+    signals,
+    system::idle_server,
+};
+use atm_bench::{
+    Config,
+    books::Books,
+    load::{Load, Opening},
+    mix::Mix,
+    person::{Manner, Person},
+    text::Text,
+};
+use atm_e2e::{Server, raise_file_limit};
+use std::{
+    fs, io,
+    time::{Duration, Instant},
+};
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// How many sessions.
+    pub sessions: usize,
+    /// How many of them were not served.
+    pub unserved: usize,
+    /// From the first connect to the last greeting, all of them asked for at once.
+    pub greeted: Duration,
+    /// Resident memory of the server for each, in bytes.
+    pub memory: f64,
+    /// From the connect of one more to its first reply.
+    pub newcomer: Duration,
+    /// The middle answer to it and the slowest of a hundred, while the others are idle.
+    pub p50: Duration,
+    /// See [`p50`](Self::p50).
+    pub p99: Duration,
+    /// Was one over the limit told that it is?
+    pub told: bool,
+}
+
+/// Opens so many sessions in one burst, and looks.
+///
+/// # Errors
+/// Where it could not be done.
+pub fn measure(sessions: usize, duration: Duration) -> Result<Idle, String> {
+    // Those, a new one, and what the program has open itself.
+    let files = raise_file_limit();
+    if files < sessions as u64 + 64 {
+        return Err(format!(
+            "the system allows {files} open files (ulimit -n), too few for {sessions} sessions"
+        ));
+    }
+    cores::run_for(Side::Servers)?;
+    let server = idle_server(sessions + 1);
+    cores::run_for(Side::Load)?;
+    try_measure(&server, sessions, duration).map_err(|error| format!("{sessions} idle sessions: {error}"))
+}
+
+fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<Idle> {
+    let books = Books::default();
+    let people = |count: usize| {
+        (0..count).map(|seed| Text::json(Person::new(&books, Mix::default(), Manner::Menu, seed as u64)))
+    };
+    let opening = Opening { address: server.address, burst: sessions, patience: PATIENCE };
+    // What a first session makes it take for good is none of a thousandth one's.
+    drop(Load::open(&opening, people(1))?);
+    let before = resident(server)?;
+    let begin = Instant::now();
+    let idle = Load::open(&opening, people(sessions))?;
+    let greeted = begin.elapsed();
+    let memory = (resident(server)? - before) as f64 / sessions as f64;
+    let begin = Instant::now();
+    let mut newcomer = Load::open(&opening, people(1))?;
+    let answered = newcomer.once(0, PATIENCE)?;
+    let took = begin.elapsed();
+    if !answered {
+        return Err(io::Error::other("one more session was not served"));
+    }
+    let told = turned_away(&opening, people(1))?;
+    drop(newcomer);
+    let config = Config {
+        address: server.address,
+        wire: atm_core::wire::Wire::Json,
+        sessions: 1,
+        burst: 1,
+        threads: 1,
+        warm_up: Duration::ZERO,
+        duration,
+        mix: Mix::default(),
+        manner: Manner::Menu,
+        rate: None,
+        seed: 1,
+        shared: false,
+        patience: PATIENCE,
+    };
+    // The one before may still be going.
+    let until = Instant::now() + PATIENCE;
+    let report = loop {
+        let report = atm_bench::run_until(&config, &mut |_| {}, signals::flag())?;
+        if report.is_good() {
+            break report;
+        }
+        if Instant::now() > until {
+            return Err(io::Error::other(report.to_string()));
+        }
+    };
+    Ok(Idle {
+        sessions,
+        unserved: idle.lost(),
+        greeted,
+        memory,
+        newcomer: took,
+        p50: report.measured.latency.at(0.5),
+        p99: report.measured.latency.at(0.99),
+        told,
+    })
+}
+
+/// Is one more told that there are as many as there may be?
+fn turned_away<'a>(opening: &Opening, one: impl Iterator<Item = Text<'a>>) -> io::Result<bool> {
+    let measured = Load::open(opening, one)?.measured();
+    Ok(measured.reasons.iter().any(|reason| reason.contains("as many sessions as it takes")))
+}
+
+/// A program's resident memory, in bytes.
+fn resident(server: &Server) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.program.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("the system tells no VmRSS"))
+}

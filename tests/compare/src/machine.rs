@@ -1,0 +1,93 @@
+//! What it was measured on and with, for whoever reads the figures later.
+use super::{Place, postgres, system::Other};
+use atm_e2e::root;
+use std::{fs, path::Path, process::Command};
+
+/// The machine, the programs and their versions, this project's commit and the date, as a list in Markdown; `place` is on the
+/// disk that is measured. Programs that are left out are not named.
+pub fn machine(place: &Place, without: &[Other]) -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("an unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    let with = |others: &[Other]| others.iter().any(|other| !without.contains(other));
+    let redis = || said("redis-server", &["--version"]).map(|line| until(&line, " sha=").to_owned());
+    let postgres = || said(postgres::programs().ok()?.join("postgres"), &["--version"]);
+    let python = "import platform, sqlite3 as s; print('Python', platform.python_version() + ', SQLite', s.sqlite_version)";
+    let programs = [
+        said("rustc", &["--version"]),
+        with(&[Other::Redis]).then(redis).flatten(),
+        with(&[Other::Postgres]).then(postgres).flatten(),
+        with(&[Other::Python, Other::Sqlite]).then(|| said("python3", &["-c", python])).flatten(),
+    ];
+    let programs: Vec<String> = programs.into_iter().flatten().collect();
+    let unknown = || "unknown".to_owned();
+    format!(
+        "* {cores} cores of {model}, Linux {}; load average before: {load}\n* disk: {}\n* {}\n* commit {}, {}\n",
+        kernel.trim(),
+        disk(&place.0).unwrap_or_else(unknown),
+        programs.join("; "),
+        said("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown),
+        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]).unwrap_or_else(unknown)
+    )
+}
+
+/// The first line that a program says, run in the project's folder; none where it lacks or fails.
+fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).current_dir(root()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    text.lines().next().map(str::to_owned)
+}
+
+fn until<'a>(text: &'a str, end: &str) -> &'a str {
+    text.split_once(end).map_or(text, |(before, _)| before)
+}
+
+/// The file system that a folder is on, and what kind of disk is under it, where the system tells.
+fn disk(folder: &Path) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let (device, kind) = mount(&mounts, folder)?;
+    let block = Path::new("/sys/dev/block").join(device);
+    // A partition has what its disk is in the folder above.
+    let turns = ["queue/rotational", "../queue/rotational"]
+        .iter()
+        .find_map(|name| fs::read_to_string(fs::canonicalize(&block).ok()?.join(name)).ok());
+    let turns = match turns.as_deref().map(str::trim) {
+        Some("0") => "it does not rotate",
+        Some("1") => "it says that it rotates",
+        _ => "what is under it is not known",
+    };
+    Some(format!("{kind}, {turns}"))
+}
+
+/// The device and the type of the file system that a folder is on (proc(5), mountinfo): the last of those mounted nearest above
+/// it.
+fn mount<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
+    let all = mounts.lines().filter_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let (mut left, mut right) = (left.split(' ').skip(2), right.split(' '));
+        let (device, point) = (left.next()?, left.nth(1)?);
+        folder.starts_with(point).then_some((point.len(), (device, right.next()?)))
+    });
+    all.max_by_key(|(length, _)| *length).map(|(_, mount)| mount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_mount_is_the_disk() {
+        let mounts = "22 1 8:1 / / rw,noatime shared:1 - ext4 /dev/sda1 rw\n\
+                      30 22 0:25 / /tmp rw - tmpfs tmpfs rw,size=1k\n\
+                      31 22 8:17 / /data rw master:1 - xfs /dev/sdb1 rw\n";
+        assert_eq!(mount(mounts, "/database".as_ref()), Some(("8:1", "ext4")));
+        assert_eq!(mount(mounts, "/data/x".as_ref()), Some(("8:17", "xfs")));
+        assert_eq!(mount(mounts, "/tmp".as_ref()), Some(("0:25", "tmpfs")));
+    }
+}

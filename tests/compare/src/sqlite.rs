@@ -1,0 +1,25 @@
+//! SQLite, by the module that comes with Python: threads that share a connection, as the threads of a server would.
+use super::{Place, Sample, Times};
+use atm_e2e::root;
+use serde_json::Value;
+use std::{process::Command, time::Duration};
+
+/// Updates one row for some time, a transaction each, in a file of its own.
+pub(super) fn measure(place: &Place, sessions: usize, times: Times) -> Result<Sample, String> {
+    let folder = place.folder()?;
+    let mut command = Command::new("python3");
+    command.arg(root().join("tests/compare/python/sqlite.py")).arg(folder.path().join("accounts.db"));
+    command.args([
+        sessions.to_string(),
+        times.warm_up.as_secs_f64().to_string(),
+        times.duration.as_secs_f64().to_string(),
+    ]);
+    let output = command.output().map_err(|error| format!("python3: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("SQLite: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let told: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("SQLite: {error}"))?;
+    let figure = |name: &str| told[name].as_f64().ok_or_else(|| format!("SQLite told no {name}: {told}"));
+    let time = |name: &str| figure(name).map(|seconds| Some(Duration::from_secs_f64(seconds)));
+    Ok(Sample { rate: figure("rate")?, p50: time("p50")?, p99: time("p99")?, busy: None })
+}

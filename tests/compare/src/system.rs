@@ -1,0 +1,342 @@
+//! The systems, each started for a comparison and stopped after it.
+use super::{
+    BURST, PATIENCE, Place, Sample, Times,
+    dialogues::{Counter, Frames, HEADER},
+    disk, echo, free_port, load,
+    postgres::{self, Postgres, Rows},
+    present, signals, sqlite,
+};
+use atm_bench::{
+    Config, Report,
+    measured::Measured,
+    mix::{Mix, Wish},
+    person::Manner,
+};
+use atm_core::wire::Wire;
+use atm_e2e::{Program, Server, atm, root};
+use std::{cell::Cell, env, net::SocketAddr, path::Path, process::Command, time::Duration};
+
+/// What a machine may lack, and what can be left out for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Other {
+    /// redis-server
+    Redis,
+    /// PostgreSQL and pgbench
+    Postgres,
+    /// The original's way, in Python
+    Python,
+    /// SQLite, by Python's module
+    Sqlite,
+}
+
+impl Other {
+    const ALL: [Self; 4] = [Self::Redis, Self::Postgres, Self::Python, Self::Sqlite];
+
+    /// Is everything there, but for what is left out? Says all that is not.
+    ///
+    /// # Errors
+    /// A line for each program that lacks, with the package that has it.
+    pub fn check(without: &[Self]) -> Result<(), String> {
+        let lacks: Vec<String> = Self::ALL
+            .iter()
+            .filter(|other| !without.contains(other))
+            .filter_map(|other| {
+                match other {
+                    Self::Redis => present(Path::new("redis-server"), "redis-server"),
+                    Self::Postgres => postgres::programs()
+                        .and_then(|programs| present(&programs.join("initdb"), "postgresql")),
+                    Self::Python | Self::Sqlite => present(Path::new("python3"), "python3"),
+                }
+                .err()
+            })
+            .collect();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{}\nor leave it out: --without redis,postgres,python,sqlite", lacks.join("\n")))
+    }
+}
+
+/// What the disk alone is called.
+pub const DISK: &str = "one fdatasync after the other";
+
+/// A system that runs.
+#[derive(Debug)]
+pub struct System {
+    /// What it is called in tables.
+    pub name: &'static str,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// An ATM, ours or the original's way.
+    Atm {
+        server: Server,
+        wire: Wire,
+        manner: Manner,
+        mix: Mix,
+        durable: Durable,
+    },
+    Echo {
+        server: Server,
+        request: usize,
+    },
+    Redis {
+        address: SocketAddr,
+        _program: Program,
+        _folder: tempfile::TempDir,
+    },
+    Postgres {
+        postgres: std::rc::Rc<Postgres>,
+        rows: Rows,
+    },
+    Sqlite(Place),
+    Disk(Place),
+}
+
+/// Where a system of ours keeps its ledger.
+type Durable = Option<tempfile::TempDir>;
+
+/// Bodies on the wire: what our server is sent and sends for an answer, on the average.
+#[derive(Clone, Copy, Debug)]
+pub struct Bodies {
+    /// Bytes of a request, without its frame.
+    pub request: usize,
+    /// Bytes of a reply, without its frame.
+    pub reply: usize,
+}
+
+impl System {
+    /// Our server, with its ledger in memory.
+    pub fn atm(wire: Wire) -> Self {
+        let (name, option) = match wire {
+            Wire::Json => ("atm, json", "json"),
+            Wire::Raw => ("atm, raw", "raw"),
+            Wire::Postcard => ("atm, postcard", "postcard"),
+        };
+        let server = Server::start(&["--wire", option, "--log", "warn"]);
+        let (manner, mix) = (Manner::Menu, Mix::default());
+        Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
+    }
+
+    /// Our server, with its ledger on the disk; every person deposits.
+    ///
+    /// # Errors
+    /// Where it has no folder there.
+    pub fn durable_atm(place: &Place, manner: Manner) -> Result<Self, String> {
+        let folder = place.folder()?;
+        let data = folder.path().join("ledger");
+        let data = data.to_str().ok_or("the folder's name is no text")?;
+        let server = Server::start(&["--data", data, "--log", "warn"]);
+        let name = match manner {
+            Manner::Menu => "atm, two answers a deposit",
+            Manner::Words => "atm, one answer a deposit",
+        };
+        let mix = Mix::only(Wish::Deposit);
+        Ok(Self { name, what: What::Atm { server, wire: Wire::Json, manner, mix, durable: Some(folder) } })
+    }
+
+    /// A bare echo server.
+    ///
+    /// # Errors
+    /// Where this program does not know how to start itself again.
+    pub fn echo(way: echo::Way, bodies: Bodies) -> Result<Self, String> {
+        let (name, option) = match way {
+            echo::Way::Threads => ("echo, threads", "threads"),
+            echo::Way::Loop => ("echo, event loop", "loop"),
+        };
+        let mut command = Command::new(env::current_exe().map_err(|error| error.to_string())?);
+        command.args(["--echo", option, "--echo-reply", &bodies.reply.to_string()]);
+        Ok(Self {
+            name,
+            what: What::Echo { server: Server::of(Program::start(command)), request: bodies.request },
+        })
+    }
+
+    /// Redis, in memory or with each write synced before its reply.
+    ///
+    /// # Errors
+    /// Where it has no folder there, or no port.
+    pub fn redis(place: &Place, durable: bool) -> Result<Self, String> {
+        let folder = place.folder()?;
+        let port = free_port().map_err(|error| error.to_string())?;
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+            "--maxclients",
+            "20000",
+        ]);
+        command.args([
+            "--appendonly",
+            if durable { "yes" } else { "no" },
+            "--appendfsync",
+            "always",
+            "--dir",
+        ]);
+        let program = Program::start({
+            command.arg(folder.path());
+            command
+        });
+        program.wait_for("Ready to accept connections");
+        let name = if durable { "Redis, appendfsync always" } else { "Redis" };
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(Self { name, what: What::Redis { address, _program: program, _folder: folder } })
+    }
+
+    /// The original's way: a thread for each client in Python.
+    pub fn python(nodelay: bool) -> Self {
+        let mut command = Command::new("python3");
+        command.arg(root().join("tests/compare/python/threads.py"));
+        if nodelay {
+            command.arg("--nodelay");
+        }
+        let name = if nodelay { "Python, TCP_NODELAY" } else { "Python" };
+        let server = Server::of(Program::start(command));
+        let (wire, manner, mix) = (Wire::Raw, Manner::Menu, Mix::default());
+        Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
+    }
+
+    /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update any of many.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn postgres(place: &Place) -> Result<[Self; 2], String> {
+        let postgres = std::rc::Rc::new(Postgres::start(place)?);
+        Ok([("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)]
+            .map(|(name, rows)| Self { name, what: What::Postgres { postgres: postgres.clone(), rows } }))
+    }
+
+    /// Can PostgreSQL be begun on that disk? It is, and stopped again.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn try_postgres(place: &Place) -> Result<(), String> {
+        Postgres::start(place).map(drop)
+    }
+
+    /// SQLite.
+    pub fn sqlite(place: &Place) -> Self {
+        Self { name: "SQLite, WAL, FULL", what: What::Sqlite(place.clone()) }
+    }
+
+    /// The disk alone, one sync after the other, whatever the number of sessions.
+    pub fn disk(place: &Place) -> Self {
+        Self { name: DISK, what: What::Disk(place.clone()) }
+    }
+
+    /// Puts a load on it.
+    ///
+    /// # Errors
+    /// Where a session was lost, a check failed, or it could not be done.
+    pub fn measure(&self, sessions: usize, times: Times) -> Result<Sample, String> {
+        self.try_measure(sessions, times)
+            .map_err(|error| format!("{}, {sessions} sessions: {error}", self.name))
+    }
+
+    fn try_measure(&self, sessions: usize, times: Times) -> Result<Sample, String> {
+        match &self.what {
+            What::Atm { server, wire, manner, mix, durable } => {
+                let report = atm_load(server.address, (*wire, *manner, *mix), sessions, times)?;
+                // A disk is measured by what it has kept, and a server in memory by its answers.
+                Ok(sample(&report.measured, durable.is_some()))
+            }
+            What::Echo { server, request } => {
+                measured(load(server.address, || Frames::new(*request), sessions, times))
+                    .map(|all| sample(&all, false))
+            }
+            What::Redis { address, .. } => {
+                let seed = Cell::new(0);
+                let counter = || Counter::new(seed.replace(seed.get() + 1));
+                measured(load(*address, counter, sessions, times)).map(|all| sample(&all, false))
+            }
+            What::Postgres { postgres, rows } => postgres.measure(*rows, sessions, times),
+            What::Sqlite(place) => sqlite::measure(place, sessions, times),
+            What::Disk(place) => disk::measure(place, times),
+        }
+    }
+
+    /// The bodies of its requests and replies, on the average.
+    ///
+    /// # Errors
+    /// Where they could not be measured.
+    pub fn bodies(&self) -> Result<Bodies, String> {
+        let What::Atm { server, wire, manner, mix, .. } = &self.what else {
+            return Err(format!("{} is no ATM", self.name));
+        };
+        let times = Times { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
+        let report = atm_load(server.address, (*wire, *manner, *mix), 8, times)?;
+        let body =
+            |bytes: u64| (bytes as f64 / report.measured.answers.max(1) as f64).round() as usize - HEADER;
+        Ok(Bodies { request: body(report.measured.sent), reply: body(report.measured.received) })
+    }
+}
+
+/// A load with every balance checked.
+fn atm_load(
+    address: SocketAddr,
+    (wire, manner, mix): (Wire, Manner, Mix),
+    sessions: usize,
+    times: Times,
+) -> Result<Report, String> {
+    let Times { warm_up, duration } = times;
+    let config = Config {
+        address,
+        wire,
+        sessions,
+        burst: BURST,
+        threads: 1,
+        warm_up,
+        duration,
+        mix,
+        manner,
+        rate: None,
+        seed: fastrand::u64(..),
+        shared: false,
+        patience: PATIENCE,
+    };
+    let report =
+        atm_bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
+    if report.is_good() { Ok(report) } else { Err(report.to_string()) }
+}
+
+fn measured(result: std::io::Result<Measured>) -> Result<Measured, String> {
+    let measured = result.map_err(|error| error.to_string())?;
+    if measured.lost == 0 {
+        Ok(measured)
+    } else {
+        Err(format!("{} lost: {}", measured.lost, measured.reasons.join("; ")))
+    }
+}
+
+/// What was measured of all requests, or only of those that settled an operation.
+fn sample(measured: &Measured, operations: bool) -> Sample {
+    let (count, latency) = match operations {
+        false => (measured.answers, &measured.latency),
+        true => (measured.settled, &measured.settling),
+    };
+    Sample {
+        rate: measured.rate(count),
+        p50: Some(latency.at(0.5)),
+        p99: Some(latency.at(0.99)),
+        busy: measured.share_busy(),
+    }
+}
+
+/// A server of ours to be measured idle.
+pub(super) fn idle_server(sessions: usize) -> Server {
+    Server::of(Program::start(atm(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--max-sessions",
+        &sessions.to_string(),
+        "--log",
+        "error",
+    ])))
+}

@@ -1,0 +1,66 @@
+//! What the tests of more than one part share. For the built programs:
+//!
+//! * [`Program`] is a child whose output is collected and who never outlives its test; [`atm`] and
+//!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
+//! * [`Screen`] is a program at a terminal, and [`Cable`] a serial line between two programs;
+//! * [`Client`] is a plain client, on a socket with a deadline;
+//! * [`Kiosk`] is what a terminal with a name must not forget;
+//! * [`chance`] can be repeated.
+//!
+//! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
+#![forbid(unsafe_code)]
+// What fails here does it loudly, like a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing
+)]
+
+pub mod books;
+mod cable;
+mod client;
+mod kiosk;
+mod program;
+mod screen;
+
+pub use cable::Cable;
+pub use client::{Client, frame, text_of};
+pub use fastrand::Rng;
+pub use kiosk::Kiosk;
+pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python, root};
+pub use rustix::process::Signal;
+pub use screen::Screen;
+pub use serde_json::{Value, json};
+
+use std::{env, time::Duration};
+
+/// How long a test waits for anything that is expected at once; long, since the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Allows this process as many open files as the system lets it have; returns how many.
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    limit.current.unwrap_or(u64::MAX)
+}
+
+/// Random numbers from the seed in `ATM_SEED`, or from a random one; prints it, which is shown when the test fails.
+pub fn chance() -> Rng {
+    let seed = match env::var("ATM_SEED") {
+        Ok(seed) => seed.parse().expect("ATM_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    };
+    println!("to repeat: ATM_SEED={seed}");
+    Rng::with_seed(seed)
+}
+
+/// At most `most` random bytes.
+pub fn some_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
+    let mut bytes = vec![0; rng.usize(..=most)];
+    rng.fill(&mut bytes);
+    bytes
+}

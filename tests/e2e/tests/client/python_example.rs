@@ -1,0 +1,32 @@
+//! The example of a client in Python is short, and works.
+use atm_e2e::{Program, Server, examples, python};
+use std::fs;
+
+#[test]
+fn it_is_a_terminal_in_15_lines() {
+    let script = examples().join("client.py");
+    let source = fs::read_to_string(&script).unwrap();
+    assert!(source.lines().count() <= 15 && source.contains("struct.pack(\"!I\""), "{source}");
+
+    let server = Server::start(&[]);
+    let (host, port) = (server.address.ip().to_string(), server.address.port().to_string());
+    let Some(command) = python(&script, &[&host, &port]) else { return };
+    let done = Program::run(command, "1\n40\nwithdraw 15\n3\nexit\n");
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
+    for text in [
+        "1. Deposit",
+        ">>> How much would you like to deposit?",
+        ">>> Amount deposited: $40. Your balance is $140.",
+        ">>> Amount withdrawn: $15. Your balance is $125.",
+        ">>> Your balance is $125.",
+    ] {
+        assert!(done.stdout.contains(text), "no {text:?} in {}", done.stdout);
+    }
+    assert!(done.stdout.ends_with(">>> Goodbye.\n"), "{}", done.stdout);
+
+    // The end of its input is the end of the session.
+    let done = Program::run(python(&script, &[&host, &port]).unwrap(), "deposit 5\n");
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
+    assert_eq!(server.balance(), 13_000);
+    server.stop();
+}

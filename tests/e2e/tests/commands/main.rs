@@ -1,0 +1,5 @@
+//! The command line: options, exit codes, first lines, and the demos.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod command_line;
+mod demo;

@@ -1,0 +1,152 @@
+//! `atm serve --data` on a disk without room: nobody is told anything that is not so, and all goes on when there is room.
+use atm_e2e::{Cable, Client, Kiosk, PATIENCE, Program, Server, Signal, atm};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A server on a small disk of its own, in a namespace that is gone with it.
+fn serve(folder: &TempDir, arguments: &[&str]) -> Program {
+    let path = folder.path().to_str().unwrap();
+    let mount = format!("mount -t tmpfs -o size=4m none {path} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &mount]);
+    let serve = atm(&["serve", "--data", path]);
+    command.arg(serve.get_program()).args(serve.get_args()).args(arguments);
+    Program::start(command)
+}
+
+/// The small disk, as it is seen from here.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn of(server: &Program, folder: &TempDir) -> Self {
+        Self(server.root().join(folder.path().strip_prefix("/").unwrap()))
+    }
+
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("ballast")).unwrap();
+        loop {
+            match file.write(&[1; 512]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+/// How many commits have failed.
+fn faults(server: &Program) -> usize {
+    server.errors().matches("the ledger's commit failed").count()
+}
+
+#[test]
+fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
+    let folder = TempDir::new().unwrap();
+    let server = Server::of(serve(&folder, &["--listen", "127.0.0.1:0"]));
+    let disk = Disk::of(&server.program, &folder);
+    let mut kiosk = Kiosk::new("kiosk-1");
+    let (mut client, welcome) = kiosk.arrive(server.address, false);
+    kiosk.show(&welcome);
+    let (mut done, mut lost) = (0, 0);
+    for _ in 0..3 {
+        disk.fill();
+        let errors = faults(&server.program);
+        // It takes some before the journal is full and the file has to grow.
+        while faults(&server.program) == errors {
+            kiosk.answer(&mut client, "deposit 1");
+            let Some(reply) = client.read_unless(|| faults(&server.program) > errors) else {
+                break;
+            };
+            assert_eq!(reply["outcome"], "done", "{reply}");
+            kiosk.show(&reply);
+            done += 1;
+        }
+        // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
+        let mut other = Client::greeted(server.address);
+        other.answer("balance");
+        // Whoever reads the books is told why not, and until when.
+        let arguments = ["ledger", "show", "--data", disk.0.to_str().unwrap()];
+        let told = Program::run(atm(&arguments), "");
+        assert_eq!(told.code, Some(1), "{told:?}");
+        assert!(told.stderr.contains("until this is over: No space left on device"), "{told:?}");
+        disk.make_room();
+        let reply = client.read();
+        assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");
+        done += u64::from(reply["outcome"] == "done");
+        lost += u64::from(reply["outcome"] == "not-done");
+        kiosk.show(&reply);
+        assert_eq!(other.read()["balance"], 10_000 + done * 100);
+    }
+    assert!(lost > 0, "a commit failed for want of room");
+    kiosk.answer(&mut client, "3");
+    assert_eq!(client.read()["balance"], 10_000 + done * 100);
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_serial_line_waits_for_room_too() {
+    let (folder, cable) = (TempDir::new().unwrap(), Cable::new());
+    let server = serve(&folder, &["--serial", &cable.near]);
+    server.wait_for("listening on");
+    let disk = Disk::of(&server, &folder);
+    let client = |name| atm(&["client", "--serial", &cable.far, "--terminal", name]);
+    let (mut done, mut lost) = (0, 0);
+    let faults = || server.errors().matches("nobody is told anything").count();
+    // There is no room for the journal as the first entry is written, and what it gets of it later it gets piece by piece.
+    disk.fill();
+    let mut first = Program::start(client("kiosk-0"));
+    let until = Instant::now() + PATIENCE;
+    while faults() == 0 {
+        assert!(Instant::now() < until, "{}", server.errors());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!first.output().contains(">>> "), "{}", first.output());
+    disk.make_room();
+    first.wait_for(">>> ");
+    first.end_input();
+    assert_eq!(first.finish().code, Some(0));
+    for name in ["kiosk-1", "kiosk-2"] {
+        let mut client = Program::start(client(name));
+        client.wait_for(">>> ");
+        let (mut asked, before) = (0, faults());
+        disk.fill();
+        // It takes some before the journal is full and the file has to grow.
+        while faults() == before {
+            client.type_line("deposit 1");
+            asked += 1;
+            // Either program may be the one that says something.
+            let until = Instant::now() + PATIENCE;
+            while client.output().matches(">>> ").count() <= asked && faults() == before {
+                assert!(Instant::now() < until, "{}", client.output());
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        disk.make_room();
+        // Lines from a pipe end where one was not done.
+        client.end_input();
+        let told = client.finish();
+        let not_done = told.stdout.matches("Your request was not done. No money was moved.").count();
+        assert_eq!(told.code, Some(i32::from(not_done > 0)), "{told:?}");
+        done += told.stdout.matches("Amount deposited: $1.").count();
+        lost += not_done;
+        assert_eq!(told.stdout.matches("Amount deposited: $1.").count() + not_done, asked, "{told:?}");
+    }
+    assert!(lost > 0, "a commit failed for want of room");
+    let told = Program::run(client("kiosk-1"), "3\nexit\n");
+    assert!(told.stdout.contains(&format!("\nYour balance is ${}.", 100 + done)), "{done}: {told:?}");
+    server.signal(Signal::TERM);
+    let done = server.finish();
+    assert_eq!(done.code, Some(0), "{done:?}");
+}

@@ -1,0 +1,8 @@
+//! `atm serve --data` and `atm ledger`: what was acknowledged is durable, and readers see it at any time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod commands;
+mod durable;
+mod full_disk;
+mod readers;
+mod readers_and_writers;

@@ -1,0 +1,243 @@
+//! Every order of events that a few terminals, one host, lines that lie and power that fails can come to, within stated
+//! bounds.
+//!
+//! What is explored are the real endpoints, conversations and ledger, cloned at every step; only their drivers are the
+//! model's own. Channels lose, repeat and reorder whole frames; the ledger takes a request, and its response reaches the
+//! host, whenever they like; a deadline that may pass may pass at any moment. [`Bounds`] says how much of everything there
+//! is, and [stateright](https://docs.rs/stateright) goes through all of it.
+//!
+//! A broken frame is not modelled: to the endpoints it is a lost one (the check sum), and the frame room has its own tests.
+#![forbid(unsafe_code)]
+// A failure here is loud, as in a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing
+)]
+
+use atm_core::{
+    ledger::{Name, Outcome},
+    money::Amount,
+};
+use audit::Wrong;
+use books::Books;
+use calm::Calm;
+use kept::{Kept, Steps};
+use scene::Scene;
+use seat::Seat;
+use stateright::{Model, Property};
+
+mod action;
+mod audit;
+mod books;
+mod bounds;
+mod calm;
+mod channel;
+mod kept;
+mod path;
+mod scene;
+mod seat;
+
+pub use action::Action;
+pub use books::Break;
+pub use bounds::Bounds;
+pub use path::{describe, sketch};
+
+/// Everything there is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    seats: Vec<Kept<Seat>>,
+    books: Kept<Books>,
+    terminal_crashes: u8,
+    doubts: u8,
+    /// Whose the last action was, unless it was the ledger's.
+    actor: Option<usize>,
+}
+
+impl State {
+    fn scene(&self, at: usize, room: usize) -> Option<Scene> {
+        let seat = Seat::clone(self.seats.get(at)?);
+        Some(Scene { seat, books: Books::clone(&self.books), room })
+    }
+
+    fn is(&self, wrong: &[Wrong]) -> bool {
+        self.seats.iter().any(|kept| kept.audit.wrong.is_some_and(|found| wrong.contains(&found)))
+    }
+
+    fn told(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
+        self.seats.iter().any(|kept| kept.audit.has_told(kind))
+    }
+}
+
+/// A model within some bounds.
+#[derive(Debug)]
+pub struct World {
+    bounds: Bounds,
+    calm: Calm,
+    steps: Steps,
+}
+
+impl World {
+    /// A model within `bounds`.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, calm: Calm::default(), steps: Steps::default() }
+    }
+
+    /// What happens from `state` on once the faults stop, in words; nothing where it is wrong already.
+    pub fn calm_story(&self, state: &State) -> Vec<String> {
+        if state.seats.iter().any(|seat| seat.audit.wrong.is_some()) {
+            return Vec::new();
+        }
+        let scenes = (0..state.seats.len()).filter_map(|at| state.scene(at, 0));
+        scenes.flat_map(|scene| calm::story(scene, &self.bounds)).collect()
+    }
+
+    /// What an action makes of its seat and of the ledger.
+    fn step(&self, state: &State, action: Action) -> kept::After {
+        let seat = state.seats.get(action.seat())?;
+        let asks = action.asks_ledger();
+        let key = (seat.hash(), if asks { state.books.hash() } else { 0 }, action);
+        let many = state.seats.len() > 1;
+        if let Some(known) = self.steps.get(&key).filter(|_| many) {
+            let (seat, books) = known?;
+            return Some((seat, books.unwrap_or_else(|| state.books.clone())));
+        }
+        let mut scene = state.scene(action.seat(), self.bounds.frames)?;
+        let after = action.happen(&mut scene, &self.bounds).then(|| {
+            scene.seat.tidy();
+            (Kept::new(scene.seat), asks.then(|| Kept::new(scene.books)))
+        });
+        if many {
+            self.steps.insert(key, after.clone());
+        }
+        after.map(|(seat, books)| (seat, books.unwrap_or_else(|| state.books.clone())))
+    }
+
+    fn balance(&self) -> Amount {
+        Amount::from_units(self.bounds.balance).unwrap_or(Amount::ZERO)
+    }
+
+    fn sum_holds(&self, state: &State) -> bool {
+        let sum = state.seats.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), kept| {
+            let (more, less) = kept.audit.sums();
+            Some((plus.checked_add(more)?, minus.checked_add(less)?))
+        });
+        sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.books.balance())
+    }
+
+    fn comes_to_rest(&self, state: &State) -> bool {
+        state.seats.iter().all(|kept| {
+            let key = kept::hash_of(&(kept.hash(), state.books.hash()));
+            let scene = || Scene { seat: Seat::clone(kept), books: Books::clone(&state.books), room: 0 };
+            kept.audit.wrong.is_some() || self.calm.reached_from(key, scene, &self.bounds)
+        })
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let bounds = &self.bounds;
+        let names = ["a", "b"].into_iter().take(bounds.terminals);
+        let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
+        let mut books = Books::new(self.balance(), &names, bounds.broken);
+        let mut seats = Vec::new();
+        for (at, name) in names.into_iter().enumerate() {
+            let mut scene = Scene { seat: Seat::new(name, bounds), books, room: bounds.frames };
+            scene.begin(bounds);
+            if bounds.is_good(at) {
+                scene.flow(bounds);
+            }
+            scene.seat.tidy();
+            seats.push(Kept::new(scene.seat));
+            books = scene.books;
+        }
+        vec![State {
+            seats,
+            books: Kept::new(books),
+            terminal_crashes: bounds.terminal_crashes,
+            doubts: bounds.doubts,
+            actor: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        // What is wrong stays wrong: there is nothing to be learned behind it.
+        if state.seats.iter().any(|kept| kept.audit.wrong.is_some()) {
+            return;
+        }
+        // Seats share the balance and nothing else, so the order of what happens at one and at the other matters only as
+        // far as the balance is concerned. Of all the orders that come to the same, the one is explored in which each
+        // seat acts right before its own next operation is committed, and one alone after the last: every state of a
+        // seat, with the ledger that it meets, is still reached, and what is checked is of one seat and the ledger.
+        let actor = state.actor;
+        for (at, kept) in
+            state.seats.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
+        {
+            action::of_seat(&self.bounds, state, at, kept, actions);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let at = action.seat();
+        let (seat, books) = self.step(state, action)?;
+        let mut next = state.clone();
+        match action {
+            Action::DownInVain(..) | Action::TerminalCrash(_) => next.terminal_crashes -= 1,
+            Action::Doubt(_) => next.doubts -= 1,
+            _ => {}
+        }
+        let before = next.seats.get_mut(at)?;
+        next.actor = if action.is_seen(before) { None } else { Some(at) };
+        (*before, next.books) = (seat, books);
+        Some(next)
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        // The host can ask for a hello at any time.
+        state.seats.iter().all(|kept| kept.may_greet(0, &self.bounds))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = vec![
+            Property::always("an operation moves money at most once", |_, s: &State| !s.is(&[Wrong::Twice])),
+            Property::always("money moves only for what was typed", |_, s: &State| !s.is(&[Wrong::Unasked])),
+            Property::always("money never moves with nobody there", |_, s: &State| {
+                !s.is(&[Wrong::NobodyThere])
+            }),
+            Property::always("money never moves once it was told", |_, s: &State| !s.is(&[Wrong::Late])),
+            Property::always("what is told is what was done", |_, s: &State| {
+                !s.is(&[Wrong::Lie, Wrong::Unknown])
+            }),
+            Property::always("one operation is told one outcome", |_, s: &State| !s.is(&[Wrong::Differs])),
+            Property::always("replies are shown once and in order", |_, s: &State| !s.is(&[Wrong::Order])),
+            Property::always("the ledger in memory never fails", |_, s: &State| !s.is(&[Wrong::Doubt])),
+            Property::always("the balance is the sum of what moved", Self::sum_holds),
+            Property::always("once the faults stop, all is told and nobody waits", Self::comes_to_rest),
+            // That the model is not empty:
+            Property::sometimes("something done is told", |_, s: &State| {
+                s.told(|told| matches!(told, Outcome::Done(_)))
+            }),
+            Property::sometimes("something not done is told", |_, s: &State| {
+                s.told(|told| told == Outcome::NotDone)
+            }),
+            Property::sometimes("a refusal is told", |_, s: &State| {
+                s.told(|told| matches!(told, Outcome::Refused(_)))
+            }),
+            Property::sometimes("all that was typed is told", |world: &Self, s: &State| {
+                let answers = world.bounds.answers;
+                s.seats.iter().any(|seat| seat.audit.answers() == answers && seat.audit.all_settled())
+            }),
+        ];
+        if self.bounds.lines > 1 {
+            properties.push(Property::sometimes("a conversation is taken over", |_, s: &State| {
+                s.seats.iter().any(|seat| seat.was_taken_over())
+            }));
+        }
+        properties
+    }
+}

@@ -1,0 +1,146 @@
+//! What the endpoints of a simulated day ask for, and how it comes to them.
+use super::World;
+use crate::books::Down;
+use atm_core::{
+    host::{Event, Visit},
+    ledger::{Name, Origin, Request, Response},
+    message::Hello,
+    time::Duration,
+};
+use atm_host::ledger::keeper::Answer;
+
+impl World {
+    /// Requests reach the ledger and its responses the endpoints, each in its time.
+    pub(super) fn keep_books(&mut self) -> bool {
+        let mut moved = false;
+        self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
+        let mut batch = Vec::new();
+        while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
+            batch.extend(self.asked.pop_front().map(|(_, request)| request));
+        }
+        moved |= !batch.is_empty();
+        for (request, response) in self.commit(batch) {
+            let due = self.now + Duration::from_millis(self.rng.u32(0..50));
+            let due = self.answered.back().map_or(due, |(last, ..)| due.max(*last));
+            self.answered.push_back((due, request, response));
+        }
+        let now = self.now;
+        for (_, request) in self.echoes.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
+            self.commit(vec![request]);
+            moved = true;
+        }
+        while self.answered.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, request, response)) = self.answered.pop_front() else { break };
+            self.respond(&request, response);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Nobody is answered where the host loses power meanwhile.
+    fn commit(&mut self, batch: Vec<Request>) -> Vec<Answer> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        match self.ledger.commit(batch, &mut self.rng, &mut self.auditor, self.now) {
+            Ok(answers) => {
+                for (request, response) in &answers {
+                    self.auditor.note(self.now, || format!("ledger: {request:?} -> {response:?}"));
+                }
+                answers
+            }
+            Err(Down) => {
+                if self.host_up {
+                    self.crash_host(self.now + Duration::from_millis(500));
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// An outcome goes to the terminal's present endpoint.
+    fn respond(&mut self, request: &Request, response: Response) {
+        let origin = request.origin();
+        for line in self.seats.iter_mut().flat_map(|seat| &mut seat.lines) {
+            if let Some(end) = &mut line.end
+                && end.host.visit().is_some_and(|visit| *visit.origin() == origin)
+            {
+                end.host.complete(request, response, self.now);
+                return;
+            }
+        }
+        if let Some((_, visit)) = self.parked.iter_mut().find(|(_, visit)| *visit.origin() == origin)
+            && let Some(next) = visit.complete_away(request, response)
+        {
+            self.ask(next);
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        let late = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
+        let due = self.now + Duration::from_millis(late);
+        let due = self.asked.back().map_or(due, |(last, _)| due.max(*last));
+        // A driver that has lost sight of a request asks again, and both may arrive: ids make that safe.
+        if self.next_crash.is_some() && self.rng.u32(0..50) == 0 {
+            self.echoes.push((due + Duration::from_millis(self.rng.u32(1..10_000)), request.clone()));
+        }
+        self.asked.push_back((due, request));
+    }
+
+    /// Sees to what an endpoint asks for.
+    pub(super) fn see_to(&mut self, index: usize, at: usize) -> bool {
+        let line = &mut self.seats[index].lines[at];
+        let Some(end) = &mut line.end else { return false };
+        let Some(event) = end.host.poll_event() else { return false };
+        self.auditor.note(self.now, || format!("host, line {}: {event:?}", line.number));
+        match event {
+            Event::Request(request) => self.ask(request),
+            Event::Quit => self.auditor.fault("a person stopped the host who may not".to_owned()),
+            Event::Arrival(name) => {
+                let Some(hello) = end.host.arriving().cloned() else { return true };
+                match self.held_elsewhere(&name, &hello, (index, at)) {
+                    Ok(visit) => {
+                        if let Some(end) = &mut self.seats[index].lines[at].end {
+                            end.host.admit(visit, self.now);
+                        }
+                    }
+                    Err(()) => {
+                        if let Some(end) = &mut self.seats[index].lines[at].end {
+                            end.host.refuse(self.now);
+                        }
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Fetches a terminal's conversation from wherever it is held.
+    fn held_elsewhere(
+        &mut self,
+        name: &Name,
+        hello: &Hello,
+        here: (usize, usize),
+    ) -> Result<Option<Visit>, ()> {
+        let origin = Origin::Terminal(name.clone());
+        if let Some(place) = self.parked.iter().position(|(_, visit)| *visit.origin() == origin) {
+            return match self.parked[place].1.yields_to(hello) {
+                true => Ok(Some(self.parked.swap_remove(place).1)),
+                false => Err(()),
+            };
+        }
+        for (index, seat) in self.seats.iter_mut().enumerate() {
+            for (at, line) in seat.lines.iter_mut().enumerate() {
+                let Some(end) = &mut line.end else { continue };
+                if (index, at) == here || end.host.visit().is_none_or(|visit| *visit.origin() != origin) {
+                    continue;
+                }
+                return match end.host.visit().is_some_and(|visit| visit.yields_to(hello)) {
+                    true => Ok(end.host.hand_over(self.now)),
+                    false => Err(()),
+                };
+            }
+        }
+        Ok(None)
+    }
+}
