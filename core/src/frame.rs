@@ -14,7 +14,7 @@ pub mod raw;
 /// What a decoder found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Step {
+pub enum Decoded {
     /// Nothing yet: it took all bytes.
     More,
     /// A frame stands in the buffer.

@@ -11,7 +11,7 @@
 //! The one invariant: after any method the driver drains events and output and asks for the deadline again. No method
 //! blocks, and none panics, whatever the bytes and whatever the order of calls.
 use crate::{
-    frame::Step,
+    frame::Decoded,
     ledger::{Origin, Request, Response},
     message::{Hello, Notice},
     time::{Instant, earliest},
@@ -271,7 +271,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Is there nothing more to do? The driver then closes the line.
     pub fn is_finished(&self) -> bool {
         let idle = self.outbox.is_empty() && !self.has_event();
-        let served = self.ended && !self.is_busy() && self.inbox.found().0 == Step::More;
+        let served = self.ended && !self.is_busy() && self.inbox.found().0 == Decoded::More;
         idle && (self.closing || served)
     }
 

@@ -13,7 +13,7 @@
 //! drains output: an answer is stored before it is first sent.
 use crate::{
     codec::{Said, Words},
-    frame::Step,
+    frame::Decoded,
     host::Link,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
     time::{Duration, Instant, earliest},
@@ -292,7 +292,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             }
         }
         let (found, body) = self.inbox.found();
-        let read = if found == Step::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
+        let read =
+            if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
         Some(Event::Said(read.unwrap_or(plain(body))))
     }
 

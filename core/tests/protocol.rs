@@ -4,7 +4,7 @@
 
 use atm_core::{
     codec::{NoRoom, json, postcard},
-    frame::{Step, cobs},
+    frame::{Decoded, cobs},
     ledger::{LedgerId, Outcome, Receipt, Refusal},
     message::{Fault, FromTerminal, Hello, Notice, Reply, Welcome},
     money::Amount,
@@ -151,7 +151,7 @@ fn the_bytes_of_the_page_read_back() {
     for (frame, (title, message)) in frames.zip(messages()) {
         let mut decoder = cobs::Decoder::default();
         let mut body = heapless::Vec::<u8, 256>::new();
-        assert_eq!(decoder.push(&mut body, &frame), (frame.len(), Step::Frame), "{title}");
+        assert_eq!(decoder.push(&mut body, &frame), (frame.len(), Decoded::Frame), "{title}");
         match message {
             Message::Hello(hello) => {
                 assert_eq!(postcard::read_terminal(&body), Ok(Some(FromTerminal::Hello(hello))));

@@ -2,7 +2,7 @@
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
-    frame::{Step, cobs, length, raw},
+    frame::{Decoded, cobs, length, raw},
     wire::Wire,
 };
 use atm_core_fuzz::frame;
@@ -15,10 +15,10 @@ struct Input {
     stream: Vec<u8>,
 }
 
-type Found = (Step, Vec<u8>);
+type Found = (Decoded, Vec<u8>);
 
 fn decode(
-    mut push: impl FnMut(&mut VecView<u8>, &[u8]) -> (usize, Step),
+    mut push: impl FnMut(&mut VecView<u8>, &[u8]) -> (usize, Decoded),
     stream: &[u8],
     cuts: &[u8],
 ) -> Vec<Found> {
@@ -30,11 +30,11 @@ fn decode(
         let mut piece;
         (piece, rest) = rest.split_at(cut);
         while !piece.is_empty() {
-            let (taken, step) = push(&mut body, piece);
-            assert!(taken > 0 || step != Step::More, "a decoder takes bytes or finds something");
+            let (taken, decoded) = push(&mut body, piece);
+            assert!(taken > 0 || decoded != Decoded::More, "a decoder takes bytes or finds something");
             piece = &piece[taken..];
-            if step != Step::More {
-                found.push((step, body.to_vec()));
+            if decoded != Decoded::More {
+                found.push((decoded, body.to_vec()));
             }
         }
     }
@@ -45,7 +45,7 @@ fn decode(
 fn frames(found: Vec<Found>) -> Vec<Found> {
     found
         .into_iter()
-        .map(|(step, body)| if step == Step::Frame { (step, body) } else { (step, Vec::new()) })
+        .map(|(decoded, body)| if decoded == Decoded::Frame { (decoded, body) } else { (decoded, Vec::new()) })
         .collect()
 }
 
@@ -63,7 +63,7 @@ fuzz_target!(|input: Input| {
         frames(decode(|body, bytes| cut.push(body, bytes), &stream, &cuts)),
     );
     let objects =
-        |found: Vec<Found>| found.into_iter().filter(|(step, _)| *step == Step::Frame).collect::<Vec<_>>();
+        |found: Vec<Found>| found.into_iter().filter(|(decoded, _)| *decoded == Decoded::Frame).collect::<Vec<_>>();
     let (mut whole, mut cut) = (raw::Objects::default(), raw::Objects::default());
     assert_eq!(
         objects(decode(|body, bytes| whole.push(body, bytes), &stream, &[])),
@@ -77,7 +77,7 @@ fuzz_target!(|input: Input| {
     let mut decoder = cobs::Decoder::default();
     let mut body = Buffer::<u8, 8192>::new();
     if (1..8000).contains(&stream.len()) {
-        assert_eq!(decoder.push(&mut body, &buffer[..length]), (length, Step::Frame));
+        assert_eq!(decoder.push(&mut body, &buffer[..length]), (length, Decoded::Frame));
         assert_eq!(body.as_slice(), stream);
     }
 });

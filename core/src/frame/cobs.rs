@@ -3,7 +3,7 @@
 //! COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999) takes
 //! every zero out of a frame, so the next zero is always the end of one: whatever noise came, the receiver is in step
 //! again there. The CRC is CRC-32/ISO-HDLC (the one of Ethernet and zip), little-endian, behind the body.
-use super::Step;
+use super::Decoded;
 use crate::{
     checksum::{self, checksum},
     codec::NoRoom,
@@ -30,18 +30,18 @@ pub struct Decoder {
 
 impl Decoder {
     /// Takes bytes up to the end of a frame; says how many it took and what it found.
-    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             if byte == 0 {
                 match self.finish(body) {
-                    Step::More => {}
-                    step => return (taken.saturating_add(1), step),
+                    Decoded::More => {}
+                    decoded => return (taken.saturating_add(1), decoded),
                 }
             } else if self.spoilt.is_none() {
                 self.byte(body, byte);
             }
         }
-        (bytes.len(), Step::More)
+        (bytes.len(), Decoded::More)
     }
 
     /// Has a frame begun that is not whole yet?
@@ -50,8 +50,8 @@ impl Decoder {
     }
 
     /// The stream has ended, or the time for a frame has: what has begun is given up.
-    pub fn end(&mut self) -> Step {
-        if core::mem::take(self).partial { Step::Fault(Fault::Incomplete) } else { Step::More }
+    pub fn end(&mut self) -> Decoded {
+        if core::mem::take(self).partial { Decoded::Fault(Fault::Incomplete) } else { Decoded::More }
     }
 
     fn byte(&mut self, body: &mut VecView<u8>, byte: u8) {
@@ -75,23 +75,23 @@ impl Decoder {
         }
     }
 
-    fn finish(&mut self, body: &mut VecView<u8>) -> Step {
+    fn finish(&mut self, body: &mut VecView<u8>) -> Decoded {
         let Self { left, partial, spoilt, .. } = core::mem::take(self);
         if let Some(fault) = spoilt {
-            return Step::Fault(fault);
+            return Decoded::Fault(fault);
         }
         if !partial {
             // Zeros between frames: senders may put one before a frame to end whatever noise came first.
-            return Step::More;
+            return Decoded::More;
         }
         // No message is empty, and the check sum of nothing is four zeros: a run of noise makes them.
         let fits = |(content, sum): (&[u8], &[u8; TRAILER])| !content.is_empty() && checksum(content) == *sum;
         let whole = left == 0 && body.split_last_chunk().is_some_and(fits);
         if !whole {
-            return Step::Fault(Fault::Damaged);
+            return Decoded::Fault(Fault::Damaged);
         }
         body.truncate(body.len().saturating_sub(TRAILER));
-        Step::Frame
+        Decoded::Frame
     }
 }
 
@@ -158,13 +158,13 @@ mod tests {
             let mut piece;
             (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
             while !piece.is_empty() {
-                let (taken, step) = decoder.push(&mut body, piece);
+                let (taken, decoded) = decoder.push(&mut body, piece);
                 assert!(taken > 0);
                 piece = &piece[taken..];
-                match step {
-                    Step::More => assert!(piece.is_empty()),
-                    Step::Frame => found.push(Ok(body.to_vec())),
-                    Step::Fault(fault) => found.push(Err(fault)),
+                match decoded {
+                    Decoded::More => assert!(piece.is_empty()),
+                    Decoded::Frame => found.push(Ok(body.to_vec())),
+                    Decoded::Fault(fault) => found.push(Err(fault)),
                     other => panic!("{other:?}"),
                 }
             }
@@ -244,12 +244,12 @@ mod tests {
     #[test]
     fn what_has_begun_is_given_up_at_the_end() {
         let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
-        assert_eq!(decoder.end(), Step::More);
+        assert_eq!(decoder.end(), Decoded::More);
         decoder.push(&mut body, &[5, 1, 2]);
         assert!(decoder.is_partial());
-        assert_eq!(decoder.end(), Step::Fault(Fault::Incomplete));
+        assert_eq!(decoder.end(), Decoded::Fault(Fault::Incomplete));
         assert_eq!(decoder, Decoder::default());
-        assert_eq!(decoder.push(&mut body, &frame(b"ok")).1, Step::Frame);
+        assert_eq!(decoder.push(&mut body, &frame(b"ok")).1, Decoded::Frame);
         assert_eq!(&body[..], b"ok");
     }
 

@@ -1,5 +1,5 @@
 //! Frames with a length before them: four bytes, big-endian (`struct.pack('!I', n)` in Python).
-use super::Step;
+use super::Decoded;
 use crate::message::Fault;
 use heapless::VecView;
 
@@ -34,13 +34,13 @@ impl Default for Decoder {
 
 impl Decoder {
     /// Takes bytes up to the end of a frame; says how many it took and what it found.
-    pub fn push(&mut self, body: &mut VecView<u8>, mut bytes: &[u8]) -> (usize, Step) {
+    pub fn push(&mut self, body: &mut VecView<u8>, mut bytes: &[u8]) -> (usize, Decoded) {
         let all = bytes.len();
-        let mut step = Step::More;
-        while step == Step::More && !bytes.is_empty() {
-            step = self.part(body, &mut bytes);
+        let mut decoded = Decoded::More;
+        while decoded == Decoded::More && !bytes.is_empty() {
+            decoded = self.part(body, &mut bytes);
         }
-        (all.saturating_sub(bytes.len()), step)
+        (all.saturating_sub(bytes.len()), decoded)
     }
 
     /// Has a frame begun that is not whole yet? A broken stream never gets whole: on a line that outlives it, the time
@@ -50,18 +50,18 @@ impl Decoder {
     }
 
     /// The stream has ended, or the time for a frame has: what has begun is given up.
-    pub fn end(&mut self) -> Step {
+    pub fn end(&mut self) -> Decoded {
         match core::mem::take(self).state {
-            State::Header { have: 0, .. } => Step::More,
+            State::Header { have: 0, .. } => Decoded::More,
             State::Header { bytes, have } => {
                 let text = bytes.iter().take(usize::from(have)).all(is_text);
-                Step::Fault(if text { Fault::WrongWire } else { Fault::Incomplete })
+                Decoded::Fault(if text { Fault::WrongWire } else { Fault::Incomplete })
             }
-            _ => Step::Fault(Fault::Incomplete),
+            _ => Decoded::Fault(Fault::Incomplete),
         }
     }
 
-    fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Step {
+    fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Decoded {
         match &mut self.state {
             State::Header { bytes: header, have } => {
                 // Nearly always it is there whole.
@@ -70,14 +70,14 @@ impl Decoder {
                     let whole = *whole;
                     return self.header(whole, body);
                 }
-                let Some((first, rest)) = bytes.split_first() else { return Step::More };
+                let Some((first, rest)) = bytes.split_first() else { return Decoded::More };
                 *bytes = rest;
                 if let Some(slot) = header.get_mut(usize::from(*have)) {
                     *slot = *first;
                 }
                 *have = have.saturating_add(1);
                 if usize::from(*have) < HEADER {
-                    return Step::More;
+                    return Decoded::More;
                 }
                 let header = *header;
                 self.header(header, body)
@@ -88,43 +88,43 @@ impl Decoder {
                 // The length was held against the capacity when the header was read.
                 let fits = body.extend_from_slice(part).is_ok();
                 if *left > 0 {
-                    return Step::More;
+                    return Decoded::More;
                 }
                 self.state = START;
-                if fits { Step::Frame } else { Step::Fault(Fault::TooLong) }
+                if fits { Decoded::Frame } else { Decoded::Fault(Fault::TooLong) }
             }
             State::Skip { left } => {
                 *left = left.saturating_sub(len(split(bytes, *left)));
                 if *left == 0 {
                     self.state = START;
                 }
-                Step::More
+                Decoded::More
             }
             State::Broken => {
                 *bytes = &[];
-                Step::More
+                Decoded::More
             }
         }
     }
 
-    fn header(&mut self, header: [u8; HEADER], body: &mut VecView<u8>) -> Step {
+    fn header(&mut self, header: [u8; HEADER], body: &mut VecView<u8>) -> Decoded {
         body.clear();
         let length = u32::from_be_bytes(header);
         if length == 0 {
             self.state = START;
-            return Step::Fault(Fault::Empty);
+            return Decoded::Fault(Fault::Empty);
         }
         if usize::try_from(length).is_ok_and(|length| length <= body.capacity()) {
             self.state = State::Body { left: length };
-            return Step::More;
+            return Decoded::More;
         }
         if length <= MAX_SKIPPED {
             self.state = State::Skip { left: length };
-            return Step::Fault(Fault::TooLong);
+            return Decoded::Fault(Fault::TooLong);
         }
         self.state = State::Broken;
         // Four characters of a text read as a length of half a gigabyte at the least: somebody speaks another wire.
-        Step::Broken(if header.iter().all(is_text) { Fault::WrongWire } else { Fault::TooLong })
+        Decoded::Broken(if header.iter().all(is_text) { Fault::WrongWire } else { Fault::TooLong })
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use std::{vec, vec::Vec as StdVec};
 
     /// What a stream holds, cut in pieces of the given sizes (the last one is repeated).
-    fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<(Step, StdVec<u8>)> {
+    fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<(Decoded, StdVec<u8>)> {
         let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
         let mut found = vec![];
         let (mut rest, mut cuts) = (stream, cuts.iter().cycle());
@@ -161,11 +161,11 @@ mod tests {
             let mut piece;
             (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
             while !piece.is_empty() {
-                let (taken, step) = decoder.push(&mut body, piece);
+                let (taken, decoded) = decoder.push(&mut body, piece);
                 assert!(taken > 0);
                 piece = &piece[taken..];
-                if step != Step::More {
-                    found.push((step, body.to_vec()));
+                if decoded != Decoded::More {
+                    found.push((decoded, body.to_vec()));
                 }
             }
         }
@@ -180,22 +180,22 @@ mod tests {
     fn an_over_long_body_is_skipped_and_the_next_frame_is_in_step() {
         let stream = [frame(&[7; 17]), frame(b"ok")].concat();
         let found = decode(&stream, &[5]);
-        assert_eq!(found, [(Step::Fault(Fault::TooLong), vec![]), (Step::Frame, b"ok".to_vec())]);
+        assert_eq!(found, [(Decoded::Fault(Fault::TooLong), vec![]), (Decoded::Frame, b"ok".to_vec())]);
     }
 
     #[test]
     fn what_cannot_be_skipped_breaks_the_stream() {
         let broken = |stream: &[u8]| decode(stream, &[1])[0].0;
-        assert_eq!(broken(&65_537u32.to_be_bytes()), Step::Broken(Fault::TooLong));
-        assert_eq!(broken(b"{\"in"), Step::Broken(Fault::WrongWire));
-        assert_eq!(broken(b"1\r\n2"), Step::Broken(Fault::WrongWire));
+        assert_eq!(broken(&65_537u32.to_be_bytes()), Decoded::Broken(Fault::TooLong));
+        assert_eq!(broken(b"{\"in"), Decoded::Broken(Fault::WrongWire));
+        assert_eq!(broken(b"1\r\n2"), Decoded::Broken(Fault::WrongWire));
         let after = decode(&[&[0xff; 4][..], &frame(b"ok")].concat(), &[3]);
         assert_eq!(after.len(), 1);
     }
 
     #[test]
     fn an_empty_frame_is_a_fault_of_its_own() {
-        assert_eq!(decode(&[frame(b""), frame(b"x")].concat(), &[9])[0].0, Step::Fault(Fault::Empty));
+        assert_eq!(decode(&[frame(b""), frame(b"x")].concat(), &[9])[0].0, Decoded::Fault(Fault::Empty));
     }
 
     proptest! {
@@ -208,7 +208,7 @@ mod tests {
             let whole = decode(&stream, &[usize::MAX]);
             prop_assert_eq!(&decode(&stream, &cuts), &whole);
             prop_assert_eq!(&decode(&stream, &[1]), &whole);
-            let frames: StdVec<_> = whole.into_iter().filter(|(step, _)| *step == Step::Frame).map(|(_, b)| b).collect();
+            let frames: StdVec<_> = whole.into_iter().filter(|(decoded, _)| *decoded == Decoded::Frame).map(|(_, b)| b).collect();
             let expected: StdVec<_> = bodies.into_iter().filter(|b| (1..=16).contains(&b.len())).collect();
             prop_assert_eq!(frames, expected);
         }

@@ -1,6 +1,6 @@
 //! The wire without frames of the program that this one replaces: JSON objects back to back from the host, plain text
 //! from the terminal.
-use super::Step;
+use super::Decoded;
 use crate::{
     codec::scan::{Scan, Scanner},
     message::Fault,
@@ -20,9 +20,9 @@ pub struct Answers {
 
 impl Answers {
     /// Takes what one read brought, or in lines up to the end of one; says how many bytes and what it found.
-    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         if bytes.is_empty() {
-            return (0, Step::More);
+            return (0, Decoded::More);
         }
         if !self.partial {
             body.clear();
@@ -34,12 +34,12 @@ impl Answers {
         self.too_long |= body.extend_from_slice(part).is_err();
         self.partial = !whole;
         let taken = part.len().saturating_add(usize::from(newline.is_some()));
-        (taken, if whole { self.found() } else { Step::More })
+        (taken, if whole { self.found() } else { Decoded::More })
     }
 
     /// The stream has ended: a line without its newline is an answer too.
-    pub fn end(&mut self) -> Step {
-        if !core::mem::take(&mut self.partial) { Step::More } else { self.found() }
+    pub fn end(&mut self) -> Decoded {
+        if !core::mem::take(&mut self.partial) { Decoded::More } else { self.found() }
     }
 
     /// Has a line begun that is not whole yet?
@@ -47,8 +47,8 @@ impl Answers {
         self.partial
     }
 
-    fn found(&mut self) -> Step {
-        if core::mem::take(&mut self.too_long) { Step::Fault(Fault::TooLong) } else { Step::Frame }
+    fn found(&mut self) -> Decoded {
+        if core::mem::take(&mut self.too_long) { Decoded::Fault(Fault::TooLong) } else { Decoded::Frame }
     }
 }
 
@@ -75,37 +75,37 @@ const SHOWN: State = State::Text { shown: true };
 
 /// Was the byte taken, and what was found?
 enum Take {
-    Yes(Step),
-    No(Step),
+    Yes(Decoded),
+    No(Decoded),
 }
 
 impl Objects {
     /// Takes bytes up to the end of an object, or text up to the end of what came; says how many bytes and what it
     /// found.
-    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+    pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             match self.byte(body, byte) {
-                Take::No(step) => return (taken, step),
-                Take::Yes(Step::More) => {}
-                Take::Yes(step) => return (taken.saturating_add(1), step),
+                Take::No(decoded) => return (taken, decoded),
+                Take::Yes(Decoded::More) => {}
+                Take::Yes(decoded) => return (taken.saturating_add(1), decoded),
             }
         }
         // Text has no end of its own: it is shown as it comes, but for a character that is cut in two.
         if self.state == (State::Text { shown: false }) && !cut_in_two(body) {
             self.state = SHOWN;
-            return (bytes.len(), Step::Plain);
+            return (bytes.len(), Decoded::Plain);
         }
-        (bytes.len(), Step::More)
+        (bytes.len(), Decoded::More)
     }
 
     /// The stream has ended: what has begun is shown as it is.
-    pub fn end(&mut self) -> Step {
+    pub fn end(&mut self) -> Decoded {
         let partial = self.is_partial();
         if partial {
             self.state = State::Between;
-            return Step::Plain;
+            return Decoded::Plain;
         }
-        Step::More
+        Decoded::More
     }
 
     /// Has an object begun that is not whole yet?
@@ -115,12 +115,12 @@ impl Objects {
 
     fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Take {
         match &mut self.state {
-            State::Broken => Take::Yes(Step::More),
-            State::Between if byte.is_ascii_whitespace() => Take::Yes(Step::More),
+            State::Broken => Take::Yes(Decoded::More),
+            State::Between if byte.is_ascii_whitespace() => Take::Yes(Decoded::More),
             // No text begins with a zero, and every length of the `json` wire does.
             State::Between if byte == 0 => {
                 self.state = State::Broken;
-                Take::Yes(Step::Broken(Fault::WrongWire))
+                Take::Yes(Decoded::Broken(Fault::WrongWire))
             }
             State::Between | State::Text { shown: true } => {
                 body.clear();
@@ -132,16 +132,16 @@ impl Objects {
             // Too long for the buffer: it is shown in pieces.
             State::Text { .. } | State::Object(_) if body.is_full() => {
                 self.state = SHOWN;
-                Take::No(Step::Plain)
+                Take::No(Decoded::Plain)
             }
             State::Text { .. } if byte == b'{' && !body.is_empty() => {
                 self.state = SHOWN;
-                Take::No(Step::Plain)
+                Take::No(Decoded::Plain)
             }
             State::Text { .. } => {
                 // It was seen to fit.
                 let _ = body.push(byte);
-                Take::Yes(Step::More)
+                Take::Yes(Decoded::More)
             }
             State::Object(scanner) => {
                 let scanned = scanner.push(byte);
@@ -150,11 +150,11 @@ impl Objects {
                     Ok(Scan::More) => {}
                     Ok(Scan::Done) => {
                         self.state = State::Between;
-                        return Take::Yes(Step::Frame);
+                        return Take::Yes(Decoded::Frame);
                     }
                     Err(_) => self.state = State::Text { shown: false },
                 }
-                Take::Yes(Step::More)
+                Take::Yes(Decoded::More)
             }
         }
     }
@@ -177,17 +177,17 @@ mod tests {
     fn answers(reads: &[&str]) -> StdVec<Result<String, Fault>> {
         let (mut decoder, mut body) = (Answers::default(), Vec::<u8, 8>::new());
         let mut found = vec![];
-        let mut note = |step, body: &[u8]| match step {
-            Step::Frame => found.push(Ok(String::from_utf8(body.to_vec()).unwrap())),
-            Step::Fault(fault) => found.push(Err(fault)),
+        let mut note = |decoded, body: &[u8]| match decoded {
+            Decoded::Frame => found.push(Ok(String::from_utf8(body.to_vec()).unwrap())),
+            Decoded::Fault(fault) => found.push(Err(fault)),
             _ => {}
         };
         for read in reads {
             let mut bytes = read.as_bytes();
             while !bytes.is_empty() {
-                let (taken, step) = decoder.push(&mut body, bytes);
+                let (taken, decoded) = decoder.push(&mut body, bytes);
                 bytes = &bytes[taken..];
-                note(step, &body);
+                note(decoded, &body);
             }
         }
         note(decoder.end(), &body);
@@ -225,23 +225,23 @@ mod tests {
     }
 
     /// Objects and text that a stream holds; text that follows text is joined.
-    fn objects(stream: &[u8], cuts: &[usize]) -> StdVec<(Step, StdVec<u8>)> {
+    fn objects(stream: &[u8], cuts: &[usize]) -> StdVec<(Decoded, StdVec<u8>)> {
         let (mut decoder, mut body) = (Objects::default(), Vec::<u8, 64>::new());
-        let mut found: StdVec<(Step, StdVec<u8>)> = vec![];
-        let mut note = |step, body: &[u8]| match (step, found.last_mut()) {
-            (Step::More, _) => {}
-            (Step::Plain, Some((Step::Plain, text))) => text.extend(body),
-            _ => found.push((step, body.to_vec())),
+        let mut found: StdVec<(Decoded, StdVec<u8>)> = vec![];
+        let mut note = |decoded, body: &[u8]| match (decoded, found.last_mut()) {
+            (Decoded::More, _) => {}
+            (Decoded::Plain, Some((Decoded::Plain, text))) => text.extend(body),
+            _ => found.push((decoded, body.to_vec())),
         };
         let (mut rest, mut cuts) = (stream, cuts.iter().cycle());
         while !rest.is_empty() {
             let mut piece;
             (piece, rest) = rest.split_at((*cuts.next().unwrap()).clamp(1, rest.len()));
             while !piece.is_empty() {
-                let (taken, step) = decoder.push(&mut body, piece);
-                assert!(taken > 0 || step == Step::Plain);
+                let (taken, decoded) = decoder.push(&mut body, piece);
+                assert!(taken > 0 || decoded == Decoded::Plain);
                 piece = &piece[taken..];
-                note(step, &body);
+                note(decoded, &body);
             }
         }
         note(decoder.end(), &body);
@@ -254,7 +254,7 @@ mod tests {
         let stream = list.join(" \n");
         for cut in (1..stream.len()).step_by(crate::STRIDE) {
             let found = objects(stream.as_bytes(), &[cut, 1, usize::MAX]);
-            let expected: StdVec<_> = list.iter().map(|o| (Step::Frame, o.as_bytes().to_vec())).collect();
+            let expected: StdVec<_> = list.iter().map(|o| (Decoded::Frame, o.as_bytes().to_vec())).collect();
             assert_eq!(found, expected, "cut at {cut}");
         }
     }
@@ -263,15 +263,15 @@ mod tests {
     fn what_is_not_json_is_text_and_nothing_is_lost() {
         for cut in 1..9 {
             let found = objects("höhe {x} {\"a\":1}".as_bytes(), &[cut]);
-            let text = (Step::Plain, "höhe {x} ".as_bytes().to_vec());
-            assert_eq!(found, [text, (Step::Frame, b"{\"a\":1}".to_vec())], "cut {cut}");
+            let text = (Decoded::Plain, "höhe {x} ".as_bytes().to_vec());
+            assert_eq!(found, [text, (Decoded::Frame, b"{\"a\":1}".to_vec())], "cut {cut}");
         }
     }
 
     #[test]
     fn an_object_that_never_ends_is_shown_in_pieces() {
         let stream = std::format!("{{\"a\":\"{}", "x".repeat(200));
-        assert_eq!(objects(stream.as_bytes(), &[7]), [(Step::Plain, stream.into_bytes())]);
+        assert_eq!(objects(stream.as_bytes(), &[7]), [(Decoded::Plain, stream.into_bytes())]);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 use super::{Host, Link, Visit, visit::Effect};
 use crate::{
     codec::NoRoom,
-    frame::Step,
+    frame::Decoded,
     ledger::Origin,
     message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION},
     time::Instant,
@@ -28,9 +28,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
         let (found, body) = self.inbox.found();
         let read = match found {
-            Step::More => return false,
-            Step::Fault(fault) | Step::Broken(fault) => Err(fault),
-            Step::Frame | Step::Plain => self.config.wire.read_terminal(body),
+            Decoded::More => return false,
+            Decoded::Fault(fault) | Decoded::Broken(fault) => Err(fault),
+            Decoded::Frame | Decoded::Plain => self.config.wire.read_terminal(body),
         };
         match &read {
             Ok(Some(_)) if self.broken => {
@@ -58,7 +58,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if !self.outbox.is_empty() || self.is_busy() {
             return false;
         }
-        let broken = matches!(self.inbox.found().0, Step::Broken(_));
+        let broken = matches!(self.inbox.found().0, Decoded::Broken(_));
         let effect = if broken && self.config.link == Link::Connection {
             Effect::End(Notice::Fault(fault))
         } else {

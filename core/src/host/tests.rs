@@ -210,10 +210,10 @@ fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Heard> {
         let taken = inbox.push(bytes);
         bytes = &bytes[taken..];
         let (found, body) = inbox.found();
-        if found == Step::More {
+        if found == Decoded::More {
             continue;
         }
-        assert_eq!(found, Step::Frame, "{}", String::from_utf8_lossy(body));
+        assert_eq!(found, Decoded::Frame, "{}", String::from_utf8_lossy(body));
         let said = wire.read_host(body).unwrap().unwrap();
         heard.push(Heard {
             seq: said.seq,

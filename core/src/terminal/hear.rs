@@ -1,7 +1,7 @@
 //! What a message of the host means to a terminal.
 use super::{Memory, Signal, State, Terminal};
 use crate::{
-    frame::Step,
+    frame::Decoded,
     message::{Fault, Notice, Welcome},
     time::Instant,
 };
@@ -31,12 +31,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         let (found, body) = self.inbox.found();
         let numbered = self.config.wire.is_numbered();
         let said = match found {
-            Step::More => return Verdict::Nothing,
-            Step::Plain => return Verdict::Show,
-            Step::Broken(fault) => return Verdict::Broken(fault),
-            Step::Fault(fault) if self.config.wire.discards(fault) => return Verdict::Skip,
-            Step::Fault(fault) => return Verdict::Fault(fault),
-            Step::Frame => match self.config.wire.read_host(body) {
+            Decoded::More => return Verdict::Nothing,
+            Decoded::Plain => return Verdict::Show,
+            Decoded::Broken(fault) => return Verdict::Broken(fault),
+            Decoded::Fault(fault) if self.config.wire.discards(fault) => return Verdict::Skip,
+            Decoded::Fault(fault) => return Verdict::Fault(fault),
+            Decoded::Frame => match self.config.wire.read_host(body) {
                 Ok(Some(said)) => said,
                 Ok(None) if numbered => return Verdict::Skip,
                 Err(fault) if numbered => return Verdict::Fault(fault),

@@ -4,7 +4,7 @@ use super::Wire;
 use crate::frame::cobs;
 #[cfg(feature = "json")]
 use crate::frame::{length, raw};
-use crate::{frame::Step, message::Fault};
+use crate::{frame::Decoded, message::Fault};
 use heapless::{Vec, VecView};
 
 /// Frames counted since the line was opened.
@@ -30,7 +30,7 @@ enum Decoder {
 }
 
 impl Decoder {
-    fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Step) {
+    fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         match self {
             #[cfg(feature = "json")]
             Self::Length(decoder) => decoder.push(body, bytes),
@@ -43,7 +43,7 @@ impl Decoder {
         }
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> Decoded {
         match self {
             #[cfg(feature = "json")]
             Self::Length(decoder) => decoder.end(),
@@ -75,7 +75,7 @@ impl Decoder {
 pub(crate) struct Inbox<const N: usize> {
     decoder: Decoder,
     body: Vec<u8, N>,
-    found: Step,
+    found: Decoded,
     counters: Counters,
 }
 
@@ -103,12 +103,12 @@ impl<const N: usize> Inbox<N> {
     }
 
     fn new(decoder: Decoder) -> Self {
-        Self { decoder, body: Vec::new(), found: Step::More, counters: Counters::default() }
+        Self { decoder, body: Vec::new(), found: Decoded::More, counters: Counters::default() }
     }
 
     /// Takes bytes up to the end of one frame; none while one is kept.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
-        if self.found != Step::More {
+        if self.found != Decoded::More {
             return 0;
         }
         let (taken, found) = self.decoder.push(&mut self.body, bytes);
@@ -118,7 +118,7 @@ impl<const N: usize> Inbox<N> {
 
     /// The stream has ended.
     pub(crate) fn end(&mut self) {
-        if self.found == Step::More {
+        if self.found == Decoded::More {
             let found = self.decoder.end();
             self.find(found);
         }
@@ -128,35 +128,35 @@ impl<const N: usize> Inbox<N> {
     pub(crate) fn give_up(&mut self) -> Fault {
         self.counters.discarded = self.counters.discarded.wrapping_add(1);
         match self.decoder.end() {
-            Step::Fault(fault) => fault,
+            Decoded::Fault(fault) => fault,
             _ => Fault::Incomplete,
         }
     }
 
-    fn find(&mut self, found: Step) {
+    fn find(&mut self, found: Decoded) {
         self.found = found;
         let count = match found {
-            Step::More => return,
-            Step::Frame | Step::Plain => &mut self.counters.frames,
-            Step::Fault(_) | Step::Broken(_) => &mut self.counters.discarded,
+            Decoded::More => return,
+            Decoded::Frame | Decoded::Plain => &mut self.counters.frames,
+            Decoded::Fault(_) | Decoded::Broken(_) => &mut self.counters.discarded,
         };
         *count = count.wrapping_add(1);
     }
 
     /// What is kept, with its bytes.
-    pub(crate) fn found(&self) -> (Step, &[u8]) {
+    pub(crate) fn found(&self) -> (Decoded, &[u8]) {
         (self.found, &self.body)
     }
 
     /// Lets go of what is kept.
     pub(crate) fn release(&mut self) {
-        self.found = Step::More;
+        self.found = Decoded::More;
         // Nothing of it is of use any more: two endpoints that will do the same are equal.
         self.body.clear();
     }
 
     pub(crate) fn is_partial(&self) -> bool {
-        self.found == Step::More && self.decoder.is_partial()
+        self.found == Decoded::More && self.decoder.is_partial()
     }
 
     pub(crate) fn counters(&self) -> Counters {

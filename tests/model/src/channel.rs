@@ -1,7 +1,7 @@
 //! Frames in flight, one way.
 use atm_core::{
     codec::postcard,
-    frame::{Step, cobs},
+    frame::{Decoded, cobs},
     ledger::Name,
 };
 use heapless::Vec as Fixed;
@@ -50,7 +50,7 @@ impl Channel {
 fn body(frame: &[u8]) -> Fixed<u8, 128> {
     let mut body = Fixed::new();
     let (_, step) = cobs::Decoder::default().push(&mut body, frame);
-    if step != Step::Frame {
+    if step != Decoded::Frame {
         body.clear();
     }
     body
