@@ -31,7 +31,7 @@ impl core::error::Error for NoRoom {}
 /// What a terminal reads of a reply or a notice, whatever wire it came on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Said<'a> {
+pub struct HostMessage<'a> {
     /// The reply's number; `None` in a notice and on a wire without numbers.
     pub seq: Option<u64>,
     /// The number of the prompt whose answer it follows.
@@ -48,12 +48,12 @@ pub struct Said<'a> {
     pub notice: Option<Notice>,
     /// What to show.
     #[cfg_attr(feature = "defmt", defmt(Display2Format))]
-    pub text: Words<'a>,
+    pub text: MessageText<'a>,
 }
 
 /// What to show a person, as the wire has it; `Display` gives the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Words<'a> {
+pub enum MessageText<'a> {
     /// Typed screens.
     Screens(Screens),
     /// A notice.
@@ -65,7 +65,7 @@ pub enum Words<'a> {
     Plain(&'a [u8]),
 }
 
-impl fmt::Display for Words<'_> {
+impl fmt::Display for MessageText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Screens(screens) => write!(f, "{}", Text(screens)),

@@ -12,7 +12,7 @@
 //! The one invariant: after any method the driver drains events, stores the memory where it has changed and only then
 //! drains output: an answer is stored before it is first sent.
 use crate::{
-    codec::{Said, Words},
+    codec::{HostMessage, MessageText},
     frame::Decoded,
     host::Link,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
@@ -370,8 +370,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 }
 
 /// Bytes that are shown as they are.
-fn plain(bytes: &[u8]) -> Said<'_> {
-    Said {
+fn plain(bytes: &[u8]) -> HostMessage<'_> {
+    HostMessage {
         seq: None,
         re: None,
         prompt: false,
@@ -379,7 +379,7 @@ fn plain(bytes: &[u8]) -> Said<'_> {
         welcome: None,
         outcome: None,
         notice: None,
-        text: Words::Plain(bytes),
+        text: MessageText::Plain(bytes),
     }
 }
 

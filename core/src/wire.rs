@@ -8,7 +8,7 @@ use crate::frame::cobs;
 #[cfg(feature = "json")]
 use crate::frame::length;
 use crate::{
-    codec::{NoRoom, Said},
+    codec::{HostMessage, NoRoom},
     message::{Fault, FromTerminal},
 };
 use core::{fmt, str::FromStr};
@@ -84,7 +84,7 @@ impl Wire {
         }
     }
 
-    pub(crate) fn read_host(self, body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
+    pub(crate) fn read_host(self, body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
         match self {
             #[cfg(feature = "json")]
             Self::Json | Self::Raw => json::read_host(body),

@@ -1,7 +1,7 @@
 //! The postcard codec: any bytes are a message or a fault, and what is a message is written as it was read.
 #![no_main]
 use atm_core::{
-    codec::{Words, postcard},
+    codec::{MessageText, postcard},
     message::{FromTerminal, Reply},
 };
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,7 @@ fuzz_target!(|body: &[u8]| {
     }
     if let Ok(Some(said)) = postcard::read_host(body) {
         let _ = said.text.to_string();
-        if let (Words::Screens(screens), Some(seq)) = (said.text.clone(), said.seq) {
+        if let (MessageText::Screens(screens), Some(seq)) = (said.text.clone(), said.seq) {
             let reply = Reply { seq, re: said.re, screens, welcome: said.welcome };
             let length = postcard::write_reply(&reply, &mut out).expect("a reply has room");
             assert_eq!(postcard::read_host(&out[..length]), Ok(Some(said)));

@@ -8,7 +8,7 @@
 //! means it to be read, is an unknown field. So is a value that is no text for a person: names, identities and codes have
 //! no character that needs an escape, and are not read with one.
 use super::{
-    NoRoom, Said, Words,
+    HostMessage, MessageText, NoRoom,
     scan::{self, ScanError},
     unescape::{Escaped, Piece},
 };
@@ -185,7 +185,7 @@ pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize
 ///
 /// # Errors
 /// What is wrong with the body.
-pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
+pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     let fields: HostIn<'_> = fields(body)?;
     let Some(prompt) = fields.input else { return Ok(None) };
     let data = fields.data.ok_or(Fault::NotAMessage)?;
@@ -198,7 +198,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
         (Some(VERSION), _, _) => return Err(Fault::NotAMessage),
         _ => return Err(Fault::Version),
     };
-    Ok(Some(Said {
+    Ok(Some(HostMessage {
         seq: fields.seq,
         re: fields.re,
         prompt,
@@ -206,7 +206,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
         welcome,
         outcome: outcome(&fields),
         notice: notice(&fields),
-        text: Words::Json(Escaped::new(data.0)),
+        text: MessageText::Json(Escaped::new(data.0)),
     }))
 }
 

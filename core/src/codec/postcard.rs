@@ -3,7 +3,7 @@
 //! A message is a choice of both directions, so that a side knows the echo of its own messages by the first byte: it has
 //! no use for the rest, and a host carries no code to read what hosts say. The order of the choice, and of every enum in
 //! it, is the wire's format: new variants go to the end.
-use super::{NoRoom, Said, Words};
+use super::{HostMessage, MessageText, NoRoom};
 use crate::ledger::Name;
 use crate::message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome, outcome_of};
 use crate::number;
@@ -108,14 +108,14 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
 ///
 /// # Errors
 /// What is wrong with the body.
-pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
+pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
     Ok(match *index {
         HELLO | ANSWER => None,
         REPLY => {
             let ReplyBody { seq, re, welcome, screens } = read(rest)?;
             let prompt = screens.last().is_some_and(Screen::is_prompt);
-            Some(Said {
+            Some(HostMessage {
                 seq: Some(seq),
                 re,
                 prompt,
@@ -123,12 +123,12 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
                 welcome,
                 outcome: outcome_of(&screens),
                 notice: None,
-                text: Words::Screens(screens),
+                text: MessageText::Screens(screens),
             })
         }
         NOTICE => {
             let notice: Notice = read(rest)?;
-            Some(Said {
+            Some(HostMessage {
                 seq: None,
                 re: None,
                 prompt: false,
@@ -136,7 +136,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<Said<'_>>, Fault> {
                 welcome: None,
                 outcome: None,
                 notice: Some(notice),
-                text: Words::Notice(notice),
+                text: MessageText::Notice(notice),
             })
         }
         _ => return Err(Fault::NotAMessage),

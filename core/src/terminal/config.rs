@@ -1,6 +1,6 @@
 //! What a terminal's endpoint is made for, what it must keep, and what it tells its driver.
 use crate::{
-    codec::Said,
+    codec::HostMessage,
     host::Link,
     ledger::{LedgerId, Name},
     message::{Fault, MAX_ANSWER},
@@ -95,7 +95,7 @@ pub struct Config {
 )]
 pub enum Event<'a> {
     /// The host says this: show it, and ask for an answer if it is a prompt.
-    Said(Said<'a>),
+    Said(HostMessage<'a>),
     /// What came is not a message; the session goes on.
     Fault(Fault),
     /// What came can be no stream of this wire: nothing more will be understood.

@@ -1,6 +1,6 @@
 //! What a link tells whoever waits for it.
 use atm_core::{
-    codec::{self, Words},
+    codec::{self, MessageText},
     ledger::Outcome,
     message::{Fault, Notice},
     terminal::Prompt,
@@ -30,8 +30,8 @@ pub struct ReceivedMessage {
     pub plain: bool,
 }
 
-impl From<&codec::Said<'_>> for ReceivedMessage {
-    fn from(said: &codec::Said<'_>) -> Self {
+impl From<&codec::HostMessage<'_>> for ReceivedMessage {
+    fn from(said: &codec::HostMessage<'_>) -> Self {
         Self {
             text: said.text.to_string(),
             prompt: said.prompt.then_some(said.seq),
@@ -41,7 +41,7 @@ impl From<&codec::Said<'_>> for ReceivedMessage {
             notice: said.notice,
             seq: said.seq,
             re: said.re,
-            plain: matches!(said.text, Words::Plain(_)),
+            plain: matches!(said.text, MessageText::Plain(_)),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     speaks::{self, Speaks},
 };
 use atm_core::{
-    codec::{Said, Words},
+    codec::{HostMessage, MessageText},
     host::{Link, POSTCARD_IN, POSTCARD_OUT},
     ledger::{self, Receipt, Refusal},
     screen::Screen,
@@ -94,8 +94,8 @@ impl<'a> Speaks<'a> for Typed<'a> {
 }
 
 /// What a reply tells; `None` for what no person at a load waits for.
-fn told(said: &Said<'_>) -> Option<Told> {
-    let Words::Screens(screens) = &said.text else { return None };
+fn told(said: &HostMessage<'_>) -> Option<Told> {
+    let MessageText::Screens(screens) = &said.text else { return None };
     let at = match screens.last()? {
         Screen::Menu => At::Menu,
         Screen::DepositPrompt => At::Deposit,

@@ -7,7 +7,7 @@ use super::{
     seat::{Host, Line, NOW, Seat},
 };
 use atm_core::{
-    codec::Words,
+    codec::MessageText,
     host::{self, Link},
     ledger::{Origin, Request},
     terminal::Event,
@@ -150,7 +150,7 @@ impl Scene {
             let Event::Said(said) = event else { continue };
             let Some(seq) = said.seq else { continue };
             let asks = match &said.text {
-                Words::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
+                MessageText::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
                 _ => None,
             };
             self.seat.audit.shown(seq, said.re, said.outcome, asks);
