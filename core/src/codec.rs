@@ -60,7 +60,7 @@ pub enum MessageText<'a> {
     Notice(Notice),
     /// Text as it stands in JSON, between the quotes.
     #[cfg(feature = "json")]
-    Json(unescape::Escaped<'a>),
+    Json(unescape::JsonStr<'a>),
     /// Bytes that are not a message.
     Plain(&'a [u8]),
 }

@@ -10,7 +10,7 @@
 use super::{
     HostMessage, MessageText, NoRoom,
     scan::{self, ScanError},
-    unescape::{Escaped, Piece},
+    unescape::{JsonStr, Piece},
 };
 use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
@@ -144,7 +144,7 @@ fn answer(escaped: &str) -> Answer {
     if !escaped.contains('\\') {
         return Answer::new(escaped);
     }
-    Answer::from_chars(Escaped::new(escaped).pieces().flat_map(|piece| {
+    Answer::from_chars(JsonStr::new(escaped).pieces().flat_map(|piece| {
         let (text, one) = match piece {
             Piece::Text(text) => (text, None),
             Piece::Char(c) => ("", Some(c)),
@@ -206,7 +206,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
         welcome,
         outcome: outcome(&fields),
         notice: notice(&fields),
-        text: MessageText::Json(Escaped::new(data.0)),
+        text: MessageText::Json(JsonStr::new(data.0)),
     }))
 }
 

@@ -9,9 +9,9 @@ use core::{char, fmt, iter::FusedIterator};
 ///
 /// Two of them are equal if they are written alike; to compare the text itself, compare with a `str`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Escaped<'a>(&'a str);
+pub struct JsonStr<'a>(&'a str);
 
-/// A part of the text, as [`Escaped::pieces`] gives it.
+/// A part of the text, as [`JsonStr::pieces`] gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Piece<'a> {
     /// Characters that stand for themselves; never empty.
@@ -24,7 +24,7 @@ pub enum Piece<'a> {
 #[derive(Clone, Debug)]
 pub struct Pieces<'a>(&'a str);
 
-impl<'a> Escaped<'a> {
+impl<'a> JsonStr<'a> {
     /// What is between the quotes of a JSON string.
     pub const fn new(between_quotes: &'a str) -> Self {
         Self(between_quotes)
@@ -93,7 +93,7 @@ fn four_digits(text: &str) -> Option<(u32, &str)> {
 }
 
 /// The text, unescaped.
-impl fmt::Display for Escaped<'_> {
+impl fmt::Display for JsonStr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
         self.pieces().try_for_each(|piece| match piece {
@@ -104,7 +104,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Compares the unescaped text.
-impl PartialEq<str> for Escaped<'_> {
+impl PartialEq<str> for JsonStr<'_> {
     fn eq(&self, other: &str) -> bool {
         let rest = self.pieces().try_fold(other, |rest, piece| match piece {
             Piece::Text(text) => rest.strip_prefix(text),
@@ -121,14 +121,14 @@ mod tests {
     use std::{format, string::String, string::ToString, vec::Vec};
 
     fn read(escaped: &str) -> String {
-        Escaped::new(escaped).to_string()
+        JsonStr::new(escaped).to_string()
     }
 
     #[test]
     fn pieces_are_slices_and_characters() {
-        let pieces: Vec<_> = Escaped::new(r"né\u00e9\ud83d\uDE00x").pieces().collect();
+        let pieces: Vec<_> = JsonStr::new(r"né\u00e9\ud83d\uDE00x").pieces().collect();
         assert_eq!(pieces, [Piece::Text("né"), Piece::Char('é'), Piece::Char('😀'), Piece::Text("x")]);
-        assert_eq!(Escaped::new("").pieces().next(), None);
+        assert_eq!(JsonStr::new("").pieces().next(), None);
     }
 
     #[test]
@@ -161,13 +161,13 @@ mod tests {
 
     #[test]
     fn comparing_reads() {
-        let escaped = Escaped::new(r"a\u0062c");
+        let escaped = JsonStr::new(r"a\u0062c");
         assert_eq!(&escaped, "abc");
         for other in ["", "a", "ab", "abcd", "abd", "xbc", r"a\u0062c"] {
             assert_ne!(&escaped, other);
         }
-        assert_eq!(&Escaped::new(""), "");
-        assert_ne!(&Escaped::new(""), "a");
+        assert_eq!(&JsonStr::new(""), "");
+        assert_ne!(&JsonStr::new(""), "a");
     }
 
     proptest! {
@@ -175,7 +175,7 @@ mod tests {
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
         fn what_serde_json_writes_reads_back(text: String, other: String) {
             let written = serde_json::to_string(&text).unwrap();
-            let escaped = Escaped::new(&written[1..written.len() - 1]);
+            let escaped = JsonStr::new(&written[1..written.len() - 1]);
             prop_assert_eq!(&escaped.to_string(), &text);
             prop_assert_eq!(&escaped, text.as_str());
             prop_assert_eq!(escaped == *other, text == other);
@@ -186,7 +186,7 @@ mod tests {
         fn what_is_all_escaped_reads_back(text: String) {
             let written: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             prop_assert_eq!(read(&written), text.as_str());
-            prop_assert_eq!(&Escaped::new(&written), text.as_str());
+            prop_assert_eq!(&JsonStr::new(&written), text.as_str());
         }
 
         /// Anything at all: it ends, gives no empty piece, and reads what is JSON as `serde_json` does.
@@ -197,8 +197,8 @@ mod tests {
         ) {
             let written = parts.concat();
             let text = read(&written);
-            prop_assert_eq!(&Escaped::new(&written), text.as_str());
-            let pieces: Vec<_> = Escaped::new(&written).pieces().collect();
+            prop_assert_eq!(&JsonStr::new(&written), text.as_str());
+            let pieces: Vec<_> = JsonStr::new(&written).pieces().collect();
             prop_assert!(pieces.len() <= written.len() && !pieces.contains(&Piece::Text("")));
             if let Ok(json) = serde_json::from_str::<String>(&format!("\"{written}\"")) {
                 prop_assert_eq!(text, json);
