@@ -8,7 +8,7 @@
 //! little-endian. The body begins with the entry's number, which grows with every write of the slot: of two copies the one
 //! with the higher number is the present one.
 //!
-//! The last slot is written when all that belongs to the beginning stands ([`Store::found`]): what is unreadable before that
+//! The last slot is written when all that belongs to the beginning stands ([`Store::mark_initialized`]): what is unreadable before that
 //! was never told to anybody, and what is unreadable behind it is lost.
 //!
 //! # What it survives
@@ -20,7 +20,7 @@
 //! [`Storage`] by the wrappers beside that trait.
 use core::fmt;
 use embedded_storage::Storage;
-use page::{Copy, decode, encode};
+use page::{SlotCopy, decode, encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 mod page;
@@ -34,7 +34,7 @@ const PIECE: usize = 16;
 /// Why what was written cannot be had, or nothing can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Broken<E> {
+pub enum StoreError<E> {
     /// The medium says so.
     Storage(E),
     /// The medium took a write and holds something else.
@@ -47,7 +47,7 @@ pub enum Broken<E> {
     TooSmall,
 }
 
-impl<E: fmt::Display> fmt::Display for Broken<E> {
+impl<E: fmt::Display> fmt::Display for StoreError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Storage(error) => write!(f, "the medium failed: {error}"),
@@ -61,7 +61,7 @@ impl<E: fmt::Display> fmt::Display for Broken<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for Broken<E> {}
+impl<E: fmt::Debug + fmt::Display> core::error::Error for StoreError<E> {}
 
 /// A medium in two halves.
 #[derive(Clone, Debug)]
@@ -79,11 +79,11 @@ impl<S: Storage> Store<S> {
     /// The slots of a medium, for entries of one format: one less than fit into its half, at most 255.
     ///
     /// # Errors
-    /// [`Broken::TooSmall`] where that is none, or the medium has more than 4 GiB.
-    pub fn new(medium: S, format: u8) -> Result<Self, Broken<S::Error>> {
+    /// [`StoreError::TooSmall`] where that is none, or the medium has more than 4 GiB.
+    pub fn new(medium: S, format: u8) -> Result<Self, StoreError<S::Error>> {
         let slots = medium.capacity() / 2 / SLOT;
-        let half = u32::try_from(slots * SLOT).map_err(|_| Broken::TooSmall)?;
-        let slots = slots.checked_sub(1).filter(|slots| *slots > 0).ok_or(Broken::TooSmall)?;
+        let half = u32::try_from(slots * SLOT).map_err(|_| StoreError::TooSmall)?;
+        let slots = slots.checked_sub(1).filter(|slots| *slots > 0).ok_or(StoreError::TooSmall)?;
         Ok(Self { medium, format, half, slots: u8::try_from(slots).unwrap_or(u8::MAX) })
     }
 
@@ -92,22 +92,22 @@ impl<S: Storage> Store<S> {
         self.slots
     }
 
-    /// Was [`found`](Self::found) never called? Then nothing that is here was told to anybody.
+    /// Was [`mark_initialized`](Self::mark_initialized) never called? Then nothing that is here was told to anybody.
     ///
     /// # Errors
-    /// [`Broken`].
-    pub fn is_new(&mut self) -> Result<bool, Broken<S::Error>> {
+    /// [`StoreError`].
+    pub fn is_new(&mut self) -> Result<bool, StoreError<S::Error>> {
         let mut page = [0; SLOT];
         let last = self.slots;
-        Ok(matches!(self.copy(0, last, &mut page)?, Copy::Blank)
-            && matches!(self.copy(self.half, last, &mut page)?, Copy::Blank))
+        Ok(matches!(self.copy(0, last, &mut page)?, SlotCopy::Blank)
+            && matches!(self.copy(self.half, last, &mut page)?, SlotCopy::Blank))
     }
 
     /// Marks that all that belongs to the beginning stands.
     ///
     /// # Errors
-    /// [`Broken`].
-    pub fn found(&mut self) -> Result<(), Broken<S::Error>> {
+    /// [`StoreError`].
+    pub fn mark_initialized(&mut self) -> Result<(), StoreError<S::Error>> {
         match self.read::<()>(self.slots)? {
             Some(_) => Ok(()),
             None => self.write(self.slots, 1, &()),
@@ -128,27 +128,34 @@ impl<S: Storage> Store<S> {
     /// it was never written as a whole, or both are lost. They are left as they are.
     ///
     /// # Errors
-    /// [`Broken`].
-    pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, Broken<S::Error>> {
+    /// [`StoreError`].
+    pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, StoreError<S::Error>> {
         let mut page = [0; SLOT];
         if !self.load(slot, &mut page)? {
             return Ok(None);
         }
         // What is whole and of this format was written here.
-        let Copy::Good(number, body) = decode(&page, self.format) else { return Err(Broken::Damaged) };
+        let SlotCopy::Good(number, body) = decode(&page, self.format) else {
+            return Err(StoreError::Damaged);
+        };
         match postcard::take_from_bytes(body) {
             Ok((entry, [])) => Ok(Some((number, entry))),
-            _ => Err(Broken::Damaged),
+            _ => Err(StoreError::Damaged),
         }
     }
 
     /// Writes a slot in both halves, under a number above the one that it has.
     ///
     /// # Errors
-    /// [`Broken`]. Which of the two entries stands there then, the next read tells.
-    pub fn write<T: Serialize>(&mut self, slot: u8, number: u64, entry: &T) -> Result<(), Broken<S::Error>> {
+    /// [`StoreError`]. Which of the two entries stands there then, the next read tells.
+    pub fn write<T: Serialize>(
+        &mut self,
+        slot: u8,
+        number: u64,
+        entry: &T,
+    ) -> Result<(), StoreError<S::Error>> {
         let mut page = [0; SLOT];
-        let bytes = encode(&mut page, self.format, number, entry).ok_or(Broken::TooSmall)?;
+        let bytes = encode(&mut page, self.format, number, entry).ok_or(StoreError::TooSmall)?;
         self.put(0, slot, bytes)?;
         self.put(self.half, slot, bytes)
     }
@@ -156,17 +163,19 @@ impl<S: Storage> Store<S> {
     /// Reads the better copy of a slot into a page, and makes the worse one like it; false where there is none.
     // Not inlined: there is one of it, whatever the entries are, and it is off the stack when they are read.
     #[inline(never)]
-    fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, Broken<S::Error>> {
+    fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, StoreError<S::Error>> {
         // The first half comes last: it is mostly the better one, and then in the page already.
         let second = self.copy(self.half, slot, page)?;
         let first = self.copy(0, slot, page)?;
         let worse = match (first, second) {
-            (Copy::Other(format), _) | (_, Copy::Other(format)) => return Err(Broken::Format(format)),
-            (Copy::Good(first, ()), Copy::Good(second, ())) if first == second => return Ok(true),
-            (Copy::Good(first, ()), Copy::Good(second, ())) if first < second => 0,
-            (Copy::Good(..), _) => self.half,
-            (_, Copy::Good(..)) => 0,
-            (Copy::Blank | Copy::Bad, Copy::Blank | Copy::Bad) => return Ok(false),
+            (SlotCopy::Other(format), _) | (_, SlotCopy::Other(format)) => {
+                return Err(StoreError::Format(format));
+            }
+            (SlotCopy::Good(first, ()), SlotCopy::Good(second, ())) if first == second => return Ok(true),
+            (SlotCopy::Good(first, ()), SlotCopy::Good(second, ())) if first < second => 0,
+            (SlotCopy::Good(..), _) => self.half,
+            (_, SlotCopy::Good(..)) => 0,
+            (SlotCopy::Blank | SlotCopy::Bad, SlotCopy::Blank | SlotCopy::Bad) => return Ok(false),
         };
         if worse == 0 {
             self.copy(self.half, slot, page)?;
@@ -177,26 +186,31 @@ impl<S: Storage> Store<S> {
 
     /// Reads the copy of a slot in one half into a page, and says what it is.
     #[inline(never)]
-    fn copy(&mut self, half: u32, slot: u8, page: &mut [u8; SLOT]) -> Result<Copy<()>, Broken<S::Error>> {
-        self.medium.read(half + offset(slot), page).map_err(Broken::Storage)?;
+    fn copy(
+        &mut self,
+        half: u32,
+        slot: u8,
+        page: &mut [u8; SLOT],
+    ) -> Result<SlotCopy<()>, StoreError<S::Error>> {
+        self.medium.read(half + offset(slot), page).map_err(StoreError::Storage)?;
         Ok(match decode(page, self.format) {
-            Copy::Good(number, _) => Copy::Good(number, ()),
-            Copy::Other(format) => Copy::Other(format),
-            Copy::Bad => Copy::Bad,
-            Copy::Blank => Copy::Blank,
+            SlotCopy::Good(number, _) => SlotCopy::Good(number, ()),
+            SlotCopy::Other(format) => SlotCopy::Other(format),
+            SlotCopy::Bad => SlotCopy::Bad,
+            SlotCopy::Blank => SlotCopy::Blank,
         })
     }
 
     /// Writes the bytes of a slot in one half, and reads them back.
     #[inline(never)]
-    fn put(&mut self, half: u32, slot: u8, bytes: &[u8]) -> Result<(), Broken<S::Error>> {
+    fn put(&mut self, half: u32, slot: u8, bytes: &[u8]) -> Result<(), StoreError<S::Error>> {
         let mut at = half + offset(slot);
-        self.medium.write(at, bytes).map_err(Broken::Storage)?;
+        self.medium.write(at, bytes).map_err(StoreError::Storage)?;
         for piece in bytes.chunks(PIECE) {
             let mut back = [0; PIECE];
-            self.medium.read(at, &mut back).map_err(Broken::Storage)?;
+            self.medium.read(at, &mut back).map_err(StoreError::Storage)?;
             if piece.iter().zip(&back).any(|(wrote, stands)| wrote != stands) {
-                return Err(Broken::NotKept);
+                return Err(StoreError::NotKept);
             }
             at += PIECE as u32;
         }

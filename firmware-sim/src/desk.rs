@@ -4,7 +4,7 @@
 //! The desktop's client does the same with a terminal, files and reconnections; this one has a line that is always there,
 //! and fits beside it.
 use atm_core::{
-    store::{Broken, Store},
+    store::{Store, StoreError},
     terminal::{Config, Event, Memory, Profile, Terminal},
     time::Instant,
 };
@@ -59,17 +59,17 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
     ///
     /// # Errors
     /// What is wrong with the store.
-    pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, Broken<S::Error>> {
+    pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut kept) = match store.read::<Kept>(0)? {
             Some(known) => known,
             None if store.is_new()? => Default::default(),
-            None => return Err(Broken::Damaged),
+            None => return Err(StoreError::Damaged),
         };
         kept.starts = kept.starts.saturating_add(1);
         let writes = writes.saturating_add(1);
         store.write(0, writes, &kept)?;
-        store.found()?;
+        store.mark_initialized()?;
         if let Some(Profile { start, memory, .. }) = &mut config.profile {
             (*start, *memory) = (kept.starts.into(), kept.memory);
         }
@@ -163,7 +163,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> Desk<S, IN, OUT> {
     }
 
     /// Stores what must be stored before anything is sent.
-    fn remember(&mut self) -> Result<(), Broken<S::Error>> {
+    fn remember(&mut self) -> Result<(), StoreError<S::Error>> {
         let memory = self.terminal.memory();
         if memory == self.kept.memory {
             return Ok(());

@@ -4,7 +4,7 @@ use atm_core::{
     host::{self, IN, Link, OUT},
     ledger::{Ledger, LedgerId, RamLedger, StoredLedger},
     money::Amount,
-    store::Broken,
+    store::StoreError,
     time::Duration,
     wire::Wire,
 };
@@ -222,7 +222,7 @@ fn run(port: Port, mut plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
     };
     let ledger = match StoredLedger::open(file, || (identity, plan.balance)) {
         Ok(ledger) => Some(ledger),
-        Err(Broken::Storage(error)) => {
+        Err(StoreError::Storage(error)) => {
             return Err(error).with_context(|| format!("the store {}", path.display()));
         }
         Err(broken) => {

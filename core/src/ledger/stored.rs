@@ -12,7 +12,7 @@ use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Re
 use crate::{
     money::Amount,
     number,
-    store::{Broken, Store},
+    store::{Store, StoreError},
 };
 use embedded_storage::Storage;
 use serde::{Deserialize, Serialize};
@@ -69,11 +69,14 @@ impl<S: Storage> StoredLedger<S> {
     /// used gets a new one, with the identity and the balance that `fresh` gives; the identity must be random.
     ///
     /// # Errors
-    /// [`Broken`]. What both copies of are damaged is left as it is.
-    pub fn open(storage: S, fresh: impl FnOnce() -> (LedgerId, Amount)) -> Result<Self, Broken<S::Error>> {
+    /// [`StoreError`]. What both copies of are damaged is left as it is.
+    pub fn open(
+        storage: S,
+        fresh: impl FnOnce() -> (LedgerId, Amount),
+    ) -> Result<Self, StoreError<S::Error>> {
         let store = Store::new(storage, FORMAT)?;
         if store.slots() < 2 {
-            return Err(Broken::TooSmall);
+            return Err(StoreError::TooSmall);
         }
         let head = Head { identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
         let mut ledger = Self { store, commits: 0, head, next: 1, slot: 0, owner: None, doubt: false };
@@ -84,7 +87,7 @@ impl<S: Storage> StoredLedger<S> {
         } else {
             ledger.load()?;
         }
-        ledger.store.found()?;
+        ledger.store.mark_initialized()?;
         Ok(ledger)
     }
 
@@ -109,17 +112,17 @@ impl<S: Storage> StoredLedger<S> {
     }
 
     /// Reads all that is there.
-    fn load(&mut self) -> Result<(), Broken<S::Error>> {
-        let (mut commits, mut head) = self.read_head(0)?.ok_or(Broken::Damaged)?;
+    fn load(&mut self) -> Result<(), StoreError<S::Error>> {
+        let (mut commits, mut head) = self.read_head(0)?.ok_or(StoreError::Damaged)?;
         let counted = head.terminals;
         let mut slot = 0;
         while slot < self.store.slots().saturating_sub(1) {
             slot += 1;
             match self.read_head(slot)? {
-                Some((_, other)) if other.identity != head.identity => return Err(Broken::Damaged),
+                Some((_, other)) if other.identity != head.identity => return Err(StoreError::Damaged),
                 Some((number, other)) if number > commits => (commits, head) = (number, other),
                 Some(_) => {}
-                None if slot <= head.terminals => return Err(Broken::Damaged),
+                None if slot <= head.terminals => return Err(StoreError::Damaged),
                 // Beyond the last terminal.
                 None => break,
             }
@@ -134,13 +137,13 @@ impl<S: Storage> StoredLedger<S> {
         Ok(())
     }
 
-    fn read_head(&mut self, slot: u8) -> Result<Option<(u64, Head)>, Broken<S::Error>> {
+    fn read_head(&mut self, slot: u8) -> Result<Option<(u64, Head)>, StoreError<S::Error>> {
         Ok(self.store.read::<Commit>(slot)?.map(|(number, (head, _))| (number, head)))
     }
 
     /// Commits what there is to say of the ledger from now on: in the first slot, or in that of the terminal at hand, with its
     /// record.
-    fn commit(&mut self, head: Head, with_owner: bool) -> Result<(), Broken<S::Error>> {
+    fn commit(&mut self, head: Head, with_owner: bool) -> Result<(), StoreError<S::Error>> {
         let number = self.commits.saturating_add(1);
         let (slot, owner) = if with_owner { (self.slot, self.owner.as_ref()) } else { (0, None) };
         self.store.write(slot, number, &(head, owner))?;
@@ -150,7 +153,7 @@ impl<S: Storage> StoredLedger<S> {
     }
 
     /// What becomes of a request, once it is committed.
-    fn answer(&mut self, request: &Request) -> Result<Response, Broken<S::Error>> {
+    fn answer(&mut self, request: &Request) -> Result<Response, StoreError<S::Error>> {
         if self.doubt {
             self.load()?;
         }
@@ -191,7 +194,7 @@ impl<S: Storage> StoredLedger<S> {
     /// Looks for a terminal and keeps it at hand.
     // Not inlined, like `carry_out`: what each needs of the stack is not needed at once.
     #[inline(never)]
-    fn find(&mut self, terminal: &Name) -> Result<(), Broken<S::Error>> {
+    fn find(&mut self, terminal: &Name) -> Result<(), StoreError<S::Error>> {
         let Self { store, slot, owner, .. } = self;
         let mut next = 0;
         while owner.as_ref().is_none_or(|owner| owner.name != *terminal) {
@@ -201,14 +204,18 @@ impl<S: Storage> StoredLedger<S> {
                 break;
             }
             *slot = next;
-            (_, (_, *owner)) = store.read::<Commit>(next)?.ok_or(Broken::Damaged)?;
+            (_, (_, *owner)) = store.read::<Commit>(next)?.ok_or(StoreError::Damaged)?;
         }
         Ok(())
     }
 
     /// Commits what a verdict says, with the record of the terminal that was looked for just now.
     #[inline(never)]
-    fn carry_out(&mut self, terminal: Option<&Name>, verdict: Verdict) -> Result<Outcome, Broken<S::Error>> {
+    fn carry_out(
+        &mut self,
+        terminal: Option<&Name>,
+        verdict: Verdict,
+    ) -> Result<Outcome, StoreError<S::Error>> {
         let (outcome, balance, record) = match verdict {
             Verdict::Tell(outcome) => return Ok(outcome),
             Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
@@ -238,7 +245,7 @@ impl<S: Storage> StoredLedger<S> {
     }
 
     /// Gives out numbers, and reserves more where too few are left.
-    fn reserve(&mut self) -> Result<Numbers, Broken<S::Error>> {
+    fn reserve(&mut self) -> Result<Numbers, StoreError<S::Error>> {
         let end = self.next.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);
         if end > self.head.free {
             let free = self.head.free.saturating_add(RESERVE).min(Numbers::MAX);

@@ -11,7 +11,7 @@ const HEADER: usize = 2;
 
 /// What stands in one copy of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Copy<T> {
+pub(super) enum SlotCopy<T> {
     /// Nothing: no power was ever there to write it, or it was cut before the first byte.
     Blank,
     /// Something that is no entry.
@@ -24,23 +24,23 @@ pub(super) enum Copy<T> {
 
 /// Reads one copy.
 #[inline(never)]
-pub(super) fn decode(page: &[u8; SLOT], format: u8) -> Copy<&[u8]> {
+pub(super) fn decode(page: &[u8; SLOT], format: u8) -> SlotCopy<&[u8]> {
     if [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank)) {
-        return Copy::Blank;
+        return SlotCopy::Blank;
     }
     let [found, length, ..] = *page;
     let Some((content, rest)) = page.split_at_checked(HEADER.saturating_add(usize::from(length))) else {
-        return Copy::Bad;
+        return SlotCopy::Bad;
     };
     if !rest.starts_with(&checksum(content)) {
-        return Copy::Bad;
+        return SlotCopy::Bad;
     }
     if found != format {
-        return Copy::Other(found);
+        return SlotCopy::Other(found);
     }
     match content.get(HEADER..).map(postcard::take_from_bytes) {
-        Some(Ok((number, rest))) => Copy::Good(number, rest),
-        _ => Copy::Bad,
+        Some(Ok((number, rest))) => SlotCopy::Good(number, rest),
+        _ => SlotCopy::Bad,
     }
 }
 
@@ -83,17 +83,17 @@ mod tests {
         super::encode(page, FORMAT, note.0, &note.1)
     }
 
-    fn decode(page: &[u8; SLOT]) -> Copy<Vec<u8>> {
+    fn decode(page: &[u8; SLOT]) -> SlotCopy<Vec<u8>> {
         match super::decode(page, FORMAT) {
-            Copy::Good(number, rest) => Copy::Good(number, postcard::from_bytes(rest).unwrap()),
-            Copy::Other(format) => Copy::Other(format),
-            Copy::Bad => Copy::Bad,
-            Copy::Blank => Copy::Blank,
+            SlotCopy::Good(number, rest) => SlotCopy::Good(number, postcard::from_bytes(rest).unwrap()),
+            SlotCopy::Other(format) => SlotCopy::Other(format),
+            SlotCopy::Bad => SlotCopy::Bad,
+            SlotCopy::Blank => SlotCopy::Blank,
         }
     }
 
-    fn good((number, note): Note) -> Copy<Vec<u8>> {
-        Copy::Good(number, note)
+    fn good((number, note): Note) -> SlotCopy<Vec<u8>> {
+        SlotCopy::Good(number, note)
     }
 
     /// The longest note that fits, with every value of a byte in it.
@@ -122,9 +122,9 @@ mod tests {
     fn what_was_never_written_is_blank() {
         for blank in [0, 0xff] {
             let mut page = [blank; SLOT];
-            assert_eq!(decode(&page), Copy::Blank);
+            assert_eq!(decode(&page), SlotCopy::Blank);
             page[100] ^= 1;
-            assert_eq!(decode(&page), Copy::Bad, "one byte is there");
+            assert_eq!(decode(&page), SlotCopy::Bad, "one byte is there");
         }
     }
 
@@ -133,11 +133,11 @@ mod tests {
         let mut page = [0; SLOT];
         encode(&longest(), &mut page).unwrap();
         page[0] = 2;
-        assert_eq!(decode(&page), Copy::Bad);
+        assert_eq!(decode(&page), SlotCopy::Bad);
         let end = SLOT - checksum::LENGTH;
         let sum = checksum(&page[..end]);
         page[end..].copy_from_slice(&sum);
-        assert_eq!(decode(&page), Copy::Other(2));
+        assert_eq!(decode(&page), SlotCopy::Other(2));
     }
 
     proptest! {
@@ -146,7 +146,7 @@ mod tests {
             let mut page = [0; SLOT];
             encode(&longest(), &mut page).unwrap();
             page[at] ^= change;
-            prop_assert_eq!(decode(&page), Copy::Bad);
+            prop_assert_eq!(decode(&page), SlotCopy::Bad);
         }
 
         #[test]
@@ -160,7 +160,7 @@ mod tests {
             let end = end.index(written.len() + 1);
             old[..end].copy_from_slice(&written[..end]);
             let read = decode(&old);
-            prop_assert!(read == Copy::Bad || read == good(first) || read == good(longest()), "{:?}", read);
+            prop_assert!(read == SlotCopy::Bad || read == good(first) || read == good(longest()), "{:?}", read);
         }
 
         #[test]

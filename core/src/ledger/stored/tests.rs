@@ -61,7 +61,7 @@ impl Storage for Medium {
     }
 }
 
-fn open(medium: Medium) -> Result<StoredLedger<Medium>, Broken<NoPower>> {
+fn open(medium: Medium) -> Result<StoredLedger<Medium>, StoreError<NoPower>> {
     StoredLedger::open(medium, || (LedgerId(7), units(100)))
 }
 
@@ -242,16 +242,16 @@ fn a_ledger_is_new_once() {
         for page in [0, SIZE / 2, gone] {
             medium.bytes[page..page + SLOT].fill(0xff);
         }
-        assert_eq!(StoredLedger::open(medium, new).map(|_| ()), Err(Broken::Damaged));
+        assert_eq!(StoredLedger::open(medium, new).map(|_| ()), Err(StoreError::Damaged));
     }
 }
 
 #[test]
 fn what_is_wrong_is_told() {
-    let told = |broken: Broken<&str>| std::format!("{broken}");
-    assert_eq!(told(Broken::Storage("it is wet")), "the medium failed: it is wet");
-    assert_eq!(told(Broken::Format(9)), "it has the format 9, which this program does not know");
-    for broken in [Broken::NotKept, Broken::Damaged, Broken::TooSmall] {
+    let told = |broken: StoreError<&str>| std::format!("{broken}");
+    assert_eq!(told(StoreError::Storage("it is wet")), "the medium failed: it is wet");
+    assert_eq!(told(StoreError::Format(9)), "it has the format 9, which this program does not know");
+    for broken in [StoreError::NotKept, StoreError::Damaged, StoreError::TooSmall] {
         assert!(!told(broken).is_empty());
     }
 }
@@ -320,7 +320,7 @@ fn a_full_ledger_takes_no_new_name() {
 #[test]
 fn a_medium_that_is_too_small_or_of_another_format_is_told() {
     let small = Medium::with(vec![0xff; 6 * SLOT - 1]);
-    assert_eq!(open(small).map(|_| ()), Err(Broken::TooSmall));
+    assert_eq!(open(small).map(|_| ()), Err(StoreError::TooSmall));
     let mut medium = evening().storage().clone();
     for half in [0, SIZE / 2] {
         let page = &mut medium.bytes[half..half + SLOT];
@@ -329,7 +329,7 @@ fn a_medium_that_is_too_small_or_of_another_format_is_told() {
         let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&page[..end]).to_le_bytes();
         page[end..end + 4].copy_from_slice(&sum);
     }
-    assert_eq!(open(medium).map(|_| ()), Err(Broken::Format(9)));
+    assert_eq!(open(medium).map(|_| ()), Err(StoreError::Format(9)));
 }
 
 /// Flash: a bit goes from 1 to 0, and a whole block back to 1.

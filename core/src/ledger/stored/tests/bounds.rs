@@ -4,7 +4,7 @@ use super::*;
 #[test]
 fn the_smallest_medium_has_room_for_one_terminal() {
     let with = |slots| Medium::with(vec![0xff; slots * SLOT]);
-    assert!(matches!(open(with(4)), Err(Broken::TooSmall)));
+    assert!(matches!(open(with(4)), Err(StoreError::TooSmall)));
     let mut ledger = open(with(6)).unwrap();
     for (terminal, outcome) in [
         ("a", Outcome::Done(Receipt::Deposited { amount: units(1), balance: units(101) })),

@@ -49,7 +49,7 @@ fn what_both_copies_have_lost_is_not_guessed_at() {
             let before = medium.clone();
             let mut ledger =
                 StoredLedger { store: Store::new(medium, FORMAT).unwrap(), doubt: true, ..evening.clone() };
-            assert_eq!(ledger.load(), Err(Broken::Damaged), "{slot} {first} {second}");
+            assert_eq!(ledger.load(), Err(StoreError::Damaged), "{slot} {first} {second}");
             assert_eq!(*ledger.storage(), before, "it is left as it is");
             assert_eq!(ledger.apply(&day()[1]), Err(InDoubt), "and nobody is told anything");
         }
@@ -66,7 +66,7 @@ fn a_slot_of_another_ledger_is_not_taken_for_one_of_this() {
     for half in [0, SIZE / 2] {
         medium.bytes[half + SLOT..][..SLOT].copy_from_slice(&other.storage().bytes[half + SLOT..][..SLOT]);
     }
-    assert!(matches!(open(medium), Err(Broken::Damaged)));
+    assert!(matches!(open(medium), Err(StoreError::Damaged)));
 }
 
 #[test]
