@@ -64,12 +64,12 @@ fuzz_target!(|input: Input| {
     );
     let objects =
         |found: Vec<Found>| found.into_iter().filter(|(decoded, _)| *decoded == Decoded::Frame).collect::<Vec<_>>();
-    let (mut whole, mut cut) = (raw::Objects::default(), raw::Objects::default());
+    let (mut whole, mut cut) = (raw::ObjectDecoder::default(), raw::ObjectDecoder::default());
     assert_eq!(
         objects(decode(|body, bytes| whole.push(body, bytes), &stream, &[])),
         objects(decode(|body, bytes| cut.push(body, bytes), &stream, &cuts)),
     );
-    let mut answers = raw::Answers::default();
+    let mut answers = raw::AnswerDecoder::default();
     decode(|body, bytes| answers.push(body, bytes), &stream, &cuts);
 
     let buffer = frame(Wire::Postcard, &stream);

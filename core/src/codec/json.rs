@@ -20,10 +20,10 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json_core::str::EscapedStr;
 
+mod fast_path;
 mod object;
-mod plain;
-mod say;
-pub use say::{write_bare, write_notice, write_reply};
+mod write;
+pub use write::{write_bare, write_notice, write_reply};
 
 /// The fields of a host's message that a terminal reads.
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// # Errors
 /// What is wrong with the body.
 pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
-    if let Some((re, text)) = plain::answer(body) {
+    if let Some((re, text)) = fast_path::answer(body) {
         return Ok(Some(FromTerminal::Answer { re: Some(re), answer: Answer::new(text) }));
     }
     parsed(body)

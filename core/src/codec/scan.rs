@@ -19,7 +19,7 @@ const _: () = assert!(MAX_DEPTH as u32 <= u8::BITS);
 /// into either: a number may have any size, and a key may come twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scanner {
-    state: State,
+    state: ScanState,
     /// The open objects (1) and arrays (0), the innermost in the lowest bit.
     stack: u8,
     /// How many are open.
@@ -62,7 +62,7 @@ impl core::error::Error for ScanError {}
 /// What came last, and so what may come next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
-enum State {
+enum ScanState {
     /// Nothing but white space.
     #[default]
     Start,
@@ -85,7 +85,7 @@ enum State {
 impl Scanner {
     /// A scanner that has seen nothing.
     pub const fn new() -> Self {
-        Self { state: State::Start, stack: 0, depth: 0, key: false, part: 0 }
+        Self { state: ScanState::Start, stack: 0, depth: 0, key: false, part: 0 }
     }
 
     /// Takes the next byte; white space may come before the object. Once it said [`Scan::Done`] or failed, it answers
@@ -96,13 +96,13 @@ impl Scanner {
     /// bracket that opens a level below [`MAX_DEPTH`].
     pub fn push(&mut self, byte: u8) -> Result<Scan, ScanError> {
         // An error leaves it at the end.
-        let state = mem::replace(&mut self.state, State::End);
+        let state = mem::replace(&mut self.state, ScanState::End);
         self.state = self.next(state, byte)?;
-        Ok(if self.state == State::End { Scan::Done } else { Scan::More })
+        Ok(if self.state == ScanState::End { Scan::Done } else { Scan::More })
     }
 
-    fn next(&mut self, state: State, byte: u8) -> Result<State, ScanError> {
-        use State::*;
+    fn next(&mut self, state: ScanState, byte: u8) -> Result<ScanState, ScanError> {
+        use ScanState::*;
         let object = self.stack & 1 == 1;
         Ok(match state {
             Text => match byte {
@@ -169,29 +169,29 @@ impl Scanner {
         })
     }
 
-    fn text(&mut self, key: bool) -> State {
+    fn text(&mut self, key: bool) -> ScanState {
         self.key = key;
-        State::Text
+        ScanState::Text
     }
 
-    fn part(&mut self, part: u32, state: State) -> State {
+    fn part(&mut self, part: u32, state: ScanState) -> ScanState {
         self.part = part;
         state
     }
 
-    fn open(&mut self, object: bool) -> Result<State, ScanError> {
+    fn open(&mut self, object: bool) -> Result<ScanState, ScanError> {
         if self.depth >= MAX_DEPTH {
             return Err(ScanError::TooDeep);
         }
         self.depth += 1;
         self.stack = self.stack << 1 | u8::from(object);
-        Ok(if object { State::FirstKey } else { State::FirstValue })
+        Ok(if object { ScanState::FirstKey } else { ScanState::FirstValue })
     }
 
-    fn close(&mut self) -> State {
+    fn close(&mut self) -> ScanState {
         self.depth = self.depth.saturating_sub(1);
         self.stack >>= 1;
-        if self.depth == 0 { State::End } else { State::After }
+        if self.depth == 0 { ScanState::End } else { ScanState::After }
     }
 }
 

@@ -13,18 +13,18 @@ pub const HEADER: usize = 4;
 /// The decoder's state; the body stands in the caller's buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decoder {
-    state: State,
+    state: LengthState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum State {
+enum LengthState {
     Header { bytes: [u8; HEADER], have: u8 },
     Body { left: u32 },
     Skip { left: u32 },
     Broken,
 }
 
-const START: State = State::Header { bytes: [0; HEADER], have: 0 };
+const START: LengthState = LengthState::Header { bytes: [0; HEADER], have: 0 };
 
 impl Default for Decoder {
     fn default() -> Self {
@@ -46,14 +46,14 @@ impl Decoder {
     /// Has a frame begun that is not whole yet? A broken stream never gets whole: on a line that outlives it, the time
     /// for a frame is what ends it.
     pub fn is_partial(&self) -> bool {
-        !matches!(self.state, State::Header { have: 0, .. })
+        !matches!(self.state, LengthState::Header { have: 0, .. })
     }
 
     /// The stream has ended, or the time for a frame has: what has begun is given up.
     pub fn end(&mut self) -> Decoded {
         match core::mem::take(self).state {
-            State::Header { have: 0, .. } => Decoded::More,
-            State::Header { bytes, have } => {
+            LengthState::Header { have: 0, .. } => Decoded::More,
+            LengthState::Header { bytes, have } => {
                 let text = bytes.iter().take(usize::from(have)).all(is_text);
                 Decoded::Fault(if text { Fault::WrongWire } else { Fault::Incomplete })
             }
@@ -63,7 +63,7 @@ impl Decoder {
 
     fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Decoded {
         match &mut self.state {
-            State::Header { bytes: header, have } => {
+            LengthState::Header { bytes: header, have } => {
                 // Nearly always it is there whole.
                 if let (0, Some((whole, rest))) = (&have, bytes.split_first_chunk()) {
                     *bytes = rest;
@@ -82,7 +82,7 @@ impl Decoder {
                 let header = *header;
                 self.header(header, body)
             }
-            State::Body { left } => {
+            LengthState::Body { left } => {
                 let part = split(bytes, *left);
                 *left = left.saturating_sub(len(part));
                 // The length was held against the capacity when the header was read.
@@ -93,14 +93,14 @@ impl Decoder {
                 self.state = START;
                 if fits { Decoded::Frame } else { Decoded::Fault(Fault::TooLong) }
             }
-            State::Skip { left } => {
+            LengthState::Skip { left } => {
                 *left = left.saturating_sub(len(split(bytes, *left)));
                 if *left == 0 {
                     self.state = START;
                 }
                 Decoded::More
             }
-            State::Broken => {
+            LengthState::Broken => {
                 *bytes = &[];
                 Decoded::More
             }
@@ -115,14 +115,14 @@ impl Decoder {
             return Decoded::Fault(Fault::Empty);
         }
         if usize::try_from(length).is_ok_and(|length| length <= body.capacity()) {
-            self.state = State::Body { left: length };
+            self.state = LengthState::Body { left: length };
             return Decoded::More;
         }
         if length <= MAX_SKIPPED {
-            self.state = State::Skip { left: length };
+            self.state = LengthState::Skip { left: length };
             return Decoded::Fault(Fault::TooLong);
         }
-        self.state = State::Broken;
+        self.state = LengthState::Broken;
         // Four characters of a text read as a length of half a gigabyte at the least: somebody speaks another wire.
         Decoded::Broken(if header.iter().all(is_text) { Fault::WrongWire } else { Fault::TooLong })
     }

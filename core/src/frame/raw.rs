@@ -12,13 +12,13 @@ use heapless::VecView;
 /// The original client sends an answer with no mark at its end, so the read is the only end there is; two answers that
 /// are merged on their way are one to it. A client that sends lines (`nc`) is safe from that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Answers {
+pub struct AnswerDecoder {
     lines: bool,
     too_long: bool,
     partial: bool,
 }
 
-impl Answers {
+impl AnswerDecoder {
     /// Takes what one read brought, or in lines up to the end of one; says how many bytes and what it found.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         if bytes.is_empty() {
@@ -54,12 +54,12 @@ impl Answers {
 
 /// The terminal's side: JSON objects back to back, cut anywhere; anything else is text to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Objects {
-    state: State,
+pub struct ObjectDecoder {
+    state: ObjectState,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-enum State {
+enum ObjectState {
     /// Before an object.
     #[default]
     Between,
@@ -71,27 +71,27 @@ enum State {
     Broken,
 }
 
-const SHOWN: State = State::Text { shown: true };
+const SHOWN: ObjectState = ObjectState::Text { shown: true };
 
 /// Was the byte taken, and what was found?
-enum Take {
+enum Taken {
     Yes(Decoded),
     No(Decoded),
 }
 
-impl Objects {
+impl ObjectDecoder {
     /// Takes bytes up to the end of an object, or text up to the end of what came; says how many bytes and what it
     /// found.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             match self.byte(body, byte) {
-                Take::No(decoded) => return (taken, decoded),
-                Take::Yes(Decoded::More) => {}
-                Take::Yes(decoded) => return (taken.saturating_add(1), decoded),
+                Taken::No(decoded) => return (taken, decoded),
+                Taken::Yes(Decoded::More) => {}
+                Taken::Yes(decoded) => return (taken.saturating_add(1), decoded),
             }
         }
         // Text has no end of its own: it is shown as it comes, but for a character that is cut in two.
-        if self.state == (State::Text { shown: false }) && !cut_in_two(body) {
+        if self.state == (ObjectState::Text { shown: false }) && !cut_in_two(body) {
             self.state = SHOWN;
             return (bytes.len(), Decoded::Plain);
         }
@@ -102,7 +102,7 @@ impl Objects {
     pub fn end(&mut self) -> Decoded {
         let partial = self.is_partial();
         if partial {
-            self.state = State::Between;
+            self.state = ObjectState::Between;
             return Decoded::Plain;
         }
         Decoded::More
@@ -110,51 +110,54 @@ impl Objects {
 
     /// Has an object begun that is not whole yet?
     pub fn is_partial(&self) -> bool {
-        matches!(self.state, State::Object(_) | State::Text { shown: false })
+        matches!(self.state, ObjectState::Object(_) | ObjectState::Text { shown: false })
     }
 
-    fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Take {
+    fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Taken {
         match &mut self.state {
-            State::Broken => Take::Yes(Decoded::More),
-            State::Between if byte.is_ascii_whitespace() => Take::Yes(Decoded::More),
+            ObjectState::Broken => Taken::Yes(Decoded::More),
+            ObjectState::Between if byte.is_ascii_whitespace() => Taken::Yes(Decoded::More),
             // No text begins with a zero, and every length of the `json` wire does.
-            State::Between if byte == 0 => {
-                self.state = State::Broken;
-                Take::Yes(Decoded::Broken(Fault::WrongWire))
+            ObjectState::Between if byte == 0 => {
+                self.state = ObjectState::Broken;
+                Taken::Yes(Decoded::Broken(Fault::WrongWire))
             }
-            State::Between | State::Text { shown: true } => {
+            ObjectState::Between | ObjectState::Text { shown: true } => {
                 body.clear();
                 let object = byte == b'{';
-                self.state =
-                    if object { State::Object(Scanner::new()) } else { State::Text { shown: false } };
+                self.state = if object {
+                    ObjectState::Object(Scanner::new())
+                } else {
+                    ObjectState::Text { shown: false }
+                };
                 self.byte(body, byte)
             }
             // Too long for the buffer: it is shown in pieces.
-            State::Text { .. } | State::Object(_) if body.is_full() => {
+            ObjectState::Text { .. } | ObjectState::Object(_) if body.is_full() => {
                 self.state = SHOWN;
-                Take::No(Decoded::Plain)
+                Taken::No(Decoded::Plain)
             }
-            State::Text { .. } if byte == b'{' && !body.is_empty() => {
+            ObjectState::Text { .. } if byte == b'{' && !body.is_empty() => {
                 self.state = SHOWN;
-                Take::No(Decoded::Plain)
+                Taken::No(Decoded::Plain)
             }
-            State::Text { .. } => {
+            ObjectState::Text { .. } => {
                 // It was seen to fit.
                 let _ = body.push(byte);
-                Take::Yes(Decoded::More)
+                Taken::Yes(Decoded::More)
             }
-            State::Object(scanner) => {
+            ObjectState::Object(scanner) => {
                 let scanned = scanner.push(byte);
                 let _ = body.push(byte);
                 match scanned {
                     Ok(Scan::More) => {}
                     Ok(Scan::Done) => {
-                        self.state = State::Between;
-                        return Take::Yes(Decoded::Frame);
+                        self.state = ObjectState::Between;
+                        return Taken::Yes(Decoded::Frame);
                     }
-                    Err(_) => self.state = State::Text { shown: false },
+                    Err(_) => self.state = ObjectState::Text { shown: false },
                 }
-                Take::Yes(Decoded::More)
+                Taken::Yes(Decoded::More)
             }
         }
     }
@@ -175,7 +178,7 @@ mod tests {
     use std::{string::String, vec, vec::Vec as StdVec};
 
     fn answers(reads: &[&str]) -> StdVec<Result<String, Fault>> {
-        let (mut decoder, mut body) = (Answers::default(), Vec::<u8, 8>::new());
+        let (mut decoder, mut body) = (AnswerDecoder::default(), Vec::<u8, 8>::new());
         let mut found = vec![];
         let mut note = |decoded, body: &[u8]| match decoded {
             Decoded::Frame => found.push(Ok(String::from_utf8(body.to_vec()).unwrap())),
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_line_has_begun_until_its_newline_came() {
-        let (mut decoder, mut body) = (Answers::default(), Vec::<u8, 8>::new());
+        let (mut decoder, mut body) = (AnswerDecoder::default(), Vec::<u8, 8>::new());
         for (read, partial) in
             [("", false), ("1", false), ("2\n", false), ("3", true), ("4", true), ("\n", false)]
         {
@@ -224,9 +227,9 @@ mod tests {
         assert_eq!(answers(&["a\n12345", "6789", "0\n1\n"]), [Ok("a".into()), long, Ok("1".into())]);
     }
 
-    /// Objects and text that a stream holds; text that follows text is joined.
+    /// ObjectDecoder and text that a stream holds; text that follows text is joined.
     fn objects(stream: &[u8], cuts: &[usize]) -> StdVec<(Decoded, StdVec<u8>)> {
-        let (mut decoder, mut body) = (Objects::default(), Vec::<u8, 64>::new());
+        let (mut decoder, mut body) = (ObjectDecoder::default(), Vec::<u8, 64>::new());
         let mut found: StdVec<(Decoded, StdVec<u8>)> = vec![];
         let mut note = |decoded, body: &[u8]| match (decoded, found.last_mut()) {
             (Decoded::More, _) => {}

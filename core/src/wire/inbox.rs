@@ -22,9 +22,9 @@ enum Decoder {
     #[cfg(feature = "json")]
     Length(length::Decoder),
     #[cfg(feature = "json")]
-    Answers(raw::Answers),
+    Answers(raw::AnswerDecoder),
     #[cfg(feature = "json")]
-    Objects(raw::Objects),
+    Objects(raw::ObjectDecoder),
     #[cfg(feature = "postcard")]
     Cobs(cobs::Decoder),
 }
@@ -85,7 +85,7 @@ impl<const N: usize> Inbox<N> {
             #[cfg(feature = "json")]
             Wire::Json => Decoder::Length(length::Decoder::default()),
             #[cfg(feature = "json")]
-            Wire::Raw => Decoder::Answers(raw::Answers::default()),
+            Wire::Raw => Decoder::Answers(raw::AnswerDecoder::default()),
             #[cfg(feature = "postcard")]
             Wire::Postcard => Decoder::Cobs(cobs::Decoder::default()),
         })
@@ -96,7 +96,7 @@ impl<const N: usize> Inbox<N> {
             #[cfg(feature = "json")]
             Wire::Json => Decoder::Length(length::Decoder::default()),
             #[cfg(feature = "json")]
-            Wire::Raw => Decoder::Objects(raw::Objects::default()),
+            Wire::Raw => Decoder::Objects(raw::ObjectDecoder::default()),
             #[cfg(feature = "postcard")]
             Wire::Postcard => Decoder::Cobs(cobs::Decoder::default()),
         })

@@ -7,13 +7,13 @@ use crate::{codec::NoRoom, message::Notice, money::Amount, screen::Screen};
 use core::mem;
 
 /// An object that is being written.
-pub(super) struct Object<'a> {
+pub(super) struct ObjectWriter<'a> {
     /// What is left of the slice.
     out: &'a mut [u8],
     room: usize,
 }
 
-impl<'a> Object<'a> {
+impl<'a> ObjectWriter<'a> {
     pub(super) fn new(out: &'a mut [u8]) -> Self {
         let room = out.len();
         Self { out, room }
@@ -34,7 +34,11 @@ impl<'a> Object<'a> {
     }
 
     /// Writes whether to ask and what to show: a notice, then screens, a blank line between two of them.
-    pub(super) fn say(&mut self, notice: Option<Notice>, screens: &[Screen]) -> Result<(), NoRoom> {
+    pub(super) fn input_and_data(
+        &mut self,
+        notice: Option<Notice>,
+        screens: &[Screen],
+    ) -> Result<(), NoRoom> {
         let prompt = screens.last().is_some_and(Screen::is_prompt);
         self.push(if prompt { r#""input":true,"data":""# } else { r#""input":false,"data":""# })?;
         self.push(notice.map_or("", Notice::text))?;

@@ -1,5 +1,5 @@
 //! What a host says, as JSON.
-use super::object::Object;
+use super::object::ObjectWriter;
 use crate::{
     codec::NoRoom,
     ledger::{Outcome, Receipt, Refusal},
@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let mut object = Object::new(out);
+    let mut object = ObjectWriter::new(out);
     match reply.welcome {
         None => object.number(r#"{"seq":"#, reply.seq)?,
         Some(welcome) => {
@@ -31,12 +31,12 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
         object.number(r#","re":"#, re)?;
     }
     object.push(",")?;
-    object.say(None, &reply.screens)?;
+    object.input_and_data(None, &reply.screens)?;
     if !reply.is_prompt() {
         object.push(END)?;
     }
     if let Some(outcome) = reply.outcome() {
-        tell(outcome, &mut object)?;
+        write_outcome(outcome, &mut object)?;
     }
     object.end()
 }
@@ -49,9 +49,9 @@ const END: &str = r#","end":true"#;
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) -> Result<usize, NoRoom> {
-    let mut object = Object::new(out);
+    let mut object = ObjectWriter::new(out);
     object.push("{")?;
-    object.say(notice, screens)?;
+    object.input_and_data(notice, screens)?;
     object.end()
 }
 
@@ -60,7 +60,7 @@ pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) ->
 /// # Errors
 /// [`NoRoom`] where `out` is too small.
 pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let mut object = Object::new(out);
+    let mut object = ObjectWriter::new(out);
     match notice {
         Notice::Working { re: Some(re) } => {
             object.number(r#"{"re":"#, re)?;
@@ -73,7 +73,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
         }
         _ => object.push("{")?,
     }
-    object.say(Some(notice), &[])?;
+    object.input_and_data(Some(notice), &[])?;
     if notice.ends() {
         object.push(END)?;
     }
@@ -97,7 +97,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
 }
 
 /// Tells an outcome as fields.
-fn tell(outcome: Outcome, object: &mut Object<'_>) -> Result<(), NoRoom> {
+fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), NoRoom> {
     let (fields, amount, balance) = match outcome {
         Outcome::Done(Receipt::Balance { balance }) => {
             (r#","outcome":"done","operation":"balance""#, None, Some(balance))
