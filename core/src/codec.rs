@@ -14,6 +14,8 @@ pub mod postcard;
 pub mod scan;
 #[cfg(feature = "json")]
 pub mod unescape;
+#[cfg(feature = "json")]
+pub use unescape::JsonStr;
 
 /// The caller's slice is too small for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +62,7 @@ pub enum MessageText<'a> {
     Notice(Notice),
     /// Text as it stands in JSON, between the quotes.
     #[cfg(feature = "json")]
-    Json(unescape::JsonStr<'a>),
+    Json(JsonStr<'a>),
     /// Bytes that are not a message.
     Plain(&'a [u8]),
 }

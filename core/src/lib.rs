@@ -33,7 +33,9 @@ const fn few(many: usize) -> usize {
 }
 
 mod checksum;
+#[doc(hidden)]
 pub mod codec;
+#[doc(hidden)]
 pub mod frame;
 pub mod host;
 #[cfg(feature = "embedded-io")]

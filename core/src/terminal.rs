@@ -12,7 +12,6 @@
 //! The one invariant: after any method the driver drains events, stores the memory where it has changed and only then
 //! drains output: an answer is stored before it is first sent.
 use crate::{
-    codec::{HostMessage, MessageText},
     frame::Decoded,
     host::Link,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
@@ -23,6 +22,9 @@ use heapless::String;
 
 mod config;
 mod hear;
+#[cfg(feature = "json")]
+pub use crate::codec::JsonStr;
+pub use crate::codec::{HostMessage, MessageText};
 pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Repeat};
 use hear::Verdict;
 

@@ -1,9 +1,8 @@
 //! What a link tells whoever waits for it.
 use atm_core::{
-    codec::{self, MessageText},
     ledger::Outcome,
     message::{Fault, Notice},
-    terminal::Prompt,
+    terminal::{HostMessage, MessageText, Prompt},
 };
 use std::io;
 
@@ -30,8 +29,8 @@ pub struct ReceivedMessage {
     pub plain: bool,
 }
 
-impl From<&codec::HostMessage<'_>> for ReceivedMessage {
-    fn from(said: &codec::HostMessage<'_>) -> Self {
+impl From<&HostMessage<'_>> for ReceivedMessage {
+    fn from(said: &HostMessage<'_>) -> Self {
         Self {
             text: said.text.to_string(),
             prompt: said.prompt.then_some(said.seq),

@@ -6,11 +6,10 @@ use super::{
     speaks::{self, Speaks},
 };
 use atm_core::{
-    codec::{HostMessage, MessageText},
     host::{Link, POSTCARD_IN, POSTCARD_OUT},
     ledger::{self, Receipt, Refusal},
     screen::Screen,
-    terminal::{Config, Event, Terminal},
+    terminal::{Config, Event, HostMessage, MessageText, Terminal},
     time::{Duration, Instant},
     wire::Wire,
 };

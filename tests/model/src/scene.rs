@@ -7,10 +7,9 @@ use super::{
     seat::{Host, Line, NOW, Seat},
 };
 use atm_core::{
-    codec::MessageText,
     host::{self, Link},
     ledger::{Origin, Request},
-    terminal::Event,
+    terminal::{Event, MessageText},
 };
 
 /// How long two endpoints may talk without anything coming in before it is called a loop.
