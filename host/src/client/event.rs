@@ -1,4 +1,4 @@
-//! What a link tells whoever waits for it.
+//! Link events: what [`Link::next`](super::Link::next) returns to its caller.
 use atm_core::{
     ledger::Outcome,
     message::{Fault, Notice},
@@ -6,26 +6,26 @@ use atm_core::{
 };
 use std::io;
 
-/// What the host says, for a person.
+/// A message of the host, with its text decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedMessage {
-    /// What to show.
+    /// The text to show.
     pub text: String,
-    /// The prompt that it opens, if it is one.
+    /// The prompt that the message opens, if it opens one.
     pub prompt: Option<Prompt>,
-    /// Is the session over?
+    /// Does the message end the session?
     pub ends: bool,
-    /// Is it the answer to a hello, or a reply that a hello has fetched?
+    /// Is it the reply to a hello, or a reply that a hello has fetched?
     pub welcome: bool,
-    /// The outcome that it tells.
+    /// The outcome of the operation that the message reports.
     pub outcome: Option<Outcome>,
-    /// The notice, where it is one that this side knows.
+    /// The notice, if this version knows it.
     pub notice: Option<Notice>,
-    /// Its number.
+    /// The message's number.
     pub seq: Option<u64>,
-    /// The number of the prompt whose answer it follows.
+    /// The number of the prompt whose answer this message replies to.
     pub re: Option<u64>,
-    /// Is it a piece of a text that is no message? Then more of the same line may follow.
+    /// Is it a piece of text outside of any message (`raw` wire)? More of the same line may follow.
     pub plain: bool,
 }
 
@@ -45,34 +45,34 @@ impl From<&HostMessage<'_>> for ReceivedMessage {
     }
 }
 
-/// What has happened on a link.
+/// What happened on a link.
 #[derive(Debug)]
 pub enum LinkEvent {
-    /// The host says something.
+    /// A message of the host arrived.
     Message(ReceivedMessage),
-    /// What came is not a message; the session goes on.
+    /// An invalid message arrived; the session goes on.
     Fault(Fault),
-    /// What comes can be no stream of this wire.
+    /// The bytes that arrive cannot be a stream of this wire.
     Broken(Fault),
-    /// Nothing has come for too long; what has no reply is repeated.
+    /// The host has been silent for too long. Whatever has no reply is retransmitted where the terminal says hello.
     LinkDown,
-    /// The line is there again.
+    /// The host is heard again.
     LinkUp,
-    /// The connection is lost; it is opened again.
+    /// The connection is lost; reconnecting has started.
     ConnectionLost,
-    /// The connection is there again, and the host serves it.
+    /// There is a new connection, and the host serves it.
     Reconnected,
-    /// The line has ended, with an error or without; nothing more will come.
+    /// The link has ended, with an error or without; no more messages will come.
     Closed(Option<io::Error>),
-    /// The terminal's memory could not be stored, so that what it says was not sent.
+    /// The terminal's memory could not be stored; its output was not sent.
     NotStored(io::Error),
-    /// Somebody called [`Wake::wake`](super::Wake::wake).
+    /// [`Wake::wake`](super::Wake::wake) was called.
     Woken,
-    /// The deadline has come.
+    /// The deadline has passed.
     Timeout,
 }
 
-/// The way of a message.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the host.

@@ -1,4 +1,18 @@
-//! How a connection that was lost is opened again.
+//! Reconnecting: opens a lost TCP connection again, with exponential backoff, and gives up after 60 seconds.
+//!
+//! ```text
+//!               on_lost                                 attempt succeeds
+//!   ┌────────┐ ────────► ┌──────────────────────────┐ ──────────────────► ┌───────────────────────┐
+//!   │ served │           │ lost: backoff ⇄ attempt  │                     │ connected, not served │
+//!   └────────┘           └──────────────────────────┘ ◄────────────────── └───────────────────────┘
+//!        ▲                            │                     on_lost                   │
+//!        │                            └─► 60 s after the loss: GaveUp                 │ on_served
+//!        └────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! An open connection proves nothing (a proxy accepts it without a host behind), so the backoff starts over only after
+//! the host has served a connection for 5 seconds. What is sent on a new connection is decided elsewhere: `link/recovery.rs`
+//! calls this module and restarts the handshake.
 use super::transport::{Wake, connect};
 use atm_core::{
     time::{Duration, Instant},
@@ -11,115 +25,119 @@ use std::{
     thread,
 };
 
-/// How long a connection may be lost. Whoever waits at the terminal does not wait longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after the loss of a connection the attempts go on. A person at the terminal does not wait longer.
+const GIVE_UP: Duration = Duration::from_secs(60);
 
-/// The shortest and the longest time between two attempts; each is twice the one before.
-const FIRST: Duration = Duration::from_millis(250);
-const MOST: Duration = Duration::from_secs(5);
+/// The first wait between two attempts, and the longest; each is twice the one before.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// What came of trying.
+/// The result of [`Reconnector::poll`].
 pub(super) enum ReconnectProgress {
-    /// Nothing yet.
-    Wait,
-    /// There is a connection; whether the host serves it is to be seen.
+    /// No connection yet.
+    Pending,
+    /// There is a connection; whether the host serves it is not known yet.
     Connected(TcpStream),
-    /// It has taken too long.
+    /// No connection was served in time; no more attempts will be made.
     GaveUp(io::Error),
 }
 
-/// Opens connections to one address, one at a time. Connecting blocks, and so does asking for the address of a name:
-/// each attempt has a thread of its own, which ends by itself.
+/// Makes connections to one address, one attempt at a time. Name resolution and connecting block, so each attempt runs
+/// on a thread of its own, which ends by itself.
 pub(super) struct Reconnector {
     address: String,
     wire: Wire,
     wake: Wake,
-    /// Since when there is no host, whether there is a connection or not.
-    lost: Option<Instant>,
-    /// Since when there is one again.
-    mended: Option<Instant>,
-    pause: Duration,
-    try_at: Instant,
-    trying: Option<Receiver<Option<TcpStream>>>,
+    /// When the host was lost; `None` while it serves the connection.
+    lost_since: Option<Instant>,
+    /// Since when the host has served the present connection, or served the last one; `None` for the first connection.
+    served_since: Option<Instant>,
+    backoff: Duration,
+    next_attempt: Instant,
+    /// The attempt that is running; its thread sends `None` where it failed.
+    attempt: Option<Receiver<Option<TcpStream>>>,
 }
 
 impl Reconnector {
     pub(super) fn new(address: String, wire: Wire, wake: Wake) -> Self {
-        let (lost, mended, trying) = (None, None, None);
-        Self { address, wire, wake, lost, mended, pause: FIRST, try_at: Instant::default(), trying }
+        let (lost_since, served_since, attempt) = (None, None, None);
+        let (backoff, next_attempt) = (FIRST_BACKOFF, Instant::default());
+        Self { address, wire, wake, lost_since, served_since, backoff, next_attempt, attempt }
     }
 
-    /// Is there no host?
+    /// Is there no connection that the host serves?
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.is_some()
+        self.lost_since.is_some()
     }
 
-    /// The connection is lost; true where it is news.
-    pub(super) fn lose(&mut self, now: Instant) -> bool {
-        // A connection that held for a while is opened again at once; one that did not, later and later.
-        let held = self.lost.is_none() && self.mended.is_none_or(|since| since + MOST <= now);
-        if held {
-            self.pause = FIRST;
+    /// Notes that the connection is lost; true if the host was serving it.
+    pub(super) fn on_lost(&mut self, now: Instant) -> bool {
+        // After a stable connection the first attempt is made at once; after an unstable one the backoff goes on.
+        let stable =
+            self.lost_since.is_none() && self.served_since.is_none_or(|since| since + MAX_BACKOFF <= now);
+        if stable {
+            self.backoff = FIRST_BACKOFF;
         }
-        self.try_at = if held { now } else { self.after_pause(now) };
-        self.lost.replace(self.lost.unwrap_or(now)).is_none()
+        self.next_attempt = if stable { now } else { self.back_off(now) };
+        self.lost_since.replace(self.lost_since.unwrap_or(now)).is_none()
     }
 
-    /// The host serves the connection.
-    pub(super) fn mend(&mut self, now: Instant) {
-        self.lost = None;
-        self.mended = Some(now);
+    /// Notes that the host serves the connection.
+    pub(super) fn on_served(&mut self, now: Instant) {
+        self.lost_since = None;
+        self.served_since = Some(now);
     }
 
-    /// When [`turn`](Self::turn) is to be called at the latest while there is no connection.
+    /// When [`poll`](Self::poll) must be called at the latest while there is no connection.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let end = self.lost? + PATIENCE;
-        Some(if self.trying.is_some() { end } else { end.min(self.try_at) })
+        let end = self.lost_since? + GIVE_UP;
+        Some(if self.attempt.is_some() { end } else { end.min(self.next_attempt) })
     }
 
-    /// Tries, where it is time.
-    pub(super) fn turn(&mut self, now: Instant) -> ReconnectProgress {
-        let Some(lost) = self.lost else { return ReconnectProgress::Wait };
-        match self.trying.as_ref().map(Receiver::try_recv) {
+    /// Takes the result of an attempt, or starts the next one when it is due.
+    pub(super) fn poll(&mut self, now: Instant) -> ReconnectProgress {
+        let Some(lost_since) = self.lost_since else { return ReconnectProgress::Pending };
+        match self.attempt.as_ref().map(Receiver::try_recv) {
             None | Some(Err(TryRecvError::Empty)) => {}
             Some(Ok(Some(stream))) => {
-                self.trying = None;
+                self.attempt = None;
                 return ReconnectProgress::Connected(stream);
             }
             Some(Ok(None) | Err(TryRecvError::Disconnected)) => {
-                self.trying = None;
-                self.try_at = self.after_pause(now);
+                self.attempt = None;
+                self.next_attempt = self.back_off(now);
             }
         }
-        if lost + PATIENCE <= now {
-            self.trying = None;
-            let seconds = PATIENCE.millis() / 1000;
+        if lost_since + GIVE_UP <= now {
+            self.attempt = None;
+            let seconds = GIVE_UP.millis() / 1000;
             let text = format!("no server has answered at {} for {seconds} seconds", self.address);
             return ReconnectProgress::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
-        if self.trying.is_none() && self.try_at <= now {
-            self.start(now);
+        if self.attempt.is_none() && self.next_attempt <= now {
+            self.start_attempt(now);
         }
-        ReconnectProgress::Wait
+        ReconnectProgress::Pending
     }
 
-    fn after_pause(&mut self, now: Instant) -> Instant {
-        let at = now + self.pause;
-        self.pause = Duration::from_millis(self.pause.millis().saturating_mul(2)).min(MOST);
+    /// The time of the next attempt; doubles the backoff.
+    fn back_off(&mut self, now: Instant) -> Instant {
+        let at = now + self.backoff;
+        self.backoff = Duration::from_millis(self.backoff.millis().saturating_mul(2)).min(MAX_BACKOFF);
         at
     }
 
-    fn start(&mut self, now: Instant) {
-        let (done, trying) = channel();
+    fn start_attempt(&mut self, now: Instant) {
+        let (result, attempt) = channel();
         let (address, wire, wake) = (self.address.clone(), self.wire, self.wake.clone());
-        let attempt = move || {
-            // Nobody waits for it any more where this fails; the connection is closed then.
-            let _ = done.send(connect(&address, wire).ok());
-            wake.nudge();
+        let run = move || {
+            // Sending fails if the attempt was abandoned; the connection is then closed.
+            let _ = result.send(connect(&address, wire).ok());
+            wake.interrupt();
         };
-        match thread::Builder::new().name("connect".into()).spawn(attempt) {
-            Ok(_) => self.trying = Some(trying),
-            Err(_) => self.try_at = self.after_pause(now),
+        match thread::Builder::new().name("connect".into()).spawn(run) {
+            Ok(_) => self.attempt = Some(attempt),
+            Err(_) => self.next_attempt = self.back_off(now),
         }
     }
 }
@@ -133,25 +151,25 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// Tries at `now` until something comes of it.
-    fn tried(reconnector: &mut Reconnector, now: Instant) -> ReconnectProgress {
+    /// Polls at `now` until no attempt is running.
+    fn poll(reconnector: &mut Reconnector, now: Instant) -> ReconnectProgress {
         loop {
-            match reconnector.turn(now) {
-                ReconnectProgress::Wait if reconnector.trying.is_some() => thread::yield_now(),
-                turn => return turn,
+            match reconnector.poll(now) {
+                ReconnectProgress::Pending if reconnector.attempt.is_some() => thread::yield_now(),
+                progress => return progress,
             }
         }
     }
 
     #[test]
-    fn attempts_come_more_and_more_seldom_and_end() {
+    fn failing_attempts_back_off_and_are_given_up() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut reconnector = Reconnector::new(address.to_string(), Wire::Json, Wake::default());
         assert_eq!(reconnector.deadline(), None);
-        assert!(reconnector.lose(at(1000)));
+        assert!(reconnector.on_lost(at(1000)));
         let (mut attempts, mut end) = (Vec::new(), None);
         while let Some(due) = reconnector.deadline() {
-            if let ReconnectProgress::GaveUp(error) = tried(&mut reconnector, due) {
+            if let ReconnectProgress::GaveUp(error) = poll(&mut reconnector, due) {
                 end = Some((due, error.to_string()));
                 break;
             }
@@ -163,21 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_does_not_hold_is_not_opened_again_at_once() {
+    fn only_a_stable_connection_resets_the_backoff() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut reconnector = Reconnector::new(address, Wire::Json, Wake::default());
-        assert!(reconnector.lose(at(0)));
-        assert!(matches!(tried(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
-        assert!(!reconnector.lose(at(1)), "nobody had said that it was back");
+        assert!(reconnector.on_lost(at(0)));
+        assert!(matches!(poll(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
+        assert!(!reconnector.on_lost(at(1)), "the host never served it");
         assert_eq!(reconnector.deadline(), Some(at(251)));
-        assert!(matches!(tried(&mut reconnector, at(251)), ReconnectProgress::Connected(_)));
-        reconnector.mend(at(260));
-        assert!(reconnector.lose(at(300)));
+        assert!(matches!(poll(&mut reconnector, at(251)), ReconnectProgress::Connected(_)));
+        reconnector.on_served(at(260));
+        assert!(reconnector.on_lost(at(300)));
         assert_eq!(reconnector.deadline(), Some(at(800)));
-        assert!(matches!(tried(&mut reconnector, at(800)), ReconnectProgress::Connected(_)));
-        reconnector.mend(at(900));
-        assert!(reconnector.lose(at(5900)));
-        assert_eq!(reconnector.deadline(), Some(at(5900)), "it held");
+        assert!(matches!(poll(&mut reconnector, at(800)), ReconnectProgress::Connected(_)));
+        reconnector.on_served(at(900));
+        assert!(reconnector.on_lost(at(5900)));
+        assert_eq!(reconnector.deadline(), Some(at(5900)), "it was served for 5 seconds");
     }
 }

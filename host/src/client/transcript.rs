@@ -1,14 +1,14 @@
-//! What crossed the line, for those who want to see it.
+//! Transcript: the messages that crossed a link in both directions, byte for byte, as `atm demo` shows them.
 use super::event::Direction;
 
-/// What crossed the line, a message each, as it was on the wire.
+/// The messages since the last [`take`](Self::take), in order, as they were on the wire.
 #[derive(Default)]
 pub(super) struct Transcript {
     messages: Vec<(Direction, Vec<u8>)>,
-    /// The bytes of the message that is coming in.
+    /// The bytes received of a message that is not complete.
     partial: Vec<u8>,
-    /// How many bytes of the terminal's present output are among the messages.
-    output: usize,
+    /// How many bytes at the start of the terminal's output are already in `messages`.
+    transcribed: usize,
 }
 
 impl Transcript {
@@ -16,30 +16,30 @@ impl Transcript {
         std::mem::take(&mut self.messages)
     }
 
-    /// Something came in, with the end of a message or not.
-    pub(super) fn received(&mut self, bytes: &[u8], whole: bool) {
+    /// Adds received bytes; `complete` if they end a message.
+    pub(super) fn received(&mut self, bytes: &[u8], complete: bool) {
         self.partial.extend(bytes);
-        if whole {
+        if complete {
             self.messages.push((Direction::In, std::mem::take(&mut self.partial)));
         }
     }
 
-    /// This is the terminal's output now.
+    /// Adds the part of the terminal's present `output` that is new.
     pub(super) fn queued(&mut self, output: &[u8]) {
-        if let Some(message @ [_, ..]) = output.get(self.output..) {
+        if let Some(message @ [_, ..]) = output.get(self.transcribed..) {
             self.messages.push((Direction::Out, message.to_vec()));
-            self.output = output.len();
+            self.transcribed = output.len();
         }
     }
 
-    /// This much of the output is gone.
+    /// The transport has taken `count` bytes from the start of the output.
     pub(super) fn sent(&mut self, count: usize) {
-        self.output = self.output.saturating_sub(count);
+        self.transcribed = self.transcribed.saturating_sub(count);
     }
 
-    /// The line is another one.
+    /// Drops what belongs to a connection that was lost.
     pub(super) fn reset(&mut self) {
         self.partial.clear();
-        self.output = 0;
+        self.transcribed = 0;
     }
 }

@@ -1,4 +1,5 @@
-//! One line, whatever it is made of: read, written and waited for without blocking on anything else.
+//! Transport: a TCP connection or a serial port behind one non-blocking interface (read, write, wait), and the [`Wake`]
+//! that interrupts a wait from another thread. It neither interprets the bytes nor reconnects; the link does both.
 use super::{DEFAULT_ADDRESS, Options, Target};
 use crate::serial::Port;
 use atm_core::wire::Wire;
@@ -15,39 +16,39 @@ use std::{
     time::Duration,
 };
 
-/// How long one address of a server may take to accept.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long an attempt to connect to one address may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest wait on a serial line: there, a [`Wake`] is noticed only in between.
-const SLICE: Duration = Duration::from_millis(20);
+/// The longest single wait on a serial port, which a [`Wake`] cannot interrupt.
+const SERIAL_SLICE: Duration = Duration::from_millis(20);
 
 const STREAM: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// Why a line could not be opened; it displays as one line that says what to do about it.
+/// Why a link could not be opened. Its text is one line that says what to do about it.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The server's address is none, or its name is not known.
+    /// The server's address is invalid, or its name cannot be resolved.
     Address {
         /// The address.
         address: String,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// Nobody listens at the address.
+    /// No connection could be made to the address.
     NoServer {
         /// The address.
         address: String,
-        /// The wire that was wanted.
+        /// The wire that the client wanted to speak.
         wire: Wire,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The serial port is not there, or not free.
+    /// The serial port does not exist or is in use.
     Serial(io::Error),
-    /// There is no hello on this wire, without which a serial line stays silent.
+    /// This wire has no hello, without which a host on a serial line sends nothing.
     NoHello(Wire),
-    /// The system cannot wait for a line.
+    /// The system refused the resources for polling.
     System(io::Error),
 }
 
@@ -73,9 +74,9 @@ impl fmt::Display for OpenError {
             }
             Self::Serial(error) => write!(f, "{error}"),
             Self::NoHello(wire) => {
-                write!(f, "--wire {wire} has no hello, without which a serial line stays silent: use another")
+                write!(f, "--wire {wire} has no hello, which a serial line needs: use another wire")
             }
-            Self::System(error) => write!(f, "the system cannot wait for a line: {error}"),
+            Self::System(error) => write!(f, "the link cannot be polled: {error}"),
         }
     }
 }
@@ -90,52 +91,49 @@ impl error::Error for OpenError {
     }
 }
 
-/// Wakes whoever waits for a [`Link`](super::Link), from any thread.
+/// Makes [`Link::next`](super::Link::next) return, from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Wake {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     waker: Option<Arc<mio::Waker>>,
 }
 
 impl Wake {
-    /// Makes the present or the next wait end.
+    /// Makes the present or the next call of `next` return [`LinkEvent::Woken`](super::LinkEvent::Woken).
     pub fn wake(&self) {
-        self.asked.store(true, Ordering::Release);
-        self.nudge();
+        self.requested.store(true, Ordering::Release);
+        self.interrupt();
     }
 
-    /// Makes the present or the next wait end, and says nothing of it.
-    pub(super) fn nudge(&self) {
+    /// Ends the present or the next wait, so that the link looks for work, without an event.
+    pub(super) fn interrupt(&self) {
         if let Some(waker) = &self.waker {
-            // It fails only where the system's waiting does, which whoever waits is told of.
+            // It fails only where polling fails too, and polling returns that error.
             let _ = waker.wake();
         }
     }
 
-    /// Was it asked for since the last call?
+    /// Was [`wake`](Self::wake) called since the last call of this?
     pub(super) fn take(&self) -> bool {
-        self.asked.swap(false, Ordering::AcqRel)
+        self.requested.swap(false, Ordering::AcqRel)
     }
 }
 
-/// A line that was opened.
+/// What carries the bytes of a link.
 pub(super) enum Transport {
-    /// The stream is `None` while the connection is lost.
-    Tcp {
-        stream: Option<TcpStream>,
-        poll: Poll,
-        events: Events,
-    },
+    /// A connection to a server; `stream` is `None` while it is lost.
+    Tcp { stream: Option<TcpStream>, poll: Poll, events: Events },
+    /// A serial port, which stays open as long as the link exists.
     Serial(Box<Port>),
 }
 
 impl Transport {
-    /// Opens the line to a target.
+    /// Opens the transport to the options' target.
     pub(super) fn open(options: &Options) -> Result<(Self, Wake), OpenError> {
         match &options.target {
             Target::Tcp(address) => {
                 let stream = connect(address, options.wire)?;
-                Self::over(stream).map_err(OpenError::System)
+                Self::tcp(stream).map_err(OpenError::System)
             }
             Target::Serial { .. } if !options.wire.is_numbered() => Err(OpenError::NoHello(options.wire)),
             Target::Serial { path, baud } => {
@@ -145,7 +143,7 @@ impl Transport {
         }
     }
 
-    fn over(stream: std::net::TcpStream) -> io::Result<(Self, Wake)> {
+    fn tcp(stream: std::net::TcpStream) -> io::Result<(Self, Wake)> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let mut transport = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
@@ -153,10 +151,11 @@ impl Transport {
         Ok((transport, Wake { waker: Some(waker), ..Wake::default() }))
     }
 
-    /// Puts a connection in the place of one that was lost.
+    /// Replaces a connection that was lost.
     pub(super) fn attach(&mut self, new: std::net::TcpStream) -> io::Result<()> {
         let Self::Tcp { stream, poll, .. } = self else { return Ok(()) };
-        // An answer is one small write, which would otherwise wait for the acknowledgement of the one before.
+        // Nagle's algorithm (RFC 896) would hold back an answer, which is one small write, until the previous one is
+        // acknowledged.
         new.set_nodelay(true)?;
         new.set_nonblocking(true)?;
         keep_alive(&new)?;
@@ -164,61 +163,61 @@ impl Transport {
         poll.registry().register(new, STREAM, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Closes the connection that is lost.
+    /// Closes a connection that is lost.
     pub(super) fn close(&mut self) {
         if let Self::Tcp { stream, poll, .. } = self
             && let Some(mut old) = stream.take()
         {
-            // It is closed in a moment anyway; that it was not registered any more changes nothing.
+            // Dropping the stream closes it, registered or not.
             let _ = poll.registry().deregister(&mut old);
         }
     }
 
-    /// Is there something to read from and to write to?
+    /// Is there a serial port or a connection to read and write?
     pub(super) fn is_open(&self) -> bool {
         !matches!(self, Self::Tcp { stream: None, .. })
     }
 
-    /// Reads what is there; `None` where nothing is, `Some(0)` at the end.
+    /// Reads what has arrived: `None` if nothing has, `Some(0)` at the end of the stream.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
-            Self::Tcp { stream: Some(stream), .. } => now(|| stream.read(buffer)),
+            Self::Tcp { stream: Some(stream), .. } => non_blocking(|| stream.read(buffer)),
             Self::Tcp { stream: None, .. } => Ok(None),
             Self::Serial(port) => Ok(if port.read_ready()? { Some(port.read(buffer)?) } else { None }),
         }
     }
 
-    /// Writes what the line takes now, which may be nothing.
+    /// Writes as many bytes as fit without blocking, which may be none.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp { stream: Some(stream), .. } => {
-                now(|| stream.write(bytes)).map(|count| count.unwrap_or(0))
+                non_blocking(|| stream.write(bytes)).map(|count| count.unwrap_or(0))
             }
             Self::Tcp { stream: None, .. } => Ok(0),
             Self::Serial(port) => Ok(if port.write_ready()? { port.write(bytes)? } else { 0 }),
         }
     }
 
-    /// Waits until there may be something to do, at most for `timeout`. Reading and writing must have come to nothing
-    /// before: the system tells only what is new.
+    /// Waits until the transport may be readable or writable, at most for `timeout`. Reads and writes must have blocked
+    /// before: mio's events are edge-triggered.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
             Self::Tcp { poll, events, .. } => match poll.poll(events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
                 result => result,
             },
-            Self::Serial(port) => port.wait(timeout.unwrap_or(SLICE).min(SLICE)).map(|_| ()),
+            Self::Serial(port) => port.wait(timeout.unwrap_or(SERIAL_SLICE).min(SERIAL_SLICE)).map(|_| ()),
         }
     }
 
-    /// Does the line end with the session, and lose nothing before?
+    /// Is it a connection: reliable until it closes, and closed at the end of the session?
     pub(super) fn is_connection(&self) -> bool {
         matches!(self, Self::Tcp { .. })
     }
 }
 
-/// Lets the system ask now and then whether the server's machine is still there: one that lost its power says nothing,
-/// and whoever stands at the prompt would wait for ever.
+/// Enables TCP keep-alive (RFC 9293, section 3.8.4): without it, a connection to a machine that lost its power stays open
+/// and the person at the prompt waits for ever. The loss is noticed after 30 + 3 × 10 seconds.
 fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
     {
@@ -238,7 +237,7 @@ pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, 
     let unknown = |error| OpenError::Address { address: address.into(), error };
     let mut failure = None;
     for candidate in address.to_socket_addrs().map_err(unknown)? {
-        match std::net::TcpStream::connect_timeout(&candidate, CONNECT) {
+        match std::net::TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT) {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = Some(error),
         }
@@ -249,8 +248,8 @@ pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, 
     }
 }
 
-/// Does it at once; `None` where that cannot be.
-fn now<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
+/// Does I/O without blocking; `None` where it would block. Repeats what a signal interrupted.
+fn non_blocking<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
     loop {
         return match act() {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -265,30 +264,30 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn nobody() -> String {
+    fn unused_address() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
     }
 
     #[test]
-    fn where_nobody_listens_one_line_says_how_to_start_a_server() {
+    fn a_refused_connection_is_an_error_that_says_how_to_start_a_server() {
         let open = |address: &str, wire| {
             let options = Options { wire, ..Options::new(Target::Tcp(address.into())) };
             Transport::open(&options).err().unwrap().to_string()
         };
-        let address = nobody();
+        let address = unused_address();
         let expected = format!("no server at {address}: start one with: atm serve --listen {address}");
         assert_eq!(open(&address, Wire::Json), expected);
         assert_eq!(open(&address, Wire::Raw), format!("{expected} --wire raw"));
         let error = ErrorKind::ConnectionRefused.into();
-        let usual = OpenError::NoServer { address: DEFAULT_ADDRESS.into(), wire: Wire::Json, error };
-        assert_eq!(usual.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
+        let default = OpenError::NoServer { address: DEFAULT_ADDRESS.into(), wire: Wire::Json, error };
+        assert_eq!(default.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
         assert!(open("nowhere", Wire::Json).contains("(an address is host:port)"));
         assert!(open("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
     }
 
     #[test]
-    fn a_serial_line_needs_a_wire_with_a_hello() {
+    fn a_serial_link_without_a_hello_is_refused() {
         let target = Target::Serial { path: "/dev/no-such-port".into(), baud: 9600 };
         let raw = Options { wire: Wire::Raw, ..Options::new(target.clone()) };
         assert!(matches!(Transport::open(&raw), Err(OpenError::NoHello(Wire::Raw))));

@@ -1,25 +1,36 @@
-//! A link whose connection is lost.
+//! Recovery from a lost connection, one step at a time.
+//!
+//! 1. Something ends the connection: the peer closes it, reading or writing fails, or the endpoint reports a silent
+//!    host or a garbled stream (`fail`). That sets `ended`.
+//! 2. `recover` runs once everything received before was delivered. Without a reconnector (a terminal
+//!    without a name, a serial port, `--no-reconnect`), or after the session's end, it returns `LinkEvent::Closed`.
+//!    Otherwise it closes the transport and returns `LinkEvent::ConnectionLost`.
+//! 3. The reconnector makes attempts with backoff (`client/reconnect.rs` has the state diagram).
+//! 4. On a new connection the endpoint says hello with `resume`, and retransmits an answer that has no reply. The host
+//!    recognizes the duplicate by its idempotency key, so the operation is done once.
+//! 5. The host's welcome makes `poll_event` return `LinkEvent::Reconnected`. Without one for 60 seconds the link ends
+//!    with `LinkEvent::Closed`.
 use super::{super::reconnect::ReconnectProgress, Link, LinkEvent};
 use atm_core::time::Instant;
 use std::io;
 
 impl Link {
-    /// Sees to a line that has ended: it is opened again, or that is that.
+    /// Handles a closed connection: starts reconnecting, goes on with it, or reports the end.
     pub(super) fn recover(&mut self, now: Instant) -> Option<LinkEvent> {
         let over = self.terminal.is_over();
         if let Some(error) = &mut self.ended {
             let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
                 return Some(LinkEvent::Closed(error.take()));
             };
-            let news = reconnector.lose(now);
+            let was_served = reconnector.on_lost(now);
             self.close();
-            return news.then_some(LinkEvent::ConnectionLost);
+            return was_served.then_some(LinkEvent::ConnectionLost);
         }
         if self.transport.is_open() {
             return None;
         }
-        match self.reconnector.as_mut()?.turn(now) {
-            ReconnectProgress::Wait => {}
+        match self.reconnector.as_mut()?.poll(now) {
+            ReconnectProgress::Pending => {}
             ReconnectProgress::Connected(stream) => {
                 if let Err(error) = self.transport.attach(stream) {
                     self.end(Some(error));
@@ -37,17 +48,17 @@ impl Link {
         None
     }
 
-    /// Forgets what belongs to the connection that is lost.
+    /// Closes the transport and drops what belongs to its connection.
     fn close(&mut self) {
         self.transport.close();
-        (self.taken, self.read) = (0, 0);
-        (self.ended, self.end_told, self.stalled) = (None, false, None);
+        (self.consumed, self.filled) = (0, 0);
+        (self.ended, self.end_fed, self.stalled_since) = (None, false, None);
         if let Some(transcript) = &mut self.transcript {
             transcript.reset();
         }
     }
 
-    /// The connection is of no more use.
+    /// Ends a connection that is open but of no more use.
     pub(super) fn fail(&mut self, kind: io::ErrorKind) {
         if self.transport.is_open() {
             self.end(Some(kind.into()));

@@ -1,3 +1,4 @@
+//! The link against scripted servers: storing, retransmission, reconnecting.
 use super::*;
 use crate::server::{self, Server};
 use atm_core::terminal::Profile;
@@ -8,13 +9,13 @@ use std::{
     thread,
 };
 
-/// A server's message on the `json` wire.
-fn message(body: &str) -> Vec<u8> {
+/// A message of the server, framed for the `json` wire.
+fn framed(body: &str) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes(), body.as_bytes()].concat()
 }
 
-/// The next message that comes from the terminal; `None` at the end.
-fn heard(stream: &mut TcpStream) -> Option<String> {
+/// The terminal's next message; `None` at the end of the stream.
+fn receive(stream: &mut TcpStream) -> Option<String> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).ok()?;
     let mut body = vec![0; u32::from_be_bytes(length) as usize];
@@ -30,7 +31,7 @@ fn number(body: &str, field: &str) -> u64 {
 /// The reply `seq` to a hello.
 fn welcome(hello: &str, seq: u64) -> Vec<u8> {
     let (start, attempt) = (number(hello, "start"), number(hello, "attempt"));
-    message(&format!(
+    framed(&format!(
         r#"{{"seq":{seq},"hello":1,"ledger":"00000000000000aa","start":{start},"attempt":{attempt},"input":true,"data":"Menu"}}"#
     ))
 }
@@ -40,7 +41,7 @@ fn named(address: String) -> Options {
     Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) }
 }
 
-/// What happened, in order.
+/// A log of what was shown, stored and received, in order. As a memory store it fails after `full`.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -61,13 +62,13 @@ impl MemoryStore for Log {
     }
 }
 
-/// Shows what comes until a prompt is open.
-fn prompt(link: &mut Link, log: &Log) -> Prompt {
+/// Logs events until a prompt is open.
+fn next_prompt(link: &mut Link, log: &Log) -> Prompt {
     loop {
         match link.next(None) {
-            LinkEvent::Message(said) => {
-                log.note(format!("shows {:?}", said.seq.unwrap()));
-                if let Some(prompt) = said.prompt {
+            LinkEvent::Message(message) => {
+                log.note(format!("shows {:?}", message.seq.unwrap()));
+                if let Some(prompt) = message.prompt {
                     return prompt;
                 }
             }
@@ -81,131 +82,131 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
     let log = Log::default();
-    let seen = log.clone();
+    let server_log = log.clone();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 7)).unwrap();
-        while let Some(answer) = heard(&mut stream) {
-            seen.note(format!("hears {}", number(&answer, "re")));
-            stream.write_all(&message(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
+        while let Some(answer) = receive(&mut stream) {
+            server_log.note(format!("receives {}", number(&answer, "re")));
+            stream.write_all(&framed(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
         }
-        seen.note("ends");
+        server_log.note("ends");
     });
     link.store_memory_in(log.clone());
-    let open = prompt(&mut link, &log);
+    let open = next_prompt(&mut link, &log);
     link.answer(open, "withdraw 40").unwrap();
-    prompt(&mut link, &log);
+    next_prompt(&mut link, &log);
     link.store_memory().unwrap();
     link.store_memory().unwrap();
     log.note("full");
     assert_eq!(link.answer(Some(8), "deposit 1"), Ok(()));
     assert!(matches!(link.next(None), LinkEvent::NotStored(_)));
-    assert!(matches!(link.next(None), LinkEvent::NotStored(_)), "and it stays so");
+    assert!(matches!(link.next(None), LinkEvent::NotStored(_)), "it stays so");
     drop(link);
     serving.join().unwrap();
     let log = log.0.lock().unwrap();
-    let expected = ["shows 7", "stores 7 Some(7)", "hears 7", "shows 8", "stores 8 None", "full", "ends"];
-    assert_eq!(*log, expected, "what could not be stored was not sent");
+    let expected = ["shows 7", "stores 7 Some(7)", "receives 7", "shows 8", "stores 8 None", "full", "ends"];
+    assert_eq!(*log, expected, "an answer that could not be stored was sent");
 }
 
 #[test]
-fn a_goodbye_that_is_lost_leaves_nothing_to_be_told_at_the_next_start() {
+fn a_lost_reply_to_exit_leaves_no_outcome_to_report_at_the_next_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
     let log = Log::default();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 7)).unwrap();
-        let (first, began) = (heard(&mut stream).unwrap(), std::time::Instant::now());
-        let second = heard(&mut stream).unwrap();
+        let (first, began) = (receive(&mut stream).unwrap(), std::time::Instant::now());
+        let second = receive(&mut stream).unwrap();
         (first, second, began.elapsed(), stream)
     });
     link.store_memory_in(log.clone());
-    let open = prompt(&mut link, &log);
+    let open = next_prompt(&mut link, &log);
     link.leave(open).unwrap();
     let until = link.now() + Duration::from_millis(2_500);
     assert!(matches!(link.next(Some(until)), LinkEvent::Timeout));
     link.store_memory().unwrap();
-    assert_eq!(*log.0.lock().unwrap(), ["shows 7", "stores 7 None"], "what is out is not stored");
+    assert_eq!(*log.0.lock().unwrap(), ["shows 7", "stores 7 None"], "the exit is not stored as pending");
     let (first, second, between, _stream) = serving.join().unwrap();
     assert_eq!((first.as_str(), &first), (r#"{"re":7,"data":"exit"}"#, &second));
-    assert!((900..2_000).contains(&between.as_millis()), "repeated after {between:?}");
+    assert!((900..2_000).contains(&between.as_millis()), "retransmitted after {between:?}");
 }
 
 #[test]
-fn a_lost_connection_is_opened_again_and_the_answer_repeated_on_it() {
+fn a_lost_connection_is_replaced_and_the_answer_retransmitted_on_the_new_one() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
     let log = Log::default();
-    let seen = log.clone();
+    let server_log = log.clone();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 7)).unwrap();
-        heard(&mut stream).unwrap();
-        // The answer is lost, and in the middle of a message the connection.
+        receive(&mut stream).unwrap();
+        // The answer gets no reply, and the connection is lost in the middle of a message.
         stream.write_all(&[0, 0]).unwrap();
         drop(stream);
-        // This one is lost before it was of any use.
+        // The second connection is lost before the host served it.
         drop(listener.accept().unwrap());
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         assert!(hello.contains(r#""pending":7"#) && hello.contains(r#""resume":true"#), "{hello}");
         stream.write_all(&welcome(&hello, 7)).unwrap();
-        let answer = heard(&mut stream).unwrap();
-        seen.note(format!("hears {}", number(&answer, "re")));
-        stream.write_all(&message(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
-        // At the open prompt it is noticed too, and told again.
+        let answer = receive(&mut stream).unwrap();
+        server_log.note(format!("receives {}", number(&answer, "re")));
+        stream.write_all(&framed(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
+        // A connection that is lost at an open prompt is replaced too.
         drop(stream);
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 8)).unwrap();
-        heard(&mut stream)
+        receive(&mut stream)
     });
-    let open = prompt(&mut link, &log);
+    let open = next_prompt(&mut link, &log);
     link.answer(open, "withdraw 40").unwrap();
-    assert_eq!(prompt(&mut link, &log), Some(8));
+    assert_eq!(next_prompt(&mut link, &log), Some(8));
     assert!(matches!(link.next(None), LinkEvent::ConnectionLost));
     assert!(matches!(link.next(None), LinkEvent::Reconnected));
-    assert_eq!(link.prompt(), Some(Some(8)), "the prompt is open again, without a word");
+    assert_eq!(link.prompt(), Some(Some(8)), "the prompt is open again without a message");
     drop(link);
     assert_eq!(serving.join().unwrap(), None);
     let log = log.0.lock().unwrap();
-    let expected = ["shows 7", "ConnectionLost", "Reconnected", "hears 7", "shows 8"];
+    let expected = ["shows 7", "ConnectionLost", "Reconnected", "receives 7", "shows 8"];
     assert!(
-        *log == expected || *log == ["shows 7", "ConnectionLost", "hears 7", "Reconnected", "shows 8"],
+        *log == expected || *log == ["shows 7", "ConnectionLost", "receives 7", "Reconnected", "shows 8"],
         "{log:?} is not {expected:?}"
     );
 }
 
 #[test]
-fn a_prompt_is_not_open_before_it_was_given_out() {
+fn a_prompt_is_not_open_before_its_message_was_returned() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
     let serving = thread::spawn(move || {
         drop(listener.accept().unwrap());
         let mut stream = listener.accept().unwrap().0;
-        let hello = heard(&mut stream).unwrap();
+        let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 7)).unwrap();
         stream
     });
     assert!(matches!(link.next(None), LinkEvent::ConnectionLost));
     assert!(matches!(link.next(None), LinkEvent::Reconnected));
     assert_eq!(link.prompt(), None);
-    assert!(matches!(link.next(None), LinkEvent::Message(said) if said.seq == Some(7)));
+    assert!(matches!(link.next(None), LinkEvent::Message(message) if message.seq == Some(7)));
     assert_eq!(link.prompt(), Some(Some(7)));
     serving.join().unwrap();
 }
 
 #[test]
-fn a_connection_is_not_opened_again_without_a_name_or_where_nobody_wants_it() {
-    for (options, lines) in
+fn a_terminal_without_a_name_or_with_no_reconnect_does_not_reconnect() {
+    for (options, reconnect) in
         [(named as fn(String) -> Options, false), (|address| Options::new(Target::Tcp(address)), true)]
     {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let options = Options { reconnect: lines, ..options(listener.local_addr().unwrap().to_string()) };
+        let options = Options { reconnect, ..options(listener.local_addr().unwrap().to_string()) };
         let mut link = Link::open(&options).unwrap();
         drop(listener.accept().unwrap());
         assert!(matches!(link.next(None), LinkEvent::Closed(_)));
@@ -214,20 +215,23 @@ fn a_connection_is_not_opened_again_without_a_name_or_where_nobody_wants_it() {
 }
 
 #[test]
-fn the_later_terminal_of_a_name_ends_the_older_one() {
+fn a_newer_terminal_of_the_same_name_takes_over() {
     let server = Server::bind("127.0.0.1:0", server::Config::new(Wire::Json)).unwrap();
     let (address, stop) = (server.local_addr().to_string(), server.stop_handle());
     let serving = thread::spawn(move || server.run());
     let log = Log::default();
     let mut older = Link::open(&named(address.clone())).unwrap();
-    prompt(&mut older, &log);
+    next_prompt(&mut older, &log);
     let mut options = named(address);
     options.profile.as_mut().unwrap().start = 6;
-    let mut later = Link::open(&options).unwrap();
-    prompt(&mut later, &log);
-    let LinkEvent::Message(said) = older.next(None) else { panic!("nothing was said") };
-    assert!(said.ends && said.text == "This terminal was taken over by a newer connection.", "{said:?}");
-    assert!(matches!(older.next(None), LinkEvent::Closed(None)), "it does not come back");
+    let mut newer = Link::open(&options).unwrap();
+    next_prompt(&mut newer, &log);
+    let LinkEvent::Message(message) = older.next(None) else { panic!("no message") };
+    assert!(
+        message.ends && message.text == "This terminal was taken over by a newer connection.",
+        "{message:?}"
+    );
+    assert!(matches!(older.next(None), LinkEvent::Closed(None)), "it does not reconnect");
     stop.stop();
     serving.join().unwrap().unwrap();
 }

@@ -1,0 +1,76 @@
+//! Link events from the endpoint's events: on a connection, a silent or a garbled host is a lost connection.
+use super::{
+    super::event::{LinkEvent, ReceivedMessage},
+    Link,
+};
+use atm_core::{message::Fault, terminal::Event, time::Instant, wire::Wire};
+use std::io;
+
+impl Link {
+    /// The next event for the caller. The first one on a new connection that the host serves comes after
+    /// [`LinkEvent::Reconnected`].
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<LinkEvent> {
+        if self.deferred_event.is_some() {
+            return self.deferred_event.take();
+        }
+        let event = self.poll_terminal(now);
+        let served = self.transport.is_open() && !self.terminal.is_greeting() && !self.terminal.is_over();
+        match &mut self.reconnector {
+            Some(reconnector) if served && reconnector.is_lost() => {
+                reconnector.on_served(now);
+                self.deferred_event = event;
+                Some(LinkEvent::Reconnected)
+            }
+            _ => event,
+        }
+    }
+
+    /// The terminal's next event, as the caller gets it.
+    fn poll_terminal(&mut self, now: Instant) -> Option<LinkEvent> {
+        let (connection, recovers) = (self.is_connection(), self.reconnector.is_some() && self.has_received);
+        let event = loop {
+            break match self.terminal.poll_event(now) {
+                None => return self.is_wrong_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),
+                // A connection loses nothing by itself: where retransmissions get no reply, it is dead.
+                Some(Event::LineDown) if connection => {
+                    self.fail(io::ErrorKind::TimedOut);
+                    continue;
+                }
+                Some(Event::LineUp) if connection => continue,
+                // The host spoke this wire before: a part of the stream was lost, and a new connection helps.
+                Some(Event::Broken(_)) if recovers => {
+                    self.fail(io::ErrorKind::InvalidData);
+                    continue;
+                }
+                Some(Event::Said(said)) => LinkEvent::Message(ReceivedMessage::from(&said)),
+                Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
+                Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
+                Some(Event::LineDown) => LinkEvent::LinkDown,
+                Some(Event::LineUp) => LinkEvent::LinkUp,
+            };
+        };
+        // A message may have made the terminal send something.
+        self.transcribe_output();
+        let first = !std::mem::replace(&mut self.has_received, true);
+        (self.owed_since, self.silence_reported) = (now, false);
+        Some(match event {
+            // Frames of the other wires begin with a length or end with a zero byte; text for a person has no NUL.
+            LinkEvent::Message(message) if first && message.plain && message.text.contains('\0') => {
+                LinkEvent::Broken(Fault::WrongWire)
+            }
+            LinkEvent::Message(mut message) => {
+                message.prompt = message.prompt.and(self.terminal.prompt());
+                message.ends |= self.terminal.is_over();
+                LinkEvent::Message(message)
+            }
+            event => event,
+        })
+    }
+
+    /// Does the host speak another wire? A `postcard` frame that cannot be decoded is discarded without an event, but a connection
+    /// does not corrupt bytes: there it never was one.
+    fn is_wrong_wire(&self) -> bool {
+        let discards = self.is_connection() && self.terminal.counters().discarded > 0;
+        discards && self.wire == Wire::Postcard && !(self.reconnector.is_some() && self.has_received)
+    }
+}
