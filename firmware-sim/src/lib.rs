@@ -10,7 +10,7 @@ pub use atm_core::kiosk::{Error, Kiosk};
 
 #[cfg(lm3s6965)]
 pub mod board;
-pub mod desk;
+pub mod console_terminal;
 #[cfg(not(target_os = "none"))]
 pub mod fault_injector;
 pub mod sizes;

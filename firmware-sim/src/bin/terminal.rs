@@ -12,7 +12,7 @@ mod image {
     use cortex_m_rt::entry;
     use firmware_sim::{
         board::{Board, halt, sleep_unless, uart},
-        desk::{Desk, say_out_of_order},
+        console_terminal::{ConsoleTerminal, write_out_of_service},
         sizes::{TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
     use lm3s6965::interrupt;
@@ -40,15 +40,17 @@ mod image {
             repeat: Some(Repeat::for_baud(uart::BAUD)),
             frame: Duration::from_secs(10),
         };
-        let Ok(mut desk) = Desk::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now()) else {
+        let Ok(mut terminal) =
+            ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())
+        else {
             // Without a memory it would promise what it cannot keep. The watchdog tries again.
-            let _ = say_out_of_order(&mut console);
+            let _ = write_out_of_service(&mut console);
             halt()
         };
         loop {
             watchdog.feed();
             // Where the memory fails, nothing is sent, and it is tried again.
-            if !desk.turn(&mut line, &mut console, clock.now()).unwrap_or(false) {
+            if !terminal.turn(&mut line, &mut console, clock.now()).unwrap_or(false) {
                 sleep_unless(|| line.waiting() > 0 || console.waiting() > 0);
             }
         }
