@@ -42,7 +42,7 @@ pub struct Board {
     /// The time.
     pub clock: Clock,
     /// The line, on UART0.
-    pub line: Uart,
+    pub link: Uart,
     /// What survives a loss of power.
     pub eeprom: Eeprom,
 }
@@ -50,18 +50,18 @@ pub struct Board {
 impl Board {
     /// Starts all of it; once.
     pub fn start() -> Self {
-        supply();
+        start_clocks();
         let watchdog = Watchdog::start();
         let Some(peripherals) = cortex_m::Peripherals::take() else {
             // Never: they are taken once. The watchdog resets.
             halt()
         };
-        Self { watchdog, clock: Clock::start(peripherals.SYST), line: Uart::line(), eeprom: Eeprom::start() }
+        Self { watchdog, clock: Clock::start(peripherals.SYST), link: Uart::link(), eeprom: Eeprom::start() }
     }
 }
 
 /// Starts the system clock, and lets the peripherals have it and their pins.
-fn supply() {
+fn start_clocks() {
     // Chapter 5.2.5: the crystal of 8 MHz, past the PLL; then the PLL by 16; then the PLL's clock once it is steady.
     RCC.write(0x0780_0b80 | BYPASS);
     RCC.write(0x07c0_0380 | BYPASS);
@@ -97,7 +97,7 @@ pub fn halt() -> ! {
 /// A number that nobody can foresee, once a terminal has sent its first bytes. The part has no source of random numbers; but
 /// when they come, nobody can tell to a twelfth of a microsecond.
 pub fn random() -> u64 {
-    u64::from(uart::noise()) << 32 | u64::from(clock::ticks())
+    u64::from(uart::entropy()) << 32 | u64::from(clock::ticks())
 }
 
 const BYPASS: u32 = 0x800;

@@ -42,20 +42,20 @@ mod image {
 
     #[entry]
     fn main() -> ! {
-        let Board { mut watchdog, mut clock, mut line, mut eeprom } = Board::start();
+        let Board { mut watchdog, mut clock, mut link, mut eeprom } = Board::start();
         // A ledger that is to be made waits for the first bytes of the first terminal; one that is there is mended at once.
         let awaited = if eeprom.is_blank() { BYTES } else { 0 };
-        while line.waiting() < awaited {
+        while link.waiting() < awaited {
             watchdog.feed();
-            sleep_unless(|| line.waiting() >= awaited);
+            sleep_unless(|| link.waiting() >= awaited);
         }
         let mut kiosk = open(eeprom, clock.now());
         // A host that has ended, as it does where a buffer is too small for a message, begins anew with the part.
         while !kiosk.is_finished() {
             watchdog.feed();
             // What the ledger could not do, it is asked again; the port does not fail.
-            if !kiosk.turn(&mut line, clock.now()).unwrap_or(false) {
-                sleep_unless(|| line.waiting() > 0);
+            if !kiosk.turn(&mut link, clock.now()).unwrap_or(false) {
+                sleep_unless(|| link.waiting() > 0);
             }
         }
         halt()

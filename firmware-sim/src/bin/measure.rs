@@ -33,23 +33,23 @@ mod image {
 
     /// The kiosk's end of the line.
     #[derive(Default)]
-    struct Memory {
+    struct MemoryPort {
         incoming: Vec<u8, 1024>,
         read: usize,
         outgoing: Vec<u8, 1024>,
     }
 
-    impl ErrorType for Memory {
+    impl ErrorType for MemoryPort {
         type Error = Infallible;
     }
 
-    impl ReadReady for Memory {
+    impl ReadReady for MemoryPort {
         fn read_ready(&mut self) -> Result<bool, Infallible> {
             Ok(self.read < self.incoming.len())
         }
     }
 
-    impl Read for Memory {
+    impl Read for MemoryPort {
         fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
             let rest = self.incoming.get(self.read..).unwrap_or(&[]);
             let mut count = 0;
@@ -62,13 +62,13 @@ mod image {
         }
     }
 
-    impl WriteReady for Memory {
+    impl WriteReady for MemoryPort {
         fn write_ready(&mut self) -> Result<bool, Infallible> {
             Ok(true)
         }
     }
 
-    impl Write for Memory {
+    impl Write for MemoryPort {
         fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
             // As many as the FIFO of a UART takes.
             let part = bytes.get(..16).unwrap_or(bytes);
@@ -82,7 +82,7 @@ mod image {
 
     #[entry]
     fn main() -> ! {
-        let Board { mut watchdog, mut line, eeprom, .. } = Board::start();
+        let Board { mut watchdog, mut link, eeprom, .. } = Board::start();
         let now = Instant::default();
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
             halt()
@@ -99,7 +99,7 @@ mod image {
         let mut answers = ANSWERS.iter();
         loop {
             watchdog.feed();
-            let mut port = Memory::default();
+            let mut port = MemoryPort::default();
             let _ = port.incoming.extend_from_slice(terminal.output());
             terminal.consume(port.incoming.len());
             let commits = kiosk.ledger().map_or(0, StoredLedger::commits);
@@ -119,9 +119,9 @@ mod image {
             let mut text = String::<64>::new();
             let (up, down) = (port.incoming.len(), port.outgoing.len());
             let _ = writeln!(text, "{kiosk_took} {terminal_took} {up} {down} {commits}");
-            let _ = line.write_all(text.as_bytes());
+            let _ = link.write_all(text.as_bytes());
             if answer.is_none() {
-                let _ = line.write_all(b"end\n");
+                let _ = link.write_all(b"end\n");
                 loop {
                     watchdog.feed();
                 }

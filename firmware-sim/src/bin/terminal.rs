@@ -1,4 +1,4 @@
-//! The terminal of a kiosk whose money is kept elsewhere, as its microcontroller runs it: the line on UART0, the person's
+//! The terminal of a kiosk whose money is kept elsewhere, as its microcontroller runs it: the link on UART0, the person's
 //! console on UART1. `cargo fw-terminal` builds it for a Cortex-M3.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -26,12 +26,12 @@ mod image {
 
     #[interrupt]
     fn UART1() {
-        uart::on_console();
+        uart::on_console_interrupt();
     }
 
     #[entry]
     fn main() -> ! {
-        let Board { mut watchdog, mut clock, mut line, eeprom } = Board::start();
+        let Board { mut watchdog, mut clock, mut link, eeprom } = Board::start();
         let mut console = uart::Uart::console();
         let config = Config {
             wire: WIRE,
@@ -50,8 +50,8 @@ mod image {
         loop {
             watchdog.feed();
             // Where the memory fails, nothing is sent, and it is tried again.
-            if !terminal.turn(&mut line, &mut console, clock.now()).unwrap_or(false) {
-                sleep_unless(|| line.waiting() > 0 || console.waiting() > 0);
+            if !terminal.turn(&mut link, &mut console, clock.now()).unwrap_or(false) {
+                sleep_unless(|| link.waiting() > 0 || console.waiting() > 0);
             }
         }
     }

@@ -6,25 +6,25 @@ use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use cortex_m_rt::exception;
 
 /// How often the counter has come around.
-static ROUNDS: AtomicU32 = AtomicU32::new(0);
+static WRAPS: AtomicU32 = AtomicU32::new(0);
 
 const RELOAD: u32 = 0x00ff_ffff;
 
 #[exception]
 fn SysTick() {
-    ROUNDS.store(ROUNDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
 
 /// Ticks of the system clock, modulo 2^32 (343 s). Where the interrupt is held back, or a few clocks late, they are of the
 /// round before.
 pub fn ticks() -> u32 {
     loop {
-        let rounds = ROUNDS.load(Ordering::Acquire);
+        let wraps = WRAPS.load(Ordering::Acquire);
         // It comes around, and interrupts, as it gets to zero; from there it goes on at RELOAD (ARMv7-M manual, B3.3.1).
         let count = SYST::get_current().wrapping_neg() & RELOAD;
         // Had it come around in between, the two would not belong together.
-        if ROUNDS.load(Ordering::Acquire) == rounds {
-            return rounds.wrapping_shl(24) | count;
+        if WRAPS.load(Ordering::Acquire) == wraps {
+            return wraps.wrapping_shl(24) | count;
         }
     }
 }
@@ -33,7 +33,7 @@ pub fn ticks() -> u32 {
 pub struct Clock {
     last: u32,
     /// Ticks that are no whole millisecond yet. Kept, because this part divides 32 bits in hardware and 64 not at all.
-    rest: u32,
+    remainder: u32,
     millis: u64,
 }
 
@@ -45,7 +45,7 @@ impl Clock {
         timer.clear_current();
         timer.enable_counter();
         timer.enable_interrupt();
-        Self { last: ticks(), rest: 0, millis: 0 }
+        Self { last: ticks(), remainder: 0, millis: 0 }
     }
 
     /// The time since it was started.
@@ -55,11 +55,11 @@ impl Clock {
         let elapsed = ticks.wrapping_sub(self.last);
         // More than half of all that there is: it is of the round before, and no time has passed yet.
         if elapsed < 1 << 31 {
-            self.rest = self.rest.saturating_add(elapsed);
+            self.remainder = self.remainder.saturating_add(elapsed);
             self.last = ticks;
         }
-        self.millis = self.millis.wrapping_add(u64::from(self.rest / TICKS));
-        self.rest %= TICKS;
+        self.millis = self.millis.wrapping_add(u64::from(self.remainder / TICKS));
+        self.remainder %= TICKS;
         Instant::from_millis(self.millis)
     }
 }

@@ -33,17 +33,17 @@ const PAGE: usize = 128;
 const _: () = assert!(PAGE.is_multiple_of(SLOT), "a slot is written as one");
 
 /// How often to ask for the end of a byte: 29 µs, and ten times that.
-const BYTE: u32 = 1_000;
+const BYTE_POLLS: u32 = 1_000;
 /// How often to ask for the end of a write cycle: 5 ms at the most (page 4, parameter 17), and ten times that.
-const CYCLE: u32 = 1_500;
+const WRITE_CYCLE_POLLS: u32 = 1_500;
 
 /// What the chip or the bus failed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EepromError {
     /// Nobody has acknowledged a byte.
-    NoAnswer,
+    NoAcknowledge,
     /// The bus does not come to an end.
-    Stuck,
+    Timeout,
     /// There is no such place.
     OutOfBounds,
 }
@@ -71,27 +71,27 @@ impl Eeprom {
     /// Addresses a place, and waits for the chip if it is still at work on the last page (page 8, "Acknowledge Polling").
     fn address(&mut self, offset: u32) -> Result<(), EepromError> {
         let [_, _, high, low] = offset.to_be_bytes();
-        let mut asked = 0;
+        let mut polls = 0;
         while let Err(error) = self.send(high, START) {
-            asked += 1;
-            if asked > CYCLE {
+            polls += 1;
+            if polls > WRITE_CYCLE_POLLS {
                 return Err(error);
             }
         }
         self.send(low, 0)
     }
 
-    fn send(&mut self, byte: u8, how: u32) -> Result<(), EepromError> {
+    fn send(&mut self, byte: u8, flags: u32) -> Result<(), EepromError> {
         MSA.write(ADDRESS << 1);
         MDR.write(u32::from(byte));
-        step(RUN | how)
+        transfer(RUN | flags)
     }
 }
 
 /// Does one step on the bus; where it fails, the bus is let go of.
-fn step(what: u32) -> Result<(), EepromError> {
-    MCS.write(what);
-    let mut asked = 0;
+fn transfer(command: u32) -> Result<(), EepromError> {
+    MCS.write(command);
+    let mut polls = 0;
     loop {
         let state = MCS.read();
         if state & BUSY == 0 {
@@ -99,11 +99,11 @@ fn step(what: u32) -> Result<(), EepromError> {
                 return Ok(());
             }
             MCS.write(STOP);
-            return Err(EepromError::NoAnswer);
+            return Err(EepromError::NoAcknowledge);
         }
-        asked += 1;
-        if asked > BYTE {
-            return Err(EepromError::Stuck);
+        polls += 1;
+        if polls > BYTE_POLLS {
+            return Err(EepromError::Timeout);
         }
     }
 }
@@ -120,16 +120,16 @@ impl ReadStorage for Eeprom {
         check(offset, bytes.len())?;
         let Some((last, before)) = bytes.split_last_mut() else { return Ok(()) };
         self.address(offset)?;
-        step(STOP)?;
+        transfer(STOP)?;
         MSA.write(ADDRESS << 1 | READ);
-        let mut how = START;
+        let mut start = START;
         for place in before {
-            step(RUN | ACK | how)?;
+            transfer(RUN | ACK | start)?;
             [*place, ..] = MDR.read().to_le_bytes();
-            how = 0;
+            start = 0;
         }
         // The last one is not acknowledged: it ends the read (page 10).
-        step(RUN | STOP | how)?;
+        transfer(RUN | STOP | start)?;
         [*last, ..] = MDR.read().to_le_bytes();
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Storage for Eeprom {
             for byte in page {
                 self.send(*byte, 0)?;
             }
-            step(STOP)?;
+            transfer(STOP)?;
             at = at.saturating_add(page.len() as u32);
             rest = more;
         }

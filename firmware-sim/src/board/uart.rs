@@ -11,12 +11,14 @@ use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use lm3s6965::{Interrupt, interrupt};
 
 /// The line, on UART0.
-const LINE: Channel = Channel { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &FROM_LINE };
-static FROM_LINE: Ring = Ring::new();
+const LINK: UartInstance =
+    UartInstance { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &LINK_INPUT };
+static LINK_INPUT: Ring = Ring::new();
 
-/// The person's console, on UART1. An image that uses it calls [`on_console`] from that interrupt.
-const CONSOLE: Channel = Channel { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &FROM_CONSOLE };
-static FROM_CONSOLE: Ring = Ring::new();
+/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from that interrupt.
+const CONSOLE: UartInstance =
+    UartInstance { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &CONSOLE_INPUT };
+static CONSOLE_INPUT: Ring = Ring::new();
 
 /// Bits of FR.
 const RXFE: u32 = 0x10;
@@ -33,22 +35,22 @@ pub const BAUD: u32 = 115_200;
 const DIVISOR: u32 = (CLOCK * 4 + BAUD / 2) / BAUD;
 
 /// When bytes came: the only thing here that nobody can foresee.
-static NOISE: AtomicU32 = AtomicU32::new(0);
+static ENTROPY: AtomicU32 = AtomicU32::new(0);
 
 /// What the times at which bytes came have added up to.
-pub fn noise() -> u32 {
-    NOISE.load(Ordering::Relaxed)
+pub fn entropy() -> u32 {
+    ENTROPY.load(Ordering::Relaxed)
 }
 
 /// A serial port, and what came in on it.
 #[derive(Clone, Copy)]
-struct Channel {
+struct UartInstance {
     base: usize,
     interrupt: Interrupt,
     incoming: &'static Ring,
 }
 
-impl Channel {
+impl UartInstance {
     fn data(self) -> Register {
         Register::at(self.base)
     }
@@ -71,7 +73,7 @@ impl Channel {
             // The upper bits tell of bytes that were lost or garbled: the check sum of the frame tells that too.
             let [byte, ..] = self.data().read().to_le_bytes();
             self.incoming.push(byte);
-            NOISE.store(noise().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
+            ENTROPY.store(entropy().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
         }
         // There is room to send: that the loop is awake is all that it takes. RX and RT end with the reading; to clear them
         // would lose a byte that has come since.
@@ -82,21 +84,21 @@ impl Channel {
 
 #[interrupt]
 fn UART0() {
-    LINE.on_interrupt();
+    LINK.on_interrupt();
 }
 
 /// What the interrupt of UART1 does.
-pub fn on_console() {
+pub fn on_console_interrupt() {
     CONSOLE.on_interrupt();
 }
 
 /// A serial port.
-pub struct Uart(Channel);
+pub struct Uart(UartInstance);
 
 impl Uart {
     /// Starts the line; once.
-    pub fn line() -> Self {
-        Self::start(LINE)
+    pub fn link() -> Self {
+        Self::start(LINK)
     }
 
     /// Starts the console; once.
@@ -104,22 +106,22 @@ impl Uart {
         Self::start(CONSOLE)
     }
 
-    fn start(channel: Channel) -> Self {
-        let set = |offset, value| Register::at(channel.base + offset).write(value);
+    fn start(instance: UartInstance) -> Self {
+        let set = |offset, value| Register::at(instance.base + offset).write(value);
         set(0x30, 0); // off
         set(0x24, DIVISOR / 64);
         set(0x28, DIVISOR % 64);
         set(0x2c, 0x70); // eight bits, FIFOs
         set(0x34, 0); // there is room to send when the FIFO is nearly empty, and something came at two bytes
-        channel.mask().write(RX | RT);
+        instance.mask().write(RX | RT);
         set(0x30, 0x301); // on, in both directions
         // A byte that came before the FIFO was on would hold the line up until it is read.
-        if channel.flags() & RXFE == 0 {
-            let [byte, ..] = channel.data().read().to_le_bytes();
-            channel.incoming.push(byte);
+        if instance.flags() & RXFE == 0 {
+            let [byte, ..] = instance.data().read().to_le_bytes();
+            instance.incoming.push(byte);
         }
-        unmask(channel.interrupt);
-        Self(channel)
+        unmask(instance.interrupt);
+        Self(instance)
     }
 
     /// Bytes that wait to be read.
