@@ -32,7 +32,7 @@ use std::{
 const TERMINALS: usize = 16;
 
 /// The longest sleep, when there is no deadline.
-const NAP: time::Duration = time::Duration::from_secs(60);
+const MAX_SLEEP: time::Duration = time::Duration::from_secs(60);
 
 /// How long a client has to read the goodbye.
 const LINGER: Duration = Duration::from_secs(1);
@@ -71,13 +71,15 @@ struct Arguments {
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
-    line: Line,
+    faults: FaultArguments,
 }
 
 /// How the line lies. What comes in one piece is one chunk.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "A line that lies (chances from 0 to 1 for each chunk and each direction)")]
-struct Line {
+#[command(
+    next_help_heading = "Fault injection (a chance from 0 to 1, for each chunk and each direction of the link)"
+)]
+struct FaultArguments {
     /// The chunk is lost
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     drop_chance: f32,
@@ -110,7 +112,7 @@ struct Line {
     seed: Option<u64>,
 }
 
-impl Line {
+impl FaultArguments {
     fn chances(&self) -> Chances {
         Chances {
             drop: self.drop_chance,
@@ -145,14 +147,14 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 /// Nobody is left to be told where this fails.
-fn complain(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "firmware-sim: {error:#}");
 }
 
@@ -166,28 +168,30 @@ fn config(arguments: &Arguments) -> host::Config {
 fn serve(arguments: &Arguments) -> Result<()> {
     let mut out = io::stdout();
     // Whoever started it may not read it.
-    let mut say = |line: String| {
+    let mut print = |line: String| {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     };
     let wire = arguments.wire;
-    let plan = Plan::new(arguments)?;
+    let setup = KioskSetup::new(arguments)?;
     let (port, _loopback);
     match &arguments.device {
         Some(path) => {
             port = Port::open(path, arguments.baud)?;
-            say(format!("serial port {path} ({wire}, {} baud)", arguments.baud));
+            print(format!("serial port {path} ({wire}, {} baud)", arguments.baud));
         }
         None => {
             (port, _loopback) = Port::loopback().context("no loopback serial port could be opened")?;
             let path = &_loopback.path;
-            say(format!("serial port {path} ({wire})\ntalk to it: atm client --serial {path} --wire {wire}"));
+            print(format!(
+                "serial port {path} ({wire})\ntalk to it: atm client --serial {path} --wire {wire}"
+            ));
         }
     }
-    run(port, plan, &mut say)
+    run(port, setup, &mut print)
 }
 
 /// What the loop is driven with.
-struct Plan {
+struct KioskSetup {
     config: host::Config,
     store: Option<(PathBuf, FileStore)>,
     balance: Amount,
@@ -195,7 +199,7 @@ struct Plan {
     seed: Option<u64>,
 }
 
-impl Plan {
+impl KioskSetup {
     /// Opens the store, too: what is wrong with it is told before anybody is asked to talk.
     fn new(arguments: &Arguments) -> Result<Self> {
         let open = |path: &PathBuf| -> Result<(PathBuf, FileStore)> {
@@ -206,51 +210,51 @@ impl Plan {
             config: config(arguments),
             store: arguments.store.as_ref().map(open).transpose()?,
             balance: arguments.balance,
-            chances: arguments.line.chances(),
-            seed: arguments.line.seed,
+            chances: arguments.faults.chances(),
+            seed: arguments.faults.seed,
         })
     }
 }
 
 /// Makes the kiosk and drives it until it is finished.
-fn run(port: Port, mut plan: Plan, say: &mut dyn FnMut(String)) -> Result<()> {
+fn run(port: Port, mut setup: KioskSetup, print: &mut dyn FnMut(String)) -> Result<()> {
     let clock = Clock::start();
     let identity = LedgerId(getrandom::u64()?);
-    let Some((path, file)) = plan.store.take() else {
-        let ledger = RamLedger::<TERMINALS>::new(identity, plan.balance);
-        return drive(port, Kiosk::new(plan.config, Some(ledger), clock.now()), &plan, &clock, say);
+    let Some((path, file)) = setup.store.take() else {
+        let ledger = RamLedger::<TERMINALS>::new(identity, setup.balance);
+        return drive(port, Kiosk::new(setup.config, Some(ledger), clock.now()), &setup, &clock, print);
     };
-    let ledger = match StoredLedger::open(file, || (identity, plan.balance)) {
+    let ledger = match StoredLedger::open(file, || (identity, setup.balance)) {
         Ok(ledger) => Some(ledger),
         Err(StoreError::Storage(error)) => {
             return Err(error).with_context(|| format!("the store {}", path.display()));
         }
         Err(broken) => {
-            say(format!("out of service: the store {}: {broken}", path.display()));
+            print(format!("out of service: the store {}: {broken}", path.display()));
             None
         }
     };
-    drive(port, Kiosk::new(plan.config, ledger, clock.now()), &plan, &clock, say)
+    drive(port, Kiosk::new(setup.config, ledger, clock.now()), &setup, &clock, print)
 }
 
 /// Drives the loop until it is finished.
 fn drive<L: Ledger>(
     port: Port,
     mut kiosk: Kiosk<L, IN, OUT>,
-    plan: &Plan,
+    setup: &KioskSetup,
     clock: &Clock,
-    say: &mut dyn FnMut(String),
+    print: &mut dyn FnMut(String),
 ) -> Result<()> {
-    let seed = plan.seed.map_or_else(getrandom::u64, Ok)?;
-    if plan.chances != Chances::default() {
-        say(format!("the line lies by --seed {seed}"));
+    let seed = setup.seed.map_or_else(getrandom::u64, Ok)?;
+    if setup.chances != Chances::default() {
+        print(format!("injecting faults with --seed {seed}"));
     }
-    let mut port = FaultInjector::new(port, || clock.now(), plan.chances, seed);
+    let mut port = FaultInjector::new(port, || clock.now(), setup.chances, seed);
     while !kiosk.is_finished() {
         if !kiosk.turn(&mut port, clock.now())? {
             let due = kiosk.deadline().into_iter().chain(port.due()).min();
-            let nap = due.map_or(NAP, |due| clock.until(due));
-            port.port().wait(nap)?;
+            let sleep = due.map_or(MAX_SLEEP, |due| clock.until(due));
+            port.port().wait(sleep)?;
         }
     }
     linger(port.port(), clock)
@@ -271,14 +275,14 @@ fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
 /// Both ends over a loopback serial port.
 fn demonstrate(arguments: &Arguments) -> Result<()> {
     let (port, loopback) = Port::loopback().context("no loopback serial port could be opened")?;
-    let plan = Plan::new(arguments)?;
+    let setup = KioskSetup::new(arguments)?;
     // It ends with the process; where it fails before, the flow has no reply.
     thread::Builder::new().name("kiosk".into()).spawn(move || {
-        let mut say = |line: String| {
+        let mut print = |line: String| {
             let _ = writeln!(io::stdout(), "{line}");
         };
-        if let Err(error) = run(port, plan, &mut say) {
-            complain(&error.context("the kiosk's side"));
+        if let Err(error) = run(port, setup, &mut print) {
+            print_error(&error.context("the kiosk's side"));
         }
     })?;
     let target = Target::Serial { path: loopback.path, baud: arguments.baud };

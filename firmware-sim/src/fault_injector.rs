@@ -107,7 +107,7 @@ impl FaultCounts {
 }
 
 /// The longest delay, and the longest cut, in milliseconds.
-const LATE: u32 = 3000;
+const MAX_LATENESS: u32 = 3000;
 
 /// One direction of a line that lies.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ impl FaultyLink {
         let chances = self.chances;
         if now < self.cut_until || self.chance(chances.cut) {
             if now >= self.cut_until {
-                self.cut_until = now + self.late();
+                self.cut_until = now + self.lateness();
             }
             self.counts.cut += 1;
             return;
@@ -173,7 +173,7 @@ impl FaultyLink {
             self.counts.bursts += 1;
             let length = self.random.usize(1..40);
             let noise: Vec<u8> = (0..length).map(|_| self.random.u8(..)).collect();
-            self.queue(noise, now, Duration::ZERO);
+            self.enqueue(noise, now, Duration::ZERO);
         }
         if self.chance(chances.drop) {
             self.counts.dropped += 1;
@@ -196,22 +196,22 @@ impl FaultyLink {
         }
         if self.chance(chances.duplicate) {
             self.counts.duplicated += 1;
-            self.queue(chunk.clone(), now, Duration::ZERO);
+            self.enqueue(chunk.clone(), now, Duration::ZERO);
         }
         if self.chance(chances.reorder) {
             self.counts.reordered += 1;
-            let due = now + self.late();
+            let due = now + self.lateness();
             let at = self.queue.partition_point(|(queued, _)| *queued <= due);
             self.queue.insert(at, (due, chunk));
             return;
         }
         let late = if self.chance(chances.delay) {
             self.counts.delayed += 1;
-            self.late()
+            self.lateness()
         } else {
             Duration::ZERO
         };
-        self.queue(chunk, now, late);
+        self.enqueue(chunk, now, late);
     }
 
     /// The next chunk that has arrived.
@@ -227,7 +227,7 @@ impl FaultyLink {
         self.queue.front().map(|(due, _)| *due)
     }
 
-    fn queue(&mut self, chunk: Vec<u8>, now: Instant, late: Duration) {
+    fn enqueue(&mut self, chunk: Vec<u8>, now: Instant, late: Duration) {
         let bits = u32::try_from(chunk.len()).unwrap_or(u32::MAX).saturating_mul(10_000);
         let time = Duration::from_millis(bits.checked_div(self.baud).unwrap_or(0));
         let due = (now + late).max(self.last) + time;
@@ -246,8 +246,8 @@ impl FaultyLink {
         }
     }
 
-    fn late(&mut self) -> Duration {
-        Duration::from_millis(self.random.u32(1..LATE))
+    fn lateness(&mut self) -> Duration {
+        Duration::from_millis(self.random.u32(1..MAX_LATENESS))
     }
 
     fn chance(&mut self, chance: f32) -> bool {
@@ -256,7 +256,7 @@ impl FaultyLink {
 }
 
 /// How many bytes may wait to be read.
-const WAITING: usize = 4096;
+const MAX_UNREAD: usize = 4096;
 
 /// A port whose line lies in both directions.
 #[derive(Debug)]
@@ -266,8 +266,8 @@ pub struct FaultInjector<P, C> {
     outgoing: FaultyLink,
     incoming: FaultyLink,
     /// What has arrived on either side and is not passed on yet.
-    to_line: VecDeque<u8>,
-    from_line: VecDeque<u8>,
+    to_port: VecDeque<u8>,
+    to_reader: VecDeque<u8>,
 }
 
 impl<P, C: Fn() -> Instant> FaultInjector<P, C> {
@@ -279,8 +279,8 @@ impl<P, C: Fn() -> Instant> FaultInjector<P, C> {
             clock,
             outgoing: direction(0),
             incoming: direction(0x5eed),
-            to_line: VecDeque::new(),
-            from_line: VecDeque::new(),
+            to_port: VecDeque::new(),
+            to_reader: VecDeque::new(),
         }
     }
 
@@ -310,15 +310,15 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> FaultInjector
     pub fn pump(&mut self) -> Result<(), P::Error> {
         let now = (self.clock)();
         while let Some(chunk) = self.outgoing.receive(now) {
-            self.to_line.extend(chunk);
+            self.to_port.extend(chunk);
         }
-        while !self.to_line.is_empty() && self.port.write_ready()? {
-            let (front, _) = self.to_line.as_slices();
+        while !self.to_port.is_empty() && self.port.write_ready()? {
+            let (front, _) = self.to_port.as_slices();
             let count = self.port.write(front)?;
-            self.to_line.drain(..count.min(self.to_line.len()));
+            self.to_port.drain(..count.min(self.to_port.len()));
         }
         // What nobody takes stays in the port.
-        while self.from_line.len() < WAITING && self.port.read_ready()? {
+        while self.to_reader.len() < MAX_UNREAD && self.port.read_ready()? {
             let mut chunk = [0; 64];
             let count = self.port.read(&mut chunk)?;
             if count == 0 {
@@ -327,7 +327,7 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> FaultInjector
             self.incoming.send(chunk.get(..count).unwrap_or_default(), now);
         }
         while let Some(chunk) = self.incoming.receive(now) {
-            self.from_line.extend(chunk);
+            self.to_reader.extend(chunk);
         }
         Ok(())
     }
@@ -339,18 +339,18 @@ impl<P: ErrorType, C> ErrorType for FaultInjector<P, C> {
 
 impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Read for FaultInjector<P, C> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, P::Error> {
-        while self.from_line.is_empty() {
+        while self.to_reader.is_empty() {
             self.pump()?;
         }
         // Reading what stands in memory cannot fail.
-        Ok(std::io::Read::read(&mut self.from_line, buffer).unwrap_or(0))
+        Ok(std::io::Read::read(&mut self.to_reader, buffer).unwrap_or(0))
     }
 }
 
 impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> ReadReady for FaultInjector<P, C> {
     fn read_ready(&mut self) -> Result<bool, P::Error> {
         self.pump()?;
-        Ok(!self.from_line.is_empty())
+        Ok(!self.to_reader.is_empty())
     }
 }
 
@@ -370,6 +370,6 @@ impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> Write for Fau
 impl<P: Read + ReadReady + Write + WriteReady, C: Fn() -> Instant> WriteReady for FaultInjector<P, C> {
     fn write_ready(&mut self) -> Result<bool, P::Error> {
         self.pump()?;
-        Ok(self.to_line.is_empty())
+        Ok(self.to_port.is_empty())
     }
 }
