@@ -1,10 +1,13 @@
-//! The ATM behind a serial port, as it sits in a kiosk's microcontroller.
+//! Firmware of a kiosk: runs the core's [`Kiosk`] on a Cortex-M3 board, and on a desktop behind a serial port.
 //!
-//! `no_std`, no heap, no threads: the loop is the core's [`Kiosk`], over any [`embedded_io`] port, with the time as an
-//! argument. Around it stand a board (for the image that `cargo fw` builds), the desktop program, and a line that lies
-//! for its tests.
+//! `no_std`, no heap, no threads. The loop itself is the core's, over any [`embedded_io`] port, with the time as an argument.
+//! This crate adds the board support of the images that `cargo fw` and `cargo fw-terminal` build, the terminal with a console
+//! ([`console_terminal`]), and for the desktop an EEPROM image in a file (`store`) and a fault injector (`fault_injector`).
 #![no_std]
 #![deny(unsafe_code)]
+
+#[cfg(not(target_os = "none"))]
+extern crate std;
 
 pub use atm_core::kiosk::{Error, Kiosk};
 

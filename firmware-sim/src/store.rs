@@ -1,6 +1,6 @@
-//! The EEPROM of a kiosk as a file: the same format, so that a file can be carried to a board and back.
-extern crate std;
-
+//! EEPROM image in a file: an `embedded-storage` medium whose writes are synced to the disk before they return.
+//!
+//! The bytes are those of the board's EEPROM, so a file can be moved to a board (or to QEMU) and back.
 use crate::sizes::EEPROM;
 use embedded_storage::{ReadStorage, Storage};
 use std::{
@@ -9,26 +9,25 @@ use std::{
     path::Path,
 };
 
-/// Bytes of the file: those of a 24LC512, which the board has, and of which the kiosk uses the first [`EEPROM`].
+/// Size of the file in bytes: all of a 24LC512, the board's EEPROM. The kiosk uses its first [`EEPROM`] bytes.
 pub const SIZE: usize = 65_536;
 
-/// A file that holds what an EEPROM holds. It is locked as long as it is open.
+/// An EEPROM image, locked (`flock`, exclusive; Unix only) while it is open.
 #[derive(Debug)]
 pub struct FileStore {
     file: File,
 }
 
 impl FileStore {
-    /// Opens a file, or makes one that was never written.
+    /// Opens the file at `path`, or creates it as an erased EEPROM (all bytes 0xff).
     ///
     /// # Errors
-    /// Whatever the system says against it; `WouldBlock` where another program has it open, `InvalidData` where it is no
-    /// EEPROM's.
+    /// `WouldBlock` if another program has it open, `InvalidData` if its length is not [`SIZE`], else the system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         lock(&file)?;
         match file.metadata()?.len() {
-            // Written, and not only made longer: a full disk is told now, and not in a commit.
+            // Written rather than extended (ftruncate allocates no blocks): a full disk fails here, not in a commit.
             0 => (&file).write_all(&[0xff; SIZE])?,
             length if length == SIZE as u64 => {}
             length => {
@@ -36,7 +35,7 @@ impl FileStore {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }
-        // Its length and its name have to survive too.
+        // A new file's length and its entry in the folder must survive a loss of power, too.
         file.sync_all()?;
         sync_folder(path)?;
         Ok(Self { file })
@@ -60,13 +59,13 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Elsewhere a folder cannot be opened to be synced.
+/// On other systems a folder cannot be opened to be synced.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere whoever opens it twice has to know.
+/// On other systems the file is not locked: the operator must not open it twice.
 #[cfg(not(unix))]
 fn lock(_: &File) -> io::Result<()> {
     Ok(())
@@ -89,7 +88,7 @@ impl Storage for FileStore {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(offset.into()))?;
         self.file.write_all(bytes)?;
-        // A commit is told of once it stands, and not before.
+        // The caller acknowledges a commit when this returns, so it must be on the disk.
         self.file.sync_data()
     }
 }
