@@ -1,4 +1,6 @@
-//! Messages to bytes and back, in the caller's slice.
+//! Message codecs: encode a message into the caller's slice and decode it from one, without allocation.
+//!
+//! Internal: public only so that `core/tests` and `core/fuzz` reach it. It may change in any release.
 use crate::{
     ledger::Outcome,
     message::{Notice, Welcome},
@@ -17,7 +19,7 @@ pub mod unescape;
 #[cfg(feature = "json")]
 pub use unescape::JsonStr;
 
-/// The caller's slice is too small for the message.
+/// The error of an encoder: the caller's slice is too small for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NoRoom;
@@ -30,40 +32,42 @@ impl fmt::Display for NoRoom {
 
 impl core::error::Error for NoRoom {}
 
-/// What a terminal reads of a reply or a notice, whatever wire it came on.
+/// A reply or a notice as a terminal reads it, the same for every wire.
+///
+/// A [`terminal::Event`](crate::terminal::Event) carries it; its `text` is what to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HostMessage<'a> {
-    /// The reply's number; `None` in a notice and on a wire without numbers.
+    /// The reply's sequence number; `None` in a notice and on a wire without numbers.
     pub seq: Option<u64>,
-    /// The number of the prompt whose answer it follows.
+    /// The number of the prompt whose answer this replies to.
     pub re: Option<u64>,
     /// Does it ask for an answer?
     pub prompt: bool,
     /// Is the session over?
     pub ends: bool,
-    /// Set where it answers a hello.
+    /// Set in the reply to a hello.
     pub welcome: Option<Welcome>,
-    /// The outcome that it tells.
+    /// The outcome of an operation, if it reports one.
     pub outcome: Option<Outcome>,
-    /// The notice, where it is one that this side knows.
+    /// The notice, if it is one and this version knows it.
     pub notice: Option<Notice>,
     /// What to show.
     #[cfg_attr(feature = "defmt", defmt(Display2Format))]
     pub text: MessageText<'a>,
 }
 
-/// What to show a person, as the wire has it; `Display` gives the text.
+/// The text of a [`HostMessage`] in the form in which it came; `Display` writes it as a person reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageText<'a> {
-    /// Typed screens.
+    /// Typed screens, from the `postcard` wire.
     Screens(Screens),
-    /// A notice.
+    /// A notice, from the `postcard` wire.
     Notice(Notice),
-    /// Text as it stands in JSON, between the quotes.
+    /// A JSON string, still escaped.
     #[cfg(feature = "json")]
     Json(JsonStr<'a>),
-    /// Bytes that are not a message.
+    /// Bytes that are not a message; invalid UTF-8 is shown as U+FFFD.
     Plain(&'a [u8]),
 }
 
@@ -93,7 +97,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_buffer_that_is_too_small_is_told() {
+    fn an_encoder_error_names_its_cause() {
         assert_eq!(NoRoom.to_string(), "the buffer is too small for the message");
     }
 }

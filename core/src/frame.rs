@@ -1,8 +1,10 @@
-//! Where a message starts and ends in a stream, and how to get back in step.
+//! Framing: finds where a message starts and ends in a byte stream, and resynchronises after noise.
 //!
-//! Every decoder is fed any piece of the stream and takes bytes up to the end of one frame at the most; the frame then
-//! stands in the caller's buffer until the next call. How the stream is cut makes no difference (but for the one
-//! wire where it must: see [`raw`]).
+//! A decoder takes any piece of the stream, up to the end of one frame at the most; the frame's body stays in the
+//! caller's buffer until the next call. How the stream is cut into pieces makes no difference, except in
+//! [`raw::AnswerDecoder`], where the end of a read is the end of an answer.
+//!
+//! Internal: public only so that `core/tests` and `core/fuzz` reach it. It may change in any release.
 use crate::message::Fault;
 
 #[cfg(feature = "postcard")]
@@ -11,18 +13,18 @@ pub mod length;
 #[cfg(feature = "json")]
 pub mod raw;
 
-/// What a decoder found.
+/// The result of feeding a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Decoded {
-    /// Nothing yet: it took all bytes.
+    /// No frame yet; all bytes were taken.
     More,
-    /// A frame stands in the buffer.
+    /// The buffer holds the body of a whole frame.
     Frame,
-    /// Bytes that are not a frame stand in the buffer, to be shown as they are.
+    /// The buffer holds bytes that are not a frame, to be shown as they are.
     Plain,
-    /// Something is wrong; the stream is in step again, or will be.
+    /// A bad frame was dropped; the decoder resynchronises.
     Fault(Fault),
-    /// Something is wrong and the stream cannot get back in step.
+    /// The stream cannot be decoded any further.
     Broken(Fault),
 }

@@ -271,7 +271,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Is there nothing more to do? The driver then closes the line.
     pub fn is_finished(&self) -> bool {
         let idle = self.outbox.is_empty() && !self.has_event();
-        let served = self.ended && !self.is_busy() && self.inbox.found().0 == Decoded::More;
+        let served = self.ended && !self.is_busy() && self.inbox.decoded().0 == Decoded::More;
         idle && (self.closing || served)
     }
 

@@ -293,7 +293,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 Verdict::Show => break,
             }
         }
-        let (found, body) = self.inbox.found();
+        let (found, body) = self.inbox.decoded();
         let read =
             if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
         Some(Event::Said(read.unwrap_or(plain(body))))

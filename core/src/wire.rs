@@ -1,4 +1,17 @@
-//! A wire is a frame and a codec: where the two endpoints choose them, and the buffers that they stand in.
+//! Wire formats: each [`Wire`] is a framing and a codec, with the buffers that an endpoint keeps for both directions.
+//!
+//! A driver chooses one by name and passes it to an endpoint's configuration; both sides must use the same.
+//!
+//! ```
+//! # #[cfg(all(feature = "json", feature = "postcard"))] {
+//! use atm_core::wire::Wire;
+//!
+//! let wire: Wire = "postcard".parse()?;
+//! assert_eq!(wire, Wire::Postcard);
+//! assert!(wire.is_numbered());
+//! # }
+//! # Ok::<_, atm_core::wire::UnknownWire>(())
+//! ```
 #[cfg(feature = "json")]
 use crate::codec::json;
 #[cfg(feature = "postcard")]
@@ -18,14 +31,15 @@ pub use inbox::Counters;
 pub(crate) use inbox::Inbox;
 pub(crate) use outbox::Outbox;
 
-/// How messages cross the line.
+/// How messages cross the link: framing and encoding. The protocol's section 1 has every byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wire {
-    /// JSON behind a 4-byte big-endian length: for TCP.
+    /// JSON with a 4-byte big-endian length prefix: for TCP.
     #[cfg(feature = "json")]
     Json,
-    /// JSON objects back to back one way, plain text the other: for the program that this one replaces.
+    /// JSON objects back to back from the host, plain text from the terminal: the wire of the program that this one
+    /// replaces.
     #[cfg(feature = "json")]
     Raw,
     /// Postcard in COBS frames with a CRC-32: for serial lines.
@@ -34,7 +48,7 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// The wires that this build speaks, by name.
+    /// The wires of this build, by name.
     pub const ALL: &'static [(&'static str, Self)] = &[
         #[cfg(feature = "json")]
         ("json", Self::Json),
@@ -44,7 +58,7 @@ impl Wire {
         ("postcard", Self::Postcard),
     ];
 
-    /// Do its messages carry numbers?
+    /// Whether messages carry sequence numbers, so that a duplicate is recognised and a lost reply is sent again.
     pub fn is_numbered(self) -> bool {
         match self {
             #[cfg(feature = "json")]
@@ -56,7 +70,7 @@ impl Wire {
         }
     }
 
-    /// Is this fault what noise makes of a frame, and the sender known to send it again?
+    /// Whether noise can cause this fault: the frame is dropped, and its sender retransmits it.
     pub(crate) fn discards(self, fault: Fault) -> bool {
         self.has_checksum() && matches!(fault, Fault::Damaged | Fault::TooLong | Fault::Incomplete)
     }
@@ -93,7 +107,7 @@ impl Wire {
         }
     }
 
-    /// Writes a whole frame, whose body `write` makes; returns its length.
+    /// Writes a frame whose body is written by `body`; returns the frame's length in bytes.
     fn frame(
         self,
         out: &mut [u8],
@@ -115,7 +129,7 @@ impl Wire {
     }
 }
 
-/// The text names no wire that this build speaks.
+/// The error of parsing a [`Wire`]: this build has no wire of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UnknownWire;
@@ -150,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wires_read_back() {
+    fn a_wire_parses_from_its_name() {
         for (name, wire) in Wire::ALL {
             assert_eq!(name.parse(), Ok(*wire));
             assert_eq!(std::format!("{wire}"), *name);
@@ -165,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_counted_until_the_count_is_taken() {
+    fn frames_are_counted_until_the_counters_are_taken() {
         let mut inbox = Inbox::<8>::for_host(Wire::Json);
         for (bytes, frames, discarded) in [(&b"\0\0\0\x01x"[..], 1, 0), (b"\0\0\0\0", 1, 1)] {
             assert_eq!(inbox.push(bytes), bytes.len());

@@ -1,8 +1,8 @@
-//! Frames for a serial line: COBS, ended by a zero byte, with a CRC-32 inside.
+//! COBS frames of the `postcard` wire: zero-terminated, with a CRC-32 that detects damage.
 //!
-//! COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999) takes
-//! every zero out of a frame, so the next zero is always the end of one: whatever noise came, the receiver is in step
-//! again there. The CRC is CRC-32/ISO-HDLC (the one of Ethernet and zip), little-endian, behind the body.
+//! COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999)
+//! removes every zero from a frame, so a zero always ends one, and the receiver resynchronises at the next zero after
+//! any noise. The checksum is CRC-32/ISO-HDLC (as in Ethernet and zip), little-endian, after the body.
 use super::Decoded;
 use crate::{
     checksum::{self, checksum},
@@ -12,24 +12,24 @@ use crate::{
 use core::cell::Cell;
 use heapless::VecView;
 
-/// CRC bytes behind a body.
+/// Bytes of the CRC after a body.
 pub const TRAILER: usize = checksum::LENGTH;
 
-/// The decoder's state; the body stands in the caller's buffer.
+/// The decoder's state; the body is in the caller's buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decoder {
-    /// Bytes of the present block that are still to come.
+    /// Bytes of the current block that are still to come.
     left: u8,
-    /// Does the block end in a zero of the frame's own?
+    /// Whether the current block ends in an encoded zero.
     zero: bool,
-    /// Has a frame begun?
+    /// Whether a frame has begun.
     partial: bool,
-    /// It is not to be saved: everything up to the next zero is dropped.
-    spoilt: Option<Fault>,
+    /// Set once the frame cannot be decoded: everything up to the next zero is dropped.
+    fault: Option<Fault>,
 }
 
 impl Decoder {
-    /// Takes bytes up to the end of a frame; says how many it took and what it found.
+    /// Takes bytes up to the end of a frame; returns how many, and the result.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             if byte == 0 {
@@ -37,19 +37,19 @@ impl Decoder {
                     Decoded::More => {}
                     decoded => return (taken.saturating_add(1), decoded),
                 }
-            } else if self.spoilt.is_none() {
+            } else if self.fault.is_none() {
                 self.byte(body, byte);
             }
         }
         (bytes.len(), Decoded::More)
     }
 
-    /// Has a frame begun that is not whole yet?
+    /// Whether a frame has begun and is not complete.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// The stream has ended, or the time for a frame has: what has begun is given up.
+    /// Drops an incomplete frame, at the end of the stream or at the frame's deadline.
     pub fn end(&mut self) -> Decoded {
         if core::mem::take(self).partial { Decoded::Fault(Fault::Incomplete) } else { Decoded::More }
     }
@@ -64,28 +64,28 @@ impl Decoder {
             self.left = self.left.saturating_sub(1);
             body.push(byte).is_ok()
         } else {
-            // The byte says how far away the next zero is; 255 says that none follows its 254 bytes.
+            // A code byte is the distance to the next zero; 255 means 254 bytes that no zero follows.
             let fits = !self.zero || body.push(0).is_ok();
             self.left = byte.saturating_sub(1);
             self.zero = byte != u8::MAX;
             fits
         };
         if !fits {
-            self.spoilt = Some(Fault::TooLong);
+            self.fault = Some(Fault::TooLong);
         }
     }
 
     fn finish(&mut self, body: &mut VecView<u8>) -> Decoded {
-        let Self { left, partial, spoilt, .. } = core::mem::take(self);
-        if let Some(fault) = spoilt {
+        let Self { left, partial, fault, .. } = core::mem::take(self);
+        if let Some(fault) = fault {
             return Decoded::Fault(fault);
         }
         if !partial {
-            // Zeros between frames: senders may put one before a frame to end whatever noise came first.
+            // A zero between frames: a sender may write one before a frame, to end any noise there.
             return Decoded::More;
         }
-        // No message is empty, and the check sum of nothing is four zeros: a run of noise makes them.
-        let fits = |(content, sum): (&[u8], &[u8; TRAILER])| !content.is_empty() && checksum(content) == *sum;
+        // An empty body is refused: its checksum is four zeros, which plain noise can produce.
+        let fits = |(content, crc): (&[u8], &[u8; TRAILER])| !content.is_empty() && checksum(content) == *crc;
         let whole = left == 0 && body.split_last_chunk().is_some_and(fits);
         if !whole {
             return Decoded::Fault(Fault::Damaged);
@@ -95,16 +95,16 @@ impl Decoder {
     }
 }
 
-/// Writes a frame, whose body `body` makes; returns its length.
+/// Writes a frame whose body is written by `body`; returns the frame's length in bytes.
 ///
 /// # Errors
-/// [`NoRoom`] where `buffer` is too small, and what `body` says.
+/// [`NoRoom`] if `buffer` is too small, or from `body`.
 pub fn encode(
     buffer: &mut [u8],
     body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
 ) -> Result<usize, NoRoom> {
-    // One byte before each block of 254: the body is made behind what these can take, and moves to the front as it is
-    // encoded.
+    // COBS adds one byte before each block of 254. The body is written that much further back, and moves to the front
+    // as it is encoded in place.
     let overhead = (buffer.len() / BLOCK).saturating_add(1);
     let rest = buffer.get_mut(overhead..).ok_or(NoRoom)?;
     let length = body(rest)?;
@@ -114,10 +114,10 @@ pub fn encode(
     stuff(Cell::from_mut(buffer).as_slice_of_cells(), overhead, content).ok_or(NoRoom)
 }
 
-/// Bytes of a block that has no zero behind it.
+/// Bytes of the longest block, which no zero follows.
 const BLOCK: usize = 254;
 
-/// Encodes the `length` bytes from `start` on to the front of `buffer`.
+/// COBS-encodes the `length` bytes at `start` to the front of the same `buffer`; returns the encoded length.
 fn stuff(buffer: &[Cell<u8>], start: usize, length: usize) -> Option<usize> {
     let content = buffer.get(start..)?.get(..length)?;
     let mut out = buffer.iter();
@@ -147,10 +147,10 @@ mod tests {
     use proptest::{prelude::*, sample::Index};
     use std::{vec, vec::Vec as StdVec};
 
-    /// The longest body here, with its check sum.
+    /// The longest body here, with its checksum.
     const MOST: usize = 700;
 
-    /// What a stream holds, cut in pieces of the given sizes in turn.
+    /// Decodes a stream that is cut into pieces of the given sizes, used in turn.
     fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<Result<StdVec<u8>, Fault>> {
         let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, MOST>::new());
         let (mut rest, mut cuts, mut found) = (stream, cuts.iter().cycle(), vec![]);
@@ -183,13 +183,13 @@ mod tests {
         buffer
     }
 
-    fn summed(body: &[u8]) -> StdVec<u8> {
-        const THEIRS: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-        let sum = THEIRS.checksum(body);
-        [body, &sum.to_le_bytes()].concat()
+    fn with_crc(body: &[u8]) -> StdVec<u8> {
+        const REFERENCE: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+        let crc = REFERENCE.checksum(body);
+        [body, &crc.to_le_bytes()].concat()
     }
 
-    /// Bodies whose frames have blocks of every length: few zeros, many, or only them.
+    /// Bodies whose frames have blocks of every length: with few zeros, many, or nothing else.
     fn bodies() -> impl Strategy<Value = StdVec<u8>> {
         prop_oneof![
             prop::collection::vec(any::<u8>(), 1..few(600)),
@@ -206,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_frame_is_noise() {
+    fn an_empty_body_is_refused() {
         assert_eq!(frame(b""), [1, 1, 1, 1, 1, 0]);
         assert_eq!(decode(&[1, 1, 1, 1, 1, 0], &[1]), [Err(Fault::Damaged)]);
     }
 
     #[test]
-    fn a_block_of_254_bytes_has_no_zero_behind_it() {
+    fn no_zero_follows_a_block_of_254_bytes() {
         for length in 245..=260 {
             let body: StdVec<u8> = (0..length).map(|at| (at % 255) as u8 + 1).collect();
             let framed = frame(&body);
@@ -222,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn an_over_long_frame_is_dropped_whole_and_never_its_tail() {
-        // Its tail is a whole frame, that a decoder which starts anew in the middle would take.
+    fn an_over_long_frame_is_dropped_with_its_tail() {
+        // The tail is a valid frame: a decoder that restarts in the middle would accept it.
         let tail = frame(b"withdraw all");
         let long = [&[0xff; MOST + 4][..], &tail].concat();
         let stream = [&long[..], &frame(b"ok")].concat();
@@ -237,12 +237,12 @@ mod tests {
     }
 
     #[test]
-    fn zeros_between_frames_are_nothing() {
+    fn zeros_between_frames_are_ignored() {
         assert_eq!(decode(&[&[0, 0], &frame(b"a")[..], &[0, 0, 0], &frame(b"b")].concat(), &[1]).len(), 2);
     }
 
     #[test]
-    fn what_has_begun_is_given_up_at_the_end() {
+    fn the_end_of_the_stream_drops_an_incomplete_frame() {
         let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
         assert_eq!(decoder.end(), Decoded::More);
         decoder.push(&mut body, &[5, 1, 2]);
@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_is_too_small_makes_no_frame() {
+    fn a_buffer_that_is_too_small_is_an_error() {
         for room in 0..12 {
             let mut buffer = [0x55; 12];
             let made = encode(&mut buffer[..room], |_| Ok(5));
             assert_eq!(
                 made,
                 if room >= 11 { Ok(11) } else { Err(NoRoom) },
-                "5 bytes, 4 of check sum, one of overhead, and the zero"
+                "5 bytes, 4 of checksum, one of overhead, and the zero"
             );
         }
         assert_eq!(encode(&mut [0; 4], |_| Ok(usize::MAX)), Err(NoRoom));
@@ -270,15 +270,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_is_what_the_reference_makes_of_it(body in bodies()) {
+        fn frames_agree_with_the_cobs_crate(body in bodies()) {
             let framed = frame(&body);
             prop_assert_eq!(decode(&framed, &[usize::MAX]), vec![Ok(body.clone())]);
-            let content = summed(&body);
-            let mut theirs = vec![0; cobs::max_encoding_length(content.len())];
-            let length = cobs::encode(&content, &mut theirs);
-            theirs.truncate(length);
-            theirs.push(0);
-            prop_assert_eq!(decode(&theirs, &[usize::MAX]), vec![Ok(body)]);
+            let content = with_crc(&body);
+            let mut reference = vec![0; cobs::max_encoding_length(content.len())];
+            let length = cobs::encode(&content, &mut reference);
+            reference.truncate(length);
+            reference.push(0);
+            prop_assert_eq!(decode(&reference, &[usize::MAX]), vec![Ok(body)]);
             let mut read = vec![0; framed.len()];
             let length = cobs::decode(&framed, &mut read).unwrap().frame_size();
             prop_assert_eq!(&read[..length], &content[..]);
@@ -299,7 +299,7 @@ mod tests {
         }
 
         #[test]
-        fn noise_costs_no_frame_beyond_the_next_zero(
+        fn noise_damages_no_frame_after_the_next_zero(
             noise in prop::collection::vec(any::<u8>(), 0..few(900)), bodies in prop::collection::vec(bodies(), 1..4),
         ) {
             let frames: StdVec<u8> = bodies.iter().flat_map(|body| frame(body)).collect();
@@ -307,13 +307,13 @@ mod tests {
             let stream = [&noise[..], &[0], &frames].concat();
             let found = decode(&stream, &[usize::MAX]);
             prop_assert!(found.ends_with(&expected), "{found:?}");
-            prop_assert!(found[..found.len() - expected.len()].iter().all(|noise| noise.is_err()), "none is made of it");
+            prop_assert!(found[..found.len() - expected.len()].iter().all(|noise| noise.is_err()), "noise decodes to no frame");
             let stream = [&frames[..], &noise].concat();
             prop_assert!(decode(&stream, &[usize::MAX]).starts_with(&expected));
         }
 
         #[test]
-        fn a_cut_frame_is_refused(body in bodies(), end in any::<Index>()) {
+        fn a_truncated_frame_is_refused(body in bodies(), end in any::<Index>()) {
             let framed = frame(&body);
             let part = [&framed[..end.index(framed.len() - 1)], &[0]].concat();
             prop_assert!(decode(&part, &[usize::MAX]).iter().all(|frame| frame.is_err()));

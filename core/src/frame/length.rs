@@ -1,16 +1,16 @@
-//! Frames with a length before them: four bytes, big-endian (`struct.pack('!I', n)` in Python).
+//! Length-prefixed frames of the `json` wire: 4 bytes, big-endian (`struct.pack('!I', n)` in Python), then the body.
 use super::Decoded;
 use crate::message::Fault;
 use heapless::VecView;
 
-/// The longest body that is skipped, in bytes; a longer one breaks the stream: it is no mistake of a few bytes, and
-/// whoever sends it would keep the session busy with nothing.
+/// The longest body that is skipped, in bytes; a longer one breaks the stream. It would keep the session busy with
+/// bytes that are dropped.
 pub const MAX_SKIPPED: u32 = 64 * 1024;
 
-/// Bytes before a body.
+/// Bytes of the length prefix.
 pub const HEADER: usize = 4;
 
-/// The decoder's state; the body stands in the caller's buffer.
+/// The decoder's state; the body is in the caller's buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decoder {
     state: LengthState,
@@ -33,7 +33,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Takes bytes up to the end of a frame; says how many it took and what it found.
+    /// Takes bytes up to the end of a frame; returns how many, and the result.
     pub fn push(&mut self, body: &mut VecView<u8>, mut bytes: &[u8]) -> (usize, Decoded) {
         let all = bytes.len();
         let mut decoded = Decoded::More;
@@ -43,13 +43,13 @@ impl Decoder {
         (all.saturating_sub(bytes.len()), decoded)
     }
 
-    /// Has a frame begun that is not whole yet? A broken stream never gets whole: on a line that outlives it, the time
-    /// for a frame is what ends it.
+    /// Whether a frame has begun and is not complete. A broken stream stays incomplete: on a serial line, the deadline
+    /// of a frame resets the decoder.
     pub fn is_partial(&self) -> bool {
         !matches!(self.state, LengthState::Header { have: 0, .. })
     }
 
-    /// The stream has ended, or the time for a frame has: what has begun is given up.
+    /// Drops an incomplete frame, at the end of the stream or at the frame's deadline.
     pub fn end(&mut self) -> Decoded {
         match core::mem::take(self).state {
             LengthState::Header { have: 0, .. } => Decoded::More,
@@ -64,7 +64,7 @@ impl Decoder {
     fn part(&mut self, body: &mut VecView<u8>, bytes: &mut &[u8]) -> Decoded {
         match &mut self.state {
             LengthState::Header { bytes: header, have } => {
-                // Nearly always it is there whole.
+                // The common case: the whole prefix is in this piece.
                 if let (0, Some((whole, rest))) = (&have, bytes.split_first_chunk()) {
                     *bytes = rest;
                     let whole = *whole;
@@ -85,7 +85,7 @@ impl Decoder {
             LengthState::Body { left } => {
                 let part = split(bytes, *left);
                 *left = left.saturating_sub(len(part));
-                // The length was held against the capacity when the header was read.
+                // It fits: the length was compared with the capacity when the prefix was read.
                 let fits = body.extend_from_slice(part).is_ok();
                 if *left > 0 {
                     return Decoded::More;
@@ -123,17 +123,17 @@ impl Decoder {
             return Decoded::Fault(Fault::TooLong);
         }
         self.state = LengthState::Broken;
-        // Four characters of a text read as a length of half a gigabyte at the least: somebody speaks another wire.
+        // Four characters of text decode to a length of at least 150 MB: the peer speaks another wire.
         Decoded::Broken(if header.iter().all(is_text) { Fault::WrongWire } else { Fault::TooLong })
     }
 }
 
-/// Could this byte of a header be a character? In the length of a body that is taken the first two never are.
+/// Whether this byte of a prefix could be text. The first two bytes of an accepted length never are.
 fn is_text(byte: &u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
-/// Splits at most `most` bytes off the front.
+/// Splits off at most `most` bytes from the front.
 fn split<'a>(bytes: &mut &'a [u8], most: u32) -> &'a [u8] {
     let most = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
     let (part, rest) = bytes.split_at_checked(most).unwrap_or((bytes, &[]));
@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
     use std::{vec, vec::Vec as StdVec};
 
-    /// What a stream holds, cut in pieces of the given sizes (the last one is repeated).
+    /// Decodes a stream that is cut into pieces of the given sizes, used in turn.
     fn decode(stream: &[u8], cuts: &[usize]) -> StdVec<(Decoded, StdVec<u8>)> {
         let (mut decoder, mut body) = (Decoder::default(), Vec::<u8, 16>::new());
         let mut found = vec![];
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn an_over_long_body_is_skipped_and_the_next_frame_is_in_step() {
+    fn an_over_long_body_is_skipped_and_the_next_frame_decodes() {
         let stream = [frame(&[7; 17]), frame(b"ok")].concat();
         let found = decode(&stream, &[5]);
         assert_eq!(found, [(Decoded::Fault(Fault::TooLong), vec![]), (Decoded::Frame, b"ok".to_vec())]);
     }
 
     #[test]
-    fn what_cannot_be_skipped_breaks_the_stream() {
+    fn a_length_above_the_skip_limit_breaks_the_stream() {
         let broken = |stream: &[u8]| decode(stream, &[1])[0].0;
         assert_eq!(broken(&65_537u32.to_be_bytes()), Decoded::Broken(Fault::TooLong));
         assert_eq!(broken(b"{\"in"), Decoded::Broken(Fault::WrongWire));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_frame_is_a_fault_of_its_own() {
+    fn an_empty_frame_is_the_fault_empty() {
         assert_eq!(decode(&[frame(b""), frame(b"x")].concat(), &[9])[0].0, Decoded::Fault(Fault::Empty));
     }
 
@@ -224,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(stream in prop::collection::vec(any::<u8>(), 0..crate::few(200)), cut in 1usize..20) {
+        fn any_bytes_decode_the_same_at_every_cut(stream in prop::collection::vec(any::<u8>(), 0..crate::few(200)), cut in 1usize..20) {
             prop_assert_eq!(decode(&stream, &[cut]), decode(&stream, &[usize::MAX]));
         }
     }

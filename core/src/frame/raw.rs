@@ -1,5 +1,5 @@
-//! The wire without frames of the program that this one replaces: JSON objects back to back from the host, plain text
-//! from the terminal.
+//! The unframed `raw` wire: JSON objects back to back from the host, plain text from the terminal. It is the wire of the
+//! program that this one replaces.
 use super::Decoded;
 use crate::{
     codec::scan::{Scan, Scanner},
@@ -7,19 +7,20 @@ use crate::{
 };
 use heapless::VecView;
 
-/// The host's side: what one read brings is an answer, until the client has sent a newline; from then on lines are.
+/// The host's decoder: each read is an answer until the client has sent a newline; after that, each line is one.
 ///
-/// The original client sends an answer with no mark at its end, so the read is the only end there is; two answers that
-/// are merged on their way are one to it. A client that sends lines (`nc`) is safe from that.
+/// The original client does not terminate its answers, so only the read ends one: two answers that TCP merges are
+/// decoded as one. A client that sends lines (`nc`) does not have this problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AnswerDecoder {
+    /// Whether a newline has come.
     lines: bool,
     too_long: bool,
     partial: bool,
 }
 
 impl AnswerDecoder {
-    /// Takes what one read brought, or in lines up to the end of one; says how many bytes and what it found.
+    /// Takes the bytes of one read, or up to the end of a line; returns how many, and the result.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         if bytes.is_empty() {
             return (0, Decoded::More);
@@ -37,12 +38,12 @@ impl AnswerDecoder {
         (taken, if whole { self.found() } else { Decoded::More })
     }
 
-    /// The stream has ended: a line without its newline is an answer too.
+    /// Ends the stream: a last line without its newline is an answer too.
     pub fn end(&mut self) -> Decoded {
         if !core::mem::take(&mut self.partial) { Decoded::More } else { self.found() }
     }
 
-    /// Has a line begun that is not whole yet?
+    /// Whether a line has begun and is not complete.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
@@ -52,7 +53,7 @@ impl AnswerDecoder {
     }
 }
 
-/// The terminal's side: JSON objects back to back, cut anywhere; anything else is text to be shown.
+/// The terminal's decoder: JSON objects back to back, cut anywhere; anything else is text to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectDecoder {
     state: ObjectState,
@@ -63,25 +64,24 @@ enum ObjectState {
     /// Before an object.
     #[default]
     Between,
-    /// In what may be one.
+    /// In what may be an object.
     Object(Scanner),
-    /// In something else; was what stands in the buffer shown already?
+    /// In other text; `shown` if the buffer's content has been returned.
     Text { shown: bool },
-    /// Nothing more is understood.
+    /// The stream is of another wire; the rest is dropped.
     Broken,
 }
 
 const SHOWN: ObjectState = ObjectState::Text { shown: true };
 
-/// Was the byte taken, and what was found?
+/// Whether the byte was taken, and the result.
 enum Taken {
     Yes(Decoded),
     No(Decoded),
 }
 
 impl ObjectDecoder {
-    /// Takes bytes up to the end of an object, or text up to the end of what came; says how many bytes and what it
-    /// found.
+    /// Takes bytes up to the end of an object, or text up to the end of `bytes`; returns how many, and the result.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             match self.byte(body, byte) {
@@ -90,7 +90,7 @@ impl ObjectDecoder {
                 Taken::Yes(decoded) => return (taken.saturating_add(1), decoded),
             }
         }
-        // Text has no end of its own: it is shown as it comes, but for a character that is cut in two.
+        // Text has no terminator: it is shown as it comes, except for a character that is cut in two.
         if self.state == (ObjectState::Text { shown: false }) && !cut_in_two(body) {
             self.state = SHOWN;
             return (bytes.len(), Decoded::Plain);
@@ -98,7 +98,7 @@ impl ObjectDecoder {
         (bytes.len(), Decoded::More)
     }
 
-    /// The stream has ended: what has begun is shown as it is.
+    /// Ends the stream: an incomplete object is shown as text.
     pub fn end(&mut self) -> Decoded {
         let partial = self.is_partial();
         if partial {
@@ -108,7 +108,7 @@ impl ObjectDecoder {
         Decoded::More
     }
 
-    /// Has an object begun that is not whole yet?
+    /// Whether an object has begun and is not complete.
     pub fn is_partial(&self) -> bool {
         matches!(self.state, ObjectState::Object(_) | ObjectState::Text { shown: false })
     }
@@ -117,7 +117,7 @@ impl ObjectDecoder {
         match &mut self.state {
             ObjectState::Broken => Taken::Yes(Decoded::More),
             ObjectState::Between if byte.is_ascii_whitespace() => Taken::Yes(Decoded::More),
-            // No text begins with a zero, and every length of the `json` wire does.
+            // Every length of the `json` wire begins with a zero, and text never does.
             ObjectState::Between if byte == 0 => {
                 self.state = ObjectState::Broken;
                 Taken::Yes(Decoded::Broken(Fault::WrongWire))
@@ -132,7 +132,7 @@ impl ObjectDecoder {
                 };
                 self.byte(body, byte)
             }
-            // Too long for the buffer: it is shown in pieces.
+            // Too long for the buffer: shown in pieces.
             ObjectState::Text { .. } | ObjectState::Object(_) if body.is_full() => {
                 self.state = SHOWN;
                 Taken::No(Decoded::Plain)
@@ -142,7 +142,7 @@ impl ObjectDecoder {
                 Taken::No(Decoded::Plain)
             }
             ObjectState::Text { .. } => {
-                // It was seen to fit.
+                // It fits: the buffer is not full.
                 let _ = body.push(byte);
                 Taken::Yes(Decoded::More)
             }
@@ -163,9 +163,9 @@ impl ObjectDecoder {
     }
 }
 
-/// Does the text end in the middle of a character?
+/// Whether the text ends in the middle of a character.
 fn cut_in_two(text: &[u8]) -> bool {
-    // What was wrong before it is of no account.
+    // Only the end matters; invalid bytes before it are shown as U+FFFD.
     let end = text.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
     core::str::from_utf8(end).is_err_and(|error| error.error_len().is_none())
 }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_an_answer_until_a_newline_came() {
+    fn each_read_is_an_answer_until_a_newline_comes() {
         assert_eq!(answers(&["1", "40", "3"]), ok(&["1", "40", "3"]));
         assert_eq!(answers(&["1", "4\n", "3", "5\n", "7"]), ok(&["1", "4", "35", "7"]));
         assert_eq!(answers(&["1\n40\n3"]), ok(&["1", "40", "3"]));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_begun_until_its_newline_came() {
+    fn a_line_is_partial_until_its_newline_comes() {
         let (mut decoder, mut body) = (AnswerDecoder::default(), Vec::<u8, 8>::new());
         for (read, partial) in
             [("", false), ("1", false), ("2\n", false), ("3", true), ("4", true), ("\n", false)]
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn an_over_long_answer_is_skipped_whole() {
+    fn an_over_long_answer_is_one_fault() {
         let long = Err(Fault::TooLong);
         assert_eq!(answers(&["123456789", "1"]), [long.clone(), Ok("1".into())]);
         assert_eq!(answers(&["a\n12345", "6789", "0\n1\n"]), [Ok("a".into()), long, Ok("1".into())]);
     }
 
-    /// ObjectDecoder and text that a stream holds; text that follows text is joined.
+    /// Decodes a stream into objects and text; adjacent text is joined.
     fn objects(stream: &[u8], cuts: &[usize]) -> StdVec<(Decoded, StdVec<u8>)> {
         let (mut decoder, mut body) = (ObjectDecoder::default(), Vec::<u8, 64>::new());
         let mut found: StdVec<(Decoded, StdVec<u8>)> = vec![];
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_back_to_back_are_told_apart_at_every_cut() {
+    fn objects_back_to_back_decode_at_every_cut() {
         let list = [r#"{"input":true,"data":"}{\"\\"}"#, r#"{"a":{"b":[{},"\ud83d\ude00"]}}"#, r#"{}"#];
         let stream = list.join(" \n");
         for cut in (1..stream.len()).step_by(crate::STRIDE) {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_text_and_nothing_is_lost() {
+    fn text_between_objects_is_returned_whole() {
         for cut in 1..9 {
             let found = objects("höhe {x} {\"a\":1}".as_bytes(), &[cut]);
             let text = (Decoded::Plain, "höhe {x} ".as_bytes().to_vec());
@@ -279,7 +279,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_byte_of_any_stream_is_lost(stream in prop::collection::vec(1u8.., 0..crate::few(300)), cut in 1usize..40) {
+        fn every_byte_of_any_stream_is_returned(stream in prop::collection::vec(1u8.., 0..crate::few(300)), cut in 1usize..40) {
             let kept: StdVec<u8> = objects(&stream, &[cut]).into_iter().flat_map(|(_, bytes)| bytes).collect();
             let squeeze = |bytes: &[u8]| bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<StdVec<_>>();
             prop_assert_eq!(squeeze(&kept), squeeze(&stream));

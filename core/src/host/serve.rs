@@ -26,7 +26,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.closing || self.stopping || self.has_event() || self.arriving.is_some() {
             return false;
         }
-        let (found, body) = self.inbox.found();
+        let (found, body) = self.inbox.decoded();
         let read = match found {
             Decoded::More => return false,
             Decoded::Fault(fault) | Decoded::Broken(fault) => Err(fault),
@@ -58,7 +58,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if !self.outbox.is_empty() || self.is_busy() {
             return false;
         }
-        let broken = matches!(self.inbox.found().0, Decoded::Broken(_));
+        let broken = matches!(self.inbox.decoded().0, Decoded::Broken(_));
         let effect = if broken && self.config.link == Link::Connection {
             Effect::End(Notice::Fault(fault))
         } else {

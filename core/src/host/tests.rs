@@ -209,7 +209,7 @@ fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Heard> {
     while !bytes.is_empty() {
         let taken = inbox.push(bytes);
         bytes = &bytes[taken..];
-        let (found, body) = inbox.found();
+        let (found, body) = inbox.decoded();
         if found == Decoded::More {
             continue;
         }

@@ -28,7 +28,7 @@ struct Heading {
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// Decides about the frame that is held, and takes the step that it means.
     pub(super) fn judge(&mut self, now: Instant) -> Verdict {
-        let (found, body) = self.inbox.found();
+        let (found, body) = self.inbox.decoded();
         let numbered = self.config.wire.is_numbered();
         let said = match found {
             Decoded::More => return Verdict::Nothing,

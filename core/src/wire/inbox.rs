@@ -1,4 +1,4 @@
-//! What comes in on a wire.
+//! Inbound buffer: decodes a wire's bytes into frames and keeps one frame until the endpoint has handled it.
 use super::Wire;
 #[cfg(feature = "postcard")]
 use crate::frame::cobs;
@@ -7,13 +7,13 @@ use crate::frame::{length, raw};
 use crate::{frame::Decoded, message::Fault};
 use heapless::{Vec, VecView};
 
-/// Frames counted since the line was opened.
+/// Inbound frames of an endpoint since it was made, or since its counters were last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Whole frames.
     pub frames: u32,
-    /// Frames (or what noise made of them) that were discarded.
+    /// Faulty or incomplete frames, which were discarded.
     pub discarded: u32,
 }
 
@@ -70,12 +70,12 @@ impl Decoder {
     }
 }
 
-/// What comes in: one frame at a time, kept until it is released.
+/// Decodes one frame at a time and keeps it until it is released.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Inbox<const N: usize> {
     decoder: Decoder,
     body: Vec<u8, N>,
-    found: Decoded,
+    decoded: Decoded,
     counters: Counters,
 }
 
@@ -103,28 +103,28 @@ impl<const N: usize> Inbox<N> {
     }
 
     fn new(decoder: Decoder) -> Self {
-        Self { decoder, body: Vec::new(), found: Decoded::More, counters: Counters::default() }
+        Self { decoder, body: Vec::new(), decoded: Decoded::More, counters: Counters::default() }
     }
 
-    /// Takes bytes up to the end of one frame; none while one is kept.
+    /// Takes bytes up to the end of one frame, and none while a frame is kept; returns how many.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
-        if self.found != Decoded::More {
+        if self.decoded != Decoded::More {
             return 0;
         }
-        let (taken, found) = self.decoder.push(&mut self.body, bytes);
-        self.find(found);
+        let (taken, decoded) = self.decoder.push(&mut self.body, bytes);
+        self.keep(decoded);
         taken
     }
 
-    /// The stream has ended.
+    /// Ends the stream.
     pub(crate) fn end(&mut self) {
-        if self.found == Decoded::More {
-            let found = self.decoder.end();
-            self.find(found);
+        if self.decoded == Decoded::More {
+            let decoded = self.decoder.end();
+            self.keep(decoded);
         }
     }
 
-    /// Gives up on a frame that has begun, and says what it lacked.
+    /// Drops an incomplete frame; returns the fault.
     pub(crate) fn give_up(&mut self) -> Fault {
         self.counters.discarded = self.counters.discarded.wrapping_add(1);
         match self.decoder.end() {
@@ -133,9 +133,9 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
-    fn find(&mut self, found: Decoded) {
-        self.found = found;
-        let count = match found {
+    fn keep(&mut self, decoded: Decoded) {
+        self.decoded = decoded;
+        let count = match decoded {
             Decoded::More => return,
             Decoded::Frame | Decoded::Plain => &mut self.counters.frames,
             Decoded::Fault(_) | Decoded::Broken(_) => &mut self.counters.discarded,
@@ -143,20 +143,20 @@ impl<const N: usize> Inbox<N> {
         *count = count.wrapping_add(1);
     }
 
-    /// What is kept, with its bytes.
-    pub(crate) fn found(&self) -> (Decoded, &[u8]) {
-        (self.found, &self.body)
+    /// The kept frame's kind and its body.
+    pub(crate) fn decoded(&self) -> (Decoded, &[u8]) {
+        (self.decoded, &self.body)
     }
 
-    /// Lets go of what is kept.
+    /// Releases the kept frame.
     pub(crate) fn release(&mut self) {
-        self.found = Decoded::More;
-        // Nothing of it is of use any more: two endpoints that will do the same are equal.
+        self.decoded = Decoded::More;
+        // Cleared, so that two endpoints that will behave alike compare equal.
         self.body.clear();
     }
 
     pub(crate) fn is_partial(&self) -> bool {
-        self.found == Decoded::More && self.decoder.is_partial()
+        self.decoded == Decoded::More && self.decoder.is_partial()
     }
 
     pub(crate) fn counters(&self) -> Counters {

@@ -1,4 +1,4 @@
-//! What goes out on a wire.
+//! Outbound buffer: encodes messages into whole frames and keeps them until the driver has sent them.
 use super::Wire;
 #[cfg(feature = "json")]
 use crate::codec::json;
@@ -13,16 +13,17 @@ use core::{
     hash::{Hash, Hasher},
 };
 
-/// What goes out: whole frames, until the driver has sent them.
+/// Whole frames, in the order in which they are sent.
 ///
-/// The buffer is not a heapless vector: a frame is written into the room behind the last one, and a vector would have to
-/// fill that with zeros first, every time.
+/// The buffer is an array and not a heapless vector: a frame is written in place after the last one, and a vector would
+/// have to fill that space with zeros first.
 #[derive(Clone)]
 pub(crate) struct Outbox<const N: usize> {
     wire: Wire,
     bytes: [u8; N],
-    /// How many of them are frames.
+    /// Bytes of frames in the buffer.
     len: usize,
+    /// Bytes of these that were sent.
     sent: usize,
 }
 
@@ -35,7 +36,7 @@ impl<const N: usize> Outbox<N> {
         self.bytes.get(self.sent..self.len).unwrap_or(&[])
     }
 
-    /// `count` bytes of the output were sent.
+    /// Marks `count` bytes of the output as sent.
     pub(crate) fn consume(&mut self, count: usize) {
         self.sent = self.sent.saturating_add(count);
         if self.sent >= self.len {
@@ -52,12 +53,12 @@ impl<const N: usize> Outbox<N> {
         self.len == 0
     }
 
-    /// What is there, apart from what is left of frames that were sent.
+    /// The state that matters; bytes left over from earlier frames do not.
     fn content(&self) -> (Wire, &[u8], usize) {
         (self.wire, self.bytes.get(..self.len).unwrap_or(&[]), self.sent)
     }
 
-    /// Appends a frame, whole or not at all.
+    /// Appends a whole frame; the buffer is unchanged on an error.
     fn frame(&mut self, body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Result<(), NoRoom> {
         let written = self.wire.frame(self.bytes.get_mut(self.len..).unwrap_or(&mut []), body)?;
         self.len = self.len.saturating_add(written);
@@ -75,12 +76,12 @@ impl<const N: usize> Outbox<N> {
         }
     }
 
-    /// Says `notice`, and then asks `open` again if there is an open prompt.
+    /// Appends a notice, and then the open prompt's reply again, if there is one.
     pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), NoRoom> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_notice(notice, out))?,
-            // One object: the original client takes what one read brings for one.
+            // One object: the original client takes each read for one.
             #[cfg(feature = "json")]
             Wire::Raw => {
                 let screens = open.map_or(&[][..], |open| &open.screens);
@@ -96,7 +97,7 @@ impl<const N: usize> Outbox<N> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_hello(hello, out)),
-            // There is no hello on this wire: the host greets at once.
+            // This wire has no hello: the host greets at once.
             #[cfg(feature = "json")]
             Wire::Raw => Ok(()),
             #[cfg(feature = "postcard")]
@@ -110,7 +111,7 @@ impl<const N: usize> Outbox<N> {
             Wire::Json => self.frame(|out| json::write_answer(re, text, out)),
             #[cfg(feature = "json")]
             Wire::Raw => self.frame(|out| {
-                // An empty answer would be no bytes at all, and never be read; the host trims a blank.
+                // An empty answer would be no bytes at all, which no read returns; the host trims a blank.
                 let text = if text.is_empty() { " " } else { text };
                 out.get_mut(..text.len()).ok_or(NoRoom)?.copy_from_slice(text.as_bytes());
                 Ok(text.len())
@@ -147,9 +148,9 @@ mod tests {
     use core::hash::{BuildHasher, BuildHasherDefault};
     use std::hash::DefaultHasher;
 
-    /// Endpoints are compared and hashed by a model.
+    /// A model checker compares and hashes endpoints.
     #[test]
-    fn what_is_sent_already_makes_no_difference_and_what_is_not_does() {
+    fn equality_ignores_bytes_that_were_sent() {
         let hash = |outbox: &Outbox<64>| BuildHasherDefault::<DefaultHasher>::default().hash_one(outbox);
         let mut outbox = Outbox::<64>::new(Wire::Postcard);
         let empty = outbox.clone();
@@ -160,7 +161,7 @@ mod tests {
         outbox.consume(1);
         assert_ne!(outbox, whole);
         outbox.consume(usize::MAX);
-        assert_eq!(outbox, empty, "the bytes are there still, and are nothing");
+        assert_eq!(outbox, empty, "the bytes are still in the buffer, but not in its content");
         assert_eq!(hash(&outbox), hash(&empty));
     }
 }

@@ -112,7 +112,7 @@ fn a_microcontroller_needs_less_on_postcard() {
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
     outbox.answer(Some(Numbers::MAX), &"x".repeat(64)).unwrap();
     inbox.push(outbox.output());
-    assert_eq!(inbox.found().0, Decoded::Frame, "and so is the longest answer");
+    assert_eq!(inbox.decoded().0, Decoded::Frame, "and so is the longest answer");
 }
 
 #[test]
