@@ -17,7 +17,7 @@ pub mod auditor;
 mod books;
 pub mod faulty_disk;
 mod line;
-mod seat;
+mod station;
 mod world;
 
 pub use world::{Plan, Report, run};

@@ -1,5 +1,5 @@
 //! The world of one simulated day.
-use super::{auditor::Auditor, books::Books, line::Line, seat::Seat};
+use super::{auditor::Auditor, books::Books, line::Line, station::Station};
 use atm_core::{
     host::{self, Link, Visit},
     ledger::{LedgerId, Name, Request, Response},
@@ -60,7 +60,7 @@ struct World {
     answered: VecDeque<(Instant, Request, Response)>,
     /// Requests that will be asked a second time, whose answers nobody waits for.
     echoes: Vec<(Instant, Request)>,
-    seats: Vec<Seat>,
+    stations: Vec<Station>,
     parked: Vec<(Instant, Visit)>,
     host_back_at: Option<Instant>,
     host_up: bool,
@@ -78,9 +78,11 @@ pub fn run(plan: Plan) -> Report {
     world.live(evening, |_| false);
     world.calm();
     let night = world.now + Duration::from_millis(CALM);
-    world.live(night, |world| world.seats.iter().all(Seat::is_done));
-    for seat in world.seats.iter().filter(|seat| !seat.is_done()) {
-        world.auditor.fault(format!("{}: the faults have stopped and it does not come to rest", seat.name));
+    world.live(night, |world| world.stations.iter().all(Station::is_done));
+    for station in world.stations.iter().filter(|station| !station.is_done()) {
+        world
+            .auditor
+            .fault(format!("{}: the faults have stopped and it does not come to rest", station.name));
     }
     world.close()
 }
@@ -92,12 +94,12 @@ impl World {
         // From a good line to one that hardly lets anything through.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
         let count = rng.usize(1..=4);
-        let seats = (0..count)
+        let stations = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
                 let link = if rng.bool() { Link::Serial } else { Link::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
-                Some(Seat::new(name, link, baud))
+                Some(Station::new(name, link, baud))
             })
             .collect();
         Self {
@@ -107,7 +109,7 @@ impl World {
             asked: VecDeque::new(),
             answered: VecDeque::new(),
             echoes: Vec::new(),
-            seats,
+            stations,
             parked: Vec::new(),
             host_back_at: None,
             host_up: true,
@@ -145,12 +147,12 @@ impl World {
     }
 
     fn due(&self) -> Option<Instant> {
-        let seats = self.seats.iter().filter_map(Seat::due).min();
+        let stations = self.stations.iter().filter_map(Station::due).min();
         let asked = self.asked.front().map(|(due, _)| *due);
         let answered = self.answered.front().map(|(due, ..)| *due);
         let echoes = self.echoes.iter().map(|(due, _)| *due).min();
         let parked = self.parked.iter().map(|(until, _)| *until).min();
-        [seats, asked, answered, echoes, parked, self.host_back_at, self.next_crash]
+        [stations, asked, answered, echoes, parked, self.host_back_at, self.next_crash]
             .into_iter()
             .flatten()
             .min()
@@ -160,12 +162,12 @@ impl World {
     fn turn(&mut self) -> bool {
         let mut moved = self.power();
         moved |= self.keep_books();
-        for index in 0..self.seats.len() {
+        for index in 0..self.stations.len() {
             moved |= self.plug(index);
-            let seat = &mut self.seats[index];
-            moved |= seat.pump(self.now, &mut self.rng, &mut self.auditor);
-            for at in 0..self.seats[index].lines.len() {
-                moved |= self.seats[index].lines[at].pump(self.now);
+            let station = &mut self.stations[index];
+            moved |= station.pump(self.now, &mut self.rng, &mut self.auditor);
+            for at in 0..self.stations[index].lines.len() {
+                moved |= self.stations[index].lines[at].pump(self.now);
                 moved |= self.see_to(index, at);
             }
             moved |= self.unplug(index);
@@ -180,27 +182,27 @@ impl World {
             moved = true;
             self.next_crash = Some(self.now + Duration::from_millis(self.rng.u32(1..20_000)));
             let back = self.now + Duration::from_millis(self.rng.u32(10..3_000));
-            let victim = self.rng.usize(0..=self.seats.len());
-            if victim == self.seats.len() && self.host_up {
+            let victim = self.rng.usize(0..=self.stations.len());
+            if victim == self.stations.len() && self.host_up {
                 self.crash_host(back);
-            } else if let Some(seat) = self.seats.get_mut(victim)
-                && seat.has_power()
+            } else if let Some(station) = self.stations.get_mut(victim)
+                && station.has_power()
             {
                 self.report.crashes += 1;
-                self.auditor.note(self.now, || format!("{} loses power", seat.name));
-                seat.crash();
-                seat.back_at = Some(back);
+                self.auditor.note(self.now, || format!("{} loses power", station.name));
+                station.crash();
+                station.back_at = Some(back);
             }
         }
         if self.host_back_at.is_some_and(|at| at <= self.now) {
             moved = true;
             self.host_back_at = None;
             self.host_up = true;
-            for index in 0..self.seats.len() {
-                if self.seats[index].link == Link::Serial {
+            for index in 0..self.stations.len() {
+                if self.stations[index].link == Link::Serial {
                     let config = self.config(index);
                     let now = self.now;
-                    if let Some(line) = self.seats[index].lines.last_mut() {
+                    if let Some(line) = self.stations[index].lines.last_mut() {
                         line.open(config, now);
                     }
                 }
@@ -219,66 +221,66 @@ impl World {
         self.answered.clear();
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request).collect();
         self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor, self.now);
-        for seat in &mut self.seats {
-            let connection = seat.link == Link::Connection;
-            for line in &mut seat.lines {
+        for station in &mut self.stations {
+            let connection = station.link == Link::Connection;
+            for line in &mut station.lines {
                 line.end = None;
             }
-            if connection && seat.has_power() && seat.back_at.is_none() {
-                seat.back_at = Some(back + Duration::from_millis(self.rng.u32(1..2_000)));
+            if connection && station.has_power() && station.back_at.is_none() {
+                station.back_at = Some(back + Duration::from_millis(self.rng.u32(1..2_000)));
             }
         }
     }
 
     fn config(&self, index: usize) -> host::Config {
-        let seat = &self.seats[index];
-        let mut config = host::Config::new(seat.wire(), seat.link);
+        let station = &self.stations[index];
+        let mut config = host::Config::new(station.wire(), station.link);
         config.idle = self.idle;
         config.frame = Duration::from_secs(2);
         config
     }
 
-    /// Power or a line comes back to a seat.
+    /// Power or a line comes back to a station.
     fn plug(&mut self, index: usize) -> bool {
-        if self.seats[index].back_at.is_none_or(|at| at > self.now) {
+        if self.stations[index].back_at.is_none_or(|at| at > self.now) {
             return false;
         }
         let config = self.config(index);
-        let seat = &mut self.seats[index];
-        seat.back_at = None;
-        if seat.lines.is_empty() || (seat.link == Link::Connection && self.host_up) {
-            seat.plug(self.next_line, self.chances, self.rng.u64(..));
+        let station = &mut self.stations[index];
+        station.back_at = None;
+        if station.lines.is_empty() || (station.link == Link::Connection && self.host_up) {
+            station.plug(self.next_line, self.chances, self.rng.u64(..));
             self.next_line += 1;
             if self.host_up
-                && let Some(line) = seat.lines.last_mut()
+                && let Some(line) = station.lines.last_mut()
             {
                 line.open(config, self.now);
             }
-        } else if seat.link == Link::Connection {
+        } else if station.link == Link::Connection {
             // Nobody listens: the client tries again.
-            seat.back_at = Some(self.now + Duration::from_millis(500));
+            station.back_at = Some(self.now + Duration::from_millis(500));
             return true;
         }
-        if seat.has_power() {
-            seat.reconnect(self.now, &self.auditor);
+        if station.has_power() {
+            station.reconnect(self.now, &self.auditor);
         } else {
-            seat.start(self.now, &mut self.rng, &mut self.auditor);
+            station.start(self.now, &mut self.rng, &mut self.auditor);
         }
         true
     }
 
     /// Connections that the host is done with, and old ones that nobody holds, are closed.
     fn unplug(&mut self, index: usize) -> bool {
-        let link = self.seats[index].link;
+        let link = self.stations[index].link;
         if link == Link::Serial {
             return false;
         }
-        let lines = self.seats[index].lines.len();
+        let lines = self.stations[index].lines.len();
         let mut moved = false;
         for at in (0..lines).rev() {
             // An old connection is noticed to be dead some time or other.
             let forgotten = at + 1 < lines && self.rng.u32(0..2_000) == 0;
-            let line = &mut self.seats[index].lines[at];
+            let line = &mut self.stations[index].lines[at];
             if line.is_finished(link) || (forgotten && line.end.is_some()) {
                 if let Some(visit) = line.end.as_mut().and_then(|end| end.host.park()) {
                     self.parked.push((self.now + self.idle, visit));
@@ -288,14 +290,14 @@ impl World {
                 if at + 1 == lines {
                     // The terminal notices that its connection was closed; it had time to read what was said before.
                     let notices = self.now + Duration::from_millis(self.rng.u32(1..5_000));
-                    let seat = &mut self.seats[index];
-                    if seat.has_power() && seat.back_at.is_none() {
-                        seat.back_at = Some(notices);
+                    let station = &mut self.stations[index];
+                    if station.has_power() && station.back_at.is_none() {
+                        station.back_at = Some(notices);
                     }
                 }
             }
-            if at + 1 < lines && self.seats[index].lines[at].end.is_none() {
-                let line = self.seats[index].lines.remove(at);
+            if at + 1 < lines && self.stations[index].lines[at].end.is_none() {
+                let line = self.stations[index].lines.remove(at);
                 self.count(&line);
             }
         }
@@ -313,22 +315,22 @@ impl World {
         self.next_crash = None;
         self.ledger.calm();
         self.chances = Chances::default();
-        for seat in &mut self.seats {
-            for line in &mut seat.lines {
+        for station in &mut self.stations {
+            for line in &mut station.lines {
                 line.up.disable_faults();
                 line.down.disable_faults();
             }
-            seat.wind_up(self.now);
+            station.wind_up(self.now);
         }
     }
 
     fn close(mut self) -> Report {
-        for index in 0..self.seats.len() {
-            for line in std::mem::take(&mut self.seats[index].lines) {
+        for index in 0..self.stations.len() {
+            for line in std::mem::take(&mut self.stations[index].lines) {
                 self.count(&line);
             }
-            self.report.answers += self.seats[index].answers;
-            self.report.sessions += self.seats[index].sessions;
+            self.report.answers += self.stations[index].answers;
+            self.report.sessions += self.stations[index].sessions;
         }
         self.report.movements = self.auditor.movements() as u64;
         self.report.doubts = self.ledger.doubts();

@@ -13,7 +13,7 @@ use firmware_sim::fault_injector::Chances;
 type Endpoint = Terminal<1024, { terminal::OUT }>;
 
 /// A place where people do their business.
-pub(super) struct Seat {
+pub(super) struct Station {
     pub(super) name: Name,
     pub(super) link: Link,
     wire: Wire,
@@ -38,7 +38,7 @@ pub(super) struct Seat {
     done: bool,
 }
 
-impl Seat {
+impl Station {
     pub(super) fn new(name: Name, link: Link, baud: u32) -> Self {
         let wire = if link == Link::Serial { Wire::Postcard } else { Wire::Json };
         Self {
