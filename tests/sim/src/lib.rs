@@ -1,4 +1,4 @@
-//! A simulated day: terminals with random people, one host, lines that lie and power that fails, under a fake clock.
+//! A simulated day: terminals with random people, one host, links that lie and power that fails, under a fake clock.
 //!
 //! Everything is drawn from one seed, so a day that went wrong goes wrong again. The endpoints are the real ones; what is
 //! simulated is all that drives them. The [`auditor`] sees what a bystander sees (what was typed, what was shown, what
@@ -16,7 +16,7 @@
 pub mod auditor;
 mod books;
 pub mod faulty_disk;
-mod line;
+mod link;
 mod station;
 mod world;
 

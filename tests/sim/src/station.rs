@@ -1,5 +1,5 @@
-//! A terminal, its line and the person in front of it.
-use super::{auditor::Auditor, line::Line};
+//! A terminal, its link and the person in front of it.
+use super::{auditor::Auditor, link::SimulatedLink};
 use atm_core::{
     host::Link,
     ledger::Name,
@@ -15,7 +15,7 @@ type Endpoint = Terminal<1024, { terminal::OUT }>;
 /// A place where people do their business.
 pub(super) struct Station {
     pub(super) name: Name,
-    pub(super) link: Link,
+    pub(super) link_kind: Link,
     wire: Wire,
     baud: u32,
     /// `None` while it is without power.
@@ -28,9 +28,9 @@ pub(super) struct Station {
     life: u64,
     /// When the person answers the open prompt, or the next one comes.
     acts_at: Option<Instant>,
-    /// When the power comes back, or the line is plugged in again.
+    /// When the power comes back, or the link is plugged in again.
     pub(super) back_at: Option<Instant>,
-    pub(super) lines: Vec<Line>,
+    pub(super) links: Vec<SimulatedLink>,
     pub(super) answers: u64,
     pub(super) sessions: u64,
     /// Set for the end of the day: the person asks for the balance once, and is done.
@@ -39,11 +39,11 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(name: Name, link: Link, baud: u32) -> Self {
-        let wire = if link == Link::Serial { Wire::Postcard } else { Wire::Json };
+    pub(super) fn new(name: Name, link_kind: Link, baud: u32) -> Self {
+        let wire = if link_kind == Link::Serial { Wire::Postcard } else { Wire::Json };
         Self {
             name,
-            link,
+            link_kind,
             wire,
             baud,
             terminal: None,
@@ -53,7 +53,7 @@ impl Station {
             life: 0,
             acts_at: None,
             back_at: Some(Instant::default()),
-            lines: Vec::new(),
+            links: Vec::new(),
             answers: 0,
             sessions: 0,
             last: false,
@@ -70,7 +70,7 @@ impl Station {
     }
 
     fn repeat(&self) -> Repeat {
-        match self.link {
+        match self.link_kind {
             Link::Serial => Repeat::for_baud(self.baud),
             Link::Connection => Repeat {
                 first: Duration::from_secs(1),
@@ -81,17 +81,17 @@ impl Station {
         }
     }
 
-    /// A new line, in front of what may be left of the old ones.
+    /// A new link, in front of what may be left of the old ones.
     pub(super) fn plug(&mut self, number: u64, chances: Chances, seed: u64) {
-        let line = match self.link {
-            Link::Serial => Line::new(number, chances, self.baud, seed),
+        let link = match self.link_kind {
+            Link::Serial => SimulatedLink::new(number, chances, self.baud, seed),
             Link::Connection => {
                 // `json` has no check sum: it promises nothing of bytes that were changed.
                 let whole = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
-                Line::new(number, whole, 0, seed)
+                SimulatedLink::new(number, whole, 0, seed)
             }
         };
-        self.lines.push(line);
+        self.links.push(link);
         self.held.clear();
     }
 
@@ -110,7 +110,7 @@ impl Station {
         let profile = Profile { name: Some(self.name.clone()), start: self.life, memory: self.stored };
         let config = Config {
             wire: self.wire,
-            link: self.link,
+            link: self.link_kind,
             profile: Some(profile),
             repeat: Some(self.repeat()),
             frame: Duration::from_secs(2),
@@ -130,7 +130,7 @@ impl Station {
         self.acts_at = None;
     }
 
-    /// The line was plugged in again.
+    /// The link was plugged in again.
     pub(super) fn reconnect(&mut self, now: Instant, auditor: &Auditor) {
         auditor.note(now, || format!("{} connects again", self.name));
         if let Some(terminal) = &mut self.terminal {
@@ -145,18 +145,18 @@ impl Station {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        let lines = self.lines.iter().filter_map(Line::due).min();
+        let links = self.links.iter().filter_map(SimulatedLink::due).min();
         let terminal = self.terminal.as_ref().and_then(Terminal::deadline);
-        [lines, terminal, self.acts_at, self.back_at].into_iter().flatten().min()
+        [links, terminal, self.acts_at, self.back_at].into_iter().flatten().min()
     }
 
     /// Moves bytes into the terminal and out of it, and lets the person act; true where anything moved.
     pub(super) fn pump(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) -> bool {
         let mut moved = false;
-        let present = self.lines.len().saturating_sub(1);
-        for (index, line) in self.lines.iter_mut().enumerate() {
-            while let Some(chunk) = line.down.receive(now) {
-                // Only the present line is plugged in.
+        let present = self.links.len().saturating_sub(1);
+        for (index, link) in self.links.iter_mut().enumerate() {
+            while let Some(chunk) = link.down.receive(now) {
+                // Only the present link is plugged in.
                 if index == present && self.terminal.is_some() {
                     self.held.extend(chunk);
                 }
@@ -178,8 +178,8 @@ impl Station {
         if !terminal.output().is_empty() {
             let output = terminal.output().to_vec();
             terminal.consume(output.len());
-            if let Some(line) = self.lines.last_mut() {
-                line.up.send(&output, now);
+            if let Some(link) = self.links.last_mut() {
+                link.up.send(&output, now);
             }
             moved = true;
         }
@@ -211,8 +211,8 @@ impl Station {
                             self.acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
                         }
                     }
-                    // A line that stays silent is plugged out and in again, where that helps.
-                    Event::LineDown if self.link == Link::Connection => {
+                    // A link that stays silent is plugged out and in again, where that helps.
+                    Event::LineDown if self.link_kind == Link::Connection => {
                         self.back_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
                     Event::LineDown | Event::LineUp | Event::Fault(_) | Event::Broken(_) => {}
@@ -236,7 +236,7 @@ impl Station {
         }
         self.acts_at = None;
         if terminal.is_over() {
-            if self.link == Link::Serial {
+            if self.link_kind == Link::Serial {
                 terminal.reconnect(now);
             } else {
                 self.back_at = Some(now);

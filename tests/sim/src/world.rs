@@ -1,5 +1,5 @@
 //! The world of one simulated day.
-use super::{auditor::Auditor, books::Books, line::Line, station::Station};
+use super::{auditor::Auditor, books::Books, link::SimulatedLink, station::Station};
 use atm_core::{
     host::{self, Link, Visit},
     ledger::{LedgerId, Name, Request, Response},
@@ -38,7 +38,7 @@ pub struct Report {
     pub crashes: u64,
     /// Commits that were in doubt.
     pub doubts: u64,
-    /// Faults of the lines.
+    /// Faults of the links.
     pub faults: FaultCounts,
     /// What went wrong.
     pub wrong: Vec<String>,
@@ -65,7 +65,7 @@ struct World {
     host_back_at: Option<Instant>,
     host_up: bool,
     idle: Duration,
-    next_line: u64,
+    next_link: u64,
     next_crash: Option<Instant>,
     auditor: Auditor,
     report: Report,
@@ -91,15 +91,15 @@ impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed);
         let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
-        // From a good line to one that hardly lets anything through.
+        // From a good link to one that hardly lets anything through.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
         let count = rng.usize(1..=4);
         let stations = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
-                let link = if rng.bool() { Link::Serial } else { Link::Connection };
+                let kind = if rng.bool() { Link::Serial } else { Link::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
-                Some(Station::new(name, link, baud))
+                Some(Station::new(name, kind, baud))
             })
             .collect();
         Self {
@@ -114,7 +114,7 @@ impl World {
             host_back_at: None,
             host_up: true,
             idle: Duration::from_millis(rng.u32(2_000..60_000)),
-            next_line: 1,
+            next_link: 1,
             next_crash: Some(Instant::from_millis(rng.u64(1..20_000))),
             auditor: Auditor::new(balance, plan.trace),
             report: Report::default(),
@@ -166,8 +166,8 @@ impl World {
             moved |= self.plug(index);
             let station = &mut self.stations[index];
             moved |= station.pump(self.now, &mut self.rng, &mut self.auditor);
-            for at in 0..self.stations[index].lines.len() {
-                moved |= self.stations[index].lines[at].pump(self.now);
+            for at in 0..self.stations[index].links.len() {
+                moved |= self.stations[index].links[at].pump(self.now);
                 moved |= self.see_to(index, at);
             }
             moved |= self.unplug(index);
@@ -199,11 +199,11 @@ impl World {
             self.host_back_at = None;
             self.host_up = true;
             for index in 0..self.stations.len() {
-                if self.stations[index].link == Link::Serial {
+                if self.stations[index].link_kind == Link::Serial {
                     let config = self.config(index);
                     let now = self.now;
-                    if let Some(line) = self.stations[index].lines.last_mut() {
-                        line.open(config, now);
+                    if let Some(link) = self.stations[index].links.last_mut() {
+                        link.open(config, now);
                     }
                 }
             }
@@ -222,9 +222,9 @@ impl World {
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request).collect();
         self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor, self.now);
         for station in &mut self.stations {
-            let connection = station.link == Link::Connection;
-            for line in &mut station.lines {
-                line.end = None;
+            let connection = station.link_kind == Link::Connection;
+            for link in &mut station.links {
+                link.end = None;
             }
             if connection && station.has_power() && station.back_at.is_none() {
                 station.back_at = Some(back + Duration::from_millis(self.rng.u32(1..2_000)));
@@ -234,13 +234,13 @@ impl World {
 
     fn config(&self, index: usize) -> host::Config {
         let station = &self.stations[index];
-        let mut config = host::Config::new(station.wire(), station.link);
+        let mut config = host::Config::new(station.wire(), station.link_kind);
         config.idle = self.idle;
         config.frame = Duration::from_secs(2);
         config
     }
 
-    /// Power or a line comes back to a station.
+    /// Power or a link comes back to a station.
     fn plug(&mut self, index: usize) -> bool {
         if self.stations[index].back_at.is_none_or(|at| at > self.now) {
             return false;
@@ -248,15 +248,15 @@ impl World {
         let config = self.config(index);
         let station = &mut self.stations[index];
         station.back_at = None;
-        if station.lines.is_empty() || (station.link == Link::Connection && self.host_up) {
-            station.plug(self.next_line, self.chances, self.rng.u64(..));
-            self.next_line += 1;
+        if station.links.is_empty() || (station.link_kind == Link::Connection && self.host_up) {
+            station.plug(self.next_link, self.chances, self.rng.u64(..));
+            self.next_link += 1;
             if self.host_up
-                && let Some(line) = station.lines.last_mut()
+                && let Some(link) = station.links.last_mut()
             {
-                line.open(config, self.now);
+                link.open(config, self.now);
             }
-        } else if station.link == Link::Connection {
+        } else if station.link_kind == Link::Connection {
             // Nobody listens: the client tries again.
             station.back_at = Some(self.now + Duration::from_millis(500));
             return true;
@@ -271,23 +271,23 @@ impl World {
 
     /// Connections that the host is done with, and old ones that nobody holds, are closed.
     fn unplug(&mut self, index: usize) -> bool {
-        let link = self.stations[index].link;
-        if link == Link::Serial {
+        let kind = self.stations[index].link_kind;
+        if kind == Link::Serial {
             return false;
         }
-        let lines = self.stations[index].lines.len();
+        let links = self.stations[index].links.len();
         let mut moved = false;
-        for at in (0..lines).rev() {
+        for at in (0..links).rev() {
             // An old connection is noticed to be dead some time or other.
-            let forgotten = at + 1 < lines && self.rng.u32(0..2_000) == 0;
-            let line = &mut self.stations[index].lines[at];
-            if line.is_finished(link) || (forgotten && line.end.is_some()) {
-                if let Some(visit) = line.end.as_mut().and_then(|end| end.host.park()) {
+            let forgotten = at + 1 < links && self.rng.u32(0..2_000) == 0;
+            let link = &mut self.stations[index].links[at];
+            if link.is_finished(kind) || (forgotten && link.end.is_some()) {
+                if let Some(visit) = link.end.as_mut().and_then(|end| end.host.park()) {
                     self.parked.push((self.now + self.idle, visit));
                 }
-                line.end = None;
+                link.end = None;
                 moved = true;
-                if at + 1 == lines {
+                if at + 1 == links {
                     // The terminal notices that its connection was closed; it had time to read what was said before.
                     let notices = self.now + Duration::from_millis(self.rng.u32(1..5_000));
                     let station = &mut self.stations[index];
@@ -296,17 +296,17 @@ impl World {
                     }
                 }
             }
-            if at + 1 < lines && self.stations[index].lines[at].end.is_none() {
-                let line = self.stations[index].lines.remove(at);
-                self.count(&line);
+            if at + 1 < links && self.stations[index].links[at].end.is_none() {
+                let link = self.stations[index].links.remove(at);
+                self.count(&link);
             }
         }
         moved
     }
 
-    fn count(&mut self, line: &Line) {
-        self.report.faults.add(line.up.counts());
-        self.report.faults.add(line.down.counts());
+    fn count(&mut self, link: &SimulatedLink) {
+        self.report.faults.add(link.up.counts());
+        self.report.faults.add(link.down.counts());
     }
 
     /// The faults stop, and the power stays.
@@ -316,9 +316,9 @@ impl World {
         self.ledger.calm();
         self.chances = Chances::default();
         for station in &mut self.stations {
-            for line in &mut station.lines {
-                line.up.disable_faults();
-                line.down.disable_faults();
+            for link in &mut station.links {
+                link.up.disable_faults();
+                link.down.disable_faults();
             }
             station.wind_up(self.now);
         }
@@ -326,8 +326,8 @@ impl World {
 
     fn close(mut self) -> Report {
         for index in 0..self.stations.len() {
-            for line in std::mem::take(&mut self.stations[index].lines) {
-                self.count(&line);
+            for link in std::mem::take(&mut self.stations[index].links) {
+                self.count(&link);
             }
             self.report.answers += self.stations[index].answers;
             self.report.sessions += self.stations[index].sessions;

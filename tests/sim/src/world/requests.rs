@@ -61,8 +61,8 @@ impl World {
     /// An outcome goes to the terminal's present endpoint.
     fn respond(&mut self, request: &Request, response: Response) {
         let origin = request.origin();
-        for line in self.stations.iter_mut().flat_map(|station| &mut station.lines) {
-            if let Some(end) = &mut line.end
+        for link in self.stations.iter_mut().flat_map(|station| &mut station.links) {
+            if let Some(end) = &mut link.end
                 && end.host.visit().is_some_and(|visit| *visit.origin() == origin)
             {
                 end.host.complete(request, response, self.now);
@@ -89,10 +89,10 @@ impl World {
 
     /// Sees to what an endpoint asks for.
     pub(super) fn see_to(&mut self, index: usize, at: usize) -> bool {
-        let line = &mut self.stations[index].lines[at];
-        let Some(end) = &mut line.end else { return false };
+        let link = &mut self.stations[index].links[at];
+        let Some(end) = &mut link.end else { return false };
         let Some(event) = end.host.poll_event() else { return false };
-        self.auditor.note(self.now, || format!("host, line {}: {event:?}", line.number));
+        self.auditor.note(self.now, || format!("host, link {}: {event:?}", link.number));
         match event {
             Event::Request(request) => self.ask(request),
             Event::Quit => self.auditor.fault("a person stopped the host who may not".to_owned()),
@@ -100,12 +100,12 @@ impl World {
                 let Some(hello) = end.host.arriving().cloned() else { return true };
                 match self.held_elsewhere(&name, &hello, (index, at)) {
                     Ok(visit) => {
-                        if let Some(end) = &mut self.stations[index].lines[at].end {
+                        if let Some(end) = &mut self.stations[index].links[at].end {
                             end.host.admit(visit, self.now);
                         }
                     }
                     Err(()) => {
-                        if let Some(end) = &mut self.stations[index].lines[at].end {
+                        if let Some(end) = &mut self.stations[index].links[at].end {
                             end.host.refuse(self.now);
                         }
                     }
@@ -130,8 +130,8 @@ impl World {
             };
         }
         for (index, station) in self.stations.iter_mut().enumerate() {
-            for (at, line) in station.lines.iter_mut().enumerate() {
-                let Some(end) = &mut line.end else { continue };
+            for (at, link) in station.links.iter_mut().enumerate() {
+                let Some(end) = &mut link.end else { continue };
                 if (index, at) == here || end.host.visit().is_none_or(|visit| *visit.origin() != origin) {
                     continue;
                 }

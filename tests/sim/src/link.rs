@@ -1,12 +1,12 @@
-//! One line between a terminal and the host, and the host's end of it.
+//! One link between a terminal and the host, and the host's end of it.
 use atm_core::{
     host::{self, Host, IN, Link, OUT},
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
 
-/// A line, by a number that no other has.
-pub(super) struct Line {
+/// A link, by a number that no other has.
+pub(super) struct SimulatedLink {
     pub(super) number: u64,
     pub(super) up: FaultyLink,
     pub(super) down: FaultyLink,
@@ -20,7 +20,7 @@ pub(super) struct End {
     held: Vec<u8>,
 }
 
-impl Line {
+impl SimulatedLink {
     pub(super) fn new(number: u64, chances: Chances, baud: u32, seed: u64) -> Self {
         let (up, down) =
             (FaultyLink::new(chances, baud, seed), FaultyLink::new(chances, baud, seed.rotate_left(17)));
@@ -64,7 +64,7 @@ impl Line {
     }
 
     /// Is this a connection whose host is done with it?
-    pub(super) fn is_finished(&self, link: Link) -> bool {
-        link == Link::Connection && self.end.as_ref().is_some_and(|end| end.host.is_finished())
+    pub(super) fn is_finished(&self, kind: Link) -> bool {
+        kind == Link::Connection && self.end.as_ref().is_some_and(|end| end.host.is_finished())
     }
 }
