@@ -17,7 +17,7 @@ pub mod auditor;
 mod books;
 pub mod faulty_disk;
 mod link;
+mod simulation;
 mod station;
-mod world;
 
-pub use world::{Plan, Report, run};
+pub use simulation::{SimulationConfig, SimulationReport, run};

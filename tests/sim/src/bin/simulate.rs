@@ -1,5 +1,5 @@
 //! Simulates many days, each from its own seed, and stops at the first that went wrong.
-use atm_sim::{Plan, Report, run};
+use atm_sim::{SimulationConfig, SimulationReport, run};
 use clap::Parser;
 use std::{
     process::ExitCode,
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let length = arguments.seconds.saturating_mul(1000);
     println!("simulating {} days from --seed {first}", arguments.seeds);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
-    let total = Mutex::new(Report::default());
+    let total = Mutex::new(SimulationReport::default());
     let began = Instant::now();
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
                     }
                     let seed = first.wrapping_add(day);
                     let (trace, durable) = (arguments.trace, arguments.durable);
-                    let report = run(Plan { seed, length, trace, durable });
+                    let report = run(SimulationConfig { seed, length, trace, durable });
                     if !report.wrong.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         for wrong in &report.wrong {

@@ -1,5 +1,5 @@
 //! What the endpoints of a simulated day ask for, and how it comes to them.
-use super::World;
+use super::Simulation;
 use crate::books::Down;
 use atm_core::{
     host::{Event, Visit},
@@ -9,7 +9,7 @@ use atm_core::{
 };
 use atm_host::ledger::keeper::Answer;
 
-impl World {
+impl Simulation {
     /// Requests reach the ledger and its responses the endpoints, each in its time.
     pub(super) fn keep_books(&mut self) -> bool {
         let mut moved = false;

@@ -1,4 +1,4 @@
-//! The world of one simulated day.
+//! The simulation of one simulated day.
 use super::{auditor::Auditor, books::Books, link::SimulatedLink, station::Station};
 use atm_core::{
     host::{self, Link, Visit},
@@ -14,7 +14,7 @@ mod requests;
 
 /// What a day is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub struct SimulationConfig {
     /// Everything is drawn from it.
     pub seed: u64,
     /// How long people come, in milliseconds.
@@ -27,7 +27,7 @@ pub struct Plan {
 
 /// What a day was like.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct SimulationReport {
     /// Sessions that ended.
     pub sessions: u64,
     /// Answers typed.
@@ -50,7 +50,7 @@ const CALM: u32 = 300_000;
 /// More turns than that at one moment are a loop without an end.
 const TURNS: u32 = 10_000;
 
-struct World {
+struct Simulation {
     now: Instant,
     rng: Rng,
     chances: Chances,
@@ -68,27 +68,27 @@ struct World {
     next_link: u64,
     next_crash: Option<Instant>,
     auditor: Auditor,
-    report: Report,
+    report: SimulationReport,
 }
 
 /// Runs a day and says what it was like.
-pub fn run(plan: Plan) -> Report {
-    let mut world = World::new(plan);
+pub fn run(plan: SimulationConfig) -> SimulationReport {
+    let mut simulation = Simulation::new(plan);
     let evening = Instant::from_millis(u64::from(plan.length));
-    world.live(evening, |_| false);
-    world.calm();
-    let night = world.now + Duration::from_millis(CALM);
-    world.live(night, |world| world.stations.iter().all(Station::is_done));
-    for station in world.stations.iter().filter(|station| !station.is_done()) {
-        world
+    simulation.live(evening, |_| false);
+    simulation.calm();
+    let night = simulation.now + Duration::from_millis(CALM);
+    simulation.live(night, |simulation| simulation.stations.iter().all(Station::is_done));
+    for station in simulation.stations.iter().filter(|station| !station.is_done()) {
+        simulation
             .auditor
             .fault(format!("{}: the faults have stopped and it does not come to rest", station.name));
     }
-    world.close()
+    simulation.close()
 }
 
-impl World {
-    fn new(plan: Plan) -> Self {
+impl Simulation {
+    fn new(plan: SimulationConfig) -> Self {
         let mut rng = Rng::with_seed(plan.seed);
         let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a good link to one that hardly lets anything through.
@@ -117,7 +117,7 @@ impl World {
             next_link: 1,
             next_crash: Some(Instant::from_millis(rng.u64(1..20_000))),
             auditor: Auditor::new(balance, plan.trace),
-            report: Report::default(),
+            report: SimulationReport::default(),
             rng,
         }
     }
@@ -324,7 +324,7 @@ impl World {
         }
     }
 
-    fn close(mut self) -> Report {
+    fn close(mut self) -> SimulationReport {
         for index in 0..self.stations.len() {
             for link in std::mem::take(&mut self.stations[index].links) {
                 self.count(&link);
