@@ -14,8 +14,8 @@
 )]
 
 pub mod auditor;
-mod books;
 pub mod faulty_disk;
+mod ledger;
 mod link;
 mod simulation;
 mod station;

@@ -1,5 +1,5 @@
 //! The simulation of one simulated day.
-use super::{auditor::Auditor, books::Books, link::SimulatedLink, station::Station};
+use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
 use atm_core::{
     host::{self, Link, Visit},
     ledger::{LedgerId, Name, Request, Response},
@@ -54,7 +54,7 @@ struct Simulation {
     now: Instant,
     rng: Rng,
     chances: Chances,
-    ledger: Books,
+    ledger: SimulatedLedger,
     /// Requests on their way to the ledger, and its responses on their way back.
     asked: VecDeque<(Instant, Request)>,
     answered: VecDeque<(Instant, Request, Response)>,
@@ -105,7 +105,7 @@ impl Simulation {
         Self {
             now: Instant::default(),
             chances,
-            ledger: Books::new(plan.durable, LedgerId(rng.u64(..)), balance, plan.seed),
+            ledger: SimulatedLedger::new(plan.durable, LedgerId(rng.u64(..)), balance, plan.seed),
             asked: VecDeque::new(),
             answered: VecDeque::new(),
             echoes: Vec::new(),
@@ -161,7 +161,7 @@ impl Simulation {
     /// Everything that can be done now, once; true where anything was.
     fn turn(&mut self) -> bool {
         let mut moved = self.power();
-        moved |= self.keep_books();
+        moved |= self.serve_ledger();
         for index in 0..self.stations.len() {
             moved |= self.plug(index);
             let station = &mut self.stations[index];

@@ -1,6 +1,6 @@
 //! What the endpoints of a simulated day ask for, and how it comes to them.
 use super::Simulation;
-use crate::books::Down;
+use crate::ledger::PowerLost;
 use atm_core::{
     host::{Event, Visit},
     ledger::{Name, Origin, Request, Response},
@@ -11,7 +11,7 @@ use atm_host::ledger::keeper::Answer;
 
 impl Simulation {
     /// Requests reach the ledger and its responses the endpoints, each in its time.
-    pub(super) fn keep_books(&mut self) -> bool {
+    pub(super) fn serve_ledger(&mut self) -> bool {
         let mut moved = false;
         self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
         let mut batch = Vec::new();
@@ -49,7 +49,7 @@ impl Simulation {
                 }
                 answers
             }
-            Err(Down) => {
+            Err(PowerLost) => {
                 if self.host_up {
                     self.crash_host(self.now + Duration::from_millis(500));
                 }

@@ -18,13 +18,13 @@ use fastrand::Rng;
 const CALLS: u64 = 12;
 
 /// The ledger of a day.
-pub(super) enum Books {
+pub(super) enum SimulatedLedger {
     Memory(Box<RamLedger<8>>),
-    Disk(Box<OnDisk>),
+    Disk(Box<DurableLedger>),
 }
 
 /// A ledger on a disk that fails.
-pub(super) struct OnDisk {
+pub(super) struct DurableLedger {
     platter: Platter,
     keeper: Option<Keeper>,
     balance: Amount,
@@ -38,16 +38,23 @@ pub(super) struct OnDisk {
 }
 
 /// The host has lost power in a commit.
-pub(super) struct Down;
+pub(super) struct PowerLost;
 
-impl Books {
+impl SimulatedLedger {
     pub(super) fn new(on_disk: bool, identity: LedgerId, balance: Amount, seed: u64) -> Self {
         if !on_disk {
             return Self::Memory(Box::new(RamLedger::new(identity, balance)));
         }
         let platter = Platter::new(seed);
-        let mut disk =
-            OnDisk { platter, keeper: None, balance, identity, seen: Vec::new(), calm: false, doubts: 0 };
+        let mut disk = DurableLedger {
+            platter,
+            keeper: None,
+            balance,
+            identity,
+            seen: Vec::new(),
+            calm: false,
+            doubts: 0,
+        };
         disk.open().expect("a new disk can be used");
         Self::Disk(Box::new(disk))
     }
@@ -59,7 +66,7 @@ impl Books {
         rng: &mut Rng,
         auditor: &mut Auditor,
         now: Instant,
-    ) -> Result<Vec<Answer>, Down> {
+    ) -> Result<Vec<Answer>, PowerLost> {
         match self {
             Self::Memory(ledger) => Ok(requests
                 .into_iter()
@@ -130,7 +137,7 @@ impl Books {
     }
 }
 
-impl OnDisk {
+impl DurableLedger {
     fn open(&mut self) -> Result<(), Error> {
         let disk = Box::new(self.platter.clone());
         let time = Box::new(|| Time::from_millis(0));
@@ -146,7 +153,7 @@ impl OnDisk {
         rng: &mut Rng,
         auditor: &mut Auditor,
         now: Instant,
-    ) -> Result<Vec<Answer>, Down> {
+    ) -> Result<Vec<Answer>, PowerLost> {
         if !self.calm {
             let at = self.platter.calls() + rng.u64(1..=CALLS);
             self.platter.fail(match rng.u32(0..60) {
@@ -155,7 +162,7 @@ impl OnDisk {
                 _ => Failure::Never,
             });
         }
-        let Some(keeper) = &mut self.keeper else { return Err(Down) };
+        let Some(keeper) = &mut self.keeper else { return Err(PowerLost) };
         let answers = match keeper.serve(requests) {
             Ok(answers) => answers,
             Err(_) => {
@@ -171,7 +178,7 @@ impl OnDisk {
                 let Some(answers) = found else {
                     // There is no power: whoever waits is told nothing.
                     self.back(auditor, now);
-                    return Err(Down);
+                    return Err(PowerLost);
                 };
                 answers
             }
