@@ -140,14 +140,14 @@ enum Name {
 
 /// The disk. Its clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Platter(Arc<Mutex<State>>);
+pub struct FaultyDisk(Arc<Mutex<State>>);
 
-impl Platter {
+impl FaultyDisk {
     /// An empty disk; what it loses is drawn from `seed`.
     pub fn new(seed: u64) -> Self {
-        let platter = Self::default();
-        platter.state().rng = Rng::with_seed(seed);
-        platter
+        let disk = Self::default();
+        disk.state().rng = Rng::with_seed(seed);
+        disk
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -205,7 +205,7 @@ impl Platter {
     }
 
     fn handle(&self, name: Name) -> Backend {
-        Backend::new(Handle { platter: self.clone(), name }, Arc::new(Metrics::default()))
+        Backend::new(Handle { disk: self.clone(), name }, Arc::new(Metrics::default()))
     }
 
     /// Another disk with the same on it.
@@ -218,9 +218,9 @@ impl Platter {
     }
 }
 
-impl Disk for Platter {
+impl Disk for FaultyDisk {
     fn path(&self) -> &Path {
-        Path::new("platter")
+        Path::new("disk")
     }
 
     fn is_new(&self) -> io::Result<bool> {
@@ -289,19 +289,19 @@ impl Disk for Platter {
 
 #[derive(Debug)]
 struct Handle {
-    platter: Platter,
+    disk: FaultyDisk,
     name: Name,
 }
 
 impl StorageBackend for Handle {
     fn len(&self) -> io::Result<u64> {
-        let mut state = self.platter.state();
+        let mut state = self.disk.state();
         state.read()?;
         Ok(state.file(self.name)?.seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut state = self.platter.state();
+        let mut state = self.disk.state();
         state.call()?;
         let file = state.file(self.name)?;
         let from = usize::try_from(offset).unwrap();
@@ -315,7 +315,7 @@ impl StorageBackend for Handle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.platter.state();
+        let mut state = self.disk.state();
         let done = state.call();
         let failure = state.failure;
         let mut rng = state.rng.fork();
@@ -337,7 +337,7 @@ impl StorageBackend for Handle {
 
 impl Handle {
     fn change(&self, change: Change) -> io::Result<()> {
-        let mut state = self.platter.state();
+        let mut state = self.disk.state();
         state.call()?;
         let file = state.file(self.name)?;
         apply(&mut file.seen, &change);

@@ -1,6 +1,6 @@
 //! The ledger of a day: in memory, or on a disk that fails.
 use super::auditor::Auditor;
-use crate::faulty_disk::{Failure, Platter};
+use crate::faulty_disk::{Failure, FaultyDisk};
 use atm_core::{
     ledger::{Ledger, LedgerId, Origin, Outcome, RamLedger, Receipt, Request, Response},
     money::Amount,
@@ -25,7 +25,7 @@ pub(super) enum SimulatedLedger {
 
 /// A ledger on a disk that fails.
 pub(super) struct DurableLedger {
-    platter: Platter,
+    disk: FaultyDisk,
     keeper: Option<Keeper>,
     balance: Amount,
     identity: LedgerId,
@@ -45,16 +45,9 @@ impl SimulatedLedger {
         if !on_disk {
             return Self::Memory(Box::new(RamLedger::new(identity, balance)));
         }
-        let platter = Platter::new(seed);
-        let mut disk = DurableLedger {
-            platter,
-            keeper: None,
-            balance,
-            identity,
-            seen: Vec::new(),
-            calm: false,
-            doubts: 0,
-        };
+        let disk = FaultyDisk::new(seed);
+        let mut disk =
+            DurableLedger { disk, keeper: None, balance, identity, seen: Vec::new(), calm: false, doubts: 0 };
         disk.open().expect("a new disk can be used");
         Self::Disk(Box::new(disk))
     }
@@ -99,8 +92,8 @@ impl SimulatedLedger {
                 let _ = self.commit(some, rng, auditor, now);
             }
             Self::Disk(disk) => {
-                let at = disk.platter.calls() + rng.u64(1..=CALLS);
-                disk.platter.fail(Failure::Power(at));
+                let at = disk.disk.calls() + rng.u64(1..=CALLS);
+                disk.disk.fail(Failure::Power(at));
                 // Whether it comes so far or not, nobody is told.
                 if let Some(keeper) = &mut disk.keeper {
                     let _ = keeper.serve(requests);
@@ -139,7 +132,7 @@ impl SimulatedLedger {
 
 impl DurableLedger {
     fn open(&mut self) -> Result<(), Error> {
-        let disk = Box::new(self.platter.clone());
+        let disk = Box::new(self.disk.clone());
         let time = Box::new(|| Time::from_millis(0));
         let identity = self.identity;
         let opened = Keeper::open(disk, self.balance, || identity, time, Default::default());
@@ -155,8 +148,8 @@ impl DurableLedger {
         now: Instant,
     ) -> Result<Vec<Answer>, PowerLost> {
         if !self.calm {
-            let at = self.platter.calls() + rng.u64(1..=CALLS);
-            self.platter.fail(match rng.u32(0..60) {
+            let at = self.disk.calls() + rng.u64(1..=CALLS);
+            self.disk.fail(match rng.u32(0..60) {
                 0 => Failure::Power(at),
                 1..4 => Failure::Once(at),
                 _ => Failure::Never,
@@ -167,11 +160,11 @@ impl DurableLedger {
             Ok(answers) => answers,
             Err(_) => {
                 self.doubts += 1;
-                let platter = &self.platter;
+                let disk = &self.disk;
                 let found = (0..4).find_map(|attempt| {
                     // It may fail again while it is found out.
-                    if !matches!(platter.failure(), Failure::Power(_)) && attempt < 3 && rng.bool() {
-                        platter.fail(Failure::Once(platter.calls() + rng.u64(1..=CALLS)));
+                    if !matches!(disk.failure(), Failure::Power(_)) && attempt < 3 && rng.bool() {
+                        disk.fail(Failure::Once(disk.calls() + rng.u64(1..=CALLS)));
                     }
                     keeper.recover().ok()
                 });
@@ -183,7 +176,7 @@ impl DurableLedger {
                 answers
             }
         };
-        self.platter.fail(Failure::Never);
+        self.disk.fail(Failure::Never);
         self.audit(auditor, now);
         Ok(answers)
     }
@@ -191,7 +184,7 @@ impl DurableLedger {
     /// The power is back.
     fn back(&mut self, auditor: &mut Auditor, now: Instant) {
         self.keeper = None;
-        self.platter.power_on();
+        self.disk.power_on();
         if let Err(error) = self.open() {
             auditor.fault(format!("a disk that does not fail is readable, and not so: {error}"));
         }

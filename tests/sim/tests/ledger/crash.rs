@@ -11,7 +11,7 @@ use atm_host::ledger::{
     keeper::{Answer, Keeper},
     verify::verify,
 };
-use atm_sim::faulty_disk::{Failure, Platter};
+use atm_sim::faulty_disk::{Failure, FaultyDisk};
 use std::{
     collections::HashMap,
     sync::atomic::{AtomicUsize, Ordering},
@@ -21,8 +21,8 @@ fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
 }
 
-fn open(platter: &Platter) -> Result<Keeper, Error> {
-    let disk = Box::new(platter.clone());
+fn open(disk: &FaultyDisk) -> Result<Keeper, Error> {
+    let disk = Box::new(disk.clone());
     // A clock that jumps from the first moment that can be told to the last, and that nothing may depend on.
     let asked = AtomicUsize::new(0);
     let time = Box::new(move || {
@@ -169,8 +169,8 @@ fn ask_again(keeper: &mut Keeper, batch: &[Request], told: &mut Told) {
 
 /// Calls of a day without a fault.
 fn calls() -> u64 {
-    let platter = Platter::new(1);
-    let mut keeper = open(&platter).unwrap();
+    let disk = FaultyDisk::new(1);
+    let mut keeper = open(&disk).unwrap();
     let mut told = Told::default();
     for batch in day() {
         told.hear(&keeper.serve(batch).unwrap());
@@ -178,7 +178,7 @@ fn calls() -> u64 {
     told.check(&keeper);
     keeper.close().unwrap();
     drop(told);
-    platter.calls()
+    disk.calls()
 }
 
 #[test]
@@ -189,10 +189,10 @@ fn the_power_goes_at_every_call() {
     for call in 1..=calls {
         // What reaches the disk is drawn anew each time.
         for seed in 0..2 {
-            let platter = Platter::new(call * 100 + seed);
-            platter.fail(Failure::Power(call));
+            let disk = FaultyDisk::new(call * 100 + seed);
+            disk.fail(Failure::Power(call));
             let mut told = Told::default();
-            let mut keeper = open(&platter).ok();
+            let mut keeper = open(&disk).ok();
             for batch in day() {
                 let served = match &mut keeper {
                     Some(keeper) => keeper.serve(batch.clone()).ok(),
@@ -202,9 +202,8 @@ fn the_power_goes_at_every_call() {
                     Some(answers) => told.hear(&answers),
                     None => {
                         drop(keeper.take());
-                        platter.power_on();
-                        let mut back =
-                            open(&platter).unwrap_or_else(|error| panic!("{call} {seed}: {error}"));
+                        disk.power_on();
+                        let mut back = open(&disk).unwrap_or_else(|error| panic!("{call} {seed}: {error}"));
                         ask_again(&mut back, &batch, &mut told);
                         keeper = Some(back);
                     }
@@ -215,8 +214,8 @@ fn the_power_goes_at_every_call() {
             // The power may go while the file is closed.
             let _ = keeper.serve(Vec::new());
             let _ = keeper.close();
-            platter.power_on();
-            told.check(&open(&platter).unwrap());
+            disk.power_on();
+            told.check(&open(&disk).unwrap());
         }
     }
 }
@@ -227,11 +226,11 @@ fn the_disk_fails_once_at_every_call() {
     let (mut stood, mut fell) = (0, 0);
     for call in 1..=calls {
         for seed in 0..2 {
-            let platter = Platter::new(call * 100 + seed);
-            platter.fail(Failure::Once(call));
+            let disk = FaultyDisk::new(call * 100 + seed);
+            disk.fail(Failure::Once(call));
             let mut told = Told::default();
             // A server that cannot open its ledger says so and ends; it is started again.
-            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
             for batch in day() {
                 let asked = batch.len();
                 let answers = match keeper.serve(batch) {
@@ -252,7 +251,7 @@ fn the_disk_fails_once_at_every_call() {
             }
             told.check(&keeper);
             let _ = keeper.close();
-            told.check(&open(&platter).unwrap());
+            told.check(&open(&disk).unwrap());
         }
     }
     println!("{calls} calls; of the batches in doubt {stood} stood and {fell} did not");
@@ -272,10 +271,10 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
     let (mut again, mut doubts) = (0, 0);
     for call in 1..=calls {
         for after in in_recovery(call) {
-            let platter = Platter::new(call * 31 + after);
-            platter.fail(Failure::Once(call));
+            let disk = FaultyDisk::new(call * 31 + after);
+            disk.fail(Failure::Once(call));
             let mut told = Told::default();
-            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
             for batch in day() {
                 let asked = batch.len();
                 let answers = match keeper.serve(batch) {
@@ -285,7 +284,7 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
                         let mut tries = 0;
                         loop {
                             if tries < 3 {
-                                platter.fail(Failure::Once(platter.calls() + after));
+                                disk.fail(Failure::Once(disk.calls() + after));
                             }
                             match keeper.recover() {
                                 Ok(answers) => break answers,
@@ -300,10 +299,10 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
                 assert_eq!(answers.len(), asked, "everybody is told");
                 told.hear(&answers);
             }
-            platter.fail(Failure::Never);
+            disk.fail(Failure::Never);
             told.check(&keeper);
             let _ = keeper.close();
-            told.check(&open(&platter).unwrap());
+            told.check(&open(&disk).unwrap());
         }
     }
     println!("{calls} calls, {doubts} batches in doubt, {again} recoveries failed");
@@ -316,33 +315,33 @@ fn the_power_goes_while_the_ledger_is_opened_anew() {
     let mut gone = 0;
     for call in 1..=calls {
         for after in in_recovery(call) {
-            let platter = Platter::new(call * 37 + after);
-            platter.fail(Failure::Once(call));
+            let disk = FaultyDisk::new(call * 37 + after);
+            disk.fail(Failure::Once(call));
             let mut told = Told::default();
-            let mut keeper = open(&platter).or_else(|_| open(&platter)).unwrap();
+            let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
             for batch in day() {
                 match keeper.serve(batch.clone()) {
                     Ok(answers) => told.hear(&answers),
                     Err(_) => {
-                        platter.fail(Failure::Power(platter.calls() + after));
+                        disk.fail(Failure::Power(disk.calls() + after));
                         match keeper.recover() {
                             Ok(answers) => {
-                                platter.fail(Failure::Never);
+                                disk.fail(Failure::Never);
                                 told.hear(&answers);
                             }
                             Err(_) => {
                                 gone += 1;
                                 drop(keeper);
-                                platter.power_on();
+                                disk.power_on();
                                 keeper =
-                                    open(&platter).unwrap_or_else(|error| panic!("{call} {after}: {error}"));
+                                    open(&disk).unwrap_or_else(|error| panic!("{call} {after}: {error}"));
                                 ask_again(&mut keeper, &batch, &mut told);
                             }
                         }
                     }
                 }
             }
-            platter.fail(Failure::Never);
+            disk.fail(Failure::Never);
             told.check(&keeper);
         }
     }

@@ -11,13 +11,13 @@ use atm_host::ledger::{
     keeper::Keeper,
     verify::verify,
 };
-use atm_sim::faulty_disk::Platter;
+use atm_sim::faulty_disk::FaultyDisk;
 use std::{fs::OpenOptions, os::unix::fs::FileExt};
 
-fn open(platter: &Platter) -> Result<Keeper, Error> {
+fn open(disk: &FaultyDisk) -> Result<Keeper, Error> {
     let balance = Amount::from_units(100).unwrap();
     let time = Box::new(|| Time::from_millis(0));
-    Keeper::open(Box::new(platter.clone()), balance, || LedgerId(7), time, Default::default())
+    Keeper::open(Box::new(disk.clone()), balance, || LedgerId(7), time, Default::default())
 }
 
 const PAGE: usize = 4096;
@@ -33,8 +33,8 @@ fn deposits(round: u64) -> Vec<Request> {
 }
 
 /// A ledger with some business in it, closed.
-fn whole() -> Platter {
-    let whole = Platter::new(1);
+fn whole() -> FaultyDisk {
+    let whole = FaultyDisk::new(1);
     let mut keeper = open(&whole).unwrap();
     for round in 1..=20 {
         keeper.serve(deposits(round)).unwrap();
@@ -59,9 +59,9 @@ fn a_bit_of_any_page_was_turned() {
             // The beginning of a page says what it is.
             let within = if round == 0 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
             let bit = page * PAGE * 8 + within;
-            let platter = whole.copy(1);
-            platter.flip(bit);
-            match open(&platter) {
+            let disk = whole.copy(1);
+            disk.flip(bit);
+            match open(&disk) {
                 Ok(keeper) => {
                     // It was in none of the pages that are used, or mended.
                     assert_eq!(books(&keeper), expected, "bit {bit}");
@@ -86,22 +86,22 @@ fn a_bit_of_any_page_was_turned() {
 #[test]
 fn a_bit_was_turned_where_the_server_was_killed() {
     let mut rng = chance();
-    let platter = Platter::new(1);
-    let mut keeper = open(&platter).unwrap();
+    let disk = FaultyDisk::new(1);
+    let mut keeper = open(&disk).unwrap();
     for round in 1..=20 {
         keeper.serve(deposits(round)).unwrap();
     }
     let expected = books(&keeper);
     // As `kill -9` leaves it: it is not closed.
-    let killed = platter.copy(1);
+    let killed = disk.copy(1);
     assert_eq!(books(&open(&killed.copy(1)).unwrap()).balance(), expected.balance());
     let (mut refused, mut unharmed) = (0, 0);
     for page in 0..killed.len() / PAGE {
         for round in 0..6 {
             let within = if round < 3 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
-            let platter = killed.copy(1);
-            platter.flip(page * PAGE * 8 + within);
-            match open(&platter) {
+            let disk = killed.copy(1);
+            disk.flip(page * PAGE * 8 + within);
+            match open(&disk) {
                 Ok(keeper) => {
                     assert_eq!(
                         keeper.books().unwrap().head(),
@@ -132,14 +132,14 @@ fn a_page_was_changed_while_the_ledger_was_open() {
     let (mut found, mut unharmed, mut closed) = (0, 0, 0);
     for page in 0..whole.len() / PAGE {
         for round in 0..12 {
-            let platter = whole.copy(1);
-            let mut keeper = open(&platter).unwrap();
+            let disk = whole.copy(1);
+            let mut keeper = open(&disk).unwrap();
             let expected = books(&keeper);
             // All of a page is as good as lost, or one bit of it.
             let bits = if round == 0 { 2000 } else { 1 };
             for _ in 0..bits {
                 let within = if round < 6 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
-                platter.flip(page * PAGE * 8 + within);
+                disk.flip(page * PAGE * 8 + within);
             }
             // Whoever reads is told, or reads what was written.
             let view = keeper.store().unwrap().view().unwrap();

@@ -12,7 +12,7 @@ use atm_host::ledger::{
     keeper::Keeper,
     teller::Teller,
 };
-use atm_sim::faulty_disk::Platter;
+use atm_sim::faulty_disk::FaultyDisk;
 use proptest::{prelude::*, sample::Index};
 use std::{
     sync::mpsc::{Receiver, channel},
@@ -116,8 +116,8 @@ impl Run {
 }
 
 /// The operations that the ledger wrote down, in their order.
-fn written(platter: &Platter) -> Vec<(Origin, Option<u64>, Operation, Outcome)> {
-    let keeper = open(platter);
+fn written(disk: &FaultyDisk) -> Vec<(Origin, Option<u64>, Operation, Outcome)> {
+    let keeper = open(disk);
     let mut written = Vec::new();
     let view = keeper.store().unwrap().view().unwrap();
     view.entries(1, |_, line| {
@@ -134,10 +134,10 @@ fn written(platter: &Platter) -> Vec<(Origin, Option<u64>, Operation, Outcome)> 
     written
 }
 
-fn open(platter: &Platter) -> Keeper {
+fn open(disk: &FaultyDisk) -> Keeper {
     let time = Box::new(|| Time::from_millis(0));
     let balance = Amount::from_units(100).unwrap();
-    Keeper::open(Box::new(platter.clone()), balance, || LedgerId(7), time, Default::default()).unwrap()
+    Keeper::open(Box::new(disk.clone()), balance, || LedgerId(7), time, Default::default()).unwrap()
 }
 
 /// Is this an outcome that the balance alone explains, and that nobody writes down?
@@ -159,9 +159,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
     #[test]
     fn there_is_an_order_that_explains_every_answer(steps in steps()) {
-        let platter = Platter::new(1);
+        let disk = FaultyDisk::new(1);
         let (wake, woken) = channel();
-        let teller = Teller::on_disk(open(&platter), move || {
+        let teller = Teller::on_disk(open(&disk), move || {
             let _ = wake.send(());
         });
         let mut run = Run { teller, woken, calls: Vec::new(), out: [None; SESSIONS], step: 0 };
@@ -185,7 +185,7 @@ proptest! {
 
         // The order is the one in which the ledger has written them down; alone, one after the other, each comes to the
         // same in the ledger in memory.
-        let written = written(&platter);
+        let written = written(&disk);
         let mut alone = RamLedger::<SESSIONS>::new(LedgerId(7), Amount::from_units(100).unwrap());
         let mut balances = vec![alone.balance()];
         let mut place = vec![None; calls.len()];
