@@ -3,7 +3,7 @@ use super::{
     State,
     bounds::Bounds,
     scene::{Power, Scene},
-    seat::Seat,
+    station::Station,
 };
 use atm_core::{ledger::Request, screen::Screen};
 
@@ -46,7 +46,7 @@ pub enum Action {
 
 impl Action {
     /// Where it happens.
-    pub(super) fn seat(self) -> usize {
+    pub(super) fn station(self) -> usize {
         match self {
             Self::Type(at, _)
             | Self::Up(at, ..)
@@ -69,10 +69,10 @@ impl Action {
 
     /// Does it matter to the other terminals? Only the balance does: the ledger's record of a terminal is its own, and so
     /// are the numbers that it is given.
-    pub(super) fn is_seen(self, seat: &Seat) -> bool {
+    pub(super) fn is_seen(self, station: &Station) -> bool {
         let next = match self {
-            Self::Commit(_) | Self::Doubt(_) => seat.asked.first(),
-            Self::CommitStray(_) => seat.stray.first(),
+            Self::Commit(_) | Self::Doubt(_) => station.asked.first(),
+            Self::CommitStray(_) => station.stray.first(),
             _ => None,
         };
         matches!(next, Some(Request::Operate { .. }))
@@ -84,38 +84,38 @@ impl Action {
     }
 
     fn down(scene: &mut Scene, frame: usize, power: Power, bounds: &Bounds) -> bool {
-        let frame = scene.seat.lines.last().and_then(|line| line.down.get(frame));
+        let frame = scene.station.lines.last().and_then(|line| line.down.get(frame));
         frame.is_some_and(|frame| {
             scene.down(&frame, power, bounds);
             true
         })
     }
 
-    /// Lets it happen at a seat, and what follows where the line is good; false where it cannot.
+    /// Lets it happen at a station, and what follows where the line is good; false where it cannot.
     pub(super) fn happen(self, scene: &mut Scene, bounds: &Bounds) -> bool {
-        let happened = self.at_seat(scene, bounds);
-        if bounds.is_good(self.seat()) {
+        let happened = self.at_station(scene, bounds);
+        if bounds.is_good(self.station()) {
             scene.flow(bounds);
         }
         happened
     }
 
-    fn at_seat(self, scene: &mut Scene, bounds: &Bounds) -> bool {
+    fn at_station(self, scene: &mut Scene, bounds: &Bounds) -> bool {
         match self {
             Self::Type(_, text) => scene.type_in(text, bounds),
             Self::Up(_, line, frame) => {
-                let frame = scene.seat.lines.get(line).and_then(|line| line.up.get(frame));
+                let frame = scene.station.lines.get(line).and_then(|line| line.up.get(frame));
                 frame.is_some_and(|frame| scene.up(line, &frame))
             }
             Self::Down(_, frame) => Self::down(scene, frame, Power::Stays, bounds),
             Self::DownInVain(_, frame) => Self::down(scene, frame, Power::Fails, bounds),
             Self::Commit(_) => scene.commit_next(),
             Self::Doubt(_) => {
-                let next = scene.seat.asked.first().cloned();
+                let next = scene.station.asked.first().cloned();
                 next.and_then(|request| scene.commit(&request)).is_some()
             }
             Self::CommitStray(_) => {
-                let request = scene.seat.stray.remove(0);
+                let request = scene.station.stray.remove(0);
                 scene.commit(&request).is_some()
             }
             Self::Respond(_) => scene.respond(),
@@ -133,31 +133,37 @@ impl Action {
                 true
             }
             Self::Idle(_, line) => {
-                scene.seat.idles -= 1;
+                scene.station.idles -= 1;
                 scene.idle(line)
             }
             Self::Forget(_) => {
-                scene.seat.idles -= 1;
-                scene.seat.parked.take().is_some()
+                scene.station.idles -= 1;
+                scene.station.parked.take().is_some()
             }
             Self::TerminalCrash(_) => {
                 scene.lose_power(bounds);
                 true
             }
             Self::HostCrash(_) => {
-                scene.seat.host_crashes -= 1;
-                scene.seat.lose_host(bounds);
+                scene.station.host_crashes -= 1;
+                scene.station.lose_host(bounds);
                 true
             }
         }
     }
 }
 
-/// What can happen at one seat.
-pub(super) fn of_seat(bounds: &Bounds, state: &State, at: usize, seat: &Seat, actions: &mut Vec<Action>) {
-    let prompt = seat.terminal.prompt().is_some();
-    if prompt && seat.audit.answers() < bounds.answers {
-        let texts = match seat.audit.asks() {
+/// What can happen at one station.
+pub(super) fn of_station(
+    bounds: &Bounds,
+    state: &State,
+    at: usize,
+    station: &Station,
+    actions: &mut Vec<Action>,
+) {
+    let prompt = station.terminal.prompt().is_some();
+    if prompt && station.audit.answers() < bounds.answers {
+        let texts = match station.audit.asks() {
             Some(Screen::Menu) => bounds.menu,
             Some(_) => &["1"],
             None => &[],
@@ -166,56 +172,56 @@ pub(super) fn of_seat(bounds: &Bounds, state: &State, at: usize, seat: &Seat, ac
     }
     if bounds.is_good(at) {
         // All that can wait for something else is the commit of its operation.
-        actions.extend(seat.asked.first().map(|_| Action::Commit(at)));
+        actions.extend(station.asked.first().map(|_| Action::Commit(at)));
         return;
     }
-    for (line, there) in seat.lines.iter().enumerate() {
+    for (line, there) in station.lines.iter().enumerate() {
         for frame in 0..there.up.len() {
             actions.push(Action::Up(at, line, frame));
         }
-        if seat.idles > 0 && there.host.as_ref().is_some_and(|host| host.visit().is_some()) {
+        if station.idles > 0 && there.host.as_ref().is_some_and(|host| host.visit().is_some()) {
             actions.push(Action::Idle(at, line));
         }
-        if there.host.is_some() && line + 1 < seat.lines.len() {
+        if there.host.is_some() && line + 1 < station.lines.len() {
             actions.push(Action::Close(at, line));
         }
     }
-    for frame in 0..seat.lines.last().map_or(0, |line| line.down.len()) {
+    for frame in 0..station.lines.last().map_or(0, |line| line.down.len()) {
         actions.push(Action::Down(at, frame));
         if state.terminal_crashes > 0 {
             actions.push(Action::DownInVain(at, frame));
         }
     }
-    if !seat.asked.is_empty() {
+    if !station.asked.is_empty() {
         actions.push(Action::Commit(at));
-        if state.doubts > 0 && !matches!(seat.asked.first(), Some(Request::Open { .. })) {
+        if state.doubts > 0 && !matches!(station.asked.first(), Some(Request::Open { .. })) {
             actions.push(Action::Doubt(at));
         }
     }
-    if !seat.stray.is_empty() {
+    if !station.stray.is_empty() {
         actions.push(Action::CommitStray(at));
     }
-    if !seat.answered.is_empty() {
+    if !station.answered.is_empty() {
         actions.push(Action::Respond(at));
     }
-    if !prompt && !seat.terminal.is_over() {
+    if !prompt && !station.terminal.is_over() {
         actions.push(Action::Repeat(at));
     }
-    if seat.may_greet(1, bounds) {
-        if seat.terminal.is_waiting() || seat.terminal.is_over() {
+    if station.may_greet(1, bounds) {
+        if station.terminal.is_waiting() || station.terminal.is_over() {
             actions.push(Action::Next(at));
         }
-        if seat.lines.len() < bounds.lines {
+        if station.lines.len() < bounds.lines {
             actions.push(Action::Reconnect(at));
         }
     }
-    if seat.parked.is_some() && seat.idles > 0 {
+    if station.parked.is_some() && station.idles > 0 {
         actions.push(Action::Forget(at));
     }
     if state.terminal_crashes > 0 {
         actions.push(Action::TerminalCrash(at));
     }
-    if seat.host_crashes > 0 {
+    if station.host_crashes > 0 {
         actions.push(Action::HostCrash(at));
     }
 }

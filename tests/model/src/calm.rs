@@ -28,7 +28,7 @@ struct Last {
 }
 
 impl Calm {
-    /// Does the seat come to rest, with everything told? `key` stands for the seat and the ledger together.
+    /// Does the station come to rest, with everything told? `key` stands for the station and the ledger together.
     pub(super) fn reached_from(&self, key: u64, scene: impl FnOnce() -> Scene, bounds: &Bounds) -> bool {
         if self.0.get(&key).is_some() {
             return true;
@@ -38,15 +38,15 @@ impl Calm {
         quieten(&mut scene);
         let mut last = Last { asked: false, repeats: 0 };
         for _ in 0..STEPS {
-            scene.seat.tidy();
+            scene.station.tidy();
             let key = hash_of(&(&scene, last));
             let known = self.0.get(&key).is_some();
             if !known {
                 seen.push(key);
             }
             if known || step(&mut scene, &mut last, bounds).is_none() {
-                let terminal = &scene.seat.terminal;
-                let told = scene.seat.audit.wrong.is_none() && scene.seat.audit.all_told();
+                let terminal = &scene.station.terminal;
+                let told = scene.station.audit.wrong.is_none() && scene.station.audit.all_told();
                 let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
@@ -66,18 +66,18 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
     for _ in 0..STEPS {
         let before = scene.clone();
         let Some(done) = step(&mut scene, &mut last, bounds) else { break };
-        let seat = &before.seat;
-        let line = seat.lines.last();
+        let station = &before.station;
+        let line = station.lines.last();
         let said = match done {
             Done::Down => line.and_then(|line| line.down.get(0)).map(|frame| Words(&frame).to_string()),
             Done::Up => line.and_then(|line| line.up.get(0)).map(|frame| Words(&frame).to_string()),
-            Done::Commit => seat.asked.first().map(|request| format!("{request:?}")),
-            Done::Respond => seat.answered.first().map(|(_, response)| format!("{response:?}")),
+            Done::Commit => station.asked.first().map(|request| format!("{request:?}")),
+            Done::Respond => station.answered.first().map(|(_, response)| format!("{response:?}")),
             Done::Again | Done::Ask | Done::Repeat | Done::GiveUp => None,
         };
-        lines.push(format!("(calm) {}: {done:?} {}", seat.name, said.unwrap_or_default()));
-        if let Some(wrong) = scene.seat.audit.wrong {
-            lines.push(format!("{}: that is wrong: {wrong:?}", seat.name));
+        lines.push(format!("(calm) {}: {done:?} {}", station.name, said.unwrap_or_default()));
+        if let Some(wrong) = scene.station.audit.wrong {
+            lines.push(format!("{}: that is wrong: {wrong:?}", station.name));
             break;
         }
     }
@@ -88,8 +88,8 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
 /// to be lost: the states in which it arrived have runs of their own.
 fn quieten(scene: &mut Scene) {
     scene.room = usize::MAX;
-    scene.seat.stray.clear();
-    for line in &mut scene.seat.lines {
+    scene.station.stray.clear();
+    for line in &mut scene.station.lines {
         line.up.clear();
         line.down.clear();
     }
@@ -111,11 +111,11 @@ enum Done {
 /// The next thing that happens, if anything does.
 fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     // Nobody hears what comes down an old line, and the host notices that it is dead.
-    while scene.seat.lines.len() > 1 {
+    while scene.station.lines.len() > 1 {
         scene.close(0);
-        scene.seat.lines.remove(0);
+        scene.station.lines.remove(0);
     }
-    let line = scene.seat.lines.last_mut()?;
+    let line = scene.station.lines.last_mut()?;
     if let Some(frame) = line.down.take() {
         scene.down(&frame, Power::Stays, bounds);
         return Some(Done::Down);
@@ -131,11 +131,11 @@ fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     if scene.respond() {
         return Some(Done::Respond);
     }
-    let closed = scene.seat.lines.last().is_none_or(|line| line.host.is_none());
-    Some(if closed || scene.seat.terminal.is_over() {
+    let closed = scene.station.lines.last().is_none_or(|line| line.host.is_none());
+    Some(if closed || scene.station.terminal.is_over() {
         scene.reconnect(bounds, closed);
         Done::Again
-    } else if scene.seat.terminal.prompt().is_some() {
+    } else if scene.station.terminal.prompt().is_some() {
         // At another prompt than the menu it is an answer like any other.
         if last.asked || !scene.type_in("balance", bounds) {
             return None;

@@ -1,5 +1,5 @@
 //! What is kept of the parts of a state: each once, with its hash, shared by all the states that it is part of.
-use super::{Action, books::Books, seat::Seat};
+use super::{Action, books::Books, station::Station};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
@@ -81,9 +81,9 @@ impl<K: Hash + Eq, V: Clone> Shards<K, V> {
     }
 }
 
-/// What follows at a seat from an action, if it is possible.
-pub(super) type After = Option<(Kept<Seat>, Kept<Books>)>;
+/// What follows at a station from an action, if it is possible.
+pub(super) type After = Option<(Kept<Station>, Kept<Books>)>;
 
-/// What is known to follow at a seat from an action: where there are two seats, the same happens at one in many states of
-/// the other. The key is the seat, the ledger where the action looks at it, and the action.
-pub(super) type Steps = Shards<(u64, u64, Action), Option<(Kept<Seat>, Option<Kept<Books>>)>>;
+/// What is known to follow at a station from an action: where there are two stations, the same happens at one in many states of
+/// the other. The key is the station, the ledger where the action looks at it, and the action.
+pub(super) type Steps = Shards<(u64, u64, Action), Option<(Kept<Station>, Option<Kept<Books>>)>>;

@@ -26,8 +26,8 @@ use books::Books;
 use calm::Calm;
 use kept::{Kept, Steps};
 use scene::Scene;
-use seat::Seat;
 use stateright::{Model, Property};
+use station::Station;
 
 mod action;
 mod audit;
@@ -38,7 +38,7 @@ mod channel;
 mod kept;
 mod path;
 mod scene;
-mod seat;
+mod station;
 
 pub use action::Action;
 pub use books::Break;
@@ -48,7 +48,7 @@ pub use path::{describe, sketch};
 /// Everything there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    seats: Vec<Kept<Seat>>,
+    stations: Vec<Kept<Station>>,
     books: Kept<Books>,
     terminal_crashes: u8,
     doubts: u8,
@@ -58,16 +58,16 @@ pub struct State {
 
 impl State {
     fn scene(&self, at: usize, room: usize) -> Option<Scene> {
-        let seat = Seat::clone(self.seats.get(at)?);
-        Some(Scene { seat, books: Books::clone(&self.books), room })
+        let station = Station::clone(self.stations.get(at)?);
+        Some(Scene { station, books: Books::clone(&self.books), room })
     }
 
     fn is(&self, wrong: &[Wrong]) -> bool {
-        self.seats.iter().any(|kept| kept.audit.wrong.is_some_and(|found| wrong.contains(&found)))
+        self.stations.iter().any(|kept| kept.audit.wrong.is_some_and(|found| wrong.contains(&found)))
     }
 
     fn told(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
-        self.seats.iter().any(|kept| kept.audit.has_told(kind))
+        self.stations.iter().any(|kept| kept.audit.has_told(kind))
     }
 }
 
@@ -87,32 +87,32 @@ impl World {
 
     /// What happens from `state` on once the faults stop, in words; nothing where it is wrong already.
     pub fn calm_story(&self, state: &State) -> Vec<String> {
-        if state.seats.iter().any(|seat| seat.audit.wrong.is_some()) {
+        if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
             return Vec::new();
         }
-        let scenes = (0..state.seats.len()).filter_map(|at| state.scene(at, 0));
+        let scenes = (0..state.stations.len()).filter_map(|at| state.scene(at, 0));
         scenes.flat_map(|scene| calm::story(scene, &self.bounds)).collect()
     }
 
-    /// What an action makes of its seat and of the ledger.
+    /// What an action makes of its station and of the ledger.
     fn step(&self, state: &State, action: Action) -> kept::After {
-        let seat = state.seats.get(action.seat())?;
+        let station = state.stations.get(action.station())?;
         let asks = action.asks_ledger();
-        let key = (seat.hash(), if asks { state.books.hash() } else { 0 }, action);
-        let many = state.seats.len() > 1;
+        let key = (station.hash(), if asks { state.books.hash() } else { 0 }, action);
+        let many = state.stations.len() > 1;
         if let Some(known) = self.steps.get(&key).filter(|_| many) {
-            let (seat, books) = known?;
-            return Some((seat, books.unwrap_or_else(|| state.books.clone())));
+            let (station, books) = known?;
+            return Some((station, books.unwrap_or_else(|| state.books.clone())));
         }
-        let mut scene = state.scene(action.seat(), self.bounds.frames)?;
+        let mut scene = state.scene(action.station(), self.bounds.frames)?;
         let after = action.happen(&mut scene, &self.bounds).then(|| {
-            scene.seat.tidy();
-            (Kept::new(scene.seat), asks.then(|| Kept::new(scene.books)))
+            scene.station.tidy();
+            (Kept::new(scene.station), asks.then(|| Kept::new(scene.books)))
         });
         if many {
             self.steps.insert(key, after.clone());
         }
-        after.map(|(seat, books)| (seat, books.unwrap_or_else(|| state.books.clone())))
+        after.map(|(station, books)| (station, books.unwrap_or_else(|| state.books.clone())))
     }
 
     fn balance(&self) -> Amount {
@@ -120,7 +120,7 @@ impl World {
     }
 
     fn sum_holds(&self, state: &State) -> bool {
-        let sum = state.seats.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), kept| {
+        let sum = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), kept| {
             let (more, less) = kept.audit.sums();
             Some((plus.checked_add(more)?, minus.checked_add(less)?))
         });
@@ -128,9 +128,10 @@ impl World {
     }
 
     fn comes_to_rest(&self, state: &State) -> bool {
-        state.seats.iter().all(|kept| {
+        state.stations.iter().all(|kept| {
             let key = kept::hash_of(&(kept.hash(), state.books.hash()));
-            let scene = || Scene { seat: Seat::clone(kept), books: Books::clone(&state.books), room: 0 };
+            let scene =
+                || Scene { station: Station::clone(kept), books: Books::clone(&state.books), room: 0 };
             kept.audit.wrong.is_some() || self.calm.reached_from(key, scene, &self.bounds)
         })
     }
@@ -145,19 +146,19 @@ impl Model for World {
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
         let mut books = Books::new(self.balance(), &names, bounds.broken);
-        let mut seats = Vec::new();
+        let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
-            let mut scene = Scene { seat: Seat::new(name, bounds), books, room: bounds.frames };
+            let mut scene = Scene { station: Station::new(name, bounds), books, room: bounds.frames };
             scene.begin(bounds);
             if bounds.is_good(at) {
                 scene.flow(bounds);
             }
-            scene.seat.tidy();
-            seats.push(Kept::new(scene.seat));
+            scene.station.tidy();
+            stations.push(Kept::new(scene.station));
             books = scene.books;
         }
         vec![State {
-            seats,
+            stations,
             books: Kept::new(books),
             terminal_crashes: bounds.terminal_crashes,
             doubts: bounds.doubts,
@@ -167,39 +168,39 @@ impl Model for World {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // What is wrong stays wrong: there is nothing to be learned behind it.
-        if state.seats.iter().any(|kept| kept.audit.wrong.is_some()) {
+        if state.stations.iter().any(|kept| kept.audit.wrong.is_some()) {
             return;
         }
-        // Seats share the balance and nothing else, so the order of what happens at one and at the other matters only as
+        // Stations share the balance and nothing else, so the order of what happens at one and at the other matters only as
         // far as the balance is concerned. Of all the orders that come to the same, the one is explored in which each
-        // seat acts right before its own next operation is committed, and one alone after the last: every state of a
-        // seat, with the ledger that it meets, is still reached, and what is checked is of one seat and the ledger.
+        // station acts right before its own next operation is committed, and one alone after the last: every state of a
+        // station, with the ledger that it meets, is still reached, and what is checked is of one station and the ledger.
         let actor = state.actor;
         for (at, kept) in
-            state.seats.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
+            state.stations.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
         {
-            action::of_seat(&self.bounds, state, at, kept, actions);
+            action::of_station(&self.bounds, state, at, kept, actions);
         }
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        let at = action.seat();
-        let (seat, books) = self.step(state, action)?;
+        let at = action.station();
+        let (station, books) = self.step(state, action)?;
         let mut next = state.clone();
         match action {
             Action::DownInVain(..) | Action::TerminalCrash(_) => next.terminal_crashes -= 1,
             Action::Doubt(_) => next.doubts -= 1,
             _ => {}
         }
-        let before = next.seats.get_mut(at)?;
+        let before = next.stations.get_mut(at)?;
         next.actor = if action.is_seen(before) { None } else { Some(at) };
-        (*before, next.books) = (seat, books);
+        (*before, next.books) = (station, books);
         Some(next)
     }
 
     fn within_boundary(&self, state: &State) -> bool {
         // The host can ask for a hello at any time.
-        state.seats.iter().all(|kept| kept.may_greet(0, &self.bounds))
+        state.stations.iter().all(|kept| kept.may_greet(0, &self.bounds))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -230,12 +231,14 @@ impl Model for World {
             }),
             Property::sometimes("all that was typed is told", |world: &Self, s: &State| {
                 let answers = world.bounds.answers;
-                s.seats.iter().any(|seat| seat.audit.answers() == answers && seat.audit.all_settled())
+                s.stations
+                    .iter()
+                    .any(|station| station.audit.answers() == answers && station.audit.all_settled())
             }),
         ];
         if self.bounds.lines > 1 {
             properties.push(Property::sometimes("a conversation is taken over", |_, s: &State| {
-                s.seats.iter().any(|seat| seat.was_taken_over())
+                s.stations.iter().any(|station| station.was_taken_over())
             }));
         }
         properties

@@ -1,15 +1,15 @@
 //! A path of the model in words.
-use super::{Action, State, channel::Words, seat::Seat};
+use super::{Action, State, channel::Words, station::Station};
 
 /// What happens when `action` does in `state`.
 pub fn describe(state: &State, action: Action) -> String {
-    let seat = state.seats.get(action.seat());
-    seat.map_or(String::new(), |seat| format!("{}: {}", seat.name, at_seat(seat, action)))
+    let station = state.stations.get(action.station());
+    station.map_or(String::new(), |station| format!("{}: {}", station.name, at_station(station, action)))
 }
 
-fn at_seat(seat: &Seat, action: Action) -> String {
-    let up = |line: usize, frame| seat.lines.get(line).and_then(|line| line.up.get(frame));
-    let down = |frame| seat.lines.last().and_then(|line| line.down.get(frame));
+fn at_station(station: &Station, action: Action) -> String {
+    let up = |line: usize, frame| station.lines.get(line).and_then(|line| line.up.get(frame));
+    let down = |frame| station.lines.last().and_then(|line| line.down.get(frame));
     let words =
         |frame: Option<super::channel::Frame>| frame.map_or(String::new(), |frame| Words(&frame).to_string());
     match action {
@@ -19,10 +19,12 @@ fn at_seat(seat: &Seat, action: Action) -> String {
         Action::DownInVain(_, frame) => {
             format!("to terminal: {}; the power fails before it is stored", words(down(frame)))
         }
-        Action::Commit(_) => format!("the ledger commits {:?}", seat.asked.first()),
-        Action::Doubt(_) => format!("the ledger commits {:?}, in doubt", seat.asked.first()),
-        Action::CommitStray(_) => format!("the ledger commits {:?} of the host before", seat.stray.first()),
-        Action::Respond(_) => format!("the ledger responds {:?}", seat.answered.first()),
+        Action::Commit(_) => format!("the ledger commits {:?}", station.asked.first()),
+        Action::Doubt(_) => format!("the ledger commits {:?}, in doubt", station.asked.first()),
+        Action::CommitStray(_) => {
+            format!("the ledger commits {:?} of the host before", station.stray.first())
+        }
+        Action::Respond(_) => format!("the ledger responds {:?}", station.answered.first()),
         Action::Repeat(_) => "the terminal repeats".to_owned(),
         Action::Next(_) => "the terminal gives up on the person".to_owned(),
         Action::Reconnect(_) => "the terminal comes on a new line".to_owned(),
@@ -37,17 +39,17 @@ fn at_seat(seat: &Seat, action: Action) -> String {
 /// What became of it, in a few words: what is stored, held and in flight.
 pub fn sketch(state: &State) -> String {
     let mut lines = Vec::new();
-    for seat in &state.seats {
+    for station in &state.stations {
         lines.push(format!(
             "{} life {} hellos {} stored {:?} prompt {:?} waits {} over {} wrong {:?}",
-            seat.name,
-            seat.life,
-            seat.hellos,
-            seat.stored,
-            seat.terminal.prompt(),
-            seat.terminal.is_waiting(),
-            seat.terminal.is_over(),
-            seat.audit.wrong
+            station.name,
+            station.life,
+            station.hellos,
+            station.stored,
+            station.terminal.prompt(),
+            station.terminal.is_waiting(),
+            station.terminal.is_over(),
+            station.audit.wrong
         ));
     }
     lines.join("; ")

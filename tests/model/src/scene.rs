@@ -1,10 +1,10 @@
-//! A seat and the ledger while something happens there: the drivers of the real endpoints.
+//! A station and the ledger while something happens there: the drivers of the real endpoints.
 use super::{
     audit::Wrong,
     books::Books,
     bounds::Bounds,
     channel::{self, Frame},
-    seat::{Host, Line, NOW, Seat},
+    station::{Host, Line, NOW, Station},
 };
 use atm_core::{
     host::{self, Link},
@@ -15,10 +15,10 @@ use atm_core::{
 /// How long two endpoints may talk without anything coming in before it is called a loop.
 const TURNS: usize = 100;
 
-/// A seat, the ledger, and how many frames a channel holds.
+/// A station, the ledger, and how many frames a channel holds.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Scene {
-    pub(super) seat: Seat,
+    pub(super) station: Station,
     pub(super) books: Books,
     pub(super) room: usize,
 }
@@ -40,14 +40,14 @@ impl Scene {
     /// What follows on a line that does what it should, up to where an operation is to be committed.
     pub(super) fn flow(&mut self, bounds: &Bounds) {
         for _ in 0..TURNS {
-            let at = self.seat.lines.len().saturating_sub(1);
-            let Some(line) = self.seat.lines.last_mut() else { return };
+            let at = self.station.lines.len().saturating_sub(1);
+            let Some(line) = self.station.lines.last_mut() else { return };
             if let Some(frame) = line.down.take() {
                 self.down(&frame, Power::Stays, bounds);
             } else if let Some(frame) = line.up.take() {
                 self.up(at, &frame);
             } else {
-                let waits = matches!(self.seat.asked.first(), Some(Request::Operate { .. }));
+                let waits = matches!(self.station.asked.first(), Some(Request::Operate { .. }));
                 if !self.respond() && (waits || !self.commit_next()) {
                     return;
                 }
@@ -59,11 +59,11 @@ impl Scene {
 
     /// The person types `text` at the open prompt; false where none is open.
     pub(super) fn type_in(&mut self, text: &str, bounds: &Bounds) -> bool {
-        let Some(Some(prompt)) = self.seat.terminal.prompt() else { return false };
-        if self.seat.terminal.answer(Some(prompt), text, NOW).is_err() {
+        let Some(Some(prompt)) = self.station.terminal.prompt() else { return false };
+        if self.station.terminal.answer(Some(prompt), text, NOW).is_err() {
             return false;
         }
-        self.seat.audit.typed(prompt, text);
+        self.station.audit.typed(prompt, text);
         self.listen(Power::Stays, bounds);
         true
     }
@@ -72,7 +72,7 @@ impl Scene {
     pub(super) fn down(&mut self, frame: &Frame, power: Power, bounds: &Bounds) {
         let mut rest: &[u8] = frame;
         for _ in 0..TURNS {
-            let taken = self.seat.terminal.feed(rest, NOW);
+            let taken = self.station.terminal.feed(rest, NOW);
             rest = rest.get(taken..).unwrap_or_default();
             self.show();
             if rest.is_empty() {
@@ -84,9 +84,9 @@ impl Scene {
 
     /// The terminal's clock rings: it repeats what has no reply.
     pub(super) fn tick(&mut self, bounds: &Bounds) -> bool {
-        let due = self.seat.terminal.deadline().is_some_and(|deadline| deadline <= NOW);
+        let due = self.station.terminal.deadline().is_some_and(|deadline| deadline <= NOW);
         if due {
-            self.seat.terminal.tick(NOW);
+            self.station.terminal.tick(NOW);
             self.listen(Power::Stays, bounds);
         }
         due
@@ -94,29 +94,29 @@ impl Scene {
 
     /// The terminal gives up on the person, or the next one comes after the end of a session.
     pub(super) fn next_person(&mut self, bounds: &Bounds) {
-        if !self.seat.terminal.is_over() {
-            self.seat.audit.leave();
-            self.seat.terminal.give_up();
+        if !self.station.terminal.is_over() {
+            self.station.audit.leave();
+            self.station.terminal.give_up();
         }
-        self.reconnect(bounds, bounds.link == Link::Connection && self.seat.terminal.is_over());
+        self.reconnect(bounds, bounds.link == Link::Connection && self.station.terminal.is_over());
     }
 
     /// The terminal says hello again, on a new line if there is to be one.
     pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
-        if self.seat.terminal.is_over() {
-            self.seat.audit.leave();
+        if self.station.terminal.is_over() {
+            self.station.audit.leave();
         }
         if anew {
-            self.seat.plug(bounds);
+            self.station.plug(bounds);
         }
-        self.seat.terminal.reconnect(NOW);
+        self.station.terminal.reconnect(NOW);
         self.listen(Power::Stays, bounds);
         self.greet();
     }
 
     /// The terminal loses its power.
     pub(super) fn lose_power(&mut self, bounds: &Bounds) {
-        self.seat.lose_power(bounds);
+        self.station.lose_power(bounds);
         self.listen(Power::Stays, bounds);
         self.greet();
     }
@@ -128,31 +128,31 @@ impl Scene {
             self.lose_power(bounds);
             return;
         }
-        self.seat.stored = self.seat.terminal.memory();
+        self.station.stored = self.station.terminal.memory();
         for _ in 0..TURNS {
-            let output = self.seat.terminal.output().to_vec();
+            let output = self.station.terminal.output().to_vec();
             if output.is_empty() {
                 return;
             }
-            self.seat.terminal.consume(output.len());
+            self.station.terminal.consume(output.len());
             if let Some(attempt) = channel::attempt(&output) {
-                self.seat.hellos = attempt;
+                self.station.hellos = attempt;
             }
-            if let Some(line) = self.seat.lines.last_mut() {
+            if let Some(line) = self.station.lines.last_mut() {
                 line.up.send(&output, self.room);
             }
         }
     }
 
     fn show(&mut self) {
-        while let Some(event) = self.seat.terminal.poll_event(NOW) {
+        while let Some(event) = self.station.terminal.poll_event(NOW) {
             let Event::Said(said) = event else { continue };
             let Some(seq) = said.seq else { continue };
             let asks = match &said.text {
                 MessageText::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
                 _ => None,
             };
-            self.seat.audit.shown(seq, said.re, said.outcome, asks);
+            self.station.audit.shown(seq, said.re, said.outcome, asks);
         }
     }
 
@@ -160,7 +160,7 @@ impl Scene {
 
     /// A frame reaches the host's end of a line; false where it is not taken yet.
     pub(super) fn up(&mut self, at: usize, frame: &Frame) -> bool {
-        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
             return false;
         };
         let taken = host.feed(frame, NOW);
@@ -170,7 +170,7 @@ impl Scene {
 
     /// The idle time of a prompt is over; false where none runs.
     pub(super) fn idle(&mut self, at: usize) -> bool {
-        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
             return false;
         };
         if host.deadline().is_none_or(|deadline| deadline > NOW) {
@@ -184,22 +184,22 @@ impl Scene {
     /// The host notices that nobody is at the other end of a line any more.
     pub(super) fn close(&mut self, at: usize) {
         let visit =
-            self.seat.lines.get_mut(at).and_then(|line| line.host.take()).and_then(|mut host| host.park());
+            self.station.lines.get_mut(at).and_then(|line| line.host.take()).and_then(|mut host| host.park());
         if visit.is_some() {
-            self.seat.parked = visit;
+            self.station.parked = visit;
         }
     }
 
     /// What the host says on a line that was just opened.
     fn greet(&mut self) {
-        self.serve(self.seat.lines.len().saturating_sub(1));
+        self.serve(self.station.lines.len().saturating_sub(1));
     }
 
     /// Everything that the host's driver does after a call.
     pub(super) fn serve(&mut self, at: usize) {
         for _ in 0..TURNS {
-            let present = at + 1 == self.seat.lines.len();
-            let Some(Line { host: Some(host), down, .. }) = self.seat.lines.get_mut(at) else { return };
+            let present = at + 1 == self.station.lines.len();
+            let Some(Line { host: Some(host), down, .. }) = self.station.lines.get_mut(at) else { return };
             let event = host.poll_event();
             let output = host.output().to_vec();
             if !output.is_empty() {
@@ -210,7 +210,7 @@ impl Scene {
                 host.consume(output.len(), NOW);
             }
             match event {
-                Some(host::Event::Request(request)) => self.seat.asked.push(request),
+                Some(host::Event::Request(request)) => self.station.asked.push(request),
                 Some(host::Event::Arrival(_)) => self.arrive(at),
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
@@ -226,23 +226,24 @@ impl Scene {
 
     /// A terminal came here whose conversation may be held elsewhere.
     fn arrive(&mut self, at: usize) {
-        let host = self.seat.lines.get(at).and_then(|line| line.host.as_ref());
+        let host = self.station.lines.get(at).and_then(|line| line.host.as_ref());
         let Some(hello) = host.and_then(Host::arriving).cloned() else { return };
-        let held = self.seat.held_at().filter(|held| *held != at);
-        let parked = &self.seat.parked;
-        let elsewhere = held.and_then(|held| self.seat.lines.get(held)).and_then(|line| line.host.as_ref());
+        let held = self.station.held_at().filter(|held| *held != at);
+        let parked = &self.station.parked;
+        let elsewhere =
+            held.and_then(|held| self.station.lines.get(held)).and_then(|line| line.host.as_ref());
         let yields =
             parked.as_ref().or(elsewhere.and_then(Host::visit)).is_none_or(|visit| visit.yields_to(&hello));
         let mut visit = None;
         if yields {
-            visit = self.seat.parked.take();
+            visit = self.station.parked.take();
             if let (None, Some(held)) = (&visit, held) {
-                let older = self.seat.lines.get_mut(held).and_then(|line| line.host.as_mut());
+                let older = self.station.lines.get_mut(held).and_then(|line| line.host.as_mut());
                 visit = older.and_then(|host| host.hand_over(NOW));
                 self.serve(held);
             }
         }
-        let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) else { return };
+        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else { return };
         match yields {
             true => host.admit(visit, NOW),
             false => host.refuse(NOW),
@@ -255,40 +256,40 @@ impl Scene {
     pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
         let before = self.books.balance();
         let Ok(response) = self.books.apply(request) else {
-            self.seat.audit.blame(Wrong::Doubt);
+            self.station.audit.blame(Wrong::Doubt);
             return None;
         };
-        self.seat.audit.committed(request, &response, before, self.books.balance());
+        self.station.audit.committed(request, &response, before, self.books.balance());
         Some(response)
     }
 
     /// The next request reaches the ledger.
     pub(super) fn commit_next(&mut self) -> bool {
-        if self.seat.asked.is_empty() {
+        if self.station.asked.is_empty() {
             return false;
         }
-        let request = self.seat.asked.remove(0);
+        let request = self.station.asked.remove(0);
         if let Some(response) = self.commit(&request) {
-            self.seat.answered.push((request, response));
+            self.station.answered.push((request, response));
         }
         true
     }
 
     /// The next response reaches the terminal's present endpoint, or its parked conversation.
     pub(super) fn respond(&mut self) -> bool {
-        if self.seat.answered.is_empty() {
+        if self.station.answered.is_empty() {
             return false;
         }
-        let (request, response) = self.seat.answered.remove(0);
-        debug_assert_eq!(request.origin(), Origin::Terminal(self.seat.name.clone()));
-        if let Some(at) = self.seat.held_at() {
-            if let Some(host) = self.seat.lines.get_mut(at).and_then(|line| line.host.as_mut()) {
+        let (request, response) = self.station.answered.remove(0);
+        debug_assert_eq!(request.origin(), Origin::Terminal(self.station.name.clone()));
+        if let Some(at) = self.station.held_at() {
+            if let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) {
                 host.complete(&request, response, NOW);
             }
             self.serve(at);
-        } else if let Some(visit) = &mut self.seat.parked {
+        } else if let Some(visit) = &mut self.station.parked {
             let next = visit.complete_away(&request, response);
-            self.seat.asked.extend(next);
+            self.station.asked.extend(next);
         }
         true
     }

@@ -1,5 +1,5 @@
 //! One terminal with everything that belongs to it: its lines, the host's ends of them, its conversation where it is
-//! parked, and its requests to the ledger. Seats share nothing but the ledger.
+//! parked, and its requests to the ledger. Stations share nothing but the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::Channel};
 use atm_core::{
     host::{self, Link, Visit},
@@ -59,7 +59,7 @@ impl Line {
 
 /// A terminal and everything that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Seat {
+pub(super) struct Station {
     pub(super) name: Name,
     pub(super) terminal: Terminal,
     /// What survives a loss of power.
@@ -79,14 +79,14 @@ pub(super) struct Seat {
     pub(super) stray: Vec<Request>,
     /// How often the host may still forget the conversation for want of an answer.
     pub(super) idles: u8,
-    /// How often the host's ends of this seat may still lose their power.
+    /// How often the host's ends of this station may still lose their power.
     pub(super) host_crashes: u8,
     pub(super) audit: Audit,
 }
 
-impl Seat {
+impl Station {
     pub(super) fn new(name: Name, bounds: &Bounds) -> Self {
-        let mut seat = Self {
+        let mut station = Self {
             terminal: power_up(&name, 1, Memory::default(), bounds),
             name,
             stored: Memory::default(),
@@ -102,8 +102,8 @@ impl Seat {
             host_crashes: bounds.host_crashes,
             audit: Audit::default(),
         };
-        seat.plug(bounds);
-        seat
+        station.plug(bounds);
+        station
     }
 
     /// Plugs the terminal into a new line.
