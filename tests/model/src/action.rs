@@ -7,7 +7,7 @@ use super::{
 };
 use atm_core::{ledger::Request, screen::Screen};
 
-/// What can happen next. Terminals, lines and frames are named by their places.
+/// What can happen next. Terminals, links and frames are named by their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A person answers the open prompt.
@@ -30,9 +30,9 @@ pub enum Action {
     Repeat(usize),
     /// The terminal gives up on whoever stood there; or the session is over and somebody else comes.
     Next(usize),
-    /// The terminal is plugged into a new line.
+    /// The terminal is plugged into a new link.
     Reconnect(usize),
-    /// The host notices that nobody is at the other end of a line.
+    /// The host notices that nobody is at the other end of a link.
     Close(usize, usize),
     /// The host has waited long enough for an answer.
     Idle(usize, usize),
@@ -40,7 +40,7 @@ pub enum Action {
     Forget(usize),
     /// The terminal loses its power and gets it back.
     TerminalCrash(usize),
-    /// The host's ends of the terminal's lines lose their power and get it back.
+    /// The host's ends of the terminal's links lose their power and get it back.
     HostCrash(usize),
 }
 
@@ -84,14 +84,14 @@ impl Action {
     }
 
     fn down(scene: &mut Scene, frame: usize, power: Power, bounds: &Bounds) -> bool {
-        let frame = scene.station.lines.last().and_then(|line| line.down.get(frame));
+        let frame = scene.station.links.last().and_then(|link| link.to_terminal.get(frame));
         frame.is_some_and(|frame| {
             scene.down(&frame, power, bounds);
             true
         })
     }
 
-    /// Lets it happen at a station, and what follows where the line is good; false where it cannot.
+    /// Lets it happen at a station, and what follows where the link is good; false where it cannot.
     pub(super) fn happen(self, scene: &mut Scene, bounds: &Bounds) -> bool {
         let happened = self.at_station(scene, bounds);
         if bounds.is_good(self.station()) {
@@ -103,9 +103,9 @@ impl Action {
     fn at_station(self, scene: &mut Scene, bounds: &Bounds) -> bool {
         match self {
             Self::Type(_, text) => scene.type_in(text, bounds),
-            Self::Up(_, line, frame) => {
-                let frame = scene.station.lines.get(line).and_then(|line| line.up.get(frame));
-                frame.is_some_and(|frame| scene.up(line, &frame))
+            Self::Up(_, link, frame) => {
+                let frame = scene.station.links.get(link).and_then(|link| link.to_host.get(frame));
+                frame.is_some_and(|frame| scene.up(link, &frame))
             }
             Self::Down(_, frame) => Self::down(scene, frame, Power::Stays, bounds),
             Self::DownInVain(_, frame) => Self::down(scene, frame, Power::Fails, bounds),
@@ -128,13 +128,13 @@ impl Action {
                 scene.reconnect(bounds, true);
                 true
             }
-            Self::Close(_, line) => {
-                scene.close(line);
+            Self::Close(_, link) => {
+                scene.close(link);
                 true
             }
-            Self::Idle(_, line) => {
+            Self::Idle(_, link) => {
                 scene.station.idles -= 1;
-                scene.idle(line)
+                scene.idle(link)
             }
             Self::Forget(_) => {
                 scene.station.idles -= 1;
@@ -175,18 +175,18 @@ pub(super) fn of_station(
         actions.extend(station.asked.first().map(|_| Action::Commit(at)));
         return;
     }
-    for (line, there) in station.lines.iter().enumerate() {
-        for frame in 0..there.up.len() {
-            actions.push(Action::Up(at, line, frame));
+    for (link, there) in station.links.iter().enumerate() {
+        for frame in 0..there.to_host.len() {
+            actions.push(Action::Up(at, link, frame));
         }
         if station.idles > 0 && there.host.as_ref().is_some_and(|host| host.visit().is_some()) {
-            actions.push(Action::Idle(at, line));
+            actions.push(Action::Idle(at, link));
         }
-        if there.host.is_some() && line + 1 < station.lines.len() {
-            actions.push(Action::Close(at, line));
+        if there.host.is_some() && link + 1 < station.links.len() {
+            actions.push(Action::Close(at, link));
         }
     }
-    for frame in 0..station.lines.last().map_or(0, |line| line.down.len()) {
+    for frame in 0..station.links.last().map_or(0, |link| link.to_terminal.len()) {
         actions.push(Action::Down(at, frame));
         if state.terminal_crashes > 0 {
             actions.push(Action::DownInVain(at, frame));
@@ -211,7 +211,7 @@ pub(super) fn of_station(
         if station.terminal.is_waiting() || station.terminal.is_over() {
             actions.push(Action::Next(at));
         }
-        if station.lines.len() < bounds.lines {
+        if station.links.len() < bounds.links {
             actions.push(Action::Reconnect(at));
         }
     }

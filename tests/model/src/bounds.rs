@@ -8,11 +8,11 @@ use std::fmt;
 pub struct Bounds {
     /// What it is called.
     pub name: &'static str,
-    /// What kind of lines there are.
+    /// What kind of links there are.
     pub link: Link,
     /// How many terminals, at most two.
     pub terminals: usize,
-    /// How many of them are on a line that does what it should, and keep their power.
+    /// How many of them are on a link that does what it should, and keep their power.
     pub good: usize,
     /// How many answers are typed at each.
     pub answers: usize,
@@ -20,10 +20,10 @@ pub struct Bounds {
     pub menu: &'static [&'static str],
     /// What is on the account, in whole units.
     pub balance: u64,
-    /// How many of the frames sent last on a line may still arrive, each way.
+    /// How many of the frames sent last on a link may still arrive, each way.
     pub frames: usize,
     /// Lines of a terminal that are there at once.
-    pub lines: usize,
+    pub links: usize,
     /// How often a terminal says hello in one life.
     pub hellos: u32,
     /// How often it does in all its lives.
@@ -41,7 +41,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// One terminal on a serial line: frames overtake each other, commits are in doubt, both ends lose power.
+    /// One terminal on a serial link: frames overtake each other, commits are in doubt, both ends lose power.
     const SERIAL: Self = Self {
         name: "serial",
         link: Link::Serial,
@@ -51,7 +51,7 @@ impl Bounds {
         menu: &["deposit 1", "withdraw 2"],
         balance: 1,
         frames: 2,
-        lines: 1,
+        links: 1,
         hellos: 2,
         all_hellos: 3,
         idles: 0,
@@ -64,9 +64,9 @@ impl Bounds {
     /// The host forgets conversations as well.
     const IDLE: Self = Self { name: "idle", frames: 1, idles: 1, ..Self::SERIAL };
 
-    /// A terminal that comes again on a new line while the old one is still alive; the host parks its conversation.
+    /// A terminal that comes again on a new link while the old one is still alive; the host parks its conversation.
     const CONNECTIONS: Self =
-        Self { name: "connections", link: Link::Connection, lines: 2, idles: 1, ..Self::SERIAL };
+        Self { name: "connections", link: Link::Connection, links: 2, idles: 1, ..Self::SERIAL };
 
     /// Two terminals that want the same money.
     const TWO: Self = Self {
@@ -84,10 +84,10 @@ impl Bounds {
 
     /// Everything together: a second terminal moves the same money at any time, while at the first frames overtake each
     /// other, commits are in doubt and both ends lose power. What the first sees of the second is the balance, which its
-    /// line has no part in: that line is good here, or there would be more states than any machine can hold.
+    /// link has no part in: that link is good here, or there would be more states than any machine can hold.
     const ALL: Self = Self { name: "all", terminals: 2, good: 1, menu: &["withdraw 1"], ..Self::SERIAL };
 
-    /// Two terminals, both of them on lines on which frames overtake each other, and a crash of each side at any time.
+    /// Two terminals, both of them on links on which frames overtake each other, and a crash of each side at any time.
     const BOTH: Self = Self { name: "both", frames: 2, ..Self::TWO };
 
     /// What takes a few seconds.
@@ -106,7 +106,7 @@ impl Bounds {
 }
 
 impl Bounds {
-    /// Is this terminal's line good? The last ones' are.
+    /// Is this terminal's link good? The last ones' are.
     pub(super) fn is_good(&self, at: usize) -> bool {
         at + self.good >= self.terminals
     }
@@ -121,7 +121,7 @@ impl fmt::Display for Bounds {
         write!(
             f,
             "{}: {} terminal(s) on {kind}, {} of them without a fault, {} answers each of {:?}, balance {}; of the last {} frame(s) \
-             sent each way any may arrive at any time, any number of times or never; {} line(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} crash(es) of terminals, {} of the \
+             sent each way any may arrive at any time, any number of times or never; {} link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} crash(es) of terminals, {} of the \
              host's ends of each, {} commit(s) in doubt",
             self.name,
             self.terminals,
@@ -130,7 +130,7 @@ impl fmt::Display for Bounds {
             self.menu,
             self.balance,
             self.frames,
-            self.lines,
+            self.links,
             self.hellos,
             self.all_hellos,
             self.idles,

@@ -67,10 +67,12 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
         let before = scene.clone();
         let Some(done) = step(&mut scene, &mut last, bounds) else { break };
         let station = &before.station;
-        let line = station.lines.last();
+        let link = station.links.last();
         let said = match done {
-            Done::Down => line.and_then(|line| line.down.get(0)).map(|frame| Words(&frame).to_string()),
-            Done::Up => line.and_then(|line| line.up.get(0)).map(|frame| Words(&frame).to_string()),
+            Done::Down => {
+                link.and_then(|link| link.to_terminal.get(0)).map(|frame| Words(&frame).to_string())
+            }
+            Done::Up => link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string()),
             Done::Commit => station.asked.first().map(|request| format!("{request:?}")),
             Done::Respond => station.answered.first().map(|(_, response)| format!("{response:?}")),
             Done::Again | Done::Ask | Done::Repeat | Done::GiveUp => None,
@@ -89,9 +91,9 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
 fn quieten(scene: &mut Scene) {
     scene.room = usize::MAX;
     scene.station.stray.clear();
-    for line in &mut scene.station.lines {
-        line.up.clear();
-        line.down.clear();
+    for link in &mut scene.station.links {
+        link.to_host.clear();
+        link.to_terminal.clear();
     }
 }
 
@@ -111,16 +113,16 @@ enum Done {
 /// The next thing that happens, if anything does.
 fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     // Nobody hears what comes down an old line, and the host notices that it is dead.
-    while scene.station.lines.len() > 1 {
+    while scene.station.links.len() > 1 {
         scene.close(0);
-        scene.station.lines.remove(0);
+        scene.station.links.remove(0);
     }
-    let line = scene.station.lines.last_mut()?;
-    if let Some(frame) = line.down.take() {
+    let link = scene.station.links.last_mut()?;
+    if let Some(frame) = link.to_terminal.take() {
         scene.down(&frame, Power::Stays, bounds);
         return Some(Done::Down);
     }
-    if let Some(frame) = line.up.take() {
+    if let Some(frame) = link.to_host.take() {
         // Where the host is busy, it comes when the terminal repeats it.
         scene.up(0, &frame);
         return Some(Done::Up);
@@ -131,7 +133,7 @@ fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     if scene.respond() {
         return Some(Done::Respond);
     }
-    let closed = scene.station.lines.last().is_none_or(|line| line.host.is_none());
+    let closed = scene.station.links.last().is_none_or(|link| link.host.is_none());
     Some(if closed || scene.station.terminal.is_over() {
         scene.reconnect(bounds, closed);
         Done::Again

@@ -236,7 +236,7 @@ impl Model for World {
                     .any(|station| station.audit.answers() == answers && station.audit.all_settled())
             }),
         ];
-        if self.bounds.lines > 1 {
+        if self.bounds.links > 1 {
             properties.push(Property::sometimes("a conversation is taken over", |_, s: &State| {
                 s.stations.iter().any(|station| station.was_taken_over())
             }));

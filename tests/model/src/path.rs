@@ -8,13 +8,13 @@ pub fn describe(state: &State, action: Action) -> String {
 }
 
 fn at_station(station: &Station, action: Action) -> String {
-    let up = |line: usize, frame| station.lines.get(line).and_then(|line| line.up.get(frame));
-    let down = |frame| station.lines.last().and_then(|line| line.down.get(frame));
+    let up = |link: usize, frame| station.links.get(link).and_then(|link| link.to_host.get(frame));
+    let down = |frame| station.links.last().and_then(|link| link.to_terminal.get(frame));
     let words =
         |frame: Option<super::channel::Frame>| frame.map_or(String::new(), |frame| Words(&frame).to_string());
     match action {
         Action::Type(_, text) => format!("the person types {text:?}"),
-        Action::Up(_, line, frame) => format!("line {line} to host: {}", words(up(line, frame))),
+        Action::Up(_, link, frame) => format!("link {link} to host: {}", words(up(link, frame))),
         Action::Down(_, frame) => format!("to terminal: {}", words(down(frame))),
         Action::DownInVain(_, frame) => {
             format!("to terminal: {}; the power fails before it is stored", words(down(frame)))
@@ -27,9 +27,9 @@ fn at_station(station: &Station, action: Action) -> String {
         Action::Respond(_) => format!("the ledger responds {:?}", station.answered.first()),
         Action::Repeat(_) => "the terminal repeats".to_owned(),
         Action::Next(_) => "the terminal gives up on the person".to_owned(),
-        Action::Reconnect(_) => "the terminal comes on a new line".to_owned(),
-        Action::Close(_, line) => format!("the host notices that line {line} is dead"),
-        Action::Idle(_, line) => format!("nobody answers for too long on line {line}"),
+        Action::Reconnect(_) => "the terminal comes on a new link".to_owned(),
+        Action::Close(_, link) => format!("the host notices that link {link} is dead"),
+        Action::Idle(_, link) => format!("nobody answers for too long on link {link}"),
         Action::Forget(_) => "the host forgets the parked conversation".to_owned(),
         Action::TerminalCrash(_) => "the terminal loses its power and gets it back".to_owned(),
         Action::HostCrash(_) => "the host loses its power and gets it back".to_owned(),

@@ -4,7 +4,7 @@ use super::{
     books::Books,
     bounds::Bounds,
     channel::{self, Frame},
-    station::{Host, Line, NOW, Station},
+    station::{Host, ModelLink, NOW, Station},
 };
 use atm_core::{
     host::{self, Link},
@@ -37,14 +37,14 @@ impl Scene {
         self.greet();
     }
 
-    /// What follows on a line that does what it should, up to where an operation is to be committed.
+    /// What follows on a link that does what it should, up to where an operation is to be committed.
     pub(super) fn flow(&mut self, bounds: &Bounds) {
         for _ in 0..TURNS {
-            let at = self.station.lines.len().saturating_sub(1);
-            let Some(line) = self.station.lines.last_mut() else { return };
-            if let Some(frame) = line.down.take() {
+            let at = self.station.links.len().saturating_sub(1);
+            let Some(link) = self.station.links.last_mut() else { return };
+            if let Some(frame) = link.to_terminal.take() {
                 self.down(&frame, Power::Stays, bounds);
-            } else if let Some(frame) = line.up.take() {
+            } else if let Some(frame) = link.to_host.take() {
                 self.up(at, &frame);
             } else {
                 let waits = matches!(self.station.asked.first(), Some(Request::Operate { .. }));
@@ -101,7 +101,7 @@ impl Scene {
         self.reconnect(bounds, bounds.link == Link::Connection && self.station.terminal.is_over());
     }
 
-    /// The terminal says hello again, on a new line if there is to be one.
+    /// The terminal says hello again, on a new link if there is to be one.
     pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
         if self.station.terminal.is_over() {
             self.station.audit.leave();
@@ -138,8 +138,8 @@ impl Scene {
             if let Some(attempt) = channel::attempt(&output) {
                 self.station.hellos = attempt;
             }
-            if let Some(line) = self.station.lines.last_mut() {
-                line.up.send(&output, self.room);
+            if let Some(link) = self.station.links.last_mut() {
+                link.to_host.send(&output, self.room);
             }
         }
     }
@@ -158,9 +158,9 @@ impl Scene {
 
     // The host's driver.
 
-    /// A frame reaches the host's end of a line; false where it is not taken yet.
+    /// A frame reaches the host's end of a link; false where it is not taken yet.
     pub(super) fn up(&mut self, at: usize, frame: &Frame) -> bool {
-        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+        let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
         };
         let taken = host.feed(frame, NOW);
@@ -170,7 +170,7 @@ impl Scene {
 
     /// The idle time of a prompt is over; false where none runs.
     pub(super) fn idle(&mut self, at: usize) -> bool {
-        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else {
+        let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
         };
         if host.deadline().is_none_or(|deadline| deadline > NOW) {
@@ -181,31 +181,33 @@ impl Scene {
         true
     }
 
-    /// The host notices that nobody is at the other end of a line any more.
+    /// The host notices that nobody is at the other end of a link any more.
     pub(super) fn close(&mut self, at: usize) {
         let visit =
-            self.station.lines.get_mut(at).and_then(|line| line.host.take()).and_then(|mut host| host.park());
+            self.station.links.get_mut(at).and_then(|link| link.host.take()).and_then(|mut host| host.park());
         if visit.is_some() {
             self.station.parked = visit;
         }
     }
 
-    /// What the host says on a line that was just opened.
+    /// What the host says on a link that was just opened.
     fn greet(&mut self) {
-        self.serve(self.station.lines.len().saturating_sub(1));
+        self.serve(self.station.links.len().saturating_sub(1));
     }
 
     /// Everything that the host's driver does after a call.
     pub(super) fn serve(&mut self, at: usize) {
         for _ in 0..TURNS {
-            let present = at + 1 == self.station.lines.len();
-            let Some(Line { host: Some(host), down, .. }) = self.station.lines.get_mut(at) else { return };
+            let present = at + 1 == self.station.links.len();
+            let Some(ModelLink { host: Some(host), to_terminal, .. }) = self.station.links.get_mut(at) else {
+                return;
+            };
             let event = host.poll_event();
             let output = host.output().to_vec();
             if !output.is_empty() {
-                // Nobody reads what comes down a line that was left.
+                // Nobody reads what comes to_terminal a link that was left.
                 if present {
-                    down.send(&output, self.room);
+                    to_terminal.send(&output, self.room);
                 }
                 host.consume(output.len(), NOW);
             }
@@ -226,24 +228,24 @@ impl Scene {
 
     /// A terminal came here whose conversation may be held elsewhere.
     fn arrive(&mut self, at: usize) {
-        let host = self.station.lines.get(at).and_then(|line| line.host.as_ref());
+        let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
         let Some(hello) = host.and_then(Host::arriving).cloned() else { return };
         let held = self.station.held_at().filter(|held| *held != at);
         let parked = &self.station.parked;
         let elsewhere =
-            held.and_then(|held| self.station.lines.get(held)).and_then(|line| line.host.as_ref());
+            held.and_then(|held| self.station.links.get(held)).and_then(|link| link.host.as_ref());
         let yields =
             parked.as_ref().or(elsewhere.and_then(Host::visit)).is_none_or(|visit| visit.yields_to(&hello));
         let mut visit = None;
         if yields {
             visit = self.station.parked.take();
             if let (None, Some(held)) = (&visit, held) {
-                let older = self.station.lines.get_mut(held).and_then(|line| line.host.as_mut());
+                let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
                 visit = older.and_then(|host| host.hand_over(NOW));
                 self.serve(held);
             }
         }
-        let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) else { return };
+        let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else { return };
         match yields {
             true => host.admit(visit, NOW),
             false => host.refuse(NOW),
@@ -283,7 +285,7 @@ impl Scene {
         let (request, response) = self.station.answered.remove(0);
         debug_assert_eq!(request.origin(), Origin::Terminal(self.station.name.clone()));
         if let Some(at) = self.station.held_at() {
-            if let Some(host) = self.station.lines.get_mut(at).and_then(|line| line.host.as_mut()) {
+            if let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) {
                 host.complete(&request, response, NOW);
             }
             self.serve(at);

@@ -1,4 +1,4 @@
-//! One terminal with everything that belongs to it: its lines, the host's ends of them, its conversation where it is
+//! One terminal with everything that belongs to it: its links, the host's ends of them, its conversation where it is
 //! parked, and its requests to the ledger. Stations share nothing but the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::Channel};
 use atm_core::{
@@ -19,24 +19,24 @@ const NEVER: Duration = Duration::from_secs(1);
 pub(super) type Host = host::Host<64, 128>;
 pub(super) type Terminal = terminal::Terminal<64, 64>;
 
-/// A line and the host's end of it.
+/// A link and the host's end of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Line {
-    pub(super) up: Channel,
-    pub(super) down: Channel,
+pub(super) struct ModelLink {
+    pub(super) to_host: Channel,
+    pub(super) to_terminal: Channel,
     /// `None` where the host has closed it.
     pub(super) host: Option<Host>,
 }
 
-impl Line {
-    /// A line that was just opened.
+impl ModelLink {
+    /// A link that was just opened.
     fn open(bounds: &Bounds) -> Self {
-        let mut line = Self { up: Channel::default(), down: Channel::default(), host: None };
-        line.restart(bounds);
-        line
+        let mut link = Self { to_host: Channel::default(), to_terminal: Channel::default(), host: None };
+        link.restart(bounds);
+        link
     }
 
-    /// The host takes up its end. Its number matters to sessions without a name, of which there are none that ask for
+    /// The host takes to_host its end. Its number matters to sessions without a name, of which there are none that ask for
     /// anything.
     pub(super) fn restart(&mut self, bounds: &Bounds) {
         let config = host::Config {
@@ -70,7 +70,7 @@ pub(super) struct Station {
     /// How often its lives before did.
     past_hellos: u32,
     /// The last one is plugged in; what comes down the others nobody reads.
-    pub(super) lines: Vec<Line>,
+    pub(super) links: Vec<ModelLink>,
     pub(super) parked: Option<Visit>,
     /// Requests on their way to the ledger, and its responses on their way back.
     pub(super) asked: Vec<Request>,
@@ -93,7 +93,7 @@ impl Station {
             life: 1,
             hellos: 1,
             past_hellos: 0,
-            lines: Vec::new(),
+            links: Vec::new(),
             parked: None,
             asked: Vec::new(),
             answered: Vec::new(),
@@ -106,9 +106,9 @@ impl Station {
         station
     }
 
-    /// Plugs the terminal into a new line.
+    /// Plugs the terminal into a new link.
     pub(super) fn plug(&mut self, bounds: &Bounds) {
-        self.lines.push(Line::open(bounds));
+        self.links.push(ModelLink::open(bounds));
     }
 
     /// The power goes and comes: what was not stored is lost.
@@ -125,14 +125,14 @@ impl Station {
 
     /// The host's power goes and comes: its conversations are lost, and what it has asked the ledger may be.
     pub(super) fn lose_host(&mut self, bounds: &Bounds) {
-        self.lines.drain(..self.lines.len().saturating_sub(1));
-        for line in &mut self.lines {
+        self.links.drain(..self.links.len().saturating_sub(1));
+        for link in &mut self.links {
             match bounds.link {
                 // The bytes on the wire are still there.
-                Link::Serial => line.restart(bounds),
+                Link::Serial => link.restart(bounds),
                 Link::Connection => {
-                    line.host = None;
-                    line.up.clear();
+                    link.host = None;
+                    link.to_host.clear();
                 }
             }
         }
@@ -148,32 +148,32 @@ impl Station {
 
     /// Where the conversation is held.
     pub(super) fn held_at(&self) -> Option<usize> {
-        self.lines.iter().rposition(|line| line.holds(&self.name))
+        self.links.iter().rposition(|link| link.holds(&self.name))
     }
 
-    /// Is the conversation on the present line, and the older one still alive without it?
+    /// Is the conversation on the present link, and the older one still alive without it?
     pub(super) fn was_taken_over(&self) -> bool {
         let older =
-            self.lines.split_last().is_some_and(|(_, older)| older.iter().any(|line| line.host.is_some()));
-        older && self.held_at().is_some_and(|at| at + 1 == self.lines.len())
+            self.links.split_last().is_some_and(|(_, older)| older.iter().any(|link| link.host.is_some()));
+        older && self.held_at().is_some_and(|at| at + 1 == self.links.len())
     }
 
     /// Drops what can do nothing any more, so that states which will do the same are the same.
     pub(super) fn tidy(&mut self) {
-        for line in &mut self.lines {
-            if let Some(host) = &mut line.host {
+        for link in &mut self.links {
+            if let Some(host) = &mut link.host {
                 host.take_counters();
             } else {
-                line.up.clear();
+                link.to_host.clear();
             }
         }
         self.terminal.take_counters();
-        let present = self.lines.len().saturating_sub(1);
+        let present = self.links.len().saturating_sub(1);
         let name = &self.name;
         let mut at = 0;
-        self.lines.retain(|line| {
+        self.links.retain(|link| {
             at += 1;
-            at > present || line.holds(name) || (line.host.is_some() && line.up.len() > 0)
+            at > present || link.holds(name) || (link.host.is_some() && link.to_host.len() > 0)
         });
     }
 }
