@@ -6,11 +6,11 @@
 use super::{
     bounds::Bounds,
     channel::Words,
-    kept::{Shards, hash_of},
+    interned::{ShardedMap, hash_of},
     scene::{Power, Scene},
 };
 
-/// No wait of the protocol takes as many steps.
+/// No wait of the protocol takes as many transitions.
 const STEPS: usize = 300;
 
 /// How often a terminal repeats before it gives up: more often than any exchange needs where nothing is lost.
@@ -18,7 +18,7 @@ const REPEATS: usize = 4;
 
 /// The scenes that are known to come to rest: runs from different states soon meet.
 #[derive(Debug, Default)]
-pub(super) struct Calm(Shards<u64, ()>);
+pub(super) struct Calm(ShardedMap<u64, ()>);
 
 /// What the person at the terminal has come to.
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]

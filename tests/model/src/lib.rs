@@ -24,7 +24,7 @@ use atm_core::{
 use audit::Wrong;
 use books::Books;
 use calm::Calm;
-use kept::{Kept, Steps};
+use interned::{Interned, TransitionCache};
 use scene::Scene;
 use stateright::{Model, Property};
 use station::Station;
@@ -35,7 +35,7 @@ mod books;
 mod bounds;
 mod calm;
 mod channel;
-mod kept;
+mod interned;
 mod path;
 mod scene;
 mod station;
@@ -48,8 +48,8 @@ pub use path::{describe, sketch};
 /// Everything there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    stations: Vec<Kept<Station>>,
-    books: Kept<Books>,
+    stations: Vec<Interned<Station>>,
+    books: Interned<Books>,
     terminal_crashes: u8,
     doubts: u8,
     /// Whose the last action was, unless it was the ledger's.
@@ -63,11 +63,11 @@ impl State {
     }
 
     fn is(&self, wrong: &[Wrong]) -> bool {
-        self.stations.iter().any(|kept| kept.audit.wrong.is_some_and(|found| wrong.contains(&found)))
+        self.stations.iter().any(|station| station.audit.wrong.is_some_and(|found| wrong.contains(&found)))
     }
 
     fn told(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
-        self.stations.iter().any(|kept| kept.audit.has_told(kind))
+        self.stations.iter().any(|station| station.audit.has_told(kind))
     }
 }
 
@@ -76,13 +76,13 @@ impl State {
 pub struct World {
     bounds: Bounds,
     calm: Calm,
-    steps: Steps,
+    transitions: TransitionCache,
 }
 
 impl World {
     /// A model within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, calm: Calm::default(), steps: Steps::default() }
+        Self { bounds, calm: Calm::default(), transitions: TransitionCache::default() }
     }
 
     /// What happens from `state` on once the faults stop, in words; nothing where it is wrong already.
@@ -95,22 +95,22 @@ impl World {
     }
 
     /// What an action makes of its station and of the ledger.
-    fn step(&self, state: &State, action: Action) -> kept::After {
+    fn step(&self, state: &State, action: Action) -> interned::Transition {
         let station = state.stations.get(action.station())?;
         let asks = action.asks_ledger();
         let key = (station.hash(), if asks { state.books.hash() } else { 0 }, action);
         let many = state.stations.len() > 1;
-        if let Some(known) = self.steps.get(&key).filter(|_| many) {
+        if let Some(known) = self.transitions.get(&key).filter(|_| many) {
             let (station, books) = known?;
             return Some((station, books.unwrap_or_else(|| state.books.clone())));
         }
         let mut scene = state.scene(action.station(), self.bounds.frames)?;
         let after = action.happen(&mut scene, &self.bounds).then(|| {
             scene.station.tidy();
-            (Kept::new(scene.station), asks.then(|| Kept::new(scene.books)))
+            (Interned::new(scene.station), asks.then(|| Interned::new(scene.books)))
         });
         if many {
-            self.steps.insert(key, after.clone());
+            self.transitions.insert(key, after.clone());
         }
         after.map(|(station, books)| (station, books.unwrap_or_else(|| state.books.clone())))
     }
@@ -120,19 +120,19 @@ impl World {
     }
 
     fn sum_holds(&self, state: &State) -> bool {
-        let sum = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), kept| {
-            let (more, less) = kept.audit.sums();
+        let sum = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), station| {
+            let (more, less) = station.audit.sums();
             Some((plus.checked_add(more)?, minus.checked_add(less)?))
         });
         sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.books.balance())
     }
 
     fn comes_to_rest(&self, state: &State) -> bool {
-        state.stations.iter().all(|kept| {
-            let key = kept::hash_of(&(kept.hash(), state.books.hash()));
+        state.stations.iter().all(|station| {
+            let key = interned::hash_of(&(station.hash(), state.books.hash()));
             let scene =
-                || Scene { station: Station::clone(kept), books: Books::clone(&state.books), room: 0 };
-            kept.audit.wrong.is_some() || self.calm.reached_from(key, scene, &self.bounds)
+                || Scene { station: Station::clone(station), books: Books::clone(&state.books), room: 0 };
+            station.audit.wrong.is_some() || self.calm.reached_from(key, scene, &self.bounds)
         })
     }
 }
@@ -154,12 +154,12 @@ impl Model for World {
                 scene.flow(bounds);
             }
             scene.station.tidy();
-            stations.push(Kept::new(scene.station));
+            stations.push(Interned::new(scene.station));
             books = scene.books;
         }
         vec![State {
             stations,
-            books: Kept::new(books),
+            books: Interned::new(books),
             terminal_crashes: bounds.terminal_crashes,
             doubts: bounds.doubts,
             actor: None,
@@ -168,7 +168,7 @@ impl Model for World {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // What is wrong stays wrong: there is nothing to be learned behind it.
-        if state.stations.iter().any(|kept| kept.audit.wrong.is_some()) {
+        if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
             return;
         }
         // Stations share the balance and nothing else, so the order of what happens at one and at the other matters only as
@@ -176,10 +176,10 @@ impl Model for World {
         // station acts right before its own next operation is committed, and one alone after the last: every state of a
         // station, with the ledger that it meets, is still reached, and what is checked is of one station and the ledger.
         let actor = state.actor;
-        for (at, kept) in
+        for (at, station) in
             state.stations.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
         {
-            action::of_station(&self.bounds, state, at, kept, actions);
+            action::of_station(&self.bounds, state, at, station, actions);
         }
     }
 
@@ -200,7 +200,7 @@ impl Model for World {
 
     fn within_boundary(&self, state: &State) -> bool {
         // The host can ask for a hello at any time.
-        state.stations.iter().all(|kept| kept.may_greet(0, &self.bounds))
+        state.stations.iter().all(|station| station.may_greet(0, &self.bounds))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

@@ -205,7 +205,7 @@ impl Scene {
             let event = host.poll_event();
             let output = host.output().to_vec();
             if !output.is_empty() {
-                // Nobody reads what comes to_terminal a link that was left.
+                // Nobody reads what comes down a link that was left.
                 if present {
                     to_terminal.send(&output, self.room);
                 }

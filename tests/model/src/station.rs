@@ -36,7 +36,7 @@ impl ModelLink {
         link
     }
 
-    /// The host takes to_host its end. Its number matters to sessions without a name, of which there are none that ask for
+    /// The host opens its end. Its number matters to sessions without a name, of which there are none that ask for
     /// anything.
     pub(super) fn restart(&mut self, bounds: &Bounds) {
         let config = host::Config {

@@ -9,9 +9,9 @@ use std::{
 
 /// A part of a state with its hash, which is asked for far more often than the part changes.
 #[derive(Debug)]
-pub(super) struct Kept<T>(Arc<(u64, T)>);
+pub(super) struct Interned<T>(Arc<(u64, T)>);
 
-impl<T: Hash> Kept<T> {
+impl<T: Hash> Interned<T> {
     pub(super) fn new(part: T) -> Self {
         Self(Arc::new((hash_of(&part), part)))
     }
@@ -21,28 +21,28 @@ impl<T: Hash> Kept<T> {
     }
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Interned<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Deref for Kept<T> {
+impl<T> Deref for Interned<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.0.1
     }
 }
 
-impl<T: PartialEq> PartialEq for Kept<T> {
+impl<T: PartialEq> PartialEq for Interned<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<T: Eq> Eq for Kept<T> {}
+impl<T: Eq> Eq for Interned<T> {}
 
-impl<T> Hash for Kept<T> {
+impl<T> Hash for Interned<T> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.0.0.hash(hasher);
     }
@@ -56,17 +56,17 @@ pub(super) fn hash_of(part: &impl Hash) -> u64 {
 
 /// What is learned on the way, by many threads.
 #[derive(Debug)]
-pub(super) struct Shards<K, V>([Mutex<Shard<K, V>>; 16]);
+pub(super) struct ShardedMap<K, V>([Mutex<Shard<K, V>>; 16]);
 
 type Shard<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-impl<K, V> Default for Shards<K, V> {
+impl<K, V> Default for ShardedMap<K, V> {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Mutex::default()))
     }
 }
 
-impl<K: Hash + Eq, V: Clone> Shards<K, V> {
+impl<K: Hash + Eq, V: Clone> ShardedMap<K, V> {
     fn shard(&self, key: &K) -> Option<MutexGuard<'_, Shard<K, V>>> {
         let at = hash_of(key) as usize % self.0.len();
         self.0.get(at).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
@@ -82,8 +82,9 @@ impl<K: Hash + Eq, V: Clone> Shards<K, V> {
 }
 
 /// What follows at a station from an action, if it is possible.
-pub(super) type After = Option<(Kept<Station>, Kept<Books>)>;
+pub(super) type Transition = Option<(Interned<Station>, Interned<Books>)>;
 
 /// What is known to follow at a station from an action: where there are two stations, the same happens at one in many states of
 /// the other. The key is the station, the ledger where the action looks at it, and the action.
-pub(super) type Steps = Shards<(u64, u64, Action), Option<(Kept<Station>, Option<Kept<Books>>)>>;
+pub(super) type TransitionCache =
+    ShardedMap<(u64, u64, Action), Option<(Interned<Station>, Option<Interned<Books>>)>>;
