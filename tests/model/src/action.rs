@@ -2,7 +2,7 @@
 use super::{
     State,
     bounds::Bounds,
-    scene::{Power, Scene},
+    driver::{Driver, Power},
     station::Station,
 };
 use atm_core::{ledger::Request, screen::Screen};
@@ -83,70 +83,70 @@ impl Action {
         matches!(self, Self::Commit(_) | Self::Doubt(_) | Self::CommitStray(_))
     }
 
-    fn down(scene: &mut Scene, frame: usize, power: Power, bounds: &Bounds) -> bool {
-        let frame = scene.station.links.last().and_then(|link| link.to_terminal.get(frame));
+    fn down(driver: &mut Driver, frame: usize, power: Power, bounds: &Bounds) -> bool {
+        let frame = driver.station.links.last().and_then(|link| link.to_terminal.get(frame));
         frame.is_some_and(|frame| {
-            scene.down(&frame, power, bounds);
+            driver.down(&frame, power, bounds);
             true
         })
     }
 
     /// Lets it happen at a station, and what follows where the link is good; false where it cannot.
-    pub(super) fn happen(self, scene: &mut Scene, bounds: &Bounds) -> bool {
-        let happened = self.at_station(scene, bounds);
+    pub(super) fn happen(self, driver: &mut Driver, bounds: &Bounds) -> bool {
+        let happened = self.at_station(driver, bounds);
         if bounds.is_good(self.station()) {
-            scene.flow(bounds);
+            driver.flow(bounds);
         }
         happened
     }
 
-    fn at_station(self, scene: &mut Scene, bounds: &Bounds) -> bool {
+    fn at_station(self, driver: &mut Driver, bounds: &Bounds) -> bool {
         match self {
-            Self::Type(_, text) => scene.type_in(text, bounds),
+            Self::Type(_, text) => driver.type_in(text, bounds),
             Self::Up(_, link, frame) => {
-                let frame = scene.station.links.get(link).and_then(|link| link.to_host.get(frame));
-                frame.is_some_and(|frame| scene.up(link, &frame))
+                let frame = driver.station.links.get(link).and_then(|link| link.to_host.get(frame));
+                frame.is_some_and(|frame| driver.up(link, &frame))
             }
-            Self::Down(_, frame) => Self::down(scene, frame, Power::Stays, bounds),
-            Self::DownInVain(_, frame) => Self::down(scene, frame, Power::Fails, bounds),
-            Self::Commit(_) => scene.commit_next(),
+            Self::Down(_, frame) => Self::down(driver, frame, Power::Stays, bounds),
+            Self::DownInVain(_, frame) => Self::down(driver, frame, Power::Fails, bounds),
+            Self::Commit(_) => driver.commit_next(),
             Self::Doubt(_) => {
-                let next = scene.station.asked.first().cloned();
-                next.and_then(|request| scene.commit(&request)).is_some()
+                let next = driver.station.asked.first().cloned();
+                next.and_then(|request| driver.commit(&request)).is_some()
             }
             Self::CommitStray(_) => {
-                let request = scene.station.stray.remove(0);
-                scene.commit(&request).is_some()
+                let request = driver.station.stray.remove(0);
+                driver.commit(&request).is_some()
             }
-            Self::Respond(_) => scene.respond(),
-            Self::Repeat(_) => scene.tick(bounds),
+            Self::Respond(_) => driver.respond(),
+            Self::Repeat(_) => driver.tick(bounds),
             Self::Next(_) => {
-                scene.next_person(bounds);
+                driver.next_person(bounds);
                 true
             }
             Self::Reconnect(_) => {
-                scene.reconnect(bounds, true);
+                driver.reconnect(bounds, true);
                 true
             }
             Self::Close(_, link) => {
-                scene.close(link);
+                driver.close(link);
                 true
             }
             Self::Idle(_, link) => {
-                scene.station.idles -= 1;
-                scene.idle(link)
+                driver.station.idles -= 1;
+                driver.idle(link)
             }
             Self::Forget(_) => {
-                scene.station.idles -= 1;
-                scene.station.parked.take().is_some()
+                driver.station.idles -= 1;
+                driver.station.parked.take().is_some()
             }
             Self::TerminalCrash(_) => {
-                scene.lose_power(bounds);
+                driver.lose_power(bounds);
                 true
             }
             Self::HostCrash(_) => {
-                scene.station.host_crashes -= 1;
-                scene.station.lose_host(bounds);
+                driver.station.host_crashes -= 1;
+                driver.station.lose_host(bounds);
                 true
             }
         }

@@ -6,8 +6,8 @@
 use super::{
     bounds::Bounds,
     channel::Words,
+    driver::{Driver, Power},
     interned::{ShardedMap, hash_of},
-    scene::{Power, Scene},
 };
 
 /// No wait of the protocol takes as many transitions.
@@ -16,7 +16,7 @@ const STEPS: usize = 300;
 /// How often a terminal repeats before it gives up: more often than any exchange needs where nothing is lost.
 const REPEATS: usize = 4;
 
-/// The scenes that are known to come to rest: runs from different states soon meet.
+/// The drivers that are known to come to rest: runs from different states soon meet.
 #[derive(Debug, Default)]
 pub(super) struct Calm(ShardedMap<u64, ()>);
 
@@ -29,24 +29,24 @@ struct Last {
 
 impl Calm {
     /// Does the station come to rest, with everything told? `key` stands for the station and the ledger together.
-    pub(super) fn reached_from(&self, key: u64, scene: impl FnOnce() -> Scene, bounds: &Bounds) -> bool {
+    pub(super) fn reached_from(&self, key: u64, driver: impl FnOnce() -> Driver, bounds: &Bounds) -> bool {
         if self.0.get(&key).is_some() {
             return true;
         }
         let mut seen = vec![key];
-        let mut scene = scene();
-        quieten(&mut scene);
+        let mut driver = driver();
+        quieten(&mut driver);
         let mut last = Last { asked: false, repeats: 0 };
         for _ in 0..STEPS {
-            scene.station.tidy();
-            let key = hash_of(&(&scene, last));
+            driver.station.tidy();
+            let key = hash_of(&(&driver, last));
             let known = self.0.get(&key).is_some();
             if !known {
                 seen.push(key);
             }
-            if known || step(&mut scene, &mut last, bounds).is_none() {
-                let terminal = &scene.station.terminal;
-                let told = scene.station.audit.wrong.is_none() && scene.station.audit.all_told();
+            if known || step(&mut driver, &mut last, bounds).is_none() {
+                let terminal = &driver.station.terminal;
+                let told = driver.station.audit.wrong.is_none() && driver.station.audit.all_told();
                 let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
@@ -58,14 +58,14 @@ impl Calm {
     }
 }
 
-/// What the run from a scene is, in words, for whom it did not come to rest.
-pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
-    quieten(&mut scene);
+/// What the run from a driver is, in words, for whom it did not come to rest.
+pub(super) fn story(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
+    quieten(&mut driver);
     let mut last = Last { asked: false, repeats: 0 };
     let mut lines = Vec::new();
     for _ in 0..STEPS {
-        let before = scene.clone();
-        let Some(done) = step(&mut scene, &mut last, bounds) else { break };
+        let before = driver.clone();
+        let Some(done) = step(&mut driver, &mut last, bounds) else { break };
         let station = &before.station;
         let link = station.links.last();
         let said = match done {
@@ -78,7 +78,7 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
             Done::Again | Done::Ask | Done::Repeat | Done::GiveUp => None,
         };
         lines.push(format!("(calm) {}: {done:?} {}", station.name, said.unwrap_or_default()));
-        if let Some(wrong) = scene.station.audit.wrong {
+        if let Some(wrong) = driver.station.audit.wrong {
             lines.push(format!("{}: that is wrong: {wrong:?}", station.name));
             break;
         }
@@ -88,10 +88,10 @@ pub(super) fn story(mut scene: Scene, bounds: &Bounds) -> Vec<String> {
 
 /// The faults stop. What a dead host asked has come to the ledger by now or never will, and what is in flight is the last
 /// to be lost: the states in which it arrived have runs of their own.
-fn quieten(scene: &mut Scene) {
-    scene.room = usize::MAX;
-    scene.station.stray.clear();
-    for link in &mut scene.station.links {
+fn quieten(driver: &mut Driver) {
+    driver.room = usize::MAX;
+    driver.station.stray.clear();
+    for link in &mut driver.station.links {
         link.to_host.clear();
         link.to_terminal.clear();
     }
@@ -111,45 +111,45 @@ enum Done {
 }
 
 /// The next thing that happens, if anything does.
-fn step(scene: &mut Scene, last: &mut Last, bounds: &Bounds) -> Option<Done> {
+fn step(driver: &mut Driver, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     // Nobody hears what comes down an old line, and the host notices that it is dead.
-    while scene.station.links.len() > 1 {
-        scene.close(0);
-        scene.station.links.remove(0);
+    while driver.station.links.len() > 1 {
+        driver.close(0);
+        driver.station.links.remove(0);
     }
-    let link = scene.station.links.last_mut()?;
+    let link = driver.station.links.last_mut()?;
     if let Some(frame) = link.to_terminal.take() {
-        scene.down(&frame, Power::Stays, bounds);
+        driver.down(&frame, Power::Stays, bounds);
         return Some(Done::Down);
     }
     if let Some(frame) = link.to_host.take() {
         // Where the host is busy, it comes when the terminal repeats it.
-        scene.up(0, &frame);
+        driver.up(0, &frame);
         return Some(Done::Up);
     }
-    if scene.commit_next() {
+    if driver.commit_next() {
         return Some(Done::Commit);
     }
-    if scene.respond() {
+    if driver.respond() {
         return Some(Done::Respond);
     }
-    let closed = scene.station.links.last().is_none_or(|link| link.host.is_none());
-    Some(if closed || scene.station.terminal.is_over() {
-        scene.reconnect(bounds, closed);
+    let closed = driver.station.links.last().is_none_or(|link| link.host.is_none());
+    Some(if closed || driver.station.terminal.is_over() {
+        driver.reconnect(bounds, closed);
         Done::Again
-    } else if scene.station.terminal.prompt().is_some() {
+    } else if driver.station.terminal.prompt().is_some() {
         // At another prompt than the menu it is an answer like any other.
-        if last.asked || !scene.type_in("balance", bounds) {
+        if last.asked || !driver.type_in("balance", bounds) {
             return None;
         }
         *last = Last { asked: true, repeats: 0 };
         Done::Ask
-    } else if last.repeats < REPEATS && scene.tick(bounds) {
+    } else if last.repeats < REPEATS && driver.tick(bounds) {
         last.repeats += 1;
         Done::Repeat
     } else {
         last.repeats = 0;
-        scene.next_person(bounds);
+        driver.next_person(bounds);
         Done::GiveUp
     })
 }

@@ -24,8 +24,8 @@ use atm_core::{
 use audit::Wrong;
 use books::Books;
 use calm::Calm;
+use driver::Driver;
 use interned::{Interned, TransitionCache};
-use scene::Scene;
 use stateright::{Model, Property};
 use station::Station;
 
@@ -35,9 +35,9 @@ mod books;
 mod bounds;
 mod calm;
 mod channel;
+mod driver;
 mod interned;
 mod path;
-mod scene;
 mod station;
 
 pub use action::Action;
@@ -57,9 +57,9 @@ pub struct State {
 }
 
 impl State {
-    fn scene(&self, at: usize, room: usize) -> Option<Scene> {
+    fn driver(&self, at: usize, room: usize) -> Option<Driver> {
         let station = Station::clone(self.stations.get(at)?);
-        Some(Scene { station, books: Books::clone(&self.books), room })
+        Some(Driver { station, books: Books::clone(&self.books), room })
     }
 
     fn is(&self, wrong: &[Wrong]) -> bool {
@@ -90,8 +90,8 @@ impl World {
         if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
             return Vec::new();
         }
-        let scenes = (0..state.stations.len()).filter_map(|at| state.scene(at, 0));
-        scenes.flat_map(|scene| calm::story(scene, &self.bounds)).collect()
+        let drivers = (0..state.stations.len()).filter_map(|at| state.driver(at, 0));
+        drivers.flat_map(|driver| calm::story(driver, &self.bounds)).collect()
     }
 
     /// What an action makes of its station and of the ledger.
@@ -104,10 +104,10 @@ impl World {
             let (station, books) = known?;
             return Some((station, books.unwrap_or_else(|| state.books.clone())));
         }
-        let mut scene = state.scene(action.station(), self.bounds.frames)?;
-        let after = action.happen(&mut scene, &self.bounds).then(|| {
-            scene.station.tidy();
-            (Interned::new(scene.station), asks.then(|| Interned::new(scene.books)))
+        let mut driver = state.driver(action.station(), self.bounds.frames)?;
+        let after = action.happen(&mut driver, &self.bounds).then(|| {
+            driver.station.tidy();
+            (Interned::new(driver.station), asks.then(|| Interned::new(driver.books)))
         });
         if many {
             self.transitions.insert(key, after.clone());
@@ -130,9 +130,9 @@ impl World {
     fn comes_to_rest(&self, state: &State) -> bool {
         state.stations.iter().all(|station| {
             let key = interned::hash_of(&(station.hash(), state.books.hash()));
-            let scene =
-                || Scene { station: Station::clone(station), books: Books::clone(&state.books), room: 0 };
-            station.audit.wrong.is_some() || self.calm.reached_from(key, scene, &self.bounds)
+            let driver =
+                || Driver { station: Station::clone(station), books: Books::clone(&state.books), room: 0 };
+            station.audit.wrong.is_some() || self.calm.reached_from(key, driver, &self.bounds)
         })
     }
 }
@@ -148,14 +148,14 @@ impl Model for World {
         let mut books = Books::new(self.balance(), &names, bounds.broken);
         let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
-            let mut scene = Scene { station: Station::new(name, bounds), books, room: bounds.frames };
-            scene.begin(bounds);
+            let mut driver = Driver { station: Station::new(name, bounds), books, room: bounds.frames };
+            driver.begin(bounds);
             if bounds.is_good(at) {
-                scene.flow(bounds);
+                driver.flow(bounds);
             }
-            scene.station.tidy();
-            stations.push(Interned::new(scene.station));
-            books = scene.books;
+            driver.station.tidy();
+            stations.push(Interned::new(driver.station));
+            books = driver.books;
         }
         vec![State {
             stations,

@@ -17,7 +17,7 @@ const TURNS: usize = 100;
 
 /// A station, the ledger, and how many frames a channel holds.
 #[derive(Clone, Debug, Hash)]
-pub(super) struct Scene {
+pub(super) struct Driver {
     pub(super) station: Station,
     pub(super) books: Books,
     pub(super) room: usize,
@@ -30,7 +30,7 @@ pub(super) enum Power {
     Fails,
 }
 
-impl Scene {
+impl Driver {
     /// The power comes for the first time.
     pub(super) fn begin(&mut self, bounds: &Bounds) {
         self.listen(Power::Stays, bounds);
