@@ -23,9 +23,9 @@ use atm_core::{
 };
 use audit::Wrong;
 use books::Books;
-use calm::Calm;
 use driver::Driver;
 use interned::{Interned, TransitionCache};
+use liveness::Liveness;
 use stateright::{Model, Property};
 use station::Station;
 
@@ -33,10 +33,10 @@ mod action;
 mod audit;
 mod books;
 mod bounds;
-mod calm;
 mod channel;
 mod driver;
 mod interned;
+mod liveness;
 mod path;
 mod station;
 
@@ -75,23 +75,23 @@ impl State {
 #[derive(Debug)]
 pub struct World {
     bounds: Bounds,
-    calm: Calm,
+    liveness: Liveness,
     transitions: TransitionCache,
 }
 
 impl World {
     /// A model within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, calm: Calm::default(), transitions: TransitionCache::default() }
+        Self { bounds, liveness: Liveness::default(), transitions: TransitionCache::default() }
     }
 
     /// What happens from `state` on once the faults stop, in words; nothing where it is wrong already.
-    pub fn calm_story(&self, state: &State) -> Vec<String> {
+    pub fn liveness_trace(&self, state: &State) -> Vec<String> {
         if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
             return Vec::new();
         }
         let drivers = (0..state.stations.len()).filter_map(|at| state.driver(at, 0));
-        drivers.flat_map(|driver| calm::story(driver, &self.bounds)).collect()
+        drivers.flat_map(|driver| liveness::trace(driver, &self.bounds)).collect()
     }
 
     /// What an action makes of its station and of the ledger.
@@ -127,12 +127,12 @@ impl World {
         sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.books.balance())
     }
 
-    fn comes_to_rest(&self, state: &State) -> bool {
+    fn is_live(&self, state: &State) -> bool {
         state.stations.iter().all(|station| {
             let key = interned::hash_of(&(station.hash(), state.books.hash()));
             let driver =
                 || Driver { station: Station::clone(station), books: Books::clone(&state.books), room: 0 };
-            station.audit.wrong.is_some() || self.calm.reached_from(key, driver, &self.bounds)
+            station.audit.wrong.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
         })
     }
 }
@@ -218,7 +218,7 @@ impl Model for World {
             Property::always("replies are shown once and in order", |_, s: &State| !s.is(&[Wrong::Order])),
             Property::always("the ledger in memory never fails", |_, s: &State| !s.is(&[Wrong::Doubt])),
             Property::always("the balance is the sum of what moved", Self::sum_holds),
-            Property::always("once the faults stop, all is told and nobody waits", Self::comes_to_rest),
+            Property::always("once the faults stop, all is told and nobody waits", Self::is_live),
             // That the model is not empty:
             Property::sometimes("something done is told", |_, s: &State| {
                 s.told(|told| matches!(told, Outcome::Done(_)))

@@ -118,7 +118,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
             println!("        {}", sketch(&state));
             match action {
                 Some(action) => println!("    {}", describe(&state, action)),
-                None => checker.model().calm_story(&state).iter().for_each(|line| println!("    {line}")),
+                None => checker.model().liveness_trace(&state).iter().for_each(|line| println!("    {line}")),
             }
         }
     }

@@ -18,25 +18,25 @@ const REPEATS: usize = 4;
 
 /// The drivers that are known to come to rest: runs from different states soon meet.
 #[derive(Debug, Default)]
-pub(super) struct Calm(ShardedMap<u64, ()>);
+pub(super) struct Liveness(ShardedMap<u64, ()>);
 
 /// What the person at the terminal has come to.
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]
-struct Last {
+struct LastPerson {
     asked: bool,
     repeats: usize,
 }
 
-impl Calm {
+impl Liveness {
     /// Does the station come to rest, with everything told? `key` stands for the station and the ledger together.
-    pub(super) fn reached_from(&self, key: u64, driver: impl FnOnce() -> Driver, bounds: &Bounds) -> bool {
+    pub(super) fn holds_from(&self, key: u64, driver: impl FnOnce() -> Driver, bounds: &Bounds) -> bool {
         if self.0.get(&key).is_some() {
             return true;
         }
         let mut seen = vec![key];
         let mut driver = driver();
-        quieten(&mut driver);
-        let mut last = Last { asked: false, repeats: 0 };
+        stop_faults(&mut driver);
+        let mut last = LastPerson { asked: false, repeats: 0 };
         for _ in 0..STEPS {
             driver.station.tidy();
             let key = hash_of(&(&driver, last));
@@ -59,9 +59,9 @@ impl Calm {
 }
 
 /// What the run from a driver is, in words, for whom it did not come to rest.
-pub(super) fn story(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
-    quieten(&mut driver);
-    let mut last = Last { asked: false, repeats: 0 };
+pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
+    stop_faults(&mut driver);
+    let mut last = LastPerson { asked: false, repeats: 0 };
     let mut lines = Vec::new();
     for _ in 0..STEPS {
         let before = driver.clone();
@@ -69,15 +69,20 @@ pub(super) fn story(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
         let station = &before.station;
         let link = station.links.last();
         let said = match done {
-            Done::Down => {
+            LivenessStep::ToTerminal => {
                 link.and_then(|link| link.to_terminal.get(0)).map(|frame| Words(&frame).to_string())
             }
-            Done::Up => link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string()),
-            Done::Commit => station.asked.first().map(|request| format!("{request:?}")),
-            Done::Respond => station.answered.first().map(|(_, response)| format!("{response:?}")),
-            Done::Again | Done::Ask | Done::Repeat | Done::GiveUp => None,
+            LivenessStep::ToHost => {
+                link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string())
+            }
+            LivenessStep::Commit => station.asked.first().map(|request| format!("{request:?}")),
+            LivenessStep::Respond => station.answered.first().map(|(_, response)| format!("{response:?}")),
+            LivenessStep::Reconnect
+            | LivenessStep::AskBalance
+            | LivenessStep::Retransmit
+            | LivenessStep::GiveUp => None,
         };
-        lines.push(format!("(calm) {}: {done:?} {}", station.name, said.unwrap_or_default()));
+        lines.push(format!("(without faults) {}: {done:?} {}", station.name, said.unwrap_or_default()));
         if let Some(wrong) = driver.station.audit.wrong {
             lines.push(format!("{}: that is wrong: {wrong:?}", station.name));
             break;
@@ -88,7 +93,7 @@ pub(super) fn story(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
 
 /// The faults stop. What a dead host asked has come to the ledger by now or never will, and what is in flight is the last
 /// to be lost: the states in which it arrived have runs of their own.
-fn quieten(driver: &mut Driver) {
+fn stop_faults(driver: &mut Driver) {
     driver.room = usize::MAX;
     driver.station.stray.clear();
     for link in &mut driver.station.links {
@@ -97,21 +102,21 @@ fn quieten(driver: &mut Driver) {
     }
 }
 
-/// What happens in a calm run.
+/// What happens in a liveness run.
 #[derive(Clone, Copy, Debug)]
-enum Done {
-    Down,
-    Up,
+enum LivenessStep {
+    ToTerminal,
+    ToHost,
     Commit,
     Respond,
-    Again,
-    Ask,
-    Repeat,
+    Reconnect,
+    AskBalance,
+    Retransmit,
     GiveUp,
 }
 
 /// The next thing that happens, if anything does.
-fn step(driver: &mut Driver, last: &mut Last, bounds: &Bounds) -> Option<Done> {
+fn step(driver: &mut Driver, last: &mut LastPerson, bounds: &Bounds) -> Option<LivenessStep> {
     // Nobody hears what comes down an old line, and the host notices that it is dead.
     while driver.station.links.len() > 1 {
         driver.close(0);
@@ -120,36 +125,36 @@ fn step(driver: &mut Driver, last: &mut Last, bounds: &Bounds) -> Option<Done> {
     let link = driver.station.links.last_mut()?;
     if let Some(frame) = link.to_terminal.take() {
         driver.down(&frame, Power::Stays, bounds);
-        return Some(Done::Down);
+        return Some(LivenessStep::ToTerminal);
     }
     if let Some(frame) = link.to_host.take() {
         // Where the host is busy, it comes when the terminal repeats it.
         driver.up(0, &frame);
-        return Some(Done::Up);
+        return Some(LivenessStep::ToHost);
     }
     if driver.commit_next() {
-        return Some(Done::Commit);
+        return Some(LivenessStep::Commit);
     }
     if driver.respond() {
-        return Some(Done::Respond);
+        return Some(LivenessStep::Respond);
     }
     let closed = driver.station.links.last().is_none_or(|link| link.host.is_none());
     Some(if closed || driver.station.terminal.is_over() {
         driver.reconnect(bounds, closed);
-        Done::Again
+        LivenessStep::Reconnect
     } else if driver.station.terminal.prompt().is_some() {
         // At another prompt than the menu it is an answer like any other.
         if last.asked || !driver.type_in("balance", bounds) {
             return None;
         }
-        *last = Last { asked: true, repeats: 0 };
-        Done::Ask
+        *last = LastPerson { asked: true, repeats: 0 };
+        LivenessStep::AskBalance
     } else if last.repeats < REPEATS && driver.tick(bounds) {
         last.repeats += 1;
-        Done::Repeat
+        LivenessStep::Retransmit
     } else {
         last.repeats = 0;
         driver.next_person(bounds);
-        Done::GiveUp
+        LivenessStep::GiveUp
     })
 }
