@@ -1,5 +1,5 @@
 //! How much of everything there is in a model: what makes it finite.
-use super::books::Break;
+use super::ledger::InjectedBug;
 use atm_core::host::Link;
 use std::fmt;
 
@@ -36,8 +36,8 @@ pub struct Bounds {
     pub host_crashes: u8,
     /// How many commits are in doubt: done, and asked for again.
     pub doubts: u8,
-    /// How the ledger is broken.
-    pub broken: Option<Break>,
+    /// How the ledger is bug.
+    pub bug: Option<InjectedBug>,
 }
 
 impl Bounds {
@@ -58,7 +58,7 @@ impl Bounds {
         terminal_crashes: 1,
         host_crashes: 1,
         doubts: 1,
-        broken: None,
+        bug: None,
     };
 
     /// The host forgets conversations as well.
@@ -138,8 +138,8 @@ impl fmt::Display for Bounds {
             self.host_crashes,
             self.doubts
         )?;
-        match self.broken {
-            Some(broken) => write!(f, "; broken: {broken:?}"),
+        match self.bug {
+            Some(bug) => write!(f, "; injected bug: {bug:?}"),
             None => Ok(()),
         }
     }

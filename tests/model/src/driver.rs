@@ -1,9 +1,9 @@
 //! A station and the ledger while something happens there: the drivers of the real endpoints.
 use super::{
     audit::Wrong,
-    books::Books,
     bounds::Bounds,
     channel::{self, Frame},
+    ledger::ModelLedger,
     station::{Host, ModelLink, NOW, Station},
 };
 use atm_core::{
@@ -19,7 +19,7 @@ const TURNS: usize = 100;
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Driver {
     pub(super) station: Station,
-    pub(super) books: Books,
+    pub(super) ledger: ModelLedger,
     pub(super) room: usize,
 }
 
@@ -256,12 +256,12 @@ impl Driver {
 
     /// The ledger carries out a request.
     pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
-        let before = self.books.balance();
-        let Ok(response) = self.books.apply(request) else {
+        let before = self.ledger.balance();
+        let Ok(response) = self.ledger.apply(request) else {
             self.station.audit.blame(Wrong::Doubt);
             return None;
         };
-        self.station.audit.committed(request, &response, before, self.books.balance());
+        self.station.audit.committed(request, &response, before, self.ledger.balance());
         Some(response)
     }
 

@@ -22,34 +22,34 @@ use atm_core::{
     money::Amount,
 };
 use audit::Wrong;
-use books::Books;
 use driver::Driver;
 use interned::{Interned, TransitionCache};
+use ledger::ModelLedger;
 use liveness::Liveness;
 use stateright::{Model, Property};
 use station::Station;
 
 mod action;
 mod audit;
-mod books;
 mod bounds;
 mod channel;
 mod driver;
 mod interned;
+mod ledger;
 mod liveness;
 mod path;
 mod station;
 
 pub use action::Action;
-pub use books::Break;
 pub use bounds::Bounds;
+pub use ledger::InjectedBug;
 pub use path::{describe, sketch};
 
 /// Everything there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     stations: Vec<Interned<Station>>,
-    books: Interned<Books>,
+    ledger: Interned<ModelLedger>,
     terminal_crashes: u8,
     doubts: u8,
     /// Whose the last action was, unless it was the ledger's.
@@ -59,7 +59,7 @@ pub struct State {
 impl State {
     fn driver(&self, at: usize, room: usize) -> Option<Driver> {
         let station = Station::clone(self.stations.get(at)?);
-        Some(Driver { station, books: Books::clone(&self.books), room })
+        Some(Driver { station, ledger: ModelLedger::clone(&self.ledger), room })
     }
 
     fn is(&self, wrong: &[Wrong]) -> bool {
@@ -98,21 +98,21 @@ impl World {
     fn step(&self, state: &State, action: Action) -> interned::Transition {
         let station = state.stations.get(action.station())?;
         let asks = action.asks_ledger();
-        let key = (station.hash(), if asks { state.books.hash() } else { 0 }, action);
+        let key = (station.hash(), if asks { state.ledger.hash() } else { 0 }, action);
         let many = state.stations.len() > 1;
         if let Some(known) = self.transitions.get(&key).filter(|_| many) {
-            let (station, books) = known?;
-            return Some((station, books.unwrap_or_else(|| state.books.clone())));
+            let (station, ledger) = known?;
+            return Some((station, ledger.unwrap_or_else(|| state.ledger.clone())));
         }
         let mut driver = state.driver(action.station(), self.bounds.frames)?;
         let after = action.happen(&mut driver, &self.bounds).then(|| {
             driver.station.tidy();
-            (Interned::new(driver.station), asks.then(|| Interned::new(driver.books)))
+            (Interned::new(driver.station), asks.then(|| Interned::new(driver.ledger)))
         });
         if many {
             self.transitions.insert(key, after.clone());
         }
-        after.map(|(station, books)| (station, books.unwrap_or_else(|| state.books.clone())))
+        after.map(|(station, ledger)| (station, ledger.unwrap_or_else(|| state.ledger.clone())))
     }
 
     fn balance(&self) -> Amount {
@@ -124,14 +124,17 @@ impl World {
             let (more, less) = station.audit.sums();
             Some((plus.checked_add(more)?, minus.checked_add(less)?))
         });
-        sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.books.balance())
+        sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.ledger.balance())
     }
 
     fn is_live(&self, state: &State) -> bool {
         state.stations.iter().all(|station| {
-            let key = interned::hash_of(&(station.hash(), state.books.hash()));
-            let driver =
-                || Driver { station: Station::clone(station), books: Books::clone(&state.books), room: 0 };
+            let key = interned::hash_of(&(station.hash(), state.ledger.hash()));
+            let driver = || Driver {
+                station: Station::clone(station),
+                ledger: ModelLedger::clone(&state.ledger),
+                room: 0,
+            };
             station.audit.wrong.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
         })
     }
@@ -145,21 +148,21 @@ impl Model for World {
         let bounds = &self.bounds;
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
-        let mut books = Books::new(self.balance(), &names, bounds.broken);
+        let mut ledger = ModelLedger::new(self.balance(), &names, bounds.bug);
         let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
-            let mut driver = Driver { station: Station::new(name, bounds), books, room: bounds.frames };
+            let mut driver = Driver { station: Station::new(name, bounds), ledger, room: bounds.frames };
             driver.begin(bounds);
             if bounds.is_good(at) {
                 driver.flow(bounds);
             }
             driver.station.tidy();
             stations.push(Interned::new(driver.station));
-            books = driver.books;
+            ledger = driver.ledger;
         }
         vec![State {
             stations,
-            books: Interned::new(books),
+            ledger: Interned::new(ledger),
             terminal_crashes: bounds.terminal_crashes,
             doubts: bounds.doubts,
             actor: None,
@@ -185,7 +188,7 @@ impl Model for World {
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let at = action.station();
-        let (station, books) = self.step(state, action)?;
+        let (station, ledger) = self.step(state, action)?;
         let mut next = state.clone();
         match action {
             Action::DownInVain(..) | Action::TerminalCrash(_) => next.terminal_crashes -= 1,
@@ -194,7 +197,7 @@ impl Model for World {
         }
         let before = next.stations.get_mut(at)?;
         next.actor = if action.is_seen(before) { None } else { Some(at) };
-        (*before, next.books) = (station, books);
+        (*before, next.ledger) = (station, ledger);
         Some(next)
     }
 

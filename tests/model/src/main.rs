@@ -1,6 +1,6 @@
 //! Explores every order of events within stated bounds, and says whether the promises hold in all of them.
-use atm_model::{Bounds, Break, World, describe, sketch};
-use clap::{Parser, ValueEnum};
+use atm_model::{Bounds, InjectedBug, World, describe, sketch};
+use clap::Parser;
 use stateright::{Checker, HasDiscoveries, Model};
 use std::{
     process::ExitCode,
@@ -18,35 +18,15 @@ struct Arguments {
     /// Only the configuration of this name; `both` takes a quarter of an hour and 16 GB of memory, and is in no other run
     #[arg(long)]
     only: Option<String>,
-    /// Break the ledger on purpose: must be found
+    /// InjectedBug the ledger on purpose: must be found
     #[arg(long = "break")]
-    broken: Option<Broken>,
+    bug: Option<InjectedBug>,
     /// Stop each configuration after so many seconds, and call it not exhausted
     #[arg(long, default_value_t = 1800)]
     seconds: u64,
     /// How many threads to use
     #[arg(long)]
     threads: Option<usize>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Broken {
-    /// The ledger does what it is asked however often it is asked
-    ForgetId,
-    /// The ledger does not remember what it refused
-    ForgetRefusal,
-    /// The ledger says "not done" and commits nothing under that number
-    VoidWithoutCommit,
-}
-
-impl From<Broken> for Break {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::ForgetId => Self::ForgetId,
-            Broken::ForgetRefusal => Self::ForgetRefusal,
-            Broken::VoidWithoutCommit => Self::VoidWithoutCommit,
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -64,11 +44,8 @@ fn main() -> ExitCode {
         eprintln!("there is no configuration of this name");
     }
     for bounds in all {
-        good &= check(
-            Bounds { broken: arguments.broken.map(Break::from), ..*bounds },
-            threads,
-            Duration::from_secs(arguments.seconds),
-        );
+        good &=
+            check(Bounds { bug: arguments.bug, ..*bounds }, threads, Duration::from_secs(arguments.seconds));
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

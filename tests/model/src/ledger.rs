@@ -5,29 +5,29 @@ use atm_core::{
 };
 
 /// A way to break the ledger that the model must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Break {
-    /// It does what it is asked, however often it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum InjectedBug {
+    /// The ledger forgets ids: it carries out an operation each time it is requested
     ForgetId,
-    /// It remembers what it did and not what it refused.
+    /// The ledger does not remember what it refused
     ForgetRefusal,
-    /// It says "not done" and commits nothing that would stand against a late operation.
+    /// The ledger answers "not done" without committing a void under that id
     VoidWithoutCommit,
 }
 
 /// A ledger for two terminals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Books {
+pub(super) struct ModelLedger {
     ledger: RamLedger<2>,
     /// How many blocks of numbers each terminal was given.
     opened: Vec<(Name, u64)>,
-    broken: Option<Break>,
+    bug: Option<InjectedBug>,
 }
 
-impl Books {
-    pub(super) fn new(balance: Amount, names: &[Name], broken: Option<Break>) -> Self {
+impl ModelLedger {
+    pub(super) fn new(balance: Amount, names: &[Name], bug: Option<InjectedBug>) -> Self {
         let opened = names.iter().map(|name| (name.clone(), 0)).collect();
-        Self { ledger: RamLedger::new(LedgerId(1), balance), opened, broken }
+        Self { ledger: RamLedger::new(LedgerId(1), balance), opened, bug }
     }
 
     pub(super) fn balance(&self) -> Amount {
@@ -37,8 +37,8 @@ impl Books {
     /// Carries out a request.
     pub(super) fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         let before = self.ledger.clone();
-        let mut response = match (self.broken, request) {
-            (Some(Break::ForgetId), Request::Operate { id, operation, .. }) => {
+        let mut response = match (self.bug, request) {
+            (Some(InjectedBug::ForgetId), Request::Operate { id, operation, .. }) => {
                 let origin = Origin::Session(0);
                 self.ledger.apply(&Request::Operate { origin, id: *id, operation: *operation })?
             }
@@ -47,9 +47,11 @@ impl Books {
         if let (Request::Open { terminal }, Response::Opened { numbers, .. }) = (request, &mut response) {
             *numbers = self.number(terminal);
         }
-        let forgets = match (self.broken, &response) {
-            (Some(Break::ForgetRefusal), Response::Settled { outcome: Outcome::Refused(_), .. }) => true,
-            (Some(Break::VoidWithoutCommit), Response::Settled { outcome: Outcome::NotDone, .. }) => {
+        let forgets = match (self.bug, &response) {
+            (Some(InjectedBug::ForgetRefusal), Response::Settled { outcome: Outcome::Refused(_), .. }) => {
+                true
+            }
+            (Some(InjectedBug::VoidWithoutCommit), Response::Settled { outcome: Outcome::NotDone, .. }) => {
                 matches!(request, Request::Settle { .. })
             }
             _ => false,
