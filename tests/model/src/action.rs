@@ -1,6 +1,6 @@
 //! What can happen, when, and what follows.
 use super::{
-    State,
+    ModelState,
     bounds::Bounds,
     driver::{Driver, Power},
     station::Station,
@@ -9,7 +9,7 @@ use atm_core::{ledger::Request, screen::Screen};
 
 /// What can happen next. Terminals, links and frames are named by their places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum ModelAction {
     /// A person answers the open prompt.
     Type(usize, &'static str),
     /// A frame reaches the host.
@@ -44,7 +44,7 @@ pub enum Action {
     HostCrash(usize),
 }
 
-impl Action {
+impl ModelAction {
     /// Where it happens.
     pub(super) fn station(self) -> usize {
         match self {
@@ -156,10 +156,10 @@ impl Action {
 /// What can happen at one station.
 pub(super) fn of_station(
     bounds: &Bounds,
-    state: &State,
+    state: &ModelState,
     at: usize,
     station: &Station,
-    actions: &mut Vec<Action>,
+    actions: &mut Vec<ModelAction>,
 ) {
     let prompt = station.terminal.prompt().is_some();
     if prompt && station.audit.answers() < bounds.answers {
@@ -168,60 +168,60 @@ pub(super) fn of_station(
             Some(_) => &["1"],
             None => &[],
         };
-        actions.extend(texts.iter().map(|text| Action::Type(at, text)));
+        actions.extend(texts.iter().map(|text| ModelAction::Type(at, text)));
     }
     if bounds.is_good(at) {
         // All that can wait for something else is the commit of its operation.
-        actions.extend(station.asked.first().map(|_| Action::Commit(at)));
+        actions.extend(station.asked.first().map(|_| ModelAction::Commit(at)));
         return;
     }
     for (link, there) in station.links.iter().enumerate() {
         for frame in 0..there.to_host.len() {
-            actions.push(Action::Up(at, link, frame));
+            actions.push(ModelAction::Up(at, link, frame));
         }
         if station.idles > 0 && there.host.as_ref().is_some_and(|host| host.visit().is_some()) {
-            actions.push(Action::Idle(at, link));
+            actions.push(ModelAction::Idle(at, link));
         }
         if there.host.is_some() && link + 1 < station.links.len() {
-            actions.push(Action::Close(at, link));
+            actions.push(ModelAction::Close(at, link));
         }
     }
     for frame in 0..station.links.last().map_or(0, |link| link.to_terminal.len()) {
-        actions.push(Action::Down(at, frame));
+        actions.push(ModelAction::Down(at, frame));
         if state.terminal_crashes > 0 {
-            actions.push(Action::DownInVain(at, frame));
+            actions.push(ModelAction::DownInVain(at, frame));
         }
     }
     if !station.asked.is_empty() {
-        actions.push(Action::Commit(at));
+        actions.push(ModelAction::Commit(at));
         if state.doubts > 0 && !matches!(station.asked.first(), Some(Request::Open { .. })) {
-            actions.push(Action::Doubt(at));
+            actions.push(ModelAction::Doubt(at));
         }
     }
     if !station.stray.is_empty() {
-        actions.push(Action::CommitStray(at));
+        actions.push(ModelAction::CommitStray(at));
     }
     if !station.answered.is_empty() {
-        actions.push(Action::Respond(at));
+        actions.push(ModelAction::Respond(at));
     }
     if !prompt && !station.terminal.is_over() {
-        actions.push(Action::Repeat(at));
+        actions.push(ModelAction::Repeat(at));
     }
     if station.may_greet(1, bounds) {
         if station.terminal.is_waiting() || station.terminal.is_over() {
-            actions.push(Action::Next(at));
+            actions.push(ModelAction::Next(at));
         }
         if station.links.len() < bounds.links {
-            actions.push(Action::Reconnect(at));
+            actions.push(ModelAction::Reconnect(at));
         }
     }
     if station.parked.is_some() && station.idles > 0 {
-        actions.push(Action::Forget(at));
+        actions.push(ModelAction::Forget(at));
     }
     if state.terminal_crashes > 0 {
-        actions.push(Action::TerminalCrash(at));
+        actions.push(ModelAction::TerminalCrash(at));
     }
     if station.host_crashes > 0 {
-        actions.push(Action::HostCrash(at));
+        actions.push(ModelAction::HostCrash(at));
     }
 }

@@ -7,7 +7,7 @@ use atm_core::{
 
 /// What can be wrong with a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Wrong {
+pub(super) enum Violation {
     /// An operation's money moved a second time.
     Twice,
     /// Money moved that nobody asked for, or other money than was asked for.
@@ -30,7 +30,7 @@ pub(super) enum Wrong {
 
 /// An answer that was typed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Typed {
+struct TypedAnswer {
     /// The number of the prompt.
     id: u64,
     /// Is whoever typed it still there?
@@ -46,13 +46,13 @@ struct Typed {
 /// What a bystander at one terminal knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Audit {
-    typed: Vec<Typed>,
+    typed: Vec<TypedAnswer>,
     /// The number of the reply that was shown last in this life.
     shown: u64,
     /// The prompt of that reply.
     asks: Option<Screen>,
     /// What is wrong.
-    pub(super) wrong: Option<Wrong>,
+    pub(super) violation: Option<Violation>,
 }
 
 impl Audit {
@@ -80,14 +80,14 @@ impl Audit {
         self.asks = None;
     }
 
-    pub(super) fn blame(&mut self, wrong: Wrong) {
-        self.wrong.get_or_insert(wrong);
+    pub(super) fn blame(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
     }
 
     /// Somebody typed `text` at the prompt `id`.
     pub(super) fn typed(&mut self, id: u64, text: &str) {
         let operation = self.asks.and_then(|asks| meaning(text, asks));
-        self.typed.push(Typed { id, there: true, gone: false, operation, moved: None, told: None });
+        self.typed.push(TypedAnswer { id, there: true, gone: false, operation, moved: None, told: None });
     }
 
     /// The ledger answered `request`, and the balance went from `before` to `after`.
@@ -105,41 +105,41 @@ impl Audit {
         let moved = receipt.map_or((Amount::ZERO, Amount::ZERO), sums);
         let stays = before == after;
         if !stays && before.checked_add(moved.0).and_then(|sum| sum.checked_sub(moved.1)) != Some(after) {
-            return self.blame(Wrong::Lie);
+            return self.blame(Violation::Lie);
         }
         let (Request::Operate { id, .. } | Request::Settle { id, .. }) = request else {
             if !stays {
-                self.blame(Wrong::Unasked);
+                self.blame(Violation::Unasked);
             }
             return;
         };
         let known = self.typed.iter_mut().find(|typed| typed.id == *id);
-        let wrong = match (known, request) {
+        let violation = match (known, request) {
             (Some(typed), _) if stays => {
                 // What was done before is told again as it was done.
                 let repeats =
                     receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
-                (!repeats).then_some(Wrong::Lie)
+                (!repeats).then_some(Violation::Lie)
             }
             (_, _) if stays => None,
             (Some(typed), Request::Operate { operation, .. }) => {
                 if typed.operation != Some(*operation) {
-                    Some(Wrong::Unasked)
+                    Some(Violation::Unasked)
                 } else if typed.moved.is_some() {
-                    Some(Wrong::Twice)
+                    Some(Violation::Twice)
                 } else if typed.told.is_some() {
-                    Some(Wrong::Late)
+                    Some(Violation::Late)
                 } else if typed.gone {
-                    Some(Wrong::NobodyThere)
+                    Some(Violation::NobodyThere)
                 } else {
                     typed.moved = receipt;
                     None
                 }
             }
-            _ => Some(Wrong::Unasked),
+            _ => Some(Violation::Unasked),
         };
-        if let Some(wrong) = wrong {
-            self.blame(wrong);
+        if let Some(violation) = violation {
+            self.blame(violation);
         }
     }
 
@@ -152,7 +152,7 @@ impl Audit {
         asks: Option<Screen>,
     ) {
         if seq <= self.shown {
-            self.blame(Wrong::Order);
+            self.blame(Violation::Order);
         }
         (self.shown, self.asks) = (seq, asks);
         for typed in self.typed.iter_mut().filter(|typed| typed.told.is_none()) {
@@ -160,7 +160,7 @@ impl Audit {
         }
         let Some(outcome) = outcome else { return };
         let Some(typed) = re.and_then(|id| self.typed.iter_mut().find(|typed| typed.id == id)) else {
-            return self.blame(Wrong::Lie);
+            return self.blame(Violation::Lie);
         };
         let before = typed.told.replace(outcome);
         (typed.there, typed.gone) = (false, false);
@@ -168,15 +168,15 @@ impl Audit {
             Outcome::Done(receipt) if is_inquiry(receipt) => typed.operation == Some(Operation::Inquiry),
             Outcome::Done(receipt) => typed.moved == Some(receipt),
             Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none(),
-            Outcome::Unknown => return self.blame(Wrong::Unknown),
+            Outcome::Unknown => return self.blame(Violation::Unknown),
         };
         // An inquiry is not remembered: it may be told, and be told as not done after a loss of power.
         let differs =
             before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
         if !truth {
-            self.blame(Wrong::Lie);
+            self.blame(Violation::Lie);
         } else if differs {
-            self.blame(Wrong::Differs);
+            self.blame(Violation::Differs);
         }
     }
 

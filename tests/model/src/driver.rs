@@ -1,6 +1,6 @@
 //! A station and the ledger while something happens there: the drivers of the real endpoints.
 use super::{
-    audit::Wrong,
+    audit::Violation,
     bounds::Bounds,
     channel::{self, Frame},
     ledger::ModelLedger,
@@ -258,7 +258,7 @@ impl Driver {
     pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
         let before = self.ledger.balance();
         let Ok(response) = self.ledger.apply(request) else {
-            self.station.audit.blame(Wrong::Doubt);
+            self.station.audit.blame(Violation::Doubt);
             return None;
         };
         self.station.audit.committed(request, &response, before, self.ledger.balance());

@@ -1,5 +1,5 @@
 //! What is kept of the parts of a state: each once, with its hash, shared by all the states that it is part of.
-use super::{Action, ledger::ModelLedger, station::Station};
+use super::{ModelAction, ledger::ModelLedger, station::Station};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
@@ -87,4 +87,4 @@ pub(super) type Transition = Option<(Interned<Station>, Interned<ModelLedger>)>;
 /// What is known to follow at a station from an action: where there are two stations, the same happens at one in many states of
 /// the other. The key is the station, the ledger where the action looks at it, and the action.
 pub(super) type TransitionCache =
-    ShardedMap<(u64, u64, Action), Option<(Interned<Station>, Option<Interned<ModelLedger>>)>>;
+    ShardedMap<(u64, u64, ModelAction), Option<(Interned<Station>, Option<Interned<ModelLedger>>)>>;

@@ -21,7 +21,7 @@ use atm_core::{
     ledger::{Name, Outcome},
     money::Amount,
 };
-use audit::Wrong;
+use audit::Violation;
 use driver::Driver;
 use interned::{Interned, TransitionCache};
 use ledger::ModelLedger;
@@ -40,14 +40,14 @@ mod liveness;
 mod path;
 mod station;
 
-pub use action::Action;
+pub use action::ModelAction;
 pub use bounds::Bounds;
 pub use ledger::InjectedBug;
 pub use path::{describe, sketch};
 
 /// Everything there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub struct ModelState {
     stations: Vec<Interned<Station>>,
     ledger: Interned<ModelLedger>,
     terminal_crashes: u8,
@@ -56,14 +56,16 @@ pub struct State {
     actor: Option<usize>,
 }
 
-impl State {
+impl ModelState {
     fn driver(&self, at: usize, room: usize) -> Option<Driver> {
         let station = Station::clone(self.stations.get(at)?);
         Some(Driver { station, ledger: ModelLedger::clone(&self.ledger), room })
     }
 
-    fn is(&self, wrong: &[Wrong]) -> bool {
-        self.stations.iter().any(|station| station.audit.wrong.is_some_and(|found| wrong.contains(&found)))
+    fn is(&self, violation: &[Violation]) -> bool {
+        self.stations
+            .iter()
+            .any(|station| station.audit.violation.is_some_and(|found| violation.contains(&found)))
     }
 
     fn told(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
@@ -73,21 +75,21 @@ impl State {
 
 /// A model within some bounds.
 #[derive(Debug)]
-pub struct World {
+pub struct AtmModel {
     bounds: Bounds,
     liveness: Liveness,
     transitions: TransitionCache,
 }
 
-impl World {
+impl AtmModel {
     /// A model within `bounds`.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, liveness: Liveness::default(), transitions: TransitionCache::default() }
     }
 
     /// What happens from `state` on once the faults stop, in words; nothing where it is wrong already.
-    pub fn liveness_trace(&self, state: &State) -> Vec<String> {
-        if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
+    pub fn liveness_trace(&self, state: &ModelState) -> Vec<String> {
+        if state.stations.iter().any(|station| station.audit.violation.is_some()) {
             return Vec::new();
         }
         let drivers = (0..state.stations.len()).filter_map(|at| state.driver(at, 0));
@@ -95,7 +97,7 @@ impl World {
     }
 
     /// What an action makes of its station and of the ledger.
-    fn step(&self, state: &State, action: Action) -> interned::Transition {
+    fn step(&self, state: &ModelState, action: ModelAction) -> interned::Transition {
         let station = state.stations.get(action.station())?;
         let asks = action.asks_ledger();
         let key = (station.hash(), if asks { state.ledger.hash() } else { 0 }, action);
@@ -119,7 +121,7 @@ impl World {
         Amount::from_units(self.bounds.balance).unwrap_or(Amount::ZERO)
     }
 
-    fn sum_holds(&self, state: &State) -> bool {
+    fn sum_holds(&self, state: &ModelState) -> bool {
         let sum = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), station| {
             let (more, less) = station.audit.sums();
             Some((plus.checked_add(more)?, minus.checked_add(less)?))
@@ -127,7 +129,7 @@ impl World {
         sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.ledger.balance())
     }
 
-    fn is_live(&self, state: &State) -> bool {
+    fn is_live(&self, state: &ModelState) -> bool {
         state.stations.iter().all(|station| {
             let key = interned::hash_of(&(station.hash(), state.ledger.hash()));
             let driver = || Driver {
@@ -135,16 +137,16 @@ impl World {
                 ledger: ModelLedger::clone(&state.ledger),
                 room: 0,
             };
-            station.audit.wrong.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
+            station.audit.violation.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
         })
     }
 }
 
-impl Model for World {
-    type State = State;
-    type Action = Action;
+impl Model for AtmModel {
+    type State = ModelState;
+    type Action = ModelAction;
 
-    fn init_states(&self) -> Vec<State> {
+    fn init_states(&self) -> Vec<ModelState> {
         let bounds = &self.bounds;
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
@@ -160,7 +162,7 @@ impl Model for World {
             stations.push(Interned::new(driver.station));
             ledger = driver.ledger;
         }
-        vec![State {
+        vec![ModelState {
             stations,
             ledger: Interned::new(ledger),
             terminal_crashes: bounds.terminal_crashes,
@@ -169,9 +171,9 @@ impl Model for World {
         }]
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
         // What is wrong stays wrong: there is nothing to be learned behind it.
-        if state.stations.iter().any(|station| station.audit.wrong.is_some()) {
+        if state.stations.iter().any(|station| station.audit.violation.is_some()) {
             return;
         }
         // Stations share the balance and nothing else, so the order of what happens at one and at the other matters only as
@@ -186,13 +188,13 @@ impl Model for World {
         }
     }
 
-    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+    fn next_state(&self, state: &ModelState, action: ModelAction) -> Option<ModelState> {
         let at = action.station();
         let (station, ledger) = self.step(state, action)?;
         let mut next = state.clone();
         match action {
-            Action::DownInVain(..) | Action::TerminalCrash(_) => next.terminal_crashes -= 1,
-            Action::Doubt(_) => next.doubts -= 1,
+            ModelAction::DownInVain(..) | ModelAction::TerminalCrash(_) => next.terminal_crashes -= 1,
+            ModelAction::Doubt(_) => next.doubts -= 1,
             _ => {}
         }
         let before = next.stations.get_mut(at)?;
@@ -201,38 +203,50 @@ impl Model for World {
         Some(next)
     }
 
-    fn within_boundary(&self, state: &State) -> bool {
+    fn within_boundary(&self, state: &ModelState) -> bool {
         // The host can ask for a hello at any time.
         state.stations.iter().all(|station| station.may_greet(0, &self.bounds))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::always("an operation moves money at most once", |_, s: &State| !s.is(&[Wrong::Twice])),
-            Property::always("money moves only for what was typed", |_, s: &State| !s.is(&[Wrong::Unasked])),
-            Property::always("money never moves with nobody there", |_, s: &State| {
-                !s.is(&[Wrong::NobodyThere])
+            Property::always("an operation moves money at most once", |_, s: &ModelState| {
+                !s.is(&[Violation::Twice])
             }),
-            Property::always("money never moves once it was told", |_, s: &State| !s.is(&[Wrong::Late])),
-            Property::always("what is told is what was done", |_, s: &State| {
-                !s.is(&[Wrong::Lie, Wrong::Unknown])
+            Property::always("money moves only for what was typed", |_, s: &ModelState| {
+                !s.is(&[Violation::Unasked])
             }),
-            Property::always("one operation is told one outcome", |_, s: &State| !s.is(&[Wrong::Differs])),
-            Property::always("replies are shown once and in order", |_, s: &State| !s.is(&[Wrong::Order])),
-            Property::always("the ledger in memory never fails", |_, s: &State| !s.is(&[Wrong::Doubt])),
+            Property::always("money never moves with nobody there", |_, s: &ModelState| {
+                !s.is(&[Violation::NobodyThere])
+            }),
+            Property::always("money never moves once it was told", |_, s: &ModelState| {
+                !s.is(&[Violation::Late])
+            }),
+            Property::always("what is told is what was done", |_, s: &ModelState| {
+                !s.is(&[Violation::Lie, Violation::Unknown])
+            }),
+            Property::always("one operation is told one outcome", |_, s: &ModelState| {
+                !s.is(&[Violation::Differs])
+            }),
+            Property::always("replies are shown once and in order", |_, s: &ModelState| {
+                !s.is(&[Violation::Order])
+            }),
+            Property::always("the ledger in memory never fails", |_, s: &ModelState| {
+                !s.is(&[Violation::Doubt])
+            }),
             Property::always("the balance is the sum of what moved", Self::sum_holds),
             Property::always("once the faults stop, all is told and nobody waits", Self::is_live),
             // That the model is not empty:
-            Property::sometimes("something done is told", |_, s: &State| {
+            Property::sometimes("something done is told", |_, s: &ModelState| {
                 s.told(|told| matches!(told, Outcome::Done(_)))
             }),
-            Property::sometimes("something not done is told", |_, s: &State| {
+            Property::sometimes("something not done is told", |_, s: &ModelState| {
                 s.told(|told| told == Outcome::NotDone)
             }),
-            Property::sometimes("a refusal is told", |_, s: &State| {
+            Property::sometimes("a refusal is told", |_, s: &ModelState| {
                 s.told(|told| matches!(told, Outcome::Refused(_)))
             }),
-            Property::sometimes("all that was typed is told", |world: &Self, s: &State| {
+            Property::sometimes("all that was typed is told", |world: &Self, s: &ModelState| {
                 let answers = world.bounds.answers;
                 s.stations
                     .iter()
@@ -240,7 +254,7 @@ impl Model for World {
             }),
         ];
         if self.bounds.links > 1 {
-            properties.push(Property::sometimes("a conversation is taken over", |_, s: &State| {
+            properties.push(Property::sometimes("a conversation is taken over", |_, s: &ModelState| {
                 s.stations.iter().any(|station| station.was_taken_over())
             }));
         }

@@ -46,7 +46,7 @@ impl Liveness {
             }
             if known || step(&mut driver, &mut last, bounds).is_none() {
                 let terminal = &driver.station.terminal;
-                let told = driver.station.audit.wrong.is_none() && driver.station.audit.all_told();
+                let told = driver.station.audit.violation.is_none() && driver.station.audit.all_told();
                 let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
@@ -83,8 +83,8 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
             | LivenessStep::GiveUp => None,
         };
         lines.push(format!("(without faults) {}: {done:?} {}", station.name, said.unwrap_or_default()));
-        if let Some(wrong) = driver.station.audit.wrong {
-            lines.push(format!("{}: that is wrong: {wrong:?}", station.name));
+        if let Some(violation) = driver.station.audit.violation {
+            lines.push(format!("{}: violation: {violation:?}", station.name));
             break;
         }
     }

@@ -1,5 +1,5 @@
 //! Explores every order of events within stated bounds, and says whether the promises hold in all of them.
-use atm_model::{Bounds, InjectedBug, World, describe, sketch};
+use atm_model::{AtmModel, Bounds, InjectedBug, describe, sketch};
 use clap::Parser;
 use stateright::{Checker, HasDiscoveries, Model};
 use std::{
@@ -54,8 +54,11 @@ fn main() -> ExitCode {
 fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     println!("{bounds}");
     let began = Instant::now();
-    let world =
-        World::new(bounds).checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).timeout(limit);
+    let world = AtmModel::new(bounds)
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .timeout(limit);
     let checker = world.spawn_bfs().join();
     let discoveries = checker.discoveries();
     println!(
@@ -81,7 +84,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
         };
         println!("  {word} {}", property.name);
     }
-    let wrong = discoveries.into_iter().filter(|(name, _)| {
+    let violation = discoveries.into_iter().filter(|(name, _)| {
         checker
             .model()
             .properties()
@@ -89,7 +92,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
             .any(|it| it.name == *name && it.expectation.discovery_is_failure())
     });
     // The shortest way there is shows it best.
-    if let Some((name, path)) = wrong.min_by_key(|(_, path)| path.clone().into_vec().len()) {
+    if let Some((name, path)) = violation.min_by_key(|(_, path)| path.clone().into_vec().len()) {
         println!("  How it comes to fail: {name}");
         for (state, action) in path.into_vec() {
             println!("        {}", sketch(&state));

@@ -1,47 +1,47 @@
 //! A path of the model in words.
-use super::{Action, State, channel::Words, station::Station};
+use super::{ModelAction, ModelState, channel::Words, station::Station};
 
 /// What happens when `action` does in `state`.
-pub fn describe(state: &State, action: Action) -> String {
+pub fn describe(state: &ModelState, action: ModelAction) -> String {
     let station = state.stations.get(action.station());
     station.map_or(String::new(), |station| format!("{}: {}", station.name, at_station(station, action)))
 }
 
-fn at_station(station: &Station, action: Action) -> String {
+fn at_station(station: &Station, action: ModelAction) -> String {
     let up = |link: usize, frame| station.links.get(link).and_then(|link| link.to_host.get(frame));
     let down = |frame| station.links.last().and_then(|link| link.to_terminal.get(frame));
     let words =
         |frame: Option<super::channel::Frame>| frame.map_or(String::new(), |frame| Words(&frame).to_string());
     match action {
-        Action::Type(_, text) => format!("the person types {text:?}"),
-        Action::Up(_, link, frame) => format!("link {link} to host: {}", words(up(link, frame))),
-        Action::Down(_, frame) => format!("to terminal: {}", words(down(frame))),
-        Action::DownInVain(_, frame) => {
+        ModelAction::Type(_, text) => format!("the person types {text:?}"),
+        ModelAction::Up(_, link, frame) => format!("link {link} to host: {}", words(up(link, frame))),
+        ModelAction::Down(_, frame) => format!("to terminal: {}", words(down(frame))),
+        ModelAction::DownInVain(_, frame) => {
             format!("to terminal: {}; the power fails before it is stored", words(down(frame)))
         }
-        Action::Commit(_) => format!("the ledger commits {:?}", station.asked.first()),
-        Action::Doubt(_) => format!("the ledger commits {:?}, in doubt", station.asked.first()),
-        Action::CommitStray(_) => {
+        ModelAction::Commit(_) => format!("the ledger commits {:?}", station.asked.first()),
+        ModelAction::Doubt(_) => format!("the ledger commits {:?}, in doubt", station.asked.first()),
+        ModelAction::CommitStray(_) => {
             format!("the ledger commits {:?} of the host before", station.stray.first())
         }
-        Action::Respond(_) => format!("the ledger responds {:?}", station.answered.first()),
-        Action::Repeat(_) => "the terminal repeats".to_owned(),
-        Action::Next(_) => "the terminal gives up on the person".to_owned(),
-        Action::Reconnect(_) => "the terminal comes on a new link".to_owned(),
-        Action::Close(_, link) => format!("the host notices that link {link} is dead"),
-        Action::Idle(_, link) => format!("nobody answers for too long on link {link}"),
-        Action::Forget(_) => "the host forgets the parked conversation".to_owned(),
-        Action::TerminalCrash(_) => "the terminal loses its power and gets it back".to_owned(),
-        Action::HostCrash(_) => "the host loses its power and gets it back".to_owned(),
+        ModelAction::Respond(_) => format!("the ledger responds {:?}", station.answered.first()),
+        ModelAction::Repeat(_) => "the terminal repeats".to_owned(),
+        ModelAction::Next(_) => "the terminal gives up on the person".to_owned(),
+        ModelAction::Reconnect(_) => "the terminal comes on a new link".to_owned(),
+        ModelAction::Close(_, link) => format!("the host notices that link {link} is dead"),
+        ModelAction::Idle(_, link) => format!("nobody answers for too long on link {link}"),
+        ModelAction::Forget(_) => "the host forgets the parked conversation".to_owned(),
+        ModelAction::TerminalCrash(_) => "the terminal loses its power and gets it back".to_owned(),
+        ModelAction::HostCrash(_) => "the host loses its power and gets it back".to_owned(),
     }
 }
 
 /// What became of it, in a few words: what is stored, held and in flight.
-pub fn sketch(state: &State) -> String {
+pub fn sketch(state: &ModelState) -> String {
     let mut lines = Vec::new();
     for station in &state.stations {
         lines.push(format!(
-            "{} life {} hellos {} stored {:?} prompt {:?} waits {} over {} wrong {:?}",
+            "{} life {} hellos {} stored {:?} prompt {:?} waits {} over {} violation {:?}",
             station.name,
             station.life,
             station.hellos,
@@ -49,7 +49,7 @@ pub fn sketch(state: &State) -> String {
             station.terminal.prompt(),
             station.terminal.is_waiting(),
             station.terminal.is_over(),
-            station.audit.wrong
+            station.audit.violation
         ));
     }
     lines.join("; ")
