@@ -9,23 +9,23 @@ use atm_core::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Violation {
     /// An operation's money moved a second time.
-    Twice,
+    MovedTwice,
     /// Money moved that nobody asked for, or other money than was asked for.
-    Unasked,
+    NotRequested,
     /// Money moved for somebody who is known to be gone.
-    NobodyThere,
+    PersonGone,
     /// Money moved for an operation of which something else was told already.
-    Late,
+    AfterOutcome,
     /// What was told is not what the ledger did.
-    Lie,
+    FalseOutcome,
     /// Two outcomes of one operation were told.
-    Differs,
+    OutcomeChanged,
     /// A ledger that forgot nothing was said not to know.
-    Unknown,
+    UnknownOutcome,
     /// A reply was shown that is not newer than the one before.
-    Order,
+    ReplyOrder,
     /// A ledger in memory failed.
-    Doubt,
+    LedgerFailed,
 }
 
 /// An answer that was typed.
@@ -34,13 +34,13 @@ struct TypedAnswer {
     /// The number of the prompt.
     id: u64,
     /// Is whoever typed it still there?
-    there: bool,
+    present: bool,
     /// Has somebody else been shown something since?
-    gone: bool,
+    abandoned: bool,
     /// What it means, if it means an operation.
     operation: Option<Operation>,
     moved: Option<Receipt>,
-    told: Option<Outcome>,
+    reported: Option<Outcome>,
 }
 
 /// What a bystander at one terminal knows.
@@ -67,27 +67,34 @@ impl Audit {
     }
 
     /// Somebody else stands there: after a loss of power, after giving up and after the end of a session.
-    pub(super) fn leave(&mut self) {
-        for typed in self.typed.iter_mut().filter(|typed| typed.told.is_none()) {
-            typed.there = false;
+    pub(super) fn person_left(&mut self) {
+        for typed in self.typed.iter_mut().filter(|typed| typed.reported.is_none()) {
+            typed.present = false;
         }
     }
 
     /// The terminal starts anew.
     pub(super) fn restart(&mut self) {
-        self.leave();
+        self.person_left();
         self.shown = 0;
         self.asks = None;
     }
 
-    pub(super) fn blame(&mut self, violation: Violation) {
+    pub(super) fn violate(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
 
     /// Somebody typed `text` at the prompt `id`.
     pub(super) fn typed(&mut self, id: u64, text: &str) {
         let operation = self.asks.and_then(|asks| meaning(text, asks));
-        self.typed.push(TypedAnswer { id, there: true, gone: false, operation, moved: None, told: None });
+        self.typed.push(TypedAnswer {
+            id,
+            present: true,
+            abandoned: false,
+            operation,
+            moved: None,
+            reported: None,
+        });
     }
 
     /// The ledger answered `request`, and the balance went from `before` to `after`.
@@ -102,14 +109,14 @@ impl Audit {
             Response::Settled { outcome: Outcome::Done(receipt), .. } => Some(*receipt),
             _ => None,
         };
-        let moved = receipt.map_or((Amount::ZERO, Amount::ZERO), sums);
+        let moved = receipt.map_or((Amount::ZERO, Amount::ZERO), totals);
         let stays = before == after;
         if !stays && before.checked_add(moved.0).and_then(|sum| sum.checked_sub(moved.1)) != Some(after) {
-            return self.blame(Violation::Lie);
+            return self.violate(Violation::FalseOutcome);
         }
         let (Request::Operate { id, .. } | Request::Settle { id, .. }) = request else {
             if !stays {
-                self.blame(Violation::Unasked);
+                self.violate(Violation::NotRequested);
             }
             return;
         };
@@ -119,27 +126,27 @@ impl Audit {
                 // What was done before is told again as it was done.
                 let repeats =
                     receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
-                (!repeats).then_some(Violation::Lie)
+                (!repeats).then_some(Violation::FalseOutcome)
             }
             (_, _) if stays => None,
             (Some(typed), Request::Operate { operation, .. }) => {
                 if typed.operation != Some(*operation) {
-                    Some(Violation::Unasked)
+                    Some(Violation::NotRequested)
                 } else if typed.moved.is_some() {
-                    Some(Violation::Twice)
-                } else if typed.told.is_some() {
-                    Some(Violation::Late)
-                } else if typed.gone {
-                    Some(Violation::NobodyThere)
+                    Some(Violation::MovedTwice)
+                } else if typed.reported.is_some() {
+                    Some(Violation::AfterOutcome)
+                } else if typed.abandoned {
+                    Some(Violation::PersonGone)
                 } else {
                     typed.moved = receipt;
                     None
                 }
             }
-            _ => Some(Violation::Unasked),
+            _ => Some(Violation::NotRequested),
         };
         if let Some(violation) = violation {
-            self.blame(violation);
+            self.violate(violation);
         }
     }
 
@@ -152,55 +159,55 @@ impl Audit {
         asks: Option<Screen>,
     ) {
         if seq <= self.shown {
-            self.blame(Violation::Order);
+            self.violate(Violation::ReplyOrder);
         }
         (self.shown, self.asks) = (seq, asks);
-        for typed in self.typed.iter_mut().filter(|typed| typed.told.is_none()) {
-            typed.gone |= !typed.there;
+        for typed in self.typed.iter_mut().filter(|typed| typed.reported.is_none()) {
+            typed.abandoned |= !typed.present;
         }
         let Some(outcome) = outcome else { return };
         let Some(typed) = re.and_then(|id| self.typed.iter_mut().find(|typed| typed.id == id)) else {
-            return self.blame(Violation::Lie);
+            return self.violate(Violation::FalseOutcome);
         };
-        let before = typed.told.replace(outcome);
-        (typed.there, typed.gone) = (false, false);
+        let before = typed.reported.replace(outcome);
+        (typed.present, typed.abandoned) = (false, false);
         let truth = match outcome {
             Outcome::Done(receipt) if is_inquiry(receipt) => typed.operation == Some(Operation::Inquiry),
             Outcome::Done(receipt) => typed.moved == Some(receipt),
             Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none(),
-            Outcome::Unknown => return self.blame(Violation::Unknown),
+            Outcome::Unknown => return self.violate(Violation::UnknownOutcome),
         };
         // An inquiry is not remembered: it may be told, and be told as not done after a loss of power.
         let differs =
             before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
         if !truth {
-            self.blame(Violation::Lie);
+            self.violate(Violation::FalseOutcome);
         } else if differs {
-            self.blame(Violation::Differs);
+            self.violate(Violation::OutcomeChanged);
         }
     }
 
     /// What was added and taken altogether.
-    pub(super) fn sums(&self) -> (Amount, Amount) {
-        let receipts = self.typed.iter().filter_map(|typed| typed.moved).map(sums);
+    pub(super) fn totals(&self) -> (Amount, Amount) {
+        let receipts = self.typed.iter().filter_map(|typed| typed.moved).map(totals);
         receipts.fold((Amount::ZERO, Amount::ZERO), |(plus, minus), (more, less)| {
             (plus.checked_add(more).unwrap_or(Amount::MAX), minus.checked_add(less).unwrap_or(Amount::MAX))
         })
     }
 
     /// Was everything told that moved money?
-    pub(super) fn all_told(&self) -> bool {
-        self.typed.iter().all(|typed| typed.moved.is_none() || typed.told.is_some())
+    pub(super) fn all_movements_reported(&self) -> bool {
+        self.typed.iter().all(|typed| typed.moved.is_none() || typed.reported.is_some())
     }
 
     /// Was an outcome told of everything that was typed?
-    pub(super) fn all_settled(&self) -> bool {
-        self.typed.iter().all(|typed| typed.told.is_some())
+    pub(super) fn all_answers_resolved(&self) -> bool {
+        self.typed.iter().all(|typed| typed.reported.is_some())
     }
 
     /// Was such an outcome told?
-    pub(super) fn has_told(&self, kind: impl Fn(Outcome) -> bool) -> bool {
-        self.typed.iter().filter_map(|typed| typed.told).any(kind)
+    pub(super) fn has_reported(&self, kind: impl Fn(Outcome) -> bool) -> bool {
+        self.typed.iter().filter_map(|typed| typed.reported).any(kind)
     }
 }
 
@@ -209,7 +216,7 @@ fn is_inquiry(receipt: Receipt) -> bool {
 }
 
 /// What a receipt says was added and taken.
-fn sums(receipt: Receipt) -> (Amount, Amount) {
+fn totals(receipt: Receipt) -> (Amount, Amount) {
     match receipt {
         Receipt::Deposited { amount, .. } => (amount, Amount::ZERO),
         Receipt::Withdrawn { amount, .. } => (Amount::ZERO, amount),

@@ -13,7 +13,7 @@ pub struct Bounds {
     /// How many terminals, at most two.
     pub terminals: usize,
     /// How many of them are on a link that does what it should, and keep their power.
-    pub good: usize,
+    pub reliable: usize,
     /// How many answers are typed at each.
     pub answers: usize,
     /// What may be typed at the menu.
@@ -21,21 +21,21 @@ pub struct Bounds {
     /// What is on the account, in whole units.
     pub balance: u64,
     /// How many of the frames sent last on a link may still arrive, each way.
-    pub frames: usize,
+    pub frames_in_flight: usize,
     /// Lines of a terminal that are there at once.
     pub links: usize,
     /// How often a terminal says hello in one life.
     pub hellos: u32,
     /// How often it does in all its lives.
-    pub all_hellos: u32,
+    pub hellos_in_all: u32,
     /// How often the host forgets a conversation for want of an answer, each terminal's.
-    pub idles: u8,
+    pub idle_timeouts: u8,
     /// How often terminals lose power, all together.
     pub terminal_crashes: u8,
     /// How often the host does. Its ends at two terminals need not do so at once, as those of two hosts.
     pub host_crashes: u8,
     /// How many commits are in doubt: done, and asked for again.
-    pub doubts: u8,
+    pub commits_in_doubt: u8,
     /// How the ledger is bug.
     pub bug: Option<InjectedBug>,
 }
@@ -46,54 +46,54 @@ impl Bounds {
         name: "serial",
         link: Link::Serial,
         terminals: 1,
-        good: 0,
+        reliable: 0,
         answers: 2,
         menu: &["deposit 1", "withdraw 2"],
         balance: 1,
-        frames: 2,
+        frames_in_flight: 2,
         links: 1,
         hellos: 2,
-        all_hellos: 3,
-        idles: 0,
+        hellos_in_all: 3,
+        idle_timeouts: 0,
         terminal_crashes: 1,
         host_crashes: 1,
-        doubts: 1,
+        commits_in_doubt: 1,
         bug: None,
     };
 
     /// The host forgets conversations as well.
-    const IDLE: Self = Self { name: "idle", frames: 1, idles: 1, ..Self::SERIAL };
+    const IDLE: Self = Self { name: "idle", frames_in_flight: 1, idle_timeouts: 1, ..Self::SERIAL };
 
     /// A terminal that comes again on a new link while the old one is still alive; the host parks its conversation.
     const CONNECTIONS: Self =
-        Self { name: "connections", link: Link::Connection, links: 2, idles: 1, ..Self::SERIAL };
+        Self { name: "connections", link: Link::Connection, links: 2, idle_timeouts: 1, ..Self::SERIAL };
 
     /// Two terminals that want the same money.
     const TWO: Self = Self {
         name: "two",
         terminals: 2,
         menu: &["withdraw 1"],
-        frames: 1,
-        all_hellos: 2,
-        doubts: 0,
+        frames_in_flight: 1,
+        hellos_in_all: 2,
+        commits_in_doubt: 0,
         ..Self::SERIAL
     };
 
     /// The same, and frames overtake each other.
-    const REORDERED: Self = Self { name: "reordered", frames: 2, host_crashes: 0, ..Self::TWO };
+    const REORDERED: Self = Self { name: "reordered", frames_in_flight: 2, host_crashes: 0, ..Self::TWO };
 
     /// Everything together: a second terminal moves the same money at any time, while at the first frames overtake each
     /// other, commits are in doubt and both ends lose power. What the first sees of the second is the balance, which its
     /// link has no part in: that link is good here, or there would be more states than any machine can hold.
-    const ALL: Self = Self { name: "all", terminals: 2, good: 1, menu: &["withdraw 1"], ..Self::SERIAL };
+    const ALL: Self = Self { name: "all", terminals: 2, reliable: 1, menu: &["withdraw 1"], ..Self::SERIAL };
 
     /// Two terminals, both of them on links on which frames overtake each other, and a crash of each side at any time.
-    const BOTH: Self = Self { name: "both", frames: 2, ..Self::TWO };
+    const BOTH: Self = Self { name: "both", frames_in_flight: 2, ..Self::TWO };
 
     /// What takes a few seconds.
     pub const SMALL: &[Self] = &[
-        Self { all_hellos: 2, menu: &["withdraw 2"], ..Self::IDLE },
-        Self { all_hellos: 2, frames: 1, ..Self::CONNECTIONS },
+        Self { hellos_in_all: 2, menu: &["withdraw 2"], ..Self::IDLE },
+        Self { hellos_in_all: 2, frames_in_flight: 1, ..Self::CONNECTIONS },
         Self { host_crashes: 0, ..Self::TWO },
     ];
 
@@ -107,8 +107,8 @@ impl Bounds {
 
 impl Bounds {
     /// Is this terminal's link good? The last ones' are.
-    pub(super) fn is_good(&self, at: usize) -> bool {
-        at + self.good >= self.terminals
+    pub(super) fn is_reliable(&self, at: usize) -> bool {
+        at + self.reliable >= self.terminals
     }
 }
 
@@ -125,18 +125,18 @@ impl fmt::Display for Bounds {
              host's ends of each, {} commit(s) in doubt",
             self.name,
             self.terminals,
-            self.good,
+            self.reliable,
             self.answers,
             self.menu,
             self.balance,
-            self.frames,
+            self.frames_in_flight,
             self.links,
             self.hellos,
-            self.all_hellos,
-            self.idles,
+            self.hellos_in_all,
+            self.idle_timeouts,
             self.terminal_crashes,
             self.host_crashes,
-            self.doubts
+            self.commits_in_doubt
         )?;
         match self.bug {
             Some(bug) => write!(f, "; injected bug: {bug:?}"),

@@ -20,7 +20,7 @@ const TURNS: usize = 100;
 pub(super) struct Driver {
     pub(super) station: Station,
     pub(super) ledger: ModelLedger,
-    pub(super) room: usize,
+    pub(super) capacity: usize,
 }
 
 /// Does the terminal's power fail before it has stored what it heard?
@@ -32,23 +32,23 @@ pub(super) enum Power {
 
 impl Driver {
     /// The power comes for the first time.
-    pub(super) fn begin(&mut self, bounds: &Bounds) {
-        self.listen(Power::Stays, bounds);
-        self.greet();
+    pub(super) fn start(&mut self, bounds: &Bounds) {
+        self.drain_terminal(Power::Stays, bounds);
+        self.drain_newest_host();
     }
 
     /// What follows on a link that does what it should, up to where an operation is to be committed.
-    pub(super) fn flow(&mut self, bounds: &Bounds) {
+    pub(super) fn run_reliably(&mut self, bounds: &Bounds) {
         for _ in 0..TURNS {
             let at = self.station.links.len().saturating_sub(1);
             let Some(link) = self.station.links.last_mut() else { return };
             if let Some(frame) = link.to_terminal.take() {
-                self.down(&frame, Power::Stays, bounds);
+                self.deliver_to_terminal(&frame, Power::Stays, bounds);
             } else if let Some(frame) = link.to_host.take() {
-                self.up(at, &frame);
+                self.deliver_to_host(at, &frame);
             } else {
-                let waits = matches!(self.station.asked.first(), Some(Request::Operate { .. }));
-                if !self.respond() && (waits || !self.commit_next()) {
+                let waits = matches!(self.station.requests.first(), Some(Request::Operate { .. }));
+                if !self.deliver_response() && (waits || !self.commit_next()) {
                     return;
                 }
             }
@@ -58,28 +58,28 @@ impl Driver {
     // The terminal's driver.
 
     /// The person types `text` at the open prompt; false where none is open.
-    pub(super) fn type_in(&mut self, text: &str, bounds: &Bounds) -> bool {
+    pub(super) fn type_answer(&mut self, text: &str, bounds: &Bounds) -> bool {
         let Some(Some(prompt)) = self.station.terminal.prompt() else { return false };
         if self.station.terminal.answer(Some(prompt), text, NOW).is_err() {
             return false;
         }
         self.station.audit.typed(prompt, text);
-        self.listen(Power::Stays, bounds);
+        self.drain_terminal(Power::Stays, bounds);
         true
     }
 
     /// A frame reaches the terminal.
-    pub(super) fn down(&mut self, frame: &Frame, power: Power, bounds: &Bounds) {
+    pub(super) fn deliver_to_terminal(&mut self, frame: &Frame, power: Power, bounds: &Bounds) {
         let mut rest: &[u8] = frame;
         for _ in 0..TURNS {
             let taken = self.station.terminal.feed(rest, NOW);
             rest = rest.get(taken..).unwrap_or_default();
-            self.show();
+            self.drain_events();
             if rest.is_empty() {
                 break;
             }
         }
-        self.listen(power, bounds);
+        self.drain_terminal(power, bounds);
     }
 
     /// The terminal's clock rings: it repeats what has no reply.
@@ -87,7 +87,7 @@ impl Driver {
         let due = self.station.terminal.deadline().is_some_and(|deadline| deadline <= NOW);
         if due {
             self.station.terminal.tick(NOW);
-            self.listen(Power::Stays, bounds);
+            self.drain_terminal(Power::Stays, bounds);
         }
         due
     }
@@ -95,7 +95,7 @@ impl Driver {
     /// The terminal gives up on the person, or the next one comes after the end of a session.
     pub(super) fn next_person(&mut self, bounds: &Bounds) {
         if !self.station.terminal.is_over() {
-            self.station.audit.leave();
+            self.station.audit.person_left();
             self.station.terminal.give_up();
         }
         self.reconnect(bounds, bounds.link == Link::Connection && self.station.terminal.is_over());
@@ -104,28 +104,28 @@ impl Driver {
     /// The terminal says hello again, on a new link if there is to be one.
     pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
         if self.station.terminal.is_over() {
-            self.station.audit.leave();
+            self.station.audit.person_left();
         }
         if anew {
-            self.station.plug(bounds);
+            self.station.open_link(bounds);
         }
         self.station.terminal.reconnect(NOW);
-        self.listen(Power::Stays, bounds);
-        self.greet();
+        self.drain_terminal(Power::Stays, bounds);
+        self.drain_newest_host();
     }
 
     /// The terminal loses its power.
-    pub(super) fn lose_power(&mut self, bounds: &Bounds) {
-        self.station.lose_power(bounds);
-        self.listen(Power::Stays, bounds);
-        self.greet();
+    pub(super) fn crash_terminal(&mut self, bounds: &Bounds) {
+        self.station.crash_terminal(bounds);
+        self.drain_terminal(Power::Stays, bounds);
+        self.drain_newest_host();
     }
 
     /// Everything that the terminal's driver does after a call, in its order: show, store, send.
-    pub(super) fn listen(&mut self, power: Power, bounds: &Bounds) {
-        self.show();
+    pub(super) fn drain_terminal(&mut self, power: Power, bounds: &Bounds) {
+        self.drain_events();
         if power == Power::Fails {
-            self.lose_power(bounds);
+            self.crash_terminal(bounds);
             return;
         }
         self.station.stored = self.station.terminal.memory();
@@ -139,12 +139,12 @@ impl Driver {
                 self.station.hellos = attempt;
             }
             if let Some(link) = self.station.links.last_mut() {
-                link.to_host.send(&output, self.room);
+                link.to_host.send(&output, self.capacity);
             }
         }
     }
 
-    fn show(&mut self) {
+    fn drain_events(&mut self) {
         while let Some(event) = self.station.terminal.poll_event(NOW) {
             let Event::Said(said) = event else { continue };
             let Some(seq) = said.seq else { continue };
@@ -159,17 +159,17 @@ impl Driver {
     // The host's driver.
 
     /// A frame reaches the host's end of a link; false where it is not taken yet.
-    pub(super) fn up(&mut self, at: usize, frame: &Frame) -> bool {
+    pub(super) fn deliver_to_host(&mut self, at: usize, frame: &Frame) -> bool {
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
         };
         let taken = host.feed(frame, NOW);
-        self.serve(at);
+        self.drain_host(at);
         taken == frame.len()
     }
 
     /// The idle time of a prompt is over; false where none runs.
-    pub(super) fn idle(&mut self, at: usize) -> bool {
+    pub(super) fn idle_timeout(&mut self, at: usize) -> bool {
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
         };
@@ -177,12 +177,12 @@ impl Driver {
             return false;
         }
         host.tick(NOW);
-        self.serve(at);
+        self.drain_host(at);
         true
     }
 
     /// The host notices that nobody is at the other end of a link any more.
-    pub(super) fn close(&mut self, at: usize) {
+    pub(super) fn close_link(&mut self, at: usize) {
         let visit =
             self.station.links.get_mut(at).and_then(|link| link.host.take()).and_then(|mut host| host.park());
         if visit.is_some() {
@@ -191,12 +191,12 @@ impl Driver {
     }
 
     /// What the host says on a link that was just opened.
-    fn greet(&mut self) {
-        self.serve(self.station.links.len().saturating_sub(1));
+    fn drain_newest_host(&mut self) {
+        self.drain_host(self.station.links.len().saturating_sub(1));
     }
 
     /// Everything that the host's driver does after a call.
-    pub(super) fn serve(&mut self, at: usize) {
+    pub(super) fn drain_host(&mut self, at: usize) {
         for _ in 0..TURNS {
             let present = at + 1 == self.station.links.len();
             let Some(ModelLink { host: Some(host), to_terminal, .. }) = self.station.links.get_mut(at) else {
@@ -207,17 +207,17 @@ impl Driver {
             if !output.is_empty() {
                 // Nobody reads what comes down a link that was left.
                 if present {
-                    to_terminal.send(&output, self.room);
+                    to_terminal.send(&output, self.capacity);
                 }
                 host.consume(output.len(), NOW);
             }
             match event {
-                Some(host::Event::Request(request)) => self.station.asked.push(request),
-                Some(host::Event::Arrival(_)) => self.arrive(at),
+                Some(host::Event::Request(request)) => self.station.requests.push(request),
+                Some(host::Event::Arrival(_)) => self.admit(at),
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
                     if host.is_finished() {
-                        self.close(at);
+                        self.close_link(at);
                     }
                     return;
                 }
@@ -227,7 +227,7 @@ impl Driver {
     }
 
     /// A terminal came here whose conversation may be held elsewhere.
-    fn arrive(&mut self, at: usize) {
+    fn admit(&mut self, at: usize) {
         let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
         let Some(hello) = host.and_then(Host::arriving).cloned() else { return };
         let held = self.station.held_at().filter(|held| *held != at);
@@ -242,7 +242,7 @@ impl Driver {
             if let (None, Some(held)) = (&visit, held) {
                 let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
                 visit = older.and_then(|host| host.hand_over(NOW));
-                self.serve(held);
+                self.drain_host(held);
             }
         }
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else { return };
@@ -258,7 +258,7 @@ impl Driver {
     pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
         let before = self.ledger.balance();
         let Ok(response) = self.ledger.apply(request) else {
-            self.station.audit.blame(Violation::Doubt);
+            self.station.audit.violate(Violation::LedgerFailed);
             return None;
         };
         self.station.audit.committed(request, &response, before, self.ledger.balance());
@@ -267,31 +267,31 @@ impl Driver {
 
     /// The next request reaches the ledger.
     pub(super) fn commit_next(&mut self) -> bool {
-        if self.station.asked.is_empty() {
+        if self.station.requests.is_empty() {
             return false;
         }
-        let request = self.station.asked.remove(0);
+        let request = self.station.requests.remove(0);
         if let Some(response) = self.commit(&request) {
-            self.station.answered.push((request, response));
+            self.station.responses.push((request, response));
         }
         true
     }
 
     /// The next response reaches the terminal's present endpoint, or its parked conversation.
-    pub(super) fn respond(&mut self) -> bool {
-        if self.station.answered.is_empty() {
+    pub(super) fn deliver_response(&mut self) -> bool {
+        if self.station.responses.is_empty() {
             return false;
         }
-        let (request, response) = self.station.answered.remove(0);
+        let (request, response) = self.station.responses.remove(0);
         debug_assert_eq!(request.origin(), Origin::Terminal(self.station.name.clone()));
         if let Some(at) = self.station.held_at() {
             if let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) {
                 host.complete(&request, response, NOW);
             }
-            self.serve(at);
+            self.drain_host(at);
         } else if let Some(visit) = &mut self.station.parked {
             let next = visit.complete_away(&request, response);
-            self.station.asked.extend(next);
+            self.station.requests.extend(next);
         }
         true
     }

@@ -51,15 +51,15 @@ pub struct ModelState {
     stations: Vec<Interned<Station>>,
     ledger: Interned<ModelLedger>,
     terminal_crashes: u8,
-    doubts: u8,
+    commits_in_doubt: u8,
     /// Whose the last action was, unless it was the ledger's.
     actor: Option<usize>,
 }
 
 impl ModelState {
-    fn driver(&self, at: usize, room: usize) -> Option<Driver> {
+    fn driver(&self, at: usize, capacity: usize) -> Option<Driver> {
         let station = Station::clone(self.stations.get(at)?);
-        Some(Driver { station, ledger: ModelLedger::clone(&self.ledger), room })
+        Some(Driver { station, ledger: ModelLedger::clone(&self.ledger), capacity })
     }
 
     fn is(&self, violation: &[Violation]) -> bool {
@@ -68,8 +68,8 @@ impl ModelState {
             .any(|station| station.audit.violation.is_some_and(|found| violation.contains(&found)))
     }
 
-    fn told(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
-        self.stations.iter().any(|station| station.audit.has_told(kind))
+    fn has_reported(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
+        self.stations.iter().any(|station| station.audit.has_reported(kind))
     }
 }
 
@@ -106,9 +106,9 @@ impl AtmModel {
             let (station, ledger) = known?;
             return Some((station, ledger.unwrap_or_else(|| state.ledger.clone())));
         }
-        let mut driver = state.driver(action.station(), self.bounds.frames)?;
+        let mut driver = state.driver(action.station(), self.bounds.frames_in_flight)?;
         let after = action.happen(&mut driver, &self.bounds).then(|| {
-            driver.station.tidy();
+            driver.station.normalize();
             (Interned::new(driver.station), asks.then(|| Interned::new(driver.ledger)))
         });
         if many {
@@ -123,7 +123,7 @@ impl AtmModel {
 
     fn sum_holds(&self, state: &ModelState) -> bool {
         let sum = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |(plus, minus), station| {
-            let (more, less) = station.audit.sums();
+            let (more, less) = station.audit.totals();
             Some((plus.checked_add(more)?, minus.checked_add(less)?))
         });
         sum.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.ledger.balance())
@@ -135,7 +135,7 @@ impl AtmModel {
             let driver = || Driver {
                 station: Station::clone(station),
                 ledger: ModelLedger::clone(&state.ledger),
-                room: 0,
+                capacity: 0,
             };
             station.audit.violation.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
         })
@@ -153,12 +153,13 @@ impl Model for AtmModel {
         let mut ledger = ModelLedger::new(self.balance(), &names, bounds.bug);
         let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
-            let mut driver = Driver { station: Station::new(name, bounds), ledger, room: bounds.frames };
-            driver.begin(bounds);
-            if bounds.is_good(at) {
-                driver.flow(bounds);
+            let mut driver =
+                Driver { station: Station::new(name, bounds), ledger, capacity: bounds.frames_in_flight };
+            driver.start(bounds);
+            if bounds.is_reliable(at) {
+                driver.run_reliably(bounds);
             }
-            driver.station.tidy();
+            driver.station.normalize();
             stations.push(Interned::new(driver.station));
             ledger = driver.ledger;
         }
@@ -166,7 +167,7 @@ impl Model for AtmModel {
             stations,
             ledger: Interned::new(ledger),
             terminal_crashes: bounds.terminal_crashes,
-            doubts: bounds.doubts,
+            commits_in_doubt: bounds.commits_in_doubt,
             actor: None,
         }]
     }
@@ -193,8 +194,8 @@ impl Model for AtmModel {
         let (station, ledger) = self.step(state, action)?;
         let mut next = state.clone();
         match action {
-            ModelAction::DownInVain(..) | ModelAction::TerminalCrash(_) => next.terminal_crashes -= 1,
-            ModelAction::Doubt(_) => next.doubts -= 1,
+            ModelAction::DeliverThenCrash(..) | ModelAction::TerminalCrash(_) => next.terminal_crashes -= 1,
+            ModelAction::CommitInDoubt(_) => next.commits_in_doubt -= 1,
             _ => {}
         }
         let before = next.stations.get_mut(at)?;
@@ -205,52 +206,52 @@ impl Model for AtmModel {
 
     fn within_boundary(&self, state: &ModelState) -> bool {
         // The host can ask for a hello at any time.
-        state.stations.iter().all(|station| station.may_greet(0, &self.bounds))
+        state.stations.iter().all(|station| station.may_say_hello(0, &self.bounds))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
             Property::always("an operation moves money at most once", |_, s: &ModelState| {
-                !s.is(&[Violation::Twice])
+                !s.is(&[Violation::MovedTwice])
             }),
             Property::always("money moves only for what was typed", |_, s: &ModelState| {
-                !s.is(&[Violation::Unasked])
+                !s.is(&[Violation::NotRequested])
             }),
             Property::always("money never moves with nobody there", |_, s: &ModelState| {
-                !s.is(&[Violation::NobodyThere])
+                !s.is(&[Violation::PersonGone])
             }),
             Property::always("money never moves once it was told", |_, s: &ModelState| {
-                !s.is(&[Violation::Late])
+                !s.is(&[Violation::AfterOutcome])
             }),
             Property::always("what is told is what was done", |_, s: &ModelState| {
-                !s.is(&[Violation::Lie, Violation::Unknown])
+                !s.is(&[Violation::FalseOutcome, Violation::UnknownOutcome])
             }),
             Property::always("one operation is told one outcome", |_, s: &ModelState| {
-                !s.is(&[Violation::Differs])
+                !s.is(&[Violation::OutcomeChanged])
             }),
             Property::always("replies are shown once and in order", |_, s: &ModelState| {
-                !s.is(&[Violation::Order])
+                !s.is(&[Violation::ReplyOrder])
             }),
             Property::always("the ledger in memory never fails", |_, s: &ModelState| {
-                !s.is(&[Violation::Doubt])
+                !s.is(&[Violation::LedgerFailed])
             }),
             Property::always("the balance is the sum of what moved", Self::sum_holds),
             Property::always("once the faults stop, all is told and nobody waits", Self::is_live),
             // That the model is not empty:
             Property::sometimes("something done is told", |_, s: &ModelState| {
-                s.told(|told| matches!(told, Outcome::Done(_)))
+                s.has_reported(|told| matches!(told, Outcome::Done(_)))
             }),
             Property::sometimes("something not done is told", |_, s: &ModelState| {
-                s.told(|told| told == Outcome::NotDone)
+                s.has_reported(|told| told == Outcome::NotDone)
             }),
             Property::sometimes("a refusal is told", |_, s: &ModelState| {
-                s.told(|told| matches!(told, Outcome::Refused(_)))
+                s.has_reported(|told| matches!(told, Outcome::Refused(_)))
             }),
             Property::sometimes("all that was typed is told", |world: &Self, s: &ModelState| {
                 let answers = world.bounds.answers;
                 s.stations
                     .iter()
-                    .any(|station| station.audit.answers() == answers && station.audit.all_settled())
+                    .any(|station| station.audit.answers() == answers && station.audit.all_answers_resolved())
             }),
         ];
         if self.bounds.links > 1 {

@@ -38,7 +38,7 @@ impl Liveness {
         stop_faults(&mut driver);
         let mut last = LastPerson { asked: false, repeats: 0 };
         for _ in 0..STEPS {
-            driver.station.tidy();
+            driver.station.normalize();
             let key = hash_of(&(&driver, last));
             let known = self.0.get(&key).is_some();
             if !known {
@@ -46,7 +46,8 @@ impl Liveness {
             }
             if known || step(&mut driver, &mut last, bounds).is_none() {
                 let terminal = &driver.station.terminal;
-                let told = driver.station.audit.violation.is_none() && driver.station.audit.all_told();
+                let told =
+                    driver.station.audit.violation.is_none() && driver.station.audit.all_movements_reported();
                 let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
@@ -75,8 +76,8 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
             LivenessStep::ToHost => {
                 link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string())
             }
-            LivenessStep::Commit => station.asked.first().map(|request| format!("{request:?}")),
-            LivenessStep::Respond => station.answered.first().map(|(_, response)| format!("{response:?}")),
+            LivenessStep::Commit => station.requests.first().map(|request| format!("{request:?}")),
+            LivenessStep::Respond => station.responses.first().map(|(_, response)| format!("{response:?}")),
             LivenessStep::Reconnect
             | LivenessStep::AskBalance
             | LivenessStep::Retransmit
@@ -94,8 +95,8 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
 /// The faults stop. What a dead host asked has come to the ledger by now or never will, and what is in flight is the last
 /// to be lost: the states in which it arrived have runs of their own.
 fn stop_faults(driver: &mut Driver) {
-    driver.room = usize::MAX;
-    driver.station.stray.clear();
+    driver.capacity = usize::MAX;
+    driver.station.orphaned.clear();
     for link in &mut driver.station.links {
         link.to_host.clear();
         link.to_terminal.clear();
@@ -119,23 +120,23 @@ enum LivenessStep {
 fn step(driver: &mut Driver, last: &mut LastPerson, bounds: &Bounds) -> Option<LivenessStep> {
     // Nobody hears what comes down an old line, and the host notices that it is dead.
     while driver.station.links.len() > 1 {
-        driver.close(0);
+        driver.close_link(0);
         driver.station.links.remove(0);
     }
     let link = driver.station.links.last_mut()?;
     if let Some(frame) = link.to_terminal.take() {
-        driver.down(&frame, Power::Stays, bounds);
+        driver.deliver_to_terminal(&frame, Power::Stays, bounds);
         return Some(LivenessStep::ToTerminal);
     }
     if let Some(frame) = link.to_host.take() {
         // Where the host is busy, it comes when the terminal repeats it.
-        driver.up(0, &frame);
+        driver.deliver_to_host(0, &frame);
         return Some(LivenessStep::ToHost);
     }
     if driver.commit_next() {
         return Some(LivenessStep::Commit);
     }
-    if driver.respond() {
+    if driver.deliver_response() {
         return Some(LivenessStep::Respond);
     }
     let closed = driver.station.links.last().is_none_or(|link| link.host.is_none());
@@ -144,7 +145,7 @@ fn step(driver: &mut Driver, last: &mut LastPerson, bounds: &Bounds) -> Option<L
         LivenessStep::Reconnect
     } else if driver.station.terminal.prompt().is_some() {
         // At another prompt than the menu it is an answer like any other.
-        if last.asked || !driver.type_in("balance", bounds) {
+        if last.asked || !driver.type_answer("balance", bounds) {
             return None;
         }
         *last = LastPerson { asked: true, repeats: 0 };

@@ -13,24 +13,28 @@ fn at_station(station: &Station, action: ModelAction) -> String {
     let words =
         |frame: Option<super::channel::Frame>| frame.map_or(String::new(), |frame| Words(&frame).to_string());
     match action {
-        ModelAction::Type(_, text) => format!("the person types {text:?}"),
-        ModelAction::Up(_, link, frame) => format!("link {link} to host: {}", words(up(link, frame))),
-        ModelAction::Down(_, frame) => format!("to terminal: {}", words(down(frame))),
-        ModelAction::DownInVain(_, frame) => {
+        ModelAction::TypeAnswer(_, text) => format!("the person types {text:?}"),
+        ModelAction::DeliverToHost(_, link, frame) => {
+            format!("link {link} to host: {}", words(up(link, frame)))
+        }
+        ModelAction::DeliverToTerminal(_, frame) => format!("to terminal: {}", words(down(frame))),
+        ModelAction::DeliverThenCrash(_, frame) => {
             format!("to terminal: {}; the power fails before it is stored", words(down(frame)))
         }
-        ModelAction::Commit(_) => format!("the ledger commits {:?}", station.asked.first()),
-        ModelAction::Doubt(_) => format!("the ledger commits {:?}, in doubt", station.asked.first()),
-        ModelAction::CommitStray(_) => {
-            format!("the ledger commits {:?} of the host before", station.stray.first())
+        ModelAction::Commit(_) => format!("the ledger commits {:?}", station.requests.first()),
+        ModelAction::CommitInDoubt(_) => {
+            format!("the ledger commits {:?}, in doubt", station.requests.first())
         }
-        ModelAction::Respond(_) => format!("the ledger responds {:?}", station.answered.first()),
-        ModelAction::Repeat(_) => "the terminal repeats".to_owned(),
-        ModelAction::Next(_) => "the terminal gives up on the person".to_owned(),
+        ModelAction::CommitOrphaned(_) => {
+            format!("the ledger commits {:?} of the host before", station.orphaned.first())
+        }
+        ModelAction::Respond(_) => format!("the ledger responds {:?}", station.responses.first()),
+        ModelAction::Retransmit(_) => "the terminal repeats".to_owned(),
+        ModelAction::NextPerson(_) => "the terminal gives up on the person".to_owned(),
         ModelAction::Reconnect(_) => "the terminal comes on a new link".to_owned(),
-        ModelAction::Close(_, link) => format!("the host notices that link {link} is dead"),
-        ModelAction::Idle(_, link) => format!("nobody answers for too long on link {link}"),
-        ModelAction::Forget(_) => "the host forgets the parked conversation".to_owned(),
+        ModelAction::CloseLink(_, link) => format!("the host notices that link {link} is dead"),
+        ModelAction::IdleTimeout(_, link) => format!("nobody answers for too long on link {link}"),
+        ModelAction::DropParked(_) => "the host forgets the parked conversation".to_owned(),
         ModelAction::TerminalCrash(_) => "the terminal loses its power and gets it back".to_owned(),
         ModelAction::HostCrash(_) => "the host loses its power and gets it back".to_owned(),
     }

@@ -73,12 +73,12 @@ pub(super) struct Station {
     pub(super) links: Vec<ModelLink>,
     pub(super) parked: Option<Visit>,
     /// Requests on their way to the ledger, and its responses on their way back.
-    pub(super) asked: Vec<Request>,
-    pub(super) answered: Vec<(Request, Response)>,
+    pub(super) requests: Vec<Request>,
+    pub(super) responses: Vec<(Request, Response)>,
     /// Requests of a host that lost its power since; they may still reach the ledger, at any time.
-    pub(super) stray: Vec<Request>,
+    pub(super) orphaned: Vec<Request>,
     /// How often the host may still forget the conversation for want of an answer.
-    pub(super) idles: u8,
+    pub(super) idle_timeouts: u8,
     /// How often the host's ends of this station may still lose their power.
     pub(super) host_crashes: u8,
     pub(super) audit: Audit,
@@ -87,7 +87,7 @@ pub(super) struct Station {
 impl Station {
     pub(super) fn new(name: Name, bounds: &Bounds) -> Self {
         let mut station = Self {
-            terminal: power_up(&name, 1, Memory::default(), bounds),
+            terminal: start_terminal(&name, 1, Memory::default(), bounds),
             name,
             stored: Memory::default(),
             life: 1,
@@ -95,36 +95,36 @@ impl Station {
             past_hellos: 0,
             links: Vec::new(),
             parked: None,
-            asked: Vec::new(),
-            answered: Vec::new(),
-            stray: Vec::new(),
-            idles: bounds.idles,
+            requests: Vec::new(),
+            responses: Vec::new(),
+            orphaned: Vec::new(),
+            idle_timeouts: bounds.idle_timeouts,
             host_crashes: bounds.host_crashes,
             audit: Audit::default(),
         };
-        station.plug(bounds);
+        station.open_link(bounds);
         station
     }
 
     /// Plugs the terminal into a new link.
-    pub(super) fn plug(&mut self, bounds: &Bounds) {
+    pub(super) fn open_link(&mut self, bounds: &Bounds) {
         self.links.push(ModelLink::open(bounds));
     }
 
     /// The power goes and comes: what was not stored is lost.
-    pub(super) fn lose_power(&mut self, bounds: &Bounds) {
+    pub(super) fn crash_terminal(&mut self, bounds: &Bounds) {
         self.life += 1;
         self.past_hellos += self.hellos;
         self.hellos = 1;
         self.audit.restart();
-        self.terminal = power_up(&self.name, self.life, self.stored, bounds);
+        self.terminal = start_terminal(&self.name, self.life, self.stored, bounds);
         if bounds.link == Link::Connection {
-            self.plug(bounds);
+            self.open_link(bounds);
         }
     }
 
     /// The host's power goes and comes: its conversations are lost, and what it has asked the ledger may be.
-    pub(super) fn lose_host(&mut self, bounds: &Bounds) {
+    pub(super) fn crash_host(&mut self, bounds: &Bounds) {
         self.links.drain(..self.links.len().saturating_sub(1));
         for link in &mut self.links {
             match bounds.link {
@@ -137,13 +137,13 @@ impl Station {
             }
         }
         self.parked = None;
-        self.stray.append(&mut self.asked);
-        self.answered.clear();
+        self.orphaned.append(&mut self.requests);
+        self.responses.clear();
     }
 
     /// May it say hello `more` times more?
-    pub(super) fn may_greet(&self, more: u32, bounds: &Bounds) -> bool {
-        self.hellos + more <= bounds.hellos && self.past_hellos + self.hellos + more <= bounds.all_hellos
+    pub(super) fn may_say_hello(&self, more: u32, bounds: &Bounds) -> bool {
+        self.hellos + more <= bounds.hellos && self.past_hellos + self.hellos + more <= bounds.hellos_in_all
     }
 
     /// Where the conversation is held.
@@ -159,7 +159,7 @@ impl Station {
     }
 
     /// Drops what can do nothing any more, so that states which will do the same are the same.
-    pub(super) fn tidy(&mut self) {
+    pub(super) fn normalize(&mut self) {
         for link in &mut self.links {
             if let Some(host) = &mut link.host {
                 host.take_counters();
@@ -178,7 +178,7 @@ impl Station {
     }
 }
 
-fn power_up(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Terminal {
+fn start_terminal(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Terminal {
     let profile = Profile { name: Some(name.clone()), start: u64::from(life), memory };
     let config = terminal::Config {
         wire: Wire::Postcard,
