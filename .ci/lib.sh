@@ -1,0 +1,17 @@
+# Sourced by the scripts beside it: strict mode, the repository's root as working directory, headings, missing programs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CI_START="${CI_START:-$EPOCHSECONDS}"
+
+step() { printf '\n== %s (%s s)\n' "$*" "$((EPOCHSECONDS - CI_START))"; }
+
+# has PROGRAM...: whether all of them are installed.
+has() { command -v "$@" >/dev/null && [ "$(command -v "$@" | wc -l)" = $# ]; }
+
+# debian PACKAGE...: installs Debian packages.
+debian() {
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
