@@ -1,6 +1,6 @@
 //! The ledger of a day: in memory, or on a disk that fails.
 use super::auditor::Auditor;
-use crate::faulty_disk::{Failure, FaultyDisk};
+use crate::faulty_disk::{DiskFailure, FaultyDisk};
 use atm_core::{
     ledger::{Ledger, LedgerId, Origin, Outcome, RamLedger, Receipt, Request, Response},
     money::Amount,
@@ -93,7 +93,7 @@ impl SimulatedLedger {
             }
             Self::Disk(disk) => {
                 let at = disk.disk.calls() + rng.u64(1..=CALLS);
-                disk.disk.fail(Failure::Power(at));
+                disk.disk.fail(DiskFailure::PowerLoss(at));
                 // Whether it comes so far or not, nobody is told.
                 if let Some(keeper) = &mut disk.keeper {
                     let _ = keeper.serve(requests);
@@ -150,9 +150,9 @@ impl DurableLedger {
         if !self.calm {
             let at = self.disk.calls() + rng.u64(1..=CALLS);
             self.disk.fail(match rng.u32(0..60) {
-                0 => Failure::Power(at),
-                1..4 => Failure::Once(at),
-                _ => Failure::Never,
+                0 => DiskFailure::PowerLoss(at),
+                1..4 => DiskFailure::Once(at),
+                _ => DiskFailure::Never,
             });
         }
         let Some(keeper) = &mut self.keeper else { return Err(PowerLost) };
@@ -163,8 +163,8 @@ impl DurableLedger {
                 let disk = &self.disk;
                 let found = (0..4).find_map(|attempt| {
                     // It may fail again while it is found out.
-                    if !matches!(disk.failure(), Failure::Power(_)) && attempt < 3 && rng.bool() {
-                        disk.fail(Failure::Once(disk.calls() + rng.u64(1..=CALLS)));
+                    if !matches!(disk.failure(), DiskFailure::PowerLoss(_)) && attempt < 3 && rng.bool() {
+                        disk.fail(DiskFailure::Once(disk.calls() + rng.u64(1..=CALLS)));
                     }
                     keeper.recover().ok()
                 });
@@ -176,7 +176,7 @@ impl DurableLedger {
                 answers
             }
         };
-        self.disk.fail(Failure::Never);
+        self.disk.fail(DiskFailure::Never);
         self.audit(auditor, now);
         Ok(answers)
     }

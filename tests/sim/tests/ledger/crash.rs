@@ -11,7 +11,7 @@ use atm_host::ledger::{
     keeper::{Answer, Keeper},
     verify::verify,
 };
-use atm_sim::faulty_disk::{Failure, FaultyDisk};
+use atm_sim::faulty_disk::{DiskFailure, FaultyDisk};
 use std::{
     collections::HashMap,
     sync::atomic::{AtomicUsize, Ordering},
@@ -190,7 +190,7 @@ fn the_power_goes_at_every_call() {
         // What reaches the disk is drawn anew each time.
         for seed in 0..2 {
             let disk = FaultyDisk::new(call * 100 + seed);
-            disk.fail(Failure::Power(call));
+            disk.fail(DiskFailure::PowerLoss(call));
             let mut told = Told::default();
             let mut keeper = open(&disk).ok();
             for batch in day() {
@@ -227,7 +227,7 @@ fn the_disk_fails_once_at_every_call() {
     for call in 1..=calls {
         for seed in 0..2 {
             let disk = FaultyDisk::new(call * 100 + seed);
-            disk.fail(Failure::Once(call));
+            disk.fail(DiskFailure::Once(call));
             let mut told = Told::default();
             // A server that cannot open its ledger says so and ends; it is started again.
             let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
@@ -272,7 +272,7 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
     for call in 1..=calls {
         for after in in_recovery(call) {
             let disk = FaultyDisk::new(call * 31 + after);
-            disk.fail(Failure::Once(call));
+            disk.fail(DiskFailure::Once(call));
             let mut told = Told::default();
             let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
             for batch in day() {
@@ -284,7 +284,7 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
                         let mut tries = 0;
                         loop {
                             if tries < 3 {
-                                disk.fail(Failure::Once(disk.calls() + after));
+                                disk.fail(DiskFailure::Once(disk.calls() + after));
                             }
                             match keeper.recover() {
                                 Ok(answers) => break answers,
@@ -299,7 +299,7 @@ fn the_disk_fails_again_while_the_ledger_is_opened_anew() {
                 assert_eq!(answers.len(), asked, "everybody is told");
                 told.hear(&answers);
             }
-            disk.fail(Failure::Never);
+            disk.fail(DiskFailure::Never);
             told.check(&keeper);
             let _ = keeper.close();
             told.check(&open(&disk).unwrap());
@@ -316,17 +316,17 @@ fn the_power_goes_while_the_ledger_is_opened_anew() {
     for call in 1..=calls {
         for after in in_recovery(call) {
             let disk = FaultyDisk::new(call * 37 + after);
-            disk.fail(Failure::Once(call));
+            disk.fail(DiskFailure::Once(call));
             let mut told = Told::default();
             let mut keeper = open(&disk).or_else(|_| open(&disk)).unwrap();
             for batch in day() {
                 match keeper.serve(batch.clone()) {
                     Ok(answers) => told.hear(&answers),
                     Err(_) => {
-                        disk.fail(Failure::Power(disk.calls() + after));
+                        disk.fail(DiskFailure::PowerLoss(disk.calls() + after));
                         match keeper.recover() {
                             Ok(answers) => {
-                                disk.fail(Failure::Never);
+                                disk.fail(DiskFailure::Never);
                                 told.hear(&answers);
                             }
                             Err(_) => {
@@ -341,7 +341,7 @@ fn the_power_goes_while_the_ledger_is_opened_anew() {
                     }
                 }
             }
-            disk.fail(Failure::Never);
+            disk.fail(DiskFailure::Never);
             told.check(&keeper);
         }
     }

@@ -60,7 +60,7 @@ fn a_bit_of_any_page_was_turned() {
             let within = if round == 0 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
             let bit = page * PAGE * 8 + within;
             let disk = whole.copy(1);
-            disk.flip(bit);
+            disk.flip_bit(bit);
             match open(&disk) {
                 Ok(keeper) => {
                     // It was in none of the pages that are used, or mended.
@@ -100,7 +100,7 @@ fn a_bit_was_turned_where_the_server_was_killed() {
         for round in 0..6 {
             let within = if round < 3 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
             let disk = killed.copy(1);
-            disk.flip(page * PAGE * 8 + within);
+            disk.flip_bit(page * PAGE * 8 + within);
             match open(&disk) {
                 Ok(keeper) => {
                     assert_eq!(
@@ -139,7 +139,7 @@ fn a_page_was_changed_while_the_ledger_was_open() {
             let bits = if round == 0 { 2000 } else { 1 };
             for _ in 0..bits {
                 let within = if round < 6 { rng.usize(..64 * 8) } else { rng.usize(..PAGE * 8) };
-                disk.flip(page * PAGE * 8 + within);
+                disk.flip_bit(page * PAGE * 8 + within);
             }
             // Whoever reads is told, or reads what was written.
             let view = keeper.store().unwrap().view().unwrap();
