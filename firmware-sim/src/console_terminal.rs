@@ -1,8 +1,9 @@
-//! The terminal's side in a microcontroller: a person's console on one port, the line to the host on another, and a memory
-//! that survives a loss of power.
+//! Terminal of a microcontroller: the core's terminal endpoint with a person's console on one port, the link to the host on
+//! another, and a memory that survives a loss of power.
 //!
-//! The desktop's client does the same with a terminal, files and reconnections; this one has a line that is always there,
-//! and fits beside it.
+//! It is the counterpart of the core's `Kiosk`: [`ConsoleTerminal::turn`] does what can be done without waiting, and the board's
+//! loop sleeps in between. It has no reconnection: a serial link is always there. The desktop's `atm client` does the same
+//! with a console, files and connections that are opened again.
 use atm_core::{
     store::{Store, StoreError},
     terminal::{Config, Event, Memory, Profile, Terminal},
@@ -14,51 +15,52 @@ use embedded_storage::Storage;
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-/// What is read at once, in bytes.
+/// Bytes read from the link at once: twice a UART's FIFO.
 const CHUNK: usize = 32;
 
-/// The format of the store's entry.
+/// Version of the stored entry's format.
 const FORMAT: u8 = 2;
 
-/// What a terminal must not forget.
+/// What is stored: it must survive a loss of power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PersistentState {
+    /// Starts of this terminal, which its hello tells the host.
     starts: u32,
     memory: Memory,
 }
 
-/// Why the desk cannot go on.
+/// Why a [`turn`](ConsoleTerminal::turn) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsoleTerminalError {
-    /// The line failed.
+    /// The link failed.
     Link,
     /// The console failed.
     Console,
-    /// The memory failed: no answer may be sent that is not stored.
+    /// The memory failed. Nothing was sent: a terminal stores that an answer is out before it sends it.
     Memory,
 }
 
-/// A terminal with its memory and its person.
+/// A terminal endpoint with its console input and its memory, for frames of at most `IN` bytes and output of at most `OUT`.
 pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
     terminal: Terminal<IN, OUT>,
     store: Store<S>,
-    /// How often it was written.
+    /// Number of the entry: how often it was written.
     writes: u64,
     state: PersistentState,
-    /// What the person has typed of a line.
+    /// The line of text being typed.
     typed: String<64>,
-    /// What came in on the line and was not taken yet.
+    /// Bytes read from the link; those from `from` to `to` are not fed to the endpoint yet.
     chunk: [u8; CHUNK],
     from: usize,
     to: usize,
 }
 
 impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> {
-    /// A terminal that has just started, with what it stored in its last life. The profile's start and memory are the
-    /// store's.
+    /// Starts a terminal: loads its memory from `medium`, counts the start and stores it. The start and the memory in the
+    /// configuration's profile are replaced by the stored ones.
     ///
     /// # Errors
-    /// What is wrong with the store.
+    /// The store's: without a readable memory the terminal must not run, or it would forget an answer that is out.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut state) = match store.read::<PersistentState>(0)? {
@@ -77,15 +79,16 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         Ok(Self { terminal, store, writes, state, typed: String::new(), chunk: [0; CHUNK], from: 0, to: 0 })
     }
 
-    /// When [`turn`](Self::turn) is to be called at the latest.
+    /// When to call [`turn`](Self::turn) at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         self.terminal.deadline()
     }
 
-    /// Does what can be done now; false where there was nothing to do.
+    /// Does what can be done without waiting; false if there was nothing to do, and the caller may sleep until a port has
+    /// input or the deadline has come.
     ///
     /// # Errors
-    /// What the ports or the memory say against it.
+    /// Which of its parts failed. It may be called again.
     pub fn turn<L, C>(
         &mut self,
         link: &mut L,
@@ -99,15 +102,15 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         if self.terminal.deadline().is_some_and(|deadline| deadline <= now) {
             self.terminal.tick(now);
         }
-        let heard = self.receive(link, now).map_err(|_| ConsoleTerminalError::Link)?;
-        let said = self.show(console, now).map_err(|_| ConsoleTerminalError::Console)?;
+        let received = self.receive(link, now).map_err(|_| ConsoleTerminalError::Link)?;
+        let shown = self.show(console, now).map_err(|_| ConsoleTerminalError::Console)?;
         let typed = self.read_key(console, now).map_err(|_| ConsoleTerminalError::Console)?;
         self.save_memory().map_err(|_| ConsoleTerminalError::Memory)?;
         let sent = self.send(link).map_err(|_| ConsoleTerminalError::Link)?;
-        Ok(heard || said || typed || sent)
+        Ok(received || shown || typed || sent)
     }
 
-    /// Takes in what came on the line.
+    /// Feeds the endpoint with bytes from the link.
     fn receive<L: Read + ReadReady>(&mut self, link: &mut L, now: Instant) -> Result<bool, L::Error> {
         if self.from == self.to && link.read_ready()? {
             (self.from, self.to) = (0, link.read(&mut self.chunk)?);
@@ -117,11 +120,11 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         Ok(taken > 0)
     }
 
-    /// Shows what has happened.
+    /// Writes the endpoint's next event to the console.
     fn show<C: Write>(&mut self, console: &mut C, now: Instant) -> Result<bool, C::Error> {
         let Some(event) = self.terminal.poll_event(now) else { return Ok(false) };
         let mut writer = CrLfWriter { console, failed: None };
-        // What the console says against is kept by the writer.
+        // `fmt::Error` carries nothing: the writer keeps the console's error.
         let _ = match event {
             Event::Said(said) if said.prompt => write!(writer, "{}\n> ", said.text),
             Event::Said(said) if said.ends => write!(writer, "{}\n\nPress Enter to begin.\n", said.text),
@@ -133,7 +136,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         writer.failed.map_or(Ok(true), Err)
     }
 
-    /// Takes what the person types, and shows it.
+    /// Reads one key from the console and echoes it; Enter answers the open prompt, or begins a new session.
     fn read_key<C: Read + Write + ReadReady>(
         &mut self,
         console: &mut C,
@@ -150,7 +153,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
                 if self.terminal.is_over() {
                     self.terminal.reconnect(now);
                 } else if let Some(prompt) = self.terminal.prompt() {
-                    // It fits, because no more was taken.
+                    // It fits: `typed` holds no more than an answer may have.
                     let _ = self.terminal.answer(prompt, &self.typed, now);
                 }
                 self.typed.clear();
@@ -161,13 +164,13 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
                 }
             }
             [key @ b' '..=b'~'] if self.typed.push(key.into()).is_ok() => write_bytes(console, &[key])?,
-            // Nothing that an ATM asks has an answer with it; the bell says so.
+            // Control characters and what does not fit are refused with the bell.
             _ => write_bytes(console, b"\x07")?,
         }
         Ok(true)
     }
 
-    /// Stores what must be stored before anything is sent.
+    /// Stores the endpoint's memory if it has changed. Called before anything is sent (write-ahead).
     fn save_memory(&mut self) -> Result<(), StoreError<S::Error>> {
         let memory = self.terminal.memory();
         if memory == self.state.memory {
@@ -179,6 +182,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         Ok(())
     }
 
+    /// Writes the endpoint's output to the link.
     fn send<L: Write + WriteReady>(&mut self, link: &mut L) -> Result<bool, L::Error> {
         if self.terminal.output().is_empty() || !link.write_ready()? {
             return Ok(false);
@@ -189,15 +193,15 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     }
 }
 
-/// Says why there is no desk.
+/// Shows on the console that the terminal's memory cannot be read.
 ///
 /// # Errors
-/// What the console says against it.
+/// The console's.
 pub fn write_out_of_service<C: Write>(console: &mut C) -> Result<(), C::Error> {
     write_bytes(console, b"Out of service: the memory of this terminal cannot be read.\r\n")
 }
 
-/// Writes all of it. (What embedded-io has for that slices, which is a panic to the linker.)
+/// Writes all bytes. (`embedded_io::Write::write_all` indexes a slice, which can panic, and the image must link without panics.)
 fn write_bytes<C: Write>(console: &mut C, bytes: &[u8]) -> Result<(), C::Error> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -207,7 +211,7 @@ fn write_bytes<C: Write>(console: &mut C, bytes: &[u8]) -> Result<(), C::Error> 
     Ok(())
 }
 
-/// Text for a console, which goes back to the left by a byte of its own.
+/// Writes text to a console with every LF as CR LF, and keeps the console's error.
 struct CrLfWriter<'a, C: Write> {
     console: &'a mut C,
     failed: Option<C::Error>,

@@ -1,4 +1,7 @@
-//! The desktop program around the loop.
+//! Desktop program `firmware-sim`: runs the firmware's kiosk loop behind a loopback or a real serial port.
+//!
+//! It parses the command line, opens the port and the ledger, and puts a fault injector between the port and the core's
+//! [`Kiosk`]. The loop itself is the core's, the same as on the board.
 use anyhow::{Context, Result};
 use atm_core::{
     host::{self, IN, Link, OUT},
@@ -28,86 +31,86 @@ use std::{
     thread, time,
 };
 
-/// Terminals that the ledger can remember by name, as in a microcontroller.
+/// Named terminals that the ledger in memory has room for, as few as in a microcontroller.
 const TERMINALS: usize = 16;
 
-/// The longest sleep, when there is no deadline.
+/// The longest sleep between two turns, where the kiosk has no deadline.
 const MAX_SLEEP: time::Duration = time::Duration::from_secs(60);
 
-/// How long a client has to read the goodbye.
+/// How long the port stays open after the goodbye, for the client to read it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The ATM as it sits in a kiosk's microcontroller, behind a serial port.
+/// The ATM of a kiosk's microcontroller as a desktop program, behind a serial port.
 ///
-/// A signal ends it at once, as pulling the plug does. Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: talk to it with
-/// `atm client --serial PATH`.
+/// Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: connect a client with
+/// `atm client --serial PATH`. A signal ends the program at once, as a loss of power does.
 #[derive(Debug, Parser)]
 #[command(name = "firmware-sim", version, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
 struct Arguments {
-    /// A real serial port instead of the loopback one
+    /// Use a real serial port instead of a loopback one
     #[arg(long, value_name = "PATH", conflicts_with = "demo")]
     device: Option<String>,
-    /// The real port's speed in bits a second
+    /// Speed of the real port in bits a second
     #[arg(long, value_name = "N", default_value_t = 115_200, requires = "device", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     baud: u32,
-    /// How messages cross the line: postcard or json
+    /// Encoding of the messages: postcard or json
     #[arg(long, default_value = "postcard", value_parser = serial_wire)]
     wire: Wire,
-    /// Keep the balance and what each terminal was told last in a file, as a kiosk does in its EEPROM
+    /// Keep the ledger in a file, as a kiosk does in its EEPROM: the balance and each terminal's last operation
     ///
-    /// A new file begins with --balance. A file that is damaged is not guessed at: the ATM is out of service then.
+    /// A new file begins with --balance. With a file whose records cannot be read the ATM is out of service.
     #[arg(long, value_name = "FILE", conflicts_with = "demo")]
     store: Option<PathBuf>,
-    /// The balance at the start, in whole units or with two digits of cents
+    /// Balance at the start, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     balance: Amount,
     /// Seconds that a prompt stays open without an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     idle_timeout: u32,
-    /// Let whoever is on a real port stop the program with quit, too
+    /// Let a client on a real port stop the program with quit, too
     #[arg(long)]
     allow_remote_quit: bool,
-    /// Show a whole session with both ends in one process, check every balance and leave
+    /// Show a whole session with both ends in one process, check every balance and exit
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
     faults: FaultArguments,
 }
 
-/// How the line lies. What comes in one piece is one chunk.
+/// The fault injector's options. A chunk is what arrives in one piece.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Fault injection (a chance from 0 to 1, for each chunk and each direction of the link)"
+    next_help_heading = "Fault injection (chances from 0 to 1, for each chunk and each direction of the link)"
 )]
 struct FaultArguments {
-    /// The chunk is lost
+    /// Chance that a chunk is lost
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     drop_chance: f32,
-    /// It comes twice
+    /// Chance that a chunk arrives twice
     #[arg(long, alias = "repeat-chance", value_name = "P", default_value = "0", value_parser = chance)]
     duplicate_chance: f32,
-    /// Some of its bits or bytes are changed
+    /// Chance that some bits or bytes of a chunk are changed
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     corrupt_chance: f32,
-    /// Its end is lost
+    /// Chance that the end of a chunk is lost
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     truncate_chance: f32,
-    /// It is held back and joined with the next one
+    /// Chance that a chunk is held back and merged with the next one
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     merge_chance: f32,
-    /// It comes up to 3 seconds late, and so does what follows
+    /// Chance that a chunk arrives up to 3 seconds late, and delays what follows
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     delay_chance: f32,
-    /// It comes up to 3 seconds late, and what follows overtakes it
+    /// Chance that a chunk arrives up to 3 seconds late, and later ones overtake it
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     reorder_chance: f32,
-    /// Noise comes before it
+    /// Chance that random bytes arrive before a chunk
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     burst_chance: f32,
-    /// This direction is dead for up to 3 seconds
+    /// Chance that a chunk is lost, and all that follows for up to 3 seconds
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     cut_chance: f32,
-    /// What the faults are drawn from; it is printed where none is given
+    /// Seed that the faults are drawn from; without it a random one, which is printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -133,7 +136,7 @@ fn chance(text: &str) -> Result<f32, String> {
     if (0.0..=1.0).contains(&chance) { Ok(chance) } else { Err("a chance is between 0 and 1".to_owned()) }
 }
 
-/// There is no hello on the `raw` wire, and a host on a serial line waits for one.
+/// Parses `--wire`. `raw` has no hello, which a host on a serial line waits for.
 fn serial_wire(text: &str) -> Result<Wire, String> {
     match text.parse().map_err(|error| format!("{error}"))? {
         Wire::Raw => Err("raw is for TCP; a serial line takes postcard or json".to_owned()),
@@ -153,7 +156,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Nobody is left to be told where this fails.
+/// Prints an error and its causes in one line. A failed write to standard error is ignored.
 fn print_error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "firmware-sim: {error:#}");
 }
@@ -167,7 +170,7 @@ fn config(arguments: &Arguments) -> host::Config {
 
 fn serve(arguments: &Arguments) -> Result<()> {
     let mut out = io::stdout();
-    // Whoever started it may not read it.
+    // The reader of standard output may have closed it: the kiosk runs on.
     let mut print = |line: String| {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     };
@@ -190,7 +193,7 @@ fn serve(arguments: &Arguments) -> Result<()> {
     run(port, setup, &mut print)
 }
 
-/// What the loop is driven with.
+/// What the command line says about the kiosk and its fault injector.
 struct KioskSetup {
     config: host::Config,
     store: Option<(PathBuf, FileStore)>,
@@ -200,7 +203,7 @@ struct KioskSetup {
 }
 
 impl KioskSetup {
-    /// Opens the store, too: what is wrong with it is told before anybody is asked to talk.
+    /// Opens the store, too, so that a bad file is reported before the port's path is printed.
     fn new(arguments: &Arguments) -> Result<Self> {
         let open = |path: &PathBuf| -> Result<(PathBuf, FileStore)> {
             let file = FileStore::open(path).with_context(|| format!("the store {}", path.display()))?;
@@ -216,7 +219,7 @@ impl KioskSetup {
     }
 }
 
-/// Makes the kiosk and drives it until it is finished.
+/// Opens the ledger, then runs the kiosk on `port` until it is finished.
 fn run(port: Port, mut setup: KioskSetup, print: &mut dyn FnMut(String)) -> Result<()> {
     let clock = Clock::start();
     let identity = LedgerId(getrandom::u64()?);
@@ -237,7 +240,7 @@ fn run(port: Port, mut setup: KioskSetup, print: &mut dyn FnMut(String)) -> Resu
     drive(port, Kiosk::new(setup.config, ledger, clock.now()), &setup, &clock, print)
 }
 
-/// Drives the loop until it is finished.
+/// The run loop: turns the kiosk, and sleeps where it has nothing to do, until it is finished.
 fn drive<L: Ledger>(
     port: Port,
     mut kiosk: Kiosk<L, IN, OUT>,
@@ -260,11 +263,11 @@ fn drive<L: Ledger>(
     linger(port.port(), clock)
 }
 
-/// Leaves the line open for a moment: a pseudo-terminal that closes takes with it what was not read yet, the goodbye.
+/// Keeps the port open for [`LINGER`]: closing a pseudo-terminal discards what its reader has not read yet, the goodbye.
 fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
     let until = clock.now() + LINGER;
     while clock.now() < until && port.wait(clock.until(until))? {
-        // Nobody is served any more.
+        // Input is discarded: the kiosk has finished.
         if port.read(&mut [0; 64])? == 0 {
             break;
         }
@@ -272,11 +275,11 @@ fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-/// Both ends over a loopback serial port.
+/// Runs the demonstration: a kiosk and a client in one process, over a loopback serial port.
 fn demonstrate(arguments: &Arguments) -> Result<()> {
     let (port, loopback) = Port::loopback().context("no loopback serial port could be opened")?;
     let setup = KioskSetup::new(arguments)?;
-    // It ends with the process; where it fails before, the flow has no reply.
+    // The thread ends with the process. If it fails before, the flow reports a missing reply.
     thread::Builder::new().name("kiosk".into()).spawn(move || {
         let mut print = |line: String| {
             let _ = writeln!(io::stdout(), "{line}");

@@ -1,4 +1,4 @@
-//! The ATM of a kiosk's microcontroller, on a desktop: behind a loopback serial port or a real one.
+//! Entry point of the desktop program `firmware-sim`: everything is in `desktop`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
