@@ -1,17 +1,17 @@
-//! Buffers as small as the wire of an image allows, in bytes.
+//! Sizes of an image's buffers and of its EEPROM in bytes: as small as its wire allows.
 use atm_core::wire::Wire;
 
-/// Of the EEPROM (a 24LC512 has 64 KiB): room for 30 terminals.
+/// Bytes of the EEPROM that are used (a 24LC512 has 64 KiB): room for 30 terminals.
 pub const EEPROM: usize = 8192;
-/// What the images speak.
+/// The wire of the images: `json` with the feature of that name, else `postcard`.
 pub const WIRE: Wire = wire::WIRE;
-/// The longest body of a frame that comes in to the host: a hello with every field.
+/// The longest frame body that a host receives: a hello with every field.
 pub const IN: usize = wire::IN;
-/// The longest that goes out from the host: a notice with a reply behind it.
+/// The longest output of a host: a notice with a reply behind it.
 pub const OUT: usize = wire::OUT;
-/// The longest body of a frame that comes in to a terminal.
+/// The longest frame body that a terminal receives.
 pub const TERMINAL_IN: usize = OUT;
-/// The longest that goes out from a terminal: a hello with every field.
+/// The longest output of a terminal: a hello with every field.
 pub const TERMINAL_OUT: usize = wire::TERMINAL_OUT;
 
 #[cfg(not(feature = "json"))]

@@ -1,4 +1,4 @@
-//! The ATM as a kiosk's microcontroller runs it: `cargo fw` builds it for a Cortex-M3.
+//! Firmware image of a kiosk: the ATM with its ledger in EEPROM, on UART0. `cargo fw` builds it for a Cortex-M3.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -16,24 +16,24 @@ mod image {
         sizes::{IN, OUT, WIRE},
     };
 
-    // With postcard alone there is no panic in the image: the linker would say so.
+    // The postcard image has no panic: with one, linking `panic_never` fails.
     #[cfg(not(feature = "json"))]
     use panic_never as _;
 
-    /// The reader of JSON has checks that the compiler does not see through. Nobody feeds the watchdog here: it resets.
+    /// The JSON reader has bounds checks that the compiler cannot remove. After a panic the watchdog resets the part.
     #[cfg(feature = "json")]
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
         halt()
     }
 
-    /// Bytes whose coming makes an identity, where a new ledger needs one: a hello has more.
-    const BYTES: usize = 8;
+    /// Bytes to wait for before a new ledger's identity is drawn from their arrival times. A hello has more.
+    const ENTROPY_BYTES: usize = 8;
 
     type Atm = Kiosk<StoredLedger<Eeprom>, IN, OUT>;
 
-    /// Opens the ledger; without one the kiosk is out of service.
-    // Not inlined: what it moves would have a place on the stack for good.
+    /// Makes the kiosk; if the ledger cannot be opened, one that is out of service.
+    // Not inlined: the values that it moves would take stack for the whole run.
     #[inline(never)]
     fn open(eeprom: Eeprom, now: Instant) -> Atm {
         let ledger = StoredLedger::open(eeprom, || (LedgerId(random()), Amount::ZERO));
@@ -43,17 +43,17 @@ mod image {
     #[entry]
     fn main() -> ! {
         let Board { mut watchdog, mut clock, mut link, mut eeprom } = Board::start();
-        // A ledger that is to be made waits for the first bytes of the first terminal; one that is there is mended at once.
-        let awaited = if eeprom.is_blank() { BYTES } else { 0 };
+        // A new ledger is created when the first terminal's first bytes have come; an existing one is opened, and repaired, at once.
+        let awaited = if eeprom.is_blank() { ENTROPY_BYTES } else { 0 };
         while link.waiting() < awaited {
             watchdog.feed();
             sleep_unless(|| link.waiting() >= awaited);
         }
         let mut kiosk = open(eeprom, clock.now());
-        // A host that has ended, as it does where a buffer is too small for a message, begins anew with the part.
+        // The host ends only if a buffer is too small for a message. Then the watchdog restarts the part.
         while !kiosk.is_finished() {
             watchdog.feed();
-            // What the ledger could not do, it is asked again; the port does not fail.
+            // An error is the ledger's (this port has none); the kiosk sends the request to it again half a second later.
             if !kiosk.turn(&mut link, clock.now()).unwrap_or(false) {
                 sleep_unless(|| link.waiting() > 0);
             }

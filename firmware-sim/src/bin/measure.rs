@@ -1,6 +1,7 @@
-//! Counts what a conversation costs on the part: a kiosk and a terminal in one image, with a line between them that is memory.
-//! What it finds it says on UART0, a line for each answer: the clock's ticks of the kiosk and of the terminal, bytes up and
-//! down, and commits. Nothing waits for anything, so in QEMU (`-icount`) the same image counts the same in every run.
+//! Firmware image that counts instructions: a kiosk and a terminal with a link in memory between them, and a fixed session.
+//!
+//! For each answer it prints a line on UART0: clock ticks of the kiosk, of the terminal, bytes to the kiosk, bytes from it, and
+//! commits. Nothing waits, so in QEMU with `-icount` every run of an image prints the same numbers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -27,11 +28,11 @@ mod image {
         loop {}
     }
 
-    /// What people type: something first, because a terminal's first operation takes a commit more; then a deposit and a
-    /// withdrawal, from the menu and back to it.
+    /// The session: one deposit first, because a terminal's first operation takes one commit more; then a deposit and a withdrawal,
+    /// each from the menu back to the menu.
     const ANSWERS: [&str; 5] = ["deposit 1", "1", "40", "2", "15"];
 
-    /// The kiosk's end of the line.
+    /// The kiosk's port: buffers in memory.
     #[derive(Default)]
     struct MemoryPort {
         incoming: Vec<u8, 1024>,
@@ -70,7 +71,7 @@ mod image {
 
     impl Write for MemoryPort {
         fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-            // As many as the FIFO of a UART takes.
+            // At most what the FIFO of a UART takes.
             let part = bytes.get(..16).unwrap_or(bytes);
             Ok(self.outgoing.extend_from_slice(part).map_or(0, |()| part.len()))
         }

@@ -1,5 +1,5 @@
-//! The terminal of a kiosk whose money is kept elsewhere, as its microcontroller runs it: the link on UART0, the person's
-//! console on UART1. `cargo fw-terminal` builds it for a Cortex-M3.
+//! Firmware image of a terminal whose host is elsewhere: the link to the host on UART0, the person's console on UART1.
+//! `cargo fw-terminal` builds it for a Cortex-M3.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -18,7 +18,7 @@ mod image {
     use lm3s6965::interrupt;
     use panic_never as _;
 
-    /// Its name: what `ATM_TERMINAL` was when it was built.
+    /// The terminal's name: the environment variable `ATM_TERMINAL` at build time.
     const NAME: &str = match option_env!("ATM_TERMINAL") {
         Some(name) => name,
         None => "kiosk-1",
@@ -43,13 +43,13 @@ mod image {
         let Ok(mut terminal) =
             ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())
         else {
-            // Without a memory it would promise what it cannot keep. The watchdog tries again.
+            // Without its memory a terminal cannot keep operations exactly once. The watchdog restarts the part.
             let _ = write_out_of_service(&mut console);
             halt()
         };
         loop {
             watchdog.feed();
-            // Where the memory fails, nothing is sent, and it is tried again.
+            // An error is the memory's (these ports have none): nothing was sent, and the next turn tries again.
             if !terminal.turn(&mut link, &mut console, clock.now()).unwrap_or(false) {
                 sleep_unless(|| link.waiting() > 0 || console.waiting() > 0);
             }

@@ -1,7 +1,8 @@
-//! The EEPROM: a 24LC512 (Microchip DS20001754) on I2C0 (chapter 15).
+//! EEPROM driver: a 24LC512 (Microchip DS20001754) on I2C0 (chapter 15), as an `embedded-storage` medium.
 //!
-//! Written here, because what there is for it on crates.io waits 5 ms after every page, indexes slices (which is a panic to
-//! the linker), and starts anew for a read without a stop, which QEMU's controller does not do.
+//! Pages without a chapter are those of the chip's datasheet. The drivers on crates.io do not fit: they wait 5 ms after every
+//! page, index slices (which can panic, and the image must link without panics), and read with a repeated start, which QEMU's
+//! I2C controller does not support.
 use super::{CLOCK, register::Register};
 use atm_core::store::SLOT;
 use embedded_storage::{ReadStorage, Storage};
@@ -12,63 +13,65 @@ const MDR: Register = Register::at(0x4002_0008);
 const MTPR: Register = Register::at(0x4002_000c);
 const MCR: Register = Register::at(0x4002_0020);
 
-/// What MCS is told (table 15-3): a byte is to be moved, after a start, before a stop, and is to be acknowledged.
+// Commands in MCS (table 15-3): transfer a byte, send a start before it, send a stop after it, acknowledge it.
 const RUN: u32 = 1;
 const START: u32 = 2;
 const STOP: u32 = 4;
 const ACK: u32 = 8;
-/// What it tells: it is still at it; it failed.
+// Status in MCS: the controller is busy; the last transfer failed.
 const BUSY: u32 = 1;
 const ERROR: u32 = 2;
 
-/// The chip's address on the bus, with its three address pins low.
+/// The chip's address on the bus: its three address pins are low.
 const ADDRESS: u32 = 0x50;
+/// Bit 0 of MSA: the transfer is a read.
 const READ: u32 = 1;
 
-/// Bytes of it that are used: with them the longest look for a terminal takes a quarter of a second.
+/// Bytes that are used. A search for a terminal through all of them takes a quarter of a second at most.
 const SIZE: usize = crate::sizes::EEPROM;
 
-/// Bytes of a page. A write does not cross the end of one (page 9).
+/// Bytes of a page. A write must not cross the end of one (page 9).
 const PAGE: usize = 128;
-const _: () = assert!(PAGE.is_multiple_of(SLOT), "a slot is written as one");
+const _: () = assert!(PAGE.is_multiple_of(SLOT), "a slot must be written as one page");
 
-/// How often to ask for the end of a byte: 29 µs, and ten times that.
+/// Polls for the end of a byte before a timeout: ten times the 29 µs that it takes.
 const BYTE_POLLS: u32 = 1_000;
-/// How often to ask for the end of a write cycle: 5 ms at the most (page 4, parameter 17), and ten times that.
+/// Polls for the end of a write cycle before a timeout: ten times the 5 ms that it takes at most (page 4, parameter 17).
 const WRITE_CYCLE_POLLS: u32 = 1_500;
 
-/// What the chip or the bus failed at.
+/// Why a read or a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EepromError {
-    /// Nobody has acknowledged a byte.
+    /// The chip did not acknowledge a byte.
     NoAcknowledge,
-    /// The bus does not come to an end.
+    /// The controller stayed busy.
     Timeout,
-    /// There is no such place.
+    /// The address is beyond the bytes that are used.
     OutOfBounds,
 }
 
-/// The EEPROM. (A copy is another handle to the same.)
+/// The running EEPROM. A copy is another handle to the same chip.
 #[derive(Clone, Copy)]
 pub struct Eeprom(());
 
 impl Eeprom {
-    /// Starts the bus; once.
+    /// Starts the bus. To be called once.
     pub fn start() -> Self {
-        MCR.write(0x10); // master
-        // 312 kHz of 400: a bit takes 2 × (1 + 1) × 10 clocks (chapter 15.2.1).
+        MCR.write(0x10); // the controller is master
+        // 312 kHz, of 400 kHz allowed: a bit takes 2 × (1 + 1) × 10 clocks (chapter 15.2.1).
         const _: () = assert!(CLOCK / 40 <= 400_000);
         MTPR.write(1);
         Self(())
     }
 
-    /// Was its first page never written?
+    /// Is the first page blank, as on a chip that was never written (all 0xff; all 0 in a new file of QEMU's)?
     pub fn is_blank(&mut self) -> bool {
         let mut page = [0; SLOT];
         self.read(0, &mut page).is_ok() && [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank))
     }
 
-    /// Addresses a place, and waits for the chip if it is still at work on the last page (page 8, "Acknowledge Polling").
+    /// Sends the address `offset`. While the chip is busy with a write cycle it does not acknowledge: the address is sent until
+    /// it does (page 8, "Acknowledge Polling").
     fn address(&mut self, offset: u32) -> Result<(), EepromError> {
         let [_, _, high, low] = offset.to_be_bytes();
         let mut polls = 0;
@@ -81,6 +84,7 @@ impl Eeprom {
         self.send(low, 0)
     }
 
+    /// Sends one byte, with a start before it if `flags` has [`START`].
     fn send(&mut self, byte: u8, flags: u32) -> Result<(), EepromError> {
         MSA.write(ADDRESS << 1);
         MDR.write(u32::from(byte));
@@ -88,7 +92,7 @@ impl Eeprom {
     }
 }
 
-/// Does one step on the bus; where it fails, the bus is let go of.
+/// Executes one command and waits for its end. If the chip does not acknowledge, a stop frees the bus.
 fn transfer(command: u32) -> Result<(), EepromError> {
     MCS.write(command);
     let mut polls = 0;
@@ -128,7 +132,7 @@ impl ReadStorage for Eeprom {
             [*place, ..] = MDR.read().to_le_bytes();
             start = 0;
         }
-        // The last one is not acknowledged: it ends the read (page 10).
+        // The last byte is not acknowledged, which ends the read (page 10).
         transfer(RUN | STOP | start)?;
         [*last, ..] = MDR.read().to_le_bytes();
         Ok(())

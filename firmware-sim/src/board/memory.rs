@@ -1,14 +1,14 @@
-//! How memory is copied, cleared and compared, in few bytes of code.
+//! `memcpy`, `memclr` and `memcmp` in few bytes of code.
 //!
-//! The compiler calls these for whatever it moves. Its own versions (of `compiler_builtins`) are made for long blocks at any
-//! alignment and take 1.7 KB of flash; what is moved here is a hundred bytes or so. The linker prefers these: those are weak.
+//! The compiler emits calls to these symbols. Its own versions (`compiler_builtins`) are made for long blocks at any alignment
+//! and take 1.7 KB of flash; the blocks moved here have about a hundred bytes. The linker prefers these, because those are weak.
 //!
-//! A word need not be aligned: the core takes that in one or two more cycles (ARMv7-M manual, A3.2.1), unless it is told to
-//! trap it, which nobody does.
+//! Words need not be aligned: an unaligned access costs the core one or two more cycles (ARMv7-M Architecture Reference Manual,
+//! DDI 0403, A3.2.1). It traps only if CCR.UNALIGN_TRP is set, which no code here does.
 #![allow(unsafe_code)]
 use core::arch::global_asm;
 
-// Run-time ABI for the Arm Architecture, 4.3.4, and C: arguments in r0 to r3; only r0 to r3 and r12 change.
+// Run-time ABI for the Arm Architecture (IHI 0043), 4.3.4, and C: arguments in r0 to r3; only r0 to r3 and r12 are clobbered.
 global_asm!(
     ".section .text.memcpy, \"ax\", %progbits",
     ".syntax unified",
@@ -18,7 +18,7 @@ global_asm!(
     ".type __aeabi_memcpy, %function",
     ".type __aeabi_memcpy4, %function",
     ".type __aeabi_memcpy8, %function",
-    // To r0, from r1, r2 bytes; C's gives r0 back.
+    // Copies r2 bytes from r1 to r0; C's memcpy returns r0.
     "memcpy:",
     "__aeabi_memcpy:",
     "__aeabi_memcpy4:",
@@ -37,7 +37,7 @@ global_asm!(
     "b 3b",
     "4: bx lr",
     ".size memcpy, . - memcpy",
-    // At r0, r1 bytes.
+    // Clears r1 bytes at r0.
     ".section .text.memclr, \"ax\", %progbits",
     ".global __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8",
     ".type __aeabi_memclr, %function",
@@ -58,7 +58,7 @@ global_asm!(
     "b 3b",
     "4: bx lr",
     ".size __aeabi_memclr, . - __aeabi_memclr",
-    // r0 with r1, r2 bytes.
+    // Compares r2 bytes at r0 and at r1.
     ".section .text.memcmp, \"ax\", %progbits",
     ".global memcmp",
     ".type memcmp, %function",

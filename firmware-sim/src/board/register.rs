@@ -1,20 +1,20 @@
-//! A register of the part. All access to the hardware goes through here.
+//! Memory-mapped register: all access to the hardware goes through here.
 #![allow(unsafe_code)]
 
-/// A 32-bit register.
+/// A 32-bit memory-mapped register.
 #[derive(Clone, Copy)]
 pub(super) struct Register(usize);
 
 impl Register {
-    /// The register at an address, which must be one of the datasheet's.
+    /// The register at `address`, which must be one of the datasheet's.
     pub(super) const fn at(address: usize) -> Self {
         Self(address)
     }
 
     pub(super) fn read(self) -> u32 {
         let register = self.0 as *const u32;
-        // SAFETY: only this folder makes registers, from the datasheet's addresses: aligned, always there, and no memory that
-        // Rust knows of.
+        // SAFETY: only `board` and its modules make registers, from the datasheet's addresses: those are aligned, always mapped,
+        // and outside of all memory that Rust uses.
         unsafe { register.read_volatile() }
     }
 
@@ -24,7 +24,7 @@ impl Register {
         unsafe { register.write_volatile(value) }
     }
 
-    /// Sets these bits.
+    /// Sets `bits` and leaves the others.
     pub(super) fn set(self, bits: u32) {
         self.write(self.read() | bits);
     }

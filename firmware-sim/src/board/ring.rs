@@ -1,15 +1,17 @@
-//! Bytes from an interrupt to the loop: a queue of one writer and one reader, without a lock and without unsafe code.
+//! Ring buffer for bytes from an interrupt to the loop: single producer, single consumer, without a lock and without unsafe
+//! code.
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Bytes that it holds: what comes at 115,200 baud in 11 ms, more than any message. A terminal waits for its reply, so what comes
-/// while the ledger is at work is a repeat at the most. A power of two, at most 128.
+/// Bytes that it holds: those of 11 ms at 115,200 baud, more than any message. That is enough, because a terminal waits for its
+/// reply: while the ledger works, at most a retransmission comes. A power of two, at most 128, because the
+/// counters wrap at 256.
 pub(super) const CAPACITY: usize = 128;
 
 const _: () = assert!(CAPACITY.is_power_of_two() && CAPACITY <= 128);
 
 pub(super) struct Ring {
     bytes: [AtomicU8; CAPACITY],
-    /// Bytes that were ever written and read, modulo 256: what lies between them is in the queue.
+    /// Counts of all bytes ever written and read, modulo 256. The bytes between the two are in the buffer.
     written: AtomicU8,
     read: AtomicU8,
 }
@@ -31,7 +33,7 @@ impl Ring {
         self.len() >= CAPACITY
     }
 
-    /// Puts a byte in, of the interrupt alone; it has asked whether there is room.
+    /// Puts a byte in. Only the interrupt calls it, and only if the buffer is not full.
     pub(super) fn push(&self, byte: u8) {
         let written = self.written.load(Ordering::Relaxed);
         if let Some(place) = self.bytes.get(usize::from(written) % CAPACITY) {
@@ -40,7 +42,7 @@ impl Ring {
         self.written.store(written.wrapping_add(1), Ordering::Release);
     }
 
-    /// Takes a byte out, of the loop alone.
+    /// Takes a byte out. Only the loop calls it.
     pub(super) fn pop(&self) -> Option<u8> {
         if self.len() == 0 {
             return None;

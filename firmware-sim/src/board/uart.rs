@@ -1,7 +1,8 @@
-//! The serial ports (PL011, chapter 12): 115,200 baud, eight bits, no parity, one stop bit.
+//! Serial ports (UART, an ARM PL011; chapter 12) as `embedded-io` ports: 115,200 baud, eight bits, no parity, one stop bit.
 //!
-//! What comes in is taken by the interrupt into a queue, because the FIFO holds 16 bytes and a commit takes longer than
-//! they last. What goes out is put into the FIFO by the loop, and an interrupt says when there is room again.
+//! The interrupt moves received bytes into a ring buffer, because the FIFO holds only 16 bytes and a commit takes longer than
+//! they last (1.4 ms). The loop writes to the FIFO itself; an interrupt wakes it when the FIFO has room again. (Registers: also in
+//! the PL011 Technical Reference Manual, ARM DDI 0183.)
 use super::{CLOCK, clock, register::Register, ring::Ring, unmask};
 use core::{
     convert::Infallible,
@@ -10,39 +11,39 @@ use core::{
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use lm3s6965::{Interrupt, interrupt};
 
-/// The line, on UART0.
+/// The link to the other end, on UART0.
 const LINK: UartInstance =
     UartInstance { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &LINK_INPUT };
 static LINK_INPUT: Ring = Ring::new();
 
-/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from that interrupt.
+/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from the interrupt of UART1.
 const CONSOLE: UartInstance =
     UartInstance { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &CONSOLE_INPUT };
 static CONSOLE_INPUT: Ring = Ring::new();
 
-/// Bits of FR.
+// Bits of FR: receive FIFO empty, transmit FIFO full, transmitting.
 const RXFE: u32 = 0x10;
 const TXFF: u32 = 0x20;
 const BUSY: u32 = 0x8;
-/// Bits of IM and ICR: something came, something came and then nothing, there is room to send.
+// Bits of IM and ICR: receive FIFO at its level, receive timeout (bytes in the FIFO, then nothing), transmit FIFO at its level.
 const RX: u32 = 0x10;
 const RT: u32 = 0x40;
 const TX: u32 = 0x20;
 
 /// Bits a second.
 pub const BAUD: u32 = 115_200;
-/// The divisor in 64ths (chapter 12.3.2).
+/// The baud-rate divisor in 64ths (chapter 12.3.2).
 const DIVISOR: u32 = (CLOCK * 4 + BAUD / 2) / BAUD;
 
-/// When bytes came: the only thing here that nobody can foresee.
+/// A hash of the times at which bytes came: this part's only source of entropy.
 static ENTROPY: AtomicU32 = AtomicU32::new(0);
 
-/// What the times at which bytes came have added up to.
+/// The entropy gathered from the times at which bytes came.
 pub fn entropy() -> u32 {
     ENTROPY.load(Ordering::Relaxed)
 }
 
-/// A serial port, and what came in on it.
+/// One UART of the part, and the buffer that its interrupt fills.
 #[derive(Clone, Copy)]
 struct UartInstance {
     base: usize,
@@ -66,17 +67,17 @@ impl UartInstance {
     fn on_interrupt(self) {
         while self.flags() & RXFE == 0 {
             if self.incoming.is_full() {
-                // No more, until the loop has read some.
+                // Mask the interrupt; `Uart::read` unmasks it when there is room again.
                 self.mask().write(0);
                 return;
             }
-            // The upper bits tell of bytes that were lost or garbled: the check sum of the frame tells that too.
+            // The upper bits flag overruns and line errors. They are not needed: a frame's checksum finds both.
             let [byte, ..] = self.data().read().to_le_bytes();
             self.incoming.push(byte);
             ENTROPY.store(entropy().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
         }
-        // There is room to send: that the loop is awake is all that it takes. RX and RT end with the reading; to clear them
-        // would lose a byte that has come since.
+        // The transmit interrupt only had to wake the loop. RX and RT clear themselves as the FIFO is drained; to write their
+        // bits here would lose the interrupt of a byte that came since.
         Register::at(self.base + 0x44).write(TX);
         self.mask().write(RX | RT);
     }
@@ -87,35 +88,35 @@ fn UART0() {
     LINK.on_interrupt();
 }
 
-/// What the interrupt of UART1 does.
+/// The interrupt handler of UART1.
 pub fn on_console_interrupt() {
     CONSOLE.on_interrupt();
 }
 
-/// A serial port.
+/// A running serial port.
 pub struct Uart(UartInstance);
 
 impl Uart {
-    /// Starts the line; once.
+    /// Starts the link's port. To be called once.
     pub fn link() -> Self {
         Self::start(LINK)
     }
 
-    /// Starts the console; once.
+    /// Starts the console's port. To be called once.
     pub fn console() -> Self {
         Self::start(CONSOLE)
     }
 
     fn start(instance: UartInstance) -> Self {
         let set = |offset, value| Register::at(instance.base + offset).write(value);
-        set(0x30, 0); // off
-        set(0x24, DIVISOR / 64);
-        set(0x28, DIVISOR % 64);
-        set(0x2c, 0x70); // eight bits, FIFOs
-        set(0x34, 0); // there is room to send when the FIFO is nearly empty, and something came at two bytes
+        set(0x30, 0); // CTL: off
+        set(0x24, DIVISOR / 64); // IBRD
+        set(0x28, DIVISOR % 64); // FBRD
+        set(0x2c, 0x70); // LCRH: eight bits, FIFOs on
+        set(0x34, 0); // IFLS: interrupt at 2 of 16 bytes left to send, and at 2 received
         instance.mask().write(RX | RT);
-        set(0x30, 0x301); // on, in both directions
-        // A byte that came before the FIFO was on would hold the line up until it is read.
+        set(0x30, 0x301); // CTL: on, in both directions
+        // A byte that came before the FIFO was on would stall reception until it is read.
         if instance.flags() & RXFE == 0 {
             let [byte, ..] = instance.data().read().to_le_bytes();
             instance.incoming.push(byte);
@@ -124,7 +125,7 @@ impl Uart {
         Self(instance)
     }
 
-    /// Bytes that wait to be read.
+    /// Received bytes that wait to be read.
     pub fn waiting(&self) -> usize {
         self.0.incoming.len()
     }
@@ -149,7 +150,7 @@ impl Read for Uart {
                 count += 1;
             }
         }
-        // The interrupt may have stopped for want of room.
+        // The interrupt masks itself when the buffer is full.
         self.0.mask().set(RX | RT);
         Ok(count)
     }
@@ -169,7 +170,7 @@ impl Write for Uart {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         let mut count = 0;
         for byte in bytes {
-            // Only the first may have to wait, as the trait wants it; a caller that asks `write_ready` never does.
+            // `Write::write` blocks until it has written at least one byte. It does not block after `write_ready`.
             while self.0.flags() & TXFF != 0 {
                 if count > 0 {
                     return Ok(count);
