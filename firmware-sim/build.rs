@@ -1,4 +1,5 @@
-//! Build script: for the board's target it sets `cfg(lm3s6965)` and passes the linker script and the memory map.
+//! Build script: for the board's target it sets `cfg(lm3s6965)` and passes the linker script and the memory
+//! map.
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {

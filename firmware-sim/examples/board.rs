@@ -1,13 +1,25 @@
-//! The core on another board: all that a kiosk's firmware has to say.
+//! Example: the kiosk on a board of your own. Copy `main` and replace the four things that a board brings.
 //!
-//! A HAL brings the port (embedded-io) and the flash (embedded-storage). This one is a desktop: a loopback serial port, whose
-//! path it prints, and flash in memory. `cargo run -p firmware-sim --example board`, then `atm client --serial PATH`.
+//! 1. A serial port: any `embedded-io` port with `Read`, `Write`, `ReadReady` and `WriteReady`.
+//! 2. A medium that survives a loss of power: an `embedded-storage` `Storage`, or a `NorFlash` as here.
+//! 3. A monotonic clock, in milliseconds.
+//! 4. A random number, once, for the identity of a new ledger.
+//!
+//! Here the port is a loopback serial port of the desktop and the flash is an array in memory, so that the
+//! example runs anywhere:
+//!
+//! ```sh
+//! cargo run -p firmware-sim --example board          # prints the port's path
+//! cargo run -- client --serial PATH --terminal kiosk-7
+//! ```
+//!
+//! `src/board.rs` and `src/bin/kiosk.rs` are the same loop on a Cortex-M3 with interrupts;
+//! firmware-sim/README.md says what a board must promise.
 use atm_core::{
     host::{Config, Link, POSTCARD_IN, POSTCARD_OUT},
     kiosk::Kiosk,
     ledger::{LedgerId, StoredLedger},
     money::Amount,
-    time::Instant,
     wire::Wire,
 };
 use atm_host::{clock::Clock, serial::Port};
@@ -16,39 +28,64 @@ use embedded_storage::nor_flash::{
 };
 
 fn main() -> std::io::Result<()> {
+    // 1. The port. A HAL's serial port takes this place.
     let (mut port, loopback) = Port::loopback()?;
     println!("{}", loopback.path);
-    let clock = Clock::start();
-    let now = || -> Instant { clock.now() };
-    // What survives a loss of power: two halves of a block or more, for a slot of 128 bytes for each terminal.
+
+    // 2. The medium. `RmwNorFlashStorage` makes a `NorFlash` rewritable, with a buffer of one erase block.
+    //    The ledger keeps two copies, one in each half of the medium, so the halves must not share an erase
+    //    block. Each terminal takes a slot of 128 bytes in both.
     let (flash, mut block) = (Flash([0xff; 4 * BLOCK]), [0; BLOCK]);
     let storage = RmwNorFlashStorage::new(flash, &mut block);
-    // An identity that no other ledger has, and the balance, for a flash that was never used.
+
+    // 3. The clock. The core never reads one: the time is an argument of every call that needs it.
+    let clock = Clock::start();
+    let now = || clock.now();
+
+    // 4. The identity and the balance of a new ledger; used only if the medium was never written. The
+    //    identity must be random, because terminals notice by it that they talk to another ledger than
+    //    before.
     let identity = LedgerId(getrandom::u64().map_err(std::io::Error::other)?);
     let fresh = || (identity, Amount::ZERO);
-    // What cannot be read any more makes no ledger, and a kiosk that says that it is out of service.
+
+    // Opening the ledger repairs a copy that a power cut has left behind. If records cannot be read from
+    // either copy there is no ledger, and the kiosk answers every terminal that it is out of service.
     let ledger = StoredLedger::open(storage, fresh).ok();
+
+    // `IN` and `OUT` are the sizes of the kiosk's two buffers in bytes: these hold the longest message of the
+    // postcard wire.
     let mut kiosk =
         Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(Config::new(Wire::Postcard, Link::Serial), ledger, now());
+
+    // The run loop. A turn does what can be done without waiting for the port: it reads what has come, lets
+    // the ledger work, writes what the port takes, and handles a deadline that has passed. Its work is
+    // bounded (16 steps, each with one ledger request at most), so a watchdog is fed once a turn.
     loop {
-        // Here the watchdog is fed.
+        // watchdog.feed();
         match kiosk.turn(&mut port, now()) {
+            // It did something: there may be more.
             Ok(true) => {}
-            // Nothing to do: sleep until something comes, or until the deadline.
-            Ok(false) => drop(port.wait(kiosk.deadline().map_or(NAP, |deadline| clock.until(deadline)))?),
-            // The port failed, or the flash did; the flash is asked again when half a second has passed.
+            // It has nothing to do: sleep until input comes, or until its deadline. On a microcontroller this
+            // is `wfi`, woken by the port's interrupt and by a timer; to wake up earlier is harmless.
+            Ok(false) => {
+                let sleep = kiosk.deadline().map_or(MAX_SLEEP, |deadline| clock.until(deadline));
+                port.wait(sleep)?;
+            }
+            // The port or the ledger failed. Go on: nothing was acknowledged that is not stored, and the
+            // kiosk sends the request to the ledger again after half a second. A port that can fail for good
+            // needs a restart here.
             Err(error) => eprintln!("{error}"),
         }
     }
 }
 
-/// The longest sleep.
-const NAP: std::time::Duration = std::time::Duration::from_secs(60);
+/// The longest sleep, where the kiosk has no deadline.
+const MAX_SLEEP: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Bytes that are erased at once.
+/// Bytes of an erase block.
 const BLOCK: usize = 4096;
 
-/// Flash that forgets when the program ends: a board's HAL has a better one.
+/// NOR flash in memory, lost when the program ends. A HAL's flash driver takes its place.
 struct Flash([u8; 4 * BLOCK]);
 
 #[derive(Debug)]
@@ -56,7 +93,7 @@ struct OutOfBounds;
 
 impl std::fmt::Display for OutOfBounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("there is no such place")
+        f.write_str("the address is out of bounds")
     }
 }
 
@@ -95,9 +132,9 @@ impl NorFlash for Flash {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let place = self.0.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
-        // A bit goes from 1 to 0, and back only with its block.
-        for (kept, byte) in place.ok_or(OutOfBounds)?.iter_mut().zip(bytes) {
-            *kept &= byte;
+        // As in NOR flash, writing only clears bits; erasing a block sets them.
+        for (stored, byte) in place.ok_or(OutOfBounds)?.iter_mut().zip(bytes) {
+            *stored &= byte;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Board support for the Stellaris LM3S6965 evaluation board, which QEMU emulates (`-M lm3s6965evb`): clocks, pins, UARTs,
-//! EEPROM, SysTick and watchdog.
+//! Board support for the Stellaris LM3S6965 evaluation board, which QEMU emulates (`-M lm3s6965evb`): clocks,
+//! pins, UARTs, EEPROM, SysTick and watchdog.
 //!
-//! It knows nothing of the protocol. Chapters, tables and registers are those of the LM3S6965 datasheet (Texas Instruments,
-//! SPMS144), if nothing else is said.
+//! It knows nothing of the protocol. Chapters, tables and registers are those of the LM3S6965 datasheet
+//! (Texas Instruments, SPMS144), if nothing else is said.
 use clock::Clock;
 use cortex_m::peripheral::NVIC;
 use eeprom::Eeprom;
@@ -29,7 +29,8 @@ const RCGC0: Register = Register::at(0x400f_e100);
 const RCGC1: Register = Register::at(0x400f_e104);
 const RCGC2: Register = Register::at(0x400f_e108);
 
-// GPIO ports (chapter 8) with the pins of UART0 (port A, 0 and 1), I2C0 (port B, 2 and 3) and UART1 (port D, 2 and 3).
+// GPIO ports (chapter 8) with the pins of UART0 (port A, 0 and 1), I2C0 (port B, 2 and 3) and UART1 (port D,
+// 2 and 3).
 const GPIOA: usize = 0x4000_4000;
 const GPIOB: usize = 0x4000_5000;
 const GPIOD: usize = 0x4000_7000;
@@ -64,7 +65,8 @@ impl Board {
 
 /// Starts the system clock, and connects the peripherals to it and to their pins.
 fn start_clocks() {
-    // Chapter 5.2.5: run from the 8 MHz crystal, bypassing the PLL; start the PLL, divided by 16; use it once it has locked.
+    // Chapter 5.2.5: run from the 8 MHz crystal, bypassing the PLL; start the PLL, divided by 16; use it once
+    // it has locked.
     RCC.write(0x0780_0b80 | BYPASS);
     RCC.write(0x07c0_0380 | BYPASS);
     // Bounded: a part whose crystal is dead goes on with the clock that it has.
@@ -96,8 +98,9 @@ pub fn halt() -> ! {
     }
 }
 
-/// A random number, for the identity of a new ledger. To be called after a terminal's first bytes: this part has no random
-/// number generator, so the entropy is in the times at which those bytes came, to a clock of 80 ns.
+/// A random number, for the identity of a new ledger. To be called after a terminal's first bytes: this part
+/// has no random number generator, so the entropy is in the times at which those bytes came, to a clock of 80
+/// ns.
 pub fn random() -> u64 {
     u64::from(uart::entropy()) << 32 | u64::from(clock::ticks())
 }
@@ -106,7 +109,8 @@ const BYPASS: u32 = 0x800;
 
 /// Enables an interrupt.
 fn unmask(interrupt: Interrupt) {
-    // SAFETY: no critical section depends on this interrupt being masked; what it shares with the loop is atomic.
+    // SAFETY: no critical section depends on this interrupt being masked; what it shares with the loop is
+    // atomic.
     #[allow(unsafe_code)]
     unsafe {
         NVIC::unmask(interrupt);
@@ -115,7 +119,8 @@ fn unmask(interrupt: Interrupt) {
 
 /// Sleeps until the next interrupt, unless `ready` returns true.
 ///
-/// `ready` is called with interrupts masked: one that becomes pending after it wakes `wfi` at once, so no wake-up is lost.
+/// `ready` is called with interrupts masked: one that becomes pending after it wakes `wfi` at once, so no
+/// wake-up is lost.
 pub fn sleep_unless(ready: impl FnOnce() -> bool) {
     cortex_m::interrupt::free(|_| {
         if !ready() {

@@ -1,9 +1,9 @@
-//! Terminal of a microcontroller: the core's terminal endpoint with a person's console on one port, the link to the host on
-//! another, and a memory that survives a loss of power.
+//! Terminal of a microcontroller: the core's terminal endpoint with a person's console on one port, the link
+//! to the host on another, and a memory that survives a loss of power.
 //!
-//! It is the counterpart of the core's `Kiosk`: [`ConsoleTerminal::turn`] does what can be done without waiting, and the board's
-//! loop sleeps in between. It has no reconnection: a serial link is always there. The desktop's `atm client` does the same
-//! with a console, files and connections that are opened again.
+//! It is the counterpart of the core's `Kiosk`: [`ConsoleTerminal::turn`] does what can be done without
+//! waiting, and the board's loop sleeps in between. It has no reconnection: a serial link is always there.
+//! The desktop's `atm client` does the same with a console, files and connections that are opened again.
 use atm_core::{
     store::{Store, StoreError},
     terminal::{Config, Event, Memory, Profile, Terminal},
@@ -40,7 +40,8 @@ pub enum ConsoleTerminalError {
     Memory,
 }
 
-/// A terminal endpoint with its console input and its memory, for frames of at most `IN` bytes and output of at most `OUT`.
+/// A terminal endpoint with its console input and its memory, for frames of at most `IN` bytes and output of
+/// at most `OUT`.
 pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
     terminal: Terminal<IN, OUT>,
     store: Store<S>,
@@ -56,11 +57,12 @@ pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
 }
 
 impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> {
-    /// Starts a terminal: loads its memory from `medium`, counts the start and stores it. The start and the memory in the
-    /// configuration's profile are replaced by the stored ones.
+    /// Starts a terminal: loads its memory from `medium`, counts the start and stores it. The start and the
+    /// memory in the configuration's profile are replaced by the stored ones.
     ///
     /// # Errors
-    /// The store's: without a readable memory the terminal must not run, or it would forget an answer that is out.
+    /// The store's: without a readable memory the terminal must not run, or it would forget an answer that is
+    /// out.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut state) = match store.read::<PersistentState>(0)? {
@@ -84,8 +86,8 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         self.terminal.deadline()
     }
 
-    /// Does what can be done without waiting; false if there was nothing to do, and the caller may sleep until a port has
-    /// input or the deadline has come.
+    /// Does what can be done without waiting; false if there was nothing to do, and the caller may sleep
+    /// until a port has input or the deadline has come.
     ///
     /// # Errors
     /// Which of its parts failed. It may be called again.
@@ -201,7 +203,8 @@ pub fn write_out_of_service<C: Write>(console: &mut C) -> Result<(), C::Error> {
     write_bytes(console, b"Out of service: the memory of this terminal cannot be read.\r\n")
 }
 
-/// Writes all bytes. (`embedded_io::Write::write_all` indexes a slice, which can panic, and the image must link without panics.)
+/// Writes all bytes. (`embedded_io::Write::write_all` indexes a slice, which can panic, and the image must
+/// link without panics.)
 fn write_bytes<C: Write>(console: &mut C, bytes: &[u8]) -> Result<(), C::Error> {
     let mut rest = bytes;
     while !rest.is_empty() {

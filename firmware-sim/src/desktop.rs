@@ -1,7 +1,7 @@
 //! Desktop program `firmware-sim`: runs the firmware's kiosk loop behind a loopback or a real serial port.
 //!
-//! It parses the command line, opens the port and the ledger, and puts a fault injector between the port and the core's
-//! [`Kiosk`]. The loop itself is the core's, the same as on the board.
+//! It parses the command line, opens the port and the ledger, and puts a fault injector between the port and
+//! the core's [`Kiosk`]. The loop itself is the core's, the same as on the board.
 use anyhow::{Context, Result};
 use atm_core::{
     host::{self, IN, Link, OUT},
@@ -42,8 +42,8 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The ATM of a kiosk's microcontroller as a desktop program, behind a serial port.
 ///
-/// Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: connect a client with
-/// `atm client --serial PATH`. A signal ends the program at once, as a loss of power does.
+/// Without --device it opens a loopback serial port (a pseudo-terminal) and prints its path: connect a client
+/// with `atm client --serial PATH`. A signal ends the program at once, as a loss of power does.
 #[derive(Debug, Parser)]
 #[command(name = "firmware-sim", version, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
 struct Arguments {
@@ -56,7 +56,8 @@ struct Arguments {
     /// Encoding of the messages: postcard or json
     #[arg(long, default_value = "postcard", value_parser = serial_wire)]
     wire: Wire,
-    /// Keep the ledger in a file, as a kiosk does in its EEPROM: the balance and each terminal's last operation
+    /// Keep the ledger in a file, as a kiosk does in its EEPROM: the balance and each terminal's last
+    /// operation
     ///
     /// A new file begins with --balance. With a file whose records cannot be read the ATM is out of service.
     #[arg(long, value_name = "FILE", conflicts_with = "demo")]
@@ -263,7 +264,8 @@ fn drive<L: Ledger>(
     linger(port.port(), clock)
 }
 
-/// Keeps the port open for [`LINGER`]: closing a pseudo-terminal discards what its reader has not read yet, the goodbye.
+/// Keeps the port open for [`LINGER`]: closing a pseudo-terminal discards what its reader has not read yet,
+/// the goodbye.
 fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
     let until = clock.now() + LINGER;
     while clock.now() < until && port.wait(clock.until(until))? {

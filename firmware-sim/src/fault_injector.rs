@@ -1,8 +1,8 @@
 //! Fault injector: makes a link lose, duplicate, corrupt, truncate, merge, delay and reorder what it carries.
 //!
-//! Each fault has a chance ([`Chances`]), and all faults are drawn from a seed, so that a run can be repeated. [`FaultyLink`] is
-//! one direction of a link, for a simulation; [`FaultInjector`] puts one in each direction of an `embedded-io` port. The bytes
-//! of one call are one chunk, the unit that a fault hits.
+//! Each fault has a chance ([`Chances`]), and all faults are drawn from a seed, so that a run can be
+//! repeated. [`FaultyLink`] is one direction of a link, for a simulation; [`FaultInjector`] puts one in each
+//! direction of an `embedded-io` port. The bytes of one call are one chunk, the unit that a fault hits.
 use atm_core::time::Instant;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use std::collections::VecDeque;
@@ -30,7 +30,8 @@ pub struct FaultInjector<P, C> {
 }
 
 impl<P, C: Fn() -> Instant> FaultInjector<P, C> {
-    /// Wraps `port`. `chances` hold for each direction; the directions draw their faults independently from `seed`.
+    /// Wraps `port`. `chances` hold for each direction; the directions draw their faults independently from
+    /// `seed`.
     pub fn new(port: P, clock: C, chances: Chances, seed: u64) -> Self {
         let direction = |salt| FaultyLink::new(chances, 0, seed ^ salt);
         Self {

@@ -1,4 +1,5 @@
-//! EEPROM image in a file: an `embedded-storage` medium whose writes are synced to the disk before they return.
+//! EEPROM image in a file: an `embedded-storage` medium whose writes are synced to the disk before they
+//! return.
 //!
 //! The bytes are those of the board's EEPROM, so a file can be moved to a board (or to QEMU) and back.
 use crate::sizes::EEPROM;
@@ -9,7 +10,8 @@ use std::{
     path::Path,
 };
 
-/// Size of the file in bytes: all of a 24LC512, the board's EEPROM. The kiosk uses its first [`EEPROM`] bytes.
+/// Size of the file in bytes: all of a 24LC512, the board's EEPROM. The kiosk uses its first [`EEPROM`]
+/// bytes.
 pub const SIZE: usize = 65_536;
 
 /// An EEPROM image, locked (`flock`, exclusive; Unix only) while it is open.
@@ -22,12 +24,14 @@ impl FileStore {
     /// Opens the file at `path`, or creates it as an erased EEPROM (all bytes 0xff).
     ///
     /// # Errors
-    /// `WouldBlock` if another program has it open, `InvalidData` if its length is not [`SIZE`], else the system's error.
+    /// `WouldBlock` if another program has it open, `InvalidData` if its length is not [`SIZE`], else the
+    /// system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         lock(&file)?;
         match file.metadata()?.len() {
-            // Written rather than extended (ftruncate allocates no blocks): a full disk fails here, not in a commit.
+            // Written rather than extended (ftruncate allocates no blocks): a full disk fails here, not in a
+            // commit.
             0 => (&file).write_all(&[0xff; SIZE])?,
             length if length == SIZE as u64 => {}
             length => {

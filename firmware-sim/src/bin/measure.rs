@@ -1,7 +1,9 @@
-//! Firmware image that counts instructions: a kiosk and a terminal with a link in memory between them, and a fixed session.
+//! Firmware image that counts instructions: a kiosk and a terminal with a link in memory between them, and a
+//! fixed session.
 //!
-//! For each answer it prints a line on UART0: clock ticks of the kiosk, of the terminal, bytes to the kiosk, bytes from it, and
-//! commits. Nothing waits, so in QEMU with `-icount` every run of an image prints the same numbers.
+//! For each answer it prints a line on UART0: clock ticks of the kiosk, of the terminal, bytes to the kiosk,
+//! bytes from it, and commits. Nothing waits, so in QEMU with `-icount` every run of an image prints the same
+//! numbers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -28,8 +30,8 @@ mod image {
         loop {}
     }
 
-    /// The session: one deposit first, because a terminal's first operation takes one commit more; then a deposit and a withdrawal,
-    /// each from the menu back to the menu.
+    /// The session: one deposit first, because a terminal's first operation takes one commit more; then a
+    /// deposit and a withdrawal, each from the menu back to the menu.
     const ANSWERS: [&str; 5] = ["deposit 1", "1", "40", "2", "15"];
 
     /// The kiosk's port: buffers in memory.

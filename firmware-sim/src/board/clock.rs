@@ -1,5 +1,5 @@
-//! Monotonic clock, by SysTick: a 24-bit counter that counts the system clock down and interrupts every 1.34 s, when it wraps
-//! around. The interrupt also ends a sleep.
+//! Monotonic clock, by SysTick: a 24-bit counter that counts the system clock down and interrupts every 1.34
+//! s, when it wraps around. The interrupt also ends a sleep.
 use super::CLOCK;
 use atm_core::time::Instant;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -16,12 +16,13 @@ fn SysTick() {
     WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
 }
 
-/// Ticks of the system clock (80 ns), modulo 2^32 (343 s). While the interrupt is masked, or a few clocks late, the result is one
-/// wrap (1.34 s) behind.
+/// Ticks of the system clock (80 ns), modulo 2^32 (343 s). While the interrupt is masked, or a few clocks
+/// late, the result is one wrap (1.34 s) behind.
 pub fn ticks() -> u32 {
     loop {
         let wraps = WRAPS.load(Ordering::Acquire);
-        // It wraps and interrupts as it reaches zero, then reloads (ARMv7-M Architecture Reference Manual, DDI 0403, B3.3.1).
+        // It wraps and interrupts as it reaches zero, then reloads (ARMv7-M Architecture Reference Manual,
+        // DDI 0403, B3.3.1).
         let count = SYST::get_current().wrapping_neg() & RELOAD;
         // If it has wrapped in between, the two values do not belong together: read again.
         if WRAPS.load(Ordering::Acquire) == wraps {
@@ -30,10 +31,12 @@ pub fn ticks() -> u32 {
     }
 }
 
-/// A monotonic clock. It must be read at least every 171 s (half of what [`ticks`] counts); SysTick ends every sleep long before.
+/// A monotonic clock. It must be read at least every 171 s (half of what [`ticks`] counts); SysTick ends
+/// every sleep long before.
 pub struct Clock {
     last: u32,
-    /// Ticks since the last whole millisecond. Keeping them avoids a 64-bit division, for which a Cortex-M3 has no instruction.
+    /// Ticks since the last whole millisecond. Keeping them avoids a 64-bit division, for which a Cortex-M3
+    /// has no instruction.
     remainder: u32,
     millis: u64,
 }

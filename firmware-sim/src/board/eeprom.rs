@@ -1,8 +1,8 @@
 //! EEPROM driver: a 24LC512 (Microchip DS20001754) on I2C0 (chapter 15), as an `embedded-storage` medium.
 //!
-//! Pages without a chapter are those of the chip's datasheet. The drivers on crates.io do not fit: they wait 5 ms after every
-//! page, index slices (which can panic, and the image must link without panics), and read with a repeated start, which QEMU's
-//! I2C controller does not support.
+//! Pages without a chapter are those of the chip's datasheet. The drivers on crates.io do not fit: they wait
+//! 5 ms after every page, index slices (which can panic, and the image must link without panics), and read
+//! with a repeated start, which QEMU's I2C controller does not support.
 use super::{CLOCK, register::Register};
 use atm_core::store::SLOT;
 use embedded_storage::{ReadStorage, Storage};
@@ -13,7 +13,8 @@ const MDR: Register = Register::at(0x4002_0008);
 const MTPR: Register = Register::at(0x4002_000c);
 const MCR: Register = Register::at(0x4002_0020);
 
-// Commands in MCS (table 15-3): transfer a byte, send a start before it, send a stop after it, acknowledge it.
+// Commands in MCS (table 15-3): transfer a byte, send a start before it, send a stop after it, acknowledge
+// it.
 const RUN: u32 = 1;
 const START: u32 = 2;
 const STOP: u32 = 4;
@@ -36,7 +37,8 @@ const _: () = assert!(PAGE.is_multiple_of(SLOT), "a slot must be written as one 
 
 /// Polls for the end of a byte before a timeout: ten times the 29 µs that it takes.
 const BYTE_POLLS: u32 = 1_000;
-/// Polls for the end of a write cycle before a timeout: ten times the 5 ms that it takes at most (page 4, parameter 17).
+/// Polls for the end of a write cycle before a timeout: ten times the 5 ms that it takes at most (page 4,
+/// parameter 17).
 const WRITE_CYCLE_POLLS: u32 = 1_500;
 
 /// Why a read or a write failed.
@@ -64,14 +66,15 @@ impl Eeprom {
         Self(())
     }
 
-    /// Is the first page blank, as on a chip that was never written (all 0xff; all 0 in a new file of QEMU's)?
+    /// Is the first page blank, as on a chip that was never written (all 0xff; all 0 in a new file of
+    /// QEMU's)?
     pub fn is_blank(&mut self) -> bool {
         let mut page = [0; SLOT];
         self.read(0, &mut page).is_ok() && [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank))
     }
 
-    /// Sends the address `offset`. While the chip is busy with a write cycle it does not acknowledge: the address is sent until
-    /// it does (page 8, "Acknowledge Polling").
+    /// Sends the address `offset`. While the chip is busy with a write cycle it does not acknowledge: the
+    /// address is sent until it does (page 8, "Acknowledge Polling").
     fn address(&mut self, offset: u32) -> Result<(), EepromError> {
         let [_, _, high, low] = offset.to_be_bytes();
         let mut polls = 0;

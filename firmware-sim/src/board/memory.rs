@@ -1,14 +1,16 @@
 //! `memcpy`, `memclr` and `memcmp` in few bytes of code.
 //!
-//! The compiler emits calls to these symbols. Its own versions (`compiler_builtins`) are made for long blocks at any alignment
-//! and take 1.7 KB of flash; the blocks moved here have about a hundred bytes. The linker prefers these, because those are weak.
+//! The compiler emits calls to these symbols. Its own versions (`compiler_builtins`) are made for long blocks
+//! at any alignment and take 1.7 KB of flash; the blocks moved here have about a hundred bytes. The linker
+//! prefers these, because those are weak.
 //!
-//! Words need not be aligned: an unaligned access costs the core one or two more cycles (ARMv7-M Architecture Reference Manual,
-//! DDI 0403, A3.2.1). It traps only if CCR.UNALIGN_TRP is set, which no code here does.
+//! Words need not be aligned: an unaligned access costs the core one or two more cycles (ARMv7-M Architecture
+//! Reference Manual, DDI 0403, A3.2.1). It traps only if CCR.UNALIGN_TRP is set, which no code here does.
 #![allow(unsafe_code)]
 use core::arch::global_asm;
 
-// Run-time ABI for the Arm Architecture (IHI 0043), 4.3.4, and C: arguments in r0 to r3; only r0 to r3 and r12 are clobbered.
+// Run-time ABI for the Arm Architecture (IHI 0043), 4.3.4, and C: arguments in r0 to r3; only r0 to r3 and
+// r12 are clobbered.
 global_asm!(
     ".section .text.memcpy, \"ax\", %progbits",
     ".syntax unified",

@@ -13,8 +13,8 @@ impl Register {
 
     pub(super) fn read(self) -> u32 {
         let register = self.0 as *const u32;
-        // SAFETY: only `board` and its modules make registers, from the datasheet's addresses: those are aligned, always mapped,
-        // and outside of all memory that Rust uses.
+        // SAFETY: only `board` and its modules make registers, from the datasheet's addresses: those are
+        // aligned, always mapped, and outside of all memory that Rust uses.
         unsafe { register.read_volatile() }
     }
 

@@ -1,10 +1,10 @@
-//! Ring buffer for bytes from an interrupt to the loop: single producer, single consumer, without a lock and without unsafe
-//! code.
+//! Ring buffer for bytes from an interrupt to the loop: single producer, single consumer, without a lock and
+//! without unsafe code.
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// Bytes that it holds: those of 11 ms at 115,200 baud, more than any message. That is enough, because a terminal waits for its
-/// reply: while the ledger works, at most a retransmission comes. A power of two, at most 128, because the
-/// counters wrap at 256.
+/// Bytes that it holds: those of 11 ms at 115,200 baud, more than any message. That is enough, because a
+/// terminal waits for its reply: while the ledger works, at most a retransmission comes. A power of two, at
+/// most 128, because the counters wrap at 256.
 pub(super) const CAPACITY: usize = 128;
 
 const _: () = assert!(CAPACITY.is_power_of_two() && CAPACITY <= 128);

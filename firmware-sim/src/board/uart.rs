@@ -1,8 +1,9 @@
-//! Serial ports (UART, an ARM PL011; chapter 12) as `embedded-io` ports: 115,200 baud, eight bits, no parity, one stop bit.
+//! Serial ports (UART, an ARM PL011; chapter 12) as `embedded-io` ports: 115,200 baud, eight bits, no parity,
+//! one stop bit.
 //!
-//! The interrupt moves received bytes into a ring buffer, because the FIFO holds only 16 bytes and a commit takes longer than
-//! they last (1.4 ms). The loop writes to the FIFO itself; an interrupt wakes it when the FIFO has room again. (Registers: also in
-//! the PL011 Technical Reference Manual, ARM DDI 0183.)
+//! The interrupt moves received bytes into a ring buffer, because the FIFO holds only 16 bytes and a commit
+//! takes longer than they last (1.4 ms). The loop writes to the FIFO itself; an interrupt wakes it when the
+//! FIFO has room again. (Registers: also in the PL011 Technical Reference Manual, ARM DDI 0183.)
 use super::{CLOCK, clock, register::Register, ring::Ring, unmask};
 use core::{
     convert::Infallible,
@@ -16,7 +17,8 @@ const LINK: UartInstance =
     UartInstance { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &LINK_INPUT };
 static LINK_INPUT: Ring = Ring::new();
 
-/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from the interrupt of UART1.
+/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from the interrupt of
+/// UART1.
 const CONSOLE: UartInstance =
     UartInstance { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &CONSOLE_INPUT };
 static CONSOLE_INPUT: Ring = Ring::new();
@@ -25,7 +27,8 @@ static CONSOLE_INPUT: Ring = Ring::new();
 const RXFE: u32 = 0x10;
 const TXFF: u32 = 0x20;
 const BUSY: u32 = 0x8;
-// Bits of IM and ICR: receive FIFO at its level, receive timeout (bytes in the FIFO, then nothing), transmit FIFO at its level.
+// Bits of IM and ICR: receive FIFO at its level, receive timeout (bytes in the FIFO, then nothing), transmit
+// FIFO at its level.
 const RX: u32 = 0x10;
 const RT: u32 = 0x40;
 const TX: u32 = 0x20;
@@ -71,13 +74,14 @@ impl UartInstance {
                 self.mask().write(0);
                 return;
             }
-            // The upper bits flag overruns and line errors. They are not needed: a frame's checksum finds both.
+            // The upper bits flag overruns and line errors. They are not needed: a frame's checksum finds
+            // both.
             let [byte, ..] = self.data().read().to_le_bytes();
             self.incoming.push(byte);
             ENTROPY.store(entropy().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
         }
-        // The transmit interrupt only had to wake the loop. RX and RT clear themselves as the FIFO is drained; to write their
-        // bits here would lose the interrupt of a byte that came since.
+        // The transmit interrupt only had to wake the loop. RX and RT clear themselves as the FIFO is
+        // drained; to write their bits here would lose the interrupt of a byte that came since.
         Register::at(self.base + 0x44).write(TX);
         self.mask().write(RX | RT);
     }
@@ -170,7 +174,8 @@ impl Write for Uart {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         let mut count = 0;
         for byte in bytes {
-            // `Write::write` blocks until it has written at least one byte. It does not block after `write_ready`.
+            // `Write::write` blocks until it has written at least one byte. It does not block after
+            // `write_ready`.
             while self.0.flags() & TXFF != 0 {
                 if count > 0 {
                     return Ok(count);
