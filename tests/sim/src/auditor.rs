@@ -1,4 +1,21 @@
-//! Holds what was typed, what was shown and what was committed against each other.
+//! Auditor: checks a run against what can be observed from outside: answers typed, replies shown, requests committed.
+//!
+//! | property | kind | what it says |
+//! |---|---|---|
+//! | exactly once | safety | an operation moves money at most once |
+//! | as typed | safety | money moves only for an answer typed at a named terminal, and by what was typed |
+//! | true receipts | safety | the balance changes only with the outcome "done", by the amount of its receipt |
+//! | person present | safety | an answer of an earlier life of the terminal moves no money once a later life is served |
+//! | final outcomes | safety | no money moves once an outcome was shown; a later outcome is the same or "unknown" |
+//! | true outcomes | safety | "done" shows the committed receipt; with "refused" and "not done" no money has moved |
+//! | nothing forgotten | safety | "unknown" is shown only where the terminal's memory was replaced by an old copy |
+//! | reply order | safety | within one life of a terminal, the numbers of the replies shown grow |
+//! | conservation | invariant | the balance is the starting balance plus all movements |
+//! | reported | liveness | once the faults stop, the outcome of each movement is shown at its terminal |
+//! | served | liveness | once the faults stop, each terminal gets the answer to a balance inquiry (checked by [`run`](crate::run)) |
+//!
+//! A terminal whose memory was replaced by an old copy cannot ask for what is newer than the copy: "person present",
+//! "nothing forgotten" and "reported" exempt it.
 use atm_core::{
     ledger::{Name, Operation, Origin, Outcome, Receipt, Request, Response},
     money::Amount,
@@ -6,61 +23,52 @@ use atm_core::{
 };
 use std::collections::{HashMap, HashSet};
 
+/// A terminal and the number of one of its prompts: the idempotency key of the operation that an answer causes.
 type Id = (Name, u64);
 
-/// What a bystander has seen of a day.
+/// What was observed in a run, and the violations found.
 #[derive(Debug, Default)]
 pub struct Auditor {
-    /// What was typed at which prompt, by number, and in which life of the terminal.
+    /// Each typed answer by the prompt's number, and the life of the terminal in which it was typed.
     typed: HashMap<Id, (String, u64)>,
-    /// The life of each terminal that the host welcomed last.
-    alive: HashMap<Name, u64>,
-    /// What moved money, and when.
-    moved: HashMap<Id, (Operation, Receipt, Instant)>,
-    /// Whom the outcome of which operation was shown.
-    told: HashMap<Id, Outcome>,
-    /// The number shown last, by terminal and life.
+    /// The life in which each terminal showed its last reply.
+    served_life: HashMap<Name, u64>,
+    /// The receipt of each operation that moved money.
+    moved: HashMap<Id, Receipt>,
+    /// The last outcome shown of each answer.
+    outcomes: HashMap<Id, Outcome>,
+    /// The number of the last reply shown, by terminal and life.
     shown: HashMap<(Name, u64), u64>,
-    /// The requests of each terminal of which it was told what became.
-    settled: HashMap<Name, HashSet<u64>>,
-    /// The terminals whose memory was replaced by an old copy, and in which life last: of what came after it they know
-    /// nothing, and cannot ask what became of it.
+    /// The terminals whose memory was replaced by an old copy, and the last life that began so.
     restored: HashMap<Name, u64>,
+    /// The starting balance and all movements, in minor units.
     balance: i128,
-    faults: Vec<String>,
-    /// Is everything that is seen to be printed?
+    violations: Vec<String>,
     trace: bool,
 }
 
 impl Auditor {
-    /// A day that starts with `balance`.
+    /// Starts an audit with `balance`; with `trace`, every event is printed.
     pub fn new(balance: Amount, trace: bool) -> Self {
         Self { balance: i128::from(balance.minor()), trace, ..Self::default() }
     }
 
-    /// Prints what has happened, where that is wanted.
-    pub fn note(&self, now: Instant, what: impl FnOnce() -> String) {
+    /// Prints an event, if the run is traced.
+    pub fn trace(&self, now: Instant, event: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:>9} {}", now.millis(), what());
+            println!("{:>9} {}", now.millis(), event());
         }
     }
 
-    /// Somebody typed `text` at the prompt `number`.
+    /// A person typed `text` at the prompt `number`.
     pub fn typed(&mut self, name: &Name, life: u64, number: u64, text: &str) {
         if let Some((before, _)) = self.typed.insert((name.clone(), number), (text.to_owned(), life)) {
-            self.fault(format!("{name}: prompt {number} was answered twice: {before:?} and {text:?}"));
+            self.violation(format!("{name}: prompt {number} was answered twice: {before:?} and {text:?}"));
         }
     }
 
-    /// The ledger answered; `before` and `after` are the balance around it.
-    pub fn committed(
-        &mut self,
-        request: &Request,
-        response: &Response,
-        before: Amount,
-        after: Amount,
-        now: Instant,
-    ) {
+    /// The ledger committed `request`, which took the balance from `before` to `after`.
+    pub fn committed(&mut self, request: &Request, response: &Response, before: Amount, after: Amount) {
         let delta = i128::from(after.minor()) - i128::from(before.minor());
         self.balance += delta;
         if delta == 0 {
@@ -71,11 +79,11 @@ impl Auditor {
             Response::Settled { outcome, .. },
         ) = (request, response)
         else {
-            return self.fault(format!("money moved by {request:?}"));
+            return self.violation(format!("money moved by {request:?}"));
         };
         let key = (name.clone(), *id);
         let Outcome::Done(receipt) = *outcome else {
-            return self.fault(format!("{key:?}: money moved and {outcome:?} was said"));
+            return self.violation(format!("{key:?}: money moved, but the response is {outcome:?}"));
         };
         let (sign, amount) = match receipt {
             Receipt::Deposited { amount, .. } => (1, amount),
@@ -83,98 +91,101 @@ impl Auditor {
             Receipt::Balance { .. } => (0, Amount::ZERO),
         };
         if sign * i128::from(amount.minor()) != delta {
-            self.fault(format!("{key:?}: moved {delta}, said {receipt:?}"));
+            self.violation(format!("{key:?}: moved {delta}, but the receipt is {receipt:?}"));
         }
         match self.typed.get(&key) {
-            None => self.fault(format!("{key:?}: {operation:?} happened and nobody asked for it")),
-            Some((text, _)) if !means(text, *operation) => {
+            None => self.violation(format!("{key:?}: {operation:?} moved money, but no answer was typed")),
+            Some((text, _)) if !matches_text(text, *operation) => {
                 let text = text.clone();
-                self.fault(format!("{key:?}: {operation:?} happened, {text:?} was typed"));
+                self.violation(format!("{key:?}: {operation:?} moved money, but {text:?} was typed"));
             }
             Some((_, life))
-                if self.alive.get(name).is_some_and(|alive| alive > life)
+                if self.served_life.get(name).is_some_and(|served| served > life)
                     && self.restored.get(name).is_none_or(|restored| restored <= life) =>
             {
-                self.fault(format!("{key:?}: {operation:?} happened with nobody there"));
+                self.violation(format!(
+                    "{key:?}: {operation:?} moved money after the terminal had restarted"
+                ));
             }
             Some(_) => {}
         }
-        if self.settled.get(name).is_some_and(|ids| ids.contains(id)) {
-            self.fault(format!(
-                "{key:?}: {operation:?} happened after the terminal was told what became of it"
-            ));
+        if self.outcomes.contains_key(&key) {
+            self.violation(format!("{key:?}: {operation:?} moved money after an outcome was shown"));
         }
-        if self.moved.insert(key.clone(), (*operation, receipt, now)).is_some() {
-            self.fault(format!("{key:?}: happened twice"));
+        if self.moved.insert(key.clone(), receipt).is_some() {
+            self.violation(format!("{key:?}: moved money twice"));
         }
     }
 
-    /// A terminal showed a reply with this number, that tells this outcome of the answer to `re`.
+    /// A terminal showed the reply `number`, which reports `outcome` of the answer to prompt `re`.
     pub fn shown(&mut self, name: &Name, life: u64, number: u64, re: Option<u64>, outcome: Option<Outcome>) {
-        self.alive.insert(name.clone(), life);
+        self.served_life.insert(name.clone(), life);
         let last = self.shown.insert((name.clone(), life), number).unwrap_or(0);
         if number <= last {
-            self.fault(format!("{name}: reply {number} was shown after {last}"));
+            self.violation(format!("{name}: reply {number} was shown after {last}"));
         }
         let (Some(re), Some(outcome)) = (re, outcome) else { return };
         let key = (name.clone(), re);
         if !self.typed.contains_key(&key) {
-            self.fault(format!("{key:?}: {outcome:?} was told and nothing was typed"));
+            self.violation(format!("{key:?}: {outcome:?} was shown, but no answer was typed"));
         }
-        let moved = self.moved.get(&key).map(|(_, receipt, _)| *receipt);
+        let moved = self.moved.get(&key).copied();
         match (outcome, moved) {
             (Outcome::Done(Receipt::Balance { .. }), None) => {}
             (Outcome::Done(receipt), Some(moved)) if receipt == moved => {}
-            (Outcome::Done(_), _) => self.fault(format!("{key:?}: told {outcome:?}, but {moved:?} happened")),
+            (Outcome::Done(_), _) => {
+                self.violation(format!("{key:?}: {outcome:?} was shown, but {moved:?} was committed"))
+            }
             (Outcome::Refused(_) | Outcome::NotDone, Some(_)) => {
-                self.fault(format!("{key:?}: told {outcome:?}, but {moved:?} happened"));
+                self.violation(format!("{key:?}: {outcome:?} was shown, but {moved:?} was committed"));
             }
             (Outcome::Unknown, _) if self.restored.contains_key(name) => {}
-            (Outcome::Unknown, _) => self.fault(format!("{key:?}: told unknown by the ledger that did it")),
+            (Outcome::Unknown, _) => {
+                self.violation(format!("{key:?}: unknown was shown, but the ledger has lost nothing"))
+            }
             _ => {}
         }
-        self.settled.entry(name.clone()).or_default().insert(re);
-        let before = self.told.insert(key.clone(), outcome);
+        let before = self.outcomes.insert(key.clone(), outcome);
         if let Some(before) = before
             && before != outcome
             && outcome != Outcome::Unknown
         {
-            self.fault(format!("{key:?}: told {before:?} and then {outcome:?}"));
+            self.violation(format!("{key:?}: {before:?} was shown and then {outcome:?}"));
         }
     }
 
-    /// An old copy of a terminal's memory was put in at the start of this life.
+    /// A terminal starts this life with an old copy of its memory.
     pub fn restored(&mut self, name: &Name, life: u64) {
         self.restored.insert(name.clone(), life);
     }
 
-    /// Something is wrong.
-    pub fn fault(&mut self, what: String) {
-        self.faults.push(what);
+    /// Adds a violation that the caller found.
+    pub fn violation(&mut self, what: String) {
+        self.violations.push(what);
     }
 
-    /// Operations that moved money.
+    /// The number of operations that moved money.
     pub fn movements(&self) -> usize {
         self.moved.len()
     }
 
-    /// The day is over and the ledger says `balance`: what was wrong with it?
-    pub fn close(mut self, balance: Amount) -> Vec<String> {
+    /// Ends the audit with the ledger's `balance`: all violations.
+    pub fn finish(mut self, balance: Amount) -> Vec<String> {
         if i128::from(balance.minor()) != self.balance {
             let sum = self.balance;
-            self.fault(format!("the balance is {} and the sum of all movements {sum}", balance.minor()));
+            self.violation(format!("the balance is {}, the sum of all movements {sum}", balance.minor()));
         }
-        let untold = |key: &&Id| !self.told.contains_key(*key) && !self.restored.contains_key(&key.0);
-        let untold: Vec<Id> = self.moved.keys().filter(untold).cloned().collect();
-        for key in untold {
-            self.fault(format!("{key:?}: happened and was never told"));
+        let unreported = |key: &&Id| !self.outcomes.contains_key(*key) && !self.restored.contains_key(&key.0);
+        let unreported: Vec<Id> = self.moved.keys().filter(unreported).cloned().collect();
+        for key in unreported {
+            self.violation(format!("{key:?}: moved money, but its outcome was never shown"));
         }
-        self.faults
+        self.violations
     }
 }
 
-/// Can `text` be what was typed for `operation`?
-fn means(text: &str, operation: Operation) -> bool {
+/// Can `text` cause `operation`? A second reading of the menu's grammar, independent of the core's.
+fn matches_text(text: &str, operation: Operation) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (word, amount) = match words.as_slice() {
         [word, amount] => (Some(*word), *amount),

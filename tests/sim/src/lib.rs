@@ -1,10 +1,11 @@
-//! A simulated day: terminals with random people, one host, links that lie and power that fails, under a fake clock.
+//! Deterministic simulation: random people at terminals, one host, faulty links, power losses and a faulty disk, under a
+//! fake clock.
 //!
-//! Everything is drawn from one seed, so a day that went wrong goes wrong again. The endpoints are the real ones; what is
-//! simulated is all that drives them. The [`auditor`] sees what a bystander sees (what was typed, what was shown, what
-//! the ledger committed) and never looks inside.
+//! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The endpoints and
+//! ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the disk and the people. The
+//! [`auditor`] checks each run from outside, by what was typed, shown and committed.
 #![forbid(unsafe_code)]
-// A failure here is loud, as in a test.
+// The simulation panics where a test would.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

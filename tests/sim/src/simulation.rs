@@ -35,13 +35,13 @@ pub struct SimulationReport {
     /// Operations that moved money.
     pub movements: u64,
     /// Losses of power, of terminals and of the host.
-    pub crashes: u64,
+    pub power_losses: u64,
     /// Commits that were in doubt.
     pub doubts: u64,
     /// Faults of the links.
-    pub faults: FaultCounts,
+    pub link_faults: FaultCounts,
     /// What went wrong.
-    pub wrong: Vec<String>,
+    pub violations: Vec<String>,
 }
 
 /// How long the system has to become idle once the faults stop: several times the longest wait in the protocol.
@@ -80,9 +80,10 @@ pub fn run(plan: SimulationConfig) -> SimulationReport {
     let night = simulation.now + Duration::from_millis(CALM);
     simulation.live(night, |simulation| simulation.stations.iter().all(Station::is_done));
     for station in simulation.stations.iter().filter(|station| !station.is_done()) {
-        simulation
-            .auditor
-            .fault(format!("{}: the faults have stopped and it does not come to rest", station.name));
+        simulation.auditor.violation(format!(
+            "{}: no answer to the balance inquiry after the faults stopped",
+            station.name
+        ));
     }
     simulation.close()
 }
@@ -129,7 +130,7 @@ impl Simulation {
             if self.turn() {
                 turns += 1;
                 if turns > TURNS {
-                    self.auditor.fault(format!("at {:?} nothing comes to an end", self.now));
+                    self.auditor.violation(format!("at {:?}: no end to the events", self.now));
                     return;
                 }
                 continue;
@@ -188,8 +189,8 @@ impl Simulation {
             } else if let Some(station) = self.stations.get_mut(victim)
                 && station.has_power()
             {
-                self.report.crashes += 1;
-                self.auditor.note(self.now, || format!("{} loses power", station.name));
+                self.report.power_losses += 1;
+                self.auditor.trace(self.now, || format!("{} loses power", station.name));
                 station.crash();
                 station.back_at = Some(back);
             }
@@ -213,14 +214,14 @@ impl Simulation {
 
     /// The host loses power: what was committed stays, all else is gone.
     fn crash_host(&mut self, back: Instant) {
-        self.report.crashes += 1;
-        self.auditor.note(self.now, || "the host loses power".to_owned());
+        self.report.power_losses += 1;
+        self.auditor.trace(self.now, || "the host loses power".to_owned());
         self.host_up = false;
         self.host_back_at = Some(back);
         self.parked.clear();
         self.answered.clear();
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request).collect();
-        self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor, self.now);
+        self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor);
         for station in &mut self.stations {
             let connection = station.link_kind == Link::Connection;
             for link in &mut station.links {
@@ -305,15 +306,15 @@ impl Simulation {
     }
 
     fn count(&mut self, link: &SimulatedLink) {
-        self.report.faults.add(link.up.counts());
-        self.report.faults.add(link.down.counts());
+        self.report.link_faults.add(link.up.counts());
+        self.report.link_faults.add(link.down.counts());
     }
 
     /// The faults stop, and the power stays.
     fn calm(&mut self) {
-        self.auditor.note(self.now, || "the faults stop".to_owned());
+        self.auditor.trace(self.now, || "the faults stop".to_owned());
         self.next_crash = None;
-        self.ledger.calm();
+        self.ledger.stop_faults();
         self.chances = Chances::default();
         for station in &mut self.stations {
             for link in &mut station.links {
@@ -334,9 +335,9 @@ impl Simulation {
         }
         self.report.movements = self.auditor.movements() as u64;
         self.report.doubts = self.ledger.doubts();
-        let (balance, wrong) = self.ledger.close();
-        self.report.wrong = self.auditor.close(balance);
-        self.report.wrong.extend(wrong);
+        let (balance, wrong) = self.ledger.verify();
+        self.report.violations = self.auditor.finish(balance);
+        self.report.violations.extend(wrong);
         self.report
     }
 }

@@ -106,7 +106,7 @@ impl Station {
         if rng.u32(0..10) == 0 {
             self.copy = self.stored;
         }
-        auditor.note(now, || format!("{} starts with {:?}", self.name, self.stored));
+        auditor.trace(now, || format!("{} starts with {:?}", self.name, self.stored));
         let profile = Profile { name: Some(self.name.clone()), start: self.life, memory: self.stored };
         let config = Config {
             wire: self.wire,
@@ -132,7 +132,7 @@ impl Station {
 
     /// The link was plugged in again.
     pub(super) fn reconnect(&mut self, now: Instant, auditor: &Auditor) {
-        auditor.note(now, || format!("{} connects again", self.name));
+        auditor.trace(now, || format!("{} connects again", self.name));
         if let Some(terminal) = &mut self.terminal {
             terminal.reconnect(now);
         }
@@ -196,7 +196,7 @@ impl Station {
             let mut events = false;
             while let Some(event) = terminal.poll_event(now) {
                 events = true;
-                auditor.note(now, || format!("{} sees {event:?}", self.name));
+                auditor.trace(now, || format!("{} sees {event:?}", self.name));
                 match event {
                     Event::Said(said) => {
                         if let Some(number) = said.seq {
@@ -246,7 +246,7 @@ impl Station {
         let Some(Some(number)) = terminal.prompt() else { return true };
         let text = if self.last { "3".to_owned() } else { answer(rng) };
         if terminal.answer(Some(number), &text, now).is_ok() {
-            auditor.note(now, || format!("{} types {text:?} at {number}", self.name));
+            auditor.trace(now, || format!("{} types {text:?} at {number}", self.name));
             auditor.typed(&self.name, self.life, number, &text);
             self.answers += 1;
             // The power may go before anything was stored.

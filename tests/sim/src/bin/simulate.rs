@@ -1,4 +1,6 @@
-//! Simulates many days, each from its own seed, and stops at the first that went wrong.
+//! Runs the simulation from many seeds in parallel, and stops at the first run with a violation.
+//!
+//! A violation is printed as `seed N: …`, which `tests/sim/mutants.py` looks for, and with the command that repeats the run.
 use atm_sim::{SimulationConfig, SimulationReport, run};
 use clap::Parser;
 use std::{
@@ -11,23 +13,23 @@ use std::{
     time::Instant,
 };
 
-/// Simulate days of terminals, people, lines that lie and power that fails, and audit each of them.
+/// Simulate terminals, people, faulty links and power losses, and audit each run
 #[derive(Parser)]
 #[command(name = "simulate")]
 struct Arguments {
-    /// How many days
+    /// Number of runs
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
-    /// The first day's seed; the others follow it
+    /// Seed of the first run, each later one being one higher [default: random]
     #[arg(long)]
     seed: Option<u64>,
-    /// How long people come each day, in seconds of simulated time
+    /// Simulated seconds of each run before the faults stop
     #[arg(long, default_value_t = 300)]
     seconds: u32,
-    /// Keep the ledger on a disk that loses what was not synced and fails at random calls
+    /// Keep the ledger on a faulty disk, which loses unsynced writes at a power loss and fails at random calls
     #[arg(long)]
     durable: bool,
-    /// Print everything that happens
+    /// Print every event
     #[arg(long)]
     trace: bool,
 }
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let first = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     let length = arguments.seconds.saturating_mul(1000);
-    println!("simulating {} days from --seed {first}", arguments.seeds);
+    println!("simulating {} runs from --seed {first}", arguments.seeds);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let total = Mutex::new(SimulationReport::default());
     let began = Instant::now();
@@ -44,20 +46,20 @@ fn main() -> ExitCode {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while !failed.load(Ordering::Relaxed) {
-                    let day = next.fetch_add(1, Ordering::Relaxed);
-                    if day >= arguments.seeds {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= arguments.seeds {
                         break;
                     }
-                    let seed = first.wrapping_add(day);
+                    let seed = first.wrapping_add(index);
                     let (trace, durable) = (arguments.trace, arguments.durable);
                     let report = run(SimulationConfig { seed, length, trace, durable });
-                    if !report.wrong.is_empty() {
+                    if !report.violations.is_empty() {
                         failed.store(true, Ordering::Relaxed);
-                        for wrong in &report.wrong {
-                            println!("seed {seed}: {wrong}");
+                        for violation in &report.violations {
+                            println!("seed {seed}: {violation}");
                         }
                         println!(
-                            "again: simulate --seeds 1 --seed {seed} --seconds {} --trace{}",
+                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}",
                             arguments.seconds,
                             if durable { " --durable" } else { "" }
                         );
@@ -66,9 +68,9 @@ fn main() -> ExitCode {
                     total.sessions += report.sessions;
                     total.answers += report.answers;
                     total.movements += report.movements;
-                    total.crashes += report.crashes;
+                    total.power_losses += report.power_losses;
                     total.doubts += report.doubts;
-                    total.faults.add(&report.faults);
+                    total.link_faults.add(&report.link_faults);
                 }
             });
         }
@@ -76,15 +78,15 @@ fn main() -> ExitCode {
     let total = total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{} conversations, {} answers, {} movements of money, {} losses of power, {} commits in doubt; {:.0} conversations a minute",
+        "{} sessions, {} answers, {} movements of money, {} power losses, {} commits in doubt; {:.0} sessions a minute",
         total.sessions,
         total.answers,
         total.movements,
-        total.crashes,
+        total.power_losses,
         total.doubts,
         total.sessions as f64 / minutes
     );
-    for (kind, count) in total.faults.by_kind() {
+    for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");
     }
     if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -42,10 +42,10 @@ impl Simulation {
         if batch.is_empty() {
             return Vec::new();
         }
-        match self.ledger.commit(batch, &mut self.rng, &mut self.auditor, self.now) {
+        match self.ledger.commit(batch, &mut self.rng, &mut self.auditor) {
             Ok(answers) => {
                 for (request, response) in &answers {
-                    self.auditor.note(self.now, || format!("ledger: {request:?} -> {response:?}"));
+                    self.auditor.trace(self.now, || format!("ledger: {request:?} -> {response:?}"));
                 }
                 answers
             }
@@ -92,10 +92,10 @@ impl Simulation {
         let link = &mut self.stations[index].links[at];
         let Some(end) = &mut link.end else { return false };
         let Some(event) = end.host.poll_event() else { return false };
-        self.auditor.note(self.now, || format!("host, link {}: {event:?}", link.number));
+        self.auditor.trace(self.now, || format!("host, link {}: {event:?}", link.number));
         match event {
             Event::Request(request) => self.ask(request),
-            Event::Quit => self.auditor.fault("a person stopped the host who may not".to_owned()),
+            Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Arrival(name) => {
                 let Some(hello) = end.host.arriving().cloned() else { return true };
                 match self.held_elsewhere(&name, &hello, (index, at)) {
