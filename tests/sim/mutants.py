@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
-"""Breaks the code on purpose, one rule at a time, and sees that the simulation finds each break.
+"""Mutation tests of the simulation: breaks one rule of the code at a time, and fails unless the simulation detects it.
 
-Usage: mutants.py [NAME ...]    (without a name: all of them)
-
-Each break is one replacement in a copy of the tree. It must be found exactly once, so that a break which the code has
-outgrown is told instead of passing unseen.
+Each mutant replaces one text in a copy of the tree. The text must occur exactly once: otherwise the code has changed and the
+mutant must follow it. `--check` verifies that alone, without a build, in a second.
 """
-import pathlib, shutil, subprocess, sys, tempfile
+import argparse, pathlib, shutil, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
@@ -15,46 +13,65 @@ JOURNAL = "host/src/ledger/journal.rs"
 RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
 VISIT, TERMINAL = "core/src/host/visit.rs", "core/src/terminal.rs"
 
-# name: (file, what stands there, what stands there instead); those of the ledger on disk are looked for there
-BREAKS = {
-    "forget-the-id": (RAM, "(terminal, record) {", "(terminal, record.filter(|_| false)) {"),
-    "forget-a-refusal": (
+# name: (file, text, replacement). Mutants of the host's ledger are simulated on a faulty disk.
+MUTANTS = {
+    # The ledger does not recognise the idempotency key of an operation that it has carried out.
+    "forget-id": (RAM, "(terminal, record) {", "(terminal, record.filter(|_| false)) {"),
+    # It recognises the keys of operations that were done, but not of those that were refused.
+    "forget-refusal": (
         RAM,
         "(terminal, record) {",
         "(terminal, record.filter(|record| !matches!(record.outcome, Outcome::Refused(_)))) {",
     ),
-    "say-not-done-without-a-void": (
+    # It answers "not done" for an unknown id without committing a void: the operation may still come.
+    "void-without-commit": (
         VERDICT,
         "Self::Commit { outcome, balance, record: Some(Record { id, operation: None, outcome }) }",
         "{ let _ = balance; Self::Tell(outcome) }",
     ),
-    "say-not-done-of-a-lower-id": (
+    # It answers "not done" instead of "unknown" for an id below the last one.
+    "not-done-for-lower-id": (
         VERDICT,
         "Known::Last(last) if last.id > id => Self::Tell(Outcome::Unknown),\n            // Where",
         "Known::Last(last) if last.id > id => Self::Tell(Outcome::NotDone),\n            // Where",
     ),
-    "accept-any-re": (VISIT, "Some(re) if re != open =>", "Some(re) if re > open =>"),
-    "forget-what-is-pending": (TERMINAL, "self.memory.pending = prompt;", ""),
-    "reserve-no-numbers": (
+    # The host accepts an answer to an earlier prompt as one to the open prompt.
+    "accept-stale-answer": (VISIT, "Some(re) if re != open =>", "Some(re) if re > open =>"),
+    # The terminal does not store the number of the prompt whose answer has no reply.
+    "forget-pending-answer": (TERMINAL, "self.memory.pending = prompt;", ""),
+    # The ledger gives out numbers without reserving them.
+    "skip-number-reservation": (
         RAM,
         "self.next_number = self.next_number.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);",
         "",
     ),
-    "answer-for-ever": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
-    # Of the ledger on disk.
-    "tell-before-it-is-on-the-disk": (JOURNAL, "        self.bytes.sync_data()?;\n", ""),
-    "believe-a-commit-that-failed": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
-    "give-numbers-again-after-a-start": (STORE, "books.next = books.reserved;", "books.next = 1;"),
+    # The terminal retransmits an answer although it gave up on it.
+    "retransmit-after-give-up": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
+    # The ledger on disk acknowledges a commit that is not synced.
+    "acknowledge-before-sync": (JOURNAL, "        self.bytes.sync_data()?;\n", ""),
+    # It takes every commit in doubt for done.
+    "assume-doubtful-commit-done": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
+    # It gives out the numbers again that it gave out before a restart.
+    "reuse-numbers-after-restart": (STORE, "books.next = books.reserved;", "books.next = 1;"),
 }
 
 
-def run(tree, target, name):
-    file, old, new = BREAKS[name]
+def occurrences(tree, name):
+    """Nothing if the mutant's text occurs once in its file; otherwise why it does not apply."""
+    file, old, _ = MUTANTS[name]
     path = tree / file
-    whole = path.read_text()
-    if whole.count(old) != 1:
-        return f"the code has outgrown it: {whole.count(old)} places in {file} read {old!r}"
-    path.write_text(whole.replace(old, new))
+    count = path.read_text().count(old) if path.exists() else 0
+    return None if count == 1 else f"does not apply: {count} places in {file} read {old!r}"
+
+
+def run(tree, target, name):
+    """Builds and simulates one mutant; nothing if it is detected, otherwise why not."""
+    if why := occurrences(tree, name):
+        return why
+    file, old, new = MUTANTS[name]
+    path = tree / file
+    original = path.read_text()
+    path.write_text(original.replace(old, new))
     try:
         cargo = ["cargo", "build", "-q", "--profile", "mutants", "-p", "atm-sim"]
         subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
@@ -62,23 +79,34 @@ def run(tree, target, name):
         simulate = [pathlib.Path(target) / "mutants" / "simulate", *SIMULATE, *durable]
         ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
     finally:
-        path.write_text(whole)
-    found = [line for line in ran.stdout.splitlines() if line.startswith("seed ")]
-    if ran.returncode != 1 or not found:
-        return f"not found by {SIMULATE}"
-    print(f"found  {name}: {found[0]}", flush=True)
+        path.write_text(original)
+    violations = [line for line in ran.stdout.splitlines() if line.startswith("seed ")]
+    if ran.returncode != 1 or not violations:
+        return f"not detected by simulate {' '.join(SIMULATE + durable)}"
+    print(f"detected  {name}: {violations[0]}", flush=True)
 
 
 def main():
-    names = sys.argv[1:] or list(BREAKS)
-    with tempfile.TemporaryDirectory() as scratch:
-        tree = pathlib.Path(scratch) / "tree"
-        skip = shutil.ignore_patterns("target", ".git", "corpus", "artifacts")
-        shutil.copytree(ROOT, tree, ignore=skip)
-        missed = {name: why for name in names if (why := run(tree, str(ROOT / "target"), name))}
-    for name, why in missed.items():
-        print(f"MISSED {name}: {why}")
-    sys.exit(1 if missed else 0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only verify that each mutant applies to the code")
+    # No `choices`: with nargs="*" an empty list would have to be one of them.
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"mutants (default: all): {', '.join(MUTANTS)}")
+    arguments = parser.parse_args()
+    names = arguments.names or list(MUTANTS)
+    if unknown := [name for name in names if name not in MUTANTS]:
+        parser.error(f"no such mutant: {', '.join(unknown)}")
+    if arguments.check:
+        results = {name: occurrences(ROOT, name) for name in names}
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = pathlib.Path(scratch) / "tree"
+            skip = shutil.ignore_patterns("target", ".git", "corpus", "artifacts")
+            shutil.copytree(ROOT, tree, ignore=skip)
+            results = {name: run(tree, str(ROOT / "target"), name) for name in names}
+    failures = {name: why for name, why in results.items() if why}
+    for name, why in failures.items():
+        print(f"FAILED  {name}: {why}")
+    sys.exit(1 if failures else 0)
 
 
 main()

@@ -21,7 +21,7 @@ use atm_core::{
     money::Amount,
     time::Instant,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// A terminal and the number of one of its prompts: the idempotency key of the operation that an answer causes.
 type Id = (Name, u64);
