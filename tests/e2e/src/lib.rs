@@ -2,7 +2,7 @@
 //!
 //! * [`Program`] is a child whose output is collected and who never outlives its test; [`atm`] and
 //!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
-//! * [`Screen`] is a program at a terminal, and [`Cable`] a serial line between two programs;
+//! * [`Screen`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
 //! * [`Client`] is a plain client, on a socket with a deadline;
 //! * [`Kiosk`] is what a terminal with a name must not forget;
 //! * [`chance`] can be repeated.
@@ -19,13 +19,13 @@
 )]
 
 pub mod books;
-mod cable;
+mod serial_pair;
 mod client;
 mod kiosk;
 mod program;
 mod screen;
 
-pub use cable::Cable;
+pub use serial_pair::SerialPair;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use kiosk::Kiosk;

@@ -1,7 +1,7 @@
 //! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
 //! page alone, over lines that lose, with power that goes.
 
-use atm_e2e::{Cable, Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
+use atm_e2e::{SerialPair, Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
 use proxy::{Fate, Proxy, Way};
 use std::{
     collections::BTreeSet,
@@ -282,7 +282,7 @@ fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
 
 #[test]
 fn a_serial_line_is_served_until_the_server_is_told_to_stop() {
-    let Cable { near, far, .. } = &Cable::new();
+    let SerialPair { near, far, .. } = &SerialPair::new();
     let server = Program::start(atm(&["serve", "--serial", near, "--log", "off"]));
     server.wait_for(&format!("listening on {near} (postcard, 115200 baud)\n"));
     let state = State::new("serial");

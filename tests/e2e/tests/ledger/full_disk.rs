@@ -1,5 +1,5 @@
 //! `atm serve --data` on a disk without room: nobody is told anything that is not so, and all goes on when there is room.
-use atm_e2e::{Cable, Client, Kiosk, PATIENCE, Program, Server, Signal, atm};
+use atm_e2e::{SerialPair, Client, Kiosk, PATIENCE, Program, Server, Signal, atm};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -97,11 +97,11 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
 
 #[test]
 fn a_serial_line_waits_for_room_too() {
-    let (folder, cable) = (TempDir::new().unwrap(), Cable::new());
-    let server = serve(&folder, &["--serial", &cable.near]);
+    let (folder, pair) = (TempDir::new().unwrap(), SerialPair::new());
+    let server = serve(&folder, &["--serial", &pair.near]);
     server.wait_for("listening on");
     let disk = Disk::of(&server, &folder);
-    let client = |name| atm(&["client", "--serial", &cable.far, "--terminal", name]);
+    let client = |name| atm(&["client", "--serial", &pair.far, "--terminal", name]);
     let (mut done, mut lost) = (0, 0);
     let faults = || server.errors().matches("nobody is told anything").count();
     // There is no room for the journal as the first entry is written, and what it gets of it later it gets piece by piece.

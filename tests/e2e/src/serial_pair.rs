@@ -7,7 +7,7 @@ use std::{
 
 /// Two pseudo-terminals whose masters are tied together.
 #[derive(Debug)]
-pub struct Cable {
+pub struct SerialPair {
     /// The port at one end.
     pub near: String,
     /// The port at the other end.
@@ -16,7 +16,7 @@ pub struct Cable {
     _open: [File; 2],
 }
 
-impl Cable {
+impl SerialPair {
     /// Lays it. What carries the bytes ends with the process.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
