@@ -4,7 +4,7 @@
 //!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
 //! * [`Screen`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
 //! * [`Client`] is a plain client, on a socket with a deadline;
-//! * [`Kiosk`] is what a terminal with a name must not forget;
+//! * [`NamedTerminal`] is what a terminal with a name must not forget;
 //! * [`chance`] can be repeated.
 //!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
@@ -19,20 +19,20 @@
 )]
 
 pub mod books;
-mod serial_pair;
 mod client;
-mod kiosk;
+mod named_terminal;
 mod program;
 mod screen;
+mod serial_pair;
 
-pub use serial_pair::SerialPair;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
-pub use kiosk::Kiosk;
+pub use named_terminal::NamedTerminal;
 pub use program::{Done, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python, root};
 pub use rustix::process::Signal;
 pub use screen::Screen;
 pub use serde_json::{Value, json};
+pub use serial_pair::SerialPair;
 
 use std::{env, time::Duration};
 

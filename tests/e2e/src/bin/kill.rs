@@ -1,7 +1,7 @@
 //! Kills a server on disk under load, again and again, and audits what is left each time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_e2e::{Client, Kiosk, Program, Rng, Server, Signal, atm};
+use atm_e2e::{Client, NamedTerminal, Program, Rng, Server, Signal, atm};
 use atm_host::{
     ledger::{
         disk::Folder,
@@ -34,8 +34,8 @@ struct Arguments {
     #[arg(long, default_value_t = 300)]
     times: u32,
     /// Terminals with a name
-    #[arg(long, default_value_t = 8)]
-    kiosks: u64,
+    #[arg(long, alias = "kiosks", default_value_t = 8)]
+    terminals: u64,
     /// Sessions without a name
     #[arg(long, default_value_t = 2)]
     unnamed: u64,
@@ -84,22 +84,22 @@ fn main() -> ExitCode {
     let mut server = serve(data, "127.0.0.1:0");
     let address = server.address;
     let shared = Arc::new(Shared::default());
-    let kiosks: Vec<_> = (0..arguments.kiosks)
+    let terminals: Vec<_> = (0..arguments.terminals)
         .map(|number| {
             let (shared, seed) = (shared.clone(), rng.u64(..));
-            thread::spawn(move || be_a_kiosk(number, address, seed, &shared))
+            thread::spawn(move || run_named_terminal(number, address, seed, &shared))
         })
         .collect();
     let others: Vec<_> = (0..arguments.unnamed)
         .map(|_| {
             let shared = shared.clone();
-            thread::spawn(move || be_nobody(address, &shared))
+            thread::spawn(move || run_unnamed_session(address, &shared))
         })
         .collect();
     let mut entries = 0;
     for time in 1..=arguments.times {
         // They end when they are told to, or have found something wrong.
-        if kiosks.iter().any(JoinHandle::is_finished) || others.iter().any(JoinHandle::is_finished) {
+        if terminals.iter().any(JoinHandle::is_finished) || others.iter().any(JoinHandle::is_finished) {
             println!("somebody has given up, after {} times: --seed {seed}", time - 1);
             shared.stop.store(true, Ordering::Release);
             break;
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
         }
     }
     shared.stop.store(true, Ordering::Release);
-    let told: Vec<(String, Told)> = kiosks.into_iter().map(|kiosk| kiosk.join().unwrap()).collect();
+    let told: Vec<(String, Told)> = terminals.into_iter().map(|terminal| terminal.join().unwrap()).collect();
     let unnamed: (i128, i128) = others
         .into_iter()
         .map(|other| other.join().unwrap())
@@ -152,9 +152,9 @@ fn audit(data: &Path, time: u32) -> u64 {
 }
 
 /// A terminal, until it is told to stop and knows what became of everything.
-fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (String, Told) {
+fn run_named_terminal(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (String, Told) {
     let mut rng = Rng::with_seed(seed);
-    let mut kiosk = Kiosk::new(format!("kiosk-{number}"));
+    let mut terminal = NamedTerminal::new(format!("kiosk-{number}"));
     let mut told = Told::new();
     // What was typed at which prompt, to be typed again where it was not heard.
     let mut typed = String::new();
@@ -162,20 +162,20 @@ fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (
         // Its own power may have gone too.
         let resume = rng.u32(0..4) > 0;
         if !resume {
-            kiosk.restart();
+            terminal.restart();
         }
-        let Some((mut client, mut reply)) = kiosk.try_arrive(address, resume) else {
+        let Some((mut client, mut reply)) = terminal.try_hello(address, resume) else {
             thread::yield_now();
             continue;
         };
-        let out = kiosk.pending;
+        let out = terminal.pending;
         loop {
             let heard = reply["re"].as_u64();
-            match kiosk.pending {
+            match terminal.pending {
                 Some(id) if heard == Some(id) => {
                     shared.learned.fetch_add(u64::from(out == Some(id)), Ordering::Relaxed);
                     learn(&mut told, id, &reply);
-                    kiosk.show(&reply);
+                    terminal.show(&reply);
                 }
                 // The prompt is still open: the same answer again.
                 Some(id) => {
@@ -183,16 +183,16 @@ fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (
                         reply["seq"].as_u64(),
                         Some(id),
                         "{}: nothing is told of {id}: {reply}",
-                        kiosk.name
+                        terminal.name
                     );
                 }
-                None if reply["seq"].as_u64().unwrap() > kiosk.shown => drop(kiosk.show(&reply)),
+                None if reply["seq"].as_u64().unwrap() > terminal.shown => drop(terminal.show(&reply)),
                 None => {}
             }
-            if kiosk.pending.is_none() && shared.stop.load(Ordering::Acquire) {
-                return (kiosk.name, told);
+            if terminal.pending.is_none() && shared.stop.load(Ordering::Acquire) {
+                return (terminal.name, told);
             }
-            if kiosk.pending.is_none() {
+            if terminal.pending.is_none() {
                 typed = match rng.u32(0..10) {
                     0 => "balance".to_owned(),
                     1 => "withdraw all".to_owned(),
@@ -201,7 +201,7 @@ fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (
                 };
             }
             shared.wait();
-            if !kiosk.answer(&mut client, &typed) {
+            if !terminal.answer(&mut client, &typed) {
                 break;
             }
             match read(&mut client) {
@@ -211,9 +211,9 @@ fn be_a_kiosk(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (
             shared.answers.fetch_add(1, Ordering::Relaxed);
             // A refused withdrawal is asked again; every conversation here goes on at the menu.
             if !at_the_menu(&reply) {
-                learn(&mut told, kiosk.pending.unwrap(), &reply);
-                kiosk.show(&reply);
-                if !kiosk.answer(&mut client, "back") {
+                learn(&mut told, terminal.pending.unwrap(), &reply);
+                terminal.show(&reply);
+                if !terminal.answer(&mut client, "back") {
                     break;
                 }
                 match read(&mut client) {
@@ -261,7 +261,7 @@ fn moved(reply: &Value) -> i128 {
 }
 
 /// A session without a name: what it was told, and what it asked for, in cents.
-fn be_nobody(address: SocketAddr, shared: &Shared) -> (i128, i128) {
+fn run_unnamed_session(address: SocketAddr, shared: &Shared) -> (i128, i128) {
     let (mut told, mut asked) = (0, 0);
     while !shared.stop.load(Ordering::Acquire) {
         let Some(mut client) = Client::try_connect(address) else {

@@ -17,7 +17,7 @@ impl Terminal {
     }
 
     /// Says hello on a new connection; returns it with the welcome.
-    fn arrive(&mut self, server: &Server, resume: bool) -> (Client, Value) {
+    fn hello(&mut self, server: &Server, resume: bool) -> (Client, Value) {
         self.attempt += 1;
         let mut client = server.client();
         let hello = json!({
@@ -77,13 +77,13 @@ fn an_answer_that_comes_twice_is_done_once() {
 fn a_reply_that_was_lost_with_its_line_is_told_on_the_next() {
     let server = Server::start(&[]);
     let mut terminal = Terminal::new("kiosk-1");
-    let (mut client, welcome) = terminal.arrive(&server, false);
+    let (mut client, welcome) = terminal.hello(&server, false);
     let open = terminal.show(&welcome);
     terminal.answer(&mut client, open, "deposit 40");
     let reply = client.read();
     drop(client);
     // It never saw the reply: the same one comes again.
-    let (mut client, again) = terminal.arrive(&server, true);
+    let (mut client, again) = terminal.hello(&server, true);
     for field in ["seq", "re", "data", "outcome", "operation", "amount", "balance"] {
         assert_eq!(again[field], reply[field], "{again}");
     }
@@ -98,12 +98,12 @@ fn a_reply_that_was_lost_with_its_line_is_told_on_the_next() {
 fn an_answer_that_was_lost_with_its_line_is_sent_again() {
     let server = Server::start(&[]);
     let mut terminal = Terminal::new("kiosk-2");
-    let (client, welcome) = terminal.arrive(&server, false);
+    let (client, welcome) = terminal.hello(&server, false);
     let open = terminal.show(&welcome);
     // It is never sent.
     terminal.pending = Some(open);
     drop(client);
-    let (mut client, again) = terminal.arrive(&server, true);
+    let (mut client, again) = terminal.hello(&server, true);
     assert_eq!(
         (&again["seq"], &again["input"]),
         (&json!(open), &json!(true)),
@@ -120,7 +120,7 @@ fn after_a_restart_a_terminal_is_told_what_became_of_its_answer() {
     let server = Server::start(&[]);
     for (number, heard) in [true, false].into_iter().enumerate() {
         let mut terminal = Terminal::new(["kiosk-3", "kiosk-4"][number]);
-        let (mut client, welcome) = terminal.arrive(&server, false);
+        let (mut client, welcome) = terminal.hello(&server, false);
         let open = terminal.show(&welcome);
         if heard {
             terminal.answer(&mut client, open, "deposit 40");
@@ -130,7 +130,7 @@ fn after_a_restart_a_terminal_is_told_what_became_of_its_answer() {
         }
         // It loses power. The line of its last life is still there.
         (terminal.start, terminal.attempt) = (2, 0);
-        let (mut next, welcome) = terminal.arrive(&server, false);
+        let (mut next, welcome) = terminal.hello(&server, false);
         let outcome = if heard { "done" } else { "not-done" };
         assert_eq!((&welcome["re"], &welcome["outcome"]), (&json!(open), &json!(outcome)), "{welcome}");
         assert!(text_of(&welcome).starts_with("About your earlier request:"), "{welcome}");
@@ -150,7 +150,7 @@ fn after_a_restart_a_terminal_is_told_what_became_of_its_answer() {
 fn another_server_does_not_know() {
     let mut terminal = Terminal::new("kiosk-5");
     let server = Server::start(&[]);
-    let (mut client, welcome) = terminal.arrive(&server, false);
+    let (mut client, welcome) = terminal.hello(&server, false);
     let open = terminal.show(&welcome);
     terminal.answer(&mut client, open, "deposit 40");
     client.read();
@@ -158,7 +158,7 @@ fn another_server_does_not_know() {
     server.stop();
     let server = Server::start(&[]);
     let ledger = terminal.ledger.clone();
-    let (client, welcome) = terminal.arrive(&server, true);
+    let (client, welcome) = terminal.hello(&server, true);
     assert_ne!(welcome["ledger"], ledger, "it began anew, and so did its identity");
     assert_eq!(welcome["outcome"], "unknown", "{welcome}");
     drop(client);
@@ -170,7 +170,7 @@ fn an_earlier_life_of_a_name_is_turned_away() {
     let server = Server::start(&[]);
     let mut terminal = Terminal::new("kiosk-6");
     terminal.start = 7;
-    let (mut client, _) = terminal.arrive(&server, false);
+    let (mut client, _) = terminal.hello(&server, false);
     let mut late = server.client();
     late.send(&frame(json!({ "hello": 1, "terminal": "kiosk-6", "start": 6, "attempt": 9 }).to_string()));
     let told = late.read();
@@ -199,7 +199,7 @@ fn lines_that_drop_at_random_move_no_cent_twice() {
     loop {
         let (mut client, told) = match line.take() {
             Some(line) => line,
-            None => terminal.arrive(&server, true),
+            None => terminal.hello(&server, true),
         };
         let open = told["seq"].as_u64().unwrap();
         match out {

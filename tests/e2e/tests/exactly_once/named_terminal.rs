@@ -1,7 +1,7 @@
 //! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
 //! page alone, over lines that lose, with power that goes.
 
-use atm_e2e::{SerialPair, Done, PATIENCE, Program, Rng, Server, Signal, atm, chance, examples, python};
+use atm_e2e::{Done, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, chance, examples, python};
 use proxy::{Fate, Proxy, Way};
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
 //! `atm ledger`: the books of `atm serve --data`, while it serves and afterwards.
-use atm_e2e::{Done, Kiosk, Program, Server, Value, atm, examples, json, python};
+use atm_e2e::{Done, NamedTerminal, Program, Server, Value, atm, examples, json, python};
 use redb::{Database, TableDefinition};
 use std::{
     collections::BTreeMap,
@@ -30,11 +30,11 @@ fn told(command: &[&str], folder: &Path) -> String {
 fn business(server: &Server) {
     for (name, answers) in [("kiosk-1", ["deposit 40", "withdraw 15"]), ("kiosk-2", ["withdraw 500", "back"])]
     {
-        let mut kiosk = Kiosk::new(name);
-        let (mut client, mut reply) = kiosk.arrive(server.address, false);
+        let mut terminal = NamedTerminal::new(name);
+        let (mut client, mut reply) = terminal.hello(server.address, false);
         for answer in answers {
-            kiosk.show(&reply);
-            kiosk.answer(&mut client, answer);
+            terminal.show(&reply);
+            terminal.answer(&mut client, answer);
             reply = client.read();
         }
     }
@@ -118,16 +118,16 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     let path = file.to_str().unwrap();
     let server = serve(&data);
     business(&server);
-    let mut kiosk = Kiosk::new("kiosk-1");
-    let (mut client, welcome) = kiosk.arrive(server.address, false);
-    kiosk.show(&welcome);
+    let mut terminal = NamedTerminal::new("kiosk-1");
+    let (mut client, welcome) = terminal.hello(server.address, false);
+    terminal.show(&welcome);
     told(&["backup", path], &data);
     let csv = told(&["export"], &data);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let again = ledger(&["backup", path], &data);
     assert_eq!(again.code, Some(1), "a backup is not overwritten");
     // What comes after the backup is lost with the disk.
-    kiosk.answer(&mut client, "deposit 1000");
+    terminal.answer(&mut client, "deposit 1000");
     client.read();
     drop(client);
     server.stop();
@@ -138,13 +138,13 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     assert!(restored.starts_with(&csv), "{restored}");
     assert!(told(&["verify"], &other).contains("the balance is $132;"));
     let server = serve(&other);
-    let known = kiosk.ledger.clone();
-    let (mut client, welcome) = kiosk.arrive(server.address, true);
+    let known = terminal.ledger.clone();
+    let (mut client, welcome) = terminal.hello(server.address, true);
     assert_ne!(welcome["ledger"], known, "it is another ledger");
     assert_eq!(welcome["outcome"], "unknown", "{welcome}");
-    (kiosk.shown, kiosk.pending) = (0, None);
-    kiosk.show(&welcome);
-    kiosk.answer(&mut client, "deposit 1");
+    (terminal.shown, terminal.pending) = (0, None);
+    terminal.show(&welcome);
+    terminal.answer(&mut client, "deposit 1");
     assert_eq!(client.read()["balance"], 13_300);
     drop(client);
     server.stop();

@@ -1,5 +1,5 @@
 //! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
-use atm_e2e::{Done, Kiosk, Program, Server, Signal, atm, json};
+use atm_e2e::{Done, NamedTerminal, Program, Server, Signal, atm, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
@@ -35,14 +35,14 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("deep/data");
     let server = serve(&data);
-    let (mut heard, mut deaf) = (Kiosk::new("kiosk-1"), Kiosk::new("kiosk-2"));
-    let (mut client, welcome) = heard.arrive(server.address, false);
+    let (mut heard, mut deaf) = (NamedTerminal::new("kiosk-1"), NamedTerminal::new("kiosk-2"));
+    let (mut client, welcome) = heard.hello(server.address, false);
     heard.show(&welcome);
     heard.answer(&mut client, "deposit 40");
     let reply = client.read();
     assert_eq!(reply["balance"], 14_000);
     heard.show(&reply);
-    let (mut client, welcome) = deaf.arrive(server.address, false);
+    let (mut client, welcome) = deaf.hello(server.address, false);
     deaf.show(&welcome);
     deaf.answer(&mut client, "withdraw 15");
     let lost = client.read();
@@ -50,7 +50,7 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
 
     let server = serve(&data);
     let known = deaf.ledger.clone();
-    let (mut client, welcome) = deaf.arrive(server.address, true);
+    let (mut client, welcome) = deaf.hello(server.address, true);
     assert_eq!(welcome["ledger"], known, "it is the same ledger");
     for field in ["re", "outcome", "operation", "amount", "balance"] {
         assert_eq!(welcome[field], lost[field], "{welcome}");
@@ -59,7 +59,7 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
     deaf.answer(&mut client, "3");
     assert_eq!(client.read()["balance"], 12_500);
     // Whoever heard everything starts at the menu, above all numbers that it was told.
-    let (_, welcome) = heard.arrive(server.address, true);
+    let (_, welcome) = heard.hello(server.address, true);
     assert_eq!(welcome["outcome"], json!(null), "{welcome}");
     heard.show(&welcome);
     drop(client);
@@ -73,17 +73,17 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
 fn an_answer_that_the_server_never_had_is_not_done_after_its_restart() {
     let folder = TempDir::new().unwrap();
     let server = serve(folder.path());
-    let mut kiosk = Kiosk::new("kiosk-3");
-    let (client, welcome) = kiosk.arrive(server.address, false);
-    let id = kiosk.show(&welcome);
-    kiosk.pending = Some(id);
+    let mut terminal = NamedTerminal::new("kiosk-3");
+    let (client, welcome) = terminal.hello(server.address, false);
+    let id = terminal.show(&welcome);
+    terminal.pending = Some(id);
     drop(client);
     kill(server);
     let server = serve(folder.path());
-    let (mut client, welcome) = kiosk.arrive(server.address, true);
+    let (mut client, welcome) = terminal.hello(server.address, true);
     assert_eq!((&welcome["re"], &welcome["outcome"]), (&json!(id), &json!("not-done")), "{welcome}");
-    kiosk.show(&welcome);
-    kiosk.answer(&mut client, "3");
+    terminal.show(&welcome);
+    terminal.answer(&mut client, "3");
     assert_eq!(client.read()["balance"], 10_000);
     drop(client);
     server.stop();

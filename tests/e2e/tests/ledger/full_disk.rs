@@ -1,5 +1,5 @@
 //! `atm serve --data` on a disk without room: nobody is told anything that is not so, and all goes on when there is room.
-use atm_e2e::{SerialPair, Client, Kiosk, PATIENCE, Program, Server, Signal, atm};
+use atm_e2e::{Client, NamedTerminal, PATIENCE, Program, SerialPair, Server, Signal, atm};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -55,21 +55,21 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
     let folder = TempDir::new().unwrap();
     let server = Server::of(serve(&folder, &["--listen", "127.0.0.1:0"]));
     let disk = Disk::of(&server.program, &folder);
-    let mut kiosk = Kiosk::new("kiosk-1");
-    let (mut client, welcome) = kiosk.arrive(server.address, false);
-    kiosk.show(&welcome);
+    let mut terminal = NamedTerminal::new("kiosk-1");
+    let (mut client, welcome) = terminal.hello(server.address, false);
+    terminal.show(&welcome);
     let (mut done, mut lost) = (0, 0);
     for _ in 0..3 {
         disk.fill();
         let errors = faults(&server.program);
         // It takes some before the journal is full and the file has to grow.
         while faults(&server.program) == errors {
-            kiosk.answer(&mut client, "deposit 1");
+            terminal.answer(&mut client, "deposit 1");
             let Some(reply) = client.read_unless(|| faults(&server.program) > errors) else {
                 break;
             };
             assert_eq!(reply["outcome"], "done", "{reply}");
-            kiosk.show(&reply);
+            terminal.show(&reply);
             done += 1;
         }
         // The one that is out is not told before there is room again, and whoever asks meanwhile waits.
@@ -85,11 +85,11 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
         assert!(reply["outcome"] == "done" || reply["outcome"] == "not-done", "{reply}");
         done += u64::from(reply["outcome"] == "done");
         lost += u64::from(reply["outcome"] == "not-done");
-        kiosk.show(&reply);
+        terminal.show(&reply);
         assert_eq!(other.read()["balance"], 10_000 + done * 100);
     }
     assert!(lost > 0, "a commit failed for want of room");
-    kiosk.answer(&mut client, "3");
+    terminal.answer(&mut client, "3");
     assert_eq!(client.read()["balance"], 10_000 + done * 100);
     drop(client);
     server.stop();

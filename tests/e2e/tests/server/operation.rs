@@ -1,5 +1,5 @@
 //! What whoever operates a server needs: its file of options, readiness, counters.
-use atm_e2e::{Kiosk, PATIENCE, Program, Server, atm, examples};
+use atm_e2e::{NamedTerminal, PATIENCE, Program, Server, atm, examples};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
@@ -161,13 +161,13 @@ fn counters_are_told_to_prometheus() {
     let data = folder.path().to_str().unwrap();
     let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", data]);
     let address = counters(&server);
-    let mut kiosk = Kiosk::new("kiosk-1");
-    let (mut client, welcome) = kiosk.arrive(server.address, false);
-    kiosk.show(&welcome);
+    let mut terminal = NamedTerminal::new("kiosk-1");
+    let (mut client, welcome) = terminal.hello(server.address, false);
+    terminal.show(&welcome);
     for answer in ["deposit 5", "withdraw 500"] {
-        kiosk.answer(&mut client, answer);
+        terminal.answer(&mut client, answer);
         let reply = client.read();
-        kiosk.show(&reply);
+        terminal.show(&reply);
     }
     let (head, body) = page(address, "GET /metrics HTTP/1.1");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{head}");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// What a terminal with a name must not forget.
 #[derive(Clone, Debug)]
-pub struct Kiosk {
+pub struct NamedTerminal {
     /// Its name.
     pub name: String,
     /// Counts its starts.
@@ -18,7 +18,7 @@ pub struct Kiosk {
     pub pending: Option<u64>,
 }
 
-impl Kiosk {
+impl NamedTerminal {
     /// One that was never here.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), start: 1, attempt: 0, ledger: Value::Null, shown: 0, pending: None }
@@ -30,7 +30,7 @@ impl Kiosk {
     }
 
     /// Says hello on a new connection, and reads the welcome. `None` where the server goes away meanwhile.
-    pub fn try_arrive(&mut self, address: SocketAddr, resume: bool) -> Option<(Client, Value)> {
+    pub fn try_hello(&mut self, address: SocketAddr, resume: bool) -> Option<(Client, Value)> {
         self.attempt += 1;
         let mut client = Client::try_connect(address)?;
         let hello = json!({
@@ -52,8 +52,8 @@ impl Kiosk {
     }
 
     /// Says hello to a server that stays.
-    pub fn arrive(&mut self, address: SocketAddr, resume: bool) -> (Client, Value) {
-        self.try_arrive(address, resume).expect("the server stays")
+    pub fn hello(&mut self, address: SocketAddr, resume: bool) -> (Client, Value) {
+        self.try_hello(address, resume).expect("the server stays")
     }
 
     /// Shows a reply; returns the number of its prompt.
