@@ -18,8 +18,8 @@
     clippy::indexing_slicing
 )]
 
-pub mod books;
 mod client;
+pub mod ledger;
 mod named_terminal;
 mod program;
 mod screen;

@@ -1,7 +1,7 @@
 //! Those who read the books of `atm serve --data`: they keep nobody waiting, and learn what keeps them.
 use atm_e2e::{
     Program, Signal, atm,
-    books::{command, deposits, run, serve, told},
+    ledger::{deposit_repeatedly, ledger_command, ledger_stdout, run_ledger, start_server},
 };
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 /// Serves until there is more in the books than pipes and sockets take by themselves.
 fn long_books(folder: &Path) -> String {
-    let server = serve(folder);
-    deposits(&server, 4_000);
+    let server = start_server(folder);
+    deposit_repeatedly(&server, 4_000);
     server.stop();
-    told(&["export"], folder)
+    ledger_stdout(&["export"], folder)
 }
 
 /// An export whose reader has stopped after the first byte.
@@ -28,8 +28,11 @@ struct Paused(Child);
 
 impl Paused {
     fn start(folder: &Path) -> Self {
-        let mut child =
-            command(&["export"], folder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = ledger_command(&["export"], folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         Self(child)
     }
@@ -50,27 +53,27 @@ fn readers_who_pause_keep_neither_each_other_nor_a_server_waiting() {
     let data = folder.path();
     let whole = long_books(data);
     let mut paused: Vec<Paused> = (0..6).map(|_| Paused::start(data)).collect();
-    assert_eq!(told(&["export"], data), whole);
-    assert!(told(&["verify"], data).contains("the balance is $4100;"));
+    assert_eq!(ledger_stdout(&["export"], data), whole);
+    assert!(ledger_stdout(&["verify"], data).contains("the balance is $4100;"));
     // Nobody else has been there: what is left is in the file.
     assert_eq!(paused.pop().unwrap().rest(), whole);
 
     let began = Instant::now();
-    let server = serve(data);
+    let server = start_server(data);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    deposits(&server, 500);
+    deposit_repeatedly(&server, 500);
     // A server works on it: what is left comes from there, and no more than what there was.
     assert_eq!(paused.pop().unwrap().rest(), whole);
-    let longer = told(&["export"], data);
+    let longer = ledger_stdout(&["export"], data);
     assert!(longer.starts_with(&whole) && longer.len() > whole.len());
     paused.extend((0..3).map(|_| Paused::start(data)));
-    deposits(&server, 10);
+    deposit_repeatedly(&server, 10);
     server.program.signal(Signal::KILL);
     drop(server);
     // It has come and gone, or is gone: what is left is in the file again.
     assert_eq!(paused.pop().unwrap().rest(), longer);
     assert_eq!(paused.remove(0).rest(), whole);
-    let server = serve(data);
+    let server = start_server(data);
     assert_eq!(paused.pop().unwrap().rest(), longer);
     assert_eq!(paused.remove(0).rest(), whole);
     server.stop();
@@ -91,7 +94,7 @@ fn servers_that_come_and_go_change_nothing_of_what_is_read() {
                 scope.spawn(|| {
                     let mut count = 0;
                     while !over.load(Ordering::Relaxed) {
-                        assert_eq!(told(&["export"], data), whole);
+                        assert_eq!(ledger_stdout(&["export"], data), whole);
                         count += 1;
                     }
                     count
@@ -99,7 +102,7 @@ fn servers_that_come_and_go_change_nothing_of_what_is_read() {
             })
             .collect();
         for round in 0..8 {
-            let server = serve(data);
+            let server = start_server(data);
             server.client().balance();
             if round % 2 == 0 {
                 server.program.signal(Signal::KILL);
@@ -123,8 +126,8 @@ fn a_reader_does_not_go_on_in_another_ledger() {
     for name in ["ledger.redb", "ledger.journal", "ledger.told"] {
         fs::remove_file(data.join(name)).unwrap();
     }
-    let server = serve(data);
-    deposits(&server, 1);
+    let server = start_server(data);
+    deposit_repeatedly(&server, 1);
     // What it has open is the old file, until a server is there.
     let mut text = String::new();
     paused.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -141,13 +144,13 @@ fn a_reader_does_not_go_on_in_another_ledger() {
 fn a_reader_changes_nothing_and_needs_no_disk_that_can_be_written_to() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let server = serve(&data);
-    deposits(&server, 20);
+    let server = start_server(&data);
+    deposit_repeatedly(&server, 20);
     server.program.signal(Signal::KILL);
     drop(server);
     // As the server left it when it was killed: redb has it to mend.
     let bytes = fs::read(data.join("ledger.redb")).unwrap();
-    let told_first = told(&["verify"], &data);
+    let told_first = ledger_stdout(&["verify"], &data);
     assert!(told_first.contains("the balance is $120;"), "{told_first}");
     assert_eq!(fs::read(data.join("ledger.redb")).unwrap(), bytes);
     fs::remove_file(data.join("ledger.lock")).unwrap();
@@ -156,15 +159,15 @@ fn a_reader_changes_nothing_and_needs_no_disk_that_can_be_written_to() {
         format!("mount --bind {path} {path} && mount -o remount,bind,ro {path} && exec \"$0\" \"$@\"");
     for words in [&["verify"][..], &["export"], &["show"]] {
         let mut inside = Command::new("unshare");
-        let plain = command(words, &data);
+        let plain = ledger_command(words, &data);
         inside.args(["-rm", "sh", "-c", &mount]).arg(plain.get_program()).args(plain.get_args());
         let done = Program::run(inside, "");
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
         assert!(!data.join("ledger.lock").exists());
-        assert_eq!(done.stdout, told(words, &data));
+        assert_eq!(done.stdout, ledger_stdout(words, &data));
         fs::remove_file(data.join("ledger.lock")).unwrap();
     }
-    let server = serve(&data);
+    let server = start_server(&data);
     assert_eq!(server.balance(), 12_000);
     server.stop();
 }
@@ -173,15 +176,15 @@ fn a_reader_changes_nothing_and_needs_no_disk_that_can_be_written_to() {
 fn a_folder_whose_path_is_too_long_for_a_socket_has_one_all_the_same() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("d".repeat(100)).join("e".repeat(200));
-    let server = serve(&data);
-    deposits(&server, 1);
+    let server = start_server(&data);
+    deposit_repeatedly(&server, 1);
     assert!(data.join("ledger.sock").exists());
-    assert!(told(&["verify"], &data).contains("the balance is $101;"));
-    assert!(told(&["show"], &data).contains("$101"));
+    assert!(ledger_stdout(&["verify"], &data).contains("the balance is $101;"));
+    assert!(ledger_stdout(&["show"], &data).contains("$101"));
     assert_eq!(server.program.errors(), "");
     server.stop();
     assert!(!data.join("ledger.sock").exists());
-    assert!(told(&["verify"], &data).contains("the balance is $101;"));
+    assert!(ledger_stdout(&["verify"], &data).contains("the balance is $101;"));
 }
 
 #[test]
@@ -189,10 +192,10 @@ fn a_server_without_a_socket_is_named() {
     let folder = TempDir::new().unwrap();
     // Nothing can be bound to where a folder is.
     fs::create_dir_all(folder.path().join("ledger.sock/in/the/way")).unwrap();
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     server.program.wait_for_error("nobody can read the books while the server runs");
     fs::remove_dir_all(folder.path().join("ledger.sock")).unwrap();
-    let done = run(&["verify"], folder.path());
+    let done = run_ledger(&["verify"], folder.path());
     assert_eq!(done.code, Some(1), "{done:?}");
     let process = server.program.id();
     let expected =
@@ -205,12 +208,12 @@ fn a_server_without_a_socket_is_named() {
 fn a_file_that_may_not_be_read_is_named() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    serve(&data).stop();
+    start_server(&data).stop();
     let path = data.join("ledger.redb");
     // Nobody may read what is no file, not even the administrator.
     fs::rename(&path, data.join("away")).unwrap();
     fs::create_dir(&path).unwrap();
-    let done = run(&["verify"], &data);
+    let done = run_ledger(&["verify"], &data);
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stderr.starts_with(&format!("atm: {}: this is not a file", path.display())), "{done:?}");
     fs::remove_dir(&path).unwrap();
@@ -226,17 +229,17 @@ fn a_file_that_may_not_be_read_is_named() {
 #[test]
 fn a_server_that_is_stopped_is_told_of() {
     let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
-    deposits(&server, 1);
+    let server = start_server(folder.path());
+    deposit_repeatedly(&server, 1);
     server.program.signal(Signal::STOP);
     let began = Instant::now();
-    let done = run(&["show"], folder.path());
+    let done = run_ledger(&["show"], folder.path());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
     let expected = format!("the server (process {}) works on it and has said nothing", server.program.id());
     assert!(done.stderr.contains(&expected), "{done:?}");
     server.program.signal(Signal::CONT);
-    assert!(told(&["show"], folder.path()).contains("$101"));
+    assert!(ledger_stdout(&["show"], folder.path()).contains("$101"));
     server.stop();
 }
 
@@ -244,7 +247,7 @@ fn a_server_that_is_stopped_is_told_of() {
 fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
     let folder = TempDir::new().unwrap();
     long_books(folder.path());
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     let sleepers: Vec<UnixStream> = (0..12)
         .map(|_| {
             let mut socket = UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
@@ -257,10 +260,10 @@ fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
         })
         .collect();
     let began = Instant::now();
-    deposits(&server, 200);
+    deposit_repeatedly(&server, 200);
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
     // There are no more readers than may be.
-    let done = run(&["verify"], folder.path());
+    let done = run_ledger(&["verify"], folder.path());
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stderr.contains("8 others read the books, and no more may at once"), "{done:?}");
     for mut more in sleepers.into_iter().skip(8) {
@@ -286,13 +289,13 @@ fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
 #[test]
 fn what_standard_output_does_not_take_is_not_the_ledgers_fault() {
     let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
-    deposits(&server, 1_000);
+    let server = start_server(folder.path());
+    deposit_repeatedly(&server, 1_000);
     server.stop();
     let backup = folder.path().join("backup.csv");
     for words in [&["export"][..], &["show"], &["verify"], &["backup", backup.to_str().unwrap()]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let done = command(words, folder.path()).stdout(full).output().unwrap();
+        let done = ledger_command(words, folder.path()).stdout(full).output().unwrap();
         assert_eq!(done.status.code(), Some(1), "{words:?}: {done:?}");
         let errors = String::from_utf8(done.stderr).unwrap();
         assert_eq!(errors, "atm: standard output cannot be written: No space left on device (os error 28)\n");
@@ -302,7 +305,7 @@ fn what_standard_output_does_not_take_is_not_the_ledgers_fault() {
     for words in [&["export"][..], &["show"], &["verify"]] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let done = command(words, folder.path()).stdout(writer).output().unwrap();
+        let done = ledger_command(words, folder.path()).stdout(writer).output().unwrap();
         assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(1), &b""[..]), "{words:?}");
     }
 }

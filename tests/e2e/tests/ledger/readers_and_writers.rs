@@ -1,7 +1,7 @@
 //! Who works on the folder of `atm serve --data`, and who waits for whom: a server, and those who read its books.
 use atm_e2e::{
     Program, Server, atm,
-    books::{command, deposits, serve, told},
+    ledger::{deposit_repeatedly, ledger_command, ledger_stdout, start_server},
 };
 use std::{
     fs::{self, File},
@@ -15,8 +15,8 @@ use tempfile::TempDir;
 fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    deposits(&server, 1);
+    let server = start_server(data);
+    deposit_repeatedly(&server, 1);
     server.stop();
     // As a reader does between two of its parts, at the worst moment.
     let reader = File::open(data.join("ledger.lock")).unwrap();
@@ -29,7 +29,7 @@ fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {
         thread::sleep(Duration::from_millis(10));
     }
     // It waits for nobody who comes later: they wait for it.
-    let later = Program::start(command(&["verify"], data));
+    let later = Program::start(ledger_command(&["verify"], data));
     reader.unlock().unwrap();
     let server = Server::of(waiting);
     assert_eq!(server.balance(), 10_100);
@@ -48,8 +48,8 @@ fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {
 fn readers_without_a_pause_keep_no_server_from_starting() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    deposits(&server, 1);
+    let server = start_server(data);
+    deposit_repeatedly(&server, 1);
     server.stop();
     let (over, began) = (AtomicBool::new(false), Instant::now());
     thread::scope(|scope| {
@@ -73,7 +73,7 @@ fn readers_without_a_pause_keep_no_server_from_starting() {
         }
         thread::sleep(Duration::from_millis(500));
         let began = Instant::now();
-        let server = serve(data);
+        let server = start_server(data);
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
         over.store(true, Ordering::Relaxed);
         server.stop();
@@ -84,8 +84,8 @@ fn readers_without_a_pause_keep_no_server_from_starting() {
 fn a_healthy_ledger_is_not_called_damaged_where_the_lock_of_its_server_was_removed() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    deposits(&server, 10);
+    let server = start_server(data);
+    deposit_repeatedly(&server, 10);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -97,7 +97,7 @@ fn a_healthy_ledger_is_not_called_damaged_where_the_lock_of_its_server_was_remov
         for _ in 0..10 {
             for words in [&["verify"][..], &["export"], &["show"]] {
                 let _ = fs::remove_file(data.join("ledger.lock"));
-                told(words, data);
+                ledger_stdout(words, data);
             }
         }
         // Nor does another server work on it.

@@ -3,29 +3,29 @@ use crate::{Done, Program, Server, atm};
 use std::{path::Path, process::Command};
 
 /// A server that keeps its ledger in a folder.
-pub fn serve(folder: &Path) -> Server {
+pub fn start_server(folder: &Path) -> Server {
     Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
 }
 
 /// A command on the ledger in a folder.
-pub fn command(words: &[&str], folder: &Path) -> Command {
+pub fn ledger_command(words: &[&str], folder: &Path) -> Command {
     atm(&[&["ledger"], words, &["--data", folder.to_str().unwrap()]].concat())
 }
 
 /// Runs one.
-pub fn run(words: &[&str], folder: &Path) -> Done {
-    Program::run(command(words, folder), "")
+pub fn run_ledger(words: &[&str], folder: &Path) -> Done {
+    Program::run(ledger_command(words, folder), "")
 }
 
 /// Runs one that must succeed; returns what it wrote.
-pub fn told(words: &[&str], folder: &Path) -> String {
-    let done = run(words, folder);
+pub fn ledger_stdout(words: &[&str], folder: &Path) -> String {
+    let done = run_ledger(words, folder);
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words:?}: {done:?}");
     done.stdout
 }
 
 /// Deposits one unit so often.
-pub fn deposits(server: &Server, count: usize) {
+pub fn deposit_repeatedly(server: &Server, count: usize) {
     let mut client = server.client();
     for _ in 0..count {
         assert_eq!(client.ask("deposit 1")["outcome"], "done");
