@@ -1,6 +1,6 @@
 //! PostgreSQL, with a cluster of its own, and pgbench, which comes with it and is its own load.
 use super::{PATIENCE, Place, Sample, Times, free_port};
-use atm_e2e::{Done, Program};
+use atm_e2e::{Output, Program};
 use std::{
     fs,
     os::unix::{fs::chown, process::CommandExt},
@@ -116,7 +116,7 @@ impl Postgres {
     }
 
     /// Runs its load, for a whole number of seconds: it takes no other.
-    fn pgbench(&self, script: &Path, sessions: usize, time: Duration) -> Result<Done, String> {
+    fn pgbench(&self, script: &Path, sessions: usize, time: Duration) -> Result<Output, String> {
         let seconds = time.as_secs_f64().ceil().max(1.0).to_string();
         let (port, sessions) = (self.port.to_string(), sessions.to_string());
         self.run(
@@ -143,7 +143,7 @@ impl Postgres {
     }
 
     /// What it told, held against what the accounts have more than before.
-    fn told(&self, done: &Done, before: i64) -> Result<Sample, String> {
+    fn told(&self, done: &Output, before: i64) -> Result<Sample, String> {
         let after = |word: &str| {
             let line = done.stdout.lines().find_map(|line| line.strip_prefix(word));
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
@@ -186,14 +186,14 @@ impl Postgres {
         Ok(done.stdout)
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<Done, String> {
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<Output, String> {
         let mut command = self.command(program);
         command.args(arguments);
         // The time that it is to take and the patience that there is with it are different things.
         let output = command.output().map_err(|error| self.denied(&format!("{program}: {error}")))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let done =
-            Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+            Output { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         if done.code == Some(0) {
             Ok(done)
         } else {

@@ -1,5 +1,5 @@
 //! The ledger in a folder: a server that keeps it, and `atm ledger`.
-use crate::{Done, Program, Server, atm};
+use crate::{Output, Program, Server, atm};
 use std::{path::Path, process::Command};
 
 /// A server that keeps its ledger in a folder.
@@ -13,7 +13,7 @@ pub fn ledger_command(words: &[&str], folder: &Path) -> Command {
 }
 
 /// Runs one.
-pub fn run_ledger(words: &[&str], folder: &Path) -> Done {
+pub fn run_ledger(words: &[&str], folder: &Path) -> Output {
     Program::run(ledger_command(words, folder), "")
 }
 

@@ -163,7 +163,7 @@ pub struct Program {
 
 /// What came of a [`Program`].
 #[derive(Debug)]
-pub struct Done {
+pub struct Output {
     /// Its exit code; `None` where a signal ended it.
     pub code: Option<i32>,
     /// All that it wrote on standard output.
@@ -201,7 +201,7 @@ impl Program {
     }
 
     /// Runs a program whose whole input is `input` to its end.
-    pub fn run(command: Command, input: &str) -> Done {
+    pub fn run(command: Command, input: &str) -> Output {
         let mut program = Self::start(command);
         // It may have seen enough before it has read everything.
         let _ = program.stdin.take().unwrap().write_all(input.as_bytes());
@@ -276,11 +276,11 @@ impl Program {
     }
 
     /// Waits until it has ended by itself; its input stays open if it is.
-    pub fn finish(mut self) -> Done {
+    pub fn finish(mut self) -> Output {
         let until = Instant::now() + PATIENCE;
         let status = self.wait(until);
         let (stdout, stderr) = (self.stdout.all(until), self.stderr.all(until));
-        Done { code: status.code(), stdout, stderr }
+        Output { code: status.code(), stdout, stderr }
     }
 
     fn wait(&mut self, until: Instant) -> ExitStatus {

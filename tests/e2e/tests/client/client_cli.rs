@@ -20,7 +20,7 @@ fn client(address: SocketAddr, wire: &str) -> Program {
 }
 
 /// Runs a client whose whole input is `lines`.
-fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Done {
+fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Output {
     Program::run(atm(&["client", "--connect", &address.to_string(), "--wire", wire]), lines)
 }
 

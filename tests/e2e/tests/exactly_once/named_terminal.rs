@@ -1,7 +1,7 @@
 //! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
 //! page alone, over lines that lose, with power that goes.
 
-use atm_e2e::{Done, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, chance, examples, python};
+use atm_e2e::{Output, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, chance, examples, python};
 use proxy::{Fate, Proxy, Way};
 use std::{
     collections::BTreeSet,
@@ -53,7 +53,7 @@ impl State {
     }
 
     /// A whole session.
-    fn session(&self, address: SocketAddr, name: &str, lines: &str) -> Done {
+    fn session(&self, address: SocketAddr, name: &str, lines: &str) -> Output {
         let mut client = self.client(address, name, &[]);
         for line in lines.lines() {
             client.type_line(line);
@@ -69,7 +69,7 @@ impl Drop for State {
     }
 }
 
-fn kill(client: Program) -> Done {
+fn kill(client: Program) -> Output {
     client.signal(Signal::KILL);
     client.finish()
 }

@@ -1,5 +1,5 @@
 //! `atm ledger`: the books of `atm serve --data`, while it serves and afterwards.
-use atm_e2e::{Done, NamedTerminal, Program, Server, Value, atm, examples, json, python};
+use atm_e2e::{NamedTerminal, Output, Program, Server, Value, atm, examples, json, python};
 use redb::{Database, TableDefinition};
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ fn serve(folder: &Path) -> Server {
 }
 
 /// Runs a command on the ledger in a folder.
-fn ledger(command: &[&str], folder: &Path) -> Done {
+fn ledger(command: &[&str], folder: &Path) -> Output {
     let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
     Program::run(atm(&arguments), "")
 }

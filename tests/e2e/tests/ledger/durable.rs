@@ -1,5 +1,5 @@
 //! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
-use atm_e2e::{Done, NamedTerminal, Program, Server, Signal, atm, json};
+use atm_e2e::{NamedTerminal, Output, Program, Server, Signal, atm, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
@@ -8,7 +8,7 @@ fn serve(folder: &Path) -> Server {
 }
 
 /// A server that must not come up.
-fn refused(folder: &Path) -> Done {
+fn refused(folder: &Path) -> Output {
     let done = Program::run(
         atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", folder.to_str().unwrap()]),
         "",
@@ -19,7 +19,7 @@ fn refused(folder: &Path) -> Done {
 }
 
 /// Runs a command on the ledger in a folder.
-fn ledger(command: &[&str], folder: &Path) -> Done {
+fn ledger(command: &[&str], folder: &Path) -> Output {
     let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
     Program::run(atm(&arguments), "")
 }

@@ -1,5 +1,5 @@
 //! `firmware-sim --store FILE`: the balance and what terminals were told outlive the program, and a damaged file is refused.
-use atm_e2e::{Done, Program, Signal, Sim, atm, firmware_sim};
+use atm_e2e::{Output, Program, Signal, Sim, atm, firmware_sim};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ impl Drop for Store {
     }
 }
 
-fn run(sim: &Sim, lines: &str) -> Done {
+fn run(sim: &Sim, lines: &str) -> Output {
     Program::run(atm(&["client", "--serial", &sim.path, "--terminal", "kiosk-7"]), lines)
 }
 

@@ -1,5 +1,5 @@
 //! The ATM behind a serial port: `firmware-sim` on a pseudo-terminal, `atm client --serial` on the other end.
-use atm_e2e::{Done, Program, Signal, Sim, atm, chance, some_bytes};
+use atm_e2e::{Output, Program, Signal, Sim, atm, chance, some_bytes};
 use std::io::Write;
 
 const WIRES: [&str; 2] = ["postcard", "json"];
@@ -9,7 +9,7 @@ fn client(sim: &Sim, wire: &str) -> Program {
 }
 
 /// Runs a client whose whole input is `lines`.
-fn run(sim: &Sim, wire: &str, lines: &str) -> Done {
+fn run(sim: &Sim, wire: &str, lines: &str) -> Output {
     Program::run(atm(&["client", "--serial", &sim.path, "--wire", wire]), lines)
 }
 
