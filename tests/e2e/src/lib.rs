@@ -28,7 +28,9 @@ mod serial_pair;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use named_terminal::NamedTerminal;
-pub use program::{Output, Program, Server, Sim, atm, examples, firmware_sim, fixtures, python, root};
+pub use program::{
+    FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, fixtures, python, root,
+};
 pub use rustix::process::Signal;
 pub use screen::Screen;
 pub use serde_json::{Value, json};

@@ -362,14 +362,14 @@ impl Server {
 
 /// `firmware-sim` behind a pseudo-terminal of its own.
 #[derive(Debug)]
-pub struct Sim {
+pub struct FirmwareSim {
     /// The serial port that clients open.
     pub path: String,
     /// The program.
     pub program: Program,
 }
 
-impl Sim {
+impl FirmwareSim {
     /// Starts it.
     pub fn start(arguments: &[&str]) -> Self {
         let program = Program::start(firmware_sim(arguments));

@@ -1,5 +1,5 @@
 //! `atm` for a person at a terminal: line editing, history, and a terminal that is left as it was found.
-use atm_e2e::{Screen, Server, Signal, Sim, atm};
+use atm_e2e::{FirmwareSim, Screen, Server, Signal, atm};
 use std::process::Command;
 
 fn client(server: &Server) -> Command {
@@ -109,7 +109,7 @@ fn signals_end_it() {
 
 #[test]
 fn over_a_serial_line() {
-    let sim = Sim::start(&[]);
+    let sim = FirmwareSim::start(&[]);
     let mut screen = Screen::start(atm(&["client", "--serial", &sim.path]));
     screen.wait_for(">>> ");
     screen.keys("deposit 40\r");

@@ -1,5 +1,5 @@
 //! `firmware-sim --store FILE`: the balance and what terminals were told outlive the program, and a damaged file is refused.
-use atm_e2e::{Output, Program, Signal, Sim, atm, firmware_sim};
+use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, firmware_sim};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -15,8 +15,8 @@ impl Store {
         Self(path)
     }
 
-    fn sim(&self) -> Sim {
-        Sim::start(&["--store", self.path(), "--balance", "100"])
+    fn sim(&self) -> FirmwareSim {
+        FirmwareSim::start(&["--store", self.path(), "--balance", "100"])
     }
 
     fn path(&self) -> &str {
@@ -30,11 +30,11 @@ impl Drop for Store {
     }
 }
 
-fn run(sim: &Sim, lines: &str) -> Output {
+fn run(sim: &FirmwareSim, lines: &str) -> Output {
     Program::run(atm(&["client", "--serial", &sim.path, "--terminal", "kiosk-7"]), lines)
 }
 
-fn kill(sim: &Sim) {
+fn kill(sim: &FirmwareSim) {
     sim.program.signal(Signal::KILL);
 }
 

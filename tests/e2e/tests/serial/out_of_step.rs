@@ -1,5 +1,5 @@
 //! Where what comes can be no frame, or nothing comes, nobody waits longer than a frame may take: ten seconds by default.
-use atm_e2e::{Program, Server, Sim, atm};
+use atm_e2e::{FirmwareSim, Program, Server, atm};
 use std::{
     io::Write,
     net::TcpListener,
@@ -12,7 +12,7 @@ const A_FRAME: Duration = Duration::from_secs(10 + 8);
 
 /// Text that is taken for a length holds a serial line up, and then it is in step again.
 fn noise_in_front_of_json() {
-    let sim = Sim::start(&["--wire", "json"]);
+    let sim = FirmwareSim::start(&["--wire", "json"]);
     sim.open().write_all(b"login: ").unwrap();
     let done = Program::run(atm(&["client", "--serial", &sim.path, "--wire", "json"]), "3\nexit\n");
     assert_eq!(done.code, Some(0), "{done:?}");

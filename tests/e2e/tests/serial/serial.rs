@@ -1,20 +1,20 @@
 //! The ATM behind a serial port: `firmware-sim` on a pseudo-terminal, `atm client --serial` on the other end.
-use atm_e2e::{Output, Program, Signal, Sim, atm, chance, some_bytes};
+use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, chance, some_bytes};
 use std::io::Write;
 
 const WIRES: [&str; 2] = ["postcard", "json"];
 
-fn client(sim: &Sim, wire: &str) -> Program {
+fn client(sim: &FirmwareSim, wire: &str) -> Program {
     Program::start(atm(&["client", "--serial", &sim.path, "--wire", wire]))
 }
 
 /// Runs a client whose whole input is `lines`.
-fn run(sim: &Sim, wire: &str, lines: &str) -> Output {
+fn run(sim: &FirmwareSim, wire: &str, lines: &str) -> Output {
     Program::run(atm(&["client", "--serial", &sim.path, "--wire", wire]), lines)
 }
 
 /// Stops it.
-fn quit(sim: Sim, wire: &str) {
+fn quit(sim: FirmwareSim, wire: &str) {
     let done = run(&sim, wire, "quit\n");
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
     assert!(done.stdout.ends_with("The server is stopping. Goodbye.\n"), "{done:?}");
@@ -25,7 +25,7 @@ fn quit(sim: Sim, wire: &str) {
 #[test]
 fn clients_come_one_after_another() {
     for wire in WIRES {
-        let sim = Sim::start(&["--wire", wire]);
+        let sim = FirmwareSim::start(&["--wire", wire]);
         let done = run(&sim, wire, "1\n40\n2\n500\n15\n3\nexit\n");
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
         for text in [
@@ -54,7 +54,7 @@ fn clients_come_one_after_another() {
 #[test]
 fn a_client_that_is_killed_leaves_the_next_one_at_the_menu() {
     for wire in WIRES {
-        let sim = Sim::start(&["--wire", wire]);
+        let sim = FirmwareSim::start(&["--wire", wire]);
         for lines in [&[][..], &["1"], &["2"], &["deposit 5"], &["withdraw", "5"]] {
             let mut killed = client(&sim, wire);
             for (number, line) in lines.iter().enumerate() {
@@ -76,7 +76,7 @@ fn a_client_that_is_killed_leaves_the_next_one_at_the_menu() {
 #[test]
 fn noise_before_a_client_does_not_matter() {
     let mut random = chance();
-    let sim = Sim::start(&[]);
+    let sim = FirmwareSim::start(&[]);
     let mut port = sim.open();
     for _ in 0..8 {
         port.write_all(&some_bytes(&mut random, 600)).unwrap();
@@ -101,7 +101,7 @@ fn a_line_that_lies_moves_no_cent_twice() {
     ] {
         arguments.extend([fault, "0.02"]);
     }
-    let sim = Sim::start(&arguments);
+    let sim = FirmwareSim::start(&arguments);
     let lines: String = (1..=15).map(|amount| format!("deposit {amount}\n")).collect();
     let done = run(&sim, "postcard", &format!("{lines}3\nexit\n"));
     assert_eq!(done.code, Some(0), "{done:?}");
@@ -115,7 +115,7 @@ fn a_line_that_lies_moves_no_cent_twice() {
 
 #[test]
 fn two_clients_do_not_share_a_line() {
-    let sim = Sim::start(&[]);
+    let sim = FirmwareSim::start(&[]);
     let first = client(&sim, "postcard");
     first.wait_for(">>> ");
     let second = run(&sim, "postcard", "3\n");
@@ -126,7 +126,7 @@ fn two_clients_do_not_share_a_line() {
 
 #[test]
 fn a_line_that_goes_away_ends_the_client() {
-    let sim = Sim::start(&[]);
+    let sim = FirmwareSim::start(&[]);
     let client = client(&sim, "postcard");
     client.wait_for(">>> ");
     sim.program.signal(Signal::KILL);
@@ -137,7 +137,7 @@ fn a_line_that_goes_away_ends_the_client() {
 
 #[test]
 fn nobody_at_the_prompt_is_told_and_the_line_goes_on() {
-    let sim = Sim::start(&["--idle-timeout", "1"]);
+    let sim = FirmwareSim::start(&["--idle-timeout", "1"]);
     let idle = client(&sim, "postcard");
     let done = idle.finish();
     assert_eq!(done.code, Some(1), "{done:?}");
@@ -149,7 +149,7 @@ fn a_port_that_is_not_there_is_told_in_one_line() {
     let done = Program::run(atm(&["client", "--serial", "/dev/no-such-port"]), "3\n");
     assert_eq!((done.code, done.stderr.lines().count()), (Some(1), 1), "{done:?}");
     assert!(done.stderr.contains("/dev/no-such-port"), "{done:?}");
-    let sim = Sim::start(&[]);
+    let sim = FirmwareSim::start(&[]);
     // The old wire has no hello, so nobody would ever say anything.
     let done = run(&sim, "raw", "3\n");
     assert!(done.code == Some(2) && done.stderr.contains("no hello"), "{done:?}");
