@@ -2,7 +2,7 @@
 //!
 //! * [`Program`] is a child whose output is collected and who never outlives its test; [`atm`] and
 //!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
-//! * [`Screen`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
+//! * [`TerminalProgram`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
 //! * [`Client`] is a plain client, on a socket with a deadline;
 //! * [`NamedTerminal`] is what a terminal with a name must not forget;
 //! * [`chance`] can be repeated.
@@ -22,8 +22,8 @@ mod client;
 pub mod ledger;
 mod named_terminal;
 mod program;
-mod screen;
 mod serial_pair;
+mod terminal_program;
 
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
@@ -32,9 +32,9 @@ pub use program::{
     FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, fixtures, python, root,
 };
 pub use rustix::process::Signal;
-pub use screen::Screen;
 pub use serde_json::{Value, json};
 pub use serial_pair::SerialPair;
+pub use terminal_program::TerminalProgram;
 
 use std::{env, time::Duration};
 

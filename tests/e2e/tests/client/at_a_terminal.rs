@@ -1,5 +1,5 @@
 //! `atm` for a person at a terminal: line editing, history, and a terminal that is left as it was found.
-use atm_e2e::{FirmwareSim, Screen, Server, Signal, atm};
+use atm_e2e::{FirmwareSim, Server, Signal, TerminalProgram, atm};
 use std::process::Command;
 
 fn client(server: &Server) -> Command {
@@ -8,14 +8,14 @@ fn client(server: &Server) -> Command {
 
 #[test]
 fn alone_it_brings_a_newcomer_to_the_menu() {
-    let mut screen = Screen::start(atm(&[]));
+    let mut screen = TerminalProgram::start(atm(&[]));
     screen.wait_for("Welcome to the ATM");
     screen.wait_for_times(">>> ", 1);
-    screen.keys("1\r");
+    screen.press("1\r");
     screen.wait_for("How much would you like to deposit?");
-    screen.keys("40\r");
+    screen.press("40\r");
     screen.wait_for("Amount deposited: $40. Your balance is $140.");
-    screen.keys("exit\r");
+    screen.press("exit\r");
     screen.wait_for("Goodbye.");
     assert_eq!(screen.finish(), Some(0));
 }
@@ -23,20 +23,20 @@ fn alone_it_brings_a_newcomer_to_the_menu() {
 #[test]
 fn lines_can_be_edited_and_called_back() {
     let server = Server::start(&[]);
-    let mut screen = Screen::start(client(&server));
+    let mut screen = TerminalProgram::start(client(&server));
     screen.wait_for(">>> ");
     // A slip that is taken back: a letter, and a word in front of which one is put in.
-    screen.keys("40\x01deposiz\x7ft \r");
+    screen.press("40\x01deposiz\x7ft \r");
     screen.wait_for("Amount deposited: $40. Your balance is $140.");
     // The arrow up brings the line again.
-    screen.keys("\x1b[A\r");
+    screen.press("\x1b[A\r");
     screen.wait_for("Amount deposited: $40. Your balance is $180.");
-    screen.keys("withdraw 30\r");
+    screen.press("withdraw 30\r");
     screen.wait_for("Your balance is $150.");
-    screen.keys("\x1b[A\x1b[A\r");
+    screen.press("\x1b[A\x1b[A\r");
     screen.wait_for("Your balance is $190.");
     // The end of the input is exit.
-    screen.keys("\x04");
+    screen.press("\x04");
     screen.wait_for("Goodbye.");
     assert_eq!(screen.finish(), Some(0));
     assert_eq!(server.balance(), 19_000);
@@ -46,9 +46,9 @@ fn lines_can_be_edited_and_called_back() {
 #[test]
 fn what_is_pasted_is_answered_line_by_line() {
     let server = Server::start(&[]);
-    let mut screen = Screen::start(client(&server));
+    let mut screen = TerminalProgram::start(client(&server));
     screen.wait_for(">>> ");
-    screen.keys("1\r40\rwithdraw 15\r3\rexit\r");
+    screen.press("1\r40\rwithdraw 15\r3\rexit\r");
     screen.wait_for("Amount deposited: $40. Your balance is $140.");
     screen.wait_for("Amount withdrawn: $15. Your balance is $125.");
     screen.wait_for("Goodbye.");
@@ -60,13 +60,13 @@ fn what_is_pasted_is_answered_line_by_line() {
 fn the_key_that_interrupts_leaves() {
     let server = Server::start(&[]);
     for setup in ["", "1\r", "half a line"] {
-        let mut screen = Screen::start(client(&server));
+        let mut screen = TerminalProgram::start(client(&server));
         screen.wait_for(">>> ");
-        screen.keys(setup);
+        screen.press(setup);
         if setup.ends_with('\r') {
             screen.wait_for_times(">>> ", 2);
         }
-        screen.keys("\x03");
+        screen.press("\x03");
         screen.wait_for("Goodbye.");
         assert_eq!(screen.finish(), Some(0), "{setup:?}");
     }
@@ -77,9 +77,9 @@ fn the_key_that_interrupts_leaves() {
 fn a_server_that_goes_away_is_told_to_somebody_who_is_typing() {
     for signal in [Signal::KILL, Signal::TERM] {
         let server = Server::start(&[]);
-        let mut screen = Screen::start(client(&server));
+        let mut screen = TerminalProgram::start(client(&server));
         screen.wait_for(">>> ");
-        screen.keys("depos");
+        screen.press("depos");
         screen.wait_for("depos");
         server.program.signal(signal);
         let told = if signal == Signal::KILL {
@@ -96,9 +96,9 @@ fn a_server_that_goes_away_is_told_to_somebody_who_is_typing() {
 fn signals_end_it() {
     let server = Server::start(&[]);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let mut screen = Screen::start(client(&server));
+        let mut screen = TerminalProgram::start(client(&server));
         screen.wait_for(">>> ");
-        screen.keys("depos");
+        screen.press("depos");
         screen.wait_for("depos");
         screen.signal(signal);
         screen.finish();
@@ -110,11 +110,11 @@ fn signals_end_it() {
 #[test]
 fn over_a_serial_line() {
     let sim = FirmwareSim::start(&[]);
-    let mut screen = Screen::start(atm(&["client", "--serial", &sim.path]));
+    let mut screen = TerminalProgram::start(atm(&["client", "--serial", &sim.path]));
     screen.wait_for(">>> ");
-    screen.keys("deposit 40\r");
+    screen.press("deposit 40\r");
     screen.wait_for("Amount deposited: $40. Your balance is $140.");
-    screen.keys("half a");
+    screen.press("half a");
     screen.wait_for("half a");
     sim.program.signal(Signal::KILL);
     screen.wait_for("gone");

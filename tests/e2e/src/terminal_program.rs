@@ -17,7 +17,7 @@ use std::{
 
 /// A program whose three streams are a terminal, and the keys and the screen of that.
 #[derive(Debug)]
-pub struct Screen {
+pub struct TerminalProgram {
     program: Program,
     keys: File,
     /// The program's end, to see how it left it.
@@ -25,7 +25,7 @@ pub struct Screen {
     before: Termios,
 }
 
-impl Screen {
+impl TerminalProgram {
     /// Starts a program at a terminal of its own.
     pub fn start(mut command: Command) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -44,7 +44,7 @@ impl Screen {
     }
 
     /// Presses keys, as a terminal sends them, once the program edits a line.
-    pub fn keys(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         let until = Instant::now() + PATIENCE;
         while tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON) {
             assert!(Instant::now() < until, "nobody edits a line");
