@@ -5,7 +5,7 @@
 //! * [`TerminalProgram`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
 //! * [`Client`] is a plain client, on a socket with a deadline;
 //! * [`NamedTerminal`] is what a terminal with a name must not forget;
-//! * [`chance`] can be repeated.
+//! * [`seeded_rng`] can be repeated.
 //!
 //! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
 #![forbid(unsafe_code)]
@@ -51,7 +51,7 @@ pub fn raise_file_limit() -> u64 {
 }
 
 /// Random numbers from the seed in `ATM_SEED`, or from a random one; prints it, which is shown when the test fails.
-pub fn chance() -> Rng {
+pub fn seeded_rng() -> Rng {
     let seed = match env::var("ATM_SEED") {
         Ok(seed) => seed.parse().expect("ATM_SEED is a number"),
         Err(_) => fastrand::u64(..),
@@ -61,7 +61,7 @@ pub fn chance() -> Rng {
 }
 
 /// At most `most` random bytes.
-pub fn some_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
+pub fn random_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
     let mut bytes = vec![0; rng.usize(..=most)];
     rng.fill(&mut bytes);
     bytes

@@ -1,5 +1,5 @@
 //! Money moves once, whatever is repeated and wherever the line drops: named terminals on the `json` wire.
-use atm_e2e::{Client, Server, Value, chance, frame, json, text_of};
+use atm_e2e::{Client, Server, Value, frame, json, seeded_rng, text_of};
 
 /// A terminal of this test: what it must not forget.
 struct Terminal {
@@ -189,7 +189,7 @@ fn an_earlier_life_of_a_name_is_turned_away() {
 
 #[test]
 fn lines_that_drop_at_random_move_no_cent_twice() {
-    let mut random = chance();
+    let mut random = seeded_rng();
     let server = Server::start(&["--log", "off"]);
     let mut terminal = Terminal::new("kiosk-7");
     let (mut expected, mut line) = (10_000, None);

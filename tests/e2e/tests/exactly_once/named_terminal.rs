@@ -1,7 +1,9 @@
 //! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
 //! page alone, over lines that lose, with power that goes.
 
-use atm_e2e::{Output, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, chance, examples, python};
+use atm_e2e::{
+    Output, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, examples, python, seeded_rng,
+};
 use proxy::{Fate, Proxy, Way};
 use std::{
     collections::BTreeSet,
@@ -252,7 +254,7 @@ fn lives(
 
 #[test]
 fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
-    let mut rng = chance();
+    let mut rng = seeded_rng();
     let server = Server::start(&["--balance", "1000000"]);
     let amounts = Arc::new(AtomicU64::new(1));
     let terminals: Vec<_> = (0..4)

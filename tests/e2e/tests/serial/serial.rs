@@ -1,5 +1,5 @@
 //! The ATM behind a serial port: `firmware-sim` on a pseudo-terminal, `atm client --serial` on the other end.
-use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, chance, some_bytes};
+use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, random_bytes, seeded_rng};
 use std::io::Write;
 
 const WIRES: [&str; 2] = ["postcard", "json"];
@@ -75,11 +75,11 @@ fn a_client_that_is_killed_leaves_the_next_one_at_the_menu() {
 
 #[test]
 fn noise_before_a_client_does_not_matter() {
-    let mut random = chance();
+    let mut random = seeded_rng();
     let sim = FirmwareSim::start(&[]);
     let mut port = sim.open();
     for _ in 0..8 {
-        port.write_all(&some_bytes(&mut random, 600)).unwrap();
+        port.write_all(&random_bytes(&mut random, 600)).unwrap();
         let done = run(&sim, "postcard", "3\nexit\n");
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
         assert!(done.stdout.starts_with("Welcome to the ATM"), "{done:?}");
@@ -89,7 +89,7 @@ fn noise_before_a_client_does_not_matter() {
 
 #[test]
 fn a_line_that_lies_moves_no_cent_twice() {
-    let seed = chance().u32(..).to_string();
+    let seed = seeded_rng().u32(..).to_string();
     let mut arguments = vec!["--seed", &seed];
     for fault in [
         "--drop-chance",

@@ -1,5 +1,5 @@
 //! Whatever a client sends on the `json` wire: it is told what is wrong and asked again, and no money moves.
-use atm_e2e::{Client, PATIENCE, Rng, Server, Value, chance, frame, json, some_bytes, text_of};
+use atm_e2e::{Client, PATIENCE, Rng, Server, Value, frame, json, random_bytes, seeded_rng, text_of};
 use std::{thread, time::Instant};
 
 /// Inputs, each with the code of what is wrong with it. The stream is in step after each of them.
@@ -224,7 +224,7 @@ fn what_may_look_strange_is_served() {
 
 /// Something that may be anything, but tends to look like what the server reads.
 fn junk(random: &mut Rng) -> Vec<u8> {
-    let bytes = some_bytes(random, 700);
+    let bytes = random_bytes(random, 700);
     match random.usize(..6) {
         0 => bytes,
         1 => frame(bytes),
@@ -251,7 +251,7 @@ fn junk(random: &mut Rng) -> Vec<u8> {
 
 #[test]
 fn random_bytes_are_survived() {
-    let mut random = chance();
+    let mut random = seeded_rng();
     let server = Server::start(&["--log", "off"]);
     for _ in 0..150 {
         let mut client = Client::connect(server.address);

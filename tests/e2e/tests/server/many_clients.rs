@@ -1,5 +1,5 @@
 //! Eight clients at once, some of them slow, vanishing or hostile: nobody else is disturbed, and the money adds up.
-use atm_e2e::{Client, PATIENCE, Rng, Server, Value, chance, frame, json, some_bytes, text_of};
+use atm_e2e::{Client, PATIENCE, Rng, Server, Value, frame, json, random_bytes, seeded_rng, text_of};
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
@@ -84,7 +84,7 @@ fn vanishing(address: SocketAddr, mut random: Rng, over: &AtomicBool) {
 fn hostile(address: SocketAddr, mut random: Rng, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         let mut client = Client::connect(address);
-        let garbage = some_bytes(&mut random, 3000);
+        let garbage = random_bytes(&mut random, 3000);
         match random.usize(..3) {
             0 => client.try_send(&garbage),
             1 => client.try_send(&frame(garbage)),
@@ -95,7 +95,7 @@ fn hostile(address: SocketAddr, mut random: Rng, over: &AtomicBool) {
 
 #[test]
 fn the_sums_of_all_clients_fit_the_final_balance() {
-    let mut random = chance();
+    let mut random = seeded_rng();
     let server = Server::start(&["--balance", "500", "--log", "warn"]);
     let (address, over) = (server.address, AtomicBool::new(false));
     let sum: i64 = thread::scope(|scope| {

@@ -3,7 +3,7 @@ use atm_core::{
     ledger::{LedgerId, Operation, Origin, Request},
     money::Amount,
 };
-use atm_e2e::{Program, Server, atm, chance};
+use atm_e2e::{Program, Server, atm, seeded_rng};
 use atm_host::ledger::{
     books::Books,
     entry::Time,
@@ -52,7 +52,7 @@ fn a_bit_of_any_page_was_turned() {
     let whole = whole();
     let expected = books(&open(&whole).unwrap());
 
-    let mut rng = chance();
+    let mut rng = seeded_rng();
     let (mut refused, mut unharmed) = (0, 0);
     for page in 0..whole.len() / PAGE {
         for round in 0..3 {
@@ -85,7 +85,7 @@ fn a_bit_of_any_page_was_turned() {
 
 #[test]
 fn a_bit_was_turned_where_the_server_was_killed() {
-    let mut rng = chance();
+    let mut rng = seeded_rng();
     let disk = FaultyDisk::new(1);
     let mut keeper = open(&disk).unwrap();
     for round in 1..=20 {
@@ -128,7 +128,7 @@ fn a_bit_was_turned_where_the_server_was_killed() {
 #[test]
 fn a_page_was_changed_while_the_ledger_was_open() {
     let whole = whole();
-    let mut rng = chance();
+    let mut rng = seeded_rng();
     let (mut found, mut unharmed, mut closed) = (0, 0, 0);
     for page in 0..whole.len() / PAGE {
         for round in 0..12 {
@@ -194,7 +194,7 @@ fn the_file_is_overwritten_under_a_server() {
     let mut client = server.client();
     let file = OpenOptions::new().write(true).open(folder.path().join("ledger.redb")).unwrap();
     let mut garbage = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap() - PAGE];
-    chance().fill(&mut garbage);
+    seeded_rng().fill(&mut garbage);
     file.write_all_at(&garbage, PAGE as u64).unwrap();
     let run = |command: &[&str]| {
         let done = Program::run(atm(&[command, &["--data", data]].concat()), "");
