@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_bench::{Config, Report, Stage, mix::Mix, person::Manner, report::Json};
-use atm_e2e::{Client, PATIENCE, Program, Server, Signal, Value, fixtures, frame, python, raise_file_limit};
+use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, Value, fixtures, frame, python, raise_file_limit};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -34,7 +34,7 @@ fn short(address: SocketAddr) -> Config {
         rate: None,
         seed: 7,
         shared: false,
-        patience: PATIENCE,
+        patience: TIMEOUT,
     }
 }
 

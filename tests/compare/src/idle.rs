@@ -1,6 +1,6 @@
 //! Many sessions that do nothing: what they take, and whether they are in anybody's way.
 use super::{
-    PATIENCE,
+    TIMEOUT,
     cores::{self, Side},
     signals,
     system::idle_server,
@@ -63,7 +63,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     let people = |count: usize| {
         (0..count).map(|seed| Text::json(Person::new(&books, Mix::default(), Manner::Menu, seed as u64)))
     };
-    let opening = Opening { address: server.address, burst: sessions, patience: PATIENCE };
+    let opening = Opening { address: server.address, burst: sessions, patience: TIMEOUT };
     // What a first session makes it take for good is none of a thousandth one's.
     drop(Load::open(&opening, people(1))?);
     let before = resident(server)?;
@@ -73,7 +73,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     let memory = (resident(server)? - before) as f64 / sessions as f64;
     let begin = Instant::now();
     let mut newcomer = Load::open(&opening, people(1))?;
-    let answered = newcomer.once(0, PATIENCE)?;
+    let answered = newcomer.once(0, TIMEOUT)?;
     let took = begin.elapsed();
     if !answered {
         return Err(io::Error::other("one more session was not served"));
@@ -93,10 +93,10 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         rate: None,
         seed: 1,
         shared: false,
-        patience: PATIENCE,
+        patience: TIMEOUT,
     };
     // The one before may still be going.
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let report = loop {
         let report = atm_bench::run_until(&config, &mut |_| {}, signals::flag())?;
         if report.is_good() {

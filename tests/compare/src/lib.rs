@@ -42,7 +42,7 @@ pub mod system;
 pub mod table;
 
 /// How long a reply may take, and how long nothing may happen while sessions open.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sessions that are opened at once, but for where that is what is tried.
 const BURST: usize = 100;
@@ -76,14 +76,14 @@ fn load<D: Dialogue>(
     sessions: usize,
     times: Times,
 ) -> io::Result<Measured> {
-    let opening = Opening { address, burst: BURST, patience: PATIENCE };
+    let opening = Opening { address, burst: BURST, patience: TIMEOUT };
     let mut load = Load::open(&opening, (0..sessions).map(|_| dialogue()))?;
     let (warm, progress) = (Instant::now() + times.warm_up, Progress::new(signals::flag()));
     load.closed(warm, &progress)?;
     load.measure();
     load.closed(warm + times.duration, &progress)?;
     load.stop_counting();
-    load.settle(PATIENCE)?;
+    load.settle(TIMEOUT)?;
     Ok(load.measured())
 }
 

@@ -1,5 +1,5 @@
 //! PostgreSQL, with a cluster of its own, and pgbench, which comes with it and is its own load.
-use super::{PATIENCE, Place, Sample, Times, free_port};
+use super::{Place, Sample, TIMEOUT, Times, free_port};
 use atm_e2e::{Output, Program};
 use std::{
     fs,
@@ -74,7 +74,7 @@ impl Postgres {
             command.args(["-c", setting]);
         }
         postgres.program = Some(Program::start(command));
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while let Err(error) = postgres.sql("SELECT 1") {
             if Instant::now() > until {
                 let errors = postgres.program.as_ref().map(Program::errors).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The systems, each started for a comparison and stopped after it.
 use super::{
-    BURST, PATIENCE, Place, Sample, Times,
+    BURST, Place, Sample, TIMEOUT, Times,
     dialogues::{Counter, Frames, HEADER},
     disk, echo, free_port, load,
     postgres::{self, Postgres, Rows},
@@ -298,7 +298,7 @@ fn atm_load(
         rate: None,
         seed: fastrand::u64(..),
         shared: false,
-        patience: PATIENCE,
+        patience: TIMEOUT,
     };
     let report =
         atm_bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;

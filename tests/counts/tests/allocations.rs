@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use atm_core::wire::Wire;
 use atm_counts::{ROUND, Round};
-use atm_e2e::PATIENCE;
+use atm_e2e::TIMEOUT;
 use atm_host::server::{Config, Server};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, io::Read, io::Write, net::TcpStream, thread};
@@ -26,7 +26,7 @@ fn allocations(wire: Wire, texts: &[&str]) -> [usize; 2] {
         change.allocations + change.reallocations
     };
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     if wire != Wire::Postcard {
         // Where terminals may have no name, nobody waits for a hello.
         read(&mut stream, wire);

@@ -1,5 +1,5 @@
 //! A plain client: a socket with a deadline.
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use serde_json::{Value, json};
 use std::{
@@ -33,12 +33,12 @@ pub struct Client {
 impl Client {
     /// Connects and reads nothing.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::new(TcpStream::connect_timeout(&address, PATIENCE).expect("the server lets a client in"))
+        Self::new(TcpStream::connect_timeout(&address, TIMEOUT).expect("the server lets a client in"))
     }
 
     /// Connects to a server that may be gone.
     pub fn try_connect(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
         // A server that is killed while it is connected to may be gone without a word: the system had the client's end of two
         // such connections, and no other, among some twenty kills on a busy machine. Whoever only listens there would listen
         // for ever; after a second without a word, the system asks.
@@ -51,7 +51,7 @@ impl Client {
     /// A client on a connection that is open already.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self { stream, received: Vec::new() }
     }
 
@@ -105,7 +105,7 @@ impl Client {
 
     /// Reads one message of the `json` wire, unless `enough` says that none is to be waited for.
     pub fn read_unless(&mut self, enough: impl Fn() -> bool) -> Option<Value> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             if let Some(message) = self.message() {
                 return Some(message);
@@ -120,7 +120,7 @@ impl Client {
 
     /// Reads one message of the `json` wire, or `None` where the server is gone before it was whole.
     pub fn try_read(&mut self) -> Option<Value> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             if let Some(message) = self.message() {
                 return Some(message);
@@ -138,7 +138,7 @@ impl Client {
 
     /// Reads one message of the `json` wire, or `None` at the end of the stream.
     pub fn read_or_end(&mut self) -> Option<Value> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             if let Some(message) = self.message() {
                 return Some(message);
@@ -175,7 +175,7 @@ impl Client {
 
     /// What one read brings, up to 1024 bytes, as the program that this one replaces reads; empty at the end.
     pub fn read_once(&mut self) -> Vec<u8> {
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut bytes = [0; 1024];
         let count = self.stream.read(&mut bytes).expect("bytes in time");
         bytes[..count].to_vec()
@@ -183,7 +183,7 @@ impl Client {
 
     /// Everything up to the end of the stream.
     pub fn read_to_end(&mut self) -> Vec<u8> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while self.receive(until) {}
         std::mem::take(&mut self.received)
     }

@@ -7,7 +7,7 @@
 //! * [`NamedTerminal`] is what a terminal with a name must not forget;
 //! * [`seeded_rng`] can be repeated.
 //!
-//! Nothing waits for a fixed time: everything waits for a condition, at most [`PATIENCE`].
+//! Nothing waits for a fixed time: everything waits for a condition, at most [`TIMEOUT`].
 #![forbid(unsafe_code)]
 // What fails here does it loudly, like a test.
 #![allow(
@@ -39,7 +39,7 @@ pub use terminal_program::TerminalProgram;
 use std::{env, time::Duration};
 
 /// How long a test waits for anything that is expected at once; long, since the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Allows this process as many open files as the system lets it have; returns how many.
 pub fn raise_file_limit() -> u64 {

@@ -1,5 +1,5 @@
 //! Programs as children of a test.
-use crate::{Client, PATIENCE, Signal};
+use crate::{Client, Signal, TIMEOUT};
 use rustix::{
     fs::OFlags,
     process::{Pid, kill_process},
@@ -197,7 +197,7 @@ impl Program {
 
     /// Waits until it has ended by itself; returns its exit code.
     pub(crate) fn exit(&mut self) -> Option<i32> {
-        self.wait(Instant::now() + PATIENCE).code()
+        self.wait(Instant::now() + TIMEOUT).code()
     }
 
     /// Runs a program whose whole input is `input` to its end.
@@ -238,14 +238,14 @@ impl Program {
 
     /// Waits until `found` finds something in what it wrote on standard output.
     pub fn wait_until<T>(&self, found: impl Fn(&str) -> Option<T>) -> T {
-        let result = self.stdout.wait(found, Instant::now() + PATIENCE);
+        let result = self.stdout.wait(found, Instant::now() + TIMEOUT);
         result.unwrap_or_else(|text| panic!("{}: not what was expected: {text:?}", self.name))
     }
 
     /// Waits until it has written `text` on standard error.
     pub fn wait_for_error(&self, text: &str) {
         let found = |all: &str| all.contains(text).then_some(());
-        let result = self.stderr.wait(found, Instant::now() + PATIENCE);
+        let result = self.stderr.wait(found, Instant::now() + TIMEOUT);
         result.unwrap_or_else(|all| panic!("{}: no {text:?} on standard error: {all:?}", self.name));
     }
 
@@ -277,7 +277,7 @@ impl Program {
 
     /// Waits until it has ended by itself; its input stays open if it is.
     pub fn finish(mut self) -> Output {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         let status = self.wait(until);
         let (stdout, stderr) = (self.stdout.all(until), self.stderr.all(until));
         Output { code: status.code(), stdout, stderr }

@@ -1,5 +1,5 @@
 //! A program at a terminal.
-use crate::{PATIENCE, program::Program};
+use crate::{TIMEOUT, program::Program};
 use rustix::{
     fs::{Mode, OFlags, open},
     process::Signal,
@@ -45,7 +45,7 @@ impl TerminalProgram {
 
     /// Presses keys, as a terminal sends them, once the program edits a line.
     pub fn press(&mut self, keys: &str) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON) {
             assert!(Instant::now() < until, "nobody edits a line");
             // The system tells nobody that a terminal has changed.

@@ -1,5 +1,5 @@
 //! `atm client` for a pipe: what it shows, when it ends, and with which code.
-use atm_e2e::{Client, PATIENCE, Program, Server, Signal, atm, frame, json};
+use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json};
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
@@ -307,7 +307,7 @@ fn a_client_that_is_killed_costs_the_server_nothing() {
 
 /// A client at its first prompt, once the server has seen that there is a place for it.
 fn connect_when_free(address: SocketAddr) -> Program {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let client = client(address, "json");
         if client.wait_until(|text| {

@@ -1,9 +1,7 @@
 //! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
 //! page alone, over lines that lose, with power that goes.
 
-use atm_e2e::{
-    Output, PATIENCE, Program, Rng, SerialPair, Server, Signal, atm, examples, python, seeded_rng,
-};
+use atm_e2e::{Output, Program, Rng, SerialPair, Server, Signal, TIMEOUT, atm, examples, python, seeded_rng};
 use proxy::{Fate, Proxy, Way};
 use std::{
     collections::BTreeSet,
@@ -93,7 +91,7 @@ fn losing(server: &Server, losing: impl Fn(Way, &str) -> bool + Send + 'static) 
 fn wait_for(count: &AtomicU64, least: u64) {
     let start = Instant::now();
     while count.load(Ordering::Relaxed) < least {
-        assert!(start.elapsed() < PATIENCE, "{count:?} is less than {least}");
+        assert!(start.elapsed() < TIMEOUT, "{count:?} is less than {least}");
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,5 +1,5 @@
 //! `atm serve --data` on a disk without room: nobody is told anything that is not so, and all goes on when there is room.
-use atm_e2e::{Client, NamedTerminal, PATIENCE, Program, SerialPair, Server, Signal, atm};
+use atm_e2e::{Client, NamedTerminal, Program, SerialPair, Server, Signal, TIMEOUT, atm};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -107,7 +107,7 @@ fn a_serial_line_waits_for_room_too() {
     // There is no room for the journal as the first entry is written, and what it gets of it later it gets piece by piece.
     disk.fill();
     let mut first = Program::start(client("kiosk-0"));
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while faults() == 0 {
         assert!(Instant::now() < until, "{}", server.errors());
         thread::sleep(Duration::from_millis(5));
@@ -127,7 +127,7 @@ fn a_serial_line_waits_for_room_too() {
             client.type_line("deposit 1");
             asked += 1;
             // Either program may be the one that says something.
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + TIMEOUT;
             while client.output().matches(">>> ").count() <= asked && faults() == before {
                 assert!(Instant::now() < until, "{}", client.output());
                 thread::sleep(Duration::from_millis(5));

@@ -1,5 +1,5 @@
 //! Whatever a client sends on the `json` wire: it is told what is wrong and asked again, and no money moves.
-use atm_e2e::{Client, PATIENCE, Rng, Server, Value, frame, json, random_bytes, seeded_rng, text_of};
+use atm_e2e::{Client, Rng, Server, TIMEOUT, Value, frame, json, random_bytes, seeded_rng, text_of};
 use std::{thread, time::Instant};
 
 /// Inputs, each with the code of what is wrong with it. The stream is in step after each of them.
@@ -166,7 +166,7 @@ fn whoever_sends_without_end_is_cut_off() {
             let mut client = server.client();
             client.send(start);
             scope.spawn(move || {
-                let until = Instant::now() + PATIENCE;
+                let until = Instant::now() + TIMEOUT;
                 while client.try_send(&[b' '; 1 << 16]) {
                     assert!(Instant::now() < until, "it is still listened to");
                 }

@@ -1,5 +1,5 @@
 //! Eight clients at once, some of them slow, vanishing or hostile: nobody else is disturbed, and the money adds up.
-use atm_e2e::{Client, PATIENCE, Rng, Server, Value, frame, json, random_bytes, seeded_rng, text_of};
+use atm_e2e::{Client, Rng, Server, TIMEOUT, Value, frame, json, random_bytes, seeded_rng, text_of};
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
@@ -39,7 +39,7 @@ fn honest(address: SocketAddr, mut random: Rng) -> i64 {
             2 => client.ask("withdraw all"),
             _ => client.ask(&format!("withdraw {amount}")),
         };
-        assert!(asked.elapsed() < PATIENCE / 4, "held up for {:?}", asked.elapsed());
+        assert!(asked.elapsed() < TIMEOUT / 4, "held up for {:?}", asked.elapsed());
         sum += moved(&reply);
         assert_eq!(reply["input"], true);
         if text_of(&reply).contains("How much would you like to withdraw?") {

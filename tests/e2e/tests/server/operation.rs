@@ -1,5 +1,5 @@
 //! What whoever operates a server needs: its file of options, readiness, counters.
-use atm_e2e::{NamedTerminal, PATIENCE, Program, Server, atm, examples};
+use atm_e2e::{NamedTerminal, Program, Server, TIMEOUT, atm, examples};
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
@@ -60,7 +60,7 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let told_at = |socket: &UnixDatagram| {
         let mut bytes = [0; 256];
         let count = socket.recv(&mut bytes).unwrap();
@@ -91,7 +91,7 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
         use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
         let name = format!("atm-test-{}", std::process::id());
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
         command.env("NOTIFY_SOCKET", format!("@{name}"));
         let server = Server::of(Program::start(command));
@@ -138,7 +138,7 @@ fn the_sample_unit_starts_what_there_is() {
 /// Asks for a page.
 fn page(address: SocketAddr, question: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(stream, "{question}\r\nHost: localhost\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -227,7 +227,7 @@ fn whoever_asks_for_counters_and_says_nothing_keeps_nobody_waiting() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     // And it is not waited for for ever.
     for mut stream in silent {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         match stream.read(&mut [0]) {
             Ok(count) => assert_eq!(count, 0),
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),

@@ -1,5 +1,5 @@
 //! A client that is slow, idle, deaf, or one of very many costs the server nothing but its session.
-use atm_e2e::{Client, PATIENCE, Program, Server, Signal, atm, frame, json, raise_file_limit, text_of};
+use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json, raise_file_limit, text_of};
 use std::{
     io::{ErrorKind, Write},
     ops::Range,
@@ -167,7 +167,7 @@ fn a_client_that_never_reads() {
     let mut other = server.client();
     assert_eq!(other.balance(), 10_000);
     // and in a second its place is free.
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let mut third = Client::connect(server.address);
         if third.read()["input"] == true {
@@ -218,7 +218,7 @@ fn more_clients_than_sessions() {
     }
     drop(clients);
     // The places are free again, as soon as the server has seen that they are.
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut again: Vec<Client> = Vec::new();
     while again.len() < 5 {
         assert!(Instant::now() < until, "only {} places are free", again.len());
@@ -250,7 +250,7 @@ fn more_clients_than_files() {
         assert_eq!(client.balance(), 10_000);
     }
     drop(clients);
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while Client::connect(server.address).read()["input"] != true {
         assert!(Instant::now() < until, "the places are not free again");
     }

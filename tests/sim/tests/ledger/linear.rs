@@ -5,7 +5,7 @@ use atm_core::{
     ledger::{Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt, Refusal, Request, Response},
     money::Amount,
 };
-use atm_e2e::PATIENCE;
+use atm_e2e::TIMEOUT;
 use atm_host::ledger::{
     entry::{Entry, Fact, Time},
     error::Fault,
@@ -97,7 +97,7 @@ impl Run {
     }
 
     fn take(&mut self, wait: bool) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             for (request, response) in self.teller.answers().unwrap() {
                 let Response::Settled { outcome, .. } = response else { panic!("{response:?}") };
