@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_bench::{Config, Report, Stage, mix::Mix, person::Manner, report::Json};
-use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, Value, fixtures, frame, python, raise_file_limit};
+use atm_e2e::{
+    Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, python, raise_file_limit,
+};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -238,7 +240,7 @@ fn a_schedule_is_kept_and_no_wait_is_left_out() {
 
 #[test]
 fn the_original_and_its_way_for_many_are_checked_alike() {
-    let folder = fixtures();
+    let folder = original_programs();
     let many = folder.parent().unwrap().join("compare/threads.py");
     for (script, argument, sessions) in [(folder.join("server.py"), "0", 1), (many, "--nodelay", 8)] {
         let Some(command) = python(&script, &[argument]) else { return };

@@ -1,6 +1,6 @@
 //! What it was measured on and with, for whoever reads the figures later.
 use super::{Place, postgres, system::Other};
-use atm_e2e::root;
+use atm_e2e::project_root;
 use std::{fs, path::Path, process::Command};
 
 /// The machine, the programs and their versions, this project's commit and the date, as a list in Markdown; `place` is on the
@@ -39,7 +39,7 @@ pub fn machine(place: &Place, without: &[Other]) -> String {
 
 /// The first line that a program says, run in the project's folder; none where it lacks or fails.
 fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).current_dir(root()).output().ok()?;
+    let output = Command::new(program).args(arguments).current_dir(project_root()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
     text.lines().next().map(str::to_owned)
 }

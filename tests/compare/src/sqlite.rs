@@ -1,6 +1,6 @@
 //! SQLite, by the module that comes with Python: threads that share a connection, as the threads of a server would.
 use super::{Place, Sample, Times};
-use atm_e2e::root;
+use atm_e2e::project_root;
 use serde_json::Value;
 use std::{process::Command, time::Duration};
 
@@ -8,7 +8,7 @@ use std::{process::Command, time::Duration};
 pub(super) fn measure(place: &Place, sessions: usize, times: Times) -> Result<Sample, String> {
     let folder = place.folder()?;
     let mut command = Command::new("python3");
-    command.arg(root().join("tests/compare/python/sqlite.py")).arg(folder.path().join("accounts.db"));
+    command.arg(project_root().join("tests/compare/python/sqlite.py")).arg(folder.path().join("accounts.db"));
     command.args([
         sessions.to_string(),
         times.warm_up.as_secs_f64().to_string(),

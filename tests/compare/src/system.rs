@@ -13,7 +13,7 @@ use atm_bench::{
     person::Manner,
 };
 use atm_core::wire::Wire;
-use atm_e2e::{Program, Server, atm, root};
+use atm_e2e::{Program, Server, atm, project_root};
 use std::{cell::Cell, env, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 /// What a machine may lack, and what can be left out for it.
@@ -192,7 +192,7 @@ impl System {
     /// The original's way: a thread for each client in Python.
     pub fn python(nodelay: bool) -> Self {
         let mut command = Command::new("python3");
-        command.arg(root().join("tests/compare/python/threads.py"));
+        command.arg(project_root().join("tests/compare/python/threads.py"));
         if nodelay {
             command.arg("--nodelay");
         }

@@ -29,7 +29,8 @@ pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use named_terminal::NamedTerminal;
 pub use program::{
-    FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, fixtures, python, root,
+    FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, original_programs, project_root,
+    python,
 };
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};

@@ -46,16 +46,16 @@ pub fn python(script: &Path, arguments: &[&str]) -> Option<Command> {
 
 /// The folder of the examples.
 pub fn examples() -> PathBuf {
-    root().join("examples")
+    project_root().join("examples")
 }
 
 /// The folder of the programs that ours replace.
-pub fn fixtures() -> PathBuf {
-    root().join("tests/e2e/original")
+pub fn original_programs() -> PathBuf {
+    project_root().join("tests/e2e/original")
 }
 
 /// The project's folder.
-pub fn root() -> &'static Path {
+pub fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
@@ -85,7 +85,7 @@ fn build() -> Result<PathBuf, String> {
         Some(above) => cargo.arg("--target").arg(parent.file_name().unwrap()).arg("--target-dir").arg(above),
         None => cargo.arg("--target-dir").arg(parent),
     };
-    let output = cargo.current_dir(root()).stdin(Stdio::null()).output().unwrap();
+    let output = cargo.current_dir(project_root()).stdin(Stdio::null()).output().unwrap();
     let built = output.status.success();
     if built { Ok(folder.to_owned()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }

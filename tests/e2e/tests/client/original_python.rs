@@ -1,7 +1,7 @@
 //! The program that this one replaces can talk to it, on the `raw` wire: the old client with our server, our client with
 //! the old server.
 
-use atm_e2e::{Program, Server, Signal, atm, fixtures, python};
+use atm_e2e::{Program, Server, Signal, atm, original_programs, python};
 
 const PROMPT: &str = ">>> ";
 
@@ -18,7 +18,7 @@ fn converse(program: &mut Program, lines: &[(&str, &str)]) {
 fn the_original_client_talks_to_our_server() {
     let server = Server::start(&["--wire", "raw"]);
     let port = server.address.port().to_string();
-    let Some(command) = python(&fixtures().join("client.py"), &[&port]) else { return };
+    let Some(command) = python(&original_programs().join("client.py"), &[&port]) else { return };
     let mut client = Program::start(command);
     client.wait_for("Welcome to the ATM");
     converse(
@@ -41,7 +41,7 @@ fn the_original_client_talks_to_our_server() {
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
 
     // Another one stops the server, as any of them could.
-    let mut client = Program::start(python(&fixtures().join("client.py"), &[&port]).unwrap());
+    let mut client = Program::start(python(&original_programs().join("client.py"), &[&port]).unwrap());
     converse(&mut client, &[("3", "Your balance is $125."), ("quit", "")]);
     assert_eq!(client.finish().code, Some(0));
     assert_eq!(server.program.finish().code, Some(0));
@@ -49,7 +49,7 @@ fn the_original_client_talks_to_our_server() {
 
 #[test]
 fn our_client_talks_to_the_original_server() {
-    let Some(command) = python(&fixtures().join("server.py"), &["0"]) else { return };
+    let Some(command) = python(&original_programs().join("server.py"), &["0"]) else { return };
     let server = Program::start(command);
     let port = server.wait_until(|text| {
         let line = text.split_once('\n')?.0;
@@ -83,7 +83,7 @@ fn our_client_talks_to_the_original_server() {
 
 #[test]
 fn our_client_outlives_the_original_server() {
-    let Some(command) = python(&fixtures().join("server.py"), &["0"]) else { return };
+    let Some(command) = python(&original_programs().join("server.py"), &["0"]) else { return };
     let server = Program::start(command);
     let port =
         server.wait_until(|text| Some(text.split_once('\n')?.0.rsplit(' ').next().unwrap().to_owned()));
