@@ -126,7 +126,7 @@ fn turned_away<'a>(opening: &Opening, one: impl Iterator<Item = Text<'a>>) -> io
 
 /// A program's resident memory, in bytes.
 fn resident(server: &Server) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.program.id()))?;
+    let status = fs::read_to_string(format!("/proc/{}/status", server.program.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("the system tells no VmRSS"))

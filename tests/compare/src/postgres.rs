@@ -77,7 +77,7 @@ impl Postgres {
         let until = Instant::now() + TIMEOUT;
         while let Err(error) = postgres.sql("SELECT 1") {
             if Instant::now() > until {
-                let errors = postgres.program.as_ref().map(Program::errors).unwrap_or_default();
+                let errors = postgres.program.as_ref().map(Program::stderr).unwrap_or_default();
                 return Err(format!("PostgreSQL does not start: {error} {errors}"));
             }
         }

@@ -266,6 +266,6 @@ input()
         let port: u16 = program.wait_until(|text| text.split_once('\n')?.0.parse().ok());
         let mut client = Client::try_connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         program.wait_for("gone");
-        assert_eq!(client.try_read(), None, "{}", program.output());
+        assert_eq!(client.try_read(), None, "{}", program.stdout());
     }
 }

@@ -209,7 +209,7 @@ impl Program {
     }
 
     /// Its number in the system.
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -243,19 +243,19 @@ impl Program {
     }
 
     /// Waits until it has written `text` on standard error.
-    pub fn wait_for_error(&self, text: &str) {
+    pub fn wait_for_stderr(&self, text: &str) {
         let found = |all: &str| all.contains(text).then_some(());
         let result = self.stderr.wait(found, Instant::now() + TIMEOUT);
         result.unwrap_or_else(|all| panic!("{}: no {text:?} on standard error: {all:?}", self.name));
     }
 
     /// What it wrote on standard error up to now.
-    pub fn errors(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.stderr.all(Instant::now())
     }
 
     /// What it wrote on standard output up to now.
-    pub fn output(&self) -> String {
+    pub fn stdout(&self) -> String {
         self.stdout.all(Instant::now())
     }
 
@@ -301,7 +301,7 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- {}\n{}\n--- its errors\n{}", self.name, self.output(), self.errors());
+            eprintln!("--- {}\n{}\n--- its errors\n{}", self.name, self.stdout(), self.stderr());
         }
     }
 }

@@ -128,15 +128,15 @@ fn logs_are_lines_on_standard_error_without_what_was_typed() {
     client.ask("my secret");
     client.ask("deposit 4711");
     drop(client);
-    server.program.wait_for_error("session closed");
-    let (errors, output) = (server.program.errors(), server.program.output());
+    server.program.wait_for_stderr("session closed");
+    let (errors, output) = (server.program.stderr(), server.program.stdout());
     assert!(!errors.contains("secret") && !errors.contains("4711"), "{errors}");
     assert!(errors.lines().all(|line| line.contains(" INFO ")), "{errors}");
     assert_eq!(output, format!("listening on {} (json)\n", server.address));
     server.stop();
     let quiet = Server::start(&["--log", "off"]);
     quiet.balance();
-    assert_eq!(quiet.program.errors(), "");
+    assert_eq!(quiet.program.stderr(), "");
     quiet.stop();
 }
 

@@ -155,7 +155,7 @@ fn a_server_that_comes_back_is_found_and_a_script_does_not_go_on_in_another_sess
     drop(server);
     let done = leaves.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(1), "the server closed the connection\n"));
-    stays.wait_for_error("connection lost; reconnecting\n");
+    stays.wait_for_stderr("connection lost; reconnecting\n");
     let server = Server::start(&["--listen", &address.to_string()]);
     let done = stays.finish();
     let err = "connection lost; reconnecting\nconnected again\nstopped: the session began anew, and the next lines \
@@ -232,7 +232,7 @@ fn lives(
         let end = Instant::now() + Duration::from_millis(rng.u64(0..2500));
         // One that was told that something was not done has stopped.
         while Instant::now() < end && client.is_running() {
-            if rng.bool() || client.output().ends_with(">>> ") {
+            if rng.bool() || client.stdout().ends_with(">>> ") {
                 let word = if rng.bool() { "deposit" } else { "withdraw" };
                 client.type_line(&format!("{word} {}", amounts.fetch_add(1, Ordering::Relaxed)));
             }

@@ -47,7 +47,7 @@ impl Disk {
 
 /// How many commits have failed.
 fn faults(server: &Program) -> usize {
-    server.errors().matches("the ledger's commit failed").count()
+    server.stderr().matches("the ledger's commit failed").count()
 }
 
 #[test]
@@ -103,16 +103,16 @@ fn a_serial_line_waits_for_room_too() {
     let disk = Disk::of(&server, &folder);
     let client = |name| atm(&["client", "--serial", &pair.far, "--terminal", name]);
     let (mut done, mut lost) = (0, 0);
-    let faults = || server.errors().matches("nobody is told anything").count();
+    let faults = || server.stderr().matches("nobody is told anything").count();
     // There is no room for the journal as the first entry is written, and what it gets of it later it gets piece by piece.
     disk.fill();
     let mut first = Program::start(client("kiosk-0"));
     let until = Instant::now() + TIMEOUT;
     while faults() == 0 {
-        assert!(Instant::now() < until, "{}", server.errors());
+        assert!(Instant::now() < until, "{}", server.stderr());
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(!first.output().contains(">>> "), "{}", first.output());
+    assert!(!first.stdout().contains(">>> "), "{}", first.stdout());
     disk.make_room();
     first.wait_for(">>> ");
     first.end_input();
@@ -128,8 +128,8 @@ fn a_serial_line_waits_for_room_too() {
             asked += 1;
             // Either program may be the one that says something.
             let until = Instant::now() + TIMEOUT;
-            while client.output().matches(">>> ").count() <= asked && faults() == before {
-                assert!(Instant::now() < until, "{}", client.output());
+            while client.stdout().matches(">>> ").count() <= asked && faults() == before {
+                assert!(Instant::now() < until, "{}", client.stdout());
                 thread::sleep(Duration::from_millis(5));
             }
         }

@@ -181,7 +181,7 @@ fn a_folder_whose_path_is_too_long_for_a_socket_has_one_all_the_same() {
     assert!(data.join("ledger.sock").exists());
     assert!(ledger_stdout(&["verify"], &data).contains("the balance is $101;"));
     assert!(ledger_stdout(&["show"], &data).contains("$101"));
-    assert_eq!(server.program.errors(), "");
+    assert_eq!(server.program.stderr(), "");
     server.stop();
     assert!(!data.join("ledger.sock").exists());
     assert!(ledger_stdout(&["verify"], &data).contains("the balance is $101;"));
@@ -193,11 +193,11 @@ fn a_server_without_a_socket_is_named() {
     // Nothing can be bound to where a folder is.
     fs::create_dir_all(folder.path().join("ledger.sock/in/the/way")).unwrap();
     let server = start_server(folder.path());
-    server.program.wait_for_error("nobody can read the books while the server runs");
+    server.program.wait_for_stderr("nobody can read the books while the server runs");
     fs::remove_dir_all(folder.path().join("ledger.sock")).unwrap();
     let done = run_ledger(&["verify"], folder.path());
     assert_eq!(done.code, Some(1), "{done:?}");
-    let process = server.program.id();
+    let process = server.program.pid();
     let expected =
         format!("another process works on it (its number is {process}) and shows its books to nobody");
     assert!(done.stderr.contains(&expected), "{done:?}");
@@ -236,7 +236,7 @@ fn a_server_that_is_stopped_is_told_of() {
     let done = run_ledger(&["show"], folder.path());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
-    let expected = format!("the server (process {}) works on it and has said nothing", server.program.id());
+    let expected = format!("the server (process {}) works on it and has said nothing", server.program.pid());
     assert!(done.stderr.contains(&expected), "{done:?}");
     server.program.signal(Signal::CONT);
     assert!(ledger_stdout(&["show"], folder.path()).contains("$101"));

@@ -26,7 +26,7 @@ fn options_come_from_a_file_and_the_command_line_goes_before() {
     let file = options(folder.path(), &text);
     let server = Server::of(Program::start(atm(&["serve", "--config", &file])));
     assert_eq!(server.balance(), 700);
-    assert_eq!(server.program.errors(), "", "its log is off");
+    assert_eq!(server.program.stderr(), "", "its log is off");
     server.stop();
     assert!(data.join("ledger.redb").exists());
     let other = folder.path().join("other");
@@ -149,8 +149,8 @@ fn page(address: SocketAddr, question: &str) -> (String, String) {
 
 /// Where a server shows its counters, by its log.
 fn counters(server: &Server) -> SocketAddr {
-    server.program.wait_for_error("counters at /metrics");
-    let errors = server.program.errors();
+    server.program.wait_for_stderr("counters at /metrics");
+    let errors = server.program.stderr();
     let (_, address) = errors.split_once("counters at /metrics address=").unwrap();
     address.split_whitespace().next().unwrap().parse().unwrap()
 }
@@ -256,11 +256,11 @@ fn a_server_that_may_open_no_more_files_waits_and_does_not_spin() {
     let address = counters(&server);
     // More than there may be: those who are turned away are waited for.
     let crowd: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address).unwrap()).collect();
-    server.program.wait_for_error("could not be accepted");
+    server.program.wait_for_stderr("could not be accepted");
     let asking: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let (began, before) = (Instant::now(), ticks(server.program.id()));
+    let (began, before) = (Instant::now(), ticks(server.program.pid()));
     std::thread::sleep(Duration::from_secs(1));
-    let (spent, took) = (ticks(server.program.id()) - before, began.elapsed().as_millis() / 10);
+    let (spent, took) = (ticks(server.program.pid()) - before, began.elapsed().as_millis() / 10);
     assert!(u128::from(spent) < took / 5, "{spent} of {took} hundredths of a second");
     drop((crowd, asking));
     // It is served again as soon as there is room.

@@ -87,7 +87,7 @@ fn a_second_signal_does_not_wait_for_them() {
     let server = Server::start(&[]);
     let client = server.client();
     server.program.signal(Signal::INT);
-    server.program.wait_for_error("stopping");
+    server.program.wait_for_stderr("stopping");
     server.program.signal(Signal::INT);
     exits_with(server, 1);
     drop(client);
@@ -122,7 +122,7 @@ fn outer_address() -> Option<IpAddr> {
 fn not_when_a_person_elsewhere_asks() {
     let server = Server::start(&["--listen", "0.0.0.0:0"]);
     // An address that others reach is warned about.
-    server.program.wait_for_error("WARN");
+    server.program.wait_for_stderr("WARN");
     let Some(outer) = outer_address() else {
         eprintln!("passed over: this machine has no address but the loopback one");
         return;
