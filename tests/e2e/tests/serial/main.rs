@@ -3,5 +3,5 @@
 
 mod async_front;
 mod kiosk_store;
-mod out_of_step;
+mod resynchronisation;
 mod serial;
