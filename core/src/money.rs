@@ -1,12 +1,23 @@
-//! Money: integer minor units and nothing else.
+//! Money: [`Amount`], a non-negative integer of minor units (cents) with checked arithmetic.
 use crate::number;
 use core::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
-/// An amount of money, never negative, in integer minor units (cents): 100 of them make one whole unit.
+/// An amount of money: a non-negative integer of minor units (cents), 100 to a whole unit.
 ///
-/// At most [`Amount::MAX`], so that it is exact in every JSON reader (RFC 8259, section 6) and no sum of two can
-/// overflow the integer below it.
+/// It is at most [`Amount::MAX`], so that every JSON parser reads it exactly (RFC 8259, section 6) and the sum of two
+/// cannot overflow a `u64`.
+///
+/// ```
+/// use atm_core::money::{Amount, AmountError};
+///
+/// let balance: Amount = "140.50".parse()?;
+/// let withdrawn = Amount::parse_units("40")?;
+/// let rest = balance.checked_sub(withdrawn).ok_or(AmountError::TooLarge)?;
+/// assert_eq!(rest.to_string(), "$100.50");
+/// assert_eq!(rest.minor(), 10_050);
+/// # Ok::<_, AmountError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[serde(try_from = "u64")]
@@ -16,9 +27,9 @@ pub struct Amount(#[serde(serialize_with = "number::serialize")] u64);
 const MINOR: u64 = 100;
 
 impl Amount {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self(0);
-    /// The most that can be held or moved: 2^53 − 1 minor units, some 90 trillion whole units.
+    /// The largest amount: 2^53 − 1 minor units, some 90 trillion whole units.
     pub const MAX: Self = Self((1 << 53) - 1);
 
     /// An amount of minor units; `None` above [`Amount::MAX`].
@@ -39,17 +50,17 @@ impl Amount {
         self.0
     }
 
-    /// The whole units in it.
+    /// The whole units, rounded down.
     pub const fn units(self) -> u64 {
         self.0 / MINOR
     }
 
-    /// What it has beside [whole units](Self::units), in minor units.
+    /// The minor units beyond the [whole units](Self::units): 0 to 99.
     pub const fn cents(self) -> u64 {
         self.0 % MINOR
     }
 
-    /// Is this nothing?
+    /// Whether the amount is zero.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -68,8 +79,7 @@ impl Amount {
         }
     }
 
-    /// Reads a whole number of units as a person types it: ASCII digits and nothing else. Leading zeros are allowed
-    /// and change nothing: `040` is 40.
+    /// Parses whole units as a person types them: only ASCII digits. Leading zeros are ignored: `040` is 40.
     ///
     /// # Errors
     /// [`AmountError::Malformed`] for anything but digits, [`AmountError::TooLarge`] above [`Amount::MAX`].
@@ -89,13 +99,13 @@ fn digits(text: &str) -> Result<u64, AmountError> {
     })
 }
 
-/// Why a text is not an amount.
+/// Why a text or a number is not an [`Amount`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AmountError {
-    /// It is empty, or holds something else than a number.
+    /// Empty, or not a number in the accepted form.
     Malformed,
-    /// It is a number above [`Amount::MAX`].
+    /// A number above [`Amount::MAX`].
     TooLarge,
 }
 
@@ -112,7 +122,7 @@ impl fmt::Display for AmountError {
 
 impl core::error::Error for AmountError {}
 
-/// Reads an amount as a configuration gives it: `140` or `140.50`.
+/// Parses the form of a configuration: whole units, or units and two digits of cents, as in `140` or `140.50`.
 impl FromStr for Amount {
     type Err = AmountError;
     fn from_str(text: &str) -> Result<Self, AmountError> {
@@ -138,7 +148,7 @@ impl From<Amount> for u64 {
     }
 }
 
-/// `$140`, with cents only where there are any: `$140.50`.
+/// Writes `$140`, or with cents `$140.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "${}", self.units())?;
@@ -156,7 +166,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn shows_cents_only_where_there_are_any() {
+    fn display_has_cents_only_if_they_are_not_zero() {
         for (minor, text) in
             [(0, "$0"), (14_000, "$140"), (14_050, "$140.50"), (5, "$0.05"), (100, "$1"), (101, "$1.01")]
         {
@@ -168,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_only_digits() {
+    fn parse_units_accepts_only_ascii_digits() {
         for text in
             ["", "-1", "+1", "1_000", "1,000", "1.5", " 1", "1 ", "٣", "１", "0x10", "1e3", "NaN", "1\0"]
         {
@@ -177,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_an_amount_is() {
+    fn errors_name_the_accepted_form() {
         assert!(AmountError::Malformed.to_string().contains("as in 140 or 140.50"));
         assert!(AmountError::TooLarge.to_string().contains("above 2^53 - 1"));
     }
 
     #[test]
-    fn leading_zeros_change_nothing() {
+    fn leading_zeros_are_ignored() {
         assert_eq!(Amount::parse_units("0000000000000000000000000000000000040"), Ok(Amount(4_000)));
         assert_eq!(Amount::parse_units("00"), Ok(Amount::ZERO));
     }
@@ -199,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_may_give_cents() {
+    fn from_str_accepts_two_digits_of_cents() {
         assert_eq!("140.50".parse(), Ok(Amount(14_050)));
         for text in ["140.5", "140.", ".50", "140.500", "140.5x", "1.2.3"] {
             assert_eq!(text.parse::<Amount>(), Err(AmountError::Malformed), "{text}");
@@ -208,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(minor in 0..=Amount::MAX.0) {
+        fn display_parses_back(minor in 0..=Amount::MAX.0) {
             let amount = Amount(minor);
             prop_assert_eq!(amount.to_string().strip_prefix('$').unwrap().parse(), Ok(amount));
         }
@@ -223,7 +233,7 @@ mod tests {
         }
 
         #[test]
-        fn sums_and_differences_agree(a in 0..=Amount::MAX.0, b in 0..=Amount::MAX.0) {
+        fn checked_sub_reverses_checked_add(a in 0..=Amount::MAX.0, b in 0..=Amount::MAX.0) {
             let (a, b) = (Amount(a), Amount(b));
             match a.checked_add(b) {
                 Some(sum) => prop_assert_eq!(sum.checked_sub(b), Some(a)),

@@ -1,11 +1,11 @@
-//! How numbers, and texts behind their lengths, are written on the binary wire.
+//! Varint encoding of numbers and length-prefixed texts for postcard, without a panic.
 //!
-//! The bytes are postcard's own varint. Its encoder is inlined at every number of a message, and each copy keeps a bounds
-//! check that the compiler does not see through at `opt-level = "s"`: a panic in an image that is to have none. This one is
-//! there once. In a format for people it is a number like any other; no other binary format is meant to be used.
+//! The bytes are those of postcard's own varint. Its encoder is inlined at every number of a message, and each copy keeps
+//! a bounds check that the compiler does not remove at `opt-level = "s"`: a panic in an image that must have none. These
+//! functions are for `#[serde(serialize_with)]`. In a human-readable format they write an ordinary number or text.
 use serde::{Serialize, Serializer, ser::SerializeTuple};
 
-/// Writes a number; for `#[serde(serialize_with)]`.
+/// Serializes a number.
 pub(crate) fn serialize<T, S>(number: &T, serializer: S) -> Result<S::Ok, S::Error>
 where
     T: Copy + Into<u64>,
@@ -29,7 +29,7 @@ fn write<S: Serializer>(number: u64, serializer: S) -> Result<S::Ok, S::Error> {
     bytes.end()
 }
 
-/// Writes a number that may be missing.
+/// Serializes an optional number.
 pub(crate) fn serialize_option<S: Serializer>(
     number: &Option<u64>,
     serializer: S,
@@ -43,12 +43,12 @@ pub(crate) fn serialize_option<S: Serializer>(
     number.as_ref().map(Number).serialize(serializer)
 }
 
-/// Writes a text: its length in bytes, which is a number too, and the bytes.
+/// Serializes a text: its length in bytes as a varint, and the bytes.
 pub(crate) fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
     struct Length(usize);
     impl Serialize for Length {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            // No machine has longer addresses than this.
+            // A `usize` has at most 64 bits on every target.
             write(u64::try_from(self.0).unwrap_or(u64::MAX), serializer)
         }
     }

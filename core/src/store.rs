@@ -1,23 +1,58 @@
-//! Entries on a medium that keeps what it holds without power: EEPROM, FRAM, flash, a card, a file.
+//! Mirrored slot store: entries in two checksummed copies on a non-volatile medium (EEPROM, FRAM, flash, a card, a file).
+//! An entry whose write has returned survives a loss of power during the next write, and a changed byte.
 //!
-//! # What stands where
-//! The medium is two halves with the same in both. A half is a row of slots of [`SLOT`] bytes. A write of a slot goes to the
-//! first half and then to the second, and is read back from both: only then it counts.
+//! # Layout
+//! The medium is two halves with the same content. A half is an array of slots of [`SLOT`] bytes. A write of a slot goes
+//! to the first half, then to the second, and each copy is read back and compared.
 //!
-//! A slot holds the format of its entry, the length of the body, the body in postcard, and the CRC-32 of all before it,
-//! little-endian. The body begins with the entry's number, which grows with every write of the slot: of two copies the one
-//! with the higher number is the present one.
+//! A slot holds the format of its entry (1 byte), the length of the body (1 byte), the body in postcard, and the CRC-32 of
+//! all of these, little-endian. The body begins with the entry's number, which grows with every write of the slot: of two
+//! copies the one with the higher number is current.
 //!
-//! The last slot is written when all that belongs to the beginning stands ([`Store::mark_initialized`]): what is unreadable before that
-//! was never told to anybody, and what is unreadable behind it is lost.
+//! The last slot is a mark, written once the initial content is complete ([`Store::mark_initialized`]): before it, an
+//! unreadable slot was never in use; after it, its entry is lost.
 //!
-//! # What it survives
-//! A write that is cut off leaves one copy that is older, damaged or empty; the next read mends it from the other. So does
-//! a byte that changes. Which slots were ever written is the user's to know: of one that has no copy left the store says
+//! # Recovery
+//! An interrupted write leaves one copy older, damaged or blank, and so does a changed byte; the next read repairs that
+//! copy from the other. The store does not know which slots were ever written: one without a readable copy reads as
 //! `None`.
 //!
-//! On flash, the halves must not share an erase block; a [`NorFlash`](embedded_storage::nor_flash::NorFlash) becomes a
-//! [`Storage`] by the wrappers beside that trait.
+//! On flash, the halves must not share an erase block. `embedded_storage::nor_flash::RmwNorFlashStorage` makes a
+//! [`Storage`] of a [`NorFlash`](embedded_storage::nor_flash::NorFlash).
+//!
+//! # Example
+//! ```
+//! use atm_core::store::{SLOT, Store};
+//! # use embedded_storage::{ReadStorage, Storage};
+//! # struct Eeprom(Vec<u8>);
+//! # impl ReadStorage for Eeprom {
+//! #     type Error = core::convert::Infallible;
+//! #     fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+//! #         bytes.copy_from_slice(&self.0[at as usize..][..bytes.len()]);
+//! #         Ok(())
+//! #     }
+//! #     fn capacity(&self) -> usize {
+//! #         self.0.len()
+//! #     }
+//! # }
+//! # impl Storage for Eeprom {
+//! #     fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Self::Error> {
+//! #         self.0[at as usize..][..bytes.len()].copy_from_slice(bytes);
+//! #         Ok(())
+//! #     }
+//! # }
+//! # let eeprom = Eeprom(vec![0xff; 8 * SLOT]);
+//!
+//! let mut store = Store::new(eeprom, 1)?; // format 1
+//! assert_eq!(store.slots(), 3); // of the 4 in a half, the last is the mark
+//! if store.is_new()? {
+//!     store.write(0, 1, &100_u32)?; // slot 0, number 1
+//!     store.mark_initialized()?;
+//! }
+//! store.write(0, 2, &60_u32)?;
+//! assert_eq!(store.read::<u32>(0)?, Some((2, 60)));
+//! # Ok::<_, atm_core::store::StoreError<core::convert::Infallible>>(())
+//! ```
 use core::fmt;
 use embedded_storage::Storage;
 use page::{SlotCopy, decode, encode};
@@ -25,25 +60,25 @@ use serde::{Serialize, de::DeserializeOwned};
 
 mod page;
 
-/// Bytes of a slot: a page that an EEPROM of the size of a 24LC512 writes as one (Microchip DS20001754, "Page Write").
+/// Bytes of a slot: the page of a 24LC512 EEPROM, which it writes in one cycle (Microchip DS20001754, "Page Write").
 pub const SLOT: usize = 128;
 
-/// What is compared in one piece when a write is read back.
+/// Bytes compared at a time when a write is read back.
 const PIECE: usize = 16;
 
-/// Why what was written cannot be had, or nothing can be written.
+/// Why an entry cannot be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StoreError<E> {
-    /// The medium says so.
+    /// The medium's driver returned an error.
     Storage(E),
-    /// The medium took a write and holds something else.
+    /// The medium accepted a write and reads back something else.
     NotKept,
-    /// Something that was committed can be read from neither copy.
+    /// Both copies of an entry that was written are unreadable.
     Damaged,
-    /// The format is another.
+    /// The medium holds entries of this other format.
     Format(u8),
-    /// The medium, or the slot for this entry, is too small.
+    /// The medium has no room for one slot, or the entry is too long for its slot.
     TooSmall,
 }
 
@@ -63,23 +98,24 @@ impl<E: fmt::Display> fmt::Display for StoreError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for StoreError<E> {}
 
-/// A medium in two halves.
+/// Numbered entries in slots, each in two copies. See the [module](self) for the layout and an example.
 #[derive(Clone, Debug)]
 pub struct Store<S> {
     medium: S,
-    /// Tells the entries from what others put in slots, and from themselves in other versions.
+    /// The format byte in every slot, which identifies the application and its version.
     format: u8,
     /// Bytes of a half.
     half: u32,
-    /// Slots in a half.
+    /// Slots of a half for entries; the mark is the one after them.
     slots: u8,
 }
 
 impl<S: Storage> Store<S> {
-    /// The slots of a medium, for entries of one format: one less than fit into its half, at most 255.
+    /// Opens a medium for entries of one format. It has one slot less than fit into a half, at most 255. Nothing is read
+    /// or written.
     ///
     /// # Errors
-    /// [`StoreError::TooSmall`] where that is none, or the medium has more than 4 GiB.
+    /// [`StoreError::TooSmall`] if that is no slot, or if a half is larger than 4 GiB.
     pub fn new(medium: S, format: u8) -> Result<Self, StoreError<S::Error>> {
         let slots = medium.capacity() / 2 / SLOT;
         let half = u32::try_from(slots * SLOT).map_err(|_| StoreError::TooSmall)?;
@@ -87,15 +123,15 @@ impl<S: Storage> Store<S> {
         Ok(Self { medium, format, half, slots: u8::try_from(slots).unwrap_or(u8::MAX) })
     }
 
-    /// Slots in a half, for entries.
+    /// The number of slots for entries.
     pub fn slots(&self) -> u8 {
         self.slots
     }
 
-    /// Was [`mark_initialized`](Self::mark_initialized) never called? Then nothing that is here was told to anybody.
+    /// Whether the medium was never initialised: both copies of the mark are blank, so no entry was ever in use.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Storage`].
     pub fn is_new(&mut self) -> Result<bool, StoreError<S::Error>> {
         let mut page = [0; SLOT];
         let last = self.slots;
@@ -103,7 +139,7 @@ impl<S: Storage> Store<S> {
             && matches!(self.copy(self.half, last, &mut page)?, SlotCopy::Blank))
     }
 
-    /// Marks that all that belongs to the beginning stands.
+    /// Writes the mark that the initial content is complete, once.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -124,17 +160,18 @@ impl<S: Storage> Store<S> {
         &mut self.medium
     }
 
-    /// Reads a slot, the number and the entry, and makes the worse copy like the better one; `None` where there is no copy:
-    /// it was never written as a whole, or both are lost. They are left as they are.
+    /// Reads a slot's number and entry, and repairs an older or damaged copy. `None` if no copy is readable: the slot was
+    /// never written completely, or both copies are damaged. Such copies are left as they are.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError::Damaged`] if an intact copy does not decode as a `T`; [`StoreError::Format`];
+    /// [`StoreError::Storage`] and [`StoreError::NotKept`] from the medium.
     pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, StoreError<S::Error>> {
         let mut page = [0; SLOT];
         if !self.load(slot, &mut page)? {
             return Ok(None);
         }
-        // What is whole and of this format was written here.
+        // `load` has found a copy with a valid checksum and this format.
         let SlotCopy::Good(number, body) = decode(&page, self.format) else {
             return Err(StoreError::Damaged);
         };
@@ -144,10 +181,11 @@ impl<S: Storage> Store<S> {
         }
     }
 
-    /// Writes a slot in both halves, under a number above the one that it has.
+    /// Writes a slot in both halves. `number` must be above the slot's present one.
     ///
     /// # Errors
-    /// [`StoreError`]. Which of the two entries stands there then, the next read tells.
+    /// [`StoreError::TooSmall`] if the entry does not fit into a slot, and nothing is written. With [`StoreError::Storage`]
+    /// or [`StoreError::NotKept`] the slot holds the old or the new entry: the next read decides.
     pub fn write<T: Serialize>(
         &mut self,
         slot: u8,
@@ -160,14 +198,14 @@ impl<S: Storage> Store<S> {
         self.put(self.half, slot, bytes)
     }
 
-    /// Reads the better copy of a slot into a page, and makes the worse one like it; false where there is none.
-    // Not inlined: there is one of it, whatever the entries are, and it is off the stack when they are read.
+    /// Reads the current copy of a slot into `page` and repairs the other one; false if no copy is readable.
+    // Not inlined: one copy of the code serves entries of every type, and its frame is off the stack when they are decoded.
     #[inline(never)]
     fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, StoreError<S::Error>> {
-        // The first half comes last: it is mostly the better one, and then in the page already.
+        // The first half is read last: its copy is usually the current one, and then already in `page`.
         let second = self.copy(self.half, slot, page)?;
         let first = self.copy(0, slot, page)?;
-        let worse = match (first, second) {
+        let outdated = match (first, second) {
             (SlotCopy::Other(format), _) | (_, SlotCopy::Other(format)) => {
                 return Err(StoreError::Format(format));
             }
@@ -177,14 +215,14 @@ impl<S: Storage> Store<S> {
             (_, SlotCopy::Good(..)) => 0,
             (SlotCopy::Blank | SlotCopy::Bad, SlotCopy::Blank | SlotCopy::Bad) => return Ok(false),
         };
-        if worse == 0 {
+        if outdated == 0 {
             self.copy(self.half, slot, page)?;
         }
-        self.put(worse, slot, page)?;
+        self.put(outdated, slot, page)?;
         Ok(true)
     }
 
-    /// Reads the copy of a slot in one half into a page, and says what it is.
+    /// Reads the copy of a slot in one half into `page`, and classifies it.
     #[inline(never)]
     fn copy(
         &mut self,
@@ -201,7 +239,7 @@ impl<S: Storage> Store<S> {
         })
     }
 
-    /// Writes the bytes of a slot in one half, and reads them back.
+    /// Writes the bytes of a slot in one half, reads them back and compares.
     #[inline(never)]
     fn put(&mut self, half: u32, slot: u8, bytes: &[u8]) -> Result<(), StoreError<S::Error>> {
         let mut at = half + offset(slot);
@@ -209,7 +247,7 @@ impl<S: Storage> Store<S> {
         for piece in bytes.chunks(PIECE) {
             let mut back = [0; PIECE];
             self.medium.read(at, &mut back).map_err(StoreError::Storage)?;
-            if piece.iter().zip(&back).any(|(wrote, stands)| wrote != stands) {
+            if piece.iter().zip(&back).any(|(written, read)| written != read) {
                 return Err(StoreError::NotKept);
             }
             at += PIECE as u32;
@@ -218,7 +256,7 @@ impl<S: Storage> Store<S> {
     }
 }
 
-/// Where a slot stands in its half.
+/// The offset of a slot in its half, in bytes.
 fn offset(slot: u8) -> u32 {
     u32::from(slot) * SLOT as u32
 }

@@ -1,12 +1,11 @@
-//! Messages as JSON objects (RFC 8259).
+//! JSON codec of the `json` and `raw` wires: messages as JSON objects (RFC 8259).
 //!
-//! A body is checked whole by [`scan::check`] before serde-json-core reads it: what that reader leaves open (escapes,
-//! control characters, nesting, what it skips) is settled by then, and what it refuses afterwards is a field of the
-//! wrong type.
+//! [`scan::check`] validates a whole body before serde-json-core parses it. That parser does not check escapes, control
+//! characters, the depth of nesting or the values it skips; after the check, all it can still refuse is a field of the
+//! wrong type or a duplicate field.
 //!
-//! A field's name is known only as it is spelled here: one written with escapes (`"d\u0061ta"`), as no writer does that
-//! means it to be read, is an unknown field. So is a value that is no text for a person: names, identities and codes have
-//! no character that needs an escape, and are not read with one.
+//! Field names are matched as written: one with an escape (`"d\u0061ta"`) is an unknown field. Names, identities and
+//! codes are not unescaped either: none of their characters needs an escape.
 use super::{
     HostMessage, MessageText, NoRoom,
     scan::{self, ScanError},
@@ -25,7 +24,7 @@ mod object;
 mod write;
 pub use write::{write_bare, write_notice, write_reply};
 
-/// The fields of a host's message that a terminal reads.
+/// The fields of a host's message, as a terminal parses them.
 #[derive(Deserialize)]
 struct HostIn<'a> {
     hello: Option<u8>,
@@ -47,7 +46,7 @@ struct HostIn<'a> {
     balance: Option<Amount>,
 }
 
-/// A terminal's message, an answer or a hello.
+/// The fields of a terminal's message, as a terminal writes them: an answer or a hello.
 #[derive(Default, Serialize)]
 struct TerminalOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +71,7 @@ struct TerminalOut<'a> {
     data: Option<&'a str>,
 }
 
-/// The fields of a terminal's message that a host reads.
+/// The fields of a terminal's message, as a host parses them.
 #[derive(Deserialize)]
 struct TerminalIn<'a> {
     input: Option<bool>,
@@ -89,7 +88,7 @@ struct TerminalIn<'a> {
     data: Option<EscapedStr<'a>>,
 }
 
-/// Reads an object's fields.
+/// Validates and parses an object.
 fn fields<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
     if core::str::from_utf8(body).is_err() {
         return Err(Fault::NotUtf8);
@@ -105,10 +104,10 @@ fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
     serde_json_core::to_slice(message, out).map_err(|_| NoRoom)
 }
 
-/// Reads what a terminal says. `None` is a message of the host's own direction: an echoing line.
+/// Decodes a terminal's message; `None` for a host's message, which an echoing link returns.
 ///
 /// # Errors
-/// What is wrong with the body.
+/// The [`Fault`] in the body.
 pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     if let Some((re, text)) = fast_path::answer(body) {
         return Ok(Some(FromTerminal::Answer { re: Some(re), answer: Answer::new(text) }));
@@ -116,7 +115,7 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     parsed(body)
 }
 
-/// Reads it with the parser, whatever it is.
+/// [`read_terminal`] without the fast path.
 fn parsed(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     let fields: TerminalIn<'_> = fields(body)?;
     if fields.input.is_some() {
@@ -139,7 +138,7 @@ fn parsed(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     Ok(Some(FromTerminal::Answer { re: fields.re, answer: answer(data.0) }))
 }
 
-/// The answer in a JSON string; the buffer is only for one that has escapes.
+/// The answer in a JSON string. One without escapes, the common case, is not copied character by character.
 fn answer(escaped: &str) -> Answer {
     if !escaped.contains('\\') {
         return Answer::new(escaped);
@@ -153,10 +152,10 @@ fn answer(escaped: &str) -> Answer {
     }))
 }
 
-/// Writes a hello; returns the bytes written.
+/// Encodes a hello; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
     let ledger = hello.ledger.map(LedgerId::digits);
     let message = TerminalOut {
@@ -173,18 +172,18 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(&message, out)
 }
 
-/// Writes an answer; returns the bytes written.
+/// Encodes an answer; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(&TerminalOut { re, data: Some(text), ..TerminalOut::default() }, out)
 }
 
-/// Reads what a host says. `None` is a message of the terminal's own direction: an echoing line.
+/// Decodes a host's message; `None` for a terminal's message, which an echoing link returns.
 ///
 /// # Errors
-/// What is wrong with the body.
+/// The [`Fault`] in the body.
 pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     let fields: HostIn<'_> = fields(body)?;
     let Some(prompt) = fields.input else { return Ok(None) };
@@ -210,7 +209,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     }))
 }
 
-/// The outcome that a message's fields tell; `None` too where they tell one that this side does not know.
+/// The outcome in a message's fields; `None` also for one that this version does not know.
 fn outcome(fields: &HostIn<'_>) -> Option<Outcome> {
     Some(match fields.outcome? {
         "done" => Outcome::Done(match (fields.operation?, fields.amount, fields.balance?) {
@@ -232,7 +231,7 @@ fn outcome(fields: &HostIn<'_>) -> Option<Outcome> {
     })
 }
 
-/// The notice that a message's fields tell.
+/// The notice in a message's fields; `None` also for one that this version does not know.
 fn notice(fields: &HostIn<'_>) -> Option<Notice> {
     if let Some(code) = fields.error {
         return Fault::from_code(code).map(Notice::Fault);

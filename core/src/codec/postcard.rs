@@ -1,8 +1,8 @@
-//! Messages in postcard's format: typed screens instead of text, about ten bytes each.
+//! Postcard codec of the `postcard` wire: typed screens instead of text, about ten bytes a message.
 //!
-//! A message is a choice of both directions, so that a side knows the echo of its own messages by the first byte: it has
-//! no use for the rest, and a host carries no code to read what hosts say. The order of the choice, and of every enum in
-//! it, is the wire's format: new variants go to the end.
+//! Both directions share one enum, so that an endpoint recognises the echo of its own messages by the first byte, and a
+//! host carries no code to decode a host's messages. The order of its variants, and of those of every enum in it, is the
+//! wire format: new variants go to the end. Format: <https://postcard.jamesmunns.com/wire-format>.
 use super::{HostMessage, MessageText, NoRoom};
 use crate::ledger::Name;
 use crate::message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome, outcome_of};
@@ -13,7 +13,7 @@ use serde::{
     ser::{Error, SerializeTuple},
 };
 
-// The index of each message in the choice.
+// The variant index of each message, its first byte.
 const HELLO: u8 = 0;
 const ANSWER: u8 = 1;
 const REPLY: u8 = 2;
@@ -35,7 +35,7 @@ struct ReplyBody {
     screens: Screens,
 }
 
-/// [`ReplyBody`] to be written, without a copy of its screens.
+/// [`ReplyBody`] for encoding, with borrowed screens.
 #[derive(Serialize)]
 struct ReplyParts<'a> {
     #[serde(serialize_with = "number::serialize")]
@@ -47,8 +47,8 @@ struct ReplyParts<'a> {
     screens: &'a [Screen],
 }
 
-/// The count of a reply's screens is one byte, and is written as one: the encoder of lengths has a panic (see
-/// [`number`]).
+/// Writes a reply's screens behind their count. The count is below 128, so that its varint is one byte; postcard's own
+/// encoder of lengths contains a panic (see [`number`]).
 fn write_screens<S: Serializer>(screens: &[Screen], serializer: S) -> Result<S::Ok, S::Error> {
     let count = u8::try_from(screens.len()).map_err(S::Error::custom)?;
     let mut list = serializer.serialize_tuple(screens.len())?;
@@ -59,7 +59,7 @@ fn write_screens<S: Serializer>(screens: &[Screen], serializer: S) -> Result<S::
     list.end()
 }
 
-/// Reads what stands behind a message's index; bytes behind it make it none.
+/// Decodes what follows a message's index. Trailing bytes are an error.
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
     match postcard::take_from_bytes(body) {
         Ok((message, [])) => Ok(message),
@@ -74,23 +74,23 @@ fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRo
     written.len().checked_add(1).ok_or(NoRoom)
 }
 
-/// Is the name in a hello's body none, whatever else is wrong with it? It stands behind the version, with its length.
+/// Whether a hello that did not decode has an invalid name. The name follows the version, behind its length.
 fn has_bad_name(hello: &[u8]) -> bool {
     let [_, 1, len, rest @ ..] = hello else { return false };
-    let is_one = |name| core::str::from_utf8(name).is_ok_and(|name| name.parse::<Name>().is_ok());
-    rest.get(..usize::from(*len)).is_some_and(|name| !is_one(name))
+    let is_valid = |name| core::str::from_utf8(name).is_ok_and(|name| name.parse::<Name>().is_ok());
+    rest.get(..usize::from(*len)).is_some_and(|name| !is_valid(name))
 }
 
-/// Reads what a terminal says. `None` is a message of the host's own direction: an echoing line.
+/// Decodes a terminal's message; `None` for a host's message, which an echoing link returns.
 ///
 /// # Errors
-/// What is wrong with the body.
+/// The [`Fault`] in the body.
 pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
     match *index {
         HELLO => match read(rest) {
             Ok(hello) => Ok(Some(FromTerminal::Hello(hello))),
-            // A hello of another version may have other fields: its version stands first in all of them.
+            // A hello of another version may have other fields, but its first byte is always the version.
             Err(_) if rest.first().is_some_and(|version| *version != VERSION) => Err(Fault::Version),
             Err(_) if has_bad_name(rest) => Err(Fault::BadName),
             Err(fault) => Err(fault),
@@ -104,10 +104,10 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
     }
 }
 
-/// Reads what a host says. `None` is a message of the terminal's own direction: an echoing line.
+/// Decodes a host's message; `None` for a terminal's message, which an echoing link returns.
 ///
 /// # Errors
-/// What is wrong with the body.
+/// The [`Fault`] in the body.
 pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
     Ok(match *index {
@@ -143,35 +143,35 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     })
 }
 
-/// Writes a hello; returns the bytes written.
+/// Encodes a hello; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(HELLO, hello, out)
 }
 
-/// Writes an answer; returns the bytes written.
+/// Encodes an answer; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(ANSWER, &AnswerBody { re, text }, out)
 }
 
-/// Writes a reply; returns the bytes written.
+/// Encodes a reply; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
     let Reply { seq, re, welcome, screens } = reply;
     write(REPLY, &ReplyParts { seq: *seq, re: *re, welcome, screens }, out)
 }
 
-/// Writes a notice; returns the bytes written.
+/// Encodes a notice; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
     write(NOTICE, &notice, out)
 }

@@ -1,50 +1,51 @@
-//! A strict JSON scanner (RFC 8259), one byte at a time: where an object ends, and whether it is well formed.
+//! Strict JSON scanner (RFC 8259): a state machine that takes one byte at a time, finds the end of an object and checks
+//! that it is well formed, in 8 bytes of state and without recursion.
 //!
-//! It keeps nothing of what it reads and does not recurse: a few bytes of state, whatever comes in. It stands before
-//! the parser, which is laxer than the standard and recurses over what it skips.
+//! It runs before serde-json-core's parser, which accepts more than the standard and recurses over skipped values. The
+//! `raw` wire uses it to split objects that come back to back.
 use core::{fmt, mem};
 
-/// How deep objects and arrays may nest, the outer object being level 1.
+/// The deepest nesting of objects and arrays; the outer object is level 1.
 ///
-/// `serde-json-core` skips a field it does not know by recursion without a bound: some 300 bytes of nested brackets
-/// overflow a stack of 64 KiB in a debug build. Nothing deeper than this may reach it.
+/// `serde-json-core` skips unknown fields by unbounded recursion: some 300 bytes of nested brackets overflow a stack of
+/// 64 KiB in a debug build.
 pub const MAX_DEPTH: u8 = 8;
 
-// The stack of a `Scanner` has one bit for each level.
+// `Scanner::stack` has one bit for each level.
 const _: () = assert!(MAX_DEPTH as u32 <= u8::BITS);
 
-/// Reads one JSON object byte by byte.
+/// Scans one JSON object byte by byte.
 ///
-/// It does not check UTF-8: inside a string any byte from 0x80 on is taken as it is. Numbers and keys are not looked
-/// into either: a number may have any size, and a key may come twice.
+/// It does not check UTF-8: inside a string it accepts any byte from 0x80 on. A number may have any size, and a key may
+/// come twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scanner {
     state: ScanState,
     /// The open objects (1) and arrays (0), the innermost in the lowest bit.
     stack: u8,
-    /// How many are open.
+    /// How many of them there are.
     depth: u8,
-    /// Is the string at hand a key?
+    /// Whether the current string is a key.
     key: bool,
-    /// In a literal: its bytes still to come, the next one lowest. After `\u`: a 1 and the digits so far.
+    /// In a literal: its remaining bytes, the next one lowest. After `\u`: a 1, then the hexadecimal digits so far.
     part: u32,
 }
 
-/// How far the object has come.
+/// The result of a pushed byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scan {
-    /// It is not complete.
+    /// The object is incomplete.
     More,
     /// The byte just pushed was its closing brace.
     Done,
 }
 
-/// Why bytes are not an object.
+/// Why bytes are not one JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScanError {
-    /// They are not well-formed JSON, not an object, or end early.
+    /// Not well-formed JSON, not an object, or incomplete.
     Malformed,
-    /// They nest deeper than [`MAX_DEPTH`].
+    /// Nested deeper than [`MAX_DEPTH`].
     TooDeep,
 }
 
@@ -59,43 +60,43 @@ impl fmt::Display for ScanError {
 
 impl core::error::Error for ScanError {}
 
-/// What came last, and so what may come next.
+/// What the scanner expects next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
 enum ScanState {
-    /// Nothing but white space.
+    /// The object.
     #[default]
     Start,
-    /// A bracket, or what asks for another value: a comma in an array, a colon.
+    /// A value: the first of an array, which may also end; any other.
     FirstValue, Value,
-    /// A brace, or a comma in an object; then the key.
+    /// A key: the first of an object, which may also end; any other. A colon.
     FirstKey, Key, Colon,
-    /// A whole value: a comma comes, or the end of what it is in.
+    /// After a value: a comma or a closing bracket.
     After,
-    /// Part of `true`, `false` or `null`; of a number.
+    /// The rest of `true`, `false` or `null`; of a number.
     Literal, Minus, Zero, Integer, Point, Fraction, E, ESign, Exponent,
-    /// Part of a string; a backslash in it; `\u` and some digits.
+    /// The rest of a string; of an escape, after its backslash; of its digits, after `\u`.
     Text, Backslash, Hex,
-    /// A high surrogate; the backslash of the low one; its `u` and some digits.
+    /// After a high surrogate: the backslash of the low one; its `u`; its digits.
     High, HighBackslash, HighHex,
-    /// The whole object, or an error: nothing comes.
+    /// Nothing: after the object, or after an error.
     End,
 }
 
 impl Scanner {
-    /// A scanner that has seen nothing.
+    /// A scanner before the first byte.
     pub const fn new() -> Self {
         Self { state: ScanState::Start, stack: 0, depth: 0, key: false, part: 0 }
     }
 
-    /// Takes the next byte; white space may come before the object. Once it said [`Scan::Done`] or failed, it answers
-    /// [`ScanError::Malformed`] to everything: start again with a new one.
+    /// Scans the next byte; white space may precede the object. After [`Scan::Done`] or an error every byte is
+    /// [`ScanError::Malformed`]: use a new scanner for the next object.
     ///
     /// # Errors
-    /// [`ScanError::Malformed`] at the first byte that no well-formed object has there, [`ScanError::TooDeep`] at a
-    /// bracket that opens a level below [`MAX_DEPTH`].
+    /// [`ScanError::Malformed`] at the first byte that cannot continue a well-formed object, [`ScanError::TooDeep`] at a
+    /// bracket that opens a level beyond [`MAX_DEPTH`].
     pub fn push(&mut self, byte: u8) -> Result<Scan, ScanError> {
-        // An error leaves it at the end.
+        // After an error the state stays `End`.
         let state = mem::replace(&mut self.state, ScanState::End);
         self.state = self.next(state, byte)?;
         Ok(if self.state == ScanState::End { Scan::Done } else { Scan::More })
@@ -156,7 +157,7 @@ impl Scanner {
                 b'n' => self.part(u32::from_le_bytes(*b"ull\0"), Literal),
                 _ => return Err(ScanError::Malformed),
             },
-            // A number has no end of its own: what may follow a value ends it.
+            // A number has no terminator: the byte after it ends it.
             After | Zero | Integer | Fraction | Exponent => match byte {
                 b',' if object => Key,
                 b',' => Value,
@@ -199,10 +200,10 @@ fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Is this exactly one object, with nothing but white space around it?
+/// Checks that `body` is exactly one object, with only white space around it.
 ///
 /// # Errors
-/// Those of [`Scanner::push`], and [`ScanError::Malformed`] if the bytes end early or go on after the object.
+/// Those of [`Scanner::push`], and [`ScanError::Malformed`] for an incomplete object or bytes after it.
 pub fn check(body: &[u8]) -> Result<(), ScanError> {
     let mut scanner = Scanner::new();
     let mut scan = Scan::More;
@@ -222,7 +223,7 @@ mod tests {
     use std::{format, string::String, string::ToString, vec::Vec};
 
     #[test]
-    fn good_values() {
+    fn well_formed_values_are_accepted() {
         let values = [
             "0 -0 10 1.0 -0.50 1e5 0E+0 1e-05 1.5e0 99999999999999999999999 1e999 true false null",
             r#""" "a" "é😀" "\"\\\/\b\f\n\r\t" "\u00e9\uFFFF\ud7ff\ue000" "\ud83d\uDE00" "\udbff\udfff!" "\\ud800""#,
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values() {
+    fn malformed_values_are_refused() {
         let values = [
             "00 01 -01 - -a +1 .5 1. 1.e5 1e 1e+ 1e+-1 1ee1 1.2.3 0x1 1a 1_0 NaN Infinity -Infinity",
             "True tru trux truee t n0ll fa\u{a0}se nul nulll falsee fals \u{e9} 'a' // /**/ \u{a0} \u{feff} \0 \u{b} \u{c} 1\u{c}",
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_everywhere() -> Result<(), TestCaseError> {
+    fn every_character_in_every_position_agrees_with_serde_json() -> Result<(), TestCaseError> {
         for frame in r#"@|{}@|{@}|{@"a":0}|{"a"@0}|{"a":@}|{"a":0@}|{"@":0}|{"\@":0}"#.split('|') {
             for character in ('\0'..='\u{100}').step_by(crate::STRIDE) {
                 agree(&frame.replace('@', &character.to_string()))?;
@@ -266,11 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn only_one_object() {
+    fn exactly_one_object_is_accepted() {
         for body in "| |{|}|[]|1|\"a\"|null|{}{}|{} x|{},|{}\0|x{}|\u{feff}{}".split('|') {
             assert_eq!(check(body.as_bytes()), Err(Malformed), "{body:?}");
         }
-        assert_eq!(check(b"{\"\xff\x80\":\"\xc0\"}"), Ok(()), "UTF-8 is the caller's");
+        assert_eq!(check(b"{\"\xff\x80\":\"\xc0\"}"), Ok(()), "the caller checks UTF-8");
         assert_eq!(check(b"{\"a\":\xff}"), Err(Malformed));
         assert_eq!(
             [Malformed, TooDeep].map(|error| error.to_string()),
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn nesting_is_limited_to_8_levels() {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let nested = |n| format!("{{\"k\":{}0{}}}", open.repeat(n), close.repeat(n));
             assert_eq!(check(nested(7).as_bytes()), Ok(()));
@@ -287,11 +288,11 @@ mod tests {
             assert_eq!(check(nested(100_000).as_bytes()), Err(TooDeep));
         }
         let closed = format!("{{\"a\":[{}0]}}", "[[[[[[]]]]]],".repeat(1000));
-        assert_eq!(check(closed.as_bytes()), Ok(()), "levels that were closed do not count");
+        assert_eq!(check(closed.as_bytes()), Ok(()), "closed levels do not count");
     }
 
     #[test]
-    fn it_is_small_and_its_end_is_an_end() {
+    fn a_scanner_takes_8_bytes_and_accepts_nothing_after_the_end() {
         assert_eq!(size_of::<Scanner>(), 8);
         for (body, last) in [("{}", Ok(Scan::Done)), (" x", Err(Malformed)), ("{]", Err(Malformed))] {
             let mut scanner = Scanner::new();
@@ -300,12 +301,12 @@ mod tests {
         }
     }
 
-    /// Does `check` say what `serde_json` says, but for the depth?
+    /// Checks that `check` agrees with `serde_json`, except for the depth.
     fn agree(body: &str) -> Result<(), TestCaseError> {
         let check = check(body.as_bytes());
         match serde_json::from_str(body) {
             Ok(Value::Object(_)) => {
-                // Counted in the text, outside the strings: of keys that come twice the value holds only one.
+                // Counted in the text outside the strings: the parsed value has only one of two equal keys.
                 let text = body.replace(r"\\", "").replace(r#"\""#, "");
                 let depths = text.split('"').step_by(2).flat_map(str::bytes).scan(0, |depth, byte| {
                     *depth += i32::from(b"{[".contains(&byte)) - i32::from(b"}]".contains(&byte));
@@ -314,14 +315,14 @@ mod tests {
                 let deep = depths.max() > Some(MAX_DEPTH.into());
                 prop_assert_eq!(check, if deep { Err(TooDeep) } else { Ok(()) }, "{}", body);
             }
-            // A number above every `f64`, as 1e999: `serde_json` refuses it, though the grammar does not.
+            // `serde_json` refuses a number above every `f64`, such as 1e999; the grammar accepts it.
             Err(error) if error.to_string().contains("number out of range") => {}
             _ => prop_assert!(check.is_err(), "{body}"),
         }
         Ok(())
     }
 
-    /// Objects, up to eleven levels deep.
+    /// JSON objects, up to 11 levels deep.
     fn object() -> impl Strategy<Value = String> {
         let quoted = || any::<String>().prop_map(|text| Value::from(text).to_string());
         let number = any::<f64>().prop_map(|number| Value::from(number).to_string());
@@ -340,13 +341,13 @@ mod tests {
         value.prop_map(|value| if value.starts_with('{') { value } else { format!("{{\"\":{value}}}") })
     }
 
-    /// Something that means something in JSON, or any character.
+    /// A token of JSON, or any character.
     const SCRAP: &str = r#"[\[\]{},:"\\0-9eE+\-. \n]|[\x00-\x7f]|\\["\\/bnu]|\\u[dD][89abcCdD][0-9a-f]{2}|true|false|null|"a":|\PC"#;
 
     proptest! {
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn an_object_ends_with_its_last_brace(body in object()) {
+        fn an_object_is_done_at_its_last_brace(body in object()) {
             agree(&body)?;
             let mut scanner = Scanner::new();
             let scans: Result<Vec<_>, _> = body.bytes().map(|byte| scanner.push(byte)).collect();
@@ -356,7 +357,7 @@ mod tests {
 
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn mutated_objects(
+        fn mutated_objects_agree_with_serde_json(
             body in object(),
             edits in prop::collection::vec((any::<Index>(), 0..3usize, prop_oneof![Just(String::new()), SCRAP]), 1..4),
             end in prop::option::of(any::<Index>()),
@@ -372,7 +373,7 @@ mod tests {
 
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn scraps(scraps in prop::collection::vec(SCRAP, 0..8)) {
+        fn scraps_of_json_agree_with_serde_json(scraps in prop::collection::vec(SCRAP, 0..8)) {
             let scraps = scraps.concat();
             agree(&scraps)?;
             agree(&format!("{{{scraps}}}"))?;
@@ -381,7 +382,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers(number in "-?[01]{0,2}[.]?[01]{0,2}[eE]?[+-]?[01]{0,2}") {
+        fn numbers_agree_with_serde_json(number in "-?[01]{0,2}[.]?[01]{0,2}[eE]?[+-]?[01]{0,2}") {
             agree(&format!("{{\"a\":{number}}}"))?;
         }
     }

@@ -1,31 +1,30 @@
-//! Text as it stands in a JSON string, read without a buffer.
+//! JSON string unescaping (RFC 8259, section 7) without a buffer: an iterator over the pieces of the text.
 use core::{char, fmt, iter::FusedIterator};
 
-/// Text as it stands in a JSON string, still escaped: what is between the quotes.
+/// The content of a JSON string between its quotes, still escaped; `Display` writes the text.
 ///
-/// Reading it cannot fail. Of a string that [`check`](super::scan::check) passed it gives exactly the text; in any
-/// other, an unpaired surrogate reads as U+FFFD, and so does a backslash that begins no escape, alone: what follows it
-/// is read as if it were not there.
+/// Unescaping cannot fail. For a string that the codec's scanner has checked the result is exact; in any other, an
+/// unpaired surrogate becomes U+FFFD, and so does a backslash that begins no escape (the characters after it are kept).
 ///
-/// Two of them are equal if they are written alike; to compare the text itself, compare with a `str`.
+/// Two values are equal if their escaped forms are. To compare the text, compare with a `str`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct JsonStr<'a>(&'a str);
 
-/// A part of the text, as [`JsonStr::pieces`] gives it.
+/// A piece of the text, from [`JsonStr::pieces`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Piece<'a> {
-    /// Characters that stand for themselves; never empty.
+    /// Text without an escape; never empty.
     Text(&'a str),
-    /// What one escape stands for, or a pair of surrogates.
+    /// The character of one escape, or of a surrogate pair.
     Char(char),
 }
 
-/// The parts of the text, in order.
+/// An iterator over the pieces of the text.
 #[derive(Clone, Debug)]
 pub struct Pieces<'a>(&'a str);
 
 impl<'a> JsonStr<'a> {
-    /// What is between the quotes of a JSON string.
+    /// Takes the content of a JSON string, without its quotes.
     pub const fn new(between_quotes: &'a str) -> Self {
         Self(between_quotes)
     }
@@ -48,7 +47,7 @@ impl<'a> Iterator for Pieces<'a> {
             return None;
         }
         let end = self.0.bytes().position(|b| b == b'\\').unwrap_or(self.0.len());
-        // A backslash, or the end, is always at the border of a character.
+        // A backslash, like the end, is always at a character boundary.
         let (text, rest) = self.0.split_at_checked(end).unwrap_or((self.0, ""));
         self.0 = rest;
         Some(Piece::Text(text))
@@ -57,7 +56,7 @@ impl<'a> Iterator for Pieces<'a> {
 
 impl FusedIterator for Pieces<'_> {}
 
-/// What an escape stands for, given what follows its backslash, and what follows it; `None` if it is none.
+/// The character of the escape whose backslash precedes `text`, and the rest after it; `None` if it is not an escape.
 fn escape(text: &str) -> Option<(char, &str)> {
     let mut chars = text.chars();
     let char = match chars.next()? {
@@ -73,7 +72,7 @@ fn escape(text: &str) -> Option<(char, &str)> {
     Some((char, chars.as_str()))
 }
 
-/// The same, given what follows `\u`.
+/// The same for the text after `\u`.
 fn unicode(text: &str) -> Option<(char, &str)> {
     let (unit, rest) = four_digits(text)?;
     if let 0xd800..=0xdbff = unit
@@ -85,14 +84,14 @@ fn unicode(text: &str) -> Option<(char, &str)> {
     Some((char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), rest))
 }
 
-/// The value of four hexadecimal digits, and what follows them.
+/// The value of four hexadecimal digits, and the rest after them.
 fn four_digits(text: &str) -> Option<(u32, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
     let value = digits.chars().try_fold(0, |value, digit| Some(value << 4 | digit.to_digit(16)?))?;
     Some((value, rest))
 }
 
-/// The text, unescaped.
+/// Writes the unescaped text.
 impl fmt::Display for JsonStr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
@@ -125,21 +124,21 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_slices_and_characters() {
+    fn pieces_are_text_and_characters() {
         let pieces: Vec<_> = JsonStr::new(r"né\u00e9\ud83d\uDE00x").pieces().collect();
         assert_eq!(pieces, [Piece::Text("né"), Piece::Char('é'), Piece::Char('😀'), Piece::Text("x")]);
         assert_eq!(JsonStr::new("").pieces().next(), None);
     }
 
     #[test]
-    fn every_escape_reads() {
+    fn every_escape_is_unescaped() {
         assert_eq!(read(r#"\"\\\/\b\f\n\r\t\u0000\uFfFf\uffff"#), "\"\\/\u{8}\u{c}\n\r\t\0\u{ffff}\u{ffff}");
         assert_eq!(read(r"\ud800\udc00\udbff\udfff"), "\u{10000}\u{10ffff}");
         assert_eq!(read(r"\\u0041\\\u0041"), r"\u0041\A");
     }
 
     #[test]
-    fn what_is_malformed_is_replaced() {
+    fn a_malformed_escape_becomes_u_fffd() {
         for (escaped, text) in [
             (r"\", "\u{fffd}"),
             (r"a\x", "a\u{fffd}x"),
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn comparing_reads() {
+    fn a_str_is_compared_with_the_unescaped_text() {
         let escaped = JsonStr::new(r"a\u0062c");
         assert_eq!(&escaped, "abc");
         for other in ["", "a", "ab", "abcd", "abd", "xbc", r"a\u0062c"] {
@@ -173,7 +172,7 @@ mod tests {
     proptest! {
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn what_serde_json_writes_reads_back(text: String, other: String) {
+        fn strings_of_serde_json_are_unescaped_to_the_same(text: String, other: String) {
             let written = serde_json::to_string(&text).unwrap();
             let escaped = JsonStr::new(&written[1..written.len() - 1]);
             prop_assert_eq!(&escaped.to_string(), &text);
@@ -183,16 +182,16 @@ mod tests {
 
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn what_is_all_escaped_reads_back(text: String) {
+        fn a_string_with_every_character_escaped_is_unescaped_to_the_same(text: String) {
             let written: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             prop_assert_eq!(read(&written), text.as_str());
             prop_assert_eq!(&JsonStr::new(&written), text.as_str());
         }
 
-        /// Anything at all: it ends, gives no empty piece, and reads what is JSON as `serde_json` does.
+        /// Any text: the iterator ends, returns no empty piece, and agrees with `serde_json` where that is JSON.
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-        fn anything_reads(
+        fn any_text_is_unescaped(
             parts in prop::collection::vec(r#"\\{0,3}(["/bfnrtux]|u[dD][89aAcCdD][0-9a-f]{0,2}|u[0-9A-F]{3,4}|\PC)?"#, 0..8),
         ) {
             let written = parts.concat();

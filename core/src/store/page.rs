@@ -1,4 +1,4 @@
-//! One slot of the medium, as bytes.
+//! Slot encoding: one copy of an entry as bytes, with its format, length, number and checksum.
 use super::SLOT;
 use crate::{
     checksum::{self, checksum},
@@ -6,23 +6,23 @@ use crate::{
 };
 use serde::Serialize;
 
-/// Format and length.
+/// Bytes of the format and the length.
 const HEADER: usize = 2;
 
-/// What stands in one copy of a slot.
+/// The content of one copy of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SlotCopy<T> {
-    /// Nothing: no power was ever there to write it, or it was cut before the first byte.
+    /// All bytes 0 or all 0xff: never written, or the write was interrupted before the first byte.
     Blank,
-    /// Something that is no entry.
+    /// Not an entry: the checksum is wrong.
     Bad,
-    /// A whole entry of another format.
+    /// An intact entry of another format.
     Other(u8),
-    /// An entry, by its number and what stands behind that.
+    /// An intact entry: its number and its content.
     Good(u64, T),
 }
 
-/// Reads one copy.
+/// Decodes one copy.
 #[inline(never)]
 pub(super) fn decode(page: &[u8; SLOT], format: u8) -> SlotCopy<&[u8]> {
     if [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank)) {
@@ -44,7 +44,7 @@ pub(super) fn decode(page: &[u8; SLOT], format: u8) -> SlotCopy<&[u8]> {
     }
 }
 
-/// An entry behind its number.
+/// The body of a slot.
 #[derive(Serialize)]
 struct Numbered<'a, T> {
     #[serde(serialize_with = "number::serialize")]
@@ -52,7 +52,7 @@ struct Numbered<'a, T> {
     entry: &'a T,
 }
 
-/// Writes one copy into `page`; gives out what there is of it. `None` where it does not fit.
+/// Encodes one copy into `page`; returns the bytes used, or `None` if it does not fit.
 pub(super) fn encode<'a, T: Serialize>(
     page: &'a mut [u8; SLOT],
     format: u8,
@@ -63,9 +63,9 @@ pub(super) fn encode<'a, T: Serialize>(
     let length = postcard::to_slice(&Numbered { number, entry }, body).ok()?.len();
     *header = [format, u8::try_from(length).ok()?];
     let end = HEADER.checked_add(length)?;
-    let sum = checksum(page.get(..end)?);
+    let crc = checksum(page.get(..end)?);
     let whole = end.checked_add(checksum::LENGTH)?;
-    page.get_mut(end..whole)?.copy_from_slice(&sum);
+    page.get_mut(end..whole)?.copy_from_slice(&crc);
     page.get(..whole)
 }
 
@@ -77,10 +77,10 @@ mod tests {
 
     const FORMAT: u8 = 7;
 
-    type Note = (u64, Vec<u8>);
+    type TestEntry = (u64, Vec<u8>);
 
-    fn encode<'a>(note: &Note, page: &'a mut [u8; SLOT]) -> Option<&'a [u8]> {
-        super::encode(page, FORMAT, note.0, &note.1)
+    fn encode<'a>(entry: &TestEntry, page: &'a mut [u8; SLOT]) -> Option<&'a [u8]> {
+        super::encode(page, FORMAT, entry.0, &entry.1)
     }
 
     fn decode(page: &[u8; SLOT]) -> SlotCopy<Vec<u8>> {
@@ -92,17 +92,17 @@ mod tests {
         }
     }
 
-    fn good((number, note): Note) -> SlotCopy<Vec<u8>> {
-        SlotCopy::Good(number, note)
+    fn good((number, content): TestEntry) -> SlotCopy<Vec<u8>> {
+        SlotCopy::Good(number, content)
     }
 
-    /// The longest note that fits, with every value of a byte in it.
-    fn longest() -> Note {
+    /// The longest entry that fits.
+    fn longest() -> TestEntry {
         (1, (0..120).map(|at| at * 2).collect())
     }
 
     #[test]
-    fn the_longest_entry_fits_and_no_longer_one() {
+    fn an_entry_of_one_byte_too_many_does_not_fit() {
         let mut page = [0; SLOT];
         assert_eq!(encode(&longest(), &mut page).unwrap().len(), SLOT);
         assert_eq!(decode(&page), good(longest()));
@@ -114,35 +114,35 @@ mod tests {
         let mut page = [0xff; SLOT];
         let bytes = encode(&(5, [6, 7].to_vec()), &mut page).unwrap();
         let content = [7, 4, 5, 2, 6, 7];
-        let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&content);
-        assert_eq!((&bytes[..6], &bytes[6..]), (&content[..], &sum.to_le_bytes()[..]));
+        let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&content);
+        assert_eq!((&bytes[..6], &bytes[6..]), (&content[..], &crc.to_le_bytes()[..]));
     }
 
     #[test]
-    fn what_was_never_written_is_blank() {
+    fn a_page_of_only_zeros_or_ones_is_blank() {
         for blank in [0, 0xff] {
             let mut page = [blank; SLOT];
             assert_eq!(decode(&page), SlotCopy::Blank);
             page[100] ^= 1;
-            assert_eq!(decode(&page), SlotCopy::Bad, "one byte is there");
+            assert_eq!(decode(&page), SlotCopy::Bad, "one bit differs");
         }
     }
 
     #[test]
-    fn another_format_is_known_where_it_is_whole() {
+    fn another_format_is_reported_only_with_a_valid_checksum() {
         let mut page = [0; SLOT];
         encode(&longest(), &mut page).unwrap();
         page[0] = 2;
         assert_eq!(decode(&page), SlotCopy::Bad);
         let end = SLOT - checksum::LENGTH;
-        let sum = checksum(&page[..end]);
-        page[end..].copy_from_slice(&sum);
+        let crc = checksum(&page[..end]);
+        page[end..].copy_from_slice(&crc);
         assert_eq!(decode(&page), SlotCopy::Other(2));
     }
 
     proptest! {
         #[test]
-        fn a_changed_byte_is_noticed(at in 0..SLOT, change in 1u8..) {
+        fn a_changed_byte_is_detected(at in 0..SLOT, change in 1u8..) {
             let mut page = [0; SLOT];
             encode(&longest(), &mut page).unwrap();
             page[at] ^= change;
@@ -150,7 +150,7 @@ mod tests {
         }
 
         #[test]
-        fn a_write_that_was_cut_off_is_the_old_or_the_new_or_bad(
+        fn an_interrupted_write_decodes_as_the_old_entry_the_new_one_or_bad(
             before in prop::collection::vec(any::<u8>(), 0..=120), end in any::<Index>(),
         ) {
             let (mut old, mut new) = ([0; SLOT], [0; SLOT]);
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), SLOT)) {
+        fn any_bytes_decode_without_a_panic(bytes in prop::collection::vec(any::<u8>(), SLOT)) {
             super::decode(bytes.as_slice().try_into().unwrap(), FORMAT);
         }
     }

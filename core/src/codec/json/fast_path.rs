@@ -1,14 +1,12 @@
-//! The answer as almost every terminal writes it, read without the parser.
+//! Fast path for answers in their usual form, without the validating scanner and the parser: these two take longer than
+//! all the rest of the work on an answer.
 
-/// The prompt's number and the text, where the body is `{"re":7,"data":"40"}`, or the same with the blanks that Python's
-/// `json` puts behind a colon and a comma.
-///
-/// To check an object and to parse it takes longer than all that follows from it. `None` says nothing about a body but
-/// that the parser has to read it.
+/// The prompt's number and the text of `{"re":7,"data":"40"}`, also with the blanks that Python's `json` writes after a
+/// colon and a comma. `None` for any other body: the parser has to decide.
 pub(super) fn answer(body: &[u8]) -> Option<(u64, &str)> {
     let rest = after(body, b"{\"re\":")?;
     let (number, rest) = rest.split_at_checked(rest.iter().position(|byte| !byte.is_ascii_digit())?)?;
-    // With more digits it may be more than a number can be; with none, or a zero before others, it is no number.
+    // 16 digits or more may be above 2^53; no digits, or a leading zero, are not a JSON number.
     if number.len() > 15 || matches!(number, [] | [b'0', _, ..]) {
         return None;
     }
@@ -20,7 +18,7 @@ pub(super) fn answer(body: &[u8]) -> Option<(u64, &str)> {
     core::str::from_utf8(text).ok().filter(|_| plain).map(|text| (re, text))
 }
 
-/// What follows `prefix` and perhaps a blank.
+/// The rest after `prefix` and at most one blank.
 fn after<'a>(body: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let rest = body.strip_prefix(prefix)?;
     Some(rest.strip_prefix(b" ").unwrap_or(rest))
@@ -35,7 +33,7 @@ mod tests {
     use std::{format, string::String};
 
     #[test]
-    fn what_is_written_here_and_in_python_is_plain() {
+    fn answers_as_this_codec_and_python_write_them_take_the_fast_path() {
         let mut out = [0; 64];
         let length = write_answer(Some(7), "40", &mut out).unwrap();
         assert_eq!(answer(&out[..length]), Some((7, "40")));
@@ -44,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_plain_is_left_to_the_parser() {
+    fn any_other_body_is_left_to_the_parser() {
         for body in [
             r#"{"re":,"data":"4"}"#,
             r#"{"re":07,"data":"4"}"#,
@@ -70,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parser_reads_the_same(
+        fn the_fast_path_agrees_with_the_parser(
             re in any::<u64>(),
             digits in 0..20u32,
             text in "[ -~]{0,70}",

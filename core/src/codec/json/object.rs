@@ -1,15 +1,15 @@
-//! JSON text, written piece by piece into the caller's slice.
+//! JSON object writer: appends fields to the caller's slice in pieces that are already escaped.
 //!
-//! serde-json-core writes a text one character at a time, and its own keys so too: two thirds of what an answer took.
-//! Most of what a host says is the same each time and needs no escape: it is copied as it stands, in as long pieces as
-//! there are.
+//! serde-json-core writes texts and keys one character at a time, which took two thirds of the time of a reply. Nearly
+//! all of a host's message is fixed text that needs no escape: it is copied in the longest pieces there are.
 use crate::{codec::NoRoom, message::Notice, money::Amount, screen::Screen};
 use core::mem;
 
-/// An object that is being written.
+/// A JSON object that is being written.
 pub(super) struct ObjectWriter<'a> {
-    /// What is left of the slice.
+    /// The unused rest of the slice.
     out: &'a mut [u8],
+    /// The slice's length in bytes.
     room: usize,
 }
 
@@ -19,7 +19,7 @@ impl<'a> ObjectWriter<'a> {
         Self { out, room }
     }
 
-    /// Writes what stands for itself.
+    /// Appends JSON text as it is.
     pub(super) fn push(&mut self, text: &str) -> Result<(), NoRoom> {
         let (place, rest) = mem::take(&mut self.out).split_at_mut_checked(text.len()).ok_or(NoRoom)?;
         place.copy_from_slice(text.as_bytes());
@@ -27,13 +27,14 @@ impl<'a> ObjectWriter<'a> {
         Ok(())
     }
 
-    /// Writes a number, after what stands before it.
+    /// Appends JSON text and a number.
     pub(super) fn number(&mut self, before: &str, number: u64) -> Result<(), NoRoom> {
         self.push(before)?;
         self.push(itoa::Buffer::new().format(number))
     }
 
-    /// Writes whether to ask and what to show: a notice, then screens, a blank line between two of them.
+    /// Appends `input` (whether the last screen is a prompt) and `data`: the texts of the notice and the screens, with a
+    /// blank line between two.
     pub(super) fn input_and_data(
         &mut self,
         notice: Option<Notice>,
@@ -64,7 +65,7 @@ impl<'a> ObjectWriter<'a> {
         }
     }
 
-    /// Closes it; returns the bytes written.
+    /// Closes the object; returns the bytes written.
     pub(super) fn end(mut self) -> Result<usize, NoRoom> {
         self.push("}")?;
         Ok(self.room.saturating_sub(self.out.len()))

@@ -1,4 +1,4 @@
-//! The reader against `serde_json`, the writer against golden bytes.
+//! The JSON codec against golden bytes, against `serde_json`, and under faulty bodies.
 use super::*;
 use crate::{
     ledger::Name,
@@ -9,7 +9,7 @@ use std::{format, string::String, string::ToString, vec::Vec};
 
 mod faults;
 mod golden;
-mod peer;
+mod reference;
 
 fn amount(minor: u64) -> Amount {
     Amount::from_minor(minor).unwrap()
@@ -36,7 +36,7 @@ fn reply(screens: &[Screen]) -> Reply {
     Reply { seq: 8, re: Some(7), screens: screens.iter().copied().collect::<Screens>(), welcome: None }
 }
 
-/// Every outcome, with amounts of every size.
+/// Every outcome, with small, usual and the largest amounts.
 fn outcomes() -> Vec<Outcome> {
     let mut outcomes = Vec::from([Outcome::NotDone, Outcome::Unknown]);
     for (amount, balance) in

@@ -1,4 +1,4 @@
-//! What a host says, as JSON.
+//! JSON encoding of the host's messages: replies, notices, and the bare objects of the `raw` wire.
 use super::object::ObjectWriter;
 use crate::{
     codec::NoRoom,
@@ -7,10 +7,10 @@ use crate::{
     screen::Screen,
 };
 
-/// Writes a reply; returns the bytes written.
+/// Encodes a reply; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = ObjectWriter::new(out);
     match reply.welcome {
@@ -43,11 +43,11 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
 
 const END: &str = r#","end":true"#;
 
-/// Writes the bare object of the program that this one replaces: whether to ask, and the text of a notice, of screens or
-/// of both; returns the bytes written.
+/// Encodes an object of the `raw` wire, which has only `input` and `data`: the text of a notice, of screens or of both;
+/// returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = ObjectWriter::new(out);
     object.push("{")?;
@@ -55,10 +55,10 @@ pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) ->
     object.end()
 }
 
-/// Writes a notice; returns the bytes written.
+/// Encodes a notice; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] where `out` is too small.
+/// [`NoRoom`] if `out` is too small.
 pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
     let mut object = ObjectWriter::new(out);
     match notice {
@@ -96,7 +96,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
     object.end()
 }
 
-/// Tells an outcome as fields.
+/// Appends an outcome as fields.
 fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), NoRoom> {
     let (fields, amount, balance) = match outcome {
         Outcome::Done(Receipt::Balance { balance }) => {

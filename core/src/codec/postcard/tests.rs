@@ -1,3 +1,4 @@
+//! Golden tests: every message byte for byte; round trips, truncated and arbitrary bytes.
 use super::*;
 use crate::{
     frame::cobs,
@@ -42,7 +43,7 @@ fn reply(screens: &[Screen]) -> Reply {
     Reply { seq: 300, re: Some(299), screens: screens.iter().copied().collect(), welcome: None }
 }
 
-/// Every message kind, with the bytes that it is.
+/// Every kind of message, encoded, and the expected bytes.
 fn golden() -> Vec<(Vec<u8>, &'static str)> {
     let first = Hello {
         terminal: None,
@@ -54,12 +55,12 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         attempt: 1,
         ..hello()
     };
-    let told = |screen| written(|out| write_reply(&reply(&[screen]), out));
-    let outcome = |outcome| told(Screen::Outcome(outcome));
+    let screen = |screen| written(|out| write_reply(&reply(&[screen]), out));
+    let outcome = |outcome| screen(Screen::Outcome(outcome));
     let (amount, balance) = (units(40), units(140));
     let welcome = Some(Welcome { ledger: Some(LedgerId(0xbeef)), start: 3, attempt: 2 });
     let menu = Reply { welcome, re: None, ..reply(&[Screen::Menu]) };
-    let says = |notice| written(|out| write_notice(notice, out));
+    let notice = |notice| written(|out| write_notice(notice, out));
     vec![
         (
             written(|out| write_hello(&hello(), out)),
@@ -70,9 +71,9 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (written(|out| write_answer(None, "", out)), "01 00 00"),
         (written(|out| write_reply(&menu, out)), "02 ac 02 00 01 01 ef fd 02 03 02 01 00"),
         (written(|out| write_reply(&reply(&[]), out)), "02 ac 02 01 ab 02 00 00"),
-        (told(Screen::Menu), "02 ac 02 01 ab 02 00 01 00"),
-        (told(Screen::DepositPrompt), "02 ac 02 01 ab 02 00 01 01"),
-        (told(Screen::WithdrawPrompt { balance }), "02 ac 02 01 ab 02 00 01 02 b0 6d"),
+        (screen(Screen::Menu), "02 ac 02 01 ab 02 00 01 00"),
+        (screen(Screen::DepositPrompt), "02 ac 02 01 ab 02 00 01 01"),
+        (screen(Screen::WithdrawPrompt { balance }), "02 ac 02 01 ab 02 00 01 02 b0 6d"),
         (outcome(Outcome::Done(Receipt::Balance { balance })), "02 ac 02 01 ab 02 00 01 03 00 00 b0 6d"),
         (
             outcome(Outcome::Done(Receipt::Deposited { amount, balance })),
@@ -94,38 +95,38 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (outcome(Outcome::Refused(Refusal::Full)), "02 ac 02 01 ab 02 00 01 03 01 03"),
         (outcome(Outcome::NotDone), "02 ac 02 01 ab 02 00 01 03 02"),
         (outcome(Outcome::Unknown), "02 ac 02 01 ab 02 00 01 03 03"),
-        (told(Screen::Earlier), "02 ac 02 01 ab 02 00 01 04"),
-        (told(Screen::InvalidChoice), "02 ac 02 01 ab 02 00 01 05"),
-        (told(Screen::NotAnAmount), "02 ac 02 01 ab 02 00 01 06"),
-        (told(Screen::NotPositive), "02 ac 02 01 ab 02 00 01 07"),
-        (told(Screen::OverLimit { limit: amount }), "02 ac 02 01 ab 02 00 01 08 a0 1f"),
-        (told(Screen::AnswerTooLong), "02 ac 02 01 ab 02 00 01 09"),
-        (told(Screen::NoFunds), "02 ac 02 01 ab 02 00 01 0a"),
-        (told(Screen::QuitNotPermitted), "02 ac 02 01 ab 02 00 01 0b"),
-        (told(Screen::Goodbye), "02 ac 02 01 ab 02 00 01 0c"),
-        (told(Screen::Stopping), "02 ac 02 01 ab 02 00 01 0d"),
-        (says(Notice::Working { re: Some(300) }), "03 00 01 ac 02"),
-        (says(Notice::Who), "03 01"),
-        (says(Notice::TakenOver { start: 3, attempt: 2 }), "03 02 03 02"),
-        (says(Notice::NameInUse { start: 3, attempt: 2 }), "03 03 03 02"),
-        (says(Notice::Busy), "03 04"),
-        (says(Notice::Idle), "03 05"),
-        (says(Notice::Stopping), "03 06"),
-        (says(Notice::OutOfService), "03 08"),
-        (says(Notice::Fault(Fault::Empty)), "03 07 00"),
-        (says(Notice::Fault(Fault::TooLong)), "03 07 01"),
-        (says(Notice::Fault(Fault::WrongWire)), "03 07 02"),
-        (says(Notice::Fault(Fault::Incomplete)), "03 07 03"),
-        (says(Notice::Fault(Fault::Damaged)), "03 07 04"),
-        (says(Notice::Fault(Fault::NotUtf8)), "03 07 05"),
-        (says(Notice::Fault(Fault::NotJson)), "03 07 06"),
-        (says(Notice::Fault(Fault::TooDeep)), "03 07 07"),
-        (says(Notice::Fault(Fault::NotAMessage)), "03 07 08"),
-        (says(Notice::Fault(Fault::BadName)), "03 07 09"),
-        (says(Notice::Fault(Fault::Version)), "03 07 0a"),
-        (says(Notice::Fault(Fault::Unnumbered)), "03 07 0b"),
-        (says(Notice::Fault(Fault::NotOpen)), "03 07 0c"),
-        (says(Notice::Fault(Fault::Conflict)), "03 07 0d"),
+        (screen(Screen::Earlier), "02 ac 02 01 ab 02 00 01 04"),
+        (screen(Screen::InvalidChoice), "02 ac 02 01 ab 02 00 01 05"),
+        (screen(Screen::NotAnAmount), "02 ac 02 01 ab 02 00 01 06"),
+        (screen(Screen::NotPositive), "02 ac 02 01 ab 02 00 01 07"),
+        (screen(Screen::OverLimit { limit: amount }), "02 ac 02 01 ab 02 00 01 08 a0 1f"),
+        (screen(Screen::AnswerTooLong), "02 ac 02 01 ab 02 00 01 09"),
+        (screen(Screen::NoFunds), "02 ac 02 01 ab 02 00 01 0a"),
+        (screen(Screen::QuitNotPermitted), "02 ac 02 01 ab 02 00 01 0b"),
+        (screen(Screen::Goodbye), "02 ac 02 01 ab 02 00 01 0c"),
+        (screen(Screen::Stopping), "02 ac 02 01 ab 02 00 01 0d"),
+        (notice(Notice::Working { re: Some(300) }), "03 00 01 ac 02"),
+        (notice(Notice::Who), "03 01"),
+        (notice(Notice::TakenOver { start: 3, attempt: 2 }), "03 02 03 02"),
+        (notice(Notice::NameInUse { start: 3, attempt: 2 }), "03 03 03 02"),
+        (notice(Notice::Busy), "03 04"),
+        (notice(Notice::Idle), "03 05"),
+        (notice(Notice::Stopping), "03 06"),
+        (notice(Notice::OutOfService), "03 08"),
+        (notice(Notice::Fault(Fault::Empty)), "03 07 00"),
+        (notice(Notice::Fault(Fault::TooLong)), "03 07 01"),
+        (notice(Notice::Fault(Fault::WrongWire)), "03 07 02"),
+        (notice(Notice::Fault(Fault::Incomplete)), "03 07 03"),
+        (notice(Notice::Fault(Fault::Damaged)), "03 07 04"),
+        (notice(Notice::Fault(Fault::NotUtf8)), "03 07 05"),
+        (notice(Notice::Fault(Fault::NotJson)), "03 07 06"),
+        (notice(Notice::Fault(Fault::TooDeep)), "03 07 07"),
+        (notice(Notice::Fault(Fault::NotAMessage)), "03 07 08"),
+        (notice(Notice::Fault(Fault::BadName)), "03 07 09"),
+        (notice(Notice::Fault(Fault::Version)), "03 07 0a"),
+        (notice(Notice::Fault(Fault::Unnumbered)), "03 07 0b"),
+        (notice(Notice::Fault(Fault::NotOpen)), "03 07 0c"),
+        (notice(Notice::Fault(Fault::Conflict)), "03 07 0d"),
     ]
 }
 
@@ -137,7 +138,7 @@ fn every_message_byte_for_byte() {
 }
 
 #[test]
-fn a_message_reads_only_whole_and_alone() {
+fn a_truncated_or_extended_message_is_refused() {
     for (bytes, text) in golden().into_iter().step_by(crate::STRIDE.min(7)) {
         let reads = |bytes: &[u8]| match bytes.first() {
             Some(&(HELLO | ANSWER)) => read_terminal(bytes).is_ok(),
@@ -148,7 +149,7 @@ fn a_message_reads_only_whole_and_alone() {
             assert!(!reads(&bytes[..end]), "{} of {text}", hex(&bytes[..end]));
         }
         for extra in (0..=255).step_by(crate::STRIDE) {
-            assert!(!reads(&[&bytes[..], &[extra]].concat()), "{extra:02x} behind {text}");
+            assert!(!reads(&[&bytes[..], &[extra]].concat()), "{extra:02x} after {text}");
         }
     }
 }
@@ -159,7 +160,7 @@ fn a_message_of_the_other_direction_is_an_echo() {
         let from_terminal = text.starts_with("00") || text.starts_with("01");
         assert_eq!(read_terminal(&bytes).unwrap().is_some(), from_terminal, "{text}");
         assert_eq!(read_host(&bytes).unwrap().is_some(), !from_terminal, "{text}");
-        // The first byte says so, whatever became of the rest.
+        // The first byte decides, even without the rest.
         let read =
             if from_terminal { read_host(&bytes[..1]).is_ok() } else { read_terminal(&bytes[..1]).is_ok() };
         assert!(read, "{text}");
@@ -167,20 +168,20 @@ fn a_message_of_the_other_direction_is_an_echo() {
 }
 
 #[test]
-fn a_hello_of_another_version_is_known_by_its_first_bytes() {
+fn a_hello_of_another_version_is_recognised_by_its_first_bytes() {
     for body in [&[0, 2][..], &[0, 0, 1, 2, 3], &[0, 255, 255, 255, 255, 255]] {
         assert_eq!(read_terminal(body), Err(Fault::Version));
     }
     for body in [&[][..], &[0], &[0, 1], &[0, 1, 2], &[4], &[128, 0], &[1, 0, 1, 0xff]] {
         assert_eq!(read_terminal(body), Err(Fault::NotAMessage), "{body:?}");
     }
-    // Where its fields are those of this version, it is for the endpoint to say so.
+    // With the fields of this version it decodes, and the endpoint refuses it.
     let later = Hello { version: 2, ..hello() };
     assert_eq!(read_terminal(&written(|out| write_hello(&later, out))), Ok(Some(FromTerminal::Hello(later))));
 }
 
 #[test]
-fn an_over_long_answer_is_read_and_known_to_be_too_long() {
+fn an_over_long_answer_decodes_as_too_long() {
     for (length, long) in [(MAX_ANSWER, false), (MAX_ANSWER + 1, true), (400, true)] {
         let body = written(|out| write_answer(Some(1), &"x".repeat(length), out));
         let Ok(Some(FromTerminal::Answer { answer, .. })) = read_terminal(&body) else { panic!() };
@@ -189,14 +190,14 @@ fn an_over_long_answer_is_read_and_known_to_be_too_long() {
 }
 
 #[test]
-fn a_buffer_that_is_too_small_is_no_panic() {
+fn a_buffer_that_is_too_small_is_an_error() {
     let whole = written(|out| write_hello(&hello(), out)).len();
     for room in (0..whole).step_by(crate::STRIDE) {
         assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(NoRoom));
     }
 }
 
-/// What a withdrawal costs on the wire, from one menu to the next, with its frames.
+/// From one menu to the next, frames included.
 #[test]
 fn a_withdrawal_takes_at_most_80_bytes() {
     let now = Instant::default();
@@ -211,7 +212,7 @@ fn a_withdrawal_takes_at_most_80_bytes() {
         })
         .unwrap();
         host.feed(&bytes[..length], now);
-        // A hello is admitted and opens the ledger; an answer asks for one operation.
+        // A hello needs two events: its arrival and the request for numbers. An answer needs one.
         for _ in 0..2 {
             match host.poll_event() {
                 Some(host::Event::Request(request)) => {
@@ -226,7 +227,7 @@ fn a_withdrawal_takes_at_most_80_bytes() {
         host.consume(reply.len(), now);
         (length + reply.len(), reply)
     };
-    // Numbers of four digits, as on a machine that has been used for a while: every life is given new ones.
+    // Numbers of four digits, as on a machine in use: every start gets a new block.
     let mut seq = 0;
     for start in 1..=5 {
         let hello = Hello { ledger: None, pending: None, start, ..hello() };
@@ -273,14 +274,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn any_answer_reads_back(re: Option<u64>, text in "\\PC{0,90}") {
+    fn any_answer_decodes_to_the_same(re: Option<u64>, text in "\\PC{0,90}") {
         let body = written(|out| write_answer(re, &text, out));
         let read = FromTerminal::Answer { re, answer: Answer::new(&text) };
         prop_assert_eq!(read_terminal(&body), Ok(Some(read)));
     }
 
     #[test]
-    fn any_hello_reads_back(
+    fn any_hello_decodes_to_the_same(
         version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start: u64, attempt: u32,
         ledger: Option<u64>, shown: u64, pending: Option<u64>, resume: bool,
     ) {
@@ -291,7 +292,7 @@ proptest! {
     }
 
     #[test]
-    fn any_reply_reads_back(
+    fn any_reply_decodes_to_the_same(
         seq: u64, re: Option<u64>, outcome in outcome(), earlier: bool, prompt: bool,
         welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
     ) {
@@ -300,18 +301,18 @@ proptest! {
             .chain([Screen::Outcome(outcome)]).chain(prompt.then_some(Screen::Menu)).collect();
         let reply = Reply { seq, re, screens: screens.clone(), welcome };
         let body = written(|out| write_reply(&reply, out));
-        let said = read_host(&body).unwrap().unwrap();
-        prop_assert_eq!((said.seq, said.re, said.welcome), (Some(seq), re, welcome));
-        prop_assert_eq!((said.prompt, said.ends, said.notice), (prompt, !prompt, None));
-        prop_assert_eq!(said.outcome, Some(outcome));
-        prop_assert_eq!(said.text.to_string(), crate::screen::Text(&screens).to_string());
+        let message = read_host(&body).unwrap().unwrap();
+        prop_assert_eq!((message.seq, message.re, message.welcome), (Some(seq), re, welcome));
+        prop_assert_eq!((message.prompt, message.ends, message.notice), (prompt, !prompt, None));
+        prop_assert_eq!(message.outcome, Some(outcome));
+        prop_assert_eq!(message.text.to_string(), crate::screen::Text(&screens).to_string());
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(body in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..16], 0..60)) {
-        // What reads is one of ours, in its only form or in one that reads as the same.
-        if let Ok(Some(said)) = read_host(&body) {
-            prop_assert!(said.seq.is_some() != said.notice.is_some());
+    fn any_bytes_decode_or_are_refused(body in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..16], 0..60)) {
+        // A decoded hello may have had a longer varint than needed: encoded again, it decodes to the same.
+        if let Ok(Some(message)) = read_host(&body) {
+            prop_assert!(message.seq.is_some() != message.notice.is_some());
         }
         if let Ok(Some(FromTerminal::Hello(hello))) = read_terminal(&body) {
             let again = written(|out| write_hello(&hello, out));
@@ -320,9 +321,9 @@ proptest! {
     }
 }
 
-/// It ends the terminal, which would say the same hello again and again.
+/// The terminal ends on this fault; on any other fault it would retransmit the hello for ever.
 #[test]
-fn a_bad_name_is_told_to_be_one() {
+fn a_bad_name_is_the_fault_bad_name() {
     let whole = written(|out| write_hello(&hello(), out));
     let named = |name: &[u8]| {
         let length = u8::try_from(name.len()).unwrap();
@@ -332,7 +333,7 @@ fn a_bad_name_is_told_to_be_one() {
     for name in [&b""[..], b"a b", b"a/b", "\u{e9}".as_bytes(), b"\xff", &[b'a'; 33]] {
         assert_eq!(read_terminal(&named(name)), Err(Fault::BadName), "{name:?}");
     }
-    // What is wrong is something else.
+    // A valid or missing name, with another error.
     for bytes in [&whole[..8], &whole[..whole.len() - 1], &[0, 1], &[0, 1, 2, 1, b' ']] {
         assert_eq!(read_terminal(bytes), Err(Fault::NotAMessage), "{bytes:?}");
     }

@@ -1,4 +1,4 @@
-//! Each fault for its cause, and what is none.
+//! Every fault of a JSON body, and bodies that look faulty but are not.
 use super::*;
 
 #[track_caller]
@@ -8,7 +8,7 @@ fn fault(body: impl AsRef<[u8]>, fault: Fault) {
 }
 
 #[test]
-fn what_is_not_an_object() {
+fn a_body_that_is_not_one_object_is_not_json() {
     for body in [
         "",
         " ",
@@ -34,7 +34,7 @@ fn what_is_not_an_object() {
 }
 
 #[test]
-fn every_prefix_of_an_answer() {
+fn every_prefix_of_an_answer_is_not_json() {
     let body = r#" {"re":7,"data":"\ud83d\ude00","x":[{"a":null}]}"#;
     for end in (0..body.len()).step_by(crate::STRIDE) {
         fault(&body[..end], Fault::NotJson);
@@ -43,7 +43,7 @@ fn every_prefix_of_an_answer() {
 }
 
 #[test]
-fn what_is_not_utf8() {
+fn invalid_utf8_is_not_utf8_in_every_field() {
     for bytes in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"] {
         fault([b"{\"data\":\"", bytes, b"\"}"].concat(), Fault::NotUtf8);
         fault([b"{\"data\":\"1\",\"", bytes, b"\":0}"].concat(), Fault::NotUtf8);
@@ -51,7 +51,7 @@ fn what_is_not_utf8() {
 }
 
 #[test]
-fn what_is_nested_too_deeply() {
+fn more_than_8_levels_are_too_deep() {
     let nested = |levels: usize| {
         format!(r#"{{"data":"40","x":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1))
     };
@@ -63,7 +63,7 @@ fn what_is_nested_too_deeply() {
 }
 
 #[test]
-fn an_object_that_is_no_answer() {
+fn an_object_without_valid_answer_fields_is_not_a_message() {
     for body in [
         "{}",
         r#"{"re":7}"#,
@@ -88,15 +88,15 @@ fn an_object_that_is_no_answer() {
 }
 
 #[test]
-fn a_hello_that_is_none() {
+fn a_hello_with_a_bad_field_names_the_fault() {
     for version in ["0", "2", "255", "256", "18446744073709551615"] {
         let read = read_terminal(format!(r#"{{"hello":{version},"terminal":"a"}}"#).as_bytes());
-        let told = match &read {
+        let refused = match &read {
             Err(Fault::Version) => true,
             Ok(Some(FromTerminal::Hello(hello))) => hello.version != VERSION,
             _ => false,
         };
-        assert!(told, "{version}: {read:?}");
+        assert!(refused, "{version}: {read:?}");
     }
     for terminal in ["", "a b", "é", "a/b", &"x".repeat(33), r"a\u0062"] {
         fault(format!(r#"{{"hello":1,"terminal":"{terminal}"}}"#), Fault::BadName);
@@ -114,7 +114,7 @@ fn a_hello_that_is_none() {
 }
 
 #[test]
-fn unknown_fields_are_skipped_whatever_they_hold() {
+fn unknown_fields_are_skipped_with_any_value() {
     for value in [
         r#""x""#,
         r#""\"}\\""#,
@@ -147,7 +147,7 @@ fn a_message_of_the_other_direction_is_an_echo() {
 }
 
 #[test]
-fn what_a_host_may_not_say() {
+fn a_bad_host_message_names_the_fault() {
     for (body, fault) in [
         (r#"{"input":true}"#, Fault::NotAMessage),
         (r#"{"input":1,"data":"x"}"#, Fault::NotAMessage),
@@ -163,11 +163,11 @@ fn what_a_host_may_not_say() {
 }
 
 #[test]
-fn a_host_of_a_later_version_may_say_more() {
+fn unknown_codes_and_fields_of_a_later_host_are_ignored() {
     let body = br#"{"input":false,"data":"x","notice":"news","outcome":"odd","end":true,"more":[1]}"#;
-    let said = read_host(body).unwrap().unwrap();
-    assert_eq!((said.notice, said.outcome, said.ends), (None, None, true));
-    assert_eq!(said.text.to_string(), "x");
-    let said = read_host(br#"{"input":false,"data":"x","error":"odd"}"#).unwrap().unwrap();
-    assert_eq!(said.notice, None);
+    let message = read_host(body).unwrap().unwrap();
+    assert_eq!((message.notice, message.outcome, message.ends), (None, None, true));
+    assert_eq!(message.text.to_string(), "x");
+    let message = read_host(br#"{"input":false,"data":"x","error":"odd"}"#).unwrap().unwrap();
+    assert_eq!(message.notice, None);
 }

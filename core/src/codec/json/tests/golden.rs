@@ -1,8 +1,8 @@
-//! What is written, byte for byte, and that it reads back.
+//! Golden tests: each message byte for byte, and decoded again.
 use super::*;
 
 #[test]
-fn an_answer() {
+fn an_answer_byte_for_byte() {
     assert_eq!(written(|out| write_answer(Some(7), "40", out)), r#"{"re":7,"data":"40"}"#);
     assert_eq!(written(|out| write_answer(None, "40", out)), r#"{"data":"40"}"#);
     let text = written(|out| write_answer(None, "a\"\\\n\u{1}é😀", out));
@@ -10,7 +10,7 @@ fn an_answer() {
 }
 
 #[test]
-fn a_hello() {
+fn a_hello_byte_for_byte() {
     let hello = Hello {
         version: 1,
         terminal: Some(name("kiosk-7")),
@@ -30,7 +30,7 @@ fn a_hello() {
 }
 
 #[test]
-fn the_shortest_hello() {
+fn the_shortest_hello_has_defaults() {
     let first = Hello {
         version: 1,
         terminal: None,
@@ -47,7 +47,7 @@ fn the_shortest_hello() {
 }
 
 #[test]
-fn a_reply_that_asks() {
+fn a_reply_with_a_prompt_byte_for_byte() {
     let done = Outcome::Done(Receipt::Deposited { amount: amount(4_000), balance: amount(14_050) });
     let text = written(|out| write_reply(&reply(&[Screen::Outcome(done), Screen::DepositPrompt]), out));
     assert_eq!(
@@ -61,13 +61,13 @@ fn a_reply_that_asks() {
 }
 
 #[test]
-fn a_reply_that_ends() {
+fn a_reply_that_ends_the_session_byte_for_byte() {
     let text = written(|out| write_reply(&reply(&[Screen::Goodbye]), out));
     assert_eq!(text, r#"{"seq":8,"re":7,"input":false,"data":"Goodbye.","end":true}"#);
 }
 
 #[test]
-fn a_welcome() {
+fn a_welcome_byte_for_byte() {
     let ledger = Some(LedgerId(u64::MAX));
     let welcome = Some(Welcome { ledger, start: 3, attempt: 2 });
     let text = written(|out| {
@@ -80,12 +80,12 @@ fn a_welcome() {
             r#""data":"How much would you like to deposit? (whole units, or back)"}"#
         )
     );
-    let said = read_host(text.as_bytes()).unwrap().unwrap();
-    assert_eq!((said.welcome, said.seq, said.re), (welcome, Some(1), None));
+    let message = read_host(text.as_bytes()).unwrap().unwrap();
+    assert_eq!((message.welcome, message.seq, message.re), (welcome, Some(1), None));
 }
 
 #[test]
-fn the_fields_of_every_outcome() {
+fn every_outcome_has_its_fields() {
     let fields: Vec<String> = outcomes()
         .into_iter()
         .take(9)
@@ -111,7 +111,7 @@ fn the_fields_of_every_outcome() {
 }
 
 #[test]
-fn every_notice() {
+fn every_notice_byte_for_byte() {
     let texts = notices().map(|notice| written(|out| write_notice(notice, out)));
     assert_eq!(
         texts,
@@ -130,15 +130,19 @@ fn every_notice() {
         ]
     );
     for (notice, text) in notices().into_iter().zip(texts) {
-        let said = read_host(text.as_bytes()).unwrap().unwrap();
-        assert_eq!((said.notice, said.ends, said.prompt), (Some(notice), notice.ends(), false), "{text}");
+        let message = read_host(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(
+            (message.notice, message.ends, message.prompt),
+            (Some(notice), notice.ends(), false),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn the_bare_object_of_the_raw_wire() {
+fn an_object_of_the_raw_wire_has_only_input_and_data() {
     let working = Some(Notice::Working { re: None });
-    let said = [
+    let message = [
         written(|out| write_bare(None, &[Screen::Earlier, Screen::DepositPrompt], out)),
         written(|out| write_bare(working, &[Screen::DepositPrompt], out)),
         written(|out| write_bare(working, &[], out)),
@@ -146,7 +150,7 @@ fn the_bare_object_of_the_raw_wire() {
     ];
     let prompt = "How much would you like to deposit? (whole units, or back)";
     assert_eq!(
-        said,
+        message,
         [
             format!(r#"{{"input":true,"data":"About your earlier request:\n\n{prompt}"}}"#),
             format!(r#"{{"input":true,"data":"Working on it.\n\n{prompt}"}}"#),
@@ -157,20 +161,20 @@ fn the_bare_object_of_the_raw_wire() {
 }
 
 #[test]
-fn a_reply_reads_back_with_every_outcome() {
+fn a_reply_with_every_outcome_decodes_to_the_same() {
     for outcome in outcomes().into_iter().step_by(crate::STRIDE.min(5)) {
         let reply = reply(&[Screen::Earlier, Screen::Outcome(outcome), Screen::Menu]);
         let text = written(|out| write_reply(&reply, out));
-        let said = read_host(text.as_bytes()).unwrap().unwrap();
-        assert_eq!(said.outcome, Some(outcome), "{text}");
-        assert_eq!((said.seq, said.re, said.prompt, said.ends), (Some(8), Some(7), true, false));
-        assert_eq!((said.welcome, said.notice), (None, None));
-        assert_eq!(said.text.to_string(), Text(&reply.screens).to_string());
+        let message = read_host(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(message.outcome, Some(outcome), "{text}");
+        assert_eq!((message.seq, message.re, message.prompt, message.ends), (Some(8), Some(7), true, false));
+        assert_eq!((message.welcome, message.notice), (None, None));
+        assert_eq!(message.text.to_string(), Text(&reply.screens).to_string());
     }
 }
 
 #[test]
-fn a_buffer_that_is_too_small_is_no_panic() {
+fn a_buffer_that_is_too_small_is_an_error() {
     let reply = reply(&[Screen::Menu]);
     let whole = written(|out| write_reply(&reply, out)).len();
     for room in (0..whole).step_by(crate::STRIDE) {

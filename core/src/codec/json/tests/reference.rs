@@ -1,16 +1,16 @@
-//! Against `serde_json`, on arbitrary text and on mutated messages.
+//! Differential tests against `serde_json`, on arbitrary text and on mutated messages.
 use super::*;
 use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
 use std::vec;
 
-/// The JSON that Python's `json.dumps` writes by default, and more: every character escaped.
+/// A JSON string with every character escaped; Python's `json.dumps` escapes all that is not ASCII.
 fn all_escaped(text: &str) -> String {
     let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
     format!("\"{units}\"")
 }
 
-/// A host's message as any JSON library reads it.
+/// A host's message, parsed by `serde_json`.
 fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -37,9 +37,9 @@ fn screen() -> impl Strategy<Value = Screen> {
     ]
 }
 
-/// A terminal's message as `serde_json` reads it; the same fields as [`TerminalIn`], with the names of the rest.
+/// The fields of [`TerminalIn`], for `serde_json`.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "only whether it reads is compared, and the text")]
+#[expect(dead_code, reason = "of most fields only the type is compared")]
 struct Reference {
     input: Option<bool>,
     hello: Option<u64>,
@@ -54,11 +54,11 @@ struct Reference {
     data: Option<String>,
 }
 
-/// Does our reader say what the reference says?
+/// Checks that our decoder agrees with the reference.
 ///
-/// Four differences are allowed, and each is seen to be the cause where they differ: a field's name that is written with
-/// escapes is not known here; nesting beyond eight levels is refused; so is a lone surrogate in a field that is skipped;
-/// and `serde_json` refuses numbers in fields that it skips which no `f64` holds.
+/// Four differences are allowed, and where the two differ, one of them is proved to be the cause: here a field name with
+/// an escape is unknown, nesting beyond 8 levels is refused, and so is a lone surrogate in a skipped field; `serde_json`
+/// refuses numbers in skipped fields that are out of the range of an `f64`.
 fn agree(body: &str) -> Result<(), TestCaseError> {
     let ours = read_terminal(body.as_bytes());
     if ours == Err(Fault::TooDeep) {
@@ -95,7 +95,7 @@ fn agree(body: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Is any string before a colon written with an escape?
+/// Whether any string before a colon has an escape.
 fn has_escaped_key(body: &str) -> bool {
     let (mut string, mut escaped, mut in_string) = (false, false, false);
     let mut chars = body.chars();
@@ -115,7 +115,7 @@ fn has_escaped_key(body: &str) -> bool {
     false
 }
 
-/// Messages and what is nearly one.
+/// Terminal messages, valid and nearly valid.
 fn message() -> impl Strategy<Value = String> {
     let key = prop_oneof![
         4 => "input|hello|terminal|start|attempt|ledger|shown|pending|resume|re|data",
@@ -138,13 +138,13 @@ fn message() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_plain_answer_is_served() {
+fn an_answer_decodes_with_and_without_escapes() {
     assert_eq!(answer_of(r#"{"data":"40"}"#), (None, Answer::new("40")));
     assert_eq!(answer_of(r#"{"re": 7, "data": " \u0034\u0030\n"}"#), (Some(7), Answer::new("40")));
 }
 
 #[test]
-fn an_answer_of_65_bytes_is_read_and_known_to_be_too_long() {
+fn an_answer_of_65_bytes_decodes_as_too_long() {
     for (text, long) in
         [("x".repeat(64), false), ("x".repeat(65), true), ("é".repeat(32), false), ("é".repeat(33), true)]
     {
@@ -158,7 +158,7 @@ fn an_answer_of_65_bytes_is_read_and_known_to_be_too_long() {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn any_answer_is_read_however_it_is_written(text: String, re: Option<u64>, blanks in "[ \t\r\n]{0,9}") {
+    fn any_answer_decodes_with_and_without_escapes(text: String, re: Option<u64>, blanks in "[ \t\r\n]{0,9}") {
         let text = format!("{blanks}{text}{blanks}");
         for data in [Value::from(&*text).to_string(), all_escaped(&text)] {
             let body = match re {
@@ -171,7 +171,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn what_an_answer_is_written_as_any_library_reads(text in any::<String>(), re: Option<u64>) {
+    fn serde_json_parses_every_encoded_answer(text in any::<String>(), re: Option<u64>) {
         let body = written(|out| write_answer(re, &text, out));
         let read = value(&body);
         prop_assert_eq!(&read["data"], &Value::from(text.as_str()));
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_host_says_any_library_reads(
+    fn serde_json_parses_every_encoded_reply(
         screens in prop::collection::vec(screen(), 1..=4), seq in 1u64..1 << 53, re in prop::option::of(1u64..1 << 53),
         welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
     ) {
@@ -194,15 +194,15 @@ proptest! {
         prop_assert_eq!(&read["input"], &Value::from(reply.is_prompt()));
         prop_assert_eq!(&read["seq"], &Value::from(seq));
 
-        let said = read_host(body.as_bytes()).unwrap().unwrap();
-        prop_assert_eq!((said.seq, said.re, said.welcome, said.notice), (Some(seq), re, welcome, None));
-        prop_assert_eq!((said.prompt, said.ends), (reply.is_prompt(), !reply.is_prompt()));
-        prop_assert_eq!(said.outcome, reply.outcome());
-        prop_assert_eq!(said.text.to_string(), text);
+        let message = read_host(body.as_bytes()).unwrap().unwrap();
+        prop_assert_eq!((message.seq, message.re, message.welcome, message.notice), (Some(seq), re, welcome, None));
+        prop_assert_eq!((message.prompt, message.ends), (reply.is_prompt(), !reply.is_prompt()));
+        prop_assert_eq!(message.outcome, reply.outcome());
+        prop_assert_eq!(message.text.to_string(), text);
     }
 
     #[test]
-    fn any_hello_reads_back(
+    fn any_hello_decodes_to_the_same(
         version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start: u64, attempt: u32,
         ledger: Option<u64>, shown: u64, pending: Option<u64>, resume: bool,
     ) {
@@ -233,13 +233,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn any_bytes_agree_with_serde_json(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let text = std::str::from_utf8(&bytes);
         if let Ok(text) = text {
             agree(text)?;
         } else {
             prop_assert_eq!(read_terminal(&bytes), Err(Fault::NotUtf8));
         }
-        let _ = read_host(&bytes).map(|said| said.map(|said| said.text.to_string()));
+        let _ = read_host(&bytes).map(|message| message.map(|message| message.text.to_string()));
     }
 }
