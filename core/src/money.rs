@@ -102,6 +102,7 @@ fn digits(text: &str) -> Result<u64, AmountError> {
 /// Why a text or a number is not an [`Amount`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum AmountError {
     /// Empty, or not a number in the accepted form.
     Malformed,

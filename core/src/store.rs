@@ -69,6 +69,7 @@ const PIECE: usize = 16;
 /// Why an entry cannot be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum StoreError<E> {
     /// The medium's driver returned an error.
     Storage(E),

@@ -1,4 +1,4 @@
-//! Every frame decoder: however a stream is cut, the same frames come out, and no decoder stops taking bytes.
+//! Fuzzes every frame decoder: every cut of a stream gives the same frames, and no decoder stops taking bytes.
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
@@ -31,7 +31,7 @@ fn decode(
         (piece, rest) = rest.split_at(cut);
         while !piece.is_empty() {
             let (taken, decoded) = push(&mut body, piece);
-            assert!(taken > 0 || decoded != Decoded::More, "a decoder takes bytes or finds something");
+            assert!(taken > 0 || decoded != Decoded::More, "a decoder takes bytes or returns a result");
             piece = &piece[taken..];
             if decoded != Decoded::More {
                 found.push((decoded, body.to_vec()));
@@ -41,7 +41,7 @@ fn decode(
     found
 }
 
-/// The frames without the faults: what stands in the buffer beside a fault is nobody's business.
+/// The results without the bodies of faults: after a fault the content of the buffer is unspecified.
 fn frames(found: Vec<Found>) -> Vec<Found> {
     found
         .into_iter()

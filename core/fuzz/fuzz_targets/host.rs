@@ -1,4 +1,4 @@
-//! The host's endpoint under any bytes and any order of calls: no panic, no loop without an end, no cent from nowhere.
+//! Fuzzes the host's endpoint with any bytes and any order of calls: no panic, no endless loop, bounded output.
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
@@ -14,15 +14,15 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Debug, Arbitrary)]
 enum Call {
     Feed(Vec<u8>),
-    /// A whole frame of the wire, so that the session is reached.
+    /// A body in a valid frame, so that the input reaches the session.
     Frame(Vec<u8>),
     Answer(Option<u8>, String),
     Consume(u8),
     Wait(u16),
-    /// The ledger answers what it was asked.
+    /// The ledger's response to the request that is out.
     Settle,
-    /// Something answers what nobody asked.
-    Surprise(u8),
+    /// A response to a request that the host has not made.
+    UnexpectedResponse(u8),
     Admit,
     Refuse,
     Park,
@@ -46,7 +46,7 @@ fuzz_target!(|input: Input| {
     let mut now = Instant::default();
     let mut ledger = RamLedger::<2>::new(LedgerId(1), Amount::from_minor(10_000).expect("it is small"));
     let mut host = Host::<IN, OUT>::new(config, 1, now);
-    let mut asked: Option<Request> = None;
+    let mut pending: Option<Request> = None;
     let mut unfed: Vec<u8> = Vec::new();
     for call in input.calls {
         match call {
@@ -70,16 +70,16 @@ fuzz_target!(|input: Input| {
                 host.tick(now);
                 assert!(
                     host.deadline().is_none_or(|deadline| deadline > now),
-                    "a deadline that passed was served"
+                    "tick handles every deadline that has passed"
                 );
             }
             Call::Settle => {
-                if let Some(request) = asked.take() {
-                    let response = ledger.apply(&request).expect("a ledger in memory has no doubts");
+                if let Some(request) = pending.take() {
+                    let response = ledger.apply(&request).expect("a commit in memory cannot fail");
                     host.complete(&request, response, now);
                 }
             }
-            Call::Surprise(id) => {
+            Call::UnexpectedResponse(id) => {
                 let id = u64::from(id);
                 let request = Request::Settle { terminal: "a".parse().expect("a name"), id };
                 let response = Response::Settled { id, outcome: atm_core::ledger::Outcome::NotDone };
@@ -95,7 +95,7 @@ fuzz_target!(|input: Input| {
         let taken = host.feed(&unfed, now);
         unfed.drain(..taken);
         match host.poll_event() {
-            Some(Event::Request(request)) => asked = Some(request),
+            Some(Event::Request(request)) => pending = Some(request),
             Some(Event::Quit) => assert!(input.may_quit),
             Some(Event::Arrival(_)) | None => {}
         }

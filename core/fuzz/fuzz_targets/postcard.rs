@@ -1,4 +1,4 @@
-//! The postcard codec: any bytes are a message or a fault, and what is a message is written as it was read.
+//! Fuzzes the postcard codec: any bytes are a message or a fault, and a message decodes to the same when encoded again.
 #![no_main]
 use atm_core::{
     codec::{MessageText, postcard},
@@ -22,12 +22,12 @@ fuzz_target!(|body: &[u8]| {
         }
         Ok(None) | Err(_) => {}
     }
-    if let Ok(Some(said)) = postcard::read_host(body) {
-        let _ = said.text.to_string();
-        if let (MessageText::Screens(screens), Some(seq)) = (said.text.clone(), said.seq) {
-            let reply = Reply { seq, re: said.re, screens, welcome: said.welcome };
+    if let Ok(Some(message)) = postcard::read_host(body) {
+        let _ = message.text.to_string();
+        if let (MessageText::Screens(screens), Some(seq)) = (message.text.clone(), message.seq) {
+            let reply = Reply { seq, re: message.re, screens, welcome: message.welcome };
             let length = postcard::write_reply(&reply, &mut out).expect("a reply has room");
-            assert_eq!(postcard::read_host(&out[..length]), Ok(Some(said)));
+            assert_eq!(postcard::read_host(&out[..length]), Ok(Some(message)));
         }
     }
 });

@@ -1,4 +1,4 @@
-//! The terminal's endpoint under any bytes and any order of calls: no panic, no loop without an end.
+//! Fuzzes the terminal's endpoint with any bytes and any order of calls: no panic, no endless loop, replies shown in order.
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
@@ -83,14 +83,14 @@ fuzz_target!(|input: Input| {
                     {
                         shown = 0;
                     }
-                    // Each reply is shown once and in order; a refused answer alone opens its prompt again.
+                    // Replies are shown in order; only a refused answer opens its prompt again.
                     if let Some(seq) = said.seq {
                         assert!(seq >= shown, "{seq} after {shown}");
                         shown = seq;
                     }
                 }
                 turns += 1;
-                assert!(turns < 10_000, "events without an end");
+                assert!(turns < 10_000, "the events never end");
             }
             if taken == 0 && !events {
                 break;

@@ -1,7 +1,7 @@
-//! What the fuzz targets share.
+//! Shared by the fuzz targets: framing for each wire.
 use atm_core::{frame::cobs, wire::Wire};
 
-/// A whole frame of a wire.
+/// Encodes a body as a whole frame of a wire.
 pub fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {
     match wire {
         Wire::Json => [&(body.len() as u32).to_be_bytes()[..], body].concat(),
