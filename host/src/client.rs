@@ -1,10 +1,11 @@
-//! A terminal over TCP or a serial line, for a person or a pipe.
+//! Client: a terminal over TCP or a serial line, operated by a person or by the lines of a pipe.
 //!
-//! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a line, for any caller;
-//! * [`Console`] is where the answers come from: a line editor, or plain lines;
-//! * [`run_repl`] carries the conversation between the two;
-//! * [`StateFile`] keeps a named terminal's memory in a file;
-//! * [`run`] is all of it, as `atm client` needs it.
+//! * [`Link`] drives the core's [`Terminal`](atm_core::terminal::Terminal) over a transport and reconnects; any program
+//!   can use it;
+//! * [`Console`] reads the answers: from a line editor, or plain lines;
+//! * [`run_repl`] shows the host's messages and sends the answers;
+//! * [`StateFile`] stores a named terminal's memory;
+//! * [`run`] is all of these, for `atm client`.
 use atm_core::{terminal::Profile, wire::Wire};
 use std::{
     io::{self, Write},
@@ -45,22 +46,23 @@ pub enum Target {
     },
 }
 
-/// What a client is made for.
+/// How a client reaches its host, and as which terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Where the host is.
     pub target: Target,
-    /// How messages cross the line.
+    /// The wire to speak.
     pub wire: Wire,
-    /// Who says hello. Without one, a TCP client waits to be greeted, and a serial one says hello without a name.
+    /// The terminal's name, start and memory for its hello. Without a profile, a TCP client waits for the host's greeting,
+    /// and a serial client says hello without a name.
     pub profile: Option<Profile>,
-    /// Does a named terminal open a connection again that was lost? (Without a name it would be somebody else's
-    /// session, and a serial line is always there.)
+    /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
+    /// session, and a serial port stays open.)
     pub reconnect: bool,
 }
 
 impl Options {
-    /// The defaults for a target: no name, the wire that is usual there, and connections that are opened again.
+    /// The defaults for a target: no profile, `json` over TCP and `postcard` over serial, and reconnecting.
     pub fn new(target: Target) -> Self {
         let wire = match target {
             Target::Tcp(_) => Wire::Json,
@@ -69,36 +71,36 @@ impl Options {
         Self { target, wire, profile: None, reconnect: true }
     }
 
-    /// Does the host know who says hello, so that an answer can be repeated and asked for on another line?
+    /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.
     fn is_named(&self) -> bool {
         self.profile.as_ref().is_some_and(|profile| profile.name.is_some()) && self.wire.is_numbered()
     }
 }
 
-/// A start of a terminal that counts no starts: the time, which is later at the next one.
+/// The start number of a terminal that stores none: milliseconds since 1970, which grow from one start to the next.
 pub fn start_from_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(0)
 }
 
-/// The address that a server listens on if it is not told another.
+/// The address that `atm serve` listens on by default.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 
-/// Lets a person, or a pipe, talk to the host that `options` name, on this process's own standard streams. What the
-/// terminal must not forget is kept in `state`, whose profile `options` have.
+/// Runs a client on this process's standard streams. The terminal's memory is stored in `state_file`, whose profile the
+/// caller has put into `options`.
 ///
-/// A thread may be left behind that waits for standard input: it ends with the process.
-pub fn run(options: &Options, state: Option<StateFile>) -> ExitCode {
+/// A thread that waits for standard input may be left behind: it ends with the process.
+pub fn run(options: &Options, state_file: Option<StateFile>) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let done = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
-        if let Some(state) = state {
-            link.store_memory_in(state);
+    let code = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
+        if let Some(state_file) = state_file {
+            link.store_memory_in(state_file);
         }
-        let mut console = Console::at_standard_input(link.wake())?;
+        let mut console = Console::open(link.wake())?;
         Ok(run_repl(&mut link, &mut console, &mut out, &mut err))
     });
-    done.unwrap_or_else(|error| {
-        // Nobody is left to be told where this fails.
+    code.unwrap_or_else(|error| {
+        // There is no other place to report an error of standard error.
         let _ = writeln!(err, "{error}");
         ExitCode::FAILURE
     })

@@ -1,7 +1,7 @@
-//! Where the answers come from: a person at a line editor, or plain lines.
+//! Console: reads the answers, from a line editor or from plain lines.
 //!
-//! Reading blocks, so it has a thread of its own. The thread reads one line only when it is asked to: what is typed ahead
-//! stays where it is, and the talk notices at once when the host goes away in the meantime.
+//! Reading blocks, so it runs on a thread of its own, and the REPL notices at once when the host closes the connection.
+//! The thread reads one line per request: lines that are typed ahead stay in the terminal's or the pipe's buffer.
 use super::{
     editor::{self, Editor},
     transport::Wake,
@@ -13,68 +13,69 @@ use std::{
     thread,
 };
 
-/// The longest line that is kept, blanks included.
-const LONGEST: usize = 4096;
+/// The longest line that is kept, in bytes, blanks included.
+const MAX_LINE: usize = 4096;
 
-/// Terminals that cannot move their cursor; a line editor makes no sense there.
+/// Values of `TERM` for terminals that cannot move their cursor, so that a line editor does not work there.
 const DUMB: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// What came of asking for a line.
+/// The result of reading a line.
 #[derive(Debug)]
 pub enum ConsoleInput {
     /// A line, without its end.
     Line(String),
-    /// A line that is far too long to be an answer; it was skipped.
+    /// A line of more than 4,096 bytes, far too long for an answer; it was skipped.
     TooLong,
     /// A line that is not UTF-8.
     NotText,
-    /// There are no more lines, or the person wants to leave.
+    /// The end of the input, or Ctrl-C or Ctrl-D in the line editor.
     End,
-    /// The lines cannot be read.
+    /// Reading failed; no more lines will come.
     Failed(io::Error),
 }
 
-/// Somebody who answers.
+/// A source of answers.
 pub struct Console {
-    ask: Sender<()>,
-    typed: Receiver<ConsoleInput>,
+    requests: Sender<()>,
+    lines: Receiver<ConsoleInput>,
     editor: Option<Editor>,
-    /// Do typed lines show up on the screen, with their end?
+    /// Does the terminal echo each line with its newline?
     echoes: bool,
-    /// Is somebody there who can decide not to wait any longer?
-    pub(super) live: bool,
+    /// Is a person there, who can decide to stop waiting?
+    pub(super) interactive: bool,
 }
 
 impl Console {
-    /// Whoever is at this process's standard input: with a line editor if that and the output are a terminal.
+    /// Reads standard input: with a line editor if standard input and output are a terminal, as plain lines otherwise.
     ///
     /// # Errors
-    /// What the system says against a thread more.
-    pub fn at_standard_input(wake: Wake) -> io::Result<Self> {
-        let live = io::stdin().is_terminal();
+    /// The system's error if the threads or the signal handlers cannot be set up.
+    pub fn open(wake: Wake) -> io::Result<Self> {
+        let interactive = io::stdin().is_terminal();
         let screen = io::stdout().is_terminal();
         let dumb =
             env::var_os("TERM").is_some_and(|term| DUMB.iter().any(|dumb| term.eq_ignore_ascii_case(dumb)));
-        if live && screen && !dumb {
-            return Self::at_editor(wake);
+        if interactive && screen && !dumb {
+            return Self::with_editor(wake);
         }
         let lines = Self::reading(BufReader::new(io::stdin()), wake)?;
-        Ok(Self { echoes: live && screen, live, ..lines })
+        Ok(Self { echoes: interactive && screen, interactive, ..lines })
     }
 
-    /// Somebody whose lines come from `source`. Its thread ends with the source, or after the line that it waits for.
+    /// Reads plain lines from `source`, without a person. The thread ends with the source, or after the line that it waits
+    /// for.
     ///
     /// # Errors
-    /// What the system says against a thread more.
+    /// The system's error if the thread cannot be started.
     pub fn reading(mut source: impl BufRead + Send + 'static, wake: Wake) -> io::Result<Self> {
         Self::new(None, wake, move || read_line(&mut source))
     }
 
-    fn at_editor(wake: Wake) -> io::Result<Self> {
-        // The signals first: the editor puts its own handlers over these, and takes them away again.
+    fn with_editor(wake: Wake) -> io::Result<Self> {
+        // Before the editor installs its own signal handlers: it restores these after each line.
         let editor = Editor::new(wake.clone())?;
-        let console = Self::new(Some(editor), wake, editor::edit())?;
-        Ok(Self { echoes: true, live: true, ..console })
+        let console = Self::new(Some(editor), wake, editor::line_reader())?;
+        Ok(Self { echoes: true, interactive: true, ..console })
     }
 
     fn new(
@@ -82,44 +83,44 @@ impl Console {
         wake: Wake,
         mut read: impl FnMut() -> ConsoleInput + Send + 'static,
     ) -> io::Result<Self> {
-        let (ask, asked) = channel();
-        let (type_in, typed) = channel();
+        let (requests, requested) = channel();
+        let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
-            for () in asked {
-                let sent = type_in.send(read());
+            for () in requested {
+                let sent = send.send(read());
                 wake.wake();
                 if sent.is_err() {
                     break;
                 }
             }
         })?;
-        Ok(Self { ask, typed, editor, echoes: false, live: false })
+        Ok(Self { requests, lines, editor, echoes: false, interactive: false })
     }
 
-    /// Asks for a line; what came of it is then to be had from [`typed`](Self::typed).
-    pub(super) fn ask(&self) {
-        // A thread that is gone has said why.
-        let _ = self.ask.send(());
+    /// Requests a line; [`take_line`](Self::take_line) returns it later.
+    pub(super) fn request_line(&self) {
+        // It fails only when the thread has ended, after it sent the reason.
+        let _ = self.requests.send(());
     }
 
-    /// What came of asking, once it is there.
-    pub(super) fn typed(&self) -> Option<ConsoleInput> {
-        self.typed.try_recv().ok()
+    /// The requested line, once it was read.
+    pub(super) fn take_line(&self) -> Option<ConsoleInput> {
+        self.lines.try_recv().ok()
     }
 
-    /// Takes back the asking: leaves the terminal as it was found. (Plain lines leave it alone.)
-    pub(super) fn dismiss(&self) {
+    /// Cancels a request: the line editor restores the terminal's mode. (Plain lines do not change it.)
+    pub(super) fn cancel(&self) {
         if let Some(editor) = &self.editor {
-            editor.dismiss(&self.typed);
+            editor.cancel(&self.lines);
         }
     }
 
-    /// Was the program told to end?
+    /// Has a signal asked the program to end?
     pub(super) fn is_stopped(&self) -> bool {
         self.editor.as_ref().is_some_and(Editor::is_stopped)
     }
 
-    /// Does the prompt come from elsewhere?
+    /// Does the line editor show the prompt?
     pub(super) fn shows_prompt(&self) -> bool {
         self.editor.is_some()
     }
@@ -129,7 +130,7 @@ impl Console {
     }
 }
 
-/// Reads one line, of which it keeps what may be an answer.
+/// Reads one line, in bounded memory.
 fn read_line(source: &mut impl BufRead) -> ConsoleInput {
     let (mut line, mut begun, mut too_long) = (Vec::new(), false, false);
     loop {
@@ -142,7 +143,7 @@ fn read_line(source: &mut impl BufRead) -> ConsoleInput {
         let end = bytes.is_empty() || newline.is_some();
         let part = newline.and_then(|at| bytes.get(..at)).unwrap_or(bytes);
         begun |= !bytes.is_empty();
-        too_long |= line.len().saturating_add(part.len()) > LONGEST;
+        too_long |= line.len().saturating_add(part.len()) > MAX_LINE;
         if !too_long {
             line.extend_from_slice(part);
         }
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_one_by_one_in_bounded_memory() {
+    fn each_read_takes_one_line_and_skips_one_that_is_too_long() {
         let mut text = b"1\r\n\n  40\n\xff\n".to_vec();
         text.extend([b'7'; 10_000]);
         text.extend(b"\nlast");

@@ -1,8 +1,8 @@
-//! The line editor, and how to take it away from somebody who is typing.
+//! Line editor (rustyline), with a way to interrupt it from another thread.
 //!
-//! While a line is edited, the terminal is in raw mode, and only the editor's own thread can put it back. A signal makes
-//! it: the editor returns from SIGINT at any time, because an external printer (which nobody prints to) keeps it
-//! listening for more than keys.
+//! While a line is edited, the terminal is in raw mode, and only the editor's own thread can restore it. SIGINT makes it
+//! return: rustyline notices a signal at once only if it polls for more than keys, so it is given an external printer,
+//! which is never used.
 use super::{console::ConsoleInput, screen::PROMPT, transport::Wake};
 use rustyline::{Config, error::ReadlineError, history::MemHistory};
 use std::{
@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-/// The signals that end the program, and what they do to the editor.
+/// Handle to a line editor that reads on another thread: interrupts it, and catches the signals that end the program.
 pub(super) struct Editor {
     stopped: Arc<AtomicBool>,
     #[cfg(unix)]
@@ -45,29 +45,29 @@ impl Editor {
         Ok(Self { stopped: Arc::default() })
     }
 
-    /// Was the program told to end?
+    /// Has a signal asked the program to end?
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Makes an editor that is asked for a line return, and waits until it has.
+    /// Makes the editor return if it is reading a line, and waits until it has, for at most a second.
     #[cfg(unix)]
-    pub(super) fn dismiss(&self, typed: &Receiver<ConsoleInput>) {
+    pub(super) fn cancel(&self, lines: &Receiver<ConsoleInput>) {
         use std::{sync::mpsc::RecvTimeoutError, time::Duration};
-        // One that has not begun to read yet does not notice: it is told again, and not for ever.
+        // An editor that has not begun to read yet misses the signal: it is raised again, a bounded number of times.
         for _ in 0..100 {
-            // Its own handler stands over the one of `new`, or else that one does: the program goes on.
+            // Either the editor's handler or the one of `new` takes the signal, so the program goes on.
             let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
-            match typed.recv_timeout(Duration::from_millis(10)) {
+            match lines.recv_timeout(Duration::from_millis(10)) {
                 Err(RecvTimeoutError::Timeout) => {}
                 _ => return,
             }
         }
     }
 
-    /// Elsewhere the terminal's mode ends with the program.
+    /// Other systems restore the terminal's mode when the program ends.
     #[cfg(not(unix))]
-    pub(super) fn dismiss(&self, _: &Receiver<ConsoleInput>) {}
+    pub(super) fn cancel(&self, _: &Receiver<ConsoleInput>) {}
 }
 
 #[cfg(unix)]
@@ -77,14 +77,14 @@ impl Drop for Editor {
     }
 }
 
-/// What reads a line with an editor, which is made when it is first called.
-pub(super) fn edit() -> impl FnMut() -> ConsoleInput + Send + 'static {
-    let mut made = None;
+/// A function that reads a line with an editor, which it makes at its first call.
+pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
+    let mut cached = None;
     move || {
-        let (editor, _) = match &mut made {
-            Some(made) => made,
-            None => match make() {
-                Ok(new) => made.insert(new),
+        let (editor, _) = match &mut cached {
+            Some(cached) => cached,
+            None => match make_editor() {
+                Ok(new) => cached.insert(new),
                 Err(error) => return failed(error),
             },
         };
@@ -96,13 +96,13 @@ pub(super) fn edit() -> impl FnMut() -> ConsoleInput + Send + 'static {
     }
 }
 
-type Lines = rustyline::Editor<(), MemHistory>;
+type LineEditor = rustyline::Editor<(), MemHistory>;
 
-/// An editor with the printer that keeps it listening.
-fn make() -> rustyline::Result<(Lines, impl rustyline::ExternalPrinter)> {
-    // What is pasted is typed: each of its lines is an answer.
+/// An editor, and the printer that makes it notice signals.
+fn make_editor() -> rustyline::Result<(LineEditor, impl rustyline::ExternalPrinter)> {
+    // Without bracketed paste each pasted line is an answer.
     let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
-    let mut editor = Lines::with_history(config.clone(), MemHistory::with_config(&config))?;
+    let mut editor = LineEditor::with_history(config.clone(), MemHistory::with_config(&config))?;
     let printer = editor.create_external_printer()?;
     Ok((editor, printer))
 }

@@ -1,13 +1,15 @@
-//! What a person sees.
+//! Screen: writes messages, text and prompts to the client's output, each message on lines of its own, and escapes control
+//! characters.
 use std::{
     fmt,
     io::{self, Write},
 };
 
-/// What stands before an answer.
+/// The text before an answer.
 pub(super) const PROMPT: &str = ">>> ";
 
-/// Text that cannot drive a person's terminal: control characters but for newline and tabulator are shown as escapes.
+/// Displays text from a host with control characters escaped, except for newline and tab, so that the text cannot control the
+/// terminal (no escape sequences).
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -27,18 +29,18 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Where the last line ended.
+/// Where the cursor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
-    /// At its newline.
+    /// At the start of a line.
     Start,
-    /// Behind a prompt.
+    /// After a prompt.
     Prompt,
-    /// In a text that may go on.
+    /// In a piece of text that may go on.
     Text,
 }
 
-/// A stream of lines, prompts and pieces of text.
+/// An output and the position of its cursor.
 pub(super) struct Screen<'a> {
     out: &'a mut dyn Write,
     column: Column,
@@ -56,7 +58,7 @@ impl<'a> Screen<'a> {
         self.out.flush()
     }
 
-    /// Shows a piece of a text.
+    /// Shows a piece of text, which the next piece may continue on the same line.
     pub(super) fn piece(&mut self, text: &str) -> io::Result<()> {
         if self.column == Column::Prompt {
             self.start_line()?;
@@ -66,10 +68,10 @@ impl<'a> Screen<'a> {
         self.out.flush()
     }
 
-    /// Shows the prompt, or lets somebody else show it.
-    pub(super) fn prompt(&mut self, shown: bool) -> io::Result<()> {
+    /// Shows the prompt, or only notes it where the line editor shows it.
+    pub(super) fn prompt(&mut self, by_editor: bool) -> io::Result<()> {
         self.start_line()?;
-        if !shown {
+        if !by_editor {
             write!(self.out, "{PROMPT}")?;
             self.out.flush()?;
         }
@@ -77,12 +79,12 @@ impl<'a> Screen<'a> {
         Ok(())
     }
 
-    /// The person has ended the line behind the prompt.
-    pub(super) fn entered(&mut self) {
+    /// Notes that the line after the prompt was ended by its echoed newline.
+    pub(super) fn line_entered(&mut self) {
         self.column = Column::Start;
     }
 
-    /// Begins a new line, unless one has just begun.
+    /// Begins a new line, unless the cursor is at the start of one.
     pub(super) fn start_line(&mut self) -> io::Result<()> {
         if self.column != Column::Start {
             writeln!(self.out)?;
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
+    fn control_characters_are_escaped() {
         for (text, shown) in [
             ("Your balance is $140.\n\tGoodbye 😀 é", "Your balance is $140.\n\tGoodbye 😀 é"),
             ("\u{1b}[2J\u{7}\r\u{7f}", "\\u{1b}[2J\\u{7}\\u{d}\\u{7f}"),
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_has_lines_of_its_own() {
+    fn a_message_starts_on_a_new_line() {
         let mut out = Vec::new();
         let mut screen = Screen::new(&mut out);
         screen.piece("half ").unwrap();
@@ -119,7 +121,7 @@ mod tests {
         screen.prompt(false).unwrap();
         screen.message("Goodbye").unwrap();
         screen.prompt(false).unwrap();
-        screen.entered();
+        screen.line_entered();
         screen.message("Really").unwrap();
         screen.piece("end\n").unwrap();
         screen.start_line().unwrap();

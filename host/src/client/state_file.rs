@@ -1,6 +1,7 @@
-//! A named terminal's memory, and the file that it is kept in.
+//! State file: stores a named terminal's memory, so that its next start can ask for the outcome of its last answer.
 //!
-//! The file is a few lines of text, `-` for what is not known, with the CRC-32 (as in zip) of the lines above the last:
+//! The file is lines of text, with `-` for an unknown value and, in the last line, a checksum of the lines above:
+//! CRC-32/ISO-HDLC, as in zip.
 //!
 //! ```text
 //! atm terminal state 1
@@ -12,9 +13,12 @@
 //! crc32 5e2a90c1
 //! ```
 //!
-//! It is never changed in place: a new file (`FILE.tmp`) takes its name when all of it is on the disk, so that a loss
-//! of power leaves the one or the other. `FILE.lock` beside it is locked for as long as a terminal runs; it stays,
-//! because whoever removed it could take it away from under somebody who waits for it.
+//! `ledger` is the identity of the ledger that the numbers belong to, `shown` the number of the last reply that was shown,
+//! `pending` that of the answered prompt whose reply was not.
+//!
+//! A write is atomic: a new file (`FILE.tmp`) is synced and then renamed over the old one, so that a loss of power leaves
+//! one or the other. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
+//! has just opened it would lock the removed file, while another one locks its successor, and two terminals would run.
 use super::start_from_clock;
 use atm_core::{
     ledger::{Name, Numbers},
@@ -28,28 +32,28 @@ use std::{
     str::FromStr,
 };
 
-/// Keeps what a terminal must not forget.
+/// Durable storage of a terminal's memory.
 pub trait MemoryStore: Send {
-    /// Stores `memory`; it is safe when this returns.
+    /// Stores `memory`, which is durable when this returns.
     ///
     /// # Errors
-    /// Why it is not; the terminal then sends nothing more.
+    /// Why it is not durable; the terminal then sends nothing more.
     fn store(&mut self, memory: &Memory) -> io::Result<()>;
 }
 
-/// What the first line begins with.
+/// The beginning of the first line; the version follows.
 const TITLE: &str = "atm terminal state ";
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// More than the longest file has.
-const LONGEST: u64 = 1024;
+/// The most bytes that are read; no valid file is as long.
+const MAX_FILE: u64 = 1024;
 
-/// What stands for nothing.
+/// The text for an unknown value.
 const NONE: &str = "-";
 
-/// What is wrong with a file.
+/// Why a file cannot be used as state file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum StateFileError {
     InUse,
@@ -66,23 +70,23 @@ impl fmt::Display for StateFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse => f.write_str("another program is using it: one terminal at a time"),
-            Self::NotAFile => f.write_str("it is not a file"),
-            Self::DanglingLink => f.write_str("it is a link to nothing"),
-            Self::Foreign => f.write_str("it is not the state of a terminal"),
-            Self::Newer => f.write_str("a newer version of atm has written it"),
+            Self::NotAFile => f.write_str("it is not a regular file"),
+            Self::DanglingLink => f.write_str("it is a dangling symbolic link"),
+            Self::Foreign => f.write_str("it is not the state file of a terminal"),
+            Self::Newer => f.write_str("it was written by a newer version of atm"),
             Self::Damaged => f.write_str(
-                "it is damaged, and with it is lost what became of the last request: check the balance, then \
-                 remove the file to begin anew",
+                "it is damaged, and the outcome of the last request is lost with it: check the balance, then \
+                 remove the file to start over",
             ),
-            Self::OtherTerminal(name) => write!(f, "it is the state of the terminal {name}"),
-            Self::NoMoreStarts => f.write_str("the terminal cannot be started any more"),
+            Self::OtherTerminal(name) => write!(f, "it is the state file of the terminal {name}"),
+            Self::NoMoreStarts => f.write_str("its start counter is exhausted"),
         }
     }
 }
 
 impl error::Error for StateFileError {}
 
-/// The file that a terminal's memory is kept in, for as long as the terminal runs.
+/// A terminal's state file, locked for as long as this exists.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
@@ -91,35 +95,35 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Opens the file of the terminal `name`, or makes it, and counts a start in it.
+    /// Opens or creates the state file of the terminal `name`, locks it, and counts a start in it.
     ///
     /// # Errors
-    /// Why it cannot be used; the message names the file. It is never begun anew.
+    /// Why the file cannot be used; the message names it. A file that exists is never replaced by an empty one.
     pub fn open(path: &Path, name: &Name) -> io::Result<Self> {
-        Self::opened(path, name).map_err(|error| describe(path, &error))
+        Self::open_inner(path, name).map_err(|error| with_path(path, &error))
     }
 
-    fn opened(path: &Path, name: &Name) -> io::Result<Self> {
+    fn open_inner(path: &Path, name: &Name) -> io::Result<Self> {
         let path = resolve(path)?;
         let lock = lock(&beside(&path, ".lock"))?;
-        let known = match read(&path)? {
+        let stored = match read(&path)? {
             Some(contents) if contents.name != *name => {
                 return Err(invalid(StateFileError::OtherTerminal(contents.name)));
             }
             Some(contents) => contents,
             None => Contents { name: name.clone(), start: 0, memory: Memory::default() },
         };
-        // The time is above the starts of a file that was lost; the count is above them where the clock goes back.
-        let start = known.start.saturating_add(1).max(start_from_clock());
+        // The clock is above the starts of a state file that was lost; the count grows even if the clock was set back.
+        let start = stored.start.saturating_add(1).max(start_from_clock());
         if start >= Numbers::MAX {
             return Err(invalid(StateFileError::NoMoreStarts));
         }
-        let state = Self { path, contents: Contents { start, ..known }, _lock: lock };
-        state.write()?;
-        Ok(state)
+        let file = Self { path, contents: Contents { start, ..stored }, _lock: lock };
+        file.write()?;
+        Ok(file)
     }
 
-    /// What the terminal says of itself in this life.
+    /// The terminal's profile for this start.
     pub fn profile(&self) -> Profile {
         let Contents { name, start, memory } = self.contents.clone();
         Profile { name: Some(name), start, memory }
@@ -138,11 +142,11 @@ impl StateFile {
 impl MemoryStore for StateFile {
     fn store(&mut self, memory: &Memory) -> io::Result<()> {
         self.contents.memory = *memory;
-        self.write().map_err(|error| describe(&self.path, &error))
+        self.write().map_err(|error| with_path(&self.path, &error))
     }
 }
 
-/// What is in the file.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Contents {
     name: Name,
@@ -164,8 +168,8 @@ impl Contents {
 impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.lines();
-        let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(lines.as_bytes());
-        writeln!(f, "{lines}crc32 {sum:08x}")
+        let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(lines.as_bytes());
+        writeln!(f, "{lines}crc32 {checksum:08x}")
     }
 }
 
@@ -182,7 +186,7 @@ impl FromStr for Contents {
             _ => return Err(StateFileError::Damaged),
         }
         let contents = fields(lines).ok_or(StateFileError::Damaged)?;
-        // What this program writes is all that it reads; the sum is compared with it.
+        // Only the exact text that this program writes is valid; this compares the checksum too.
         if contents.to_string() == text { Ok(contents) } else { Err(StateFileError::Damaged) }
     }
 }
@@ -191,9 +195,9 @@ fn fields<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Contents> {
     let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
     let name = field("terminal")?.parse().ok()?;
     let start = number(field("start")?)?;
-    let ledger = known(field("ledger")?, |text| text.parse().ok())?;
+    let ledger = optional(field("ledger")?, |text| text.parse().ok())?;
     let shown = number(field("shown")?)?;
-    let pending = known(field("pending")?, number)?;
+    let pending = optional(field("pending")?, number)?;
     Some(Contents { name, start, memory: Memory { ledger, shown, pending } })
 }
 
@@ -201,30 +205,30 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number| *number <= Numbers::MAX)
 }
 
-/// `Some(None)` where the text stands for nothing.
-fn known<'a, T>(text: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Option<T>> {
+/// `Some(None)` for an unknown value.
+fn optional<'a, T>(text: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Option<T>> {
     if text == NONE { Some(None) } else { read(text).map(Some) }
 }
 
-/// `None` where there is no file.
+/// `None` if the file does not exist.
 fn read(path: &Path) -> io::Result<Option<Contents>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes)?;
-    // Bytes that are no text are damage to a file of ours, or were never one.
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    // Invalid UTF-8 is replaced, so that parsing reports it as damaged or foreign.
     let contents = String::from_utf8_lossy(&bytes).parse().map_err(invalid)?;
     Ok(Some(contents))
 }
 
-/// The file behind links: it is what is replaced, and what two names for one file have in common.
+/// Follows symbolic links: the file behind them is what is replaced and locked, whatever name it was opened by.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
-        // Nothing must be made beside a device.
+        // A device must get no lock file and no new file beside it.
         Ok(file) if !file.is_file() => return Err(invalid(StateFileError::NotAFile)),
         Ok(file) => return Ok(file),
     }
@@ -242,7 +246,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a lock that ends with the program that holds it.
+/// Takes the lock, which the system releases when the program ends.
 fn lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -263,7 +267,7 @@ fn lock(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the name of a file that was renamed last.
+/// Makes a rename durable: fsync(2) of the directory.
 fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
@@ -282,7 +286,7 @@ fn invalid(error: StateFileError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-fn describe(path: &Path, error: &io::Error) -> io::Error {
+fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("the state file {}: {error}", path.display()))
 }
 

@@ -1,36 +1,36 @@
-//! What the person types.
-use super::{Asked, GOODBYE, Pace, Parting, Repl};
+//! The REPL's handling of console input: an answer to the open prompt, `exit`, or the end of the input.
+use super::{BusyCheck, GOODBYE_TIMEOUT, Leaving, Reading, Repl};
 use crate::client::console::ConsoleInput;
 use atm_core::{message::MAX_ANSWER, terminal::AnswerError};
 use std::{io, process::ExitCode};
 
 impl Repl<'_> {
-    /// Takes what the person has typed; `Some` where the talk is over.
-    pub(super) fn listen(&mut self) -> io::Result<Option<ExitCode>> {
+    /// Handles a signal or a line, if there is one; `Some` where the REPL ends.
+    pub(super) fn on_input(&mut self) -> io::Result<Option<ExitCode>> {
         if self.console.is_stopped() {
-            self.dismiss()?;
-            self.unknown()?;
+            self.cancel_reading()?;
+            self.report_unknown()?;
             return Ok(Some(ExitCode::FAILURE));
         }
-        if self.asked.is_none() {
+        if self.reading.is_none() {
             return Ok(None);
         }
-        let Some(typed) = self.console.typed() else { return Ok(None) };
-        let asked = self.asked.take();
+        let Some(input) = self.console.take_line() else { return Ok(None) };
+        let reading = self.reading.take();
         if self.console.echoes() {
-            self.screen.entered();
+            self.screen.line_entered();
         }
-        match typed {
+        match input {
             ConsoleInput::Line(line) => {
                 let answer = line.trim_ascii();
                 if answer.eq_ignore_ascii_case("exit") {
                     return self.exit();
                 }
-                self.answer(asked, answer)?;
+                self.answer(reading, answer)?;
             }
             ConsoleInput::End => return self.exit(),
             ConsoleInput::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
-            ConsoleInput::NotText => self.note("an answer is UTF-8 text")?,
+            ConsoleInput::NotText => self.note("an answer must be UTF-8 text")?,
             ConsoleInput::Failed(error) => {
                 self.note(&format!("the answer cannot be read: {error}"))?;
                 return Ok(Some(ExitCode::FAILURE));
@@ -39,57 +39,55 @@ impl Repl<'_> {
         Ok(None)
     }
 
-    fn answer(&mut self, asked: Option<Asked>, answer: &str) -> io::Result<()> {
-        let Some(Asked::Prompt(prompt)) = asked else {
+    fn answer(&mut self, reading: Option<Reading>, answer: &str) -> io::Result<()> {
+        let Some(Reading::Answer(prompt)) = reading else {
             return self.note(if self.link.is_waiting() {
-                "this was not sent: the answer before it is out, and has no reply yet (exit leaves)"
+                "not sent: the previous answer has no reply yet (exit leaves)"
             } else if self.down {
-                "this was not sent: the line is down (exit leaves)"
+                "not sent: the link is down (exit leaves)"
             } else {
-                "this was not sent: no prompt was open where it was begun; type it again"
+                "not sent: no prompt was open when the line was begun; type it again"
             });
         };
         if self.down && self.link.prompt() != Some(prompt) {
-            // The host has not said yet whether it is still open.
-            self.held = Some((prompt, answer.to_owned()));
+            // After a reconnect, only the host's welcome says whether the prompt is still open.
+            self.held_answer = Some((prompt, answer.to_owned()));
             return Ok(());
         }
         match self.link.answer(prompt, answer) {
             Ok(()) => {
-                self.pace = Pace::of(self.link);
+                self.busy_check = BusyCheck::start(self.link);
                 if answer.eq_ignore_ascii_case("quit") {
-                    self.parting = Parting::Quit;
+                    self.leaving = Leaving::Quit;
                 }
                 if let Some(script) = &mut self.script {
-                    script.say(prompt, answer);
+                    script.on_answer(prompt, answer);
                 }
                 Ok(())
             }
-            Err(AnswerError::NotOpen) => {
-                self.note("nothing was sent: the prompt that it was typed at is not open any more")
-            }
+            Err(AnswerError::NotOpen) => self.note("not sent: the prompt that it answers is no longer open"),
             Err(error) => self.note(&error.to_string()),
         }
     }
 
-    /// Sends what was held back, once it is known whether its prompt is still open.
-    pub(super) fn answer_held(&mut self) -> io::Result<()> {
-        match self.held.take_if(|_| !self.down) {
-            Some((prompt, answer)) => self.answer(Some(Asked::Prompt(prompt)), &answer),
+    /// Sends the held answer, once it is known whether its prompt is still open.
+    pub(super) fn send_held_answer(&mut self) -> io::Result<()> {
+        match self.held_answer.take_if(|_| !self.down) {
+            Some((prompt, answer)) => self.answer(Some(Reading::Answer(prompt)), &answer),
             None => Ok(()),
         }
     }
 
-    /// The person leaves: the host is told, and need not agree.
+    /// Leaves: sends `exit` if a prompt is open, and then waits a short time for the goodbye.
     fn exit(&mut self) -> io::Result<Option<ExitCode>> {
-        // What would only be sent when the line is back would be told at the next start.
+        // While the link is down it would only be sent after a reconnect, and reported as unknown at the next start.
         let Some(prompt) = self.link.prompt().filter(|_| !self.down) else {
-            self.unknown()?;
+            self.report_unknown()?;
             return Ok(Some(ExitCode::SUCCESS));
         };
-        // A prompt that is open takes this answer.
+        // It cannot fail: the prompt is open, and `exit` is not too long.
         let _ = self.link.leave(prompt);
-        self.parting = Parting::Exit(self.link.now() + GOODBYE);
+        self.leaving = Leaving::Exit(self.link.now() + GOODBYE_TIMEOUT);
         Ok(None)
     }
 }

@@ -1,46 +1,48 @@
-//! Lines that somebody has written beforehand, for a conversation that went as planned.
+//! Script: decides when the remaining lines of a pipe must not be sent, because an answer failed that they rely on.
 use super::super::event::ReceivedMessage;
 use atm_core::{ledger::Outcome, terminal::Prompt};
 
-/// What a pipe has said, to tell when its next lines are not meant for what is asked.
-///
-/// A request that was refused is no reason to stop: whoever wrote the lines could know. But what a lost line has undone
-/// could nobody know, and the host is at the menu after it, where the next lines would mean something else.
+/// The state of a pipe's answers. A refusal does not stop the script: its author could foresee it. An operation that was
+/// not done because the link was lost could not be foreseen, and the host is then at the menu, where the remaining lines
+/// would mean something else.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     greeted: bool,
-    /// The answer that has no reply yet.
-    out: Option<(Prompt, String)>,
+    /// The answer that has no reply yet, and the prompt that it answers.
+    unanswered: Option<(Prompt, String)>,
 }
 
 impl Script {
-    /// This was sent.
-    pub(super) fn say(&mut self, prompt: Prompt, answer: &str) {
-        self.out = Some((prompt, answer.to_owned()));
+    /// Notes an answer that was sent.
+    pub(super) fn on_answer(&mut self, prompt: Prompt, answer: &str) {
+        self.unanswered = Some((prompt, answer.to_owned()));
     }
 
     /// The answer that has no reply.
     pub(super) fn unanswered(&self) -> Option<&str> {
-        self.out.as_ref().map(|(_, answer)| answer.as_str())
+        self.unanswered.as_ref().map(|(_, answer)| answer.as_str())
     }
 
-    /// Hears what the host says; the reason to stop, if it is one.
-    pub(super) fn hear(&mut self, said: &ReceivedMessage) -> Option<String> {
-        // A notice is no reply.
-        said.seq?;
+    /// Checks a message of the host; returns the reason to stop, if it is one.
+    pub(super) fn on_message(&mut self, message: &ReceivedMessage) -> Option<String> {
+        // Without a number it is a notice, not a reply.
+        message.seq?;
         let first = !std::mem::replace(&mut self.greeted, true);
-        let Some((prompt, answer)) = self.out.take() else {
-            let anew = "stopped: the session began anew, and the next lines were meant for the one before";
-            return (!first).then(|| anew.to_owned());
+        let Some((prompt, answer)) = self.unanswered.take() else {
+            let reason =
+                "stopped: a new session began, and the remaining lines were meant for the previous one";
+            return (!first).then(|| reason.to_owned());
         };
-        let what = match said.outcome {
-            _ if said.re != prompt => "it is not known what became of it",
+        let problem = match message.outcome {
+            _ if message.re != prompt => "its outcome is unknown",
             Some(Outcome::NotDone) => "it was not done",
-            Some(Outcome::Unknown) => "it is not known what became of it",
-            Some(Outcome::Refused(_)) if said.welcome => "it was refused, and the line was lost in between",
+            Some(Outcome::Unknown) => "its outcome is unknown",
+            Some(Outcome::Refused(_)) if message.welcome => {
+                "it was refused, and the link was lost in between"
+            }
             _ => return None,
         };
-        Some(format!("stopped at the answer {answer:?}: {what}"))
+        Some(format!("stopped at the answer {answer:?}: {problem}"))
     }
 }
 
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
     use atm_core::{ledger::Refusal, money::Amount};
 
-    fn said(seq: u64, re: Option<u64>, welcome: bool, outcome: Option<Outcome>) -> ReceivedMessage {
+    fn message(seq: u64, re: Option<u64>, welcome: bool, outcome: Option<Outcome>) -> ReceivedMessage {
         ReceivedMessage {
             text: String::new(),
             prompt: Some(Some(seq)),
@@ -64,27 +66,27 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_line_has_undone_stops_a_script() {
+    fn an_operation_not_done_stops_a_script_and_a_plain_refusal_does_not() {
         let refused = Some(Outcome::Refused(Refusal::Insufficient { balance: Amount::ZERO }));
         let (not_done, unknown) = (Some(Outcome::NotDone), Some(Outcome::Unknown));
-        let stop = |what| Some(format!("stopped at the answer \"40\": {what}"));
+        let stop = |problem| Some(format!("stopped at the answer \"40\": {problem}"));
         for (reply, reason) in [
-            (said(8, Some(7), false, None), None),
-            (said(8, Some(7), true, None), None),
-            (said(8, Some(7), false, refused), None),
-            (said(8, Some(7), true, refused), stop("it was refused, and the line was lost in between")),
-            (said(8, Some(7), true, not_done), stop("it was not done")),
-            (said(1, Some(7), true, unknown), stop("it is not known what became of it")),
-            (said(8, None, true, None), stop("it is not known what became of it")),
+            (message(8, Some(7), false, None), None),
+            (message(8, Some(7), true, None), None),
+            (message(8, Some(7), false, refused), None),
+            (message(8, Some(7), true, refused), stop("it was refused, and the link was lost in between")),
+            (message(8, Some(7), true, not_done), stop("it was not done")),
+            (message(1, Some(7), true, unknown), stop("its outcome is unknown")),
+            (message(8, None, true, None), stop("its outcome is unknown")),
         ] {
             let mut script = Script::default();
-            // What is told of an earlier life is none of its answers.
-            assert_eq!(script.hear(&said(7, Some(3), true, not_done)), None);
-            script.say(Some(7), "40");
-            assert_eq!(script.hear(&reply), reason, "{reply:?}");
+            // The outcome of an answer before this start is not one of the script's.
+            assert_eq!(script.on_message(&message(7, Some(3), true, not_done)), None);
+            script.on_answer(Some(7), "40");
+            assert_eq!(script.on_message(&reply), reason, "{reply:?}");
         }
         let mut script = Script::default();
-        assert_eq!(script.hear(&said(7, None, true, None)), None);
-        assert!(script.hear(&said(9, None, true, None)).unwrap().contains("began anew"));
+        assert_eq!(script.on_message(&message(7, None, true, None)), None);
+        assert!(script.on_message(&message(9, None, true, None)).unwrap().contains("a new session began"));
     }
 }

@@ -1,3 +1,4 @@
+//! The REPL against scripted servers: what it shows, sends and returns.
 use super::*;
 use crate::{
     client::{Options, Target},
@@ -14,15 +15,15 @@ use std::{
 
 const MENU: &[u8] = br#"{"input":true,"data":"Menu"}"#;
 
-/// What became of a talk.
-struct Told {
+/// How a REPL ended.
+struct RunResult {
     code: ExitCode,
     out: String,
     err: String,
     time: time::Duration,
 }
 
-impl Told {
+impl RunResult {
     /// Checks the exit code and both outputs.
     fn is(&self, code: ExitCode, out: &str, err: &str) {
         assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (code, out, err));
@@ -34,38 +35,38 @@ impl Told {
     }
 }
 
-/// Lets somebody who types `lines`, and nothing more, talk to a server that does `serve` with the connection.
-fn told<T: Send + 'static>(
+/// Runs a REPL whose person types `lines` and then nothing more, at a server that does `serve` with the connection.
+fn run<T: Send + 'static>(
     wire: Wire,
     lines: &str,
     serve: impl FnOnce(TcpStream) -> T + Send + 'static,
-) -> (Told, T) {
+) -> (RunResult, T) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || serve(listener.accept().unwrap().0));
-    let told = told_by(&Options { wire, ..Options::new(Target::Tcp(address)) }, lines);
-    (told, serving.join().unwrap())
+    let result = run_with(&Options { wire, ..Options::new(Target::Tcp(address)) }, lines);
+    (result, serving.join().unwrap())
 }
 
-fn told_by(options: &Options, lines: &str) -> Told {
+fn run_with(options: &Options, lines: &str) -> RunResult {
     let mut link = Link::open(options).unwrap();
-    // The writer is held: the lines do not end, there are only no more for now.
+    // The open writer keeps the input from ending after the lines.
     let (reader, _writer) = pipe().unwrap();
     let source = BufReader::new(Cursor::new(lines.to_owned()).chain(reader));
     let mut console = Console::reading(source, link.wake()).unwrap();
-    console.live = true;
+    console.interactive = true;
     let (mut out, mut err, start) = (Vec::new(), Vec::new(), Moment::now());
     let code = run_repl(&mut link, &mut console, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Told { code, out: text(out), err: text(err), time: start.elapsed() }
+    RunResult { code, out: text(out), err: text(err), time: start.elapsed() }
 }
 
-fn say(stream: &mut TcpStream, bytes: &[u8]) {
+fn send(stream: &mut TcpStream, bytes: &[u8]) {
     stream.write_all(bytes).unwrap();
 }
 
-/// What comes until there is `expected` in it, or the end.
-fn hear(stream: &mut TcpStream, expected: &str) -> String {
+/// Reads until `expected` has come, or to the end of the stream.
+fn receive(stream: &mut TcpStream, expected: &str) -> String {
     let (mut all, mut byte) = (Vec::new(), [0]);
     while !String::from_utf8_lossy(&all).contains(expected) && stream.read(&mut byte).unwrap() > 0 {
         all.extend(byte);
@@ -73,13 +74,13 @@ fn hear(stream: &mut TcpStream, expected: &str) -> String {
     String::from_utf8(all).unwrap()
 }
 
-/// A message of the `json` wire.
+/// A message framed for the `json` wire.
 fn framed(body: &str) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes(), body.as_bytes()].concat()
 }
 
 #[test]
-fn lines_of_a_pipe_are_a_whole_session_on_every_wire() {
+fn piped_lines_run_a_whole_session_on_every_wire() {
     for (_, wire) in Wire::ALL {
         let server = server::Server::bind("127.0.0.1:0", server::Config::new(*wire)).unwrap();
         let (address, stop) = (server.local_addr(), server.stop_handle());
@@ -92,8 +93,8 @@ fn lines_of_a_pipe_are_a_whole_session_on_every_wire() {
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             out.lines().filter(|line| line.contains(['$', '>']) || line.ends_with('.')).collect();
-        let told = ["Amount deposited: $40. Your balance is $140.", "Your balance is $140.", "Goodbye."];
-        assert!(told.iter().all(|told| lines.contains(told)), "{out}");
+        let shown = ["Amount deposited: $40. Your balance is $140.", "Your balance is $140.", "Goodbye."];
+        assert!(shown.iter().all(|line| lines.contains(line)), "{out}");
         assert_eq!(out.matches(">>> \n").count(), 5, "{out}");
         assert_eq!(err, b"");
         drop(link);
@@ -103,91 +104,91 @@ fn lines_of_a_pipe_are_a_whole_session_on_every_wire() {
 }
 
 #[test]
-fn exit_in_any_case_does_not_need_the_server() {
-    let (told, heard) = told(Wire::Raw, " ExIt \n", |mut stream| {
-        say(&mut stream, MENU);
-        hear(&mut stream, "nothing more than that")
+fn exit_in_any_letter_case_succeeds_without_a_goodbye() {
+    let (result, received) = run(Wire::Raw, " ExIt \n", |mut stream| {
+        send(&mut stream, MENU);
+        receive(&mut stream, "nothing more than that")
     });
-    told.is(ExitCode::SUCCESS, "Menu\n>>> \n", "");
-    assert!(told.time >= time::Duration::from_secs(2), "it waits for the goodbye");
-    assert_eq!(heard, "exit");
+    result.is(ExitCode::SUCCESS, "Menu\n>>> \n", "");
+    assert!(result.time >= time::Duration::from_secs(2), "it waits for the goodbye");
+    assert_eq!(received, "exit");
 }
 
 #[test]
 fn the_goodbye_is_shown_and_ends_the_wait() {
-    let (told, _) = told(Wire::Raw, "exit\n", |mut stream| {
-        say(&mut stream, MENU);
-        hear(&mut stream, "exit");
-        say(&mut stream, br#"{"input":false,"data":"Goodbye."}"#);
+    let (result, _) = run(Wire::Raw, "exit\n", |mut stream| {
+        send(&mut stream, MENU);
+        receive(&mut stream, "exit");
+        send(&mut stream, br#"{"input":false,"data":"Goodbye."}"#);
     });
-    told.at_once().is(ExitCode::SUCCESS, "Menu\n>>> \nGoodbye.\n", "");
+    result.at_once().is(ExitCode::SUCCESS, "Menu\n>>> \nGoodbye.\n", "");
 }
 
 #[test]
-fn a_server_that_goes_away_at_the_prompt_is_noticed_at_once() {
-    let (told, _) = told(Wire::Raw, "", |mut stream| {
-        say(&mut stream, MENU);
+fn a_connection_closed_at_the_prompt_ends_the_repl_at_once() {
+    let (result, _) = run(Wire::Raw, "", |mut stream| {
+        send(&mut stream, MENU);
         stream.shutdown(Shutdown::Both).unwrap();
     });
-    told.at_once().is(ExitCode::FAILURE, "Menu\n>>> \n", "the server closed the connection\n");
+    result.at_once().is(ExitCode::FAILURE, "Menu\n>>> \n", "the server closed the connection\n");
 }
 
 #[test]
-fn where_an_answer_was_out_nobody_knows_what_became_of_it() {
+fn a_connection_closed_before_the_reply_leaves_the_outcome_unknown() {
     for (wire, menu) in
         [(Wire::Raw, MENU.to_vec()), (Wire::Json, framed(r#"{"seq":1,"input":true,"data":"Menu"}"#))]
     {
-        let (told, _) = told(wire, "40\n", move |mut stream| {
-            say(&mut stream, &menu);
-            hear(&mut stream, "40");
+        let (result, _) = run(wire, "40\n", move |mut stream| {
+            send(&mut stream, &menu);
+            receive(&mut stream, "40");
             // In the middle of its reply.
-            say(&mut stream, menu.get(..9).unwrap());
+            send(&mut stream, menu.get(..9).unwrap());
         });
         let err = "the server closed the connection\nunknown: check the balance\n";
-        assert_eq!((told.code, told.err.as_str()), (ExitCode::FAILURE, err), "{wire}");
+        assert_eq!((result.code, result.err.as_str()), (ExitCode::FAILURE, err), "{wire}");
     }
 }
 
 #[test]
-fn quit_that_is_permitted_succeeds_and_one_that_is_refused_changes_nothing() {
-    let (permitted, _) = told(Wire::Raw, "quit\n", |mut stream| {
-        say(&mut stream, MENU);
-        hear(&mut stream, "quit");
+fn a_permitted_quit_succeeds_and_a_refused_one_changes_nothing() {
+    let (permitted, _) = run(Wire::Raw, "quit\n", |mut stream| {
+        send(&mut stream, MENU);
+        receive(&mut stream, "quit");
     });
     permitted.at_once().is(ExitCode::SUCCESS, "Menu\n>>> \n", "");
-    let (refused, _) = told(Wire::Raw, "QUIT\n", |mut stream| {
-        say(&mut stream, MENU);
-        hear(&mut stream, "QUIT");
-        say(&mut stream, br#"{"input":true,"data":"No."}"#);
+    let (refused, _) = run(Wire::Raw, "QUIT\n", |mut stream| {
+        send(&mut stream, MENU);
+        receive(&mut stream, "QUIT");
+        send(&mut stream, br#"{"input":true,"data":"No."}"#);
     });
     refused.is(ExitCode::FAILURE, "Menu\n>>> \nNo.\n>>> \n", "the server closed the connection\n");
 }
 
 #[test]
-fn an_end_that_nobody_asked_for_is_a_failure() {
-    let (told, _) = told(Wire::Json, "", |mut stream| {
-        say(&mut stream, &framed(r#"{"seq":1,"input":true,"data":"Menu"}"#));
-        say(&mut stream, &framed(r#"{"input":false,"data":"Too slow.","end":true,"notice":"idle"}"#));
-        hear(&mut stream, "nothing");
+fn an_end_that_the_person_did_not_ask_for_is_a_failure() {
+    let (result, _) = run(Wire::Json, "", |mut stream| {
+        send(&mut stream, &framed(r#"{"seq":1,"input":true,"data":"Menu"}"#));
+        send(&mut stream, &framed(r#"{"input":false,"data":"Too slow.","end":true,"notice":"idle"}"#));
+        receive(&mut stream, "nothing");
     });
-    told.at_once().is(ExitCode::FAILURE, "Menu\n>>> \nToo slow.\n", "");
+    result.at_once().is(ExitCode::FAILURE, "Menu\n>>> \nToo slow.\n", "");
 }
 
 #[test]
-fn what_is_no_answer_is_asked_for_again_and_not_sent() {
+fn an_answer_that_is_too_long_is_not_sent_and_the_prompt_is_shown_again() {
     let lines = format!("{}\n  7  \n", "9".repeat(65));
-    let (told, heard) = told(Wire::Raw, &lines, |mut stream| {
-        say(&mut stream, MENU);
-        let heard = hear(&mut stream, "7");
-        say(&mut stream, br#"{"input":false,"data":"Bye.","end":true}"#);
-        heard
+    let (result, received) = run(Wire::Raw, &lines, |mut stream| {
+        send(&mut stream, MENU);
+        let received = receive(&mut stream, "7");
+        send(&mut stream, br#"{"input":false,"data":"Bye.","end":true}"#);
+        received
     });
-    told.is(ExitCode::FAILURE, "Menu\n>>> \n>>> \nBye.\n", "an answer has at most 64 bytes\n");
-    assert_eq!(heard, "7");
+    result.is(ExitCode::FAILURE, "Menu\n>>> \n>>> \nBye.\n", "an answer has at most 64 bytes\n");
+    assert_eq!(received, "7");
 }
 
 #[test]
-fn however_the_stream_is_cut_the_conversation_is_the_same() {
+fn messages_do_not_depend_on_how_the_stream_is_split() {
     let messages =
         [r#"{"input":false,"data":"{\"\\\ud83d\ude00}"}"#, r#"{"seq":1,"input":true,"data":"Menu é"}"#];
     let framed: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
@@ -195,22 +196,22 @@ fn however_the_stream_is_cut_the_conversation_is_the_same() {
     for (wire, stream) in [(Wire::Json, framed), (Wire::Raw, raw)] {
         for cut in [1, 2, 5, 7, stream.len()] {
             let stream = stream.clone();
-            let (told, _) = told(wire, "", move |mut to| {
+            let (result, _) = run(wire, "", move |mut to| {
                 to.set_nodelay(true).unwrap();
                 stream.chunks(cut).for_each(|piece| {
-                    say(&mut to, piece);
+                    send(&mut to, piece);
                     thread::yield_now();
                 });
             });
-            told.is(ExitCode::FAILURE, "{\"\\😀}\nMenu é\n>>> \n", "the server closed the connection\n");
+            result.is(ExitCode::FAILURE, "{\"\\😀}\nMenu é\n>>> \n", "the server closed the connection\n");
         }
     }
 }
 
 #[test]
-fn another_wire_is_told_as_such() {
+fn a_server_that_speaks_another_wire_is_reported() {
     let message = |wire| {
-        format!("what the server sends is not the {wire} wire: check that both sides use the same --wire\n")
+        format!("the server does not speak the {wire} wire: check that both sides use the same --wire\n")
     };
     let menu = r#"{"seq":1,"input":true,"data":"Menu"}"#;
     let postcard = [5, 2, 2, 1, 1, 3, 2, 3, 1, 3, 0x90, 0x4e, 5, 0xb0, 0x27, 0xd9, 0xb5, 0].to_vec();
@@ -221,25 +222,25 @@ fn another_wire_is_told_as_such() {
         (Wire::Raw, postcard),
         (Wire::Postcard, [framed(menu), framed(menu)].concat()),
     ] {
-        let (told, _) = told(wire, "", move |mut stream| {
-            say(&mut stream, &sent);
-            hear(&mut stream, "nothing");
+        let (result, _) = run(wire, "", move |mut stream| {
+            send(&mut stream, &sent);
+            receive(&mut stream, "nothing");
         });
-        told.at_once().is(ExitCode::FAILURE, "", &message(wire));
+        result.at_once().is(ExitCode::FAILURE, "", &message(wire));
     }
 }
 
 #[test]
-fn text_that_is_no_message_is_shown_and_cannot_drive_the_terminal() {
-    let (told, _) = told(Wire::Raw, "", |mut stream| {
-        say(&mut stream, b"hello \x1b[2J{there}\n");
-        say(&mut stream, br#"{"input":false,"data":"\u001b]0;x\u0007\u009b\n\ud83d\ude00"}"#);
+fn plain_text_is_shown_with_control_characters_escaped() {
+    let (result, _) = run(Wire::Raw, "", |mut stream| {
+        send(&mut stream, b"hello \x1b[2J{there}\n");
+        send(&mut stream, br#"{"input":false,"data":"\u001b]0;x\u0007\u009b\n\ud83d\ude00"}"#);
     });
     let out = "hello \\u{1b}[2J{there}\n\\u{1b}]0;x\\u{7}\\u{9b}\n😀\n";
-    told.is(ExitCode::FAILURE, out, "the server closed the connection\n");
+    result.is(ExitCode::FAILURE, out, "the server closed the connection\n");
 }
 
-/// An output that only counts, until it breaks.
+/// An output that discards so many bytes and then fails.
 struct Count(usize);
 
 impl Write for Count {
@@ -253,13 +254,13 @@ impl Write for Count {
     }
 }
 
-/// Talks to a server that never stops talking.
-fn flooded(lines: &'static str, out: &mut Count) -> ExitCode {
+/// Runs a REPL at a server that sends without end.
+fn run_flooded(lines: &'static str, out: &mut Count) -> ExitCode {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        say(&mut stream, MENU);
+        send(&mut stream, MENU);
         while stream.write_all(b"and so on, {\"and so on").is_ok() {}
     });
     let mut link = Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address)) }).unwrap();
@@ -271,25 +272,25 @@ fn flooded(lines: &'static str, out: &mut Count) -> ExitCode {
 }
 
 #[test]
-fn exit_gets_through_to_a_server_that_never_stops_talking() {
+fn exit_works_while_the_server_sends_without_end() {
     let start = Moment::now();
-    assert_eq!(flooded("exit\n", &mut Count(usize::MAX)), ExitCode::SUCCESS);
+    assert_eq!(run_flooded("exit\n", &mut Count(usize::MAX)), ExitCode::SUCCESS);
     assert!(start.elapsed() < time::Duration::from_secs(10));
 }
 
 #[test]
-fn a_closed_output_ends_the_talk() {
-    assert_eq!(flooded("", &mut Count(10_000)), ExitCode::FAILURE);
+fn a_closed_output_ends_the_repl() {
+    assert_eq!(run_flooded("", &mut Count(10_000)), ExitCode::FAILURE);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_serial_line_that_is_down_is_told_once_and_exit_still_works() {
+fn a_serial_link_that_is_down_is_reported_once_and_exit_still_works() {
     let (_port, loopback) = Port::loopback().unwrap();
     let options = Options::new(Target::Serial { path: loopback.path, baud: 4_000_000 });
-    let told = told_by(&options, "1\nexit\n");
-    let err = "line down: still trying (exit leaves)\nthis was not sent: the line is down (exit leaves)\n";
-    told.is(ExitCode::SUCCESS, ">>> \n>>> \n", err);
+    let result = run_with(&options, "1\nexit\n");
+    let err = "link down: waiting for the server (exit leaves)\nnot sent: the link is down (exit leaves)\n";
+    result.is(ExitCode::SUCCESS, ">>> \n>>> \n", err);
 }
 
 mod named;

@@ -1,8 +1,9 @@
+//! The state file: format, damage, locking, atomic writes.
 use super::*;
 use atm_core::ledger::LedgerId;
 use std::{env, process};
 
-/// A directory of the test's own.
+/// A temporary directory, removed at the end of the test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -45,8 +46,8 @@ fn refused(path: &Path) -> String {
 const MEMORY: Memory = Memory { ledger: Some(LedgerId(0xf3a1_b2c3_d4e5)), shown: 12, pending: Some(9) };
 
 #[test]
-fn what_was_kept_is_there_at_the_next_start_and_starts_grow() {
-    let directory = Directory::new("kept");
+fn the_next_start_reads_the_stored_memory_and_has_a_greater_number() {
+    let directory = Directory::new("stored");
     let mut state = open(&directory.file()).unwrap();
     let first = state.profile();
     assert_eq!((first.name, first.memory), (Some(name("kiosk-7")), Memory::default()));
@@ -54,14 +55,14 @@ fn what_was_kept_is_there_at_the_next_start_and_starts_grow() {
     drop(state);
     let second = open(&directory.file()).unwrap().profile();
     assert_eq!(second.memory, MEMORY);
-    // The second one is stored before anything is said, too.
+    // Opening the file stores the start before the terminal says hello with it.
     let third = open(&directory.file()).unwrap().profile();
     assert!(first.start < second.start && second.start < third.start);
     assert_eq!(directory.names(), ["kiosk", "kiosk.lock"]);
 }
 
 #[test]
-fn starts_grow_when_the_clock_goes_back_and_end_before_they_are_rounded() {
+fn starts_grow_when_the_clock_is_set_back_and_end_below_2_to_the_53() {
     let directory = Directory::new("clock");
     let far = start_from_clock() + 1_000_000_000;
     for (start, next) in [(far, Some(far + 1)), (Numbers::MAX - 1, None), (Numbers::MAX, None)] {
@@ -81,7 +82,7 @@ fn the_format_is_the_documented_one() {
 }
 
 #[test]
-fn whatever_is_damaged_is_refused_and_left_as_it_is() {
+fn a_damaged_file_is_refused_and_left_as_it_is() {
     let directory = Directory::new("damaged");
     open(&directory.file()).unwrap().store(&MEMORY).unwrap();
     let whole = fs::read(directory.file()).unwrap();
@@ -102,18 +103,18 @@ fn whatever_is_damaged_is_refused_and_left_as_it_is() {
         refuse(&[&whole[..at], &whole[at..at + 1], &whole[at..]].concat());
         refuse(&[&whole[..at], &whole[at + 1..]].concat());
     }
-    assert!(refuse(b"").contains("not the state of a terminal"));
-    assert!(refuse(b"{\"start\":7}").contains("not the state of a terminal"));
+    assert!(refuse(b"").contains("not the state file of a terminal"));
+    assert!(refuse(b"{\"start\":7}").contains("not the state file of a terminal"));
     assert!(refuse(&[&whole[..], b"\n"].concat()).contains("damaged"));
     assert!(refuse(&whole.repeat(100)).contains("damaged"));
     assert!(refuse(b"atm terminal state 2\nwhatever\n").contains("newer version"));
-    // The program that was refused has not taken the lock with it.
+    // The refused attempts have released the lock.
     fs::write(directory.file(), &whole).unwrap();
     assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
 }
 
 #[test]
-fn another_terminal_and_another_program_are_refused() {
+fn the_file_of_another_terminal_or_in_use_by_another_program_is_refused() {
     let directory = Directory::new("others");
     let state = open(&directory.file()).unwrap();
     let before = fs::read(directory.file()).unwrap();
@@ -121,20 +122,20 @@ fn another_terminal_and_another_program_are_refused() {
     assert!(refused(&directory.file()).contains("another program is using it"));
     drop(state);
     let error = StateFile::open(&directory.file(), &name("other")).unwrap_err().to_string();
-    assert!(error.contains("it is the state of the terminal kiosk-7"), "{error}");
-    assert_eq!(fs::read(directory.file()).unwrap(), before, "not even a start is counted");
+    assert!(error.contains("it is the state file of the terminal kiosk-7"), "{error}");
+    assert_eq!(fs::read(directory.file()).unwrap(), before, "a refused open counted a start");
     open(&directory.file()).unwrap();
 }
 
 #[test]
-fn a_write_that_was_cut_off_leaves_what_was_there() {
+fn an_interrupted_write_leaves_the_old_contents() {
     let directory = Directory::new("cut");
     open(&directory.file()).unwrap().store(&MEMORY).unwrap();
     fs::write(beside(&directory.file(), ".tmp"), b"atm terminal sta").unwrap();
     let mut state = open(&directory.file()).unwrap();
     assert_eq!(state.profile().memory, MEMORY);
     assert_eq!(directory.names(), ["kiosk", "kiosk.lock"]);
-    // No new file can be made: the old one is as it was.
+    // Where no new file can be created, the old one stays as it was.
     let before = fs::read(directory.file()).unwrap();
     fs::create_dir(beside(&directory.file(), ".tmp")).unwrap();
     let error = state.store(&Memory::default()).unwrap_err().to_string();
@@ -144,12 +145,12 @@ fn a_write_that_was_cut_off_leaves_what_was_there() {
 
 #[cfg(unix)]
 #[test]
-fn links_name_the_file_behind_them_and_other_things_are_no_files() {
+fn symbolic_links_are_followed_and_only_regular_files_are_used() {
     use std::os::unix::fs::symlink;
     let directory = Directory::new("links");
     let link = directory.0.join("link");
     symlink("kiosk", &link).unwrap();
-    assert!(refused(&link).contains("a link to nothing"));
+    assert!(refused(&link).contains("a dangling symbolic link"));
     let state = open(&directory.file()).unwrap();
     assert!(refused(&link).contains("another program"));
     drop(state);

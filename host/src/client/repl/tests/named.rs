@@ -1,21 +1,22 @@
-//! Terminals with a name.
+//! The REPL of a named terminal: scripts, a busy server, reconnecting.
 use super::*;
 use atm_core::terminal::{Memory, Profile};
 
-/// A named terminal, piped, at a server that says `reply` to its second answer.
-fn script_told(reply: &'static str) -> (ExitCode, String, Vec<String>) {
+/// Runs a piped script as a named terminal, at a server that sends `reply` to its second answer. Returns the exit code, the
+/// error output and the answers that the server received.
+fn run_script(reply: &'static str) -> (ExitCode, String, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        hear(&mut stream, "}");
+        receive(&mut stream, "}");
         let menu = r#"{"seq":7,"re":3,"hello":1,"ledger":"00000000000000aa","start":5,"attempt":1,"outcome":"not-done","input":true,"data":"Menu"}"#;
-        say(&mut stream, &framed(menu));
-        let first = hear(&mut stream, "}");
-        say(&mut stream, &framed(r#"{"seq":8,"re":7,"input":true,"data":"How much?"}"#));
-        let second = hear(&mut stream, "}");
-        say(&mut stream, &framed(reply));
-        [first, second, hear(&mut stream, "}")].map(|answer| answer.chars().skip(4).collect()).to_vec()
+        send(&mut stream, &framed(menu));
+        let first = receive(&mut stream, "}");
+        send(&mut stream, &framed(r#"{"seq":8,"re":7,"input":true,"data":"How much?"}"#));
+        let second = receive(&mut stream, "}");
+        send(&mut stream, &framed(reply));
+        [first, second, receive(&mut stream, "}")].map(|answer| answer.chars().skip(4).collect()).to_vec()
     });
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
@@ -43,46 +44,49 @@ fn a_script_stops_at_the_first_answer_that_was_not_done() {
         ),
         (
             r#"{"seq":9,"re":8,"input":true,"data":"?","outcome":"unknown"}"#,
-            "stopped at the answer \"40\": it is not known what became of it\n",
+            "stopped at the answer \"40\": its outcome is unknown\n",
             "",
         ),
     ] {
-        let (code, told, heard) = script_told(reply);
+        let (code, stderr, received) = run_script(reply);
         let expected = if err.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        assert_eq!((code, told.as_str()), (expected, err));
-        assert_eq!(heard, [first, second, third]);
+        assert_eq!((code, stderr.as_str()), (expected, err));
+        assert_eq!(received, [first, second, third]);
     }
 }
 
 #[test]
-fn a_person_is_told_that_the_server_is_busy_and_that_nothing_more_was_sent() {
+fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        hear(&mut stream, "}");
+        receive(&mut stream, "}");
         let menu = r#"{"seq":7,"hello":1,"ledger":"00000000000000aa","start":5,"attempt":1,"input":true,"data":"Menu"}"#;
-        say(&mut stream, &framed(menu));
+        send(&mut stream, &framed(menu));
         let mut count = 0;
-        while hear(&mut stream, "}").contains("deposit 1") {
+        while receive(&mut stream, "}").contains("deposit 1") {
             count += 1;
-            say(&mut stream, &framed(r#"{"re":7,"input":false,"data":"Working on it.","notice":"working"}"#));
+            send(
+                &mut stream,
+                &framed(r#"{"re":7,"input":false,"data":"Working on it.","notice":"working"}"#),
+            );
         }
         count
     });
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
-    let told = told_by(&options, "deposit 1\ndeposit 2\nexit\n");
-    let err = "the server is there, and busy with the last answer (exit leaves)\n\
-               this was not sent: the answer before it is out, and has no reply yet (exit leaves)\n\
+    let result = run_with(&options, "deposit 1\ndeposit 2\nexit\n");
+    let err = "the server is still working on the last answer (exit leaves)\n\
+               not sent: the previous answer has no reply yet (exit leaves)\n\
                unknown: check the balance\n";
-    assert!(told.time >= time::Duration::from_secs(10), "{:?}", told.time);
-    told.is(ExitCode::SUCCESS, "Menu\n>>> \n>>> \n>>> \n", err);
+    assert!(result.time >= time::Duration::from_secs(10), "{:?}", result.time);
+    result.is(ExitCode::SUCCESS, "Menu\n>>> \n>>> \n>>> \n", err);
     assert!(serving.join().unwrap() > 1);
 }
 
 #[test]
-fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open_again() {
+fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open() {
     for (seq, sent) in [(7, true), (9, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -93,19 +97,19 @@ fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open
                 framed(&format!(r#"{{{fields},"attempt":{attempt},"input":true,"data":"Menu"}}"#))
             };
             let mut stream = listener.accept().unwrap().0;
-            hear(&mut stream, "}");
-            say(&mut stream, &menu(7, 1));
+            receive(&mut stream, "}");
+            send(&mut stream, &menu(7, 1));
             thread::sleep(time::Duration::from_millis(100));
             drop(stream);
             let mut stream = listener.accept().unwrap().0;
-            hear(&mut stream, "}");
-            // The hello has come, and the host has not said yet whether the prompt is still open.
+            receive(&mut stream, "}");
+            // The hello is unanswered, so the client does not know yet whether the prompt is still open.
             typing.write_all(b"3\n").unwrap();
             thread::sleep(time::Duration::from_millis(200));
-            say(&mut stream, &menu(seq, 2));
-            let heard = if seq == 7 { hear(&mut stream, "}") } else { String::new() };
-            say(&mut stream, &framed(r#"{"seq":10,"re":7,"input":false,"data":"Bye.","end":true}"#));
-            (heard, typing)
+            send(&mut stream, &menu(seq, 2));
+            let received = if seq == 7 { receive(&mut stream, "}") } else { String::new() };
+            send(&mut stream, &framed(r#"{"seq":10,"re":7,"input":false,"data":"Bye.","end":true}"#));
+            (received, typing)
         });
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
         let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
@@ -113,18 +117,14 @@ fn what_was_typed_while_the_connection_was_lost_is_sent_where_its_prompt_is_open
         let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
-            let talking = scope.spawn(|| run_repl(&mut link, &mut console, &mut io::sink(), &mut err));
-            let (heard, typing) = serving.join().unwrap();
-            assert_eq!(heard.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{heard}");
+            let repl = scope.spawn(|| run_repl(&mut link, &mut console, &mut io::sink(), &mut err));
+            let (received, typing) = serving.join().unwrap();
+            assert_eq!(received.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{received}");
             drop(typing);
-            talking.join().unwrap()
+            repl.join().unwrap()
         });
         let err = String::from_utf8(err).unwrap();
-        assert!(err.starts_with("connection lost; reconnecting\nconnected again\n"), "{err}");
-        assert_eq!(
-            (code, err.contains("stopped: the session began anew")),
-            (ExitCode::FAILURE, !sent),
-            "{err}"
-        );
+        assert!(err.starts_with("connection lost; reconnecting\nreconnected\n"), "{err}");
+        assert_eq!((code, err.contains("stopped: a new session began")), (ExitCode::FAILURE, !sent), "{err}");
     }
 }
