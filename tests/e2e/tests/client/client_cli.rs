@@ -197,7 +197,7 @@ fn a_wrong_wire_is_told_at_once() {
         let server = Server::start(&["--wire", there]);
         let done = run(server.address, here, "deposit 1\n3\n");
         assert_eq!(done.code, Some(1), "{here} to {there}: {done:?}");
-        let told = format!("not the {here} wire: check that both sides use the same --wire");
+        let told = format!("does not speak the {here} wire: check that both sides use the same --wire");
         assert!(done.stderr.contains(&told), "{here} to {there}: {done:?}");
         let own = run(server.address, there, "3\n");
         assert!(own.stdout.contains("Your balance is $100."), "{own:?}");

@@ -158,8 +158,8 @@ fn a_server_that_comes_back_is_found_and_a_script_does_not_go_on_in_another_sess
     stays.wait_for_stderr("connection lost; reconnecting\n");
     let server = Server::start(&["--listen", &address.to_string()]);
     let done = stays.finish();
-    let err = "connection lost; reconnecting\nconnected again\nstopped: the session began anew, and the next lines \
-               were meant for the one before\n";
+    let err = "connection lost; reconnecting\nreconnected\nstopped: a new session began, and the remaining \
+               lines were meant for the previous one\n";
     assert_eq!((done.code, done.stderr.as_str()), (Some(1), err));
     server.stop();
 }
@@ -200,7 +200,7 @@ fn one_state_serves_one_client_and_one_name() {
     };
     assert!(refused("k").contains("another program is using it"));
     kill(running);
-    assert!(refused("other").ends_with("it is the state of the terminal k\n"));
+    assert!(refused("other").ends_with("it is the state file of the terminal k\n"));
     assert_eq!(state.session(server.address, "k", "3\n").code, Some(0));
     fs::write(state.path(), "atm terminal state 1\n").unwrap();
     assert!(refused("k").contains("it is damaged"));

@@ -26,7 +26,7 @@ fn a_server_of_another_wire(wire: &str) {
     let done = Program::run(atm(&["client", "--connect", &address, "--wire", "postcard"]), "deposit 1\n");
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(
-        done.stderr.contains("not the postcard wire: check that both sides use the same --wire"),
+        done.stderr.contains("does not speak the postcard wire: check that both sides use the same --wire"),
         "{done:?}"
     );
     server.stop();
@@ -37,7 +37,7 @@ fn a_silent_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let client = Program::start(atm(&["client", "--connect", &address]));
-    client.wait_for_stderr("line down: still trying");
+    client.wait_for_stderr("link down: waiting for the server");
 }
 
 #[test]
