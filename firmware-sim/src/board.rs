@@ -29,8 +29,7 @@ const RCGC0: Register = Register::at(0x400f_e100);
 const RCGC1: Register = Register::at(0x400f_e104);
 const RCGC2: Register = Register::at(0x400f_e108);
 
-// GPIO ports (chapter 8) with the pins of UART0 (port A, 0 and 1), I2C0 (port B, 2 and 3) and UART1 (port D,
-// 2 and 3).
+// GPIO ports (chapter 8): pins 0 and 1 of port A are UART0, 2 and 3 of port B I2C0, 2 and 3 of port D UART1.
 const GPIOA: usize = 0x4000_4000;
 const GPIOB: usize = 0x4000_5000;
 const GPIOD: usize = 0x4000_7000;
@@ -99,8 +98,7 @@ pub fn halt() -> ! {
 }
 
 /// A random number, for the identity of a new ledger. To be called after a terminal's first bytes: this part
-/// has no random number generator, so the entropy is in the times at which those bytes came, to a clock of 80
-/// ns.
+/// has no random number generator, and the entropy is in the times, in ticks of 80 ns, at which they came.
 pub fn random() -> u64 {
     u64::from(uart::entropy()) << 32 | u64::from(clock::ticks())
 }
@@ -109,8 +107,7 @@ const BYPASS: u32 = 0x800;
 
 /// Enables an interrupt.
 fn unmask(interrupt: Interrupt) {
-    // SAFETY: no critical section depends on this interrupt being masked; what it shares with the loop is
-    // atomic.
+    // SAFETY: no critical section depends on this mask; what the interrupt shares with the loop is atomic.
     #[allow(unsafe_code)]
     unsafe {
         NVIC::unmask(interrupt);

@@ -61,8 +61,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     /// memory in the configuration's profile are replaced by the stored ones.
     ///
     /// # Errors
-    /// The store's: without a readable memory the terminal must not run, or it would forget an answer that is
-    /// out.
+    /// The store's. Without its memory a terminal must not run: it would forget an answer that is out.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut state) = match store.read::<PersistentState>(0)? {

@@ -56,10 +56,10 @@ struct Arguments {
     /// Encoding of the messages: postcard or json
     #[arg(long, default_value = "postcard", value_parser = serial_wire)]
     wire: Wire,
-    /// Keep the ledger in a file, as a kiosk does in its EEPROM: the balance and each terminal's last
-    /// operation
+    /// Keep the ledger in a file, as a kiosk does in its EEPROM
     ///
-    /// A new file begins with --balance. With a file whose records cannot be read the ATM is out of service.
+    /// The file has the balance and each terminal's last operation. A new file begins with --balance. With a
+    /// file whose records cannot be read the ATM is out of service.
     #[arg(long, value_name = "FILE", conflicts_with = "demo")]
     store: Option<PathBuf>,
     /// Balance at the start, in whole units or with two digits of cents
@@ -264,8 +264,7 @@ fn drive<L: Ledger>(
     linger(port.port(), clock)
 }
 
-/// Keeps the port open for [`LINGER`]: closing a pseudo-terminal discards what its reader has not read yet,
-/// the goodbye.
+/// Keeps the port open for [`LINGER`]: closing a pseudo-terminal discards what was not read yet, the goodbye.
 fn linger(port: &mut Port, clock: &Clock) -> Result<()> {
     let until = clock.now() + LINGER;
     while clock.now() < until && port.wait(clock.until(until))? {

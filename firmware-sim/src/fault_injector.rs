@@ -30,8 +30,7 @@ pub struct FaultInjector<P, C> {
 }
 
 impl<P, C: Fn() -> Instant> FaultInjector<P, C> {
-    /// Wraps `port`. `chances` hold for each direction; the directions draw their faults independently from
-    /// `seed`.
+    /// Wraps `port`. `chances` hold for each direction; each draws its own faults from `seed`.
     pub fn new(port: P, clock: C, chances: Chances, seed: u64) -> Self {
         let direction = |salt| FaultyLink::new(chances, 0, seed ^ salt);
         Self {

@@ -1,5 +1,4 @@
-//! Firmware of a kiosk: runs the core's [`Kiosk`] on a Cortex-M3 board, and on a desktop behind a serial
-//! port.
+//! Kiosk firmware: runs the core's [`Kiosk`] on a Cortex-M3 board, or on a desktop behind a serial port.
 //!
 //! `no_std`, no heap, no threads. The loop itself is the core's, over any [`embedded_io`] port, with the time
 //! as an argument. This crate adds the board support of the images that `cargo fw` and `cargo fw-terminal`

@@ -1,5 +1,4 @@
-//! EEPROM image in a file: an `embedded-storage` medium whose writes are synced to the disk before they
-//! return.
+//! EEPROM image in a file: an `embedded-storage` medium that syncs every write before it returns.
 //!
 //! The bytes are those of the board's EEPROM, so a file can be moved to a board (or to QEMU) and back.
 use crate::sizes::EEPROM;
@@ -10,8 +9,7 @@ use std::{
     path::Path,
 };
 
-/// Size of the file in bytes: all of a 24LC512, the board's EEPROM. The kiosk uses its first [`EEPROM`]
-/// bytes.
+/// Bytes of the file: all of the board's EEPROM, a 24LC512. The kiosk uses the first [`EEPROM`] of them.
 pub const SIZE: usize = 65_536;
 
 /// An EEPROM image, locked (`flock`, exclusive; Unix only) while it is open.
@@ -30,8 +28,7 @@ impl FileStore {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         lock(&file)?;
         match file.metadata()?.len() {
-            // Written rather than extended (ftruncate allocates no blocks): a full disk fails here, not in a
-            // commit.
+            // Written, not extended (ftruncate allocates no blocks): a full disk fails here, not in a commit.
             0 => (&file).write_all(&[0xff; SIZE])?,
             length if length == SIZE as u64 => {}
             length => {

@@ -1,5 +1,4 @@
-//! Firmware image of a kiosk: the ATM with its ledger in EEPROM, on UART0. `cargo fw` builds it for a
-//! Cortex-M3.
+//! Firmware image of a kiosk (`cargo fw`, for a Cortex-M3): the ATM on UART0, its ledger in EEPROM.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -21,8 +20,7 @@ mod image {
     #[cfg(not(feature = "json"))]
     use panic_never as _;
 
-    /// The JSON reader has bounds checks that the compiler cannot remove. After a panic the watchdog resets
-    /// the part.
+    /// The JSON reader has bounds checks that the compiler keeps. After a panic the watchdog resets the part.
     #[cfg(feature = "json")]
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -45,8 +43,7 @@ mod image {
     #[entry]
     fn main() -> ! {
         let Board { mut watchdog, mut clock, mut link, mut eeprom } = Board::start();
-        // A new ledger is created when the first terminal's first bytes have come; an existing one is opened,
-        // and repaired, at once.
+        // A new ledger waits for the first bytes of a terminal; an existing one is opened at once.
         let awaited = if eeprom.is_blank() { ENTROPY_BYTES } else { 0 };
         while link.waiting() < awaited {
             watchdog.feed();
@@ -56,8 +53,7 @@ mod image {
         // The host ends only if a buffer is too small for a message. Then the watchdog restarts the part.
         while !kiosk.is_finished() {
             watchdog.feed();
-            // An error is the ledger's (this port has none); the kiosk sends the request to it again half a
-            // second later.
+            // An error is the ledger's (this port has none): the kiosk retries its request later.
             if !kiosk.turn(&mut link, clock.now()).unwrap_or(false) {
                 sleep_unless(|| link.waiting() > 0);
             }

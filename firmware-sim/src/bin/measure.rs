@@ -1,9 +1,8 @@
-//! Firmware image that counts instructions: a kiosk and a terminal with a link in memory between them, and a
-//! fixed session.
+//! Firmware image that counts instructions: runs a fixed session between a kiosk and a terminal in one image.
 //!
-//! For each answer it prints a line on UART0: clock ticks of the kiosk, of the terminal, bytes to the kiosk,
-//! bytes from it, and commits. Nothing waits, so in QEMU with `-icount` every run of an image prints the same
-//! numbers.
+//! The link between the two is memory. For each answer it prints a line on UART0: clock ticks of the kiosk,
+//! of the terminal, bytes to the kiosk, bytes from it, and commits. Nothing waits, so in QEMU with `-icount`
+//! every run of an image prints the same numbers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]

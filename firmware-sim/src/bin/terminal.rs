@@ -1,5 +1,5 @@
-//! Firmware image of a terminal whose host is elsewhere: the link to the host on UART0, the person's console
-//! on UART1. `cargo fw-terminal` builds it for a Cortex-M3.
+//! Firmware image of a terminal (`cargo fw-terminal`, for a Cortex-M3): the link to a host on UART0, the
+//! person's console on UART1.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(lm3s6965)]
@@ -43,15 +43,13 @@ mod image {
         let Ok(mut terminal) =
             ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())
         else {
-            // Without its memory a terminal cannot keep operations exactly once. The watchdog restarts the
-            // part.
+            // Without its memory a terminal cannot promise exactly once: the watchdog restarts the part.
             let _ = write_out_of_service(&mut console);
             halt()
         };
         loop {
             watchdog.feed();
-            // An error is the memory's (these ports have none): nothing was sent, and the next turn tries
-            // again.
+            // An error is the memory's (these ports have none): nothing was sent, the next turn tries again.
             if !terminal.turn(&mut link, &mut console, clock.now()).unwrap_or(false) {
                 sleep_unless(|| link.waiting() > 0 || console.waiting() > 0);
             }

@@ -1,5 +1,5 @@
-//! Monotonic clock, by SysTick: a 24-bit counter that counts the system clock down and interrupts every 1.34
-//! s, when it wraps around. The interrupt also ends a sleep.
+//! Monotonic clock, by SysTick: a 24-bit counter that counts the system clock down. It wraps around and
+//! interrupts every 1.34 s, which also ends a sleep.
 use super::CLOCK;
 use atm_core::time::Instant;
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -13,8 +13,7 @@ const MDR: Register = Register::at(0x4002_0008);
 const MTPR: Register = Register::at(0x4002_000c);
 const MCR: Register = Register::at(0x4002_0020);
 
-// Commands in MCS (table 15-3): transfer a byte, send a start before it, send a stop after it, acknowledge
-// it.
+// Commands in MCS (table 15-3): transfer a byte, after a start, before a stop, acknowledge a byte received.
 const RUN: u32 = 1;
 const START: u32 = 2;
 const STOP: u32 = 4;
@@ -66,8 +65,7 @@ impl Eeprom {
         Self(())
     }
 
-    /// Is the first page blank, as on a chip that was never written (all 0xff; all 0 in a new file of
-    /// QEMU's)?
+    /// Is the first page blank, as on a chip that was never written? (All 0xff; all 0 in a new QEMU drive.)
     pub fn is_blank(&mut self) -> bool {
         let mut page = [0; SLOT];
         self.read(0, &mut page).is_ok() && [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank))

@@ -1,5 +1,4 @@
-//! Serial ports (UART, an ARM PL011; chapter 12) as `embedded-io` ports: 115,200 baud, eight bits, no parity,
-//! one stop bit.
+//! Serial ports (PL011 UARTs, chapter 12) for `embedded-io`: 115,200 baud, 8N1.
 //!
 //! The interrupt moves received bytes into a ring buffer, because the FIFO holds only 16 bytes and a commit
 //! takes longer than they last (1.4 ms). The loop writes to the FIFO itself; an interrupt wakes it when the
@@ -17,8 +16,7 @@ const LINK: UartInstance =
     UartInstance { base: 0x4000_c000, interrupt: Interrupt::UART0, incoming: &LINK_INPUT };
 static LINK_INPUT: Ring = Ring::new();
 
-/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from the interrupt of
-/// UART1.
+/// The person's console, on UART1. An image that uses it calls [`on_console_interrupt`] from that interrupt.
 const CONSOLE: UartInstance =
     UartInstance { base: 0x4000_d000, interrupt: Interrupt::UART1, incoming: &CONSOLE_INPUT };
 static CONSOLE_INPUT: Ring = Ring::new();
@@ -74,8 +72,7 @@ impl UartInstance {
                 self.mask().write(0);
                 return;
             }
-            // The upper bits flag overruns and line errors. They are not needed: a frame's checksum finds
-            // both.
+            // The upper bits flag overruns and line errors. A frame's checksum finds both.
             let [byte, ..] = self.data().read().to_le_bytes();
             self.incoming.push(byte);
             ENTROPY.store(entropy().rotate_left(7) ^ clock::ticks(), Ordering::Relaxed);
@@ -174,8 +171,7 @@ impl Write for Uart {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         let mut count = 0;
         for byte in bytes {
-            // `Write::write` blocks until it has written at least one byte. It does not block after
-            // `write_ready`.
+            // `Write::write` blocks until the FIFO takes one byte: never, after `write_ready` was true.
             while self.0.flags() & TXFF != 0 {
                 if count > 0 {
                     return Ok(count);

@@ -9,8 +9,7 @@ const LOCK: Register = Register::at(0x4000_0c00);
 /// The value of LOCK that makes the other registers writable; any other value locks them.
 const UNLOCK: u32 = 0x1acc_e551;
 
-/// It resets when it has counted down twice: after 8 s. The loop feeds it at least every 1.34 s, when SysTick
-/// ends a sleep.
+/// The part resets when the count has ended twice: after 8 s. The loop feeds at least every 1.34 s (SysTick).
 const TICKS: u32 = 4 * CLOCK;
 
 /// A running watchdog. It cannot be stopped.
