@@ -1,14 +1,15 @@
-//! `firmware-sim --store FILE`: the balance and what terminals were told outlive the program, and a damaged file is refused.
+//! `firmware-sim --store FILE`: the ledger survives `kill -9` and damage to one copy; with both copies damaged the
+//! ATM is out of service and leaves the file as it is.
 use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, firmware_sim};
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-/// A file that goes with the test.
-struct Store(PathBuf);
+/// The path of a store file, removed after the test.
+struct StoreFile(PathBuf);
 
-impl Store {
+impl StoreFile {
     fn new(name: &str) -> Self {
         let path = env::temp_dir().join(format!("atm-store-{name}-{}", std::process::id()));
         let _ = fs::remove_file(&path);
@@ -24,7 +25,7 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for StoreFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -38,51 +39,51 @@ fn kill(sim: &FirmwareSim) {
     sim.program.signal(Signal::KILL);
 }
 
-/// Spoils a byte of a page of both copies, or of one.
-fn spoil(path: &Path, page: usize, halves: &[usize]) {
+/// Flips a bit in a page of the given copies (0 and 1).
+fn corrupt(path: &Path, page: usize, copies: &[usize]) {
     let mut bytes = fs::read(path).unwrap();
-    for half in halves {
-        let at = half * 4096 + page * 128 + 5;
+    for copy in copies {
+        let at = copy * 4096 + page * 128 + 5;
         bytes[at] ^= 0x10;
     }
     fs::write(path, bytes).unwrap();
 }
 
 #[test]
-fn the_balance_outlives_the_program() {
-    let store = Store::new("outlives");
+fn the_balance_survives_a_kill_and_damage_to_one_copy() {
+    let store = StoreFile::new("outlives");
     for turn in 0..4 {
         let sim = store.sim();
         let done = run(&sim, "deposit 10\n3\nexit\n");
         let text = format!("Your balance is ${}.", 110 + 10 * turn);
         assert!(done.code == Some(0) && done.stdout.contains(&text), "{text}: {done:?}");
-        // As pulling the plug does; and one copy is damaged while it is off.
+        // A loss of power, and damage to one copy while the kiosk is off.
         kill(&sim);
         drop(sim);
-        spoil(&store.0, turn % 2, &[turn % 2]);
+        corrupt(&store.0, turn % 2, &[turn % 2]);
     }
 }
 
 #[test]
-fn what_neither_copy_has_any_more_is_out_of_service() {
-    let store = Store::new("damaged");
+fn damage_to_both_copies_puts_the_atm_out_of_service() {
+    let store = StoreFile::new("damaged");
     let sim = store.sim();
     assert_eq!(run(&sim, "deposit 10\nexit\n").code, Some(0));
     kill(&sim);
     drop(sim);
-    spoil(&store.0, 1, &[0, 1]);
+    corrupt(&store.0, 1, &[0, 1]);
     let before = fs::read(&store.0).unwrap();
     let sim = store.sim();
     let done = run(&sim, "deposit 10\nexit\n");
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stdout.contains("This ATM is out of service: its records cannot be read."), "{done:?}");
     drop(sim);
-    assert_eq!(fs::read(&store.0).unwrap(), before, "it is left as it is");
+    assert_eq!(fs::read(&store.0).unwrap(), before, "the file is not changed");
 }
 
 #[test]
-fn a_store_is_one_programs_and_an_eeproms() {
-    let store = Store::new("shared");
+fn a_file_that_is_in_use_or_is_no_eeprom_image_is_refused() {
+    let store = StoreFile::new("shared");
     let first = store.sim();
     let second = Program::run(firmware_sim(&["--store", store.path()]), "");
     assert!(second.code == Some(1) && second.stderr.contains("another program has it open"), "{second:?}");

@@ -1,7 +1,7 @@
-//! The ATM behind a serial port: `firmware-sim` on a pseudo-terminal, its store, resynchronisation, the async driver.
+//! Serial ports: `firmware-sim` on a pseudo-terminal, its store file, resynchronisation, and the async kiosk.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod async_front;
+mod async_kiosk;
 mod kiosk_store;
 mod resynchronisation;
 mod serial;

@@ -1,4 +1,5 @@
-//! The ATM behind a serial port: `firmware-sim` on a pseudo-terminal, `atm client --serial` on the other end.
+//! `firmware-sim` on a pseudo-terminal with `atm client --serial` on the other end: clients one after another,
+//! killed clients, noise, injected faults, and errors of the port.
 use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, random_bytes, seeded_rng};
 use std::io::Write;
 
@@ -13,7 +14,7 @@ fn run(sim: &FirmwareSim, wire: &str, lines: &str) -> Output {
     Program::run(atm(&["client", "--serial", &sim.path, "--wire", wire]), lines)
 }
 
-/// Stops it.
+/// Stops the kiosk by `quit`, and checks that both ends exit with 0.
 fn quit(sim: FirmwareSim, wire: &str) {
     let done = run(&sim, wire, "quit\n");
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
@@ -40,7 +41,7 @@ fn clients_come_one_after_another() {
             assert!(done.stdout.contains(text), "no {text:?} in {}", done.stdout);
         }
         assert!(done.stdout.ends_with("\nGoodbye.\n"), "{}", done.stdout);
-        // Each of them begins at the menu, and finds the balance as the one before left it.
+        // Each client begins at the menu and finds the balance that the one before left.
         for (turn, end) in ["exit\n", "", "1\nexit\n", "2\n"].into_iter().enumerate() {
             let done = run(&sim, wire, &format!("deposit 1\n{end}"));
             assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
@@ -74,7 +75,7 @@ fn a_client_that_is_killed_leaves_the_next_one_at_the_menu() {
 }
 
 #[test]
-fn noise_before_a_client_does_not_matter() {
+fn noise_before_a_client_is_skipped() {
     let mut random = seeded_rng();
     let sim = FirmwareSim::start(&[]);
     let mut port = sim.open();
@@ -88,7 +89,7 @@ fn noise_before_a_client_does_not_matter() {
 }
 
 #[test]
-fn a_line_that_lies_moves_no_cent_twice() {
+fn injected_faults_lose_and_duplicate_no_deposit() {
     let seed = seeded_rng().u32(..).to_string();
     let mut arguments = vec!["--seed", &seed];
     for fault in [
@@ -114,7 +115,7 @@ fn a_line_that_lies_moves_no_cent_twice() {
 }
 
 #[test]
-fn two_clients_do_not_share_a_line() {
+fn a_second_client_on_a_port_in_use_is_refused() {
     let sim = FirmwareSim::start(&[]);
     let first = client(&sim, "postcard");
     first.wait_for(">>> ");
@@ -125,7 +126,7 @@ fn two_clients_do_not_share_a_line() {
 }
 
 #[test]
-fn a_line_that_goes_away_ends_the_client() {
+fn a_port_that_disappears_ends_the_client() {
     let sim = FirmwareSim::start(&[]);
     let client = client(&sim, "postcard");
     client.wait_for(">>> ");
@@ -136,7 +137,7 @@ fn a_line_that_goes_away_ends_the_client() {
 }
 
 #[test]
-fn nobody_at_the_prompt_is_told_and_the_line_goes_on() {
+fn an_idle_prompt_times_out_and_ends_the_client() {
     let sim = FirmwareSim::start(&["--idle-timeout", "1"]);
     let idle = client(&sim, "postcard");
     let done = idle.finish();
@@ -145,12 +146,12 @@ fn nobody_at_the_prompt_is_told_and_the_line_goes_on() {
 }
 
 #[test]
-fn a_port_that_is_not_there_is_told_in_one_line() {
+fn a_missing_port_and_the_raw_wire_are_reported_in_one_line() {
     let done = Program::run(atm(&["client", "--serial", "/dev/no-such-port"]), "3\n");
     assert_eq!((done.code, done.stderr.lines().count()), (Some(1), 1), "{done:?}");
     assert!(done.stderr.contains("/dev/no-such-port"), "{done:?}");
     let sim = FirmwareSim::start(&[]);
-    // The old wire has no hello, so nobody would ever say anything.
+    // The raw wire has no hello, and on a serial line the host sends nothing before one.
     let done = run(&sim, "raw", "3\n");
     assert!(done.code == Some(2) && done.stderr.contains("no hello"), "{done:?}");
 }
