@@ -1,4 +1,4 @@
-//! The golden bytes of PROTOCOL.md are what is written, and read back as what they stand for.
+//! Checks PROTOCOL.md against the code: the codecs write its golden bytes, read them back, and have its fault codes.
 #![cfg(all(feature = "json", feature = "postcard"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -46,13 +46,13 @@ fn messages() -> Vec<(&'static str, Message)> {
     let withdrawn = Outcome::Done(Receipt::Withdrawn { amount: amount(40), balance: amount(60) });
     let short = Outcome::Refused(Refusal::Insufficient { balance: amount(60) });
     vec![
-        ("a first hello without a name", Message::Hello(unnamed)),
-        ("a hello after a restart, with an answer out", Message::Hello(hello)),
-        ("an answer", Message::Answer(Some(513), "40")),
-        ("an answer of a plain client", Message::Answer(None, "2")),
-        ("a welcome at the menu", reply(512, None, welcome, &[Screen::Menu])),
+        ("The first hello of a terminal without a name", Message::Hello(unnamed)),
+        ("A hello after a restart, with an answer pending", Message::Hello(hello)),
+        ("An answer", Message::Answer(Some(513), "40")),
+        ("An answer of a client without a hello", Message::Answer(None, "2")),
+        ("A welcome with the menu", reply(512, None, welcome, &[Screen::Menu])),
         (
-            "a welcome that tells what became of a request",
+            "A welcome with the outcome of an earlier request",
             reply(
                 512,
                 Some(300),
@@ -60,10 +60,10 @@ fn messages() -> Vec<(&'static str, Message)> {
                 &[Screen::Earlier, Screen::Outcome(Outcome::NotDone), Screen::Menu],
             ),
         ),
-        ("a prompt", reply(513, Some(512), None, &[Screen::WithdrawPrompt { balance: amount(100) }])),
-        ("an outcome", reply(514, Some(513), None, &[Screen::Outcome(withdrawn), Screen::Menu])),
+        ("A prompt", reply(513, Some(512), None, &[Screen::WithdrawPrompt { balance: amount(100) }])),
+        ("An outcome", reply(514, Some(513), None, &[Screen::Outcome(withdrawn), Screen::Menu])),
         (
-            "a refusal",
+            "A refusal",
             reply(
                 515,
                 Some(514),
@@ -71,11 +71,11 @@ fn messages() -> Vec<(&'static str, Message)> {
                 &[Screen::Outcome(short), Screen::WithdrawPrompt { balance: amount(60) }],
             ),
         ),
-        ("the end", reply(516, Some(515), None, &[Screen::Goodbye])),
-        ("working", Message::Notice(Notice::Working { re: Some(513) })),
-        ("who", Message::Notice(Notice::Who)),
-        ("taken over", Message::Notice(Notice::TakenOver { start: 3, attempt: 1 })),
-        ("a fault", Message::Notice(Notice::Fault(Fault::NotOpen))),
+        ("The end of a session", reply(516, Some(515), None, &[Screen::Goodbye])),
+        ("`working`", Message::Notice(Notice::Working { re: Some(513) })),
+        ("`who`", Message::Notice(Notice::Who)),
+        ("`taken-over`", Message::Notice(Notice::TakenOver { start: 3, attempt: 1 })),
+        ("A fault", Message::Notice(Notice::Fault(Fault::NotOpen))),
     ]
 }
 
@@ -111,7 +111,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// The section of the page as it must be.
+/// The section of golden bytes as the codecs write it.
 fn golden() -> String {
     let mut text = String::new();
     for (title, message) in messages() {
@@ -126,7 +126,7 @@ fn golden() -> String {
         let header = hexadecimal(&u32::try_from(json.len()).unwrap().to_be_bytes());
         write!(
             text,
-            "* {title}\n\n      json      {header} {}\n      postcard  {}\n\n",
+            "{title}:\n\n```text\njson      {header} {}\npostcard  {}\n```\n\n",
             String::from_utf8(json).unwrap(),
             hexadecimal(&frame[..length])
         )
@@ -136,17 +136,17 @@ fn golden() -> String {
 }
 
 #[test]
-fn the_page_has_the_bytes_that_are_written() {
+fn the_codecs_write_the_golden_bytes_of_the_page() {
     let (_, section) = PAGE.split_once("behind its length in hexadecimal.\n\n").unwrap();
     assert!(section.trim_end() == golden(), "PROTOCOL.md must end in:\n{}", golden());
 }
 
 #[test]
-fn the_bytes_of_the_page_read_back() {
+fn the_golden_bytes_of_the_page_decode_to_their_messages() {
     let hex = |text: &str| -> Vec<u8> {
         text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
     };
-    let frames = PAGE.lines().filter_map(|line| line.strip_prefix("      postcard  ")).map(hex);
+    let frames = PAGE.lines().filter_map(|line| line.strip_prefix("postcard  ")).map(hex);
     let mut count = 0;
     for (frame, (title, message)) in frames.zip(messages()) {
         let mut decoder = cobs::Decoder::default();
@@ -163,9 +163,16 @@ fn the_bytes_of_the_page_read_back() {
                 other => panic!("{title}: {other:?}"),
             },
             Message::Reply(reply) => {
-                let said = postcard::read_host(&body).unwrap().unwrap();
-                assert_eq!((said.seq, said.re, said.welcome), (Some(reply.seq), reply.re, reply.welcome));
-                assert_eq!((said.outcome, said.prompt), (reply.outcome(), reply.is_prompt()), "{title}");
+                let message = postcard::read_host(&body).unwrap().unwrap();
+                assert_eq!(
+                    (message.seq, message.re, message.welcome),
+                    (Some(reply.seq), reply.re, reply.welcome)
+                );
+                assert_eq!(
+                    (message.outcome, message.prompt),
+                    (reply.outcome(), reply.is_prompt()),
+                    "{title}"
+                );
             }
             Message::Notice(notice) => {
                 assert_eq!(postcard::read_host(&body).unwrap().unwrap().notice, Some(notice), "{title}");
@@ -180,11 +187,11 @@ fn the_bytes_of_the_page_read_back() {
 fn the_page_lists_every_fault_by_its_index() {
     for index in 0u8.. {
         let body = [3, 7, index];
-        let Ok(Some(said)) = postcard::read_host(&body) else {
-            assert_eq!(index, 14, "every fault has a row, and no more");
+        let Ok(Some(message)) = postcard::read_host(&body) else {
+            assert_eq!(index, 14, "the page has a row for each fault");
             break;
         };
-        let Some(Notice::Fault(fault)) = said.notice else { panic!("{said:?}") };
+        let Some(Notice::Fault(fault)) = message.notice else { panic!("{message:?}") };
         assert!(PAGE.contains(&format!("| {index} | `{}` |", fault.code())), "{fault:?}");
     }
 }
