@@ -1,7 +1,7 @@
-//! `atm client`: a pipe, a person at a terminal, the Python examples, and the program that this one replaces.
+//! `atm client`: lines from a pipe, the line editor at a terminal, the Python example, and the original classroom program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod at_a_terminal;
-mod client_cli;
-mod original_python;
+mod line_editor;
+mod original_program;
+mod piped_client;
 mod python_example;

@@ -1,9 +1,9 @@
-//! The example of a client in Python is short, and works.
+//! examples/client.py: a working client in at most 15 lines.
 use atm_e2e::{Program, Server, examples, python};
 use std::fs;
 
 #[test]
-fn it_is_a_terminal_in_15_lines() {
+fn the_example_has_at_most_15_lines_and_works() {
     let script = examples().join("client.py");
     let source = fs::read_to_string(&script).unwrap();
     assert!(source.lines().count() <= 15 && source.contains("struct.pack(\"!I\""), "{source}");
@@ -24,7 +24,7 @@ fn it_is_a_terminal_in_15_lines() {
     }
     assert!(done.stdout.ends_with(">>> Goodbye.\n"), "{}", done.stdout);
 
-    // The end of its input is the end of the session.
+    // The end of the input ends the session.
     let done = Program::run(python(&script, &[&host, &port]).unwrap(), "deposit 5\n");
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
     assert_eq!(server.balance(), 13_000);

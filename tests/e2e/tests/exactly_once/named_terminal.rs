@@ -1,8 +1,8 @@
-//! Named terminals: `atm client --terminal NAME --state FILE`, and the example in Python that was written from the protocol's
-//! page alone, over lines that lose, with power that goes.
+//! Named terminals move money exactly once over faulty links and across kills: `atm client --terminal NAME --state FILE`, and
+//! examples/terminal.py, which was written from core/PROTOCOL.md alone.
 
 use atm_e2e::{Output, Program, Rng, SerialPair, Server, Signal, TIMEOUT, atm, examples, python, seeded_rng};
-use proxy::{Fate, Proxy, Way};
+use faulty_proxy::{Delivery, Direction, FaultyProxy};
 use std::{
     collections::BTreeSet,
     env, fs,
@@ -17,17 +17,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-mod proxy;
+mod faulty_proxy;
 
 const MENU: &str = "Welcome to the ATM.";
 const NOT_DONE: &str = "Your request was not done. No money was moved.";
 const UNKNOWN: &str = "It is unknown what became of your request: check the balance.";
 const EARLIER: &str = "About your earlier request:\n\n";
 
-/// A state file that is gone with the test.
-struct State(PathBuf);
+/// A directory with a terminal's state file, removed at the end of the test.
+struct StateDir(PathBuf);
 
-impl State {
+impl StateDir {
     fn new(test: &str) -> Self {
         let folder = env::temp_dir().join(format!("atm-named-{}-{test}", id()));
         fs::create_dir_all(&folder).unwrap();
@@ -38,21 +38,21 @@ impl State {
         self.0.join("state").to_str().unwrap().to_owned()
     }
 
-    /// A client with this state whose lines the test types.
+    /// A client with this state file, whose lines the test types.
     fn client(&self, address: SocketAddr, name: &str, more: &[&str]) -> Program {
         let (address, path) = (address.to_string(), self.path());
         let arguments = ["client", "--connect", &address, "--terminal", name, "--state", &path];
         Program::start(atm(&[&arguments, more].concat()))
     }
 
-    /// The example in Python with this state.
+    /// The Python example with this state file.
     fn example(&self, address: SocketAddr, name: &str) -> Option<Program> {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let arguments = [&host, &port, name, &self.path()];
         python(&examples().join("terminal.py"), &arguments).map(Program::start)
     }
 
-    /// A whole session.
+    /// Runs a whole session.
     fn session(&self, address: SocketAddr, name: &str, lines: &str) -> Output {
         let mut client = self.client(address, name, &[]);
         for line in lines.lines() {
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for StateDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -74,18 +74,21 @@ fn kill(client: Program) -> Output {
     client.finish()
 }
 
-/// A proxy that loses what `losing` finds, and counts it.
-fn losing(server: &Server, losing: impl Fn(Way, &str) -> bool + Send + 'static) -> (Proxy, Arc<AtomicU64>) {
-    let lost = Arc::new(AtomicU64::new(0));
-    let count = lost.clone();
-    let proxy = Proxy::start(server.address, move |way, body| {
-        if !losing(way, body) {
-            return Fate::Pass;
+/// A proxy that drops the messages that `matches` selects, and the count of them.
+fn dropping(
+    server: &Server,
+    matches: impl Fn(Direction, &str) -> bool + Send + 'static,
+) -> (FaultyProxy, Arc<AtomicU64>) {
+    let dropped = Arc::new(AtomicU64::new(0));
+    let count = dropped.clone();
+    let proxy = FaultyProxy::start(server.address, move |direction, body| {
+        if !matches(direction, body) {
+            return Delivery::Pass;
         }
         count.fetch_add(1, Ordering::Relaxed);
-        Fate::Lose
+        Delivery::Drop
     });
-    (proxy, lost)
+    (proxy, dropped)
 }
 
 fn wait_for(count: &AtomicU64, least: u64) {
@@ -97,42 +100,46 @@ fn wait_for(count: &AtomicU64, least: u64) {
 }
 
 #[test]
-fn a_client_that_is_killed_in_mid_withdrawal_tells_the_outcome_when_it_comes_back() {
+fn a_client_killed_in_mid_withdrawal_reports_the_outcome_at_its_next_start() {
     let server = Server::start(&[]);
-    let state = State::new("killed");
-    for (way, balance, outcome) in [
-        (Way::ToClient, 60, "Amount withdrawn: $40. Your balance is $60."),
-        // The answer itself is lost: what comes later may not be done with nobody there.
-        (Way::ToServer, 60, NOT_DONE),
+    let state = StateDir::new("killed");
+    for (direction, balance, outcome) in [
+        (Direction::ToClient, 60, "Amount withdrawn: $40. Your balance is $60."),
+        // The answer itself was dropped: the next start voids its operation, since the person may have left.
+        (Direction::ToServer, 60, NOT_DONE),
     ] {
-        let (proxy, lost) = losing(&server, move |at, body| {
-            at == way && (body.contains("withdraw 40") || body.contains("Amount withdrawn"))
+        let (proxy, dropped) = dropping(&server, move |this, body| {
+            this == direction && (body.contains("withdraw 40") || body.contains("Amount withdrawn"))
         });
         let mut client = state.client(proxy.address, "k", &[]);
         client.type_line("withdraw 40");
-        // It is repeated.
-        wait_for(&lost, 2);
+        // It was retransmitted.
+        wait_for(&dropped, 2);
         let done = kill(client);
         assert!(!done.stdout.contains("withdrawn"), "{done:?}");
         let done = state.session(server.address, "k", "3\n");
         let begin = format!("{EARLIER}{outcome}\n\n{MENU}");
         assert!(done.stdout.starts_with(&begin), "{done:?}");
         assert!(done.stdout.contains(&format!("\nYour balance is ${balance}.")), "{done:?}");
-        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "it is no answer of this script");
+        assert_eq!(
+            (done.code, done.stderr.as_str()),
+            (Some(0), ""),
+            "the outcome is not one of this script's answers"
+        );
         let done = state.session(server.address, "k", "exit\n");
-        assert!(done.stdout.starts_with(MENU), "it is told once: {done:?}");
+        assert!(done.stdout.starts_with(MENU), "the outcome was reported twice: {done:?}");
     }
     server.stop();
 }
 
 #[test]
-fn a_server_that_was_restarted_knows_nothing_and_says_so() {
+fn a_restarted_server_in_memory_reports_an_unknown_outcome() {
     let first = Server::start(&[]);
-    let state = State::new("restarted");
-    let (proxy, lost) = losing(&first, |_, body| body.contains("Amount withdrawn"));
+    let state = StateDir::new("restarted");
+    let (proxy, dropped) = dropping(&first, |_, body| body.contains("Amount withdrawn"));
     let mut client = state.client(proxy.address, "k", &[]);
     client.type_line("withdraw 40");
-    wait_for(&lost, 1);
+    wait_for(&dropped, 1);
     kill(client);
     drop(first);
     let second = Server::start(&[]);
@@ -143,10 +150,10 @@ fn a_server_that_was_restarted_knows_nothing_and_says_so() {
 }
 
 #[test]
-fn a_server_that_comes_back_is_found_and_a_script_does_not_go_on_in_another_session() {
+fn a_client_reconnects_to_a_restarted_server_and_its_script_stops() {
     let server = Server::start(&[]);
     let address = server.address;
-    let states = [State::new("stays"), State::new("leaves")];
+    let states = [StateDir::new("stays"), StateDir::new("leaves")];
     let stays = states[0].client(address, "stays", &[]);
     let leaves = states[1].client(address, "leaves", &["--no-reconnect"]);
     stays.wait_for(MENU);
@@ -165,28 +172,28 @@ fn a_server_that_comes_back_is_found_and_a_script_does_not_go_on_in_another_sess
 }
 
 #[test]
-fn of_two_clients_of_one_name_the_later_one_goes_on() {
+fn a_newer_client_of_the_same_name_takes_over() {
     let server = Server::start(&[]);
-    let states = [State::new("older"), State::new("later")];
+    let states = [StateDir::new("older"), StateDir::new("newer")];
     let mut older = states[0].client(server.address, "k", &[]);
     older.type_line("deposit 1");
     older.wait_for("Your balance is $101.");
-    let mut later = states[1].client(server.address, "k", &[]);
+    let mut newer = states[1].client(server.address, "k", &[]);
     let done = older.finish();
     assert!(done.stdout.ends_with("This terminal was taken over by a newer connection.\n"), "{done:?}");
     assert_eq!((done.code, done.stderr.as_str()), (Some(1), ""));
-    later.type_line("deposit 2");
-    later.end_input();
-    let done = later.finish();
+    newer.type_line("deposit 2");
+    newer.end_input();
+    let done = newer.finish();
     assert!(done.stdout.contains("Your balance is $103."), "{done:?}");
     assert_eq!(done.code, Some(0));
     server.stop();
 }
 
 #[test]
-fn one_state_serves_one_client_and_one_name() {
+fn a_state_file_is_for_one_running_client_and_one_name() {
     let server = Server::start(&[]);
-    let state = State::new("one");
+    let state = StateDir::new("one");
     let running = state.client(server.address, "k", &[]);
     running.wait_for(MENU);
     let refused = |name| {
@@ -207,8 +214,8 @@ fn one_state_serves_one_client_and_one_name() {
     server.stop();
 }
 
-/// The amounts that an output tells to have been moved. Every amount is asked for once, so that one that is told twice
-/// (by a client that was killed before it had stored that it was shown) is one.
+/// The amounts that an output reports as moved. Each amount is requested once, so a second report of it (by a client that
+/// was killed before it had stored that the reply was shown) is the same movement.
 fn moved(output: &str) -> Vec<i64> {
     let amounts = |words: &'static str, sign: i64| {
         output.split(words).skip(1).map(move |rest| {
@@ -219,18 +226,18 @@ fn moved(output: &str) -> Vec<i64> {
     amounts("Amount deposited: $", 1).chain(amounts("Amount withdrawn: $", -1)).collect()
 }
 
-/// The lives of one terminal, each begun by `start`; gives out what it has told.
-fn lives(
-    proxy: &Proxy,
+/// Starts one terminal with `start` and kills it, eight times, and then lets it end; returns all of its output.
+fn run_and_kill(
+    proxy: &FaultyProxy,
     start: impl Fn() -> Option<Program>,
     rng: &mut Rng,
     amounts: &AtomicU64,
 ) -> Option<String> {
-    let mut told = String::new();
+    let mut output = String::new();
     for _ in 0..8 {
         let mut client = start()?;
         let end = Instant::now() + Duration::from_millis(rng.u64(0..2500));
-        // One that was told that something was not done has stopped.
+        // A client stops by itself after an operation that was not done.
         while Instant::now() < end && client.is_running() {
             if rng.bool() || client.stdout().ends_with(">>> ") {
                 let word = if rng.bool() { "deposit" } else { "withdraw" };
@@ -238,20 +245,20 @@ fn lives(
             }
             thread::sleep(Duration::from_millis(rng.u64(0..100)));
         }
-        told.push_str(&kill(client).stdout);
+        output.push_str(&kill(client).stdout);
     }
-    // The line is good again: what was not told yet is told now.
-    proxy.be_honest();
+    // Without faults, the last start reports the outcome that is not reported yet.
+    proxy.stop_faults();
     let mut client = start()?;
     client.type_line("exit");
     client.end_input();
     let done = client.finish();
     assert_eq!(done.code, Some(0), "{done:?}");
-    Some(told + &done.stdout)
+    Some(output + &done.stdout)
 }
 
 #[test]
-fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
+fn random_faults_and_kills_neither_lose_nor_duplicate_money() {
     let mut rng = seeded_rng();
     let server = Server::start(&["--balance", "1000000"]);
     let amounts = Arc::new(AtomicU64::new(1));
@@ -259,33 +266,33 @@ fn whatever_the_line_does_and_whenever_the_power_goes_the_sums_are_right() {
         .map(|number| {
             let (address, amounts, mut rng) = (server.address, amounts.clone(), rng.fork());
             thread::spawn(move || {
-                let proxy = Proxy::that_lies(address, rng.fork());
+                let proxy = FaultyProxy::random(address, rng.fork());
                 let name = format!("chaos-{number}");
-                let state = State::new(&name);
+                let state = StateDir::new(&name);
                 let start = || match number {
                     0 | 1 => Some(state.client(proxy.address, &name, &[])),
                     _ => state.example(proxy.address, &name),
                 };
-                lives(&proxy, start, &mut rng, &amounts)
+                run_and_kill(&proxy, start, &mut rng, &amounts)
             })
         })
         .collect();
-    let told = terminals.into_iter().filter_map(|terminal| terminal.join().unwrap());
-    let told: Vec<String> = told.collect();
-    let moved: BTreeSet<i64> = told.iter().flat_map(|told| moved(told)).collect();
+    let outputs = terminals.into_iter().filter_map(|terminal| terminal.join().unwrap());
+    let outputs: Vec<String> = outputs.collect();
+    let moved: BTreeSet<i64> = outputs.iter().flat_map(|output| moved(output)).collect();
     println!("{} of {} amounts were moved", moved.len(), amounts.load(Ordering::Relaxed) - 1);
     let sum = 1_000_000 + moved.iter().sum::<i64>();
-    assert_eq!(server.balance(), u64::try_from(sum).unwrap() * 100, "{told:#?}");
+    assert_eq!(server.balance(), u64::try_from(sum).unwrap() * 100, "{outputs:#?}");
     assert!(moved.len() > 5, "{moved:?}");
     server.stop();
 }
 
 #[test]
-fn a_serial_line_is_served_until_the_server_is_told_to_stop() {
+fn a_serial_line_is_served_until_the_server_is_stopped() {
     let SerialPair { near, far, .. } = &SerialPair::new();
     let server = Program::start(atm(&["serve", "--serial", near, "--log", "off"]));
     server.wait_for(&format!("listening on {near} (postcard, 115200 baud)\n"));
-    let state = State::new("serial");
+    let state = StateDir::new("serial");
     let path = state.path();
     let client = || atm(&["client", "--serial", far, "--terminal", "k", "--state", &path]);
     let done = Program::run(client(), "withdraw 40\nquit\nexit\n");

@@ -1,4 +1,4 @@
-//! Where what comes can be no frame, or nothing comes, nobody waits longer than a frame may take: ten seconds by default.
+//! Resynchronisation: noise, another wire or silence delays a client by at most one frame timeout, ten seconds by default.
 use atm_e2e::{FirmwareSim, Program, Server, atm};
 use std::{
     io::Write,
@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time for a frame, and something for a busy machine.
-const A_FRAME: Duration = Duration::from_secs(10 + 8);
+/// The frame timeout, and a margin for a busy machine.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10 + 8);
 
-/// Text that is taken for a length holds a serial line up, and then it is in step again.
+/// Noise that is read as a frame's length blocks the decoder until the frame times out; then the link works.
 fn noise_in_front_of_json() {
     let sim = FirmwareSim::start(&["--wire", "json"]);
     sim.open().write_all(b"login: ").unwrap();
@@ -19,7 +19,7 @@ fn noise_in_front_of_json() {
     assert!(done.stdout.contains("Your balance is $100."), "{done:?}");
 }
 
-/// A client of `postcard` waits for the zero at the end of a frame, as it would on a serial line; then it tells why.
+/// A `postcard` client waits for the zero byte at the end of a frame, until it times out and reports the wrong wire.
 fn a_server_of_another_wire(wire: &str) {
     let server = Server::start(&["--wire", wire]);
     let address = server.address.to_string();
@@ -32,7 +32,7 @@ fn a_server_of_another_wire(wire: &str) {
     server.stop();
 }
 
-/// A server that says nothing at all is told to be down, and leaving needs no word of it.
+/// A server that sends nothing is reported as down.
 fn a_silent_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -41,7 +41,7 @@ fn a_silent_server() {
 }
 
 #[test]
-fn it_takes_no_longer_than_a_frame() {
+fn each_case_ends_within_the_frame_timeout() {
     thread::scope(|scope| {
         let cases: [fn(); 4] = [
             noise_in_front_of_json,
@@ -51,9 +51,9 @@ fn it_takes_no_longer_than_a_frame() {
         ];
         for case in cases {
             scope.spawn(move || {
-                let since = Instant::now();
+                let start = Instant::now();
                 case();
-                assert!(since.elapsed() < A_FRAME, "{:?}", since.elapsed());
+                assert!(start.elapsed() < FRAME_TIMEOUT, "{:?}", start.elapsed());
             });
         }
     });

@@ -1,4 +1,4 @@
-//! `atm client` for a pipe: what it shows, when it ends, and with which code.
+//! `atm client` with lines from a pipe: its output, when it ends, and its exit code.
 use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json};
 use std::{
     io::Read,
@@ -12,7 +12,7 @@ const MENU: &str = "Welcome to the ATM. What would you like to do?\n1. Deposit\n
 
 const WIRES: [&str; 3] = ["json", "raw", "postcard"];
 
-/// Something that is to happen at once, on a busy machine.
+/// The longest time for something that does not wait, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 fn client(address: SocketAddr, wire: &str) -> Program {
@@ -25,7 +25,7 @@ fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Output {
 }
 
 #[test]
-fn a_pipe_is_shown_the_conversation() {
+fn piped_lines_show_the_whole_session() {
     let expected = format!(
         "{MENU}>>> \nHow much would you like to deposit? (whole units, or back)\n>>> \n\
         Amount deposited: $40. Your balance is $140.\n\n{MENU}>>> \nYour balance is $140.\n\n{MENU}>>> \nGoodbye.\n"
@@ -60,7 +60,7 @@ fn the_end_of_the_input_is_exit_at_every_prompt() {
 
 #[test]
 fn without_a_server_one_line_says_how_to_start_one() {
-    // A port that nobody listens on any more.
+    // A port that was just closed.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let done = run(address, "json", "3\n");
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
@@ -79,7 +79,7 @@ fn without_a_server_one_line_says_how_to_start_one() {
 }
 
 #[test]
-fn a_server_that_is_killed_ends_a_client_that_waits_at_a_prompt() {
+fn a_killed_server_ends_a_client_at_its_prompt() {
     for wire in WIRES {
         for lines in [&[][..], &["1"], &["2"]] {
             let server = Server::start(&["--wire", wire]);
@@ -90,21 +90,21 @@ fn a_server_that_is_killed_ends_a_client_that_waits_at_a_prompt() {
             }
             client.wait_for_times(">>> ", lines.len() + 1);
             server.program.signal(Signal::KILL);
-            // Its input stays open.
-            let since = Instant::now();
+            // The client's input stays open.
+            let start = Instant::now();
             let done = client.finish();
             assert_eq!(
                 (done.code, done.stderr.as_str()),
                 (Some(1), "the server closed the connection\n"),
                 "{done:?}"
             );
-            assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+            assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
         }
     }
 }
 
 #[test]
-fn a_server_that_stops_is_shown_to_say_so() {
+fn the_message_of_a_stopping_server_is_shown() {
     for wire in WIRES {
         let server = Server::start(&["--wire", wire]);
         let client = client(server.address, wire);
@@ -112,9 +112,9 @@ fn a_server_that_stops_is_shown_to_say_so() {
         server.program.signal(Signal::TERM);
         let done = client.finish();
         assert_eq!(done.code, Some(1), "{done:?}");
-        // On the old wire nothing says that it was the last word: the prompt is shown again.
-        let rest = if wire == "raw" { ">>> \n" } else { "" };
-        let last = format!(">>> \nThe server is stopping. Goodbye.\n{rest}");
+        // The raw wire does not mark the last message, so the prompt is shown again.
+        let prompt = if wire == "raw" { ">>> \n" } else { "" };
+        let last = format!(">>> \nThe server is stopping. Goodbye.\n{prompt}");
         assert!(done.stdout.ends_with(&last), "{done:?}");
         assert!(!done.stderr.contains("unknown"), "{done:?}");
         assert_eq!(server.program.finish().code, Some(0));
@@ -137,8 +137,8 @@ fn quit_stops_the_server_and_succeeds() {
     }
 }
 
-/// A server that this test plays: it accepts one client and greets it with the messages.
-fn play(greeting: Vec<u8>) -> (SocketAddr, thread::JoinHandle<Client>) {
+/// A scripted server, which accepts one client and sends it a greeting.
+fn scripted_server(greeting: Vec<u8>) -> (SocketAddr, thread::JoinHandle<Client>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let accept = move || {
@@ -154,13 +154,13 @@ fn prompt(seq: u64) -> Vec<u8> {
 }
 
 #[test]
-fn where_an_answer_was_out_nobody_knows_what_became_of_it() {
+fn an_answer_without_a_reply_is_reported_as_unknown() {
     let bare = |text| json!({ "input": true, "data": text }).to_string().into_bytes();
     for (wire, greeting) in [("json", prompt(1)), ("raw", bare("Yes?"))] {
-        // It takes the answer and goes, before the reply or in the middle of it.
+        // The server takes the answer and closes the connection, before the reply or in the middle of it.
         let partial: [&[u8]; 3] = [b"", b"\0", b"{\"input\":"];
         for partial in partial {
-            let (address, server) = play(greeting.clone());
+            let (address, server) = scripted_server(greeting.clone());
             let mut client = client(address, wire);
             let mut server = server.join().unwrap();
             client.wait_for(">>> ");
@@ -179,9 +179,9 @@ fn where_an_answer_was_out_nobody_knows_what_became_of_it() {
 }
 
 #[test]
-fn where_no_answer_was_out_nothing_is_unknown() {
+fn without_an_answer_nothing_is_reported_as_unknown() {
     for greeting in [vec![], prompt(1), prompt(1)[..20].to_vec()] {
-        let (address, server) = play(greeting);
+        let (address, server) = scripted_server(greeting);
         let client = client(address, "json");
         drop(server.join().unwrap());
         let done = client.finish();
@@ -191,52 +191,52 @@ fn where_no_answer_was_out_nothing_is_unknown() {
 }
 
 #[test]
-fn a_wrong_wire_is_told_at_once() {
+fn a_wrong_wire_is_reported_at_once() {
     let since = Instant::now();
     for (here, there) in [("json", "raw"), ("json", "postcard"), ("raw", "json"), ("raw", "postcard")] {
         let server = Server::start(&["--wire", there]);
         let done = run(server.address, here, "deposit 1\n3\n");
         assert_eq!(done.code, Some(1), "{here} to {there}: {done:?}");
-        let told = format!("does not speak the {here} wire: check that both sides use the same --wire");
-        assert!(done.stderr.contains(&told), "{here} to {there}: {done:?}");
-        let own = run(server.address, there, "3\n");
-        assert!(own.stdout.contains("Your balance is $100."), "{own:?}");
+        let reason = format!("does not speak the {here} wire: check that both sides use the same --wire");
+        assert!(done.stderr.contains(&reason), "{here} to {there}: {done:?}");
+        let right = run(server.address, there, "3\n");
+        assert!(right.stdout.contains("Your balance is $100."), "{right:?}");
         server.stop();
     }
     assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
 }
 
 #[test]
-fn however_the_replies_are_cut_they_are_shown_the_same() {
-    // What the server says, in lockstep with a client that this test plays.
+fn replies_are_shown_the_same_however_they_are_split() {
+    // This test passes messages between a real server and the client, in lockstep, and splits the replies.
     let lines = ["1", "40", "sing", "withdraw 40", "exit"];
     for wire in ["json", "raw"] {
         let server = Server::start(&["--wire", wire]);
         let expected = run(server.address, wire, &lines.join("\n")).stdout;
         for (number, chunk) in [1, 3, 7, 64].into_iter().enumerate() {
-            let mut real = Client::connect(server.address);
-            let (address, played) = play(vec![]);
+            let mut to_server = Client::connect(server.address);
+            let (address, accepted) = scripted_server(vec![]);
             let mut client = client(address, wire);
-            let mut played = played.join().unwrap();
-            for turn in 0..=lines.len() {
+            let mut to_client = accepted.join().unwrap();
+            for index in 0..=lines.len() {
                 let reply = match wire {
-                    "json" => frame(real.read().to_string()),
-                    _ => real.read_once(),
+                    "json" => frame(to_server.read().to_string()),
+                    _ => to_server.read_once(),
                 };
                 for piece in reply.chunks(chunk) {
-                    played.send(piece);
+                    to_client.send(piece);
                 }
-                if let Some(line) = lines.get(turn) {
-                    client.wait_for_times(">>> ", turn + 1);
+                if let Some(line) = lines.get(index) {
+                    client.wait_for_times(">>> ", index + 1);
                     client.type_line(line);
                     let answer = match wire {
-                        "json" => frame(played.read().to_string()),
-                        _ => played.read_once(),
+                        "json" => frame(to_client.read().to_string()),
+                        _ => to_client.read_once(),
                     };
-                    real.send(&answer);
+                    to_server.send(&answer);
                 }
             }
-            played.half_close();
+            to_client.half_close();
             let done = client.finish();
             assert_eq!(
                 (done.code, done.stdout.as_str()),
@@ -249,10 +249,10 @@ fn however_the_replies_are_cut_they_are_shown_the_same() {
 }
 
 #[test]
-fn whatever_a_server_sends_the_client_ends_with_it() {
+fn arbitrary_bytes_from_a_server_end_the_client_with_an_error() {
     let deep = json!({ "input": true, "data": "x" }).to_string().replace("\"x\"", &"[".repeat(100_000));
     let control = json!({ "seq": 1, "input": true, "data": "\u{1b}]0;title\u{7}\u{9b}2J" }).to_string();
-    let talks: [(&str, Vec<u8>); 9] = [
+    let streams: [(&str, Vec<u8>); 9] = [
         ("zeros", vec![0; 10_000]),
         ("a huge length", vec![0xff; 10_000]),
         ("a web server", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
@@ -263,9 +263,9 @@ fn whatever_a_server_sends_the_client_ends_with_it() {
         ("a lone surrogate", frame("{\"input\":false,\"data\":\"\\ud800\"}")),
         ("half a message", prompt(1)[..12].to_vec()),
     ];
-    for (name, talk) in talks {
+    for (name, bytes) in streams {
         for wire in WIRES {
-            let (address, server) = play(talk.clone());
+            let (address, server) = scripted_server(bytes.clone());
             let client = client(address, wire);
             let server = server.join().unwrap();
             let since = Instant::now();
@@ -273,8 +273,8 @@ fn whatever_a_server_sends_the_client_ends_with_it() {
             let done = client.finish();
             assert_eq!(done.code, Some(1), "{name} to {wire}: {done:?}");
             assert!(since.elapsed() < AT_ONCE, "{name} to {wire}: {:?}", since.elapsed());
-            let harmless = |text: &str| text.chars().all(|c| !c.is_control() || "\n\t".contains(c));
-            assert!(harmless(&done.stdout) && harmless(&done.stderr), "{name} to {wire}: {done:?}");
+            let escaped = |text: &str| text.chars().all(|c| !c.is_control() || "\n\t".contains(c));
+            assert!(escaped(&done.stdout) && escaped(&done.stderr), "{name} to {wire}: {done:?}");
             assert!(
                 !done.stderr.is_empty() && !done.stderr.contains("panicked"),
                 "{name} to {wire}: {done:?}"
@@ -284,8 +284,8 @@ fn whatever_a_server_sends_the_client_ends_with_it() {
 }
 
 #[test]
-fn a_client_that_is_killed_costs_the_server_nothing() {
-    // One place, besides this test's own: it must be free again each time.
+fn a_killed_client_frees_its_session() {
+    // The only session must be free again each time.
     let server = Server::start(&["--max-sessions", "1"]);
     for (lines, balance) in
         [(&[][..], 100), (&["1"], 100), (&["2"], 100), (&["deposit 5"], 105), (&["withdraw", "5"], 100)]
@@ -305,7 +305,7 @@ fn a_client_that_is_killed_costs_the_server_nothing() {
     server.stop();
 }
 
-/// A client at its first prompt, once the server has seen that there is a place for it.
+/// A client at its first prompt, once the server has a session free for it.
 fn connect_when_free(address: SocketAddr) -> Program {
     let until = Instant::now() + TIMEOUT;
     loop {
@@ -317,12 +317,12 @@ fn connect_when_free(address: SocketAddr) -> Program {
             return client;
         }
         assert_eq!(client.finish().code, Some(1), "a client that is turned away fails");
-        assert!(Instant::now() < until, "no place is free");
+        assert!(Instant::now() < until, "no session is free");
     }
 }
 
 #[test]
-fn what_is_no_answer_is_not_sent() {
+fn an_answer_that_is_too_long_is_not_sent() {
     let server = Server::start(&[]);
     let long = "9".repeat(100_000);
     let done = run(server.address, "json", &format!("deposit\n{long}\n{}\n40\n", "9".repeat(65)));
@@ -333,7 +333,7 @@ fn what_is_no_answer_is_not_sent() {
 }
 
 #[test]
-fn a_client_at_an_idle_prompt_is_told_and_ends() {
+fn an_idle_timeout_is_shown_and_ends_the_client() {
     let server = Server::start(&["--idle-timeout", "1"]);
     let client = client(server.address, "json");
     let done = client.finish();
@@ -343,7 +343,7 @@ fn a_client_at_an_idle_prompt_is_told_and_ends() {
 }
 
 #[test]
-fn alone_it_is_a_server_and_a_client_in_one() {
+fn atm_without_arguments_is_a_server_and_a_client_in_one() {
     let done = Program::run(atm(&[]), "1\n40\n3\nexit\n");
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
     assert!(done.stdout.starts_with(MENU) && done.stdout.ends_with("\nGoodbye.\n"), "{done:?}");

@@ -1,12 +1,12 @@
-//! The program that this one replaces can talk to it, on the `raw` wire: the old client with our server, our client with
-//! the old server.
+//! Compatibility with the original classroom program on the `raw` wire: its client with our server, our client with its
+//! server.
 
 use atm_e2e::{Program, Server, Signal, atm, original_programs, python};
 
 const PROMPT: &str = ">>> ";
 
-/// Types each line when the program has asked for it, and then waits for what it is to show.
-fn converse(program: &mut Program, lines: &[(&str, &str)]) {
+/// Types each line at its prompt and waits for the text that must follow.
+fn enter_lines(program: &mut Program, lines: &[(&str, &str)]) {
     for (number, (line, shown)) in lines.iter().enumerate() {
         program.wait_for_times(PROMPT, number + 1);
         program.type_line(line);
@@ -15,13 +15,13 @@ fn converse(program: &mut Program, lines: &[(&str, &str)]) {
 }
 
 #[test]
-fn the_original_client_talks_to_our_server() {
+fn the_original_client_works_with_our_server() {
     let server = Server::start(&["--wire", "raw"]);
     let port = server.address.port().to_string();
     let Some(command) = python(&original_programs().join("client.py"), &[&port]) else { return };
     let mut client = Program::start(command);
     client.wait_for("Welcome to the ATM");
-    converse(
+    enter_lines(
         &mut client,
         &[
             ("1", "How much would you like to deposit?"),
@@ -34,21 +34,21 @@ fn the_original_client_talks_to_our_server() {
             ("dance", "That is not a valid choice."),
         ],
     );
-    // It leaves without waiting for a word.
+    // The original client leaves without waiting for a goodbye.
     client.wait_for_times(PROMPT, 9);
     client.type_line("exit");
     let done = client.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
 
-    // Another one stops the server, as any of them could.
+    // Another client stops the server with quit.
     let mut client = Program::start(python(&original_programs().join("client.py"), &[&port]).unwrap());
-    converse(&mut client, &[("3", "Your balance is $125."), ("quit", "")]);
+    enter_lines(&mut client, &[("3", "Your balance is $125."), ("quit", "")]);
     assert_eq!(client.finish().code, Some(0));
     assert_eq!(server.program.finish().code, Some(0));
 }
 
 #[test]
-fn our_client_talks_to_the_original_server() {
+fn our_client_works_with_the_original_server() {
     let Some(command) = python(&original_programs().join("server.py"), &["0"]) else { return };
     let server = Program::start(command);
     let port = server.wait_until(|text| {
@@ -73,7 +73,7 @@ fn our_client_talks_to_the_original_server() {
     }
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
 
-    // The end of the lines is `exit`, and `quit` stops it.
+    // The end of the lines means `exit`; `quit` stops the server.
     assert_eq!(client("3\n").code, Some(0));
     let done = client("3\nquit\n");
     assert!(done.code == Some(0) && done.stdout.contains("Your balance is $125"), "{done:?}");
@@ -82,14 +82,14 @@ fn our_client_talks_to_the_original_server() {
 }
 
 #[test]
-fn our_client_outlives_the_original_server() {
+fn our_client_reports_that_the_original_server_was_killed() {
     let Some(command) = python(&original_programs().join("server.py"), &["0"]) else { return };
     let server = Program::start(command);
     let port =
         server.wait_until(|text| Some(text.split_once('\n')?.0.rsplit(' ').next().unwrap().to_owned()));
     let mut client =
         Program::start(atm(&["client", "--connect", &format!("127.0.0.1:{port}"), "--wire", "raw"]));
-    converse(&mut client, &[("1", "How much would you like to deposit?")]);
+    enter_lines(&mut client, &[("1", "How much would you like to deposit?")]);
     server.signal(Signal::KILL);
     let done = client.finish();
     assert_eq!(

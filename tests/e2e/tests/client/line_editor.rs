@@ -1,4 +1,4 @@
-//! `atm` for a person at a terminal: line editing, history, and a terminal that is left as it was found.
+//! `atm client` at a pseudo-terminal: line editing, history, signals, and the restored terminal mode.
 use atm_e2e::{FirmwareSim, Server, Signal, TerminalProgram, atm};
 use std::process::Command;
 
@@ -7,7 +7,7 @@ fn client(server: &Server) -> Command {
 }
 
 #[test]
-fn alone_it_brings_a_newcomer_to_the_menu() {
+fn atm_without_arguments_opens_the_menu() {
     let mut screen = TerminalProgram::start(atm(&[]));
     screen.wait_for("Welcome to the ATM");
     screen.wait_for_times(">>> ", 1);
@@ -21,21 +21,21 @@ fn alone_it_brings_a_newcomer_to_the_menu() {
 }
 
 #[test]
-fn lines_can_be_edited_and_called_back() {
+fn lines_can_be_edited_and_recalled() {
     let server = Server::start(&[]);
     let mut screen = TerminalProgram::start(client(&server));
     screen.wait_for(">>> ");
-    // A slip that is taken back: a letter, and a word in front of which one is put in.
+    // Ctrl-A and backspace correct the line: "deposit" is typed before "40", with a wrong letter deleted.
     screen.press("40\x01deposiz\x7ft \r");
     screen.wait_for("Amount deposited: $40. Your balance is $140.");
-    // The arrow up brings the line again.
+    // Arrow up recalls the line.
     screen.press("\x1b[A\r");
     screen.wait_for("Amount deposited: $40. Your balance is $180.");
     screen.press("withdraw 30\r");
     screen.wait_for("Your balance is $150.");
     screen.press("\x1b[A\x1b[A\r");
     screen.wait_for("Your balance is $190.");
-    // The end of the input is exit.
+    // Ctrl-D, the end of the input, means exit.
     screen.press("\x04");
     screen.wait_for("Goodbye.");
     assert_eq!(screen.finish(), Some(0));
@@ -44,7 +44,7 @@ fn lines_can_be_edited_and_called_back() {
 }
 
 #[test]
-fn what_is_pasted_is_answered_line_by_line() {
+fn each_pasted_line_is_an_answer() {
     let server = Server::start(&[]);
     let mut screen = TerminalProgram::start(client(&server));
     screen.wait_for(">>> ");
@@ -57,7 +57,7 @@ fn what_is_pasted_is_answered_line_by_line() {
 }
 
 #[test]
-fn the_key_that_interrupts_leaves() {
+fn ctrl_c_leaves() {
     let server = Server::start(&[]);
     for setup in ["", "1\r", "half a line"] {
         let mut screen = TerminalProgram::start(client(&server));
@@ -74,7 +74,7 @@ fn the_key_that_interrupts_leaves() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_told_to_somebody_who_is_typing() {
+fn a_server_that_ends_is_reported_while_a_line_is_typed() {
     for signal in [Signal::KILL, Signal::TERM] {
         let server = Server::start(&[]);
         let mut screen = TerminalProgram::start(client(&server));
@@ -82,18 +82,18 @@ fn a_server_that_goes_away_is_told_to_somebody_who_is_typing() {
         screen.press("depos");
         screen.wait_for("depos");
         server.program.signal(signal);
-        let told = if signal == Signal::KILL {
+        let reason = if signal == Signal::KILL {
             "the server closed the connection"
         } else {
             "The server is stopping."
         };
-        screen.wait_for(told);
+        screen.wait_for(reason);
         assert_eq!(screen.finish(), Some(1));
     }
 }
 
 #[test]
-fn signals_end_it() {
+fn signals_end_the_client_and_restore_the_terminal() {
     let server = Server::start(&[]);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut screen = TerminalProgram::start(client(&server));
@@ -108,7 +108,7 @@ fn signals_end_it() {
 }
 
 #[test]
-fn over_a_serial_line() {
+fn a_serial_session_ends_when_the_device_is_gone() {
     let sim = FirmwareSim::start(&[]);
     let mut screen = TerminalProgram::start(atm(&["client", "--serial", &sim.path]));
     screen.wait_for(">>> ");
