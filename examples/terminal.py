@@ -1,16 +1,16 @@
-# A terminal with a name and a memory for `atm serve`, written from core/PROTOCOL.md: whatever the line does and whenever
-# this program is killed, money moves once and it is told.
+# A named terminal for `atm serve`, written from core/PROTOCOL.md. It retransmits, reconnects and stores its memory,
+# so an operation is done at most once, and its outcome is shown, whatever the link loses and whenever it is killed.
 #     python3 examples/terminal.py 127.0.0.1 65432 kiosk-7 kiosk-7.json
 import json, os, socket, struct, sys, time
 
 HOST, PORT, NAME, FILE = sys.argv[1:]
-FIRST, MOST, PATIENCE = 1.0, 5.0, 60.0  # seconds: between two repeats, each twice the one before; with one answer
-state = {"start": 0, "ledger": None, "shown": 0, "pending": None}  # what must not be forgotten
-line, received = None, b""
+FIRST_BACKOFF, MAX_BACKOFF, GIVE_UP = 1.0, 5.0, 60.0  # seconds; GIVE_UP: for one answer or handshake
+state = {"start": 0, "ledger": None, "shown": 0, "pending": None}  # the memory, stored in FILE
+connection, received = None, b""
 
 
-class Lost(Exception):
-    """There is no session on this connection (any more)."""
+class ConnectionLost(Exception):
+    """There is no session on this connection any more."""
 
 
 def store(**changes):
@@ -23,40 +23,40 @@ def store(**changes):
 
 
 def receive(until):
-    """The next message; None once the time has come."""
+    """Returns the next message, or None at the time `until`."""
     global received
     while len(received) < 4 or len(received) < 4 + struct.unpack("!I", received[:4])[0]:
-        line.settimeout(max(until - time.monotonic(), 0.001))
+        connection.settimeout(max(until - time.monotonic(), 0.001))
         try:
-            more = line.recv(4096)
+            more = connection.recv(4096)
         except TimeoutError:
             return None
         if not more:
-            raise Lost
+            raise ConnectionLost
         received += more
     end = 4 + struct.unpack("!I", received[:4])[0]
     body, received = received[4:end], received[end:]
     return json.loads(body)
 
 
-def ask(message, until, is_reply):
-    """Sends a message again and again until its reply comes."""
-    body, pause = json.dumps(message).encode(), FIRST
+def request(message, until, is_reply):
+    """Sends a message, retransmits it with backoff, and returns its reply."""
+    body, backoff = json.dumps(message).encode(), FIRST_BACKOFF
     while time.monotonic() < until:
-        line.sendall(struct.pack("!I", len(body)) + body)
-        again, pause = min(time.monotonic() + pause, until), min(pause * 2, MOST)
-        while (told := receive(again)) is not None:
-            if "seq" in told:
-                if is_reply(told):
-                    return told
-            elif told.get("notice") == "who":
-                raise Lost
-            elif told.get("error") in ("version", "bad-name"):
-                sys.exit(told["data"])
-            elif told.get("end") and told.get("start", state["start"]) == state["start"]:
-                if told.get("attempt", attempt) == attempt:
-                    sys.exit(told["data"])
-    raise Lost
+        connection.sendall(struct.pack("!I", len(body)) + body)
+        next_send, backoff = min(time.monotonic() + backoff, until), min(backoff * 2, MAX_BACKOFF)
+        while (reply := receive(next_send)) is not None:
+            if "seq" in reply:
+                if is_reply(reply):
+                    return reply
+            elif reply.get("notice") == "who":
+                raise ConnectionLost
+            elif reply.get("error") in ("version", "bad-name"):
+                sys.exit(reply["data"])
+            elif reply.get("end") and reply.get("start", state["start"]) == state["start"]:
+                if reply.get("attempt", attempt) == attempt:
+                    sys.exit(reply["data"])
+    raise ConnectionLost
 
 
 def show(reply):
@@ -70,36 +70,36 @@ if os.path.exists(FILE):
     with open(FILE) as file:
         state.update(json.load(file))
 store(start=state["start"] + 1)
-attempt, text, present, lost = 0, None, False, time.monotonic()  # present: is the person of the last welcome still there?
+attempt, text, resume, lost_since = 0, None, False, time.monotonic()  # text: the answer without a reply
 while True:
     try:
-        line, received = socket.create_connection((HOST, PORT), timeout=5), b""
-        if text is not None and time.monotonic() > typed + PATIENCE:
-            text, present = None, False  # whoever typed it is gone: the hello only asks what became of it
+        connection, received = socket.create_connection((HOST, PORT), timeout=5), b""
+        if text is not None and time.monotonic() > typed + GIVE_UP:
+            text, resume = None, False  # the person may have left: only ask for the outcome
         attempt += 1
-        hello = {"hello": 1, "terminal": NAME, "attempt": attempt, "resume": present}
+        hello = {"hello": 1, "terminal": NAME, "attempt": attempt, "resume": resume}
         hello |= {name: value for name, value in state.items() if value is not None}
         mine = (1, state["start"], attempt)
-        is_mine = lambda told: (told.get("hello"), told.get("start"), told.get("attempt")) == mine
-        reply = ask(hello, time.monotonic() + PATIENCE, is_mine)
+        is_mine = lambda reply: (reply.get("hello"), reply.get("start"), reply.get("attempt")) == mine
+        reply = request(hello, time.monotonic() + GIVE_UP, is_mine)
         known = reply["ledger"] == state["ledger"]
-        state["ledger"], present, lost = reply["ledger"], True, None
+        state["ledger"], resume, lost_since = reply["ledger"], True, None
         if text is not None and not (known and reply["seq"] == state["pending"]):
-            text = None  # its reply was lost, or it was not done: this tells; else it has not come, and is sent again
+            text = None  # this reply reports its outcome; otherwise the host never got it
         if text is None and not (known and reply["seq"] <= state["shown"]):
             show(reply)
         while True:
             if text is None:
                 text, typed = input(">>> "), time.monotonic()
                 store(pending=reply["seq"])
-            follows = lambda told: told.get("re") == state["pending"] and told["seq"] > state["shown"]
-            reply = ask({"re": state["pending"], "data": text}, typed + PATIENCE, follows)
+            follows = lambda reply: reply.get("re") == state["pending"] and reply["seq"] > state["shown"]
+            reply = request({"re": state["pending"], "data": text}, typed + GIVE_UP, follows)
             text = None
             show(reply)
     except EOFError:
         sys.exit()
-    except (Lost, OSError) as error:
-        lost = lost or time.monotonic()
-        if time.monotonic() > lost + 2 * PATIENCE:
+    except (ConnectionLost, OSError) as error:
+        lost_since = lost_since or time.monotonic()
+        if time.monotonic() > lost_since + 2 * GIVE_UP:
             sys.exit(f"no session: {error}")
         time.sleep(0.25)
