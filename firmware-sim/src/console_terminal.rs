@@ -24,7 +24,7 @@ const FORMAT: u8 = 2;
 /// What is stored: it must survive a loss of power.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PersistentState {
-    /// Starts of this terminal, which its hello tells the host.
+    /// Starts of this terminal, the one at hand included; sent in the hello.
     starts: u32,
     memory: Memory,
 }
@@ -65,7 +65,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut state) = match store.read::<PersistentState>(0)? {
-            Some(known) => known,
+            Some(stored) => stored,
             None if store.is_new()? => Default::default(),
             None => return Err(StoreError::Damaged),
         };
