@@ -17,7 +17,7 @@ use std::{
 const MAX_LINE: usize = 4096;
 
 /// Values of `TERM` for terminals that cannot move their cursor, so that a line editor does not work there.
-const DUMB: [&str; 3] = ["dumb", "cons25", "emacs"];
+const DUMB_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 /// The result of reading a line.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum ConsoleInput {
     NotText,
     /// The end of the input, or Ctrl-C or Ctrl-D in the line editor.
     End,
-    /// Reading failed; no more lines will come.
+    /// Reading failed.
     Failed(io::Error),
 }
 
@@ -53,8 +53,8 @@ impl Console {
     pub fn open(wake: Wake) -> io::Result<Self> {
         let interactive = io::stdin().is_terminal();
         let screen = io::stdout().is_terminal();
-        let dumb =
-            env::var_os("TERM").is_some_and(|term| DUMB.iter().any(|dumb| term.eq_ignore_ascii_case(dumb)));
+        let dumb = env::var_os("TERM")
+            .is_some_and(|term| DUMB_TERMINALS.iter().any(|dumb| term.eq_ignore_ascii_case(dumb)));
         if interactive && screen && !dumb {
             return Self::with_editor(wake);
         }

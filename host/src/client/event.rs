@@ -30,17 +30,17 @@ pub struct ReceivedMessage {
 }
 
 impl From<&HostMessage<'_>> for ReceivedMessage {
-    fn from(said: &HostMessage<'_>) -> Self {
+    fn from(message: &HostMessage<'_>) -> Self {
         Self {
-            text: said.text.to_string(),
-            prompt: said.prompt.then_some(said.seq),
-            ends: said.ends,
-            welcome: said.welcome.is_some(),
-            outcome: said.outcome,
-            notice: said.notice,
-            seq: said.seq,
-            re: said.re,
-            plain: matches!(said.text, MessageText::Plain(_)),
+            text: message.text.to_string(),
+            prompt: message.prompt.then_some(message.seq),
+            ends: message.ends,
+            welcome: message.welcome.is_some(),
+            outcome: message.outcome,
+            notice: message.notice,
+            seq: message.seq,
+            re: message.re,
+            plain: matches!(message.text, MessageText::Plain(_)),
         }
     }
 }
@@ -54,9 +54,9 @@ pub enum LinkEvent {
     Fault(Fault),
     /// The bytes that arrive cannot be a stream of this wire.
     Broken(Fault),
-    /// The host has been silent for too long. Whatever has no reply is retransmitted where the terminal says hello.
+    /// The host has been silent for too long. A terminal that says hello goes on with retransmissions.
     LinkDown,
-    /// The host is heard again.
+    /// The host was silent and has sent something again.
     LinkUp,
     /// The connection is lost; reconnecting has started.
     ConnectionLost,

@@ -151,7 +151,7 @@ impl Repl<'_> {
             return Ok(());
         }
         self.busy_check.reported = true;
-        self.note(&format!("the server is still working on the last answer{}", self.exit_hint()))
+        self.report(&format!("the server is still working on the last answer{}", self.exit_hint()))
     }
 
     /// Tells a person how to stop waiting.
@@ -182,14 +182,14 @@ impl Repl<'_> {
         match self.link.store_memory() {
             Ok(()) => Ok(code),
             Err(error) => {
-                self.note(&error.to_string())?;
+                self.report(&error.to_string())?;
                 Ok(ExitCode::FAILURE)
             }
         }
     }
 
     /// Shows a message about the link or the input.
-    fn note(&mut self, text: &str) -> io::Result<()> {
+    fn report(&mut self, text: &str) -> io::Result<()> {
         self.screen.start_line()?;
         // The session goes on if the error output is closed.
         let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());

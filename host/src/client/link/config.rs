@@ -9,7 +9,7 @@ use atm_core::{
 
 /// Retransmission of a named terminal on a connection. TCP itself loses nothing, but a proxy in between may, and a host
 /// that has lost its power does not close the connection.
-const REPEAT: Repeat = Repeat {
+const RETRANSMISSION: Repeat = Repeat {
     first: Duration::from_secs(1),
     most: Duration::from_secs(5),
     down: Duration::from_secs(10),
@@ -22,7 +22,7 @@ pub(super) fn config(options: &Options) -> Config {
     let profile = options.profile.clone();
     match options.target {
         Target::Tcp(_) => {
-            let repeat = options.is_named().then_some(REPEAT);
+            let repeat = options.is_named().then_some(RETRANSMISSION);
             Config { wire, link: host::Link::Connection, profile, repeat, frame: frame_timeout(options) }
         }
         Target::Serial { baud, .. } => Config {

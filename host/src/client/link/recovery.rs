@@ -2,12 +2,12 @@
 //!
 //! 1. Something ends the connection: the peer closes it, reading or writing fails, or the endpoint reports a silent
 //!    host or a garbled stream (`fail`). That sets `ended`.
-//! 2. `recover` runs once everything received before was delivered. Without a reconnector (a terminal
-//!    without a name, a serial port, `--no-reconnect`), or after the session's end, it returns `LinkEvent::Closed`.
-//!    Otherwise it closes the transport and returns `LinkEvent::ConnectionLost`.
+//! 2. `recover` runs once everything received before was delivered. Without a reconnector (a terminal without a name,
+//!    a serial port, `--no-reconnect`), or after the session's end, it returns `LinkEvent::Closed`. Otherwise it closes
+//!    the transport and returns `LinkEvent::ConnectionLost`.
 //! 3. The reconnector makes attempts with backoff (`client/reconnect.rs` has the state diagram).
-//! 4. On a new connection the endpoint says hello with `resume`, and retransmits an answer that has no reply. The host
-//!    recognizes the duplicate by its idempotency key, so the operation is done once.
+//! 4. On a new connection the endpoint says hello, which resumes the session, and retransmits an answer that has no
+//!    reply. The host recognizes a duplicate by its idempotency key, so the operation is done once.
 //! 5. The host's welcome makes `poll_event` return `LinkEvent::Reconnected`. Without one for 60 seconds the link ends
 //!    with `LinkEvent::Closed`.
 use super::{super::reconnect::ReconnectProgress, Link, LinkEvent};

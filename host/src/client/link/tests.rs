@@ -46,7 +46,7 @@ fn named(address: String) -> Options {
 struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn note(&self, line: impl Into<String>) {
+    fn push(&self, line: impl Into<String>) {
         self.0.lock().unwrap().push(line.into());
     }
 }
@@ -67,12 +67,12 @@ fn next_prompt(link: &mut Link, log: &Log) -> Prompt {
     loop {
         match link.next(None) {
             LinkEvent::Message(message) => {
-                log.note(format!("shows {:?}", message.seq.unwrap()));
+                log.push(format!("shows {:?}", message.seq.unwrap()));
                 if let Some(prompt) = message.prompt {
                     return prompt;
                 }
             }
-            other => log.note(format!("{other:?}")),
+            other => log.push(format!("{other:?}")),
         }
     }
 }
@@ -88,10 +88,10 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
         let hello = receive(&mut stream).unwrap();
         stream.write_all(&welcome(&hello, 7)).unwrap();
         while let Some(answer) = receive(&mut stream) {
-            server_log.note(format!("receives {}", number(&answer, "re")));
+            server_log.push(format!("receives {}", number(&answer, "re")));
             stream.write_all(&framed(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
         }
-        server_log.note("ends");
+        server_log.push("ends");
     });
     link.store_memory_in(log.clone());
     let open = next_prompt(&mut link, &log);
@@ -99,7 +99,7 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
     next_prompt(&mut link, &log);
     link.store_memory().unwrap();
     link.store_memory().unwrap();
-    log.note("full");
+    log.push("full");
     assert_eq!(link.answer(Some(8), "deposit 1"), Ok(()));
     assert!(matches!(link.next(None), LinkEvent::NotStored(_)));
     assert!(matches!(link.next(None), LinkEvent::NotStored(_)), "it stays so");
@@ -156,7 +156,7 @@ fn a_lost_connection_is_replaced_and_the_answer_retransmitted_on_the_new_one() {
         assert!(hello.contains(r#""pending":7"#) && hello.contains(r#""resume":true"#), "{hello}");
         stream.write_all(&welcome(&hello, 7)).unwrap();
         let answer = receive(&mut stream).unwrap();
-        server_log.note(format!("receives {}", number(&answer, "re")));
+        server_log.push(format!("receives {}", number(&answer, "re")));
         stream.write_all(&framed(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
         // A connection that is lost at an open prompt is replaced too.
         drop(stream);

@@ -12,23 +12,25 @@ impl Repl<'_> {
     pub(super) fn on_event(&mut self, event: LinkEvent) -> io::Result<Option<ExitCode>> {
         match event {
             LinkEvent::Message(message) => return self.on_message(&message),
-            LinkEvent::Fault(fault) => self.note(&format!("the server sent an invalid message: {fault}"))?,
+            LinkEvent::Fault(fault) => {
+                self.report(&format!("the server sent an invalid message: {fault}"))?
+            }
             LinkEvent::Broken(fault) => return self.on_broken(fault).map(Some),
             LinkEvent::LinkDown => {
                 self.down = true;
                 self.down_since = self.link.now();
-                self.note(&format!("link down: waiting for the server{}", self.exit_hint()))?;
+                self.report(&format!("link down: waiting for the server{}", self.exit_hint()))?;
             }
             LinkEvent::LinkUp => self.on_link_up()?,
             LinkEvent::ConnectionLost => return self.on_connection_lost(),
             LinkEvent::Reconnected => {
                 self.down = false;
                 self.busy_check = BusyCheck::start(self.link);
-                self.note("reconnected")?;
+                self.report("reconnected")?;
             }
             LinkEvent::NotStored(error) => {
                 self.cancel_reading()?;
-                self.note(&format!("{error}: nothing was sent"))?;
+                self.report(&format!("{error}: nothing was sent"))?;
                 return Ok(Some(ExitCode::FAILURE));
             }
             LinkEvent::Closed(error) => return self.on_closed(error).map(Some),
@@ -57,7 +59,7 @@ impl Repl<'_> {
         }
         if let Some(reason) = self.script.as_mut().and_then(|script| script.on_message(message)) {
             self.cancel_reading()?;
-            self.note(&reason)?;
+            self.report(&reason)?;
             return Ok(Some(ExitCode::FAILURE));
         }
         self.restore_prompt()?;
@@ -69,7 +71,7 @@ impl Repl<'_> {
             return self.end().map(Some);
         }
         self.down = true;
-        self.note(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
+        self.report(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
         Ok(None)
     }
 
@@ -78,13 +80,13 @@ impl Repl<'_> {
             return Ok(());
         }
         self.busy_check = BusyCheck::start(self.link);
-        self.note("link up again")
+        self.report("link up again")
     }
 
     fn on_broken(&mut self, fault: Fault) -> io::Result<ExitCode> {
         self.cancel_reading()?;
         if self.leaving == Leaving::No {
-            self.note(&match self.link.wire() {
+            self.report(&match self.link.wire() {
                 Wire::Json if fault == Fault::Incomplete => {
                     "the server stopped in the middle of a message".into()
                 }
@@ -101,12 +103,12 @@ impl Repl<'_> {
         if self.leaving == Leaving::No {
             match error {
                 Some(error) if !self.link.is_connection() => {
-                    self.note(&format!("the serial port failed: {error}"))?
+                    self.report(&format!("the serial port failed: {error}"))?
                 }
                 Some(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    self.note(&format!("connection lost: {error}"))?;
+                    self.report(&format!("connection lost: {error}"))?;
                 }
-                _ => self.note("the server closed the connection")?,
+                _ => self.report("the server closed the connection")?,
             }
         }
         self.end()
@@ -121,7 +123,7 @@ impl Repl<'_> {
             return Ok(None);
         }
         let seconds = REPLY_TIMEOUT.millis() / 1000;
-        self.note(&format!("no reply within {seconds} seconds after the link went down"))?;
+        self.report(&format!("no reply within {seconds} seconds after the link went down"))?;
         self.end().map(Some)
     }
 
@@ -140,12 +142,12 @@ impl Repl<'_> {
             return Ok(());
         }
         if let Some(answer) = self.script.as_ref().and_then(Script::unanswered) {
-            self.note(&format!("stopped at the answer {answer:?}: there is no reply"))?;
+            self.report(&format!("stopped at the answer {answer:?}: there is no reply"))?;
         }
         if self.link.stores_memory() {
-            self.note("unknown: the next start with this state file reports the outcome of the last answer")
+            self.report("unknown: the next start with this state file reports the outcome of the last answer")
         } else {
-            self.note("unknown: check the balance")
+            self.report("unknown: check the balance")
         }
     }
 }

@@ -29,10 +29,10 @@ impl Repl<'_> {
                 self.answer(reading, answer)?;
             }
             ConsoleInput::End => return self.exit(),
-            ConsoleInput::TooLong => self.note(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
-            ConsoleInput::NotText => self.note("an answer must be UTF-8 text")?,
+            ConsoleInput::TooLong => self.report(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
+            ConsoleInput::NotText => self.report("an answer must be UTF-8 text")?,
             ConsoleInput::Failed(error) => {
-                self.note(&format!("the answer cannot be read: {error}"))?;
+                self.report(&format!("the answer cannot be read: {error}"))?;
                 return Ok(Some(ExitCode::FAILURE));
             }
         }
@@ -41,7 +41,7 @@ impl Repl<'_> {
 
     fn answer(&mut self, reading: Option<Reading>, answer: &str) -> io::Result<()> {
         let Some(Reading::Answer(prompt)) = reading else {
-            return self.note(if self.link.is_waiting() {
+            return self.report(if self.link.is_waiting() {
                 "not sent: the previous answer has no reply yet (exit leaves)"
             } else if self.down {
                 "not sent: the link is down (exit leaves)"
@@ -65,8 +65,10 @@ impl Repl<'_> {
                 }
                 Ok(())
             }
-            Err(AnswerError::NotOpen) => self.note("not sent: the prompt that it answers is no longer open"),
-            Err(error) => self.note(&error.to_string()),
+            Err(AnswerError::NotOpen) => {
+                self.report("not sent: the prompt that it answers is no longer open")
+            }
+            Err(error) => self.report(&error.to_string()),
         }
     }
 
