@@ -19,11 +19,11 @@ use crate::{
 };
 
 mod config;
+mod conversation;
 mod serve;
-mod visit;
 pub use config::{Config, Event, Link};
-use visit::Effect;
-pub use visit::Visit;
+pub use conversation::Conversation;
+use conversation::Effect;
 
 /// Bytes for what comes in: the longest body of a frame. A hello with every field takes 230 of them, the longest answer
 /// 410 with each of its bytes escaped as `\u00XX`.
@@ -47,7 +47,7 @@ pub struct Host<const IN: usize, const OUT: usize> {
     session: u64,
     inbox: Inbox<IN>,
     outbox: Outbox<OUT>,
-    visit: Option<Visit>,
+    conversation: Option<Conversation>,
     /// The hello that waits for the driver's word.
     arriving: Option<Hello>,
     /// The driver was not told of it yet.
@@ -87,7 +87,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             session,
             inbox: Inbox::for_host(config.wire),
             outbox: Outbox::new(config.wire),
-            visit: None,
+            conversation: None,
             arriving: None,
             unannounced: false,
             quit: false,
@@ -105,7 +105,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     fn greeting(config: Config, session: u64, now: Instant) -> Self {
         let mut host = Self::silent(config, session, now);
-        host.visit = Some(Visit::greet(session, 1));
+        host.conversation = Some(Conversation::greet(session, 1));
         host.apply(Effect::Reply, now);
         host
     }
@@ -165,15 +165,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if core::mem::take(&mut self.unannounced) {
             return self.arriving.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Arrival);
         }
-        self.visit.as_mut().and_then(Visit::take_request).map(Event::Request)
+        self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
     }
 
     /// Takes the ledger's response to a request of this endpoint. False where it does not wait for it.
     // Not inlined: what a reply takes of the stack is not needed while the ledger is at work.
     #[inline(never)]
     pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
-        let Some(visit) = &mut self.visit else { return false };
-        let effect = visit.complete(request, response);
+        let Some(conversation) = &mut self.conversation else { return false };
+        let effect = conversation.complete(request, response);
         let expected = !matches!(effect, Effect::Nothing);
         self.apply(effect, now);
         self.advance(now);
@@ -186,12 +186,12 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Lets the terminal in that said hello, with its conversation where it is held already.
-    pub fn admit(&mut self, visit: Option<Visit>, now: Instant) {
-        let Some(mut visit) = visit else { return self.admit_new(now) };
+    pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
+        let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.arriving.take() else { return };
         self.leave();
-        let effect = visit.hello(&hello);
-        self.visit = Some(visit);
+        let effect = conversation.hello(&hello);
+        self.conversation = Some(conversation);
         self.apply(effect, now);
         self.advance(now);
     }
@@ -226,22 +226,22 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// The ledger could not be asked: the request that is out is given out again, as the next event.
     pub fn ask_again(&mut self) {
-        if let Some(visit) = &mut self.visit {
-            visit.ask_again();
+        if let Some(conversation) = &mut self.conversation {
+            conversation.ask_again();
         }
     }
 
     /// Turns a connection away that was just opened: there are as many as the driver takes.
     pub fn turn_away(&mut self, now: Instant) {
         self.outbox.clear();
-        self.visit = None;
+        self.conversation = None;
         self.apply(Effect::End(Notice::Busy), now);
     }
 
     /// Ends this endpoint and gives out the conversation with a terminal that came elsewhere.
-    pub fn hand_over(&mut self, now: Instant) -> Option<Visit> {
-        let visit = self.visit.take()?;
-        let (start, attempt) = visit.key();
+    pub fn hand_over(&mut self, now: Instant) -> Option<Conversation> {
+        let conversation = self.conversation.take()?;
+        let (start, attempt) = conversation.key();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
@@ -249,17 +249,19 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         // there is no room for it, nobody reads.
         let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == Link::Connection;
-        Some(visit)
+        Some(conversation)
     }
 
     /// The conversation that is held here, of a named terminal or not.
-    pub fn visit(&self) -> Option<&Visit> {
-        self.visit.as_ref()
+    pub fn conversation(&self) -> Option<&Conversation> {
+        self.conversation.as_ref()
     }
 
     /// Takes out the conversation with a named terminal, to be parked: the line is gone.
-    pub fn park(&mut self) -> Option<Visit> {
-        self.visit.take_if(|visit| matches!(visit.origin(), Origin::Terminal(_)) && !visit.is_over())
+    pub fn park(&mut self) -> Option<Conversation> {
+        self.conversation.take_if(|conversation| {
+            matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
+        })
     }
 
     /// Ends the session, after the outcome of what is out, and then the line.
@@ -331,19 +333,19 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// When the open prompt has had no answer for too long.
     fn idle_at(&self) -> Option<Instant> {
-        let open = self.visit.is_some() && !self.is_busy() && !self.closing;
+        let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
         open.then(|| self.idle_since + self.config.idle)
     }
 
     /// Is there something that the driver was not told yet?
     fn has_event(&self) -> bool {
-        self.quit || self.unannounced || self.visit.as_ref().is_some_and(Visit::is_unasked)
+        self.quit || self.unannounced || self.conversation.as_ref().is_some_and(Conversation::is_unasked)
     }
 
     /// Does it wait for the ledger or for the driver's word?
     #[inline(never)]
     fn is_busy(&self) -> bool {
-        self.arriving.is_some() || self.visit.as_ref().is_some_and(Visit::is_busy)
+        self.arriving.is_some() || self.conversation.as_ref().is_some_and(Conversation::is_busy)
     }
 }
 

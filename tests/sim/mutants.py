@@ -11,7 +11,7 @@ SIMULATE = ["--seeds", "2000", "--seed", "1"]
 STORE, KEEPER = "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
 JOURNAL = "host/src/ledger/journal.rs"
 RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
-VISIT, TERMINAL = "core/src/host/visit.rs", "core/src/terminal.rs"
+CONVERSATION, TERMINAL = "core/src/host/conversation.rs", "core/src/terminal.rs"
 
 # name: (file, text, replacement). Mutants of the host's ledger are simulated on a faulty disk.
 MUTANTS = {
@@ -36,7 +36,7 @@ MUTANTS = {
         "Known::Last(last) if last.id > id => Self::Tell(Outcome::NotDone),\n            // Where",
     ),
     # The host accepts an answer to an earlier prompt as one to the open prompt.
-    "accept-stale-answer": (VISIT, "Some(re) if re != open =>", "Some(re) if re > open =>"),
+    "accept-stale-answer": (CONVERSATION, "Some(re) if re != open =>", "Some(re) if re > open =>"),
     # The terminal does not store the number of the prompt whose answer has no reply.
     "forget-pending-answer": (TERMINAL, "self.memory.pending = prompt;", ""),
     # The ledger gives out numbers without reserving them.

@@ -1,5 +1,5 @@
 //! What a host does with a frame, and what follows from it.
-use super::{Host, Link, Visit, visit::Effect};
+use super::{Conversation, Host, Link, conversation::Effect};
 use crate::{
     codec::NoRoom,
     frame::Decoded,
@@ -69,40 +69,42 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     fn on_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
         let sending = !self.outbox.is_empty();
-        let Some(visit) = &mut self.visit else {
+        let Some(conversation) = &mut self.conversation else {
             return !sending && self.answer_with(Effect::Notice(Notice::Who), now);
         };
-        let effect = if !sending && !visit.is_busy() {
-            visit.answer(re, answer, &self.config.policy)
-        } else if !visit.is_repeat(re, answer) {
+        let effect = if !sending && !conversation.is_busy() {
+            conversation.answer(re, answer, &self.config.policy)
+        } else if !conversation.is_repeat(re, answer) {
             return false;
         } else if sending {
             // A repeat of what is being replied to asks for nothing.
             Effect::Nothing
         } else {
-            Effect::Notice(visit.working())
+            Effect::Notice(conversation.working())
         };
         self.answer_with(effect, now)
     }
 
     fn on_hello(&mut self, hello: &Hello, now: Instant) -> bool {
-        let same_terminal = match (self.visit.as_ref().map(Visit::origin), &hello.terminal) {
+        let same_terminal = match (self.conversation.as_ref().map(Conversation::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,
             (Some(Origin::Session(_)), None) => true,
             _ => false,
         };
         let key = (hello.start, hello.attempt);
-        match &mut self.visit {
+        match &mut self.conversation {
             // The reply to this very hello is being sent: it asks for nothing.
-            Some(visit) if same_terminal && !self.outbox.is_empty() => {
-                visit.said_hello() && visit.key() == key && self.answer_with(Effect::Nothing, now)
+            Some(conversation) if same_terminal && !self.outbox.is_empty() => {
+                conversation.said_hello()
+                    && conversation.key() == key
+                    && self.answer_with(Effect::Nothing, now)
             }
-            Some(visit) if same_terminal && visit.said_hello() => {
-                let effect = visit.hello(hello);
+            Some(conversation) if same_terminal && conversation.said_hello() => {
+                let effect = conversation.hello(hello);
                 self.answer_with(effect, now)
             }
             // Whatever is out here, or on its way, is finished first.
-            Some(visit) if visit.is_busy() => false,
+            Some(conversation) if conversation.is_busy() => false,
             // The greeting may still be on its way: it is discarded by the terminal, not by the line.
             _ if !self.outbox.is_empty() => false,
             _ => {
@@ -120,22 +122,22 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Begins a conversation with a terminal that is not known here.
-    // Not inlined: its visit would have a place in every frame of the stack below.
+    // Not inlined: its conversation would have a place in every frame of the stack below.
     #[inline(never)]
     pub(super) fn begin(&mut self, hello: &Hello) -> Effect {
         self.leave();
-        let visit = self.visit.insert(Visit::of(hello, self.session, self.first));
-        visit.arrive(hello)
+        let conversation = self.conversation.insert(Conversation::of(hello, self.session, self.first));
+        conversation.arrive(hello)
     }
 
     /// Lets go of the conversation that is held here; says whether there was one that was not over.
     pub(super) fn leave(&mut self) -> bool {
-        let Some(visit) = &self.visit else { return false };
-        if matches!(visit.origin(), Origin::Session(_)) {
-            self.first = self.first.max(visit.after());
+        let Some(conversation) = &self.conversation else { return false };
+        if matches!(conversation.origin(), Origin::Session(_)) {
+            self.first = self.first.max(conversation.after());
         }
-        let left = !visit.is_over();
-        self.visit = None;
+        let left = !conversation.is_over();
+        self.conversation = None;
         left
     }
 
@@ -164,7 +166,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     // Not inlined: what it copies would have a place in frames of the stack that never refuse.
     #[inline(never)]
     fn refuse_with(&mut self, fault: Fault) -> Result<(), NoRoom> {
-        let open = self.visit.as_ref().and_then(Visit::open_prompt);
+        let open = self.conversation.as_ref().and_then(Conversation::open_prompt);
         self.outbox.notice(Notice::Fault(fault), open.as_ref())
     }
 
@@ -177,7 +179,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Effect::Nothing | Effect::Request => Ok(()),
             Effect::Reply | Effect::Quit => {
                 self.idle_since = now;
-                let Some(reply) = self.visit.as_ref().and_then(Visit::reply) else { return };
+                let Some(reply) = self.conversation.as_ref().and_then(Conversation::reply) else { return };
                 self.closing |= connection && !reply.is_prompt();
                 self.quit |= matches!(effect, Effect::Quit);
                 self.outbox.reply(reply)

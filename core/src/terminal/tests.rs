@@ -279,7 +279,7 @@ impl Pair {
 
     /// The connection is lost and opened anew; the host's driver keeps the conversation.
     fn reconnect(&mut self) {
-        let visit = self.host.park();
+        let conversation = self.host.park();
         self.restart_host();
         self.terminal.reconnect(self.now);
         self.told.extend(drain(&mut self.terminal, self.now));
@@ -295,7 +295,7 @@ impl Pair {
         }
         assert!(self.host.arriving().is_some(), "the hello comes");
         self.host.poll_event();
-        self.host.admit(visit, self.now);
+        self.host.admit(conversation, self.now);
     }
 
     fn balance(&self) -> Amount {

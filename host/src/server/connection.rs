@@ -88,8 +88,10 @@ impl Connection {
 
     /// Is the conversation with this terminal held here?
     pub(super) fn holds(&self, name: &Name) -> bool {
-        let visit = self.host.visit();
-        visit.is_some_and(|visit| matches!(visit.origin(), Origin::Terminal(here) if here == name))
+        let conversation = self.host.conversation();
+        conversation.is_some_and(
+            |conversation| matches!(conversation.origin(), Origin::Terminal(here) if here == name),
+        )
     }
 
     /// Is everything said?

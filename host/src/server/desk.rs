@@ -51,8 +51,8 @@ impl Server {
             Origin::Session(session) => usize::try_from(session).ok().map(Token),
             Origin::Terminal(name) => match self.lobby.place_mut(&name) {
                 Some(Place::Connected(token)) => Some(*token),
-                Some(Place::Parked(visit)) => {
-                    if let Some(next) = visit.complete_away(&request, response)
+                Some(Place::Parked(conversation)) => {
+                    if let Some(next) = conversation.complete_away(&request, response)
                         && let Some(response) = self.ask(&next)
                     {
                         self.deliver((next, response));
@@ -75,13 +75,20 @@ impl Server {
         let Some(hello) = connection.host.arriving() else { return };
         let held = match self.lobby.place(&name) {
             None => Ok(None),
-            Some(Place::Parked(visit)) if !visit.yields_to(hello) => Err(()),
+            Some(Place::Parked(conversation)) if !conversation.yields_to(hello) => Err(()),
             Some(Place::Parked(_)) => Ok(self.lobby.unpark(&name)),
             Some(Place::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
                 None => Ok(None),
                 // Somebody else sits there by now.
                 Some(other) if !other.holds(&name) => Ok(None),
-                Some(other) if other.host.visit().is_some_and(|visit| !visit.yields_to(hello)) => Err(()),
+                Some(other)
+                    if other
+                        .host
+                        .conversation()
+                        .is_some_and(|conversation| !conversation.yields_to(hello)) =>
+                {
+                    Err(())
+                }
                 Some(other) => {
                     self.again.push(*elsewhere);
                     Ok(other.host.hand_over(now))
@@ -89,10 +96,10 @@ impl Server {
             },
         };
         match held {
-            Ok(visit) => {
-                info!(session = token.0, terminal = %name, known = visit.is_some(), "terminal arrived");
+            Ok(conversation) => {
+                info!(session = token.0, terminal = %name, known = conversation.is_some(), "terminal arrived");
                 self.lobby.connect(name, token);
-                connection.host.admit(visit, now);
+                connection.host.admit(conversation, now);
             }
             Err(()) => {
                 info!(session = token.0, terminal = %name, "terminal refused: a later one has its name");

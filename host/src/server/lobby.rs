@@ -1,6 +1,6 @@
 //! Where each named terminal's conversation is held: on a connection, or parked until the terminal comes back.
 use atm_core::{
-    host::Visit,
+    host::Conversation,
     ledger::{Name, Origin},
     time::Instant,
 };
@@ -13,7 +13,7 @@ pub(super) enum Place {
     /// By the endpoint of this connection.
     Connected(Token),
     /// Here: its line dropped.
-    Parked(Box<Visit>),
+    Parked(Box<Conversation>),
 }
 
 /// The conversations of named terminals.
@@ -36,11 +36,11 @@ impl Lobby {
     }
 
     /// Takes a parked conversation.
-    pub(super) fn unpark(&mut self, name: &Name) -> Option<Visit> {
+    pub(super) fn unpark(&mut self, name: &Name) -> Option<Conversation> {
         match self.places.remove(name)? {
-            Place::Parked(visit) => {
+            Place::Parked(conversation) => {
                 self.parked.retain(|(_, parked)| parked != name);
-                Some(*visit)
+                Some(*conversation)
             }
             Place::Connected(_) => None,
         }
@@ -56,13 +56,13 @@ impl Lobby {
     }
 
     /// Parks a conversation whose connection is gone, until `until`; at most `most` of them, the oldest goes first.
-    pub(super) fn park(&mut self, token: Token, visit: Visit, until: Instant, most: usize) {
-        let Origin::Terminal(name) = visit.origin().clone() else { return };
+    pub(super) fn park(&mut self, token: Token, conversation: Conversation, until: Instant, most: usize) {
+        let Origin::Terminal(name) = conversation.origin().clone() else { return };
         // Taken over in the meantime: what is held elsewhere is newer.
         if self.names.remove(&token).is_none() {
             return;
         }
-        self.places.insert(name.clone(), Place::Parked(Box::new(visit)));
+        self.places.insert(name.clone(), Place::Parked(Box::new(conversation)));
         self.parked.push_back((until, name));
         while self.parked.len() > most {
             self.forget_oldest();

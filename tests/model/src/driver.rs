@@ -183,10 +183,10 @@ impl Driver {
 
     /// The host notices that nobody is at the other end of a link any more.
     pub(super) fn close_link(&mut self, at: usize) {
-        let visit =
+        let conversation =
             self.station.links.get_mut(at).and_then(|link| link.host.take()).and_then(|mut host| host.park());
-        if visit.is_some() {
-            self.station.parked = visit;
+        if conversation.is_some() {
+            self.station.parked = conversation;
         }
     }
 
@@ -235,19 +235,19 @@ impl Driver {
         let elsewhere =
             held.and_then(|held| self.station.links.get(held)).and_then(|link| link.host.as_ref());
         let yields =
-            parked.as_ref().or(elsewhere.and_then(Host::visit)).is_none_or(|visit| visit.yields_to(&hello));
-        let mut visit = None;
+            parked.as_ref().or(elsewhere.and_then(Host::conversation)).is_none_or(|conversation| conversation.yields_to(&hello));
+        let mut conversation = None;
         if yields {
-            visit = self.station.parked.take();
-            if let (None, Some(held)) = (&visit, held) {
+            conversation = self.station.parked.take();
+            if let (None, Some(held)) = (&conversation, held) {
                 let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
-                visit = older.and_then(|host| host.hand_over(NOW));
+                conversation = older.and_then(|host| host.hand_over(NOW));
                 self.drain_host(held);
             }
         }
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else { return };
         match yields {
-            true => host.admit(visit, NOW),
+            true => host.admit(conversation, NOW),
             false => host.refuse(NOW),
         }
     }
@@ -289,8 +289,8 @@ impl Driver {
                 host.complete(&request, response, NOW);
             }
             self.drain_host(at);
-        } else if let Some(visit) = &mut self.station.parked {
-            let next = visit.complete_away(&request, response);
+        } else if let Some(conversation) = &mut self.station.parked {
+            let next = conversation.complete_away(&request, response);
             self.station.requests.extend(next);
         }
         true

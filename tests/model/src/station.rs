@@ -2,7 +2,7 @@
 //! parked, and its requests to the ledger. Stations share nothing but the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::Channel};
 use atm_core::{
-    host::{self, Link, Visit},
+    host::{self, Link, Conversation},
     ledger::{Name, Origin, Request, Response},
     session::Policy,
     terminal::{self, Memory, Profile, Repeat},
@@ -52,8 +52,8 @@ impl ModelLink {
 
     /// Whose conversation is held here?
     fn holds(&self, name: &Name) -> bool {
-        let visit = self.host.as_ref().and_then(Host::visit);
-        visit.is_some_and(|visit| matches!(visit.origin(), Origin::Terminal(here) if here == name))
+        let conversation = self.host.as_ref().and_then(Host::conversation);
+        conversation.is_some_and(|conversation| matches!(conversation.origin(), Origin::Terminal(here) if here == name))
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Station {
     past_hellos: u32,
     /// The last one is plugged in; what comes down the others nobody reads.
     pub(super) links: Vec<ModelLink>,
-    pub(super) parked: Option<Visit>,
+    pub(super) parked: Option<Conversation>,
     /// Requests on their way to the ledger, and its responses on their way back.
     pub(super) requests: Vec<Request>,
     pub(super) responses: Vec<(Request, Response)>,

@@ -1,7 +1,7 @@
 //! The simulation of one simulated day.
 use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
 use atm_core::{
-    host::{self, Link, Visit},
+    host::{self, Link, Conversation},
     ledger::{LedgerId, Name, Request, Response},
     money::Amount,
     time::{Duration, Instant},
@@ -61,7 +61,7 @@ struct Simulation {
     /// Requests that will be asked a second time, whose answers nobody waits for.
     echoes: Vec<(Instant, Request)>,
     stations: Vec<Station>,
-    parked: Vec<(Instant, Visit)>,
+    parked: Vec<(Instant, Conversation)>,
     host_back_at: Option<Instant>,
     host_up: bool,
     idle: Duration,
@@ -283,8 +283,8 @@ impl Simulation {
             let forgotten = at + 1 < links && self.rng.u32(0..2_000) == 0;
             let link = &mut self.stations[index].links[at];
             if link.is_finished(kind) || (forgotten && link.end.is_some()) {
-                if let Some(visit) = link.end.as_mut().and_then(|end| end.host.park()) {
-                    self.parked.push((self.now + self.idle, visit));
+                if let Some(conversation) = link.end.as_mut().and_then(|end| end.host.park()) {
+                    self.parked.push((self.now + self.idle, conversation));
                 }
                 link.end = None;
                 moved = true;

@@ -16,13 +16,13 @@ fn two_lines(wire: Wire) -> (Bench, Bench, u64) {
 
 /// What a driver does when a terminal comes on a second line.
 fn take_over(old: &mut Bench, new: &mut Bench) {
-    assert!(old.host.visit().unwrap().yields_to(new.host.arriving().unwrap()));
-    let visit = old.host.hand_over(old.now);
-    assert!(visit.is_some());
+    assert!(old.host.conversation().unwrap().yields_to(new.host.arriving().unwrap()));
+    let conversation = old.host.hand_over(old.now);
+    assert!(conversation.is_some());
     new.ledger = old.ledger.clone();
     new.requests = std::mem::take(&mut old.requests);
     new.slow = old.slow;
-    new.host.admit(visit, new.now);
+    new.host.admit(conversation, new.now);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_outcome_goes_to_the_terminals_present_endpoint() {
 fn a_smaller_hello_does_not_take_over() {
     let (old, mut new, _) = two_lines(Wire::Json);
     new.hello(&hello("a", 1, 0));
-    assert!(!old.host.visit().unwrap().yields_to(new.host.arriving().unwrap()));
+    assert!(!old.host.conversation().unwrap().yields_to(new.host.arriving().unwrap()));
     new.host.refuse(new.now);
     assert_eq!(only(new.heard()).notice, Some(Notice::NameInUse { start: 1, attempt: 0 }));
     assert!(new.host.is_finished());
@@ -88,15 +88,15 @@ fn a_session_survives_its_line_and_only_that_of_a_named_terminal() {
     old.slow = true;
     old.answer(menu, "deposit 40");
     old.host.end(old.now);
-    let mut visit = old.host.park();
-    assert!(visit.as_ref().is_some_and(Visit::is_busy) && old.host.is_finished());
+    let mut conversation = old.host.park();
+    assert!(conversation.as_ref().is_some_and(Conversation::is_busy) && old.host.is_finished());
     // The outcome comes while nobody is there.
     let request = old.requests.pop().unwrap();
     let response = old.ledger.apply(&request).unwrap();
-    assert!(visit.as_mut().unwrap().complete(&request, response) != Effect::Nothing);
+    assert!(conversation.as_mut().unwrap().complete(&request, response) != Effect::Nothing);
     new.ledger = old.ledger.clone();
     new.hello(&knowing(1, 2, menu, menu, true));
-    new.host.admit(visit, new.now);
+    new.host.admit(conversation, new.now);
     assert_eq!(only(new.heard()).outcome, Some(deposited(40, 140)));
 
     let mut plain = Bench::new(Wire::Json, Link::Connection);
@@ -139,14 +139,14 @@ fn what_a_parked_conversation_asks_next_is_asked_without_a_line() {
     (old.slow, new.guarded) = (true, true);
     old.hello(&knowing(2, 1, 0, 0, false));
     old.host.end(old.now);
-    let mut visit = old.host.park().unwrap();
+    let mut conversation = old.host.park().unwrap();
     let open = old.requests.pop().unwrap();
     let opened = old.ledger.apply(&open).unwrap();
-    let settle = visit.complete_away(&open, opened).unwrap();
+    let settle = conversation.complete_away(&open, opened).unwrap();
     assert_eq!(settle, Request::Settle { terminal: name("a"), id: 0 });
     let settled = old.ledger.apply(&settle).unwrap();
-    assert_eq!(visit.complete_away(&settle, settled), None);
+    assert_eq!(conversation.complete_away(&settle, settled), None);
     new.hello(&knowing(2, 2, 0, 0, true));
-    new.host.admit(Some(visit), new.now);
+    new.host.admit(Some(conversation), new.now);
     starts_anew(&only(new.heard()), Some(0), Some(Outcome::NotDone));
 }

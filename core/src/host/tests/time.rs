@@ -55,7 +55,7 @@ fn a_session_that_has_said_goodbye_idles_away_in_silence() {
     let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
     bench.reply(menu, "exit");
     assert_eq!(bench.after(bench.host.config.idle), []);
-    assert_eq!(bench.host.visit(), None);
+    assert_eq!(bench.host.conversation(), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use super::Simulation;
 use crate::ledger::PowerLost;
 use atm_core::{
-    host::{Event, Visit},
+    host::{Event, Conversation},
     ledger::{Name, Origin, Request, Response},
     message::Hello,
     time::Duration,
@@ -13,7 +13,7 @@ impl Simulation {
     /// Requests reach the ledger and its responses the endpoints, each in its time.
     pub(super) fn serve_ledger(&mut self) -> bool {
         let mut moved = false;
-        self.parked.retain(|(until, visit)| *until > self.now || visit.is_busy());
+        self.parked.retain(|(until, conversation)| *until > self.now || conversation.is_busy());
         let mut batch = Vec::new();
         while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
             batch.extend(self.asked.pop_front().map(|(_, request)| request));
@@ -63,14 +63,14 @@ impl Simulation {
         let origin = request.origin();
         for link in self.stations.iter_mut().flat_map(|station| &mut station.links) {
             if let Some(end) = &mut link.end
-                && end.host.visit().is_some_and(|visit| *visit.origin() == origin)
+                && end.host.conversation().is_some_and(|conversation| *conversation.origin() == origin)
             {
                 end.host.complete(request, response, self.now);
                 return;
             }
         }
-        if let Some((_, visit)) = self.parked.iter_mut().find(|(_, visit)| *visit.origin() == origin)
-            && let Some(next) = visit.complete_away(request, response)
+        if let Some((_, conversation)) = self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
+            && let Some(next) = conversation.complete_away(request, response)
         {
             self.ask(next);
         }
@@ -99,9 +99,9 @@ impl Simulation {
             Event::Arrival(name) => {
                 let Some(hello) = end.host.arriving().cloned() else { return true };
                 match self.held_elsewhere(&name, &hello, (index, at)) {
-                    Ok(visit) => {
+                    Ok(conversation) => {
                         if let Some(end) = &mut self.stations[index].links[at].end {
-                            end.host.admit(visit, self.now);
+                            end.host.admit(conversation, self.now);
                         }
                     }
                     Err(()) => {
@@ -121,9 +121,9 @@ impl Simulation {
         name: &Name,
         hello: &Hello,
         here: (usize, usize),
-    ) -> Result<Option<Visit>, ()> {
+    ) -> Result<Option<Conversation>, ()> {
         let origin = Origin::Terminal(name.clone());
-        if let Some(place) = self.parked.iter().position(|(_, visit)| *visit.origin() == origin) {
+        if let Some(place) = self.parked.iter().position(|(_, conversation)| *conversation.origin() == origin) {
             return match self.parked[place].1.yields_to(hello) {
                 true => Ok(Some(self.parked.swap_remove(place).1)),
                 false => Err(()),
@@ -132,10 +132,10 @@ impl Simulation {
         for (index, station) in self.stations.iter_mut().enumerate() {
             for (at, link) in station.links.iter_mut().enumerate() {
                 let Some(end) = &mut link.end else { continue };
-                if (index, at) == here || end.host.visit().is_none_or(|visit| *visit.origin() != origin) {
+                if (index, at) == here || end.host.conversation().is_none_or(|conversation| *conversation.origin() != origin) {
                     continue;
                 }
-                return match end.host.visit().is_some_and(|visit| visit.yields_to(hello)) {
+                return match end.host.conversation().is_some_and(|conversation| conversation.yields_to(hello)) {
                     true => Ok(end.host.hand_over(self.now)),
                     false => Err(()),
                 };

@@ -1,6 +1,6 @@
 //! One terminal's numbered conversation with the host, apart from the line that it happens on.
 //!
-//! A [`Visit`] outlives its connection: it is parked when the line drops, completed while it is parked, and moved to the
+//! A [`Conversation`] outlives its connection: it is parked when the line drops, completed while it is parked, and moved to the
 //! endpoint where the terminal says hello next.
 use crate::{
     ledger::{LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response},
@@ -9,20 +9,20 @@ use crate::{
     session::{Fingerprint, Policy, Session, Step},
 };
 
-/// What follows from something that came in. Small, because it is handed through: what is long stays in the visit.
+/// What follows from something that came in. Small, because it is handed through: what is long stays in the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing: it was not expected.
     Nothing,
-    /// Send [`Visit::reply`].
+    /// Send [`Conversation::reply`].
     Reply,
-    /// Send [`Visit::reply`] and stop the host.
+    /// Send [`Conversation::reply`] and stop the host.
     Quit,
     /// Send this alone.
     Notice(Notice),
     /// Send this and the open prompt again.
     Refuse(Fault),
-    /// Ask the ledger: [`Visit::take_request`].
+    /// Ask the ledger: [`Conversation::take_request`].
     Request,
     /// Send this; the conversation cannot go on.
     End(Notice),
@@ -53,7 +53,7 @@ struct Arrival {
 
 /// A conversation with one terminal: its session, the numbers of its replies, and what it takes to repeat the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Visit {
+pub struct Conversation {
     origin: Origin,
     /// The hello that it follows, by start and attempt; `None` where the host greeted without one.
     key: Option<(u64, u32)>,
@@ -73,24 +73,24 @@ pub struct Visit {
     welcome: bool,
 }
 
-impl Visit {
+impl Conversation {
     /// Greets a peer that has said nothing yet. Its replies are numbered from `first` on.
     pub(crate) fn greet(session: u64, first: u64) -> Self {
-        let mut visit = Self::empty(Origin::Session(session), None);
-        visit.numbers = Numbers::block(first, u32::MAX);
-        visit.say(None, screens([Screen::Menu]));
-        visit
+        let mut conversation = Self::empty(Origin::Session(session), None);
+        conversation.numbers = Numbers::block(first, u32::MAX);
+        conversation.say(None, screens([Screen::Menu]));
+        conversation
     }
 
     /// The conversation with a terminal that said hello and that the host knows nothing of: [`arrive`](Self::arrive) begins
     /// it. Without a name, its replies are numbered from `first` on and its operations belong to `session`.
     pub(crate) fn of(hello: &Hello, session: u64, first: u64) -> Self {
         let origin = hello.terminal.clone().map_or(Origin::Session(session), Origin::Terminal);
-        let mut visit = Self::empty(origin, Some((hello.start, hello.attempt)));
+        let mut conversation = Self::empty(origin, Some((hello.start, hello.attempt)));
         if hello.terminal.is_none() {
-            visit.numbers = Numbers::block(first, u32::MAX);
+            conversation.numbers = Numbers::block(first, u32::MAX);
         }
-        visit
+        conversation
     }
 
     fn empty(origin: Origin, key: Option<(u64, u32)>) -> Self {
