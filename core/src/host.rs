@@ -21,7 +21,7 @@ use crate::{
 mod config;
 mod conversation;
 mod serve;
-pub use config::{Config, Event, Link};
+pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
 
@@ -73,8 +73,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
         match config.link {
-            Link::Serial => Self::silent(config, session, now),
-            Link::Connection => Self::greeting(config, session, now),
+            LinkKind::Serial => Self::silent(config, session, now),
+            LinkKind::Connection => Self::greeting(config, session, now),
         }
     }
 
@@ -248,7 +248,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         // Said even behind what is still on its way: a terminal that only saw its line close would come again. Where
         // there is no room for it, nobody reads.
         let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
-        self.closing |= self.config.link == Link::Connection;
+        self.closing |= self.config.link == LinkKind::Connection;
         Some(conversation)
     }
 
@@ -295,7 +295,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        let connection = self.config.link == Link::Connection;
+        let connection = self.config.link == LinkKind::Connection;
         if passed(self.stall_at()) {
             // Nobody reads: there is nobody to tell.
             self.outbox.clear();
@@ -322,7 +322,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// When the peer has left output unread for too long.
     fn stall_at(&self) -> Option<Instant> {
-        let stalls = self.config.link == Link::Connection && !self.outbox.is_empty();
+        let stalls = self.config.link == LinkKind::Connection && !self.outbox.is_empty();
         stalls.then(|| self.stall_since + self.config.stall)
     }
 

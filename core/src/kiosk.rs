@@ -5,7 +5,7 @@
 //! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), Error<P::Error>>
 //! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
 //! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);
-//! let config = Config::new(Wire::Postcard, Link::Serial);
+//! let config = Config::new(Wire::Postcard, LinkKind::Serial);
 //! let mut kiosk = Kiosk::<_, IN, OUT>::new(config, Some(ledger), clock());
 //! while !kiosk.is_finished() {
 //!     if !kiosk.turn(&mut port, clock())? {

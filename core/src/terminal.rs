@@ -13,7 +13,7 @@
 //! drains output: an answer is stored before it is first sent.
 use crate::{
     frame::Decoded,
-    host::Link,
+    host::LinkKind,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
     time::{Duration, Instant, earliest},
     wire::{Counters, Inbox, Outbox},
@@ -246,7 +246,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 self.inbox.end();
             } else {
                 let fault = self.inbox.give_up();
-                if self.config.link == Link::Connection {
+                if self.config.link == LinkKind::Connection {
                     // What comes now would be taken for the start of a frame.
                     self.signal = Some(Signal::Broken(fault));
                 }
@@ -294,8 +294,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             }
         }
         let (found, body) = self.inbox.decoded();
-        let read =
-            if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
+        let read = if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
         Some(Event::Said(read.unwrap_or(plain(body))))
     }
 

@@ -16,7 +16,7 @@
 //! `src/board.rs` and `src/bin/kiosk.rs` are the same loop on a Cortex-M3 with interrupts;
 //! firmware-sim/README.md says what a board must promise.
 use atm_core::{
-    host::{Config, Link, POSTCARD_IN, POSTCARD_OUT},
+    host::{Config, LinkKind, POSTCARD_IN, POSTCARD_OUT},
     kiosk::Kiosk,
     ledger::{LedgerId, StoredLedger},
     money::Amount,
@@ -55,7 +55,7 @@ fn main() -> std::io::Result<()> {
     // `IN` and `OUT` are the sizes of the kiosk's two buffers in bytes: these hold the longest message of the
     // postcard wire.
     let mut kiosk =
-        Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(Config::new(Wire::Postcard, Link::Serial), ledger, now());
+        Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(Config::new(Wire::Postcard, LinkKind::Serial), ledger, now());
 
     // The run loop. A turn does what can be done without waiting for the port: it reads what has come, lets
     // the ledger work, writes what the port takes, and handles a deadline that has passed. Its work is

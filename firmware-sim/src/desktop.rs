@@ -4,7 +4,7 @@
 //! the core's [`Kiosk`]. The loop itself is the core's, the same as on the board.
 use anyhow::{Context, Result};
 use atm_core::{
-    host::{self, IN, Link, OUT},
+    host::{self, IN, LinkKind, OUT},
     ledger::{Ledger, LedgerId, RamLedger, StoredLedger},
     money::Amount,
     store::StoreError,
@@ -163,7 +163,7 @@ fn print_error(error: &anyhow::Error) {
 }
 
 fn config(arguments: &Arguments) -> host::Config {
-    let mut config = host::Config::new(arguments.wire, Link::Serial);
+    let mut config = host::Config::new(arguments.wire, LinkKind::Serial);
     config.idle = Duration::from_secs(arguments.idle_timeout);
     config.policy.may_quit = arguments.device.is_none() || arguments.allow_remote_quit;
     config

@@ -2,7 +2,7 @@
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
-    host::{Config, Event, Host, IN, Link, OUT},
+    host::{Config, Event, Host, IN, LinkKind, OUT},
     ledger::{Ledger, LedgerId, RamLedger, Request, Response},
     money::Amount,
     time::{Duration, Instant},
@@ -40,7 +40,7 @@ struct Input {
 
 fuzz_target!(|input: Input| {
     let wire = [Wire::Json, Wire::Raw, Wire::Postcard][usize::from(input.wire % 3)];
-    let link = if input.serial { Link::Serial } else { Link::Connection };
+    let link = if input.serial { LinkKind::Serial } else { LinkKind::Connection };
     let mut config = Config::new(wire, link);
     config.policy.may_quit = input.may_quit;
     let mut now = Instant::default();

@@ -2,7 +2,7 @@
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{
-    host::Link,
+    host::LinkKind,
     terminal::{Config, Event, OUT, Profile, Repeat, Terminal},
     time::{Duration, Instant},
     wire::Wire,
@@ -35,7 +35,7 @@ fuzz_target!(|input: Input| {
     let wire = [Wire::Json, Wire::Raw, Wire::Postcard][usize::from(input.wire % 3)];
     let config = Config {
         wire,
-        link: if input.serial { Link::Serial } else { Link::Connection },
+        link: if input.serial { LinkKind::Serial } else { LinkKind::Connection },
         profile: input.hello.then(Profile::default),
         repeat: input.repeat.then(|| Repeat::for_baud(9600)),
         frame: Duration::from_secs(1),

@@ -9,7 +9,7 @@ use crate::{
 /// The kind of line that an endpoint stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Link {
+pub enum LinkKind {
     /// A connection (TCP): the host greets at once, and the line ends with the session.
     Connection,
     /// A line that is always there (a serial port): the host is silent before a hello, and the line outlives sessions.
@@ -23,7 +23,7 @@ pub struct Config {
     /// How messages cross the line.
     pub wire: Wire,
     /// What kind of line it is.
-    pub link: Link,
+    pub link: LinkKind,
     /// What sessions may do.
     pub policy: Policy,
     /// How long a prompt stays open without an answer.
@@ -36,7 +36,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults: five minutes at a prompt, 10 seconds for a frame, 30 seconds for unread output.
-    pub fn new(wire: Wire, link: Link) -> Self {
+    pub fn new(wire: Wire, link: LinkKind) -> Self {
         Self {
             wire,
             link,

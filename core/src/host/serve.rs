@@ -1,5 +1,5 @@
 //! What a host does with a frame, and what follows from it.
-use super::{Conversation, Host, Link, conversation::Effect};
+use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     codec::NoRoom,
     frame::Decoded,
@@ -59,7 +59,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             return false;
         }
         let broken = matches!(self.inbox.decoded().0, Decoded::Broken(_));
-        let effect = if broken && self.config.link == Link::Connection {
+        let effect = if broken && self.config.link == LinkKind::Connection {
             Effect::End(Notice::Fault(fault))
         } else {
             Effect::Refuse(fault)
@@ -174,7 +174,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
-        let connection = self.config.link == Link::Connection;
+        let connection = self.config.link == LinkKind::Connection;
         let written = match effect {
             Effect::Nothing | Effect::Request => Ok(()),
             Effect::Reply | Effect::Quit => {

@@ -67,7 +67,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(wire: Wire, link: Link) -> Self {
+    fn new(wire: Wire, link: LinkKind) -> Self {
         Self::with(Config::new(wire, link))
     }
 
@@ -93,7 +93,7 @@ impl Bench {
 
     /// A named terminal at the menu: the bench and the number of the open prompt.
     fn at_menu(wire: Wire) -> (Self, u64) {
-        let mut bench = Self::new(wire, Link::Serial);
+        let mut bench = Self::new(wire, LinkKind::Serial);
         let seq = bench.hello(&hello("a", 1, 1))[0].seq.unwrap();
         (bench, seq)
     }

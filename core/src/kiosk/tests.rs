@@ -1,7 +1,7 @@
 //! The loop over a port that the tests fill, stop and break by hand.
 use super::*;
 use crate::{
-    host::{IN, Link, OUT},
+    host::{IN, LinkKind, OUT},
     ledger::{LedgerId, Name, RamLedger, Request, Response},
     message::{Hello, VERSION},
     money::Amount,
@@ -88,7 +88,7 @@ fn units(units: u64) -> Amount {
 /// A kiosk that anybody may stop.
 fn kiosk() -> Kiosk<Books, IN, OUT> {
     let ledger = Books { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
-    let mut config = Config::new(Wire::Json, Link::Serial);
+    let mut config = Config::new(Wire::Json, LinkKind::Serial);
     config.policy.may_quit = true;
     Kiosk::new(config, Some(ledger), NOW)
 }
@@ -294,7 +294,7 @@ fn the_balance_is_asked_for_again_without_a_name_too() {
 
 #[test]
 fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
-    let mut kiosk = Kiosk::<Books, IN, OUT>::new(Config::new(Wire::Json, Link::Serial), None, NOW);
+    let mut kiosk = Kiosk::<Books, IN, OUT>::new(Config::new(Wire::Json, LinkKind::Serial), None, NOW);
     let mut port = Port { takes: usize::MAX, ..Port::default() };
     assert_eq!(turn(&mut kiosk, &mut port), "", "a serial line is silent until somebody says something");
     for incoming in [hello(), answer(1, "deposit 5"), hello()] {

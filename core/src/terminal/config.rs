@@ -1,7 +1,7 @@
 //! What a terminal's endpoint is made for, what it must keep, and what it tells its driver.
 use crate::{
     codec::HostMessage,
-    host::Link,
+    host::LinkKind,
     ledger::{LedgerId, Name},
     message::{Fault, MAX_ANSWER},
     number,
@@ -77,7 +77,7 @@ pub struct Config {
     /// How messages cross the line.
     pub wire: Wire,
     /// What kind of line it is.
-    pub link: Link,
+    pub link: LinkKind,
     /// Who says hello. Without one the terminal waits to be greeted.
     pub profile: Option<Profile>,
     /// How to repeat; `None` on a line that loses nothing.

@@ -35,7 +35,7 @@ fn deposited(amount: u64, balance: u64) -> Option<Outcome> {
 /// An event, as a person sees it.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
-    Said { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
+    HostMessage { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
     Fault(Fault),
     Broken(Fault),
     Down,
@@ -45,21 +45,21 @@ enum Told {
 impl Told {
     fn text(&self) -> &str {
         match self {
-            Self::Said { text, .. } => text,
+            Self::HostMessage { text, .. } => text,
             other => panic!("{other:?}"),
         }
     }
 
     fn outcome(&self) -> Option<Outcome> {
         match self {
-            Self::Said { outcome, .. } => *outcome,
+            Self::HostMessage { outcome, .. } => *outcome,
             _ => None,
         }
     }
 
     fn notice(&self) -> Option<Notice> {
         match self {
-            Self::Said { notice, .. } => *notice,
+            Self::HostMessage { notice, .. } => *notice,
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ fn drain(terminal: &mut Kiosk, now: Instant) -> Vec<Told> {
     while let Some(event) = terminal.poll_event(now) {
         assert!(told.len() < MANY, "it never comes to rest");
         told.push(match event {
-            Event::Said(said) => Told::Said {
+            Event::Said(said) => Told::HostMessage {
                 seq: said.seq,
                 outcome: said.outcome,
                 notice: said.notice,
@@ -99,12 +99,12 @@ fn feed(terminal: &mut Kiosk, mut bytes: &[u8], now: Instant) -> Vec<Told> {
     told
 }
 
-fn config(wire: Wire, link: Link, name: Option<&str>, memory: Memory) -> Config {
+fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Config {
     Config {
         wire,
         link,
         profile: Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory }),
-        repeat: (link == Link::Serial).then_some(REPEAT),
+        repeat: (link == LinkKind::Serial).then_some(REPEAT),
         frame: Duration::from_secs(10),
     }
 }
@@ -154,7 +154,7 @@ impl Pair {
 
     /// A named terminal on a serial line, before its first byte.
     fn serial(wire: Wire) -> Self {
-        Self::new(config(wire, Link::Serial, Some("a"), Memory::default()))
+        Self::new(config(wire, LinkKind::Serial, Some("a"), Memory::default()))
     }
 
     /// The same, at the menu.

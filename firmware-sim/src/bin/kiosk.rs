@@ -4,7 +4,7 @@
 #[cfg(lm3s6965)]
 mod image {
     use atm_core::{
-        host::{Config, Link},
+        host::{Config, LinkKind},
         ledger::{LedgerId, StoredLedger},
         money::Amount,
         time::Instant,
@@ -37,7 +37,7 @@ mod image {
     #[inline(never)]
     fn open(eeprom: Eeprom, now: Instant) -> Atm {
         let ledger = StoredLedger::open(eeprom, || (LedgerId(random()), Amount::ZERO));
-        Kiosk::new(Config::new(WIRE, Link::Serial), ledger.ok(), now)
+        Kiosk::new(Config::new(WIRE, LinkKind::Serial), ledger.ok(), now)
     }
 
     #[entry]

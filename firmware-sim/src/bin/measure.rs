@@ -8,7 +8,7 @@
 #[cfg(lm3s6965)]
 mod image {
     use atm_core::{
-        host::{Config, Link},
+        host::{Config, LinkKind},
         ledger::{LedgerId, StoredLedger},
         money::Amount,
         terminal::{self, Profile, Terminal},
@@ -89,10 +89,10 @@ mod image {
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
             halt()
         };
-        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, Link::Serial), Some(ledger), now);
+        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, LinkKind::Serial), Some(ledger), now);
         let config = terminal::Config {
             wire: WIRE,
-            link: Link::Serial,
+            link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
             repeat: None,
             frame: Duration::from_secs(10),

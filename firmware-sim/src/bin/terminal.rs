@@ -5,7 +5,7 @@
 #[cfg(lm3s6965)]
 mod image {
     use atm_core::{
-        host::Link,
+        host::LinkKind,
         terminal::{Config, Profile, Repeat},
         time::Duration,
     };
@@ -35,7 +35,7 @@ mod image {
         let mut console = uart::Uart::console();
         let config = Config {
             wire: WIRE,
-            link: Link::Serial,
+            link: LinkKind::Serial,
             profile: Some(Profile { name: NAME.parse().ok(), ..Profile::default() }),
             repeat: Some(Repeat::for_baud(uart::BAUD)),
             frame: Duration::from_secs(10),

@@ -1,6 +1,6 @@
 //! What a server is made for.
 use atm_core::{
-    host::{self, Link},
+    host::{self, LinkKind},
     money::Amount,
     session::Policy,
     time::Duration,
@@ -32,7 +32,7 @@ pub struct Config {
 impl Config {
     /// The defaults for a wire: 100 whole units, 10,000 sessions, and the times of [`host::Config::new`].
     pub fn new(wire: Wire) -> Self {
-        let host = host::Config::new(wire, Link::Connection);
+        let host = host::Config::new(wire, LinkKind::Connection);
         Self {
             wire,
             balance: Amount::from_units(100).unwrap_or(Amount::ZERO),
@@ -50,7 +50,7 @@ impl Config {
         let local = peer.ip().to_canonical().is_loopback();
         host::Config {
             wire: self.wire,
-            link: Link::Connection,
+            link: LinkKind::Connection,
             policy: Policy { limit: self.limit, may_quit: local || self.allow_remote_quit },
             idle: self.idle,
             frame: self.frame,

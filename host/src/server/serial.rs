@@ -3,7 +3,7 @@
 use super::{Config, GRACE, TERMINALS};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
-    host::{self, IN, Link, OUT},
+    host::{self, IN, LinkKind, OUT},
     kiosk::{self, Kiosk},
     ledger::{Ledger, LedgerId, RamLedger},
     session::Policy,
@@ -92,7 +92,7 @@ impl Config {
     fn serial(&self) -> host::Config {
         host::Config {
             wire: self.wire,
-            link: Link::Serial,
+            link: LinkKind::Serial,
             policy: Policy { limit: self.limit, may_quit: self.allow_remote_quit },
             idle: self.idle,
             frame: self.frame,

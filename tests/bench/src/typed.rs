@@ -6,7 +6,7 @@ use super::{
     speaks::{self, Speaks},
 };
 use atm_core::{
-    host::{Link, POSTCARD_IN, POSTCARD_OUT},
+    host::{LinkKind, POSTCARD_IN, POSTCARD_OUT},
     ledger::{self, Receipt, Refusal},
     screen::Screen,
     terminal::{Config, Event, HostMessage, MessageText, Terminal},
@@ -31,7 +31,7 @@ impl<'a> Typed<'a> {
     pub fn new(person: Person<'a>) -> Self {
         let config = Config {
             wire: Wire::Postcard,
-            link: Link::Connection,
+            link: LinkKind::Connection,
             profile: None,
             repeat: None,
             frame: Duration::from_secs(60),

@@ -2,7 +2,7 @@
 use super::qemu::is_ready;
 use crate::PATIENCE;
 use atm_core::{
-    host::Link,
+    host::LinkKind,
     ledger::{Name, Outcome},
     message::Notice,
     terminal::{self, Config, Event, Memory, Profile, Repeat, Terminal},
@@ -80,7 +80,7 @@ impl Person {
         *life += 1;
         let config = Config {
             wire: self.wire,
-            link: Link::Serial,
+            link: LinkKind::Serial,
             profile: Some(Profile { name: Some(name.clone()), start: *life, memory: *memory }),
             repeat: Some(Repeat::for_baud(115_200)),
             frame: Duration::from_secs(2),

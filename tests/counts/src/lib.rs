@@ -11,7 +11,7 @@
 )]
 
 use atm_core::{
-    host::{self, Event, Host, Link},
+    host::{self, Event, Host, LinkKind},
     ledger::{Ledger, LedgerId, RamLedger},
     money::Amount,
     terminal::{self, Profile, Terminal},
@@ -90,7 +90,7 @@ pub struct Round {
 impl Round {
     /// `texts` again and again, each at the prompt that the reply to the last one has asked.
     pub fn new(wire: Wire, texts: &[&str]) -> Self {
-        let config = host::Config::new(wire, Link::Connection);
+        let config = host::Config::new(wire, LinkKind::Connection);
         let mut bank = Bank {
             host: Host::new(config, 1, NOW),
             ledger: RamLedger::new(LedgerId(1), Amount::from_units(1_000_000).unwrap()),
@@ -99,7 +99,7 @@ impl Round {
         let mut terminal = Person::new(
             terminal::Config {
                 wire,
-                link: Link::Connection,
+                link: LinkKind::Connection,
                 profile: Some(profile),
                 repeat: None,
                 frame: config.frame,

@@ -1,6 +1,6 @@
 //! How much of everything there is in a model: what makes it finite.
 use super::ledger::InjectedBug;
-use atm_core::host::Link;
+use atm_core::host::LinkKind;
 use std::fmt;
 
 /// What is explored.
@@ -9,7 +9,7 @@ pub struct Bounds {
     /// What it is called.
     pub name: &'static str,
     /// What kind of links there are.
-    pub link: Link,
+    pub link: LinkKind,
     /// How many terminals, at most two.
     pub terminals: usize,
     /// How many of them are on a link that does what it should, and keep their power.
@@ -44,7 +44,7 @@ impl Bounds {
     /// One terminal on a serial link: frames overtake each other, commits are in doubt, both ends lose power.
     const SERIAL: Self = Self {
         name: "serial",
-        link: Link::Serial,
+        link: LinkKind::Serial,
         terminals: 1,
         reliable: 0,
         answers: 2,
@@ -66,7 +66,7 @@ impl Bounds {
 
     /// A terminal that comes again on a new link while the old one is still alive; the host parks its conversation.
     const CONNECTIONS: Self =
-        Self { name: "connections", link: Link::Connection, links: 2, idle_timeouts: 1, ..Self::SERIAL };
+        Self { name: "connections", link: LinkKind::Connection, links: 2, idle_timeouts: 1, ..Self::SERIAL };
 
     /// Two terminals that want the same money.
     const TWO: Self = Self {
@@ -115,8 +115,8 @@ impl Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.link {
-            Link::Serial => "serial lines",
-            Link::Connection => "connections",
+            LinkKind::Serial => "serial lines",
+            LinkKind::Connection => "connections",
         };
         write!(
             f,

@@ -7,7 +7,7 @@ use super::{
     station::{Host, ModelLink, NOW, Station},
 };
 use atm_core::{
-    host::{self, Link},
+    host::{self, LinkKind},
     ledger::{Origin, Request},
     terminal::{Event, MessageText},
 };
@@ -98,7 +98,7 @@ impl Driver {
             self.station.audit.person_left();
             self.station.terminal.give_up();
         }
-        self.reconnect(bounds, bounds.link == Link::Connection && self.station.terminal.is_over());
+        self.reconnect(bounds, bounds.link == LinkKind::Connection && self.station.terminal.is_over());
     }
 
     /// The terminal says hello again, on a new link if there is to be one.

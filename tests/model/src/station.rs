@@ -2,7 +2,7 @@
 //! parked, and its requests to the ledger. Stations share nothing but the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::Channel};
 use atm_core::{
-    host::{self, Link, Conversation},
+    host::{self, LinkKind, Conversation},
     ledger::{Name, Origin, Request, Response},
     session::Policy,
     terminal::{self, Memory, Profile, Repeat},
@@ -118,7 +118,7 @@ impl Station {
         self.hellos = 1;
         self.audit.restart();
         self.terminal = start_terminal(&self.name, self.life, self.stored, bounds);
-        if bounds.link == Link::Connection {
+        if bounds.link == LinkKind::Connection {
             self.open_link(bounds);
         }
     }
@@ -129,8 +129,8 @@ impl Station {
         for link in &mut self.links {
             match bounds.link {
                 // The bytes on the wire are still there.
-                Link::Serial => link.restart(bounds),
-                Link::Connection => {
+                LinkKind::Serial => link.restart(bounds),
+                LinkKind::Connection => {
                     link.host = None;
                     link.to_host.clear();
                 }

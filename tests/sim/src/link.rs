@@ -1,6 +1,6 @@
 //! One link between a terminal and the host, and the host's end of it.
 use atm_core::{
-    host::{self, Host, IN, Link, OUT},
+    host::{self, Host, IN, LinkKind, OUT},
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
@@ -64,7 +64,7 @@ impl SimulatedLink {
     }
 
     /// Is this a connection whose host is done with it?
-    pub(super) fn is_finished(&self, kind: Link) -> bool {
-        kind == Link::Connection && self.end.as_ref().is_some_and(|end| end.host.is_finished())
+    pub(super) fn is_finished(&self, kind: LinkKind) -> bool {
+        kind == LinkKind::Connection && self.end.as_ref().is_some_and(|end| end.host.is_finished())
     }
 }

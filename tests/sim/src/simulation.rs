@@ -1,7 +1,7 @@
 //! The simulation of one simulated day.
 use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
 use atm_core::{
-    host::{self, Link, Conversation},
+    host::{self, LinkKind, Conversation},
     ledger::{LedgerId, Name, Request, Response},
     money::Amount,
     time::{Duration, Instant},
@@ -98,7 +98,7 @@ impl Simulation {
         let stations = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
-                let kind = if rng.bool() { Link::Serial } else { Link::Connection };
+                let kind = if rng.bool() { LinkKind::Serial } else { LinkKind::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
                 Some(Station::new(name, kind, baud))
             })
@@ -200,7 +200,7 @@ impl Simulation {
             self.host_back_at = None;
             self.host_up = true;
             for index in 0..self.stations.len() {
-                if self.stations[index].link_kind == Link::Serial {
+                if self.stations[index].link_kind == LinkKind::Serial {
                     let config = self.config(index);
                     let now = self.now;
                     if let Some(link) = self.stations[index].links.last_mut() {
@@ -223,7 +223,7 @@ impl Simulation {
         let asked = std::mem::take(&mut self.asked).into_iter().map(|(_, request)| request).collect();
         self.ledger.lose_power(asked, &mut self.rng, &mut self.auditor);
         for station in &mut self.stations {
-            let connection = station.link_kind == Link::Connection;
+            let connection = station.link_kind == LinkKind::Connection;
             for link in &mut station.links {
                 link.end = None;
             }
@@ -249,7 +249,7 @@ impl Simulation {
         let config = self.config(index);
         let station = &mut self.stations[index];
         station.back_at = None;
-        if station.links.is_empty() || (station.link_kind == Link::Connection && self.host_up) {
+        if station.links.is_empty() || (station.link_kind == LinkKind::Connection && self.host_up) {
             station.plug(self.next_link, self.chances, self.rng.u64(..));
             self.next_link += 1;
             if self.host_up
@@ -257,7 +257,7 @@ impl Simulation {
             {
                 link.open(config, self.now);
             }
-        } else if station.link_kind == Link::Connection {
+        } else if station.link_kind == LinkKind::Connection {
             // Nobody listens: the client tries again.
             station.back_at = Some(self.now + Duration::from_millis(500));
             return true;
@@ -273,7 +273,7 @@ impl Simulation {
     /// Connections that the host is done with, and old ones that nobody holds, are closed.
     fn unplug(&mut self, index: usize) -> bool {
         let kind = self.stations[index].link_kind;
-        if kind == Link::Serial {
+        if kind == LinkKind::Serial {
             return false;
         }
         let links = self.stations[index].links.len();

@@ -1,7 +1,7 @@
 //! A terminal, its link and the person in front of it.
 use super::{auditor::Auditor, link::SimulatedLink};
 use atm_core::{
-    host::Link,
+    host::LinkKind,
     ledger::Name,
     terminal::{self, Config, Event, Memory, Profile, Repeat, Terminal},
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ type Endpoint = Terminal<1024, { terminal::OUT }>;
 /// A place where people do their business.
 pub(super) struct Station {
     pub(super) name: Name,
-    pub(super) link_kind: Link,
+    pub(super) link_kind: LinkKind,
     wire: Wire,
     baud: u32,
     /// `None` while it is without power.
@@ -39,8 +39,8 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(name: Name, link_kind: Link, baud: u32) -> Self {
-        let wire = if link_kind == Link::Serial { Wire::Postcard } else { Wire::Json };
+    pub(super) fn new(name: Name, link_kind: LinkKind, baud: u32) -> Self {
+        let wire = if link_kind == LinkKind::Serial { Wire::Postcard } else { Wire::Json };
         Self {
             name,
             link_kind,
@@ -71,8 +71,8 @@ impl Station {
 
     fn repeat(&self) -> Repeat {
         match self.link_kind {
-            Link::Serial => Repeat::for_baud(self.baud),
-            Link::Connection => Repeat {
+            LinkKind::Serial => Repeat::for_baud(self.baud),
+            LinkKind::Connection => Repeat {
                 first: Duration::from_secs(1),
                 most: Duration::from_secs(4),
                 down: Duration::from_secs(8),
@@ -84,8 +84,8 @@ impl Station {
     /// A new link, in front of what may be left of the old ones.
     pub(super) fn plug(&mut self, number: u64, chances: Chances, seed: u64) {
         let link = match self.link_kind {
-            Link::Serial => SimulatedLink::new(number, chances, self.baud, seed),
-            Link::Connection => {
+            LinkKind::Serial => SimulatedLink::new(number, chances, self.baud, seed),
+            LinkKind::Connection => {
                 // `json` has no check sum: it promises nothing of bytes that were changed.
                 let whole = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
                 SimulatedLink::new(number, whole, 0, seed)
@@ -212,7 +212,7 @@ impl Station {
                         }
                     }
                     // A link that stays silent is plugged out and in again, where that helps.
-                    Event::LineDown if self.link_kind == Link::Connection => {
+                    Event::LineDown if self.link_kind == LinkKind::Connection => {
                         self.back_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
                     Event::LineDown | Event::LineUp | Event::Fault(_) | Event::Broken(_) => {}
@@ -236,7 +236,7 @@ impl Station {
         }
         self.acts_at = None;
         if terminal.is_over() {
-            if self.link_kind == Link::Serial {
+            if self.link_kind == LinkKind::Serial {
                 terminal.reconnect(now);
             } else {
                 self.back_at = Some(now);

@@ -201,7 +201,7 @@ fn a_buffer_that_is_too_small_is_an_error() {
 #[test]
 fn a_withdrawal_takes_at_most_80_bytes() {
     let now = Instant::default();
-    let config = host::Config::new(Wire::Postcard, host::Link::Serial);
+    let config = host::Config::new(Wire::Postcard, host::LinkKind::Serial);
     let mut host = Host::<{ host::IN }, { host::OUT }>::new(config, 1, now);
     let mut ledger = RamLedger::<1>::new(LedgerId(u64::MAX), units(100_000));
     let mut exchange = |body: &[u8]| {

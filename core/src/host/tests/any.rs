@@ -54,9 +54,9 @@ fn call(wire: Wire) -> impl Strategy<Value = Call> {
     ]
 }
 
-fn lines() -> impl Strategy<Value = (Wire, Link)> {
+fn lines() -> impl Strategy<Value = (Wire, LinkKind)> {
     (prop_oneof![Just(Wire::Json), Just(Wire::Raw), Just(Wire::Postcard)], any::<bool>())
-        .prop_map(|(wire, serial)| (wire, if serial { Link::Serial } else { Link::Connection }))
+        .prop_map(|(wire, serial)| (wire, if serial { LinkKind::Serial } else { LinkKind::Connection }))
 }
 
 /// A conversation: one piece after the other.
@@ -151,7 +151,7 @@ proptest! {
             .prop_flat_map(|wire| (Just(wire), stream(wire))),
         cuts in prop::collection::vec(1usize..40, 1..6), connection: bool, slow: bool,
     ) {
-        let link = if connection { Link::Connection } else { Link::Serial };
+        let link = if connection { LinkKind::Connection } else { LinkKind::Serial };
         let talk = |cuts: &[usize]| {
             let mut bench = Bench::new(wire, link);
             bench.slow = slow;
@@ -198,7 +198,7 @@ proptest! {
     ) {
         let stream: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
         // Lines are what a client sends that has sent one.
-        let mut whole = Bench::new(Wire::Raw, Link::Connection);
+        let mut whole = Bench::new(Wire::Raw, LinkKind::Connection);
         whole.answer(None, "\n");
         let mut parts = whole.clone();
         let heard = whole.send(&stream);

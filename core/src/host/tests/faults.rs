@@ -10,7 +10,7 @@ fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
 
 #[test]
 fn every_bad_body_gets_its_error_and_the_open_prompt() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     let menu = only(bench.heard());
     let nested = |n| format!(r#"{{"data":{}"#, "[".repeat(n));
     for (stream, fault) in [
@@ -39,7 +39,7 @@ fn every_bad_body_gets_its_error_and_the_open_prompt() {
 
 #[test]
 fn unknown_fields_are_no_fault() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     let heard = bench.send(&json(r#"{"x":[{"data":"1"}],"data":"deposit 40","y":null}"#));
     assert_eq!(only(heard).outcome, Some(deposited(40, 140)));
@@ -53,7 +53,7 @@ fn what_cannot_be_skipped_closes_the_connection_with_the_error_first() {
         (b"{\"da", Fault::WrongWire),
         (b"GET / HTTP/1.1\r\n\r\n", Fault::WrongWire),
     ] {
-        let mut bench = Bench::new(Wire::Json, Link::Connection);
+        let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
         bench.heard();
         assert_eq!(only(bench.send(stream)).notice, Some(Notice::Fault(fault)));
         assert!(bench.host.is_finished());
@@ -110,7 +110,7 @@ fn a_whole_frame_of_another_protocol_is_told_on_postcard() {
 
 #[test]
 fn on_raw_every_answer_gets_one_object() {
-    let mut bench = Bench::new(Wire::Raw, Link::Connection);
+    let mut bench = Bench::new(Wire::Raw, LinkKind::Connection);
     bench.heard();
     for (read, text) in [
         (&b"3"[..], "Your balance is $100.\n\nWelcome"),
@@ -132,7 +132,7 @@ fn on_raw_every_answer_gets_one_object() {
 
 #[test]
 fn on_raw_merged_lines_get_an_object_each() {
-    let mut bench = Bench::new(Wire::Raw, Link::Connection);
+    let mut bench = Bench::new(Wire::Raw, LinkKind::Connection);
     bench.heard();
     let texts: Vec<_> = bench.send(b"1\n40\n3\nexit\n2\n").into_iter().map(|heard| heard.text).collect();
     assert_eq!(texts.len(), 4);
@@ -143,7 +143,7 @@ fn on_raw_merged_lines_get_an_object_each() {
 #[test]
 fn a_peer_that_only_half_closes_gets_everything_answered() {
     for wire in [Wire::Json, Wire::Postcard] {
-        let mut bench = Bench::new(wire, Link::Connection);
+        let mut bench = Bench::new(wire, LinkKind::Connection);
         bench.heard();
         let stream: Vec<_> = ["1", "40", "3"].iter().flat_map(|text| answer(wire, None, text)).collect();
         bench.stuck = true;
@@ -155,7 +155,7 @@ fn a_peer_that_only_half_closes_gets_everything_answered() {
         assert!(bench.host.is_finished());
         assert_eq!(bench.balance(), units(140));
     }
-    let mut raw = Bench::new(Wire::Raw, Link::Connection);
+    let mut raw = Bench::new(Wire::Raw, LinkKind::Connection);
     raw.heard();
     assert_eq!(raw.send(b"1\n40").len(), 1);
     raw.host.end(raw.now);
@@ -166,7 +166,7 @@ fn a_peer_that_only_half_closes_gets_everything_answered() {
 #[test]
 fn what_is_cut_off_by_the_end_is_told() {
     for (stream, fault) in [(&[0, 0, 0, 9, b'{'][..], Fault::Incomplete), (b"40", Fault::WrongWire)] {
-        let mut bench = Bench::new(Wire::Json, Link::Connection);
+        let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
         bench.heard();
         bench.send(stream);
         bench.host.end(bench.now);

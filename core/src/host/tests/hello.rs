@@ -16,7 +16,7 @@ pub(super) fn starts_anew(heard: &Heard, re: Option<u64>, outcome: Option<Outcom
 #[test]
 fn the_first_hello_gets_a_welcome_and_the_menu() {
     for wire in [Wire::Json, Wire::Postcard] {
-        let mut bench = Bench::new(wire, Link::Serial);
+        let mut bench = Bench::new(wire, LinkKind::Serial);
         let heard = only(bench.hello(&hello("a", 3, 1)));
         assert_eq!(heard.welcome, welcome(Some(LEDGER), 3, 1));
         starts_anew(&heard, None, None);
@@ -25,7 +25,7 @@ fn the_first_hello_gets_a_welcome_and_the_menu() {
 
 #[test]
 fn a_hello_without_a_name_gets_a_session_without_a_ledger() {
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     let heard = only(bench.hello(&hello("", 3, 1)));
     assert_eq!((heard.welcome, heard.seq), (welcome(None, 3, 1), Some(1)));
     assert_eq!(bench.reply(1, "deposit 40").outcome, Some(deposited(40, 140)));
@@ -33,7 +33,7 @@ fn a_hello_without_a_name_gets_a_session_without_a_ledger() {
 
 #[test]
 fn a_hello_discards_the_greeting_of_a_connection() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     assert_eq!(only(bench.heard()).seq, Some(1));
     for terminal in ["", "a"] {
         let mut bench = bench.clone();
@@ -47,7 +47,7 @@ fn a_hello_discards_the_greeting_of_a_connection() {
 
 #[test]
 fn the_same_hello_gets_the_same() {
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     let first = bench.hello(&hello("a", 3, 1));
     assert_eq!(bench.hello(&hello("a", 3, 1)), first);
     bench.slow = true;
@@ -58,7 +58,7 @@ fn the_same_hello_gets_the_same() {
 
 #[test]
 fn the_same_hello_asks_for_nothing_while_its_reply_is_being_sent() {
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     bench.stuck = true;
     for _ in 0..5 {
         bench.hello(&hello("a", 3, 1));
@@ -70,7 +70,7 @@ fn the_same_hello_asks_for_nothing_while_its_reply_is_being_sent() {
 
 #[test]
 fn a_smaller_hello_is_told_that_the_name_is_in_use() {
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     let open = only(bench.hello(&hello("a", 3, 2))).seq;
     for (start, attempt) in [(3, 1), (2, 9)] {
         let refused = only(bench.hello(&hello("a", start, attempt)));
@@ -282,7 +282,7 @@ fn a_new_life_is_told_the_outcome_that_waits_for_its_number() {
 #[test]
 fn of_another_ledger_an_outcome_is_unknown_and_never_not_done() {
     for (pending, outcome) in [(Some(7), Some(Outcome::Unknown)), (None, None)] {
-        let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+        let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
         let knowing = Hello { ledger: Some(LedgerId(1)), ..knowing(1, 1, 7, pending, false) };
         let heard = only(bench.hello(&knowing));
         starts_anew(&heard, pending, outcome);
@@ -300,7 +300,7 @@ fn a_changed_ledger_is_noticed_by_who_comes_back() {
 #[test]
 fn an_unnamed_answer_without_its_reply_is_unknown() {
     // The host was restarted: its numbers begin again, below what this terminal has shown.
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     let back = Hello { shown: 20, pending: Some(20), resume: true, ..hello("", 1, 2) };
     let heard = only(bench.hello(&back));
     assert_eq!((heard.re, heard.outcome), (Some(20), Some(Outcome::Unknown)));
@@ -314,7 +314,7 @@ fn a_number_that_nobody_can_have_counted_to_is_refused() {
     for (start, shown, pending) in [(most, 0, None), (1, most, None), (1, 0, Some(most)), (1, u64::MAX, None)]
     {
         for terminal in ["", "a"] {
-            let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+            let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
             let heard = only(bench.hello(&Hello { shown, pending, ..hello(terminal, start, 1) }));
             assert_eq!(heard.notice, Some(Notice::Fault(Fault::NotAMessage)), "{start} {shown} {pending:?}");
         }
@@ -324,17 +324,17 @@ fn a_number_that_nobody_can_have_counted_to_is_refused() {
 #[test]
 fn an_unnamed_terminal_is_served_above_what_it_has_shown() {
     let shown = Numbers::MAX - 300;
-    let heard = only(Bench::new(Wire::Postcard, Link::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
+    let heard = only(Bench::new(Wire::Postcard, LinkKind::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
     assert!(heard.prompt && heard.seq.unwrap() > shown, "{heard:?}");
     // There is no number above the last one: better no session than one that the terminal never shows.
     let shown = Numbers::MAX - 1;
-    let heard = only(Bench::new(Wire::Postcard, Link::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
+    let heard = only(Bench::new(Wire::Postcard, LinkKind::Serial).hello(&Hello { shown, ..hello("", 1, 1) }));
     assert_eq!(heard.notice, Some(Notice::Busy));
 }
 
 #[test]
 fn sessions_without_a_name_on_one_line_never_share_a_number() {
-    let mut bench = Bench::new(Wire::Postcard, Link::Serial);
+    let mut bench = Bench::new(Wire::Postcard, LinkKind::Serial);
     let mut highest = 0;
     for start in 1..5 {
         // One leaves by idling, one by a terminal with a name, one by a hello of a terminal that is turned away.

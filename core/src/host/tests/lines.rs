@@ -6,7 +6,7 @@ use super::{
 
 /// A terminal with a session on one connection, and the connection on which it comes next.
 fn two_lines(wire: Wire) -> (Bench, Bench, u64) {
-    let (mut old, mut new) = (Bench::new(wire, Link::Connection), Bench::new(wire, Link::Connection));
+    let (mut old, mut new) = (Bench::new(wire, LinkKind::Connection), Bench::new(wire, LinkKind::Connection));
     old.heard();
     new.heard();
     new.guarded = true;
@@ -99,7 +99,7 @@ fn a_session_survives_its_line_and_only_that_of_a_named_terminal() {
     new.host.admit(conversation, new.now);
     assert_eq!(only(new.heard()).outcome, Some(deposited(40, 140)));
 
-    let mut plain = Bench::new(Wire::Json, Link::Connection);
+    let mut plain = Bench::new(Wire::Json, LinkKind::Connection);
     assert_eq!(plain.host.park(), None);
     let (mut over, menu) = Bench::at_menu(Wire::Json);
     over.reply(menu, "exit");
@@ -134,7 +134,7 @@ fn the_next_terminal_on_a_line_waits_for_the_outcome_of_the_one_before() {
 #[test]
 fn what_a_parked_conversation_asks_next_is_asked_without_a_line() {
     let (mut old, mut new) =
-        (Bench::new(Wire::Json, Link::Connection), Bench::new(Wire::Json, Link::Connection));
+        (Bench::new(Wire::Json, LinkKind::Connection), Bench::new(Wire::Json, LinkKind::Connection));
     new.heard();
     (old.slow, new.guarded) = (true, true);
     old.hello(&knowing(2, 1, 0, 0, false));

@@ -6,19 +6,19 @@ const NUMBERED: [Wire; 2] = [Wire::Json, Wire::Postcard];
 #[test]
 fn on_a_connection_the_host_greets_at_once() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, Link::Connection);
+        let mut bench = Bench::new(wire, LinkKind::Connection);
         let greeting = only(bench.heard());
         assert!(greeting.prompt && greeting.welcome.is_none());
         assert_eq!(greeting.seq, Some(1));
     }
-    let mut raw = Bench::new(Wire::Raw, Link::Connection);
+    let mut raw = Bench::new(Wire::Raw, LinkKind::Connection);
     assert!(only(raw.heard()).text.starts_with("Welcome"));
 }
 
 #[test]
 fn on_a_serial_line_it_is_silent_before_a_hello() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, Link::Serial);
+        let mut bench = Bench::new(wire, LinkKind::Serial);
         assert_eq!(bench.after(Duration::from_secs(10_000)), []);
         bench.host.shut_down(bench.now);
         assert_eq!(bench.heard(), []);
@@ -29,7 +29,7 @@ fn on_a_serial_line_it_is_silent_before_a_hello() {
 #[test]
 fn an_answer_without_a_session_is_asked_who_it_is() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, Link::Serial);
+        let mut bench = Bench::new(wire, LinkKind::Serial);
         assert_eq!(bench.reply(3, "1").notice, Some(Notice::Who));
         assert_eq!(bench.reply(None, "1").notice, Some(Notice::Who));
     }
@@ -38,7 +38,7 @@ fn an_answer_without_a_session_is_asked_who_it_is() {
 #[test]
 fn who_is_said_again_only_when_the_last_was_sent() {
     // A line that takes nothing for a while must not fill up and break.
-    let mut bench = Bench::new(Wire::Json, Link::Serial);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Serial);
     bench.stuck = true;
     for _ in 0..100 {
         bench.answer(3, "1");
@@ -123,14 +123,14 @@ fn after_a_hello_an_answer_must_have_a_number() {
     assert_eq!(kinds(&heard), [Err(Notice::Fault(Fault::Unnumbered)), Ok(open)]);
     assert_eq!(bench.balance(), units(100));
     // Without a hello it need not.
-    let mut plain = Bench::new(Wire::Json, Link::Connection);
+    let mut plain = Bench::new(Wire::Json, LinkKind::Connection);
     plain.heard();
     assert_eq!(plain.reply(None, "deposit 40").outcome, Some(deposited(40, 140)));
 }
 
 #[test]
 fn a_plain_session_may_number_and_is_held_to_it() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     let reply = bench.reply(1, "deposit 40");
     assert_eq!((reply.seq, reply.re), (Some(2), Some(1)));
@@ -141,7 +141,7 @@ fn a_plain_session_may_number_and_is_held_to_it() {
 
 #[test]
 fn after_a_fault_a_plain_session_is_not_told_its_news_twice() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     let menu = bench.reply(1, "deposit 40");
     let heard = bench.send(&[0, 0, 0, 1, b'x']);
@@ -177,7 +177,7 @@ fn an_answer_that_comes_while_a_reply_is_being_sent_waits() {
 #[test]
 fn an_echo_of_what_the_host_said_is_dropped() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, Link::Serial);
+        let mut bench = Bench::new(wire, LinkKind::Serial);
         bench.unfed = frame(wire, |out| out.hello(&hello("a", 1, 1)));
         bench.drive();
         let echo = std::mem::take(&mut bench.sent);

@@ -100,7 +100,7 @@ fn a_microcontroller_needs_less_on_postcard() {
         }
     }
     let mut host = Host::<POSTCARD_IN, POSTCARD_OUT>::new(
-        Config::new(Wire::Postcard, Link::Serial),
+        Config::new(Wire::Postcard, LinkKind::Serial),
         1,
         Instant::default(),
     );
@@ -117,7 +117,7 @@ fn a_microcontroller_needs_less_on_postcard() {
 
 #[test]
 fn a_buffer_that_is_too_small_ends_the_line_and_no_message_is_cut() {
-    let config = Config::new(Wire::Json, Link::Connection);
+    let config = Config::new(Wire::Json, LinkKind::Connection);
     let host = Host::<IN, 64>::new(config, 1, Instant::default());
     assert!(host.output().is_empty() && host.is_finished());
 }
@@ -136,7 +136,7 @@ fn the_longest_answer_and_hello_fit_what_comes_in() {
     for wire in [Wire::Json, Wire::Postcard] {
         let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(wire);
         assert_eq!(outbox.hello(&longest), Ok(()));
-        assert!(only(Bench::new(wire, Link::Serial).send(outbox.output())).welcome.is_some());
+        assert!(only(Bench::new(wire, LinkKind::Serial).send(outbox.output())).welcome.is_some());
     }
 }
 

@@ -16,7 +16,7 @@ fn at_deadline(bench: &mut Bench, span: Duration) -> Vec<Heard> {
 #[test]
 fn an_idle_connection_ends_with_a_notice() {
     for wire in [Wire::Json, Wire::Raw, Wire::Postcard] {
-        let mut bench = Bench::new(wire, Link::Connection);
+        let mut bench = Bench::new(wire, LinkKind::Connection);
         bench.heard();
         let idle = bench.host.config.idle;
         let heard = only(at_deadline(&mut bench, idle));
@@ -28,7 +28,7 @@ fn an_idle_connection_ends_with_a_notice() {
 
 #[test]
 fn every_answer_gives_the_next_its_own_time_and_garbage_gives_none() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.after(SECOND);
     bench.answer(None, "3");
@@ -61,7 +61,7 @@ fn a_session_that_has_said_goodbye_idles_away_in_silence() {
 #[test]
 fn a_frame_that_does_not_end_in_time_ends_a_connection() {
     for (stream, fault) in [(&[0, 0, 0, 9, b'{'][..], Fault::Incomplete), (b"1", Fault::WrongWire)] {
-        let mut bench = Bench::new(Wire::Json, Link::Connection);
+        let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
         bench.heard();
         bench.send(&stream[..1]);
         // A byte now and then does not make it longer.
@@ -75,7 +75,7 @@ fn a_frame_that_does_not_end_in_time_ends_a_connection() {
 
 #[test]
 fn a_connection_that_is_out_of_step_ends_even_where_nothing_can_be_said() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.stuck = true;
     bench.answer(None, "3");
@@ -92,7 +92,7 @@ fn a_connection_that_is_out_of_step_ends_even_where_nothing_can_be_said() {
 
 #[test]
 fn the_outcome_is_told_before_a_frame_that_does_not_end_ends_the_connection() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.slow = true;
     bench.answer(None, "deposit 40");
@@ -116,7 +116,7 @@ fn a_frame_that_does_not_end_in_time_is_dropped_on_a_serial_line() {
 
 #[test]
 fn an_over_long_body_has_its_time_too() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     assert_eq!(bench.send(&[0, 0, 0x80, 0, b'x']).len(), 2);
     let frame = bench.host.config.frame;
@@ -125,7 +125,7 @@ fn an_over_long_body_has_its_time_too() {
 
 #[test]
 fn a_connection_whose_output_is_not_read_is_closed() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.stuck = true;
     bench.answer(None, "3");
@@ -153,7 +153,7 @@ fn a_serial_line_that_nobody_reads_never_ends() {
 
 #[test]
 fn a_connection_that_is_one_too_many_is_told_so() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.sent.clear();
     bench.host.turn_away(bench.now);
     assert_eq!(only(bench.heard()).notice, Some(Notice::Busy));

@@ -18,7 +18,7 @@ fn a_repeat_is_told_that_it_is_worked_on() {
 
 #[test]
 fn other_answers_and_faults_wait_for_the_outcome() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.slow = true;
     let stream = [
@@ -55,7 +55,7 @@ fn idle_time_runs_only_at_an_open_prompt() {
 
 #[test]
 fn a_shutdown_comes_after_the_outcome() {
-    for link in [Link::Connection, Link::Serial] {
+    for link in [LinkKind::Connection, LinkKind::Serial] {
         let mut bench = Bench::new(Wire::Json, link);
         bench.hello(&hello("a", 1, 1));
         let open = bench.host.conversation().unwrap().reply().unwrap().seq;
@@ -74,7 +74,7 @@ fn a_shutdown_comes_after_the_outcome() {
 #[test]
 fn a_shutdown_at_a_prompt_says_so_once_and_takes_no_more_answers() {
     for wire in [Wire::Json, Wire::Raw, Wire::Postcard] {
-        let mut bench = Bench::new(wire, Link::Connection);
+        let mut bench = Bench::new(wire, LinkKind::Connection);
         bench.heard();
         bench.host.shut_down(bench.now);
         let goodbye = only(bench.heard());
@@ -96,7 +96,7 @@ fn a_session_that_has_said_goodbye_is_not_told_that_the_host_stops() {
 
 #[test]
 fn exit_ends_a_connection_and_leaves_a_serial_line_open() {
-    for (link, finished) in [(Link::Connection, true), (Link::Serial, false)] {
+    for (link, finished) in [(LinkKind::Connection, true), (LinkKind::Serial, false)] {
         let mut bench = Bench::new(Wire::Json, link);
         bench.hello(&hello("", 1, 1));
         let open = bench.host.conversation().unwrap().reply().unwrap().seq;
@@ -108,7 +108,7 @@ fn exit_ends_a_connection_and_leaves_a_serial_line_open() {
 
 #[test]
 fn quit_asks_the_driver_to_stop_where_it_is_permitted() {
-    let mut config = Config::new(Wire::Json, Link::Connection);
+    let mut config = Config::new(Wire::Json, LinkKind::Connection);
     let mut bench = Bench::with(config);
     bench.heard();
     let refused = bench.reply(None, "quit");
@@ -124,7 +124,7 @@ fn quit_asks_the_driver_to_stop_where_it_is_permitted() {
 
 #[test]
 fn the_line_is_not_finished_before_the_driver_was_asked_to_stop() {
-    let mut config = Config::new(Wire::Json, Link::Connection);
+    let mut config = Config::new(Wire::Json, LinkKind::Connection);
     config.policy.may_quit = true;
     let mut bench = Bench::with(config);
     bench.heard();
@@ -140,7 +140,7 @@ fn the_line_is_not_finished_before_the_driver_was_asked_to_stop() {
 
 #[test]
 fn quit_is_asked_for_only_once() {
-    let mut config = Config::new(Wire::Postcard, Link::Serial);
+    let mut config = Config::new(Wire::Postcard, LinkKind::Serial);
     config.policy.may_quit = true;
     let mut bench = Bench::with(config);
     let open = only(bench.hello(&hello("a", 1, 1))).seq.unwrap();
@@ -175,7 +175,7 @@ fn a_response_that_nobody_waits_for_is_refused() {
 
 #[test]
 fn the_line_is_not_finished_while_an_operation_is_out() {
-    let mut bench = Bench::new(Wire::Json, Link::Connection);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
     bench.heard();
     bench.slow = true;
     bench.answer(None, "deposit 40");
@@ -187,7 +187,7 @@ fn the_line_is_not_finished_while_an_operation_is_out() {
 
 #[test]
 fn what_became_of_another_request_is_not_taken_for_the_one_that_was_asked_for() {
-    let mut bench = Bench::new(Wire::Json, Link::Serial);
+    let mut bench = Bench::new(Wire::Json, LinkKind::Serial);
     bench.slow = true;
     bench.ledger.apply(&Request::Open { terminal: name("a") }).unwrap();
     bench.hello(&knowing(2, 1, 5, 5, false));

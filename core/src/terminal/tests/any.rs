@@ -76,7 +76,7 @@ struct Diary {
 impl Diary {
     fn read(&mut self, told: Vec<Told>) {
         for told in told {
-            let Told::Said { seq, outcome, .. } = told else { continue };
+            let Told::HostMessage { seq, outcome, .. } = told else { continue };
             if let Some(seq) = seq {
                 assert!(self.highest < Some(seq), "{seq} is shown after {:?}", self.highest);
                 self.highest = Some(seq);
@@ -99,7 +99,7 @@ proptest! {
             .prop_flat_map(|wire| (Just(wire), stream(wire))),
         cuts in prop::collection::vec(1usize..40, 1..6), serial: bool, greeted: bool,
     ) {
-        let link = if serial { Link::Serial } else { Link::Connection };
+        let link = if serial { LinkKind::Serial } else { LinkKind::Connection };
         let mut config = config(wire, link, Some("a"), Memory::default());
         config.profile = config.profile.filter(|_| !greeted);
         let now = Instant::default();
@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn raw_shows_the_same_text_however_it_is_cut(stream in prop::collection::vec(1u8.., 0..few(80)), cut in 1usize..20) {
         let text = |cut: usize| {
-            let config = Config { profile: None, ..config(Wire::Raw, Link::Connection, None, Memory::default()) };
+            let config = Config { profile: None, ..config(Wire::Raw, LinkKind::Connection, None, Memory::default()) };
             let (mut terminal, now) = (Kiosk::new(config, Instant::default()), Instant::default());
             let mut told: Vec<_> = stream.chunks(cut).flat_map(|piece| feed(&mut terminal, piece, now)).collect();
             terminal.end();

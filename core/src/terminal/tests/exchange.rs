@@ -10,14 +10,14 @@ fn texts(told: &[Told]) -> Vec<&str> {
 #[test]
 fn a_conversation_is_shown_once_and_in_order() {
     for (wire, link, name) in [
-        (Wire::Json, Link::Serial, Some("a")),
-        (Wire::Postcard, Link::Serial, Some("a")),
-        (Wire::Postcard, Link::Serial, None),
-        (Wire::Json, Link::Connection, Some("a")),
+        (Wire::Json, LinkKind::Serial, Some("a")),
+        (Wire::Postcard, LinkKind::Serial, Some("a")),
+        (Wire::Postcard, LinkKind::Serial, None),
+        (Wire::Json, LinkKind::Connection, Some("a")),
     ] {
         for twice in [false, true] {
             let mut pair = Pair::new(config(wire, link, name, Memory::default()));
-            pair.twice = twice && link == Link::Serial;
+            pair.twice = twice && link == LinkKind::Serial;
             let mut told = pair.run();
             for text in ["1", "40", "withdraw 15", "3", "exit"] {
                 told.extend(pair.types(text));
@@ -43,8 +43,10 @@ fn a_conversation_is_shown_once_and_in_order() {
 
 #[test]
 fn a_plain_client_is_greeted_and_numbers_its_answers() {
-    let mut pair =
-        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    let mut pair = Pair::new(Config {
+        profile: None,
+        ..config(Wire::Json, LinkKind::Connection, None, Memory::default())
+    });
     assert_eq!(texts(&pair.run()), ["Welcome to the ATM"]);
     assert_eq!(pair.terminal.prompt(), Some(Some(1)));
     assert_eq!(only(pair.types("deposit 40")).outcome(), deposited(40, 140));
@@ -53,7 +55,7 @@ fn a_plain_client_is_greeted_and_numbers_its_answers() {
 
 #[test]
 fn a_hello_hides_the_greeting_of_a_connection() {
-    let mut pair = Pair::new(config(Wire::Json, Link::Connection, Some("a"), Memory::default()));
+    let mut pair = Pair::new(config(Wire::Json, LinkKind::Connection, Some("a"), Memory::default()));
     assert!(pair.terminal.is_greeting());
     assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "once, and not twice");
     assert!(!pair.terminal.is_greeting());
@@ -89,15 +91,17 @@ fn an_answer_is_in_the_memory_before_it_is_sent_and_until_its_reply_was_shown() 
     pair.run();
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: Some(menu) });
     pair.deaf = false;
-    let Told::Said { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
+    let Told::HostMessage { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: seq.unwrap(), pending: None });
 }
 
 #[test]
 fn a_fault_about_the_answer_makes_room_for_another() {
     // As from a host that takes shorter bodies than this terminal sends.
-    let mut pair =
-        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    let mut pair = Pair::new(Config {
+        profile: None,
+        ..config(Wire::Json, LinkKind::Connection, None, Memory::default())
+    });
     pair.run();
     let prompt = pair.terminal.prompt().unwrap();
     pair.terminal.answer(prompt, "deposit 40", pair.now).unwrap();
@@ -114,8 +118,10 @@ fn a_fault_about_the_answer_makes_room_for_another() {
 #[test]
 fn a_copy_of_the_open_prompt_does_not_void_the_answer_that_is_out() {
     // As a relay makes one: the host acts on the answer all the same.
-    let mut pair =
-        Pair::new(Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) });
+    let mut pair = Pair::new(Config {
+        profile: None,
+        ..config(Wire::Json, LinkKind::Connection, None, Memory::default())
+    });
     let greeting = pair.host.output().to_vec();
     pair.run();
     pair.slow = true;

@@ -108,7 +108,7 @@ fn another_ledger_makes_the_outcome_unknown_and_its_numbers_count() {
 
 #[test]
 fn a_terminal_without_a_name_is_told_that_it_is_unknown() {
-    let mut pair = Pair::new(config(Wire::Postcard, Link::Serial, None, Memory::default()));
+    let mut pair = Pair::new(config(Wire::Postcard, LinkKind::Serial, None, Memory::default()));
     pair.run();
     pair.types("3");
     pair.deaf = true;
@@ -124,7 +124,7 @@ fn a_terminal_without_a_name_is_told_that_it_is_unknown() {
 
 #[test]
 fn a_connection_that_comes_back_goes_on_where_it_was() {
-    let mut pair = Pair::new(config(Wire::Json, Link::Connection, Some("a"), Memory::default()));
+    let mut pair = Pair::new(config(Wire::Json, LinkKind::Connection, Some("a"), Memory::default()));
     pair.run();
     pair.types("1");
     let prompt = pair.terminal.prompt();
@@ -150,7 +150,7 @@ fn a_connection_that_comes_back_goes_on_where_it_was() {
 
 #[test]
 fn a_plain_client_that_comes_back_is_somebody_new() {
-    let plain = Config { profile: None, ..config(Wire::Json, Link::Connection, None, Memory::default()) };
+    let plain = Config { profile: None, ..config(Wire::Json, LinkKind::Connection, None, Memory::default()) };
     let mut pair = Pair::new(plain);
     pair.run();
     for _ in 0..3 {
@@ -251,7 +251,8 @@ fn a_welcome_of_another_hello_is_not_taken() {
 
 #[test]
 fn a_terminal_that_says_no_hello_shows_who() {
-    let config = Config { profile: None, ..config(Wire::Postcard, Link::Serial, None, Memory::default()) };
+    let config =
+        Config { profile: None, ..config(Wire::Postcard, LinkKind::Serial, None, Memory::default()) };
     let mut terminal = Kiosk::new(config, Instant::default());
     let told = feed(&mut terminal, &notice_bytes(Notice::Who), Instant::default());
     assert_eq!(only(told).notice(), Some(Notice::Who));

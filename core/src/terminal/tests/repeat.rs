@@ -212,16 +212,16 @@ fn a_driver_may_give_up_before() {
 #[test]
 fn a_frame_that_does_not_end_is_dropped_on_a_serial_line_and_breaks_a_connection() {
     for (wire, link, expected) in [
-        (Wire::Postcard, Link::Serial, vec![]),
-        (Wire::Json, Link::Serial, vec![]),
-        (Wire::Json, Link::Connection, vec![Told::Broken(Fault::Incomplete)]),
+        (Wire::Postcard, LinkKind::Serial, vec![]),
+        (Wire::Json, LinkKind::Serial, vec![]),
+        (Wire::Json, LinkKind::Connection, vec![Told::Broken(Fault::Incomplete)]),
     ] {
         let mut pair = Pair::new(config(wire, link, Some("a"), Memory::default()));
         pair.run();
         assert_eq!(feed(&mut pair.terminal, &[0, 1], pair.now), []);
         assert_eq!(pair.wait(Duration::from_secs(10)), expected);
         assert_eq!(pair.terminal.counters().discarded, 1);
-        if link == Link::Serial {
+        if link == LinkKind::Serial {
             assert_eq!(only(pair.types("deposit 40")).outcome(), deposited(40, 140));
         }
     }

@@ -2,7 +2,7 @@
 use super::*;
 
 fn plain(wire: Wire) -> Kiosk {
-    let config = config(wire, Link::Connection, None, Memory::default());
+    let config = config(wire, LinkKind::Connection, None, Memory::default());
     Terminal::new(Config { profile: None, ..config }, Instant::default())
 }
 

@@ -23,11 +23,11 @@ pub(super) fn config(options: &Options) -> Config {
     match options.target {
         Target::Tcp(_) => {
             let repeat = options.is_named().then_some(RETRANSMISSION);
-            Config { wire, link: host::Link::Connection, profile, repeat, frame: frame_timeout(options) }
+            Config { wire, link: host::LinkKind::Connection, profile, repeat, frame: frame_timeout(options) }
         }
         Target::Serial { baud, .. } => Config {
             wire,
-            link: host::Link::Serial,
+            link: host::LinkKind::Serial,
             // The start distinguishes this client's hello from those of earlier clients on the same line.
             profile: Some(
                 profile.unwrap_or_else(|| Profile { start: start_from_clock(), ..Profile::default() }),

@@ -1,7 +1,7 @@
 //! `Kiosk::run` as an async task over an `embedded-io-async` port: a conversation, deadlines met while the port
 //! is idle, and what ends the task.
 use atm_core::{
-    host::{Config, IN, Link, OUT},
+    host::{Config, IN, LinkKind, OUT},
     kiosk::{Error, Kiosk},
     ledger::{InDoubt, Ledger, LedgerId, RamLedger, Request, Response},
     money::Amount,
@@ -94,7 +94,7 @@ impl Ledger for FailingLedger {
     }
 }
 
-fn kiosk(link: Link, fails: bool) -> Kiosk<FailingLedger, IN, OUT> {
+fn kiosk(link: LinkKind, fails: bool) -> Kiosk<FailingLedger, IN, OUT> {
     let ledger =
         FailingLedger { ledger: RamLedger::new(LedgerId(7), Amount::from_units(100).unwrap()), fails };
     Kiosk::new(Config::new(Wire::Postcard, link), Some(ledger), Instant::default())
@@ -110,7 +110,7 @@ impl TestTerminal {
     fn new() -> Self {
         let config = terminal::Config {
             wire: Wire::Postcard,
-            link: Link::Serial,
+            link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, ..Profile::default() }),
             repeat: None,
             frame: Duration::from_secs(10),
@@ -167,7 +167,7 @@ macro_rules! task {
 #[test]
 fn the_end_of_a_session_on_a_serial_link_does_not_end_the_task() {
     let (link, mut kiosk, mut terminal) =
-        (MemoryLink::default(), kiosk(Link::Serial, false), TestTerminal::new());
+        (MemoryLink::default(), kiosk(LinkKind::Serial, false), TestTerminal::new());
     let mut port = KioskPort(&link);
     let mut task = task!(link, kiosk, port);
     terminal.turn(&link);
@@ -193,7 +193,7 @@ fn the_end_of_a_session_on_a_serial_link_does_not_end_the_task() {
 #[test]
 fn a_deadline_is_met_while_no_input_comes() {
     let (link, mut kiosk, mut terminal) =
-        (MemoryLink::default(), kiosk(Link::Serial, false), TestTerminal::new());
+        (MemoryLink::default(), kiosk(LinkKind::Serial, false), TestTerminal::new());
     let mut port = KioskPort(&link);
     let mut task = task!(link, kiosk, port);
     terminal.turn(&link);
@@ -210,7 +210,7 @@ fn a_deadline_is_met_while_no_input_comes() {
 
 #[test]
 fn a_connection_ends_if_its_peer_does_not_read() {
-    let (link, mut kiosk) = (MemoryLink::default(), kiosk(Link::Connection, false));
+    let (link, mut kiosk) = (MemoryLink::default(), kiosk(LinkKind::Connection, false));
     link.stuck.set(true);
     let mut port = KioskPort(&link);
     let mut task = task!(link, kiosk, port);
@@ -222,7 +222,7 @@ fn a_connection_ends_if_its_peer_does_not_read() {
 #[test]
 fn the_end_of_input_ends_the_task() {
     let (link, mut kiosk, mut terminal) =
-        (MemoryLink::default(), kiosk(Link::Serial, false), TestTerminal::new());
+        (MemoryLink::default(), kiosk(LinkKind::Serial, false), TestTerminal::new());
     let mut port = KioskPort(&link);
     let mut task = task!(link, kiosk, port);
     terminal.turn(&link);
@@ -240,7 +240,7 @@ fn the_end_of_input_ends_the_task() {
 #[test]
 fn a_commit_in_doubt_ends_the_task_and_running_it_again_retries() {
     let (link, mut kiosk, mut terminal) =
-        (MemoryLink::default(), kiosk(Link::Serial, true), TestTerminal::new());
+        (MemoryLink::default(), kiosk(LinkKind::Serial, true), TestTerminal::new());
     let mut port = KioskPort(&link);
     terminal.turn(&link);
     assert_eq!(poll_until_idle(&link, task!(link, kiosk, port)), Some(Err(Error::Ledger(InDoubt))));
