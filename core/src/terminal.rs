@@ -278,8 +278,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             self.release();
             if let Some(signal) = self.signal.take() {
                 return Some(match signal {
-                    Signal::Down => Event::LineDown,
-                    Signal::Up => Event::LineUp,
+                    Signal::Down => Event::LinkDown,
+                    Signal::Up => Event::LinkUp,
                     Signal::Broken(fault) => Event::Broken(fault),
                 });
             }
@@ -295,7 +295,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
         let (found, body) = self.inbox.decoded();
         let read = if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
-        Some(Event::Said(read.unwrap_or(plain(body))))
+        Some(Event::Message(read.unwrap_or(plain(body))))
     }
 
     fn release(&mut self) {

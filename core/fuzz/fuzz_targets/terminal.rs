@@ -76,7 +76,7 @@ fuzz_target!(|input: Input| {
             let ledger = terminal.memory().ledger;
             while let Some(event) = terminal.poll_event(now) {
                 events = true;
-                if let Event::Said(said) = event {
+                if let Event::Message(said) = event {
                     let _ = said.text.to_string();
                     if let Some(welcome) = said.welcome
                         && welcome.ledger != ledger

@@ -95,15 +95,15 @@ pub struct Config {
 )]
 pub enum Event<'a> {
     /// The host says this: show it, and ask for an answer if it is a prompt.
-    Said(HostMessage<'a>),
+    Message(HostMessage<'a>),
     /// What came is not a message; the session goes on.
     Fault(Fault),
     /// What came can be no stream of this wire: nothing more will be understood.
     Broken(Fault),
     /// Nothing has come for too long; the terminal goes on repeating.
-    LineDown,
+    LinkDown,
     /// The line is there again.
-    LineUp,
+    LinkUp,
 }
 
 /// Why an answer was not taken.

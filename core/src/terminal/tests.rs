@@ -35,7 +35,7 @@ fn deposited(amount: u64, balance: u64) -> Option<Outcome> {
 /// An event, as a person sees it.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
-    HostMessage { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
+    Said { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
     Fault(Fault),
     Broken(Fault),
     Down,
@@ -45,21 +45,21 @@ enum Told {
 impl Told {
     fn text(&self) -> &str {
         match self {
-            Self::HostMessage { text, .. } => text,
+            Self::Said { text, .. } => text,
             other => panic!("{other:?}"),
         }
     }
 
     fn outcome(&self) -> Option<Outcome> {
         match self {
-            Self::HostMessage { outcome, .. } => *outcome,
+            Self::Said { outcome, .. } => *outcome,
             _ => None,
         }
     }
 
     fn notice(&self) -> Option<Notice> {
         match self {
-            Self::HostMessage { notice, .. } => *notice,
+            Self::Said { notice, .. } => *notice,
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ fn drain(terminal: &mut Kiosk, now: Instant) -> Vec<Told> {
     while let Some(event) = terminal.poll_event(now) {
         assert!(told.len() < MANY, "it never comes to rest");
         told.push(match event {
-            Event::Said(said) => Told::HostMessage {
+            Event::Message(said) => Told::Said {
                 seq: said.seq,
                 outcome: said.outcome,
                 notice: said.notice,
@@ -79,8 +79,8 @@ fn drain(terminal: &mut Kiosk, now: Instant) -> Vec<Told> {
             },
             Event::Fault(fault) => Told::Fault(fault),
             Event::Broken(fault) => Told::Broken(fault),
-            Event::LineDown => Told::Down,
-            Event::LineUp => Told::Up,
+            Event::LinkDown => Told::Down,
+            Event::LinkUp => Told::Up,
         });
     }
     told

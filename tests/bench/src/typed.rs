@@ -48,7 +48,7 @@ impl<'a> Typed<'a> {
             match self.terminal.poll_event(NOW) {
                 None if taken >= bytes.len() => return Ok((taken, Heard::More)),
                 None => {}
-                Some(Event::Said(said)) => {
+                Some(Event::Message(said)) => {
                     let told = told(&said).ok_or_else(|| Lost(format!("the server said: {}", said.text)))?;
                     return Ok((taken, self.person.hear(&told)?));
                 }
@@ -56,7 +56,7 @@ impl<'a> Typed<'a> {
                     return Err(Lost(format!("this is no message of this wire: {fault}")));
                 }
                 // Nothing is waited for on this side.
-                Some(Event::LineDown | Event::LineUp) => {}
+                Some(Event::LinkDown | Event::LinkUp) => {}
             }
         }
     }

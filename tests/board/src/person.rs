@@ -194,7 +194,7 @@ impl Person {
                 let taken = terminal.feed(&self.held, now);
                 self.held.drain(..taken);
                 match terminal.poll_event(now) {
-                    Some(Event::Said(said)) => {
+                    Some(Event::Message(said)) => {
                         let prompt = said.seq.filter(|_| said.prompt);
                         told = Some(Told { prompt, outcome: said.outcome, notice: said.notice });
                     }

@@ -146,7 +146,7 @@ impl Driver {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.station.terminal.poll_event(NOW) {
-            let Event::Said(said) = event else { continue };
+            let Event::Message(said) = event else { continue };
             let Some(seq) = said.seq else { continue };
             let asks = match &said.text {
                 MessageText::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),

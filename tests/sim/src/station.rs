@@ -198,7 +198,7 @@ impl Station {
                 events = true;
                 auditor.trace(now, || format!("{} sees {event:?}", self.name));
                 match event {
-                    Event::Said(said) => {
+                    Event::Message(said) => {
                         if let Some(number) = said.seq {
                             auditor.shown(&self.name, self.life, number, said.re, said.outcome);
                         }
@@ -212,10 +212,10 @@ impl Station {
                         }
                     }
                     // A link that stays silent is plugged out and in again, where that helps.
-                    Event::LineDown if self.link_kind == LinkKind::Connection => {
+                    Event::LinkDown if self.link_kind == LinkKind::Connection => {
                         self.back_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
-                    Event::LineDown | Event::LineUp | Event::Fault(_) | Event::Broken(_) => {}
+                    Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) => {}
                 }
             }
             if taken == 0 && !events {

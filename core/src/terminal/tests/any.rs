@@ -76,7 +76,7 @@ struct Diary {
 impl Diary {
     fn read(&mut self, told: Vec<Told>) {
         for told in told {
-            let Told::HostMessage { seq, outcome, .. } = told else { continue };
+            let Told::Said { seq, outcome, .. } = told else { continue };
             if let Some(seq) = seq {
                 assert!(self.highest < Some(seq), "{seq} is shown after {:?}", self.highest);
                 self.highest = Some(seq);

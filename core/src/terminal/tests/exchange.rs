@@ -91,7 +91,7 @@ fn an_answer_is_in_the_memory_before_it_is_sent_and_until_its_reply_was_shown() 
     pair.run();
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: Some(menu) });
     pair.deaf = false;
-    let Told::HostMessage { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
+    let Told::Said { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: seq.unwrap(), pending: None });
 }
 

@@ -32,21 +32,21 @@ impl Link {
             break match self.terminal.poll_event(now) {
                 None => return self.is_wrong_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),
                 // A connection loses nothing by itself: where retransmissions get no reply, it is dead.
-                Some(Event::LineDown) if connection => {
+                Some(Event::LinkDown) if connection => {
                     self.fail(io::ErrorKind::TimedOut);
                     continue;
                 }
-                Some(Event::LineUp) if connection => continue,
+                Some(Event::LinkUp) if connection => continue,
                 // The host spoke this wire before: a part of the stream was lost, and a new connection helps.
                 Some(Event::Broken(_)) if recovers => {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
                 }
-                Some(Event::Said(said)) => LinkEvent::Message(ReceivedMessage::from(&said)),
+                Some(Event::Message(said)) => LinkEvent::Message(ReceivedMessage::from(&said)),
                 Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
                 Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
-                Some(Event::LineDown) => LinkEvent::LinkDown,
-                Some(Event::LineUp) => LinkEvent::LinkUp,
+                Some(Event::LinkDown) => LinkEvent::LinkDown,
+                Some(Event::LinkUp) => LinkEvent::LinkUp,
             };
         };
         // A message may have made the terminal send something.
