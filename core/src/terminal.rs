@@ -25,7 +25,7 @@ mod hear;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonStr;
 pub use crate::codec::{HostMessage, MessageText};
-pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Repeat};
+pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Retransmit};
 use hear::Verdict;
 
 /// Where the terminal stands.
@@ -67,7 +67,7 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     spent: bool,
     down: bool,
     signal: Option<Signal>,
-    repeat_at: Option<Instant>,
+    retransmit_at: Option<Instant>,
     interval: Duration,
     frame_since: Option<Instant>,
     /// When the terminal began to wait, or last heard anything.
@@ -100,7 +100,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             spent: false,
             down: false,
             signal: None,
-            repeat_at: None,
+            retransmit_at: None,
             interval: Duration::ZERO,
             frame_since: None,
             heard: now,
@@ -233,7 +233,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(earliest(self.frame_at(), self.give_up_at()), earliest(self.repeat_at, self.down_at()))
+        earliest(earliest(self.frame_at(), self.give_up_at()), earliest(self.retransmit_at, self.down_at()))
     }
 
     /// Time has passed.
@@ -261,10 +261,11 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             self.give_up();
             self.say_hello(now);
         }
-        if passed(self.repeat_at) {
-            self.interval =
-                self.interval.doubled(self.config.repeat.map_or(self.interval, |repeat| repeat.most));
-            self.repeat_at = Some(now + self.interval);
+        if passed(self.retransmit_at) {
+            self.interval = self
+                .interval
+                .doubled(self.config.retransmit.map_or(self.interval, |retransmit| retransmit.max_wait));
+            self.retransmit_at = Some(now + self.interval);
             // What is still on its way out is not repeated.
             if self.outbox.is_empty() {
                 self.send();
@@ -344,14 +345,14 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     fn begin_to_wait(&mut self, now: Instant) {
         self.refused = false;
         self.heard = now;
-        if let Some(repeat) = self.config.repeat {
-            self.interval = repeat.first;
-            self.repeat_at = Some(now + repeat.first);
+        if let Some(retransmit) = self.config.retransmit {
+            self.interval = retransmit.first_wait;
+            self.retransmit_at = Some(now + retransmit.first_wait);
         }
     }
 
     fn stop_waiting(&mut self) {
-        self.repeat_at = None;
+        self.retransmit_at = None;
     }
 
     fn frame_at(&self) -> Option<Instant> {
@@ -361,12 +362,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     fn give_up_at(&self) -> Option<Instant> {
         self.answer.as_ref()?;
         self.config.profile.as_ref()?;
-        self.config.repeat.map(|repeat| self.answered + repeat.give_up)
+        self.config.retransmit.map(|retransmit| self.answered + retransmit.give_up_after)
     }
 
     fn down_at(&self) -> Option<Instant> {
-        let waits = self.repeat_at.is_some() && !self.down;
-        self.config.repeat.filter(|_| waits).map(|repeat| self.heard + repeat.down)
+        let waits = self.retransmit_at.is_some() && !self.down;
+        self.config.retransmit.filter(|_| waits).map(|retransmit| self.heard + retransmit.down_after)
     }
 }
 

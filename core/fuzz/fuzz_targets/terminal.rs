@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 use atm_core::{
     host::LinkKind,
-    terminal::{Config, Event, OUT, Profile, Repeat, Terminal},
+    terminal::{Config, Event, OUT, Profile, Retransmit, Terminal},
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -37,7 +37,7 @@ fuzz_target!(|input: Input| {
         wire,
         link: if input.serial { LinkKind::Serial } else { LinkKind::Connection },
         profile: input.hello.then(Profile::default),
-        repeat: input.repeat.then(|| Repeat::for_baud(9600)),
+        retransmit: input.repeat.then(|| Retransmit::for_baud(9600)),
         frame: Duration::from_secs(1),
     };
     let mut now = Instant::default();

@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 /// How a terminal repeats what has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Repeat {
+pub struct Retransmit {
     /// After how long it repeats first: longer than the longest exchange takes on the line.
-    pub first: Duration,
+    pub first_wait: Duration,
     /// The longest time between two repeats; each is twice the one before, up to this.
-    pub most: Duration,
+    pub max_wait: Duration,
     /// After how long without a reply the line is down.
-    pub down: Duration,
+    pub down_after: Duration,
     /// For how long an answer is repeated. Then nobody can be taken to be there any more: the terminal says hello as
     /// for a new person and only asks what became of it.
-    pub give_up: Duration,
+    pub give_up_after: Duration,
 }
 
-impl Repeat {
+impl Retransmit {
     /// What suits a serial line of `baud` bits a second, ten bits a byte: the first repeat comes no sooner than a
     /// message of [`OUT`](crate::host::OUT) bytes each way and a tenth of a second for the host need.
     pub const fn for_baud(baud: u32) -> Self {
@@ -35,11 +35,11 @@ impl Repeat {
         let exchange = (BITS.saturating_mul(1000) / baud).saturating_add(100);
         let down = exchange.saturating_mul(16);
         Self {
-            first: Duration::from_millis(exchange),
-            most: Duration::from_millis(exchange.saturating_mul(8)),
-            down: Duration::from_millis(down),
+            first_wait: Duration::from_millis(exchange),
+            max_wait: Duration::from_millis(exchange.saturating_mul(8)),
+            down_after: Duration::from_millis(down),
             // A minute is what a person waits; a slow line must be told to be down before it.
-            give_up: Duration::from_millis(if down < 30_000 { 60_000 } else { down.saturating_mul(2) }),
+            give_up_after: Duration::from_millis(if down < 30_000 { 60_000 } else { down.saturating_mul(2) }),
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct Config {
     /// Who says hello. Without one the terminal waits to be greeted.
     pub profile: Option<Profile>,
     /// How to repeat; `None` on a line that loses nothing.
-    pub repeat: Option<Repeat>,
+    pub retransmit: Option<Retransmit>,
     /// How long a frame may take from its first byte to its last.
     pub frame: Duration,
 }

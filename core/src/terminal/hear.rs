@@ -88,7 +88,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             // The hello will never be served.
             Notice::Fault(Fault::Version | Fault::BadName) if self.state == State::Hello => self.over(),
             // It is about something that was garbled, late or there twice: what has no reply is repeated anyway.
-            Notice::Fault(_) if self.config.repeat.is_some() => Verdict::Skip,
+            Notice::Fault(_) if self.config.retransmit.is_some() => Verdict::Skip,
             Notice::Fault(_) => {
                 self.refused = true;
                 Verdict::Show

@@ -12,12 +12,12 @@ use std::{string::String, string::ToString, vec, vec::Vec};
 mod any;
 mod exchange;
 mod hello;
-mod repeat;
+mod retransmit;
 mod wires;
 
 const LEDGER: LedgerId = LedgerId(0xbeef);
 /// No whole exchange takes so long.
-const REPEAT: Repeat = Repeat::for_baud(115_200);
+const RETRANSMIT: Retransmit = Retransmit::for_baud(115_200);
 
 /// More steps than anything takes that comes to an end.
 const MANY: usize = 10_000;
@@ -104,7 +104,7 @@ fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Con
         wire,
         link,
         profile: Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory }),
-        repeat: (link == LinkKind::Serial).then_some(REPEAT),
+        retransmit: (link == LinkKind::Serial).then_some(RETRANSMIT),
         frame: Duration::from_secs(10),
     }
 }

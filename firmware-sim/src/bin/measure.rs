@@ -94,7 +94,7 @@ mod image {
             wire: WIRE,
             link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
-            repeat: None,
+            retransmit: None,
             frame: Duration::from_secs(10),
         };
         let mut terminal = Terminal::<TERMINAL_IN, TERMINAL_OUT>::new(config, now);

@@ -6,7 +6,7 @@
 mod image {
     use atm_core::{
         host::LinkKind,
-        terminal::{Config, Profile, Repeat},
+        terminal::{Config, Profile, Retransmit},
         time::Duration,
     };
     use cortex_m_rt::entry;
@@ -37,7 +37,7 @@ mod image {
             wire: WIRE,
             link: LinkKind::Serial,
             profile: Some(Profile { name: NAME.parse().ok(), ..Profile::default() }),
-            repeat: Some(Repeat::for_baud(uart::BAUD)),
+            retransmit: Some(Retransmit::for_baud(uart::BAUD)),
             frame: Duration::from_secs(10),
         };
         let Ok(mut terminal) =

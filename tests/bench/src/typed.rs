@@ -33,7 +33,7 @@ impl<'a> Typed<'a> {
             wire: Wire::Postcard,
             link: LinkKind::Connection,
             profile: None,
-            repeat: None,
+            retransmit: None,
             frame: Duration::from_secs(60),
         };
         Self { person, terminal: Terminal::new(config, NOW), held: Vec::new() }

@@ -5,7 +5,7 @@ use atm_core::{
     host::LinkKind,
     ledger::{Name, Outcome},
     message::Notice,
-    terminal::{self, Config, Event, Memory, Profile, Repeat, Terminal},
+    terminal::{self, Config, Event, Memory, Profile, Retransmit, Terminal},
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -82,7 +82,7 @@ impl Person {
             wire: self.wire,
             link: LinkKind::Serial,
             profile: Some(Profile { name: Some(name.clone()), start: *life, memory: *memory }),
-            repeat: Some(Repeat::for_baud(115_200)),
+            retransmit: Some(Retransmit::for_baud(115_200)),
             frame: Duration::from_secs(2),
         };
         self.present = Some((name, Terminal::new(config, now)));

@@ -101,7 +101,7 @@ impl Round {
                 wire,
                 link: LinkKind::Connection,
                 profile: Some(profile),
-                repeat: None,
+                retransmit: None,
                 frame: config.frame,
             },
             NOW,

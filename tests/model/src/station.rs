@@ -5,7 +5,7 @@ use atm_core::{
     host::{self, LinkKind, Conversation},
     ledger::{Name, Origin, Request, Response},
     session::Policy,
-    terminal::{self, Memory, Profile, Repeat},
+    terminal::{self, Memory, Profile, Retransmit},
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -184,7 +184,12 @@ fn start_terminal(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Ter
         wire: Wire::Postcard,
         link: bounds.link,
         profile: Some(profile),
-        repeat: Some(Repeat { first: Duration::ZERO, most: Duration::ZERO, down: NEVER, give_up: NEVER }),
+        retransmit: Some(Retransmit {
+            first_wait: Duration::ZERO,
+            max_wait: Duration::ZERO,
+            down_after: NEVER,
+            give_up_after: NEVER,
+        }),
         frame: NEVER,
     };
     Terminal::new(config, NOW)

@@ -3,7 +3,7 @@ use super::{auditor::Auditor, link::SimulatedLink};
 use atm_core::{
     host::LinkKind,
     ledger::Name,
-    terminal::{self, Config, Event, Memory, Profile, Repeat, Terminal},
+    terminal::{self, Config, Event, Memory, Profile, Retransmit, Terminal},
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -69,14 +69,14 @@ impl Station {
         self.done
     }
 
-    fn repeat(&self) -> Repeat {
+    fn retransmit(&self) -> Retransmit {
         match self.link_kind {
-            LinkKind::Serial => Repeat::for_baud(self.baud),
-            LinkKind::Connection => Repeat {
-                first: Duration::from_secs(1),
-                most: Duration::from_secs(4),
-                down: Duration::from_secs(8),
-                give_up: Duration::from_secs(30),
+            LinkKind::Serial => Retransmit::for_baud(self.baud),
+            LinkKind::Connection => Retransmit {
+                first_wait: Duration::from_secs(1),
+                max_wait: Duration::from_secs(4),
+                down_after: Duration::from_secs(8),
+                give_up_after: Duration::from_secs(30),
             },
         }
     }
@@ -112,7 +112,7 @@ impl Station {
             wire: self.wire,
             link: self.link_kind,
             profile: Some(profile),
-            repeat: Some(self.repeat()),
+            retransmit: Some(self.retransmit()),
             frame: Duration::from_secs(2),
         };
         self.terminal = Some(Terminal::new(config, now));

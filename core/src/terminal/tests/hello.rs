@@ -21,7 +21,7 @@ fn an_outcome_survives_the_restart_of_the_host() {
     pair.types("deposit 40");
     pair.restart_host();
     pair.deaf = false;
-    let told = only(pair.wait(REPEAT.most));
+    let told = only(pair.wait(RETRANSMIT.max_wait));
     assert_eq!(told.outcome(), deposited(40, 140));
     assert_eq!(pair.balance(), units(140));
 }
@@ -96,7 +96,7 @@ fn another_ledger_makes_the_outcome_unknown_and_its_numbers_count() {
         if restart {
             pair.restart_terminal();
         }
-        let told = only(pair.wait(REPEAT.most));
+        let told = only(pair.wait(RETRANSMIT.max_wait));
         assert_eq!(told.outcome(), Some(Outcome::Unknown));
         let memory = pair.terminal.memory();
         assert_eq!((memory.ledger, memory.pending), (Some(LedgerId(1)), None));
@@ -116,7 +116,7 @@ fn a_terminal_without_a_name_is_told_that_it_is_unknown() {
     pair.deaf = false;
     // A host that was restarted numbers from the beginning; its reply must be shown all the same.
     pair.restart_host();
-    let told = only(pair.wait(REPEAT.most));
+    let told = only(pair.wait(RETRANSMIT.max_wait));
     assert_eq!(told.outcome(), Some(Outcome::Unknown));
     assert!(!pair.terminal.is_waiting());
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 142));
@@ -279,6 +279,6 @@ fn who_is_asked_again_and_again_says_hello_once() {
     let hellos = pair.sent.len() - 1;
     assert_eq!(hellos, 1);
     pair.mute = false;
-    assert_eq!(pair.wait(REPEAT.first), [], "the menu was shown");
+    assert_eq!(pair.wait(RETRANSMIT.first_wait), [], "the menu was shown");
     assert!(pair.terminal.prompt().is_some());
 }

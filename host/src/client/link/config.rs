@@ -2,18 +2,18 @@
 use super::super::{Options, Target, start_from_clock};
 use atm_core::{
     host,
-    terminal::{Config, Profile, Repeat},
+    terminal::{Config, Profile, Retransmit},
     time::Duration,
     wire::Wire,
 };
 
 /// Retransmission of a named terminal on a connection. TCP itself loses nothing, but a proxy in between may, and a host
 /// that has lost its power does not close the connection.
-const RETRANSMISSION: Repeat = Repeat {
-    first: Duration::from_secs(1),
-    most: Duration::from_secs(5),
-    down: Duration::from_secs(10),
-    give_up: Duration::from_secs(60),
+const RETRANSMISSION: Retransmit = Retransmit {
+    first_wait: Duration::from_secs(1),
+    max_wait: Duration::from_secs(5),
+    down_after: Duration::from_secs(10),
+    give_up_after: Duration::from_secs(60),
 };
 
 /// The configuration of the terminal's endpoint.
@@ -22,8 +22,8 @@ pub(super) fn config(options: &Options) -> Config {
     let profile = options.profile.clone();
     match options.target {
         Target::Tcp(_) => {
-            let repeat = options.is_named().then_some(RETRANSMISSION);
-            Config { wire, link: host::LinkKind::Connection, profile, repeat, frame: frame_timeout(options) }
+            let retransmit = options.is_named().then_some(RETRANSMISSION);
+            Config { wire, link: host::LinkKind::Connection, profile, retransmit, frame: frame_timeout(options) }
         }
         Target::Serial { baud, .. } => Config {
             wire,
@@ -32,7 +32,7 @@ pub(super) fn config(options: &Options) -> Config {
             profile: Some(
                 profile.unwrap_or_else(|| Profile { start: start_from_clock(), ..Profile::default() }),
             ),
-            repeat: Some(Repeat::for_baud(baud)),
+            retransmit: Some(Retransmit::for_baud(baud)),
             frame: frame_timeout(options),
         },
     }

@@ -112,7 +112,7 @@ impl TestTerminal {
             wire: Wire::Postcard,
             link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, ..Profile::default() }),
-            repeat: None,
+            retransmit: None,
             frame: Duration::from_secs(10),
         };
         Self { terminal: Terminal::new(config, Instant::default()), shown: String::new() }

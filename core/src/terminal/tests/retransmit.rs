@@ -13,7 +13,7 @@ fn an_answer_that_was_lost_is_sent_again() {
         pair.mute = true;
         assert_eq!(pair.types("deposit 40"), []);
         pair.mute = false;
-        assert_eq!(only(pair.wait(REPEAT.first)).outcome(), deposited(40, 140));
+        assert_eq!(only(pair.wait(RETRANSMIT.first_wait)).outcome(), deposited(40, 140));
         assert_eq!(pair.balance(), units(140));
     }
 }
@@ -24,10 +24,10 @@ fn a_reply_that_was_lost_is_got_again_and_the_money_moves_once() {
         let mut pair = Pair::at_menu(wire);
         pair.deaf = true;
         pair.types("deposit 40");
-        assert_eq!(pair.wait(REPEAT.first), []);
+        assert_eq!(pair.wait(RETRANSMIT.first_wait), []);
         assert_eq!(pair.balance(), units(140));
         pair.deaf = false;
-        assert_eq!(only(pair.wait(REPEAT.most)).outcome(), deposited(40, 140));
+        assert_eq!(only(pair.wait(RETRANSMIT.max_wait)).outcome(), deposited(40, 140));
         assert_eq!(pair.balance(), units(140));
     }
 }
@@ -36,9 +36,9 @@ fn a_reply_that_was_lost_is_got_again_and_the_money_moves_once() {
 fn a_hello_that_was_lost_is_said_again_unchanged() {
     let mut pair = Pair::serial(Wire::Postcard);
     pair.mute = true;
-    pair.wait(REPEAT.most);
+    pair.wait(RETRANSMIT.max_wait);
     pair.mute = false;
-    assert!(only(pair.wait(REPEAT.most)).text().starts_with("Welcome"));
+    assert!(only(pair.wait(RETRANSMIT.max_wait)).text().starts_with("Welcome"));
     assert!(pair.sent.len() > 2 && pair.sent.iter().all(|(_, bytes)| *bytes == pair.sent[0].1));
 }
 
@@ -48,11 +48,11 @@ fn repeats_are_the_same_bytes_at_growing_intervals() {
     pair.sent.clear();
     pair.deaf = true;
     pair.types("deposit 40");
-    pair.wait(Duration::from_millis(REPEAT.first.millis() * 40));
+    pair.wait(Duration::from_millis(RETRANSMIT.first_wait.millis() * 40));
     assert!(pair.sent.iter().all(|(_, bytes)| *bytes == pair.sent[0].1));
-    let first = REPEAT.first.millis();
+    let first = RETRANSMIT.first_wait.millis();
     assert_eq!(gaps(&pair.sent), [1, 2, 4, 8, 8, 8, 8].map(|times| times * first));
-    assert_eq!(REPEAT.most.millis(), 8 * first);
+    assert_eq!(RETRANSMIT.max_wait.millis(), 8 * first);
 }
 
 #[test]
@@ -60,12 +60,14 @@ fn the_first_repeat_comes_after_the_longest_exchange() {
     for baud in [1200, 9600, 115_200, 1_000_000] {
         let bytes = u64::try_from(host::OUT).unwrap() * 2;
         let exchange = bytes * 10 * 1000 / u64::from(baud);
-        let repeat = Repeat::for_baud(baud);
-        let times = [repeat.first, repeat.most, repeat.down, repeat.give_up].map(Duration::millis);
+        let retransmit = Retransmit::for_baud(baud);
+        let times =
+            [retransmit.first_wait, retransmit.max_wait, retransmit.down_after, retransmit.give_up_after]
+                .map(Duration::millis);
         assert!(u64::from(times[0]) > exchange, "{baud}");
         assert!(times.is_sorted() && times[3] >= 60_000, "{baud}: {times:?}");
     }
-    assert_eq!(Repeat::for_baud(0), Repeat::for_baud(1));
+    assert_eq!(Retransmit::for_baud(0), Retransmit::for_baud(1));
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn what_is_still_on_its_way_out_is_not_repeated() {
     let once = pair.terminal.output().to_vec();
     pair.terminal.consume(1);
     for _ in 0..20 {
-        pair.now = pair.now + REPEAT.most;
+        pair.now = pair.now + RETRANSMIT.max_wait;
         pair.terminal.tick(pair.now);
         if pair.terminal.is_waiting()
             && pair.terminal.prompt().is_none()
@@ -93,9 +95,9 @@ fn an_answer_waits_for_the_repeat_that_is_still_on_its_way_out() {
     let mut pair = Pair::at_menu(Wire::Json);
     pair.deaf = true;
     pair.types(&"x".repeat(64));
-    pair.now = pair.now + REPEAT.first;
+    pair.now = pair.now + RETRANSMIT.first_wait;
     pair.terminal.tick(pair.now);
-    let repeat = pair.terminal.output().to_vec();
+    let retransmit = pair.terminal.output().to_vec();
     assert!(!repeat.is_empty());
     pair.host.feed(&repeat, pair.now);
     pair.deaf = false;
@@ -116,12 +118,12 @@ fn the_line_goes_down_and_comes_up() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     pair.deaf = true;
     pair.types("3");
-    let early = Duration::from_millis(REPEAT.down.millis() - 1);
+    let early = Duration::from_millis(RETRANSMIT.down_after.millis() - 1);
     assert_eq!(pair.wait(early), []);
     assert_eq!(pair.wait(Duration::from_millis(1)), [Told::Down]);
-    assert_eq!(pair.wait(REPEAT.most), [], "told once");
+    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "told once");
     pair.deaf = false;
-    let told = pair.wait(REPEAT.most);
+    let told = pair.wait(RETRANSMIT.max_wait);
     assert!(told.contains(&Told::Up) && told.iter().any(|told| told.outcome().is_some()), "{told:?}");
     assert_eq!(told.len(), 2);
 }
@@ -152,15 +154,15 @@ fn work_on_something_else_does_not_put_off_giving_up() {
     pair.types("deposit 40");
     let pending = pair.terminal.memory().pending.unwrap();
     let mut waited = Duration::ZERO;
-    while waited < REPEAT.give_up {
+    while waited < RETRANSMIT.give_up_after {
         waited = Duration::from_millis(waited.millis() + 1000);
         pair.wait(Duration::from_millis(1000));
         let other = hello::notice_bytes(Notice::Working { re: Some(pending + 1) });
         feed(&mut pair.terminal, &other, pair.now);
     }
-    pair.wait(REPEAT.most);
+    pair.wait(RETRANSMIT.max_wait);
     pair.mute = false;
-    let told = pair.wait(REPEAT.most);
+    let told = pair.wait(RETRANSMIT.max_wait);
     assert!(told.iter().any(|told| told.outcome() == Some(Outcome::NotDone)), "{told:?}");
     assert_eq!(pair.balance(), units(100));
 }
@@ -170,10 +172,11 @@ fn money_does_not_move_when_the_line_comes_back_after_the_person_has_left() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     pair.mute = true;
     pair.types("deposit 40");
-    let told = pair.wait(Duration::from_millis(REPEAT.give_up.millis() + REPEAT.most.millis()));
+    let told =
+        pair.wait(Duration::from_millis(RETRANSMIT.give_up_after.millis() + RETRANSMIT.max_wait.millis()));
     assert_eq!(told, [Told::Down]);
     pair.mute = false;
-    let told = pair.wait(REPEAT.most);
+    let told = pair.wait(RETRANSMIT.max_wait);
     assert_eq!(told[0].outcome(), Some(Outcome::NotDone), "{told:?}");
     assert_eq!(pair.balance(), units(100));
     // The answer comes late all the same, as from a relay that held it.
@@ -188,9 +191,9 @@ fn what_was_done_before_the_terminal_gave_up_is_told() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     pair.deaf = true;
     pair.types("deposit 40");
-    pair.wait(Duration::from_millis(REPEAT.give_up.millis() + REPEAT.most.millis()));
+    pair.wait(Duration::from_millis(RETRANSMIT.give_up_after.millis() + RETRANSMIT.max_wait.millis()));
     pair.deaf = false;
-    let told = pair.wait(REPEAT.most);
+    let told = pair.wait(RETRANSMIT.max_wait);
     assert_eq!(told[0].outcome(), deposited(40, 140), "{told:?}");
     assert!(told[0].text().starts_with("About your earlier request"));
 }
@@ -202,7 +205,7 @@ fn a_driver_may_give_up_before() {
     pair.types("deposit 40");
     pair.terminal.give_up();
     pair.mute = false;
-    assert_eq!(pair.wait(REPEAT.most), [], "it is not sent again");
+    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "it is not sent again");
     assert!(pair.terminal.is_waiting(), "and what became of it is not known");
     pair.terminal.reconnect(pair.now);
     let told = pair.run();
