@@ -21,24 +21,24 @@ use crate::{
 use heapless::String;
 
 mod config;
-mod hear;
+mod input;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonStr;
 pub use crate::codec::{HostMessage, MessageText};
 pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Retransmit};
-use hear::Verdict;
+use input::FrameResult;
 
 /// Where the terminal stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum State {
+enum TerminalState {
     /// It waits to be greeted.
-    Greeted,
+    AwaitGreeting,
     /// It has said hello and waits for the welcome.
-    Hello,
+    AwaitWelcome,
     /// A prompt is open.
-    Open(Prompt),
+    PromptOpen(Prompt),
     /// The prompt was answered; the reply is to come.
-    Waiting(Prompt),
+    AwaitReply(Prompt),
     /// The session is over.
     Over,
 }
@@ -52,7 +52,7 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     config: Config,
     inbox: Inbox<IN>,
     outbox: Outbox<OUT>,
-    state: State,
+    state: TerminalState,
     memory: Memory,
     attempt: u32,
     /// Is the person still there who was welcomed last?
@@ -60,26 +60,26 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     /// The answer that has no reply yet, for as long as this life may repeat it.
     answer: Option<String<MAX_ANSWER>>,
     /// The host has said that it cannot serve it.
-    refused: bool,
+    host_sent_fault: bool,
     /// What is to be sent waits for what is still on its way out.
-    unsent: bool,
+    send_deferred: bool,
     /// The frame that is held was told; it is let go of at the next call.
-    spent: bool,
-    down: bool,
-    signal: Option<Signal>,
+    frame_reported: bool,
+    link_down: bool,
+    pending_event: Option<PendingEvent>,
     retransmit_at: Option<Instant>,
-    interval: Duration,
+    backoff: Duration,
     frame_since: Option<Instant>,
     /// When the terminal began to wait, or last heard anything.
-    heard: Instant,
+    last_contact: Instant,
     /// When the answer was given, or the host last said that it works on it.
-    answered: Instant,
+    answered_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Signal {
-    Down,
-    Up,
+enum PendingEvent {
+    LinkDown,
+    LinkUp,
     Broken(Fault),
 }
 
@@ -90,21 +90,21 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         let mut terminal = Self {
             inbox: Inbox::for_terminal(config.wire),
             outbox: Outbox::new(config.wire),
-            state: State::Greeted,
+            state: TerminalState::AwaitGreeting,
             memory,
             attempt: 0,
             resume: false,
             answer: None,
-            refused: false,
-            unsent: false,
-            spent: false,
-            down: false,
-            signal: None,
+            host_sent_fault: false,
+            send_deferred: false,
+            frame_reported: false,
+            link_down: false,
+            pending_event: None,
             retransmit_at: None,
-            interval: Duration::ZERO,
+            backoff: Duration::ZERO,
             frame_since: None,
-            heard: now,
-            answered: now,
+            last_contact: now,
+            answered_at: now,
             config,
         };
         terminal.say_hello(now);
@@ -114,17 +114,17 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// The line was opened anew, or the session is over and another may begin: says hello again, with the same session in
     /// mind if it is not over.
     pub fn reconnect(&mut self, now: Instant) {
-        if self.state == State::Over {
+        if self.state == TerminalState::Over {
             self.give_up();
         }
         self.inbox = Inbox::for_terminal(self.config.wire);
         self.outbox.clear();
         self.frame_since = None;
-        self.spent = false;
-        self.state = State::Greeted;
-        self.stop_waiting();
+        self.frame_reported = false;
+        self.state = TerminalState::AwaitGreeting;
+        self.stop_retransmit_timer();
         // It is another line now: whether it is down is to be told anew.
-        self.down = false;
+        self.link_down = false;
         if self.config.profile.is_none() {
             // To the host this is somebody new, whose numbers begin again.
             self.memory = Memory::default();
@@ -135,7 +135,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// Takes bytes that came in; says how many. What it leaves is to be fed again after the events were taken.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
-        self.release();
+        self.release_frame();
         let taken = self.inbox.push(bytes);
         if !self.inbox.is_partial() {
             self.frame_since = None;
@@ -148,7 +148,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// The host will send nothing more; what it sent was all fed. What is not whole by then is shown where it may be
     /// text, and is lost otherwise.
     pub fn end(&mut self) {
-        self.release();
+        self.release_frame();
         if !self.config.wire.is_numbered() {
             self.inbox.end();
         }
@@ -162,7 +162,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// `count` bytes of the output were sent.
     pub fn consume(&mut self, count: usize) {
         self.outbox.consume(count);
-        if self.unsent && self.outbox.is_empty() {
+        if self.send_deferred && self.outbox.is_empty() {
             self.send();
         }
     }
@@ -175,24 +175,24 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// The open prompt.
     pub fn prompt(&self) -> Option<Prompt> {
         match self.state {
-            State::Open(prompt) => Some(prompt),
+            TerminalState::PromptOpen(prompt) => Some(prompt),
             _ => None,
         }
     }
 
     /// Is an answer out that has no reply?
-    pub fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting(_)) || self.memory.pending.is_some()
+    pub fn is_awaiting_reply(&self) -> bool {
+        matches!(self.state, TerminalState::AwaitReply(_)) || self.memory.pending.is_some()
     }
 
     /// Is the host still to greet it, on the line that was opened last?
-    pub fn is_greeting(&self) -> bool {
-        matches!(self.state, State::Greeted | State::Hello)
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome)
     }
 
     /// Is the session over?
     pub fn is_over(&self) -> bool {
-        self.state == State::Over
+        self.state == TerminalState::Over
     }
 
     /// Frames counted since the line was opened.
@@ -210,16 +210,16 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// # Errors
     /// [`AnswerError`] where that prompt is not open (any more) or the text is too long; nothing is sent then.
     pub fn answer(&mut self, prompt: Prompt, text: &str, now: Instant) -> Result<(), AnswerError> {
-        if self.state != State::Open(prompt) {
+        if self.state != TerminalState::PromptOpen(prompt) {
             return Err(AnswerError::NotOpen);
         }
         let answer = Answer::new(text);
         let text = answer.text().and_then(|text| String::try_from(text).ok()).ok_or(AnswerError::TooLong)?;
         self.answer = Some(text);
         self.memory.pending = prompt;
-        self.state = State::Waiting(prompt);
-        self.answered = now;
-        self.begin_to_wait(now);
+        self.state = TerminalState::AwaitReply(prompt);
+        self.answered_at = now;
+        self.start_retransmit_timer(now);
         self.send();
         Ok(())
     }
@@ -233,13 +233,16 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(earliest(self.frame_at(), self.give_up_at()), earliest(self.retransmit_at, self.down_at()))
+        earliest(
+            earliest(self.frame_deadline(), self.give_up_deadline()),
+            earliest(self.retransmit_at, self.link_down_deadline()),
+        )
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        if passed(self.frame_at()) {
+        if passed(self.frame_deadline()) {
             self.frame_since = None;
             if !self.config.wire.is_numbered() {
                 // It may be text that looks like the beginning of an object.
@@ -248,24 +251,24 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 let fault = self.inbox.give_up();
                 if self.config.link == LinkKind::Connection {
                     // What comes now would be taken for the start of a frame.
-                    self.signal = Some(Signal::Broken(fault));
+                    self.pending_event = Some(PendingEvent::Broken(fault));
                 }
             }
         }
-        if passed(self.down_at()) {
-            self.down = true;
-            self.signal = Some(Signal::Down);
+        if passed(self.link_down_deadline()) {
+            self.link_down = true;
+            self.pending_event = Some(PendingEvent::LinkDown);
         }
-        if passed(self.give_up_at()) {
+        if passed(self.give_up_deadline()) {
             // Nobody can be taken to be there any more: money must not move when the line comes back.
             self.give_up();
             self.say_hello(now);
         }
         if passed(self.retransmit_at) {
-            self.interval = self
-                .interval
-                .doubled(self.config.retransmit.map_or(self.interval, |retransmit| retransmit.max_wait));
-            self.retransmit_at = Some(now + self.interval);
+            self.backoff = self
+                .backoff
+                .doubled(self.config.retransmit.map_or(self.backoff, |retransmit| retransmit.max_wait));
+            self.retransmit_at = Some(now + self.backoff);
             // What is still on its way out is not repeated.
             if self.outbox.is_empty() {
                 self.send();
@@ -276,31 +279,31 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// What has happened; `None` when there is nothing more until something comes in.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'_>> {
         loop {
-            self.release();
-            if let Some(signal) = self.signal.take() {
-                return Some(match signal {
-                    Signal::Down => Event::LinkDown,
-                    Signal::Up => Event::LinkUp,
-                    Signal::Broken(fault) => Event::Broken(fault),
+            self.release_frame();
+            if let Some(pending_event) = self.pending_event.take() {
+                return Some(match pending_event {
+                    PendingEvent::LinkDown => Event::LinkDown,
+                    PendingEvent::LinkUp => Event::LinkUp,
+                    PendingEvent::Broken(fault) => Event::Broken(fault),
                 });
             }
-            let verdict = self.judge(now);
-            self.spent = !matches!(verdict, Verdict::Nothing);
-            match verdict {
-                Verdict::Nothing => return None,
-                Verdict::Skip => {}
-                Verdict::Fault(fault) => return Some(Event::Fault(fault)),
-                Verdict::Broken(fault) => return Some(Event::Broken(fault)),
-                Verdict::Show => break,
+            let result = self.handle_frame(now);
+            self.frame_reported = !matches!(result, FrameResult::NoFrame);
+            match result {
+                FrameResult::NoFrame => return None,
+                FrameResult::Skip => {}
+                FrameResult::Fault(fault) => return Some(Event::Fault(fault)),
+                FrameResult::Broken(fault) => return Some(Event::Broken(fault)),
+                FrameResult::Show => break,
             }
         }
         let (found, body) = self.inbox.decoded();
         let read = if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
-        Some(Event::Message(read.unwrap_or(plain(body))))
+        Some(Event::Message(read.unwrap_or(plain_message(body))))
     }
 
-    fn release(&mut self) {
-        if core::mem::take(&mut self.spent) {
+    fn release_frame(&mut self) {
+        if core::mem::take(&mut self.frame_reported) {
             self.inbox.release();
         }
     }
@@ -311,19 +314,19 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return;
         }
         self.attempt = self.attempt.saturating_add(1);
-        self.state = State::Hello;
-        self.begin_to_wait(now);
+        self.state = TerminalState::AwaitWelcome;
+        self.start_retransmit_timer(now);
         self.send();
     }
 
     /// Sends what waits for a reply: the hello or the answer.
     fn send(&mut self) {
-        self.unsent = !self.outbox.is_empty();
-        if self.unsent {
+        self.send_deferred = !self.outbox.is_empty();
+        if self.send_deferred {
             return;
         }
         let sent = match (&self.state, &self.config.profile, &self.answer) {
-            (State::Hello, Some(profile), _) => self.outbox.hello(&Hello {
+            (TerminalState::AwaitWelcome, Some(profile), _) => self.outbox.hello(&Hello {
                 version: VERSION,
                 terminal: profile.name.clone(),
                 start: profile.start,
@@ -333,46 +336,46 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 pending: self.memory.pending,
                 resume: self.resume,
             }),
-            (State::Waiting(prompt), _, Some(answer)) => self.outbox.answer(*prompt, answer),
+            (TerminalState::AwaitReply(prompt), _, Some(answer)) => self.outbox.answer(*prompt, answer),
             _ => Ok(()),
         };
         if sent.is_err() {
             // The buffer is smaller than the longest message: no line would ever carry it.
-            self.state = State::Over;
+            self.state = TerminalState::Over;
         }
     }
 
-    fn begin_to_wait(&mut self, now: Instant) {
-        self.refused = false;
-        self.heard = now;
+    fn start_retransmit_timer(&mut self, now: Instant) {
+        self.host_sent_fault = false;
+        self.last_contact = now;
         if let Some(retransmit) = self.config.retransmit {
-            self.interval = retransmit.first_wait;
+            self.backoff = retransmit.first_wait;
             self.retransmit_at = Some(now + retransmit.first_wait);
         }
     }
 
-    fn stop_waiting(&mut self) {
+    fn stop_retransmit_timer(&mut self) {
         self.retransmit_at = None;
     }
 
-    fn frame_at(&self) -> Option<Instant> {
+    fn frame_deadline(&self) -> Option<Instant> {
         self.frame_since.map(|since| since + self.config.frame)
     }
 
-    fn give_up_at(&self) -> Option<Instant> {
+    fn give_up_deadline(&self) -> Option<Instant> {
         self.answer.as_ref()?;
         self.config.profile.as_ref()?;
-        self.config.retransmit.map(|retransmit| self.answered + retransmit.give_up_after)
+        self.config.retransmit.map(|retransmit| self.answered_at + retransmit.give_up_after)
     }
 
-    fn down_at(&self) -> Option<Instant> {
-        let waits = self.retransmit_at.is_some() && !self.down;
-        self.config.retransmit.filter(|_| waits).map(|retransmit| self.heard + retransmit.down_after)
+    fn link_down_deadline(&self) -> Option<Instant> {
+        let waits = self.retransmit_at.is_some() && !self.link_down;
+        self.config.retransmit.filter(|_| waits).map(|retransmit| self.last_contact + retransmit.down_after)
     }
 }
 
 /// Bytes that are shown as they are.
-fn plain(bytes: &[u8]) -> HostMessage<'_> {
+fn plain_message(bytes: &[u8]) -> HostMessage<'_> {
     HostMessage {
         seq: None,
         re: None,

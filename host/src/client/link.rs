@@ -172,7 +172,7 @@ impl Link {
 
     /// Is there an answer without a reply?
     pub fn is_waiting(&self) -> bool {
-        self.terminal.is_waiting()
+        self.terminal.is_awaiting_reply()
     }
 
     /// Does the terminal say hello?

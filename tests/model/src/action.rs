@@ -212,7 +212,7 @@ pub(super) fn of_station(
         actions.push(ModelAction::Retransmit(at));
     }
     if station.may_say_hello(1, bounds) {
-        if station.terminal.is_waiting() || station.terminal.is_over() {
+        if station.terminal.is_awaiting_reply() || station.terminal.is_over() {
             actions.push(ModelAction::NextPerson(at));
         }
         if station.links.len() < bounds.links {

@@ -48,7 +48,7 @@ impl Liveness {
                 let terminal = &driver.station.terminal;
                 let told =
                     driver.station.audit.violation.is_none() && driver.station.audit.all_movements_reported();
-                let good = known || (told && !terminal.is_waiting() && terminal.prompt().is_some());
+                let good = known || (told && !terminal.is_awaiting_reply() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
                 }

@@ -51,7 +51,7 @@ pub fn sketch(state: &ModelState) -> String {
             station.hellos,
             station.stored,
             station.terminal.prompt(),
-            station.terminal.is_waiting(),
+            station.terminal.is_awaiting_reply(),
             station.terminal.is_over(),
             station.audit.violation
         ));

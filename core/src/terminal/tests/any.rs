@@ -191,7 +191,7 @@ proptest! {
             pair.terminal.reconnect(pair.now);
             diary.read(pair.run());
         }
-        prop_assert!(pair.terminal.prompt().is_some() && !pair.terminal.is_waiting());
+        prop_assert!(pair.terminal.prompt().is_some() && !pair.terminal.is_awaiting_reply());
         let moved = pair.balance().minor() / 100 - 100;
         let mut done = 0;
         for amount in asked.iter().copied() {

@@ -35,7 +35,7 @@ fn a_conversation_is_shown_once_and_in_order() {
                 ],
                 "{wire} {link:?} {name:?} {twice}"
             );
-            assert!(pair.terminal.is_over() && !pair.terminal.is_waiting());
+            assert!(pair.terminal.is_over() && !pair.terminal.is_awaiting_reply());
             assert_eq!(pair.balance(), units(125));
         }
     }
@@ -56,9 +56,9 @@ fn a_plain_client_is_greeted_and_numbers_its_answers() {
 #[test]
 fn a_hello_hides_the_greeting_of_a_connection() {
     let mut pair = Pair::new(config(Wire::Json, LinkKind::Connection, Some("a"), Memory::default()));
-    assert!(pair.terminal.is_greeting());
+    assert!(pair.terminal.is_handshaking());
     assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "once, and not twice");
-    assert!(!pair.terminal.is_greeting());
+    assert!(!pair.terminal.is_handshaking());
     // The greeting, which was skipped, and the welcome.
     assert_eq!(pair.terminal.take_counters().frames, 2);
     assert_eq!(pair.terminal.counters().frames, 0);
@@ -86,7 +86,7 @@ fn an_answer_is_in_the_memory_before_it_is_sent_and_until_its_reply_was_shown() 
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: None });
     pair.terminal.answer(Some(menu), "deposit 40", pair.now).unwrap();
     assert_eq!(pair.terminal.memory().pending, Some(menu));
-    assert!(pair.terminal.is_waiting() && !pair.terminal.output().is_empty());
+    assert!(pair.terminal.is_awaiting_reply() && !pair.terminal.output().is_empty());
     pair.deaf = true;
     pair.run();
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: Some(menu) });
@@ -111,7 +111,7 @@ fn a_fault_about_the_answer_makes_room_for_another() {
     let told = pair.run();
     assert_eq!(told[0].notice(), Some(Notice::Fault(Fault::NotJson)));
     assert!(told[1].text().starts_with("Welcome"));
-    assert_eq!((pair.terminal.prompt(), pair.terminal.is_waiting()), (Some(prompt), false));
+    assert_eq!((pair.terminal.prompt(), pair.terminal.is_awaiting_reply()), (Some(prompt), false));
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 102));
 }
 
@@ -127,7 +127,7 @@ fn a_copy_of_the_open_prompt_does_not_void_the_answer_that_is_out() {
     pair.slow = true;
     pair.types("deposit 40");
     assert_eq!(feed(&mut pair.terminal, &greeting, pair.now), []);
-    assert!(pair.terminal.is_waiting());
+    assert!(pair.terminal.is_awaiting_reply());
     assert_eq!(only(pair.catch_up()).outcome(), deposited(40, 140));
 }
 

@@ -118,7 +118,7 @@ fn a_terminal_without_a_name_is_told_that_it_is_unknown() {
     pair.restart_host();
     let told = only(pair.wait(RETRANSMIT.max_wait));
     assert_eq!(told.outcome(), Some(Outcome::Unknown));
-    assert!(!pair.terminal.is_waiting());
+    assert!(!pair.terminal.is_awaiting_reply());
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 142));
 }
 
@@ -158,11 +158,11 @@ fn a_plain_client_that_comes_back_is_somebody_new() {
     }
     pair.mute = true;
     pair.types("deposit 40");
-    assert!(pair.terminal.is_waiting(), "whose driver says that the outcome is unknown");
+    assert!(pair.terminal.is_awaiting_reply(), "whose driver says that the outcome is unknown");
     pair.mute = false;
     pair.restart_host();
     pair.terminal.reconnect(pair.now);
-    assert!(!pair.terminal.is_waiting());
+    assert!(!pair.terminal.is_awaiting_reply());
     // The new session's numbers are lower than those that were shown.
     assert!(only(pair.run()).text().starts_with("Welcome"));
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 102));

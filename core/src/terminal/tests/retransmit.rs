@@ -80,7 +80,7 @@ fn what_is_still_on_its_way_out_is_not_repeated() {
     for _ in 0..20 {
         pair.now = pair.now + RETRANSMIT.max_wait;
         pair.terminal.tick(pair.now);
-        if pair.terminal.is_waiting()
+        if pair.terminal.is_awaiting_reply()
             && pair.terminal.prompt().is_none()
             && !pair.terminal.output().is_empty()
         {
@@ -97,7 +97,7 @@ fn an_answer_waits_for_the_repeat_that_is_still_on_its_way_out() {
     pair.types(&"x".repeat(64));
     pair.now = pair.now + RETRANSMIT.first_wait;
     pair.terminal.tick(pair.now);
-    let retransmit = pair.terminal.output().to_vec();
+    let repeat = pair.terminal.output().to_vec();
     assert!(!repeat.is_empty());
     pair.host.feed(&repeat, pair.now);
     pair.deaf = false;
@@ -206,7 +206,7 @@ fn a_driver_may_give_up_before() {
     pair.terminal.give_up();
     pair.mute = false;
     assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "it is not sent again");
-    assert!(pair.terminal.is_waiting(), "and what became of it is not known");
+    assert!(pair.terminal.is_awaiting_reply(), "and what became of it is not known");
     pair.terminal.reconnect(pair.now);
     let told = pair.run();
     assert_eq!(told.last().unwrap().outcome(), Some(Outcome::NotDone), "{told:?}");

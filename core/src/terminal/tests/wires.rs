@@ -29,7 +29,7 @@ fn raw_objects_open_and_close_prompts() {
     assert_eq!(terminal.prompt(), Some(None));
     terminal.answer(None, " 40 ", now).unwrap();
     assert_eq!(terminal.output(), b"40");
-    assert!(terminal.is_waiting() && terminal.memory().pending.is_none());
+    assert!(terminal.is_awaiting_reply() && terminal.memory().pending.is_none());
     terminal.consume(2);
     assert_eq!(terminal.answer(None, "40", now), Err(AnswerError::NotOpen));
     read(&mut terminal, br#"{"input":true,"data":"c"}"#);

@@ -14,7 +14,7 @@ impl Link {
             return self.deferred_event.take();
         }
         let event = self.poll_terminal(now);
-        let served = self.transport.is_open() && !self.terminal.is_greeting() && !self.terminal.is_over();
+        let served = self.transport.is_open() && !self.terminal.is_handshaking() && !self.terminal.is_over();
         match &mut self.reconnector {
             Some(reconnector) if served && reconnector.is_lost() => {
                 reconnector.on_served(now);
