@@ -43,7 +43,7 @@ impl Answer {
     /// What it is known again by.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let text = self.text();
-        Fingerprint { length: text.map(str::len), sum: checksum(text.unwrap_or("").as_bytes()) }
+        Fingerprint { length: text.map(str::len), checksum: checksum(text.unwrap_or("").as_bytes()) }
     }
 
     /// The text; `None` where it was too long.
@@ -60,7 +60,7 @@ impl Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint {
     length: Option<usize>,
-    sum: [u8; checksum::LENGTH],
+    checksum: [u8; checksum::LENGTH],
 }
 
 /// What a session may do; the same for its whole life.
@@ -112,9 +112,9 @@ pub enum Session {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Purpose {
     /// To tell the balance.
-    Tell,
+    ShowBalance,
     /// To ask how much to withdraw, after a notice if there is one.
-    AskWithdrawal(Option<Screen>),
+    PromptWithdrawal(Option<Screen>),
     /// To deposit.
     Deposit,
     /// To withdraw.
@@ -124,10 +124,10 @@ pub enum Purpose {
 /// What follows from an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Step {
+pub enum Action {
     /// Show this.
     Show(Screens),
-    /// Do this first; [`Session::outcome`] then says what to show.
+    /// Do this first; [`Session::complete`] then says what to show.
     Operate(Operation),
     /// Show this and stop the host.
     Quit(Screens),
@@ -143,38 +143,38 @@ enum Choice<'a> {
 impl Session {
     /// Takes the answer to the open prompt. A session that has ended, or waits for an outcome, has no open prompt:
     /// its driver must not ask, and the state is only shown again.
-    pub fn answer(&mut self, answer: &Answer, policy: &Policy) -> Step {
-        let Some(text) = answer.text() else { return self.again(Screen::AnswerTooLong) };
+    pub fn answer(&mut self, answer: &Answer, policy: &Policy) -> Action {
+        let Some(text) = answer.text() else { return self.reprompt(Screen::AnswerTooLong) };
         let word = Word(text);
         if word.is("exit") {
             *self = Self::Ended;
-            return Step::Show(screens([Screen::Goodbye]));
+            return Action::Show(screens([Screen::Goodbye]));
         }
         if word.is("quit") {
             if !policy.may_quit {
-                return self.again(Screen::QuitNotPermitted);
+                return self.reprompt(Screen::QuitNotPermitted);
             }
             *self = Self::Ended;
-            return Step::Quit(screens([Screen::Stopping]));
+            return Action::Quit(screens([Screen::Stopping]));
         }
         match *self {
             Self::Menu => self.choose(text, policy),
             Self::Deposit => self.deposit(text, policy),
             Self::Withdraw { balance } => self.withdraw(text, Some(balance), policy),
-            Self::Waiting(_) | Self::Ended => Step::Show(Screens::new()),
+            Self::Waiting(_) | Self::Ended => Action::Show(Screens::new()),
         }
     }
 
     /// Takes the outcome of the operation that is out and says what to show.
-    pub fn outcome(&mut self, outcome: Outcome) -> Screens {
+    pub fn complete(&mut self, outcome: Outcome) -> Screens {
         let purpose = match *self {
             Self::Waiting(purpose) => purpose,
-            _ => Purpose::Tell,
+            _ => Purpose::ShowBalance,
         };
         *self = Self::Menu;
-        let told = Screen::Outcome(outcome);
+        let outcome_screen = Screen::Outcome(outcome);
         match (purpose, outcome) {
-            (Purpose::AskWithdrawal(notice), Outcome::Done(Receipt::Balance { balance })) => {
+            (Purpose::PromptWithdrawal(notice), Outcome::Done(Receipt::Balance { balance })) => {
                 let mut shown = Screens::new();
                 if let Some(notice) = notice {
                     push(&mut shown, notice);
@@ -192,13 +192,13 @@ impl Session {
                 if !balance.is_zero() =>
             {
                 *self = Self::Withdraw { balance };
-                screens([told, Screen::WithdrawPrompt { balance }])
+                screens([outcome_screen, Screen::WithdrawPrompt { balance }])
             }
             (Purpose::Deposit, Outcome::Refused(Refusal::BalanceLimit { .. })) => {
                 *self = Self::Deposit;
-                screens([told, Screen::DepositPrompt])
+                screens([outcome_screen, Screen::DepositPrompt])
             }
-            _ => screens([told, Screen::Menu]),
+            _ => screens([outcome_screen, Screen::Menu]),
         }
     }
 
@@ -212,66 +212,66 @@ impl Session {
         }
     }
 
-    fn choose(&mut self, text: &str, policy: &Policy) -> Step {
-        match choice(text) {
-            Some(Choice::Balance) => self.operate(Operation::Inquiry, Purpose::Tell),
+    fn choose(&mut self, text: &str, policy: &Policy) -> Action {
+        match parse_choice(text) {
+            Some(Choice::Balance) => self.operate(Operation::Inquiry, Purpose::ShowBalance),
             Some(Choice::Deposit("")) => {
                 *self = Self::Deposit;
-                Step::Show(screens([Screen::DepositPrompt]))
+                Action::Show(screens([Screen::DepositPrompt]))
             }
             Some(Choice::Deposit(amount)) => self.deposit(amount, policy),
-            Some(Choice::Withdraw("")) => self.operate(Operation::Inquiry, Purpose::AskWithdrawal(None)),
+            Some(Choice::Withdraw("")) => self.operate(Operation::Inquiry, Purpose::PromptWithdrawal(None)),
             Some(Choice::Withdraw(amount)) => self.withdraw(amount, None, policy),
-            None => self.again(Screen::InvalidChoice),
+            None => self.reprompt(Screen::InvalidChoice),
         }
     }
 
-    fn deposit(&mut self, text: &str, policy: &Policy) -> Step {
+    fn deposit(&mut self, text: &str, policy: &Policy) -> Action {
         if Word(text).is("back") {
-            return self.back();
+            return self.show_menu();
         }
-        match amount(text, policy) {
+        match parse_amount(text, policy) {
             Ok(amount) => self.operate(Operation::Deposit(amount), Purpose::Deposit),
             Err(reason) => {
                 *self = Self::Deposit;
-                self.again(reason)
+                self.reprompt(reason)
             }
         }
     }
 
-    /// `shown` is the balance that the question showed; at the menu there was none, and asking again needs one.
-    fn withdraw(&mut self, text: &str, shown: Option<Amount>, policy: &Policy) -> Step {
+    /// `shown_balance` is the balance that the question showed; at the menu there was none, and asking again needs one.
+    fn withdraw(&mut self, text: &str, shown_balance: Option<Amount>, policy: &Policy) -> Action {
         let word = Word(text);
         if word.is("back") {
-            return self.back();
+            return self.show_menu();
         }
         if word.is("all") {
             return self.operate(Operation::WithdrawAll, Purpose::Withdraw);
         }
-        match (amount(text, policy), shown) {
+        match (parse_amount(text, policy), shown_balance) {
             (Ok(amount), _) => self.operate(Operation::Withdraw(amount), Purpose::Withdraw),
-            (Err(reason), Some(_)) => self.again(reason),
-            (Err(reason), None) => self.operate(Operation::Inquiry, Purpose::AskWithdrawal(Some(reason))),
+            (Err(reason), Some(_)) => self.reprompt(reason),
+            (Err(reason), None) => self.operate(Operation::Inquiry, Purpose::PromptWithdrawal(Some(reason))),
         }
     }
 
-    fn operate(&mut self, operation: Operation, purpose: Purpose) -> Step {
+    fn operate(&mut self, operation: Operation, purpose: Purpose) -> Action {
         *self = Self::Waiting(purpose);
-        Step::Operate(operation)
+        Action::Operate(operation)
     }
 
-    fn back(&mut self) -> Step {
+    fn show_menu(&mut self) -> Action {
         *self = Self::Menu;
-        Step::Show(screens([Screen::Menu]))
+        Action::Show(screens([Screen::Menu]))
     }
 
     /// The open prompt again, after the reason.
-    fn again(&self, reason: Screen) -> Step {
+    fn reprompt(&self, reason: Screen) -> Action {
         let mut shown = screens([reason]);
         if let Some(prompt) = self.prompt() {
             push(&mut shown, prompt);
         }
-        Step::Show(shown)
+        Action::Show(shown)
     }
 }
 
@@ -291,7 +291,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_ascii()
 }
 
-fn choice(text: &str) -> Option<Choice<'_>> {
+fn parse_choice(text: &str) -> Option<Choice<'_>> {
     // By bytes: to look for a character is to decode all of them.
     let blank = text.bytes().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
     let (first, rest) = text.split_at_checked(blank).unwrap_or((text, ""));
@@ -309,7 +309,7 @@ fn choice(text: &str) -> Option<Choice<'_>> {
     }
 }
 
-fn amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
+fn parse_amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
     use crate::money::AmountError;
     let over = Screen::OverLimit { limit: policy.limit };
     match Amount::parse_units(text) {

@@ -6,7 +6,7 @@ use crate::{
     ledger::{LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response},
     message::{Answer, Fault, Hello, Notice, Reply, Welcome},
     screen::{Screen, Screens, screens},
-    session::{Fingerprint, Policy, Session, Step},
+    session::{Action, Fingerprint, Policy, Session},
 };
 
 /// What follows from something that came in. Small, because it is handed through: what is long stays in the conversation.
@@ -186,12 +186,12 @@ impl Conversation {
             },
             _ => {
                 self.welcome = false;
-                let step = self.session.answer(answer, policy);
+                let action = self.session.answer(answer, policy);
                 self.answered = Some((open, answer.fingerprint()));
-                match step {
-                    Step::Show(screens) => self.say(Some(open), screens),
-                    Step::Quit(screens) => self.say_and(Some(open), screens, true),
-                    Step::Operate(operation) => self.ask(Work::Operate { id: open, operation }),
+                match action {
+                    Action::Show(screens) => self.say(Some(open), screens),
+                    Action::Quit(screens) => self.say_and(Some(open), screens, true),
+                    Action::Operate(operation) => self.ask(Work::Operate { id: open, operation }),
                 }
             }
         }
@@ -298,7 +298,7 @@ impl Conversation {
                 if self.arrival.is_some() {
                     return self.begin_again();
                 }
-                let screens = self.session.outcome(outcome);
+                let screens = self.session.complete(outcome);
                 self.say(Some(id), screens)
             }
             (Work::Settle { id }, Response::Settled { id: done, outcome }) if id == done => {

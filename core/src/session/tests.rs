@@ -19,23 +19,23 @@ fn prompts() -> [Session; 3] {
 }
 
 /// What follows from one answer.
-fn step(mut session: Session, answer: &str, policy: &Policy) -> (Step, Session) {
-    let step = session.answer(&Answer::new(answer), policy);
-    (step, session)
+fn act(mut session: Session, answer: &str, policy: &Policy) -> (Action, Session) {
+    let action = session.answer(&Answer::new(answer), policy);
+    (action, session)
 }
 
 /// The answer is only shown something for, the last of which is the open prompt.
 #[track_caller]
 fn shows(session: Session, answer: &str, expected: &[Screen], next: Session) {
-    let got = step(session, answer, &POLICY);
-    assert_eq!(got, (Step::Show(expected.iter().copied().collect()), next), "{session:?} {answer:?}");
+    let got = act(session, answer, &POLICY);
+    assert_eq!(got, (Action::Show(expected.iter().copied().collect()), next), "{session:?} {answer:?}");
     assert_eq!(next.prompt().as_ref(), expected.last(), "{answer:?}");
 }
 
 #[track_caller]
 fn operates(session: Session, answer: &str, operation: Operation, purpose: Purpose) {
-    let got = step(session, answer, &POLICY);
-    assert_eq!(got, (Step::Operate(operation), Session::Waiting(purpose)), "{session:?} {answer:?}");
+    let got = act(session, answer, &POLICY);
+    assert_eq!(got, (Action::Operate(operation), Session::Waiting(purpose)), "{session:?} {answer:?}");
 }
 
 #[test]
@@ -44,10 +44,10 @@ fn the_menu_takes_numbers_and_words_in_any_case() {
         shows(Session::Menu, answer, &[Screen::DepositPrompt], Session::Deposit);
     }
     for answer in ["2", "withdraw", "WithDraw"] {
-        operates(Session::Menu, answer, Operation::Inquiry, Purpose::AskWithdrawal(None));
+        operates(Session::Menu, answer, Operation::Inquiry, Purpose::PromptWithdrawal(None));
     }
     for answer in ["3", "balance", "BALANCE"] {
-        operates(Session::Menu, answer, Operation::Inquiry, Purpose::Tell);
+        operates(Session::Menu, answer, Operation::Inquiry, Purpose::ShowBalance);
     }
 }
 
@@ -137,7 +137,7 @@ fn one_answer_that_is_no_amount_goes_on_at_the_prompt_it_names() {
     shows(Session::Menu, "deposit 4 0", &asked, Session::Deposit);
     shows(Session::Menu, "deposit 0", &[Screen::NotPositive, Screen::DepositPrompt], Session::Deposit);
     // The question to ask for a withdrawal shows the balance, which only the ledger knows.
-    let reason = Purpose::AskWithdrawal(Some(Screen::NotAnAmount));
+    let reason = Purpose::PromptWithdrawal(Some(Screen::NotAnAmount));
     operates(Session::Menu, "withdraw -1", Operation::Inquiry, reason);
 }
 
@@ -145,8 +145,8 @@ fn one_answer_that_is_no_amount_goes_on_at_the_prompt_it_names() {
 fn exit_ends_the_session_at_every_prompt() {
     for session in prompts() {
         for answer in ["exit", "EXIT", " Exit "] {
-            let (shown, next) = step(session, answer, &POLICY);
-            assert_eq!((shown, next), (Step::Show(screens([Screen::Goodbye])), Session::Ended));
+            let (shown, next) = act(session, answer, &POLICY);
+            assert_eq!((shown, next), (Action::Show(screens([Screen::Goodbye])), Session::Ended));
             assert_eq!(next.prompt(), None);
         }
     }
@@ -157,11 +157,11 @@ fn quit_stops_the_host_at_every_prompt_where_it_is_permitted() {
     let others = Policy { may_quit: false, ..POLICY };
     for session in prompts() {
         for answer in ["quit", "Quit"] {
-            let stopped = (Step::Quit(screens([Screen::Stopping])), Session::Ended);
-            assert_eq!(step(session, answer, &POLICY), stopped);
+            let stopped = (Action::Quit(screens([Screen::Stopping])), Session::Ended);
+            assert_eq!(act(session, answer, &POLICY), stopped);
             let prompt = session.prompt().unwrap();
-            let refused = (Step::Show(screens([Screen::QuitNotPermitted, prompt])), session);
-            assert_eq!(step(session, answer, &others), refused);
+            let refused = (Action::Show(screens([Screen::QuitNotPermitted, prompt])), session);
+            assert_eq!(act(session, answer, &others), refused);
         }
     }
 }
@@ -181,17 +181,17 @@ fn an_answer_of_65_bytes_is_too_long_at_every_prompt() {
 #[test]
 fn the_limit_is_the_policys() {
     let policy = Policy { limit: units(50), may_quit: false };
-    let (shown, _) = step(Session::Menu, "deposit 51", &policy);
+    let (shown, _) = act(Session::Menu, "deposit 51", &policy);
     let over = Screen::OverLimit { limit: units(50) };
-    assert_eq!(shown, Step::Show(screens([over, Screen::DepositPrompt])));
-    assert_eq!(step(Session::Deposit, "50", &policy).0, Step::Operate(Operation::Deposit(units(50))));
+    assert_eq!(shown, Action::Show(screens([over, Screen::DepositPrompt])));
+    assert_eq!(act(Session::Deposit, "50", &policy).0, Action::Operate(Operation::Deposit(units(50))));
 }
 
 /// What is shown after an outcome, and where the session stands then.
 #[track_caller]
 fn told(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) {
     let mut session = Session::Waiting(purpose);
-    assert_eq!(&session.outcome(outcome)[..], expected, "{purpose:?}");
+    assert_eq!(&session.complete(outcome)[..], expected, "{purpose:?}");
     assert_eq!(session, next, "{purpose:?}");
     assert_eq!(next.prompt().as_ref(), expected.last(), "{purpose:?}");
 }
@@ -200,7 +200,7 @@ fn told(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) 
 fn what_is_done_is_told_with_the_balance_and_then_the_menu() {
     let (amount, balance) = (units(40), units(140));
     for (purpose, receipt, text) in [
-        (Purpose::Tell, Receipt::Balance { balance }, "Your balance is $140."),
+        (Purpose::ShowBalance, Receipt::Balance { balance }, "Your balance is $140."),
         (
             Purpose::Deposit,
             Receipt::Deposited { amount, balance },
@@ -222,16 +222,16 @@ fn what_is_done_is_told_with_the_balance_and_then_the_menu() {
 fn a_withdrawal_is_asked_for_with_the_balance() {
     let done = |balance| Outcome::Done(Receipt::Balance { balance });
     let ask = Screen::WithdrawPrompt { balance: units(100) };
-    told(Purpose::AskWithdrawal(None), done(units(100)), &[ask], withdrawing());
+    told(Purpose::PromptWithdrawal(None), done(units(100)), &[ask], withdrawing());
     let reason = Screen::NotAnAmount;
-    told(Purpose::AskWithdrawal(Some(reason)), done(units(100)), &[reason, ask], withdrawing());
+    told(Purpose::PromptWithdrawal(Some(reason)), done(units(100)), &[reason, ask], withdrawing());
     assert!(ask.to_string().contains("$100"));
 }
 
 #[test]
 fn with_nothing_to_withdraw_there_is_a_notice_and_the_menu() {
     let zero = Outcome::Done(Receipt::Balance { balance: Amount::ZERO });
-    told(Purpose::AskWithdrawal(None), zero, &[Screen::NoFunds, Screen::Menu], Session::Menu);
+    told(Purpose::PromptWithdrawal(None), zero, &[Screen::NoFunds, Screen::Menu], Session::Menu);
     // So it is where another took the last of it in the meantime, or the answer came in one.
     let taken = Outcome::Refused(Refusal::Insufficient { balance: Amount::ZERO });
     told(Purpose::Withdraw, taken, &[Screen::Outcome(taken), Screen::Menu], Session::Menu);
@@ -252,7 +252,7 @@ fn what_is_refused_is_asked_again_with_the_reason() {
         Outcome::Refused(Refusal::Conflict),
         Outcome::Refused(Refusal::Full),
     ] {
-        for purpose in [Purpose::Deposit, Purpose::Withdraw, Purpose::AskWithdrawal(None)] {
+        for purpose in [Purpose::Deposit, Purpose::Withdraw, Purpose::PromptWithdrawal(None)] {
             told(purpose, other, &[Screen::Outcome(other), Screen::Menu], Session::Menu);
         }
     }
@@ -266,11 +266,11 @@ fn reply(
     policy: &Policy,
 ) -> (Screens, Option<Operation>) {
     match session.answer(&Answer::new(answer), policy) {
-        Step::Show(screens) | Step::Quit(screens) => (screens, None),
-        Step::Operate(operation) => {
+        Action::Show(screens) | Action::Quit(screens) => (screens, None),
+        Action::Operate(operation) => {
             let request = Request::Operate { origin: Origin::Session(1), id: 1, operation };
             let Ok(Response::Settled { outcome, .. }) = ledger.apply(&request) else { panic!() };
-            (session.outcome(outcome), Some(operation))
+            (session.complete(outcome), Some(operation))
         }
     }
 }

@@ -228,7 +228,8 @@ fn drivers_only_drive() {
         for Source { path, code, .. } in entries.iter().flat_map(|entry| sources(krate, entry)) {
             for used in paths(&code, "atm_core") {
                 seen += 1;
-                let inside = ["frame", "codec::json", "codec::postcard", "session::Session", "session::Step"];
+                let inside =
+                    ["frame", "codec::json", "codec::postcard", "session::Session", "session::Action"];
                 let within =
                     inside.iter().any(|inside| used == *inside || used.starts_with(&format!("{inside}::")));
                 assert!(!within, "{} names {used}, which is the endpoints' own", path.display());
