@@ -48,7 +48,7 @@ impl Hello {
 /// What a terminal says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum FromTerminal {
+pub enum TerminalMessage {
     /// It comes, or comes again.
     Hello(Hello),
     /// It answers a prompt.
@@ -152,7 +152,7 @@ pub enum Notice {
 
 impl Notice {
     /// Does the session end with it?
-    pub fn ends(&self) -> bool {
+    pub fn ends_session(&self) -> bool {
         matches!(
             self,
             Self::TakenOver { .. }

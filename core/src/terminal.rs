@@ -298,7 +298,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             }
         }
         let (found, body) = self.inbox.decoded();
-        let read = if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
+        let read =
+            if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
         Some(Event::Message(read.unwrap_or(plain_message(body))))
     }
 

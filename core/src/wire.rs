@@ -22,7 +22,7 @@ use crate::frame::cobs;
 use crate::frame::length;
 use crate::{
     codec::{HostMessage, NoRoom},
-    message::{Fault, FromTerminal},
+    message::{Fault, TerminalMessage},
 };
 use core::{fmt, str::FromStr};
 mod inbox;
@@ -84,14 +84,14 @@ impl Wire {
         }
     }
 
-    pub(crate) fn read_terminal(self, body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+    pub(crate) fn read_terminal(self, body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
         match self {
             #[cfg(feature = "json")]
             Self::Json => json::read_terminal(body),
             #[cfg(feature = "json")]
             Self::Raw => {
                 let text = core::str::from_utf8(body).map_err(|_| Fault::NotUtf8)?;
-                Ok(Some(FromTerminal::Answer { re: None, answer: crate::message::Answer::new(text) }))
+                Ok(Some(TerminalMessage::Answer { re: None, answer: crate::message::Answer::new(text) }))
             }
             #[cfg(feature = "postcard")]
             Self::Postcard => postcard::read_terminal(body),

@@ -6,7 +6,7 @@ use atm_core::{
     codec::{NoRoom, json, postcard},
     frame::{Decoded, cobs},
     ledger::{LedgerId, Outcome, Receipt, Refusal},
-    message::{Fault, FromTerminal, Hello, Notice, Reply, Welcome},
+    message::{Fault, Hello, Notice, Reply, TerminalMessage, Welcome},
     money::Amount,
     screen::{Screen, Screens},
 };
@@ -154,10 +154,10 @@ fn the_golden_bytes_of_the_page_decode_to_their_messages() {
         assert_eq!(decoder.push(&mut body, &frame), (frame.len(), Decoded::Frame), "{title}");
         match message {
             Message::Hello(hello) => {
-                assert_eq!(postcard::read_terminal(&body), Ok(Some(FromTerminal::Hello(hello))));
+                assert_eq!(postcard::read_terminal(&body), Ok(Some(TerminalMessage::Hello(hello))));
             }
             Message::Answer(re, text) => match postcard::read_terminal(&body) {
-                Ok(Some(FromTerminal::Answer { re: read, answer })) => {
+                Ok(Some(TerminalMessage::Answer { re: read, answer })) => {
                     assert_eq!((read, answer.text()), (re, Some(text)), "{title}");
                 }
                 other => panic!("{title}: {other:?}"),

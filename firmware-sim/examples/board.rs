@@ -54,8 +54,11 @@ fn main() -> std::io::Result<()> {
 
     // `IN` and `OUT` are the sizes of the kiosk's two buffers in bytes: these hold the longest message of the
     // postcard wire.
-    let mut kiosk =
-        Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(Config::new(Wire::Postcard, LinkKind::Serial), ledger, now());
+    let mut kiosk = Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(
+        Config::new(Wire::Postcard, LinkKind::Serial),
+        ledger,
+        now(),
+    );
 
     // The run loop. A turn does what can be done without waiting for the port: it reads what has come, lets
     // the ledger work, writes what the port takes, and handles a deadline that has passed. Its work is

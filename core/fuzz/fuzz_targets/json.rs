@@ -2,7 +2,7 @@
 #![no_main]
 use atm_core::{
     codec::{json, scan},
-    message::{Answer, Fault, FromTerminal},
+    message::{Answer, Fault, TerminalMessage},
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -43,7 +43,7 @@ fuzz_target!(|body: &[u8]| {
     };
     let good = value.as_ref().is_some_and(Value::is_object) && depth(text) <= usize::from(scan::MAX_DEPTH);
     assert_eq!(checked.is_ok(), good, "{text:?}");
-    if let Ok(Some(FromTerminal::Answer { re, answer })) = read {
+    if let Ok(Some(TerminalMessage::Answer { re, answer })) = read {
         let value = value.expect("a decoded body is JSON");
         assert_eq!(value.get("re").and_then(Value::as_u64), re);
         assert_eq!(answer, Answer::new(value["data"].as_str().expect("an answer has data")));

@@ -2,22 +2,22 @@
 #![no_main]
 use atm_core::{
     codec::{MessageText, postcard},
-    message::{FromTerminal, Reply},
+    message::{TerminalMessage, Reply},
 };
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let mut out = [0; 512];
     match postcard::read_terminal(body) {
-        Ok(Some(FromTerminal::Hello(hello))) => {
+        Ok(Some(TerminalMessage::Hello(hello))) => {
             let length = postcard::write_hello(&hello, &mut out).expect("a hello has room");
-            assert_eq!(postcard::read_terminal(&out[..length]), Ok(Some(FromTerminal::Hello(hello))));
+            assert_eq!(postcard::read_terminal(&out[..length]), Ok(Some(TerminalMessage::Hello(hello))));
         }
-        Ok(Some(FromTerminal::Answer { re, answer })) => {
+        Ok(Some(TerminalMessage::Answer { re, answer })) => {
             if let Some(text) = answer.text() {
                 let length = postcard::write_answer(re, text, &mut out).expect("an answer has room");
                 let again = postcard::read_terminal(&out[..length]);
-                assert_eq!(again, Ok(Some(FromTerminal::Answer { re, answer: answer.clone() })));
+                assert_eq!(again, Ok(Some(TerminalMessage::Answer { re, answer: answer.clone() })));
             }
         }
         Ok(None) | Err(_) => {}

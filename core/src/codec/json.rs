@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
-    message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION, Welcome},
+    message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION, Welcome},
     money::Amount,
 };
 use serde::{Deserialize, Serialize};
@@ -108,22 +108,22 @@ fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
 ///
 /// # Errors
 /// The [`Fault`] in the body.
-pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+pub fn read_terminal(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     if let Some((re, text)) = fast_path::answer(body) {
-        return Ok(Some(FromTerminal::Answer { re: Some(re), answer: Answer::new(text) }));
+        return Ok(Some(TerminalMessage::Answer { re: Some(re), answer: Answer::new(text) }));
     }
     parsed(body)
 }
 
 /// [`read_terminal`] without the fast path.
-fn parsed(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     let fields: TerminalIn<'_> = fields(body)?;
     if fields.input.is_some() {
         return Ok(None);
     }
     if let Some(version) = fields.hello {
         let version = u8::try_from(version).map_err(|_| Fault::Version)?;
-        return Ok(Some(FromTerminal::Hello(Hello {
+        return Ok(Some(TerminalMessage::Hello(Hello {
             version,
             terminal: fields.terminal.map(str::parse).transpose().map_err(|_| Fault::BadName)?,
             start: fields.start.unwrap_or(0),
@@ -135,7 +135,7 @@ fn parsed(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
         })));
     }
     let data = fields.data.ok_or(Fault::NotAMessage)?;
-    Ok(Some(FromTerminal::Answer { re: fields.re, answer: answer(data.0) }))
+    Ok(Some(TerminalMessage::Answer { re: fields.re, answer: answer(data.0) }))
 }
 
 /// The answer in a JSON string. One without escapes, the common case, is not copied character by character.

@@ -5,7 +5,7 @@
 //! wire format: new variants go to the end. Format: <https://postcard.jamesmunns.com/wire-format>.
 use super::{HostMessage, MessageText, NoRoom};
 use crate::ledger::Name;
-use crate::message::{Answer, Fault, FromTerminal, Hello, Notice, Reply, VERSION, Welcome, outcome_of};
+use crate::message::{Answer, Fault, Hello, Notice, Reply, TerminalMessage, VERSION, Welcome, outcome_of};
 use crate::number;
 use crate::screen::{Screen, Screens};
 use serde::{
@@ -85,11 +85,11 @@ fn has_bad_name(hello: &[u8]) -> bool {
 ///
 /// # Errors
 /// The [`Fault`] in the body.
-pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
+pub fn read_terminal(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
     match *index {
         HELLO => match read(rest) {
-            Ok(hello) => Ok(Some(FromTerminal::Hello(hello))),
+            Ok(hello) => Ok(Some(TerminalMessage::Hello(hello))),
             // A hello of another version may have other fields, but its first byte is always the version.
             Err(_) if rest.first().is_some_and(|version| *version != VERSION) => Err(Fault::Version),
             Err(_) if has_bad_name(rest) => Err(Fault::BadName),
@@ -97,7 +97,7 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<FromTerminal>, Fault> {
         },
         ANSWER => {
             let AnswerBody { re, text } = read(rest)?;
-            Ok(Some(FromTerminal::Answer { re, answer: Answer::new(text) }))
+            Ok(Some(TerminalMessage::Answer { re, answer: Answer::new(text) }))
         }
         REPLY | NOTICE => Ok(None),
         _ => Err(Fault::NotAMessage),
@@ -132,7 +132,7 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
                 seq: None,
                 re: None,
                 prompt: false,
-                ends: notice.ends(),
+                ends: notice.ends_session(),
                 welcome: None,
                 outcome: None,
                 notice: Some(notice),

@@ -4,7 +4,7 @@ use crate::{
     codec::NoRoom,
     frame::Decoded,
     ledger::Origin,
-    message::{Answer, Fault, FromTerminal, Hello, Notice, VERSION},
+    message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION},
     time::Instant,
 };
 
@@ -36,14 +36,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Ok(Some(_)) if self.broken => {
                 self.outbox.is_empty() && self.answer_with(Effect::End(Notice::OutOfService), now)
             }
-            Ok(Some(FromTerminal::Hello(hello))) if hello.version != VERSION => {
+            Ok(Some(TerminalMessage::Hello(hello))) if hello.version != VERSION => {
                 self.on_fault(Fault::Version, now)
             }
-            Ok(Some(FromTerminal::Hello(hello))) if !hello.is_sound() => {
+            Ok(Some(TerminalMessage::Hello(hello))) if !hello.is_sound() => {
                 self.on_fault(Fault::NotAMessage, now)
             }
-            Ok(Some(FromTerminal::Hello(hello))) => self.on_hello(hello, now),
-            Ok(Some(FromTerminal::Answer { re, answer })) => self.on_answer(*re, answer, now),
+            Ok(Some(TerminalMessage::Hello(hello))) => self.on_hello(hello, now),
+            Ok(Some(TerminalMessage::Answer { re, answer })) => self.on_answer(*re, answer, now),
             // An echo of what this side said.
             Ok(None) => self.answer_with(Effect::Nothing, now),
             Err(fault) => self.on_fault(*fault, now),

@@ -95,7 +95,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 self.host_sent_fault = true;
                 FrameResult::Show
             }
-            notice if notice.ends() => self.end_session(),
+            notice if notice.ends_session() => self.end_session(),
             _ => FrameResult::Show,
         }
     }

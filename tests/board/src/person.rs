@@ -223,7 +223,7 @@ impl Person {
             assert!(time::Instant::now() < until, "no prompt was opened for too long");
             if said
                 .iter()
-                .any(|told| told.prompt.is_none() && told.notice.is_some_and(|notice| notice.ends()))
+                .any(|told| told.prompt.is_none() && told.notice.is_some_and(|notice| notice.ends_session()))
             {
                 break;
             }

@@ -183,7 +183,8 @@ pub(super) fn of_station(
         for frame in 0..there.to_host.len() {
             actions.push(ModelAction::DeliverToHost(at, link, frame));
         }
-        if station.idle_timeouts > 0 && there.host.as_ref().is_some_and(|host| host.conversation().is_some()) {
+        if station.idle_timeouts > 0 && there.host.as_ref().is_some_and(|host| host.conversation().is_some())
+        {
             actions.push(ModelAction::IdleTimeout(at, link));
         }
         if there.host.is_some() && link + 1 < station.links.len() {

@@ -58,11 +58,11 @@ fn body(frame: &[u8]) -> Fixed<u8, 128> {
 
 /// The attempt of a hello, if that is what a terminal sent.
 pub(super) fn attempt(output: &[u8]) -> Option<u32> {
-    use atm_core::message::FromTerminal;
+    use atm_core::message::TerminalMessage;
     let attempts =
         output.split_inclusive(|byte| *byte == 0).filter_map(|frame| {
             match postcard::read_terminal(&body(frame)) {
-                Ok(Some(FromTerminal::Hello(hello))) => Some(hello.attempt),
+                Ok(Some(TerminalMessage::Hello(hello))) => Some(hello.attempt),
                 _ => None,
             }
         });
@@ -74,11 +74,11 @@ pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use atm_core::message::FromTerminal;
+        use atm_core::message::TerminalMessage;
         let body = body(self.0);
         if let Ok(Some(said)) = postcard::read_terminal(&body) {
             return match said {
-                FromTerminal::Hello(hello) => write!(
+                TerminalMessage::Hello(hello) => write!(
                     f,
                     "hello of {} (start {}, attempt {}, shown {}, pending {:?}, resume {})",
                     hello.terminal.as_ref().map_or("nobody", Name::as_str),
@@ -88,7 +88,7 @@ impl fmt::Display for Words<'_> {
                     hello.pending,
                     hello.resume
                 ),
-                FromTerminal::Answer { re, answer } => {
+                TerminalMessage::Answer { re, answer } => {
                     write!(f, "answer {:?} to {re:?}", answer.text().unwrap_or(""))
                 }
             };

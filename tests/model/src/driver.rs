@@ -234,8 +234,10 @@ impl Driver {
         let parked = &self.station.parked;
         let elsewhere =
             held.and_then(|held| self.station.links.get(held)).and_then(|link| link.host.as_ref());
-        let yields =
-            parked.as_ref().or(elsewhere.and_then(Host::conversation)).is_none_or(|conversation| conversation.yields_to(&hello));
+        let yields = parked
+            .as_ref()
+            .or(elsewhere.and_then(Host::conversation))
+            .is_none_or(|conversation| conversation.yields_to(&hello));
         let mut conversation = None;
         if yields {
             conversation = self.station.parked.take();

@@ -2,7 +2,7 @@
 //! parked, and its requests to the ledger. Stations share nothing but the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::Channel};
 use atm_core::{
-    host::{self, LinkKind, Conversation},
+    host::{self, Conversation, LinkKind},
     ledger::{Name, Origin, Request, Response},
     session::Policy,
     terminal::{self, Memory, Profile, Retransmit},
@@ -53,7 +53,9 @@ impl ModelLink {
     /// Whose conversation is held here?
     fn holds(&self, name: &Name) -> bool {
         let conversation = self.host.as_ref().and_then(Host::conversation);
-        conversation.is_some_and(|conversation| matches!(conversation.origin(), Origin::Terminal(here) if here == name))
+        conversation.is_some_and(
+            |conversation| matches!(conversation.origin(), Origin::Terminal(here) if here == name),
+        )
     }
 }
 

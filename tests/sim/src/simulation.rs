@@ -1,7 +1,7 @@
 //! The simulation of one simulated day.
 use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
 use atm_core::{
-    host::{self, LinkKind, Conversation},
+    host::{self, Conversation, LinkKind},
     ledger::{LedgerId, Name, Request, Response},
     money::Amount,
     time::{Duration, Instant},

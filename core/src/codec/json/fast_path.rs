@@ -28,7 +28,7 @@ fn after<'a>(body: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::super::{parsed, write_answer};
     use super::*;
-    use crate::message::{Answer, FromTerminal};
+    use crate::message::{Answer, TerminalMessage};
     use proptest::{prelude::*, sample::Index};
     use std::{format, string::String};
 
@@ -84,7 +84,7 @@ mod tests {
                 body[at] = byte;
             }
             if let Some((re, text)) = answer(&body) {
-                let read = FromTerminal::Answer { re: Some(re), answer: Answer::new(text) };
+                let read = TerminalMessage::Answer { re: Some(re), answer: Answer::new(text) };
                 prop_assert_eq!(parsed(&body), Ok(Some(read)), "{}", String::from_utf8_lossy(&body));
             } else if edit.is_none() {
                 prop_assert!(re >= 1_000_000_000_000_000 || text.contains(['"', '\\']), "{text}");

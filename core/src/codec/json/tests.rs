@@ -27,7 +27,7 @@ fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> String {
 
 fn answer_of(body: &str) -> (Option<u64>, Answer) {
     match read_terminal(body.as_bytes()) {
-        Ok(Some(FromTerminal::Answer { re, answer })) => (re, answer),
+        Ok(Some(TerminalMessage::Answer { re, answer })) => (re, answer),
         other => panic!("{body}: {other:?}"),
     }
 }

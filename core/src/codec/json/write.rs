@@ -74,7 +74,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
         _ => object.push("{")?,
     }
     object.input_and_data(Some(notice), &[])?;
-    if notice.ends() {
+    if notice.ends_session() {
         object.push(END)?;
     }
     let code = match notice {

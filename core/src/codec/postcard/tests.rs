@@ -177,14 +177,17 @@ fn a_hello_of_another_version_is_recognised_by_its_first_bytes() {
     }
     // With the fields of this version it decodes, and the endpoint refuses it.
     let later = Hello { version: 2, ..hello() };
-    assert_eq!(read_terminal(&written(|out| write_hello(&later, out))), Ok(Some(FromTerminal::Hello(later))));
+    assert_eq!(
+        read_terminal(&written(|out| write_hello(&later, out))),
+        Ok(Some(TerminalMessage::Hello(later)))
+    );
 }
 
 #[test]
 fn an_over_long_answer_decodes_as_too_long() {
     for (length, long) in [(MAX_ANSWER, false), (MAX_ANSWER + 1, true), (400, true)] {
         let body = written(|out| write_answer(Some(1), &"x".repeat(length), out));
-        let Ok(Some(FromTerminal::Answer { answer, .. })) = read_terminal(&body) else { panic!() };
+        let Ok(Some(TerminalMessage::Answer { answer, .. })) = read_terminal(&body) else { panic!() };
         assert_eq!(answer.text().is_none(), long, "{length}");
     }
 }
@@ -276,7 +279,7 @@ proptest! {
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
     fn any_answer_decodes_to_the_same(re: Option<u64>, text in "\\PC{0,90}") {
         let body = written(|out| write_answer(re, &text, out));
-        let read = FromTerminal::Answer { re, answer: Answer::new(&text) };
+        let read = TerminalMessage::Answer { re, answer: Answer::new(&text) };
         prop_assert_eq!(read_terminal(&body), Ok(Some(read)));
     }
 
@@ -288,7 +291,7 @@ proptest! {
         let terminal = terminal.map(|name| name.parse().unwrap());
         let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
         let body = written(|out| write_hello(&hello, out));
-        prop_assert_eq!(read_terminal(&body), Ok(Some(FromTerminal::Hello(hello))));
+        prop_assert_eq!(read_terminal(&body), Ok(Some(TerminalMessage::Hello(hello))));
     }
 
     #[test]
@@ -314,9 +317,9 @@ proptest! {
         if let Ok(Some(message)) = read_host(&body) {
             prop_assert!(message.seq.is_some() != message.notice.is_some());
         }
-        if let Ok(Some(FromTerminal::Hello(hello))) = read_terminal(&body) {
+        if let Ok(Some(TerminalMessage::Hello(hello))) = read_terminal(&body) {
             let again = written(|out| write_hello(&hello, out));
-            prop_assert_eq!(read_terminal(&again), Ok(Some(FromTerminal::Hello(hello))));
+            prop_assert_eq!(read_terminal(&again), Ok(Some(TerminalMessage::Hello(hello))));
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::Simulation;
 use crate::ledger::PowerLost;
 use atm_core::{
-    host::{Event, Conversation},
+    host::{Conversation, Event},
     ledger::{Name, Origin, Request, Response},
     message::Hello,
     time::Duration,
@@ -69,7 +69,8 @@ impl Simulation {
                 return;
             }
         }
-        if let Some((_, conversation)) = self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
+        if let Some((_, conversation)) =
+            self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
             && let Some(next) = conversation.complete_away(request, response)
         {
             self.ask(next);
@@ -123,7 +124,8 @@ impl Simulation {
         here: (usize, usize),
     ) -> Result<Option<Conversation>, ()> {
         let origin = Origin::Terminal(name.clone());
-        if let Some(place) = self.parked.iter().position(|(_, conversation)| *conversation.origin() == origin) {
+        if let Some(place) = self.parked.iter().position(|(_, conversation)| *conversation.origin() == origin)
+        {
             return match self.parked[place].1.yields_to(hello) {
                 true => Ok(Some(self.parked.swap_remove(place).1)),
                 false => Err(()),
@@ -132,10 +134,13 @@ impl Simulation {
         for (index, station) in self.stations.iter_mut().enumerate() {
             for (at, link) in station.links.iter_mut().enumerate() {
                 let Some(end) = &mut link.end else { continue };
-                if (index, at) == here || end.host.conversation().is_none_or(|conversation| *conversation.origin() != origin) {
+                if (index, at) == here
+                    || end.host.conversation().is_none_or(|conversation| *conversation.origin() != origin)
+                {
                     continue;
                 }
-                return match end.host.conversation().is_some_and(|conversation| conversation.yields_to(hello)) {
+                return match end.host.conversation().is_some_and(|conversation| conversation.yields_to(hello))
+                {
                     true => Ok(end.host.hand_over(self.now)),
                     false => Err(()),
                 };

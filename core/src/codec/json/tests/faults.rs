@@ -93,7 +93,7 @@ fn a_hello_with_a_bad_field_names_the_fault() {
         let read = read_terminal(format!(r#"{{"hello":{version},"terminal":"a"}}"#).as_bytes());
         let refused = match &read {
             Err(Fault::Version) => true,
-            Ok(Some(FromTerminal::Hello(hello))) => hello.version != VERSION,
+            Ok(Some(TerminalMessage::Hello(hello))) => hello.version != VERSION,
             _ => false,
         };
         assert!(refused, "{version}: {read:?}");

@@ -26,7 +26,7 @@ fn a_hello_byte_for_byte() {
         text,
         r#"{"hello":1,"terminal":"kiosk-7","start":3,"attempt":2,"ledger":"000000000000beef","shown":8,"pending":8,"resume":true}"#
     );
-    assert_eq!(read_terminal(text.as_bytes()), Ok(Some(FromTerminal::Hello(hello))));
+    assert_eq!(read_terminal(text.as_bytes()), Ok(Some(TerminalMessage::Hello(hello))));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn the_shortest_hello_has_defaults() {
         pending: None,
         resume: false,
     };
-    assert_eq!(read_terminal(br#"{"hello":1}"#), Ok(Some(FromTerminal::Hello(first.clone()))));
+    assert_eq!(read_terminal(br#"{"hello":1}"#), Ok(Some(TerminalMessage::Hello(first.clone()))));
     let text = written(|out| write_hello(&first, out));
     assert_eq!(text, r#"{"hello":1,"start":0,"attempt":0,"shown":0,"resume":false}"#);
 }
@@ -133,7 +133,7 @@ fn every_notice_byte_for_byte() {
         let message = read_host(text.as_bytes()).unwrap().unwrap();
         assert_eq!(
             (message.notice, message.ends, message.prompt),
-            (Some(notice), notice.ends(), false),
+            (Some(notice), notice.ends_session(), false),
             "{text}"
         );
     }

@@ -79,13 +79,13 @@ fn agree(body: &str) -> Result<(), TestCaseError> {
         Ok(Reference { hello: Some(_), .. }) => {
             let own = [Fault::Version, Fault::BadName, Fault::NotAMessage];
             prop_assert!(
-                matches!(&ours, Ok(Some(FromTerminal::Hello(_)))) || ours.is_err_and(|f| own.contains(&f))
+                matches!(&ours, Ok(Some(TerminalMessage::Hello(_)))) || ours.is_err_and(|f| own.contains(&f))
             );
         }
         Ok(Reference { data: Some(data), re, .. }) => {
             prop_assert_eq!(
                 ours,
-                Ok(Some(FromTerminal::Answer { re, answer: Answer::new(&data) })),
+                Ok(Some(TerminalMessage::Answer { re, answer: Answer::new(&data) })),
                 "{}",
                 body
             );
@@ -210,7 +210,7 @@ proptest! {
         let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
         let body = written(|out| write_hello(&hello, out));
         prop_assert!(body.len() <= crate::host::IN, "{} bytes", body.len());
-        prop_assert_eq!(read_terminal(body.as_bytes()), Ok(Some(FromTerminal::Hello(hello))));
+        prop_assert_eq!(read_terminal(body.as_bytes()), Ok(Some(TerminalMessage::Hello(hello))));
     }
 
     #[test]
