@@ -4,7 +4,7 @@
 use crate::{
     ledger::Outcome,
     message::{Notice, Welcome},
-    screen::{Screens, Text},
+    screen::{ScreenText, Screens},
 };
 use core::fmt;
 
@@ -74,7 +74,7 @@ pub enum MessageText<'a> {
 impl fmt::Display for MessageText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Screens(screens) => write!(f, "{}", Text(screens)),
+            Self::Screens(screens) => write!(f, "{}", ScreenText(screens)),
             Self::Notice(notice) => write!(f, "{notice}"),
             #[cfg(feature = "json")]
             Self::Json(text) => write!(f, "{text}"),

@@ -285,7 +285,7 @@ impl fmt::Display for Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screen::stands_for_itself;
+    use crate::screen::needs_no_escape;
     use std::string::ToString;
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
             Notice::OutOfService,
         ];
         for notice in faults.into_iter().chain(others) {
-            assert!(stands_for_itself(notice.text()) && !notice.text().is_empty(), "{notice:?}");
+            assert!(needs_no_escape(notice.text()) && !notice.text().is_empty(), "{notice:?}");
             let shown = match notice {
                 Notice::Fault(fault) => fault.to_string(),
                 other => other.to_string(),

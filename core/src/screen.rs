@@ -25,7 +25,7 @@ pub enum Screen {
     /// What became of an operation.
     Outcome(Outcome),
     /// The outcome that follows is of an earlier request, whose reply may not have been seen.
-    Earlier,
+    EarlierRequest,
     /// The answer is not one of the menu's choices.
     InvalidChoice,
     /// The answer is not a whole number of units.
@@ -58,7 +58,7 @@ impl Screen {
 
 /// Text of a screen that is the same each time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fixed {
+pub(crate) struct FixedText {
     plain: &'static str,
     /// As it stands in a JSON string.
     #[cfg(feature = "json")]
@@ -69,8 +69,8 @@ pub(crate) struct Fixed {
 /// each time that it is said.
 macro_rules! fixed {
     ($first:literal $(, $line:literal)*) => {{
-        assert!(stands_for_itself($first) $(&& stands_for_itself($line))*);
-        Fixed {
+        assert!(needs_no_escape($first) $(&& needs_no_escape($line))*);
+        FixedText {
             plain: concat!($first $(, "\n", $line)*),
             #[cfg(feature = "json")]
             escaped: concat!($first $(, "\\n", $line)*),
@@ -79,7 +79,7 @@ macro_rules! fixed {
 }
 
 /// Is none of this escaped in JSON, and none of it another character on another wire?
-pub(crate) const fn stands_for_itself(text: &str) -> bool {
+pub(crate) const fn needs_no_escape(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let [first, others @ ..] = rest {
         if !matches!(first, b' '..=b'~') || matches!(first, b'"' | b'\\') {
@@ -91,7 +91,7 @@ pub(crate) const fn stands_for_itself(text: &str) -> bool {
 }
 
 /// Fixed texts, and the amounts between them.
-type Parts = (&'static [Fixed], [Amount; 2]);
+type Parts = (&'static [FixedText], [Amount; 2]);
 
 /// Fixed texts where no amount is between them.
 macro_rules! parts {
@@ -120,7 +120,7 @@ impl Screen {
                 balance
             ),
             Self::Outcome(outcome) => outcome_parts(outcome),
-            Self::Earlier => parts!(fixed!("About your earlier request:")),
+            Self::EarlierRequest => parts!(fixed!("About your earlier request:")),
             Self::InvalidChoice => parts!(fixed!("That is not a valid choice.")),
             Self::NotAnAmount => parts!(fixed!("That is not an amount: type a whole number in digits.")),
             Self::NotPositive => parts!(fixed!("The amount must be more than zero.")),
@@ -136,16 +136,16 @@ impl Screen {
     }
 
     /// Tells what it says, one after the other: a fixed text, and the amount behind it where there is one.
-    pub(crate) fn tell<E>(
+    pub(crate) fn for_each_part<E>(
         &self,
-        mut tell: impl FnMut(Fixed, Option<Amount>) -> Result<(), E>,
+        mut write: impl FnMut(FixedText, Option<Amount>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (texts, amounts) = self.parts();
         let mut texts = texts.iter();
         let mut amounts = amounts.iter();
         while let Some(text) = texts.next() {
             let amount = if texts.as_slice().is_empty() { None } else { amounts.next() };
-            tell(*text, amount.copied())?;
+            write(*text, amount.copied())?;
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ fn outcome_parts(outcome: Outcome) -> Parts {
 
 impl fmt::Display for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tell(|text, amount| {
+        self.for_each_part(|text, amount| {
             f.write_str(text.plain)?;
             amount.map_or(Ok(()), |amount| amount.fmt(f))
         })
@@ -211,9 +211,9 @@ fn listed(list: &[Screen]) -> Screens {
 
 /// Shows screens as one text, a blank line between two.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a>(pub &'a [Screen]);
+pub struct ScreenText<'a>(pub &'a [Screen]);
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for ScreenText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, screen) in self.0.iter().enumerate() {
             if index > 0 {
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn what_needs_an_escape_is_seen() {
-        assert!(stands_for_itself(" ~!#[]{}$0aZ"));
+        assert!(needs_no_escape(" ~!#[]{}$0aZ"));
         for text in ["a\"", "\\a", "\n", "a\tb", "\u{1f}", "\u{7f}", "\u{e9}"] {
-            assert!(!stands_for_itself(text), "{text:?}");
+            assert!(!needs_no_escape(text), "{text:?}");
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn a_reply_reads_as_one_text() {
         let amount = |units| Amount::from_units(units).unwrap();
         let done = Outcome::Done(Receipt::Deposited { amount: amount(40), balance: amount(140) });
-        let text = Text(&[Screen::Outcome(done), Screen::DepositPrompt]).to_string();
+        let text = ScreenText(&[Screen::Outcome(done), Screen::DepositPrompt]).to_string();
         assert_eq!(
             text,
             "Amount deposited: $40. Your balance is $140.\n\n\

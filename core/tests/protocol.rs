@@ -57,7 +57,7 @@ fn messages() -> Vec<(&'static str, Message)> {
                 512,
                 Some(300),
                 welcome,
-                &[Screen::Earlier, Screen::Outcome(Outcome::NotDone), Screen::Menu],
+                &[Screen::EarlierRequest, Screen::Outcome(Outcome::NotDone), Screen::Menu],
             ),
         ),
         ("A prompt", reply(513, Some(512), None, &[Screen::WithdrawPrompt { balance: amount(100) }])),

@@ -416,7 +416,7 @@ impl Conversation {
     }
 
     fn tell(&mut self, id: u64, outcome: Outcome) -> Effect {
-        self.say(Some(id), screens([Screen::Earlier, Screen::Outcome(outcome), Screen::Menu]))
+        self.say(Some(id), screens([Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu]))
     }
 
     fn say(&mut self, re: Option<u64>, screens: Screens) -> Effect {

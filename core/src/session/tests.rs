@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::{Ledger, LedgerId, Origin, RamLedger, Request, Response};
-use crate::screen::Text;
+use crate::screen::ScreenText;
 use proptest::prelude::*;
 use std::{format, string::String, string::ToString, vec::Vec};
 
@@ -291,7 +291,7 @@ fn a_whole_visit() {
         ("exit", "Goodbye."),
     ] {
         let (screens, _) = reply(&mut session, &mut ledger, answer, &POLICY);
-        let said = Text(&screens).to_string();
+        let said = ScreenText(&screens).to_string();
         assert!(said.starts_with(text), "{answer}: {said}");
     }
     assert_eq!(session, Session::Ended);

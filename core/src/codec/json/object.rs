@@ -48,7 +48,7 @@ impl<'a> ObjectWriter<'a> {
             if !mem::take(&mut first) {
                 self.push(r"\n\n")?;
             }
-            screen.tell(|text, amount| {
+            screen.for_each_part(|text, amount| {
                 self.push(text.escaped)?;
                 amount.map_or(Ok(()), |amount| self.amount(amount))
             })?;

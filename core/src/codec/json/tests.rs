@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     ledger::Name,
     message::Reply,
-    screen::{Screen, Screens, Text},
+    screen::{Screen, ScreenText, Screens},
 };
 use std::{format, string::String, string::ToString, vec::Vec};
 

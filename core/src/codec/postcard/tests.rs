@@ -95,7 +95,7 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (outcome(Outcome::Refused(Refusal::Full)), "02 ac 02 01 ab 02 00 01 03 01 03"),
         (outcome(Outcome::NotDone), "02 ac 02 01 ab 02 00 01 03 02"),
         (outcome(Outcome::Unknown), "02 ac 02 01 ab 02 00 01 03 03"),
-        (screen(Screen::Earlier), "02 ac 02 01 ab 02 00 01 04"),
+        (screen(Screen::EarlierRequest), "02 ac 02 01 ab 02 00 01 04"),
         (screen(Screen::InvalidChoice), "02 ac 02 01 ab 02 00 01 05"),
         (screen(Screen::NotAnAmount), "02 ac 02 01 ab 02 00 01 06"),
         (screen(Screen::NotPositive), "02 ac 02 01 ab 02 00 01 07"),
@@ -300,7 +300,7 @@ proptest! {
         welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
     ) {
         let welcome = welcome.map(|(ledger, start, attempt)| Welcome { ledger: ledger.map(LedgerId), start, attempt });
-        let screens: Screens = earlier.then_some(Screen::Earlier).into_iter()
+        let screens: Screens = earlier.then_some(Screen::EarlierRequest).into_iter()
             .chain([Screen::Outcome(outcome)]).chain(prompt.then_some(Screen::Menu)).collect();
         let reply = Reply { seq, re, screens: screens.clone(), welcome };
         let body = written(|out| write_reply(&reply, out));
@@ -308,7 +308,7 @@ proptest! {
         prop_assert_eq!((message.seq, message.re, message.welcome), (Some(seq), re, welcome));
         prop_assert_eq!((message.prompt, message.ends, message.notice), (prompt, !prompt, None));
         prop_assert_eq!(message.outcome, Some(outcome));
-        prop_assert_eq!(message.text.to_string(), crate::screen::Text(&screens).to_string());
+        prop_assert_eq!(message.text.to_string(), crate::screen::ScreenText(&screens).to_string());
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn replies() -> Vec<Reply> {
     ];
     let mut replies: Vec<Vec<Screen>> = vec![vec![Screen::Goodbye], vec![Screen::Stopping]];
     for prompt in prompts {
-        replies.extend(outcomes.map(|outcome| vec![Screen::Earlier, Screen::Outcome(outcome), prompt]));
+        replies
+            .extend(outcomes.map(|outcome| vec![Screen::EarlierRequest, Screen::Outcome(outcome), prompt]));
         replies.extend(reasons.map(|reason| vec![reason, Screen::NoFunds, prompt]));
     }
     let number = (1 << 53) - 1;

@@ -7,7 +7,7 @@ use crate::{
 };
 use atm_core::{
     ledger,
-    screen::{Screen, Text as Shown},
+    screen::{Screen, ScreenText},
 };
 
 fn units(units: u64) -> Amount {
@@ -61,7 +61,7 @@ fn outcomes_are_read_from_the_texts_of_the_screens() {
         ),
         (Ours::Refused(Refusal::BalanceLimit { balance }), Outcome::BalanceLimit(Some(balance))),
     ] {
-        let text = Shown(&[Screen::Outcome(outcome), Screen::Menu]).to_string().replace('\n', "\\n");
+        let text = ScreenText(&[Screen::Outcome(outcome), Screen::Menu]).to_string().replace('\n', "\\n");
         assert_eq!(shown(text.as_bytes()), Some(expected), "{text}");
     }
     for screen in [Screen::Menu, Screen::DepositPrompt, Screen::Goodbye] {

@@ -143,7 +143,7 @@ fn every_notice_byte_for_byte() {
 fn an_object_of_the_raw_wire_has_only_input_and_data() {
     let working = Some(Notice::Working { re: None });
     let message = [
-        written(|out| write_bare(None, &[Screen::Earlier, Screen::DepositPrompt], out)),
+        written(|out| write_bare(None, &[Screen::EarlierRequest, Screen::DepositPrompt], out)),
         written(|out| write_bare(working, &[Screen::DepositPrompt], out)),
         written(|out| write_bare(working, &[], out)),
         written(|out| write_bare(None, &[Screen::Goodbye], out)),
@@ -163,13 +163,13 @@ fn an_object_of_the_raw_wire_has_only_input_and_data() {
 #[test]
 fn a_reply_with_every_outcome_decodes_to_the_same() {
     for outcome in outcomes().into_iter().step_by(crate::STRIDE.min(5)) {
-        let reply = reply(&[Screen::Earlier, Screen::Outcome(outcome), Screen::Menu]);
+        let reply = reply(&[Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu]);
         let text = written(|out| write_reply(&reply, out));
         let message = read_host(text.as_bytes()).unwrap().unwrap();
         assert_eq!(message.outcome, Some(outcome), "{text}");
         assert_eq!((message.seq, message.re, message.prompt, message.ends), (Some(8), Some(7), true, false));
         assert_eq!((message.welcome, message.notice), (None, None));
-        assert_eq!(message.text.to_string(), Text(&reply.screens).to_string());
+        assert_eq!(message.text.to_string(), ScreenText(&reply.screens).to_string());
     }
 }
 

@@ -24,7 +24,7 @@ fn screen() -> impl Strategy<Value = Screen> {
         amount().prop_map(|balance| Screen::WithdrawPrompt { balance }),
         outcome,
         amount().prop_map(|balance| Screen::Outcome(Outcome::Done(Receipt::Balance { balance }))),
-        Just(Screen::Earlier),
+        Just(Screen::EarlierRequest),
         Just(Screen::InvalidChoice),
         Just(Screen::NotAnAmount),
         Just(Screen::NotPositive),
@@ -188,7 +188,7 @@ proptest! {
         let welcome = welcome.map(|(ledger, start, attempt)| Welcome { ledger: ledger.map(LedgerId), start, attempt });
         let reply = Reply { seq, re, screens, welcome };
         let body = written(|out| write_reply(&reply, out));
-        let text = Text(&reply.screens).to_string();
+        let text = ScreenText(&reply.screens).to_string();
         let read = value(&body);
         prop_assert_eq!(&read["data"], &Value::from(text.as_str()));
         prop_assert_eq!(&read["input"], &Value::from(reply.is_prompt()));
