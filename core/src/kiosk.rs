@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # use atm_core::{host::*, kiosk::*, ledger::*, money::Amount, time::Instant, wire::Wire};
-//! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), Error<P::Error>>
+//! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), KioskError<P::Error>>
 //! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
 //! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);
 //! let config = Config::new(Wire::Postcard, LinkKind::Serial);
@@ -44,7 +44,7 @@ const SESSION: u64 = 1;
 /// Why the ATM cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Error<E> {
+pub enum KioskError<E> {
     /// The port failed.
     Port(E),
     /// The ledger failed. Nobody is told anything; where the driver goes on, it is asked again in half a second, and after
@@ -52,7 +52,7 @@ pub enum Error<E> {
     Ledger(InDoubt),
 }
 
-impl<E: fmt::Display> fmt::Display for Error<E> {
+impl<E: fmt::Display> fmt::Display for KioskError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Port(error) => write!(f, "the serial port failed: {error}"),
@@ -61,7 +61,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
+impl<E: fmt::Debug + fmt::Display> core::error::Error for KioskError<E> {}
 
 /// An ATM with its ledger, for frames of at most `IN` bytes and output of at most `OUT`.
 pub struct Kiosk<L, const IN: usize, const OUT: usize> {
@@ -102,15 +102,15 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     /// # Errors
     /// What the port or the ledger says against it.
     #[inline(never)]
-    pub fn turn<P>(&mut self, port: &mut P, now: Instant) -> Result<bool, Error<P::Error>>
+    pub fn turn<P>(&mut self, port: &mut P, now: Instant) -> Result<bool, KioskError<P::Error>>
     where
         P: Read + Write + ReadReady + WriteReady,
     {
         self.tick(now);
         for step in 0..STEPS {
-            let moved = self.serve(now).map_err(Error::Ledger)?
-                || self.send(port, now).map_err(Error::Port)?
-                || self.receive(port, now).map_err(Error::Port)?;
+            let moved = self.serve(now).map_err(KioskError::Ledger)?
+                || self.send(port, now).map_err(KioskError::Port)?
+                || self.receive(port, now).map_err(KioskError::Port)?;
             if !moved {
                 return Ok(step > 0);
             }

@@ -10,7 +10,7 @@
 #[cfg(not(target_os = "none"))]
 extern crate std;
 
-pub use atm_core::kiosk::{Error, Kiosk};
+pub use atm_core::kiosk::{Kiosk, KioskError};
 
 #[cfg(lm3s6965)]
 pub mod board;

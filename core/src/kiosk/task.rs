@@ -1,5 +1,5 @@
 //! The same loop as a task of an executor.
-use super::{Error, Kiosk};
+use super::{Kiosk, KioskError};
 use crate::{ledger::Ledger, time::Instant};
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
@@ -12,17 +12,17 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     /// embassy's buffered serial ports are.
     ///
     /// # Errors
-    /// What the port or the ledger says against it. After [`Error::Ledger`] it may be called again.
+    /// What the port or the ledger says against it. After [`KioskError::Ledger`] it may be called again.
     pub async fn run<P: Read + Write>(
         &mut self,
         port: &mut P,
         clock: impl Fn() -> Instant,
         mut sleep: impl AsyncFnMut(Option<Instant>),
-    ) -> Result<(), Error<P::Error>> {
+    ) -> Result<(), KioskError<P::Error>> {
         loop {
             let now = clock();
             self.tick(now);
-            if self.serve(now).map_err(Error::Ledger)? {
+            if self.serve(now).map_err(KioskError::Ledger)? {
                 continue;
             }
             if self.is_finished() {
@@ -31,7 +31,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             let deadline = self.deadline();
             if !self.host.output().is_empty() {
                 if let Either::First(sent) = select(port.write(self.host.output()), sleep(deadline)).await {
-                    self.host.consume(sent.map_err(Error::Port)?, clock());
+                    self.host.consume(sent.map_err(KioskError::Port)?, clock());
                 }
             } else if self.from < self.to {
                 // What is not taken waits for the ledger.
@@ -41,7 +41,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             } else if self.ended {
                 sleep(deadline).await;
             } else if let Either::First(count) = select(port.read(&mut self.chunk), sleep(deadline)).await {
-                self.take(count.map_err(Error::Port)?, clock());
+                self.take(count.map_err(KioskError::Port)?, clock());
             }
         }
     }

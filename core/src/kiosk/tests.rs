@@ -230,12 +230,12 @@ fn a_port_or_a_ledger_that_fails_is_told() {
     let (mut kiosk, mut port) = (kiosk(), port());
     port.broken = true;
     let error = kiosk.turn(&mut port, NOW).unwrap_err();
-    assert_eq!(error, Error::Port(ErrorKind::BrokenPipe));
+    assert_eq!(error, KioskError::Port(ErrorKind::BrokenPipe));
     assert!(error.to_string().starts_with("the serial port failed: "), "{error}");
     port.broken = false;
     kiosk.ledger.as_mut().unwrap().fails = true;
     let error = (0..1000).find_map(|_| kiosk.turn(&mut port, NOW).err()).unwrap();
-    assert_eq!(error, Error::Ledger(InDoubt));
+    assert_eq!(error, KioskError::Ledger(InDoubt));
     assert_eq!(error.to_string(), InDoubt.to_string());
     assert_eq!(port.sent, b"", "nothing is told");
 }
@@ -246,7 +246,7 @@ fn in_doubt() -> (Kiosk<Books, IN, OUT>, Port) {
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
     port.incoming = answer(1, "deposit 5");
-    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     (kiosk, port)
 }
 
@@ -272,7 +272,7 @@ fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
     port.incoming = answer(1, "deposit 5");
-    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     let told = turn(&mut kiosk, &mut port);
     assert!(told.contains("It is unknown what became of your request"), "{told}");
     assert_eq!(kiosk.again, None, "it is not asked again: nobody could tell it from another");
@@ -285,7 +285,7 @@ fn the_balance_is_asked_for_again_without_a_name_too() {
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
     port.incoming = answer(1, "3");
-    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(Error::Ledger(InDoubt)));
+    assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     kiosk.ledger.as_mut().unwrap().fails = false;
     while kiosk.turn(&mut port, NOW + RETRY).unwrap() {}
     let told = String::from_utf8_lossy(&port.sent).to_string();
@@ -312,7 +312,7 @@ fn a_ledger_that_stays_in_doubt_is_out_of_service_after_half_a_minute() {
     for try_ in 0..TRIES {
         now = now + RETRY;
         assert!(kiosk.ledger().is_some(), "{try_}");
-        assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, now).err()), Some(Error::Ledger(InDoubt)));
+        assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, now).err()), Some(KioskError::Ledger(InDoubt)));
     }
     while kiosk.turn(&mut port, now).unwrap() {}
     let told = String::from_utf8_lossy(&port.sent).to_string();

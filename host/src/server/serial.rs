@@ -69,7 +69,7 @@ fn run(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool)
         }
         let moved = match kiosk.turn(&mut line, clock.now()) {
             // It asks the same again for half a minute; nobody is told anything before.
-            Err(kiosk::Error::Ledger(_)) if kiosk.ledger().is_some() => false,
+            Err(kiosk::KioskError::Ledger(_)) if kiosk.ledger().is_some() => false,
             turn => turn.map_err(error)?,
         };
         if !moved {
@@ -101,10 +101,10 @@ impl Config {
     }
 }
 
-fn error(error: kiosk::Error<io::Error>) -> io::Error {
+fn error(error: kiosk::KioskError<io::Error>) -> io::Error {
     match error {
-        kiosk::Error::Port(error) => error,
-        kiosk::Error::Ledger(error) => io::Error::other(error),
+        kiosk::KioskError::Port(error) => error,
+        kiosk::KioskError::Ledger(error) => io::Error::other(error),
     }
 }
 
