@@ -30,13 +30,13 @@ mod task;
 const CHUNK: usize = 32;
 
 /// Steps that one turn takes at the most, so that a line that never rests cannot keep the caller.
-const STEPS: usize = 16;
+const MAX_STEPS: usize = 16;
 
 /// How long a ledger that is in doubt is left alone before it is asked again.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// How often it is asked again before the ATM is out of service: for half a minute.
-const TRIES: u8 = 60;
+const MAX_RETRIES: u8 = 60;
 
 /// The only line that there is.
 const SESSION: u64 = 1;
@@ -68,14 +68,14 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     host: Host<IN, OUT>,
     ledger: Option<L>,
     /// When to ask the ledger again, after it was in doubt.
-    again: Option<Instant>,
+    retry_at: Option<Instant>,
     /// How often it was in doubt, one time after the other.
-    doubts: u8,
+    failures: u8,
     /// What was read and not taken yet.
     chunk: [u8; CHUNK],
-    from: usize,
-    to: usize,
-    ended: bool,
+    start: usize,
+    end: usize,
+    input_ended: bool,
 }
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
@@ -87,12 +87,12 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Self {
             host: Host::new(config, SESSION, now),
             ledger,
-            again: None,
-            doubts: 0,
+            retry_at: None,
+            failures: 0,
             chunk: [0; CHUNK],
-            from: 0,
-            to: 0,
-            ended: false,
+            start: 0,
+            end: 0,
+            input_ended: false,
         }
     }
 
@@ -107,8 +107,8 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         P: Read + Write + ReadReady + WriteReady,
     {
         self.tick(now);
-        for step in 0..STEPS {
-            let moved = self.serve(now).map_err(KioskError::Ledger)?
+        for step in 0..MAX_STEPS {
+            let moved = self.handle_event(now).map_err(KioskError::Ledger)?
                 || self.send(port, now).map_err(KioskError::Port)?
                 || self.receive(port, now).map_err(KioskError::Port)?;
             if !moved {
@@ -129,7 +129,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// When [`turn`](Self::turn) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(self.host.deadline(), self.again)
+        earliest(self.host.deadline(), self.retry_at)
     }
 
     /// Says goodbye; [`is_finished`](Self::is_finished) then says when it was said.
@@ -153,13 +153,13 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     }
 
     /// Sees to one event.
-    fn serve(&mut self, now: Instant) -> Result<bool, InDoubt> {
-        if self.again.take_if(|at| *at <= now).is_some() {
+    fn handle_event(&mut self, now: Instant) -> Result<bool, InDoubt> {
+        if self.retry_at.take_if(|at| *at <= now).is_some() {
             self.host.ask_again();
         }
         let Some(event) = self.host.poll_event() else { return Ok(false) };
         match event {
-            Event::Request(request) => self.ask(&request, now)?,
+            Event::Request(request) => self.apply(&request, now)?,
             // There is one line: no conversation is held anywhere else.
             Event::Arrival(_) => self.host.admit_new(now),
             Event::Quit => self.host.shut_down(now),
@@ -168,13 +168,13 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     }
 
     #[inline(never)]
-    fn ask(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
-        let answer = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
-        self.doubts = if answer.is_ok() { 0 } else { self.doubts.saturating_add(1) };
-        let (response, told) = match (answer, request) {
+    fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
+        let result = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
+        self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        let (response, reported) = match (result, request) {
             (Ok(response), _) => (response, Ok(())),
             // It will not come back: what is out is settled by the next hello, after a start that can read the records.
-            (Err(error), _) if self.doubts > TRIES => {
+            (Err(error), _) if self.failures > MAX_RETRIES => {
                 self.ledger = None;
                 return Err(error);
             }
@@ -186,12 +186,12 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             }
             // The same again is safe: it is done once, and its outcome is kept. A repeat is told `working` until then.
             (Err(error), _) => {
-                self.again = Some(now + RETRY);
+                self.retry_at = Some(now + RETRY_AFTER);
                 return Err(error);
             }
         };
         self.host.complete(request, response, now);
-        told
+        reported
     }
 
     /// Writes what the port takes now.
@@ -206,30 +206,30 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// Feeds what was read, or reads what is there now.
     fn receive<P: Read + ReadReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
-        if self.from < self.to {
+        if self.start < self.end {
             return Ok(self.feed(now));
         }
-        if self.ended || !port.read_ready()? {
+        if self.input_ended || !port.read_ready()? {
             return Ok(false);
         }
         let count = port.read(&mut self.chunk)?;
-        self.take(count, now);
+        self.received(count, now);
         Ok(true)
     }
 
     /// `count` bytes were read, or it is the end.
-    fn take(&mut self, count: usize, now: Instant) {
-        (self.from, self.to) = (0, count.min(CHUNK));
+    fn received(&mut self, count: usize, now: Instant) {
+        (self.start, self.end) = (0, count.min(CHUNK));
         if count == 0 {
-            self.ended = true;
+            self.input_ended = true;
             self.host.end(now);
         }
     }
 
     /// Feeds what was read; false where the endpoint takes nothing now.
     fn feed(&mut self, now: Instant) -> bool {
-        let taken = self.host.feed(self.chunk.get(self.from..self.to).unwrap_or(&[]), now);
-        self.from = self.from.saturating_add(taken).min(self.to);
+        let taken = self.host.feed(self.chunk.get(self.start..self.end).unwrap_or(&[]), now);
+        self.start = self.start.saturating_add(taken).min(self.end);
         taken > 0
     }
 }

@@ -22,7 +22,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         loop {
             let now = clock();
             self.tick(now);
-            if self.serve(now).map_err(KioskError::Ledger)? {
+            if self.handle_event(now).map_err(KioskError::Ledger)? {
                 continue;
             }
             if self.is_finished() {
@@ -33,15 +33,15 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
                 if let Either::First(sent) = select(port.write(self.host.output()), sleep(deadline)).await {
                     self.host.consume(sent.map_err(KioskError::Port)?, clock());
                 }
-            } else if self.from < self.to {
+            } else if self.start < self.end {
                 // What is not taken waits for the ledger.
                 if !self.feed(now) {
                     sleep(deadline).await;
                 }
-            } else if self.ended {
+            } else if self.input_ended {
                 sleep(deadline).await;
             } else if let Either::First(count) = select(port.read(&mut self.chunk), sleep(deadline)).await {
-                self.take(count.map_err(KioskError::Port)?, clock());
+                self.received(count.map_err(KioskError::Port)?, clock());
             }
         }
     }

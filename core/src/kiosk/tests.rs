@@ -68,12 +68,12 @@ impl Write for Port {
 }
 
 /// A ledger whose store fails where it is told to.
-struct Books {
+struct FailingLedger {
     ledger: RamLedger<1>,
     fails: bool,
 }
 
-impl Ledger for Books {
+impl Ledger for FailingLedger {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         if self.fails { Err(InDoubt) } else { self.ledger.apply(request) }
     }
@@ -86,8 +86,8 @@ fn units(units: u64) -> Amount {
 }
 
 /// A kiosk that anybody may stop.
-fn kiosk() -> Kiosk<Books, IN, OUT> {
-    let ledger = Books { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
+fn kiosk() -> Kiosk<FailingLedger, IN, OUT> {
+    let ledger = FailingLedger { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
     let mut config = Config::new(Wire::Json, LinkKind::Serial);
     config.policy.may_quit = true;
     Kiosk::new(config, Some(ledger), NOW)
@@ -125,7 +125,7 @@ fn answer(re: u64, text: &str) -> Vec<u8> {
 }
 
 /// Turns until there is nothing to do; gives out what was sent.
-fn turn(kiosk: &mut Kiosk<Books, IN, OUT>, port: &mut Port) -> String {
+fn turn(kiosk: &mut Kiosk<FailingLedger, IN, OUT>, port: &mut Port) -> String {
     for _ in 0..1000 {
         if !kiosk.turn(port, NOW).unwrap() {
             return String::from_utf8_lossy(&std::mem::take(&mut port.sent)).to_string();
@@ -170,7 +170,7 @@ fn a_turn_is_bounded_and_says_whether_there_is_more() {
     for _ in 0..3 {
         let before = port.reads;
         assert_eq!(kiosk.turn(&mut port, NOW), Ok(true));
-        assert!((1..=STEPS).contains(&(port.reads - before)));
+        assert!((1..=MAX_STEPS).contains(&(port.reads - before)));
     }
     assert!(port.incoming.len() > 90_000);
     // What was done on the way is told to whoever would sleep.
@@ -241,7 +241,7 @@ fn a_port_or_a_ledger_that_fails_is_told() {
 }
 
 /// A reply to a hello, and then a deposit that the ledger is in doubt about.
-fn in_doubt() -> (Kiosk<Books, IN, OUT>, Port) {
+fn in_doubt() -> (Kiosk<FailingLedger, IN, OUT>, Port) {
     let (mut kiosk, mut port) = (kiosk(), port());
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
@@ -253,13 +253,13 @@ fn in_doubt() -> (Kiosk<Books, IN, OUT>, Port) {
 #[test]
 fn a_ledger_in_doubt_is_asked_again_and_a_repeat_is_told_so() {
     let (mut kiosk, mut port) = in_doubt();
-    assert_eq!(kiosk.deadline(), Some(NOW + RETRY));
+    assert_eq!(kiosk.deadline(), Some(NOW + RETRY_AFTER));
     port.incoming = answer(1, "deposit 5");
     let told = turn(&mut kiosk, &mut port);
     assert!(told.contains("Working on it."), "{told}");
     kiosk.ledger.as_mut().unwrap().fails = false;
     assert_eq!(turn(&mut kiosk, &mut port), "", "it is left alone for a while");
-    while kiosk.turn(&mut port, NOW + RETRY).unwrap() {}
+    while kiosk.turn(&mut port, NOW + RETRY_AFTER).unwrap() {}
     let told = String::from_utf8_lossy(&port.sent).to_string();
     assert!(told.contains("Amount deposited: $5. Your balance is $105."), "{told}");
     assert_eq!(kiosk.ledger().unwrap().ledger.balance(), units(105), "once");
@@ -275,7 +275,7 @@ fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
     assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     let told = turn(&mut kiosk, &mut port);
     assert!(told.contains("It is unknown what became of your request"), "{told}");
-    assert_eq!(kiosk.again, None, "it is not asked again: nobody could tell it from another");
+    assert_eq!(kiosk.retry_at, None, "it is not asked again: nobody could tell it from another");
 }
 
 #[test]
@@ -287,14 +287,15 @@ fn the_balance_is_asked_for_again_without_a_name_too() {
     port.incoming = answer(1, "3");
     assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     kiosk.ledger.as_mut().unwrap().fails = false;
-    while kiosk.turn(&mut port, NOW + RETRY).unwrap() {}
+    while kiosk.turn(&mut port, NOW + RETRY_AFTER).unwrap() {}
     let told = String::from_utf8_lossy(&port.sent).to_string();
     assert!(told.contains("Your balance is $100."), "no money moves by it: {told}");
 }
 
 #[test]
 fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
-    let mut kiosk = Kiosk::<Books, IN, OUT>::new(Config::new(Wire::Json, LinkKind::Serial), None, NOW);
+    let mut kiosk =
+        Kiosk::<FailingLedger, IN, OUT>::new(Config::new(Wire::Json, LinkKind::Serial), None, NOW);
     let mut port = Port { takes: usize::MAX, ..Port::default() };
     assert_eq!(turn(&mut kiosk, &mut port), "", "a serial line is silent until somebody says something");
     for incoming in [hello(), answer(1, "deposit 5"), hello()] {
@@ -309,9 +310,9 @@ fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
 fn a_ledger_that_stays_in_doubt_is_out_of_service_after_half_a_minute() {
     let (mut kiosk, mut port) = in_doubt();
     let mut now = NOW;
-    for try_ in 0..TRIES {
-        now = now + RETRY;
-        assert!(kiosk.ledger().is_some(), "{try_}");
+    for attempt in 0..MAX_RETRIES {
+        now = now + RETRY_AFTER;
+        assert!(kiosk.ledger().is_some(), "{attempt}");
         assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, now).err()), Some(KioskError::Ledger(InDoubt)));
     }
     while kiosk.turn(&mut port, now).unwrap() {}
