@@ -20,7 +20,7 @@ use crate::{
 
 mod config;
 mod conversation;
-mod serve;
+mod input;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
@@ -49,18 +49,18 @@ pub struct Host<const IN: usize, const OUT: usize> {
     outbox: Outbox<OUT>,
     conversation: Option<Conversation>,
     /// The hello that waits for the driver's word.
-    arriving: Option<Hello>,
+    incoming_hello: Option<Hello>,
     /// The driver was not told of it yet.
-    unannounced: bool,
+    report_hello: bool,
     /// The driver was not told yet that the person asked to stop the host.
-    quit: bool,
+    report_quit: bool,
     /// The first number of the next conversation without a name.
-    first: u64,
-    ended: bool,
-    stopping: bool,
+    first_seq: u64,
+    input_ended: bool,
+    shutting_down: bool,
     closing: bool,
     /// Nobody is served.
-    broken: bool,
+    out_of_service: bool,
     /// When the last prompt was opened, the present frame begun, and output last taken.
     idle_since: Instant,
     frame_since: Option<Instant>,
@@ -88,14 +88,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             inbox: Inbox::for_host(config.wire),
             outbox: Outbox::new(config.wire),
             conversation: None,
-            arriving: None,
-            unannounced: false,
-            quit: false,
-            first: 1,
-            ended: false,
-            stopping: false,
+            incoming_hello: None,
+            report_hello: false,
+            report_quit: false,
+            first_seq: 1,
+            input_ended: false,
+            shutting_down: false,
             closing: false,
-            broken: false,
+            out_of_service: false,
             idle_since: now,
             frame_since: None,
             stall_since: now,
@@ -137,7 +137,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// The peer will send nothing more; what it sent was all fed.
     pub fn end(&mut self, now: Instant) {
-        self.ended = true;
+        self.input_ended = true;
         self.inbox.end();
         self.advance(now);
     }
@@ -159,11 +159,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// What the driver is to do next.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if core::mem::take(&mut self.quit) {
+        if core::mem::take(&mut self.report_quit) {
             return Some(Event::Quit);
         }
-        if core::mem::take(&mut self.unannounced) {
-            return self.arriving.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Arrival);
+        if core::mem::take(&mut self.report_hello) {
+            return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Arrival);
         }
         self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
     }
@@ -181,15 +181,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// The hello that the driver has to admit or refuse.
-    pub fn arriving(&self) -> Option<&Hello> {
-        self.arriving.as_ref()
+    pub fn incoming_hello(&self) -> Option<&Hello> {
+        self.incoming_hello.as_ref()
     }
 
     /// Lets the terminal in that said hello, with its conversation where it is held already.
     pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
-        let Some(hello) = self.arriving.take() else { return };
-        self.leave();
+        let Some(hello) = self.incoming_hello.take() else { return };
+        self.drop_conversation();
         let effect = conversation.hello(&hello);
         self.conversation = Some(conversation);
         self.apply(effect, now);
@@ -198,48 +198,48 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Lets the terminal in that said hello, where no conversation with it is held.
     pub fn admit_new(&mut self, now: Instant) {
-        let Some(hello) = self.arriving.take() else { return };
-        let effect = self.begin(&hello);
+        let Some(hello) = self.incoming_hello.take() else { return };
+        let effect = self.start_conversation(&hello);
         self.apply(effect, now);
         self.advance(now);
     }
 
     /// Turns the terminal away that said hello: another of its name came later.
     pub fn refuse(&mut self, now: Instant) {
-        if let Some(Hello { start, attempt, .. }) = self.arriving.take() {
-            self.leave();
+        if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
+            self.drop_conversation();
             self.apply(Effect::End(Notice::NameInUse { start, attempt }), now);
         }
     }
 
     /// Serves nobody from now on, because the records of the money cannot be read: whoever says something is told so.
     pub fn take_out_of_service(&mut self, now: Instant) {
-        self.broken = true;
-        self.arriving = None;
-        self.unannounced = false;
-        self.quit = false;
-        if self.leave() {
+        self.out_of_service = true;
+        self.incoming_hello = None;
+        self.report_hello = false;
+        self.report_quit = false;
+        if self.drop_conversation() {
             self.apply(Effect::End(Notice::OutOfService), now);
         }
         self.advance(now);
     }
 
     /// The ledger could not be asked: the request that is out is given out again, as the next event.
-    pub fn ask_again(&mut self) {
+    pub fn retry_request(&mut self) {
         if let Some(conversation) = &mut self.conversation {
-            conversation.ask_again();
+            conversation.retry_request();
         }
     }
 
     /// Turns a connection away that was just opened: there are as many as the driver takes.
-    pub fn turn_away(&mut self, now: Instant) {
+    pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
         self.conversation = None;
         self.apply(Effect::End(Notice::Busy), now);
     }
 
     /// Ends this endpoint and gives out the conversation with a terminal that came elsewhere.
-    pub fn hand_over(&mut self, now: Instant) -> Option<Conversation> {
+    pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
         let (start, attempt) = conversation.key();
         if self.outbox.is_empty() {
@@ -266,14 +266,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Ends the session, after the outcome of what is out, and then the line.
     pub fn shut_down(&mut self, now: Instant) {
-        self.stopping = true;
+        self.shutting_down = true;
         self.advance(now);
     }
 
     /// Is there nothing more to do? The driver then closes the line.
     pub fn is_finished(&self) -> bool {
         let idle = self.outbox.is_empty() && !self.has_event();
-        let served = self.ended && !self.is_busy() && self.inbox.decoded().0 == Decoded::More;
+        let served = self.input_ended && !self.is_busy() && self.inbox.decoded().0 == Decoded::More;
         idle && (self.closing || served)
     }
 
@@ -289,30 +289,30 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// When [`tick`](Self::tick) is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(self.stall_at(), earliest(self.frame_at(), self.idle_at()))
+        earliest(self.stall_deadline(), earliest(self.frame_deadline(), self.idle_deadline()))
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
         let connection = self.config.link == LinkKind::Connection;
-        if passed(self.stall_at()) {
+        if passed(self.stall_deadline()) {
             // Nobody reads: there is nobody to tell.
             self.outbox.clear();
             self.closing = true;
         }
-        if passed(self.frame_at()) {
+        if passed(self.frame_deadline()) {
             self.frame_since = None;
             let fault = self.inbox.give_up();
             if connection && !self.closing {
                 // What comes now would be taken for the start of a frame: the connection is of no more use.
-                self.end_with(Notice::Fault(fault), now);
+                self.close_with(Notice::Fault(fault), now);
             }
         }
-        if passed(self.idle_at()) {
-            let tell = self.leave();
+        if passed(self.idle_deadline()) {
+            let tell = self.drop_conversation();
             if connection {
-                self.end_with(Notice::Idle, now);
+                self.close_with(Notice::Idle, now);
             } else if tell && self.outbox.is_empty() {
                 self.apply(Effect::Notice(Notice::Idle), now);
             }
@@ -321,31 +321,33 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// When the peer has left output unread for too long.
-    fn stall_at(&self) -> Option<Instant> {
+    fn stall_deadline(&self) -> Option<Instant> {
         let stalls = self.config.link == LinkKind::Connection && !self.outbox.is_empty();
-        stalls.then(|| self.stall_since + self.config.stall)
+        stalls.then(|| self.stall_since + self.config.stall_timeout)
     }
 
     /// When the frame that has begun has taken too long. What is out is told before that ends the connection.
-    fn frame_at(&self) -> Option<Instant> {
-        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame)
+    fn frame_deadline(&self) -> Option<Instant> {
+        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
     }
 
     /// When the open prompt has had no answer for too long.
-    fn idle_at(&self) -> Option<Instant> {
+    fn idle_deadline(&self) -> Option<Instant> {
         let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
-        open.then(|| self.idle_since + self.config.idle)
+        open.then(|| self.idle_since + self.config.idle_timeout)
     }
 
     /// Is there something that the driver was not told yet?
     fn has_event(&self) -> bool {
-        self.quit || self.unannounced || self.conversation.as_ref().is_some_and(Conversation::is_unasked)
+        self.report_quit
+            || self.report_hello
+            || self.conversation.as_ref().is_some_and(Conversation::is_unasked)
     }
 
     /// Does it wait for the ledger or for the driver's word?
     #[inline(never)]
     fn is_busy(&self) -> bool {
-        self.arriving.is_some() || self.conversation.as_ref().is_some_and(Conversation::is_busy)
+        self.incoming_hello.is_some() || self.conversation.as_ref().is_some_and(Conversation::is_busy)
     }
 }
 

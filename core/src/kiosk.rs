@@ -155,7 +155,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     /// Sees to one event.
     fn handle_event(&mut self, now: Instant) -> Result<bool, InDoubt> {
         if self.retry_at.take_if(|at| *at <= now).is_some() {
-            self.host.ask_again();
+            self.host.retry_request();
         }
         let Some(event) = self.host.poll_event() else { return Ok(false) };
         match event {

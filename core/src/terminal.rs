@@ -360,7 +360,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     }
 
     fn frame_deadline(&self) -> Option<Instant> {
-        self.frame_since.map(|since| since + self.config.frame)
+        self.frame_since.map(|since| since + self.config.frame_timeout)
     }
 
     fn give_up_deadline(&self) -> Option<Instant> {

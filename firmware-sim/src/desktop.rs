@@ -164,7 +164,7 @@ fn print_error(error: &anyhow::Error) {
 
 fn config(arguments: &Arguments) -> host::Config {
     let mut config = host::Config::new(arguments.wire, LinkKind::Serial);
-    config.idle = Duration::from_secs(arguments.idle_timeout);
+    config.idle_timeout = Duration::from_secs(arguments.idle_timeout);
     config.policy.may_quit = arguments.device.is_none() || arguments.allow_remote_quit;
     config
 }

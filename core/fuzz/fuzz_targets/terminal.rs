@@ -38,7 +38,7 @@ fuzz_target!(|input: Input| {
         link: if input.serial { LinkKind::Serial } else { LinkKind::Connection },
         profile: input.hello.then(Profile::default),
         retransmit: input.repeat.then(|| Retransmit::for_baud(9600)),
-        frame: Duration::from_secs(1),
+        frame_timeout: Duration::from_secs(1),
     };
     let mut now = Instant::default();
     let mut terminal = Terminal::<256, OUT>::new(config, now);

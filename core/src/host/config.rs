@@ -27,11 +27,11 @@ pub struct Config {
     /// What sessions may do.
     pub policy: Policy,
     /// How long a prompt stays open without an answer.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// How long a frame may take from its first byte to its last.
-    pub frame: Duration,
+    pub frame_timeout: Duration,
     /// On a connection, how long the peer may leave output unread.
-    pub stall: Duration,
+    pub stall_timeout: Duration,
 }
 
 impl Config {
@@ -41,9 +41,9 @@ impl Config {
             wire,
             link,
             policy: Policy::default(),
-            idle: Duration::from_secs(300),
-            frame: Duration::from_secs(10),
-            stall: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            frame_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Conversation {
     }
 
     /// Must this conversation, wherever it is held, be handed to the endpoint that `hello` came to?
-    pub fn yields_to(&self, hello: &Hello) -> bool {
+    pub fn admits(&self, hello: &Hello) -> bool {
         self.key.is_none_or(|key| (hello.start, hello.attempt) >= key)
     }
 
@@ -205,7 +205,7 @@ impl Conversation {
             // The same hello again: it gets the same reply.
             return if self.is_busy() { Effect::Notice(self.working()) } else { self.welcome_again() };
         }
-        if !self.yields_to(hello) && matches!(self.origin, Origin::Terminal(_)) {
+        if !self.admits(hello) && matches!(self.origin, Origin::Terminal(_)) {
             return Effect::Notice(Notice::NameInUse { start, attempt });
         }
         self.key = Some((start, attempt));
@@ -340,7 +340,7 @@ impl Conversation {
 
     /// Takes what the ledger answers to `request` while no endpoint holds the conversation; gives out what is to be asked
     /// next. What is to be said waits for the terminal.
-    pub fn complete_away(&mut self, request: &Request, response: Response) -> Option<Request> {
+    pub fn complete_parked(&mut self, request: &Request, response: Response) -> Option<Request> {
         self.complete(request, response);
         self.take_request()
     }
@@ -371,7 +371,7 @@ impl Conversation {
     }
 
     /// The request that is out did not reach the ledger.
-    pub(crate) fn ask_again(&mut self) {
+    pub(crate) fn retry_request(&mut self) {
         self.unasked = self.is_busy();
     }
 

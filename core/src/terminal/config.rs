@@ -83,7 +83,7 @@ pub struct Config {
     /// How to repeat; `None` on a line that loses nothing.
     pub retransmit: Option<Retransmit>,
     /// How long a frame may take from its first byte to its last.
-    pub frame: Duration,
+    pub frame_timeout: Duration,
 }
 
 /// What has happened.

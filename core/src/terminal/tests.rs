@@ -105,7 +105,7 @@ fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Con
         link,
         profile: Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory }),
         retransmit: (link == LinkKind::Serial).then_some(RETRANSMIT),
-        frame: Duration::from_secs(10),
+        frame_timeout: Duration::from_secs(10),
     }
 }
 
@@ -285,7 +285,7 @@ impl Pair {
         self.told.extend(drain(&mut self.terminal, self.now));
         // The hello comes, and meets the conversation.
         for _ in 0..MANY {
-            if self.host.arriving().is_some() {
+            if self.host.incoming_hello().is_some() {
                 break;
             }
             let bytes = self.terminal.output().to_vec();
@@ -293,7 +293,7 @@ impl Pair {
             let taken = self.host.feed(&bytes, self.now);
             self.terminal.consume(taken);
         }
-        assert!(self.host.arriving().is_some(), "the hello comes");
+        assert!(self.host.incoming_hello().is_some(), "the hello comes");
         self.host.poll_event();
         self.host.admit(conversation, self.now);
     }

@@ -95,7 +95,7 @@ mod image {
             link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
             retransmit: None,
-            frame: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(10),
         };
         let mut terminal = Terminal::<TERMINAL_IN, TERMINAL_OUT>::new(config, now);
         let mut answers = ANSWERS.iter();

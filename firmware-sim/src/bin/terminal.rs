@@ -38,7 +38,7 @@ mod image {
             link: LinkKind::Serial,
             profile: Some(Profile { name: NAME.parse().ok(), ..Profile::default() }),
             retransmit: Some(Retransmit::for_baud(uart::BAUD)),
-            frame: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(10),
         };
         let Ok(mut terminal) =
             ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())

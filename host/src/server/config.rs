@@ -37,9 +37,9 @@ impl Config {
             wire,
             balance: Amount::from_units(100).unwrap_or(Amount::ZERO),
             limit: Policy::LIMIT,
-            idle: host.idle,
-            frame: host.frame,
-            stall: host.stall,
+            idle: host.idle_timeout,
+            frame: host.frame_timeout,
+            stall: host.stall_timeout,
             max_sessions: 10_000,
             allow_remote_quit: false,
         }
@@ -52,9 +52,9 @@ impl Config {
             wire: self.wire,
             link: LinkKind::Connection,
             policy: Policy { limit: self.limit, may_quit: local || self.allow_remote_quit },
-            idle: self.idle,
-            frame: self.frame,
-            stall: self.stall,
+            idle_timeout: self.idle,
+            frame_timeout: self.frame,
+            stall_timeout: self.stall,
         }
     }
 }

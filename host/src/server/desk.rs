@@ -52,7 +52,7 @@ impl Server {
             Origin::Terminal(name) => match self.lobby.place_mut(&name) {
                 Some(Place::Connected(token)) => Some(*token),
                 Some(Place::Parked(conversation)) => {
-                    if let Some(next) = conversation.complete_away(&request, response)
+                    if let Some(next) = conversation.complete_parked(&request, response)
                         && let Some(response) = self.ask(&next)
                     {
                         self.deliver((next, response));
@@ -72,26 +72,23 @@ impl Server {
     /// A terminal said hello: its conversation is fetched from wherever it is held.
     pub(super) fn arrive(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
-        let Some(hello) = connection.host.arriving() else { return };
+        let Some(hello) = connection.host.incoming_hello() else { return };
         let held = match self.lobby.place(&name) {
             None => Ok(None),
-            Some(Place::Parked(conversation)) if !conversation.yields_to(hello) => Err(()),
+            Some(Place::Parked(conversation)) if !conversation.admits(hello) => Err(()),
             Some(Place::Parked(_)) => Ok(self.lobby.unpark(&name)),
             Some(Place::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
                 None => Ok(None),
                 // Somebody else sits there by now.
                 Some(other) if !other.holds(&name) => Ok(None),
                 Some(other)
-                    if other
-                        .host
-                        .conversation()
-                        .is_some_and(|conversation| !conversation.yields_to(hello)) =>
+                    if other.host.conversation().is_some_and(|conversation| !conversation.admits(hello)) =>
                 {
                     Err(())
                 }
                 Some(other) => {
                     self.again.push(*elsewhere);
-                    Ok(other.host.hand_over(now))
+                    Ok(other.host.take_over(now))
                 }
             },
         };

@@ -54,7 +54,7 @@ impl Server {
         } else if self.sessions >= self.config.max_sessions || self.teller.is_full() {
             add(&self.metrics.turned_away, 1);
             warn!(%peer, sessions = self.sessions, "turned away: there is no room for another session, or its requests");
-            connection.host.turn_away(now);
+            connection.host.reject_busy(now);
         } else {
             connection.counted = true;
             self.sessions = self.sessions.saturating_add(1);

@@ -94,9 +94,9 @@ impl Config {
             wire: self.wire,
             link: LinkKind::Serial,
             policy: Policy { limit: self.limit, may_quit: self.allow_remote_quit },
-            idle: self.idle,
-            frame: self.frame,
-            stall: self.stall,
+            idle_timeout: self.idle,
+            frame_timeout: self.frame,
+            stall_timeout: self.stall,
         }
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Typed<'a> {
             link: LinkKind::Connection,
             profile: None,
             retransmit: None,
-            frame: Duration::from_secs(60),
+            frame_timeout: Duration::from_secs(60),
         };
         Self { person, terminal: Terminal::new(config, NOW), held: Vec::new() }
     }

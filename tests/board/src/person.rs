@@ -83,7 +83,7 @@ impl Person {
             link: LinkKind::Serial,
             profile: Some(Profile { name: Some(name.clone()), start: *life, memory: *memory }),
             retransmit: Some(Retransmit::for_baud(115_200)),
-            frame: Duration::from_secs(2),
+            frame_timeout: Duration::from_secs(2),
         };
         self.present = Some((name, Terminal::new(config, now)));
         self.plug(line);

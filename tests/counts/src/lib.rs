@@ -102,7 +102,7 @@ impl Round {
                 link: LinkKind::Connection,
                 profile: Some(profile),
                 retransmit: None,
-                frame: config.frame,
+                frame_timeout: config.frame_timeout,
             },
             NOW,
         );

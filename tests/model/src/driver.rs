@@ -229,7 +229,7 @@ impl Driver {
     /// A terminal came here whose conversation may be held elsewhere.
     fn admit(&mut self, at: usize) {
         let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
-        let Some(hello) = host.and_then(Host::arriving).cloned() else { return };
+        let Some(hello) = host.and_then(Host::incoming_hello).cloned() else { return };
         let held = self.station.held_at().filter(|held| *held != at);
         let parked = &self.station.parked;
         let elsewhere =
@@ -237,13 +237,13 @@ impl Driver {
         let yields = parked
             .as_ref()
             .or(elsewhere.and_then(Host::conversation))
-            .is_none_or(|conversation| conversation.yields_to(&hello));
+            .is_none_or(|conversation| conversation.admits(&hello));
         let mut conversation = None;
         if yields {
             conversation = self.station.parked.take();
             if let (None, Some(held)) = (&conversation, held) {
                 let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
-                conversation = older.and_then(|host| host.hand_over(NOW));
+                conversation = older.and_then(|host| host.take_over(NOW));
                 self.drain_host(held);
             }
         }
@@ -292,7 +292,7 @@ impl Driver {
             }
             self.drain_host(at);
         } else if let Some(conversation) = &mut self.station.parked {
-            let next = conversation.complete_away(&request, response);
+            let next = conversation.complete_parked(&request, response);
             self.station.requests.extend(next);
         }
         true

@@ -43,9 +43,9 @@ impl ModelLink {
             wire: Wire::Postcard,
             link: bounds.link,
             policy: Policy::default(),
-            idle: Duration::ZERO,
-            frame: NEVER,
-            stall: NEVER,
+            idle_timeout: Duration::ZERO,
+            frame_timeout: NEVER,
+            stall_timeout: NEVER,
         };
         self.host = Some(Host::new(config, 0, NOW));
     }
@@ -192,7 +192,7 @@ fn start_terminal(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Ter
             down_after: NEVER,
             give_up_after: NEVER,
         }),
-        frame: NEVER,
+        frame_timeout: NEVER,
     };
     Terminal::new(config, NOW)
 }

@@ -236,8 +236,8 @@ impl Simulation {
     fn config(&self, index: usize) -> host::Config {
         let station = &self.stations[index];
         let mut config = host::Config::new(station.wire(), station.link_kind);
-        config.idle = self.idle;
-        config.frame = Duration::from_secs(2);
+        config.idle_timeout = self.idle;
+        config.frame_timeout = Duration::from_secs(2);
         config
     }
 

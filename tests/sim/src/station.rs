@@ -113,7 +113,7 @@ impl Station {
             link: self.link_kind,
             profile: Some(profile),
             retransmit: Some(self.retransmit()),
-            frame: Duration::from_secs(2),
+            frame_timeout: Duration::from_secs(2),
         };
         self.terminal = Some(Terminal::new(config, now));
         self.acts_at = None;

@@ -103,7 +103,7 @@ proptest! {
                     }
                 }
                 Call::Park => parked = host.park().or(parked),
-                Call::HandOver => parked = host.hand_over(now).or(parked),
+                Call::HandOver => parked = host.take_over(now).or(parked),
                 Call::Admit => host.admit(parked.take(), now),
                 Call::Refuse => host.refuse(now),
                 Call::ShutDown => host.shut_down(now),
@@ -111,7 +111,7 @@ proptest! {
                 Call::TurnAway => {
                     // What was on its way is cut off, as when the connection is closed.
                     sent.truncate(whole);
-                    host.turn_away(now);
+                    host.reject_busy(now);
                 }
             }
             if host.output().is_empty() {
@@ -127,7 +127,7 @@ proptest! {
             let response = ledger.apply(&request).unwrap();
             bench.host.complete(&request, response, now);
         }
-        if bench.host.arriving().is_some() {
+        if bench.host.incoming_hello().is_some() {
             bench.host.admit(None, now);
         }
         (bench.ledger, bench.now) = (ledger, now);

@@ -71,7 +71,7 @@ fn a_broken_stream_on_a_serial_line_is_in_step_again_after_the_time_of_a_frame()
         if more {
             assert_eq!(bench.answer(menu, "3"), [], "nothing in it is understood");
         }
-        assert_eq!(bench.after(bench.host.config.frame), []);
+        assert_eq!(bench.after(bench.host.config.frame_timeout), []);
         assert_eq!(bench.reply(menu, "3").re, Some(menu));
     }
 }

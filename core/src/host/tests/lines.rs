@@ -16,8 +16,8 @@ fn two_lines(wire: Wire) -> (Bench, Bench, u64) {
 
 /// What a driver does when a terminal comes on a second line.
 fn take_over(old: &mut Bench, new: &mut Bench) {
-    assert!(old.host.conversation().unwrap().yields_to(new.host.arriving().unwrap()));
-    let conversation = old.host.hand_over(old.now);
+    assert!(old.host.conversation().unwrap().admits(new.host.incoming_hello().unwrap()));
+    let conversation = old.host.take_over(old.now);
     assert!(conversation.is_some());
     new.ledger = old.ledger.clone();
     new.requests = std::mem::take(&mut old.requests);
@@ -76,7 +76,7 @@ fn an_outcome_goes_to_the_terminals_present_endpoint() {
 fn a_smaller_hello_does_not_take_over() {
     let (old, mut new, _) = two_lines(Wire::Json);
     new.hello(&hello("a", 1, 0));
-    assert!(!old.host.conversation().unwrap().yields_to(new.host.arriving().unwrap()));
+    assert!(!old.host.conversation().unwrap().admits(new.host.incoming_hello().unwrap()));
     new.host.refuse(new.now);
     assert_eq!(only(new.heard()).notice, Some(Notice::NameInUse { start: 1, attempt: 0 }));
     assert!(new.host.is_finished());
@@ -112,10 +112,10 @@ fn the_next_terminal_on_a_line_waits_for_what_is_on_its_way_to_the_one_before() 
     (bench.stuck, bench.guarded) = (true, true);
     bench.answer(menu, "1");
     bench.hello(&hello("b", 1, 1));
-    assert_eq!(bench.host.arriving(), None);
+    assert_eq!(bench.host.incoming_hello(), None);
     bench.stuck = false;
     assert_eq!(only(bench.heard()).re, Some(menu));
-    assert_eq!(bench.host.arriving().unwrap().terminal, Some(name("b")));
+    assert_eq!(bench.host.incoming_hello().unwrap().terminal, Some(name("b")));
     bench.host.admit(None, bench.now);
     assert_eq!(only(bench.heard()).welcome, welcome(Some(LEDGER), 1, 1));
 }
@@ -142,10 +142,10 @@ fn what_a_parked_conversation_asks_next_is_asked_without_a_line() {
     let mut conversation = old.host.park().unwrap();
     let open = old.requests.pop().unwrap();
     let opened = old.ledger.apply(&open).unwrap();
-    let settle = conversation.complete_away(&open, opened).unwrap();
+    let settle = conversation.complete_parked(&open, opened).unwrap();
     assert_eq!(settle, Request::Settle { terminal: name("a"), id: 0 });
     let settled = old.ledger.apply(&settle).unwrap();
-    assert_eq!(conversation.complete_away(&settle, settled), None);
+    assert_eq!(conversation.complete_parked(&settle, settled), None);
     new.hello(&knowing(2, 2, 0, 0, true));
     new.host.admit(Some(conversation), new.now);
     starts_anew(&only(new.heard()), Some(0), Some(Outcome::NotDone));

@@ -49,7 +49,7 @@ fn idle_time_runs_only_at_an_open_prompt() {
     assert_eq!(bench.host.deadline(), None);
     assert_eq!(bench.after(Duration::from_secs(100_000)), []);
     assert_eq!(only(bench.catch_up()).outcome, Some(deposited(40, 140)));
-    let deadline = bench.now + bench.host.config.idle;
+    let deadline = bench.now + bench.host.config.idle_timeout;
     assert_eq!(bench.host.deadline(), Some(deadline));
 }
 

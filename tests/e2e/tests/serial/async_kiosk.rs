@@ -113,7 +113,7 @@ impl TestTerminal {
             link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, ..Profile::default() }),
             retransmit: None,
-            frame: Duration::from_secs(10),
+            frame_timeout: Duration::from_secs(10),
         };
         Self { terminal: Terminal::new(config, Instant::default()), shown: String::new() }
     }

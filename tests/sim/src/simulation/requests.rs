@@ -71,7 +71,7 @@ impl Simulation {
         }
         if let Some((_, conversation)) =
             self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
-            && let Some(next) = conversation.complete_away(request, response)
+            && let Some(next) = conversation.complete_parked(request, response)
         {
             self.ask(next);
         }
@@ -98,7 +98,7 @@ impl Simulation {
             Event::Request(request) => self.ask(request),
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Arrival(name) => {
-                let Some(hello) = end.host.arriving().cloned() else { return true };
+                let Some(hello) = end.host.incoming_hello().cloned() else { return true };
                 match self.held_elsewhere(&name, &hello, (index, at)) {
                     Ok(conversation) => {
                         if let Some(end) = &mut self.stations[index].links[at].end {
@@ -126,7 +126,7 @@ impl Simulation {
         let origin = Origin::Terminal(name.clone());
         if let Some(place) = self.parked.iter().position(|(_, conversation)| *conversation.origin() == origin)
         {
-            return match self.parked[place].1.yields_to(hello) {
+            return match self.parked[place].1.admits(hello) {
                 true => Ok(Some(self.parked.swap_remove(place).1)),
                 false => Err(()),
             };
@@ -139,9 +139,9 @@ impl Simulation {
                 {
                     continue;
                 }
-                return match end.host.conversation().is_some_and(|conversation| conversation.yields_to(hello))
+                return match end.host.conversation().is_some_and(|conversation| conversation.admits(hello))
                 {
-                    true => Ok(end.host.hand_over(self.now)),
+                    true => Ok(end.host.take_over(self.now)),
                     false => Err(()),
                 };
             }

@@ -11,19 +11,24 @@ use crate::{
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Works on what is held, until it has to wait.
     pub(super) fn advance(&mut self, now: Instant) {
-        while self.step(now) {}
-        if self.stopping && !self.closing && !self.is_busy() && !self.has_event() && self.outbox.is_empty() {
+        while self.handle_frame(now) {}
+        if self.shutting_down
+            && !self.closing
+            && !self.is_busy()
+            && !self.has_event()
+            && self.outbox.is_empty()
+        {
             self.closing = true;
             // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
-            if self.leave() {
+            if self.drop_conversation() {
                 self.apply(Effect::Notice(Notice::Stopping), now);
             }
         }
     }
 
     /// Serves the frame that is held, if it can be served now.
-    fn step(&mut self, now: Instant) -> bool {
-        if self.closing || self.stopping || self.has_event() || self.arriving.is_some() {
+    fn handle_frame(&mut self, now: Instant) -> bool {
+        if self.closing || self.shutting_down || self.has_event() || self.incoming_hello.is_some() {
             return false;
         }
         let (found, body) = self.inbox.decoded();
@@ -33,27 +38,27 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Decoded::Frame | Decoded::Plain => self.config.wire.read_terminal(body),
         };
         match &read {
-            Ok(Some(_)) if self.broken => {
-                self.outbox.is_empty() && self.answer_with(Effect::End(Notice::OutOfService), now)
+            Ok(Some(_)) if self.out_of_service => {
+                self.outbox.is_empty() && self.release_and_apply(Effect::End(Notice::OutOfService), now)
             }
             Ok(Some(TerminalMessage::Hello(hello))) if hello.version != VERSION => {
-                self.on_fault(Fault::Version, now)
+                self.handle_fault(Fault::Version, now)
             }
             Ok(Some(TerminalMessage::Hello(hello))) if !hello.is_sound() => {
-                self.on_fault(Fault::NotAMessage, now)
+                self.handle_fault(Fault::NotAMessage, now)
             }
-            Ok(Some(TerminalMessage::Hello(hello))) => self.on_hello(hello, now),
-            Ok(Some(TerminalMessage::Answer { re, answer })) => self.on_answer(*re, answer, now),
+            Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello, now),
+            Ok(Some(TerminalMessage::Answer { re, answer })) => self.handle_answer(*re, answer, now),
             // An echo of what this side said.
-            Ok(None) => self.answer_with(Effect::Nothing, now),
-            Err(fault) => self.on_fault(*fault, now),
+            Ok(None) => self.release_and_apply(Effect::Nothing, now),
+            Err(fault) => self.handle_fault(*fault, now),
         }
     }
 
-    fn on_fault(&mut self, fault: Fault, now: Instant) -> bool {
+    fn handle_fault(&mut self, fault: Fault, now: Instant) -> bool {
         // What noise has made is not worth an answer: whoever sent it sends it again.
         if self.config.wire.discards(fault) {
-            return self.answer_with(Effect::Nothing, now);
+            return self.release_and_apply(Effect::Nothing, now);
         }
         if !self.outbox.is_empty() || self.is_busy() {
             return false;
@@ -64,13 +69,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         } else {
             Effect::Refuse(fault)
         };
-        self.answer_with(effect, now)
+        self.release_and_apply(effect, now)
     }
 
-    fn on_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
+    fn handle_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
         let sending = !self.outbox.is_empty();
         let Some(conversation) = &mut self.conversation else {
-            return !sending && self.answer_with(Effect::Notice(Notice::Who), now);
+            return !sending && self.release_and_apply(Effect::Notice(Notice::Who), now);
         };
         let effect = if !sending && !conversation.is_busy() {
             conversation.answer(re, answer, &self.config.policy)
@@ -82,10 +87,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         } else {
             Effect::Notice(conversation.working())
         };
-        self.answer_with(effect, now)
+        self.release_and_apply(effect, now)
     }
 
-    fn on_hello(&mut self, hello: &Hello, now: Instant) -> bool {
+    fn handle_hello(&mut self, hello: &Hello, now: Instant) -> bool {
         let same_terminal = match (self.conversation.as_ref().map(Conversation::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,
             (Some(Origin::Session(_)), None) => true,
@@ -97,23 +102,23 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
                 conversation.said_hello()
                     && conversation.key() == key
-                    && self.answer_with(Effect::Nothing, now)
+                    && self.release_and_apply(Effect::Nothing, now)
             }
             Some(conversation) if same_terminal && conversation.said_hello() => {
                 let effect = conversation.hello(hello);
-                self.answer_with(effect, now)
+                self.release_and_apply(effect, now)
             }
             // Whatever is out here, or on its way, is finished first.
             Some(conversation) if conversation.is_busy() => false,
             // The greeting may still be on its way: it is discarded by the terminal, not by the line.
             _ if !self.outbox.is_empty() => false,
             _ => {
-                self.release(now);
+                self.release_frame(now);
                 if hello.terminal.is_some() {
-                    self.arriving = Some(hello.clone());
-                    self.unannounced = true;
+                    self.incoming_hello = Some(hello.clone());
+                    self.report_hello = true;
                 } else {
-                    let effect = self.begin(hello);
+                    let effect = self.start_conversation(hello);
                     self.apply(effect, now);
                 }
                 true
@@ -124,17 +129,17 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Begins a conversation with a terminal that is not known here.
     // Not inlined: its conversation would have a place in every frame of the stack below.
     #[inline(never)]
-    pub(super) fn begin(&mut self, hello: &Hello) -> Effect {
-        self.leave();
-        let conversation = self.conversation.insert(Conversation::of(hello, self.session, self.first));
+    pub(super) fn start_conversation(&mut self, hello: &Hello) -> Effect {
+        self.drop_conversation();
+        let conversation = self.conversation.insert(Conversation::of(hello, self.session, self.first_seq));
         conversation.arrive(hello)
     }
 
     /// Lets go of the conversation that is held here; says whether there was one that was not over.
-    pub(super) fn leave(&mut self) -> bool {
+    pub(super) fn drop_conversation(&mut self) -> bool {
         let Some(conversation) = &self.conversation else { return false };
         if matches!(conversation.origin(), Origin::Session(_)) {
-            self.first = self.first.max(conversation.after());
+            self.first_seq = self.first_seq.max(conversation.after());
         }
         let left = !conversation.is_over();
         self.conversation = None;
@@ -142,7 +147,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Ends the connection, and says why if the peer reads.
-    pub(super) fn end_with(&mut self, notice: Notice, now: Instant) {
+    pub(super) fn close_with(&mut self, notice: Notice, now: Instant) {
         self.closing = true;
         if self.outbox.is_empty() {
             self.apply(Effect::Notice(notice), now);
@@ -150,22 +155,22 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Lets go of the frame that is held. What has begun behind it has its time from now on.
-    fn release(&mut self, now: Instant) {
+    fn release_frame(&mut self, now: Instant) {
         self.inbox.release();
         self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
     /// Lets go of the frame that is held, and does what follows from it.
     #[inline(never)]
-    fn answer_with(&mut self, effect: Effect, now: Instant) -> bool {
-        self.release(now);
+    fn release_and_apply(&mut self, effect: Effect, now: Instant) -> bool {
+        self.release_frame(now);
         self.apply(effect, now);
         true
     }
 
     // Not inlined: what it copies would have a place in frames of the stack that never refuse.
     #[inline(never)]
-    fn refuse_with(&mut self, fault: Fault) -> Result<(), NoRoom> {
+    fn write_fault(&mut self, fault: Fault) -> Result<(), NoRoom> {
         let open = self.conversation.as_ref().and_then(Conversation::open_prompt);
         self.outbox.notice(Notice::Fault(fault), open.as_ref())
     }
@@ -181,11 +186,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 self.idle_since = now;
                 let Some(reply) = self.conversation.as_ref().and_then(Conversation::reply) else { return };
                 self.closing |= connection && !reply.is_prompt();
-                self.quit |= matches!(effect, Effect::Quit);
+                self.report_quit |= matches!(effect, Effect::Quit);
                 self.outbox.reply(reply)
             }
             Effect::Notice(notice) => self.outbox.notice(notice, None),
-            Effect::Refuse(fault) => self.refuse_with(fault),
+            Effect::Refuse(fault) => self.write_fault(fault),
             Effect::End(notice) => {
                 self.closing |= connection;
                 self.outbox.notice(notice, None)
