@@ -105,8 +105,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     fn greeting(config: Config, session: u64, now: Instant) -> Self {
         let mut host = Self::silent(config, session, now);
-        host.conversation = Some(Conversation::greet(session, 1));
-        host.apply(Effect::Reply, now);
+        host.conversation = Some(Conversation::greeting(session, 1));
+        host.apply(Effect::SendReply, now);
         host
     }
 
@@ -190,7 +190,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
         self.drop_conversation();
-        let effect = conversation.hello(&hello);
+        let effect = conversation.handle_hello(&hello);
         self.conversation = Some(conversation);
         self.apply(effect, now);
         self.advance(now);
@@ -208,7 +208,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
             self.drop_conversation();
-            self.apply(Effect::End(Notice::NameInUse { start, attempt }), now);
+            self.apply(Effect::EndWithNotice(Notice::NameInUse { start, attempt }), now);
         }
     }
 
@@ -219,7 +219,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.report_hello = false;
         self.report_quit = false;
         if self.drop_conversation() {
-            self.apply(Effect::End(Notice::OutOfService), now);
+            self.apply(Effect::EndWithNotice(Notice::OutOfService), now);
         }
         self.advance(now);
     }
@@ -235,13 +235,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
         self.conversation = None;
-        self.apply(Effect::End(Notice::Busy), now);
+        self.apply(Effect::EndWithNotice(Notice::Busy), now);
     }
 
     /// Ends this endpoint and gives out the conversation with a terminal that came elsewhere.
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
-        let (start, attempt) = conversation.key();
+        let (start, attempt) = conversation.epoch();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
@@ -314,7 +314,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             if connection {
                 self.close_with(Notice::Idle, now);
             } else if tell && self.outbox.is_empty() {
-                self.apply(Effect::Notice(Notice::Idle), now);
+                self.apply(Effect::SendNotice(Notice::Idle), now);
             }
         }
         self.advance(now);
@@ -341,7 +341,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     fn has_event(&self) -> bool {
         self.report_quit
             || self.report_hello
-            || self.conversation.as_ref().is_some_and(Conversation::is_unasked)
+            || self.conversation.as_ref().is_some_and(Conversation::has_request)
     }
 
     /// Does it wait for the ledger or for the driver's word?

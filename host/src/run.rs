@@ -74,7 +74,7 @@ fn serve(options: &Serve) -> Result<ExitCode> {
         balance: options.balance,
         limit: options.limit,
         idle: Duration::from_secs(options.idle_timeout),
-        frame_timeout: Duration::from_secs(options.frame_timeout),
+        frame: Duration::from_secs(options.frame_timeout),
         stall: Duration::from_secs(options.stall_timeout),
         max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
         allow_remote_quit: options.allow_remote_quit,

@@ -14,7 +14,7 @@ pub struct JsonStr<'a>(&'a str);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Piece<'a> {
     /// Text without an escape; never empty.
-    ScreenText(&'a str),
+    Text(&'a str),
     /// The character of one escape, or of a surrogate pair.
     Char(char),
 }

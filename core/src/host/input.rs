@@ -21,7 +21,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             self.closing = true;
             // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
             if self.drop_conversation() {
-                self.apply(Effect::Notice(Notice::Stopping), now);
+                self.apply(Effect::SendNotice(Notice::Stopping), now);
             }
         }
     }
@@ -39,7 +39,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         };
         match &read {
             Ok(Some(_)) if self.out_of_service => {
-                self.outbox.is_empty() && self.release_and_apply(Effect::End(Notice::OutOfService), now)
+                self.outbox.is_empty()
+                    && self.release_and_apply(Effect::EndWithNotice(Notice::OutOfService), now)
             }
             Ok(Some(TerminalMessage::Hello(hello))) if hello.version != VERSION => {
                 self.handle_fault(Fault::Version, now)
@@ -65,9 +66,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
         let broken = matches!(self.inbox.decoded().0, Decoded::Broken(_));
         let effect = if broken && self.config.link == LinkKind::Connection {
-            Effect::End(Notice::Fault(fault))
+            Effect::EndWithNotice(Notice::Fault(fault))
         } else {
-            Effect::Refuse(fault)
+            Effect::SendFault(fault)
         };
         self.release_and_apply(effect, now)
     }
@@ -75,17 +76,17 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     fn handle_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
         let sending = !self.outbox.is_empty();
         let Some(conversation) = &mut self.conversation else {
-            return !sending && self.release_and_apply(Effect::Notice(Notice::Who), now);
+            return !sending && self.release_and_apply(Effect::SendNotice(Notice::Who), now);
         };
         let effect = if !sending && !conversation.is_busy() {
             conversation.answer(re, answer, &self.config.policy)
-        } else if !conversation.is_repeat(re, answer) {
+        } else if !conversation.is_duplicate(re, answer) {
             return false;
         } else if sending {
             // A repeat of what is being replied to asks for nothing.
             Effect::Nothing
         } else {
-            Effect::Notice(conversation.working())
+            Effect::SendNotice(conversation.working_notice())
         };
         self.release_and_apply(effect, now)
     }
@@ -96,16 +97,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             (Some(Origin::Session(_)), None) => true,
             _ => false,
         };
-        let key = (hello.start, hello.attempt);
+        let epoch = (hello.start, hello.attempt);
         match &mut self.conversation {
             // The reply to this very hello is being sent: it asks for nothing.
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
-                conversation.said_hello()
-                    && conversation.key() == key
+                conversation.began_with_hello()
+                    && conversation.epoch() == epoch
                     && self.release_and_apply(Effect::Nothing, now)
             }
-            Some(conversation) if same_terminal && conversation.said_hello() => {
-                let effect = conversation.hello(hello);
+            Some(conversation) if same_terminal && conversation.began_with_hello() => {
+                let effect = conversation.handle_hello(hello);
                 self.release_and_apply(effect, now)
             }
             // Whatever is out here, or on its way, is finished first.
@@ -131,15 +132,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     pub(super) fn start_conversation(&mut self, hello: &Hello) -> Effect {
         self.drop_conversation();
-        let conversation = self.conversation.insert(Conversation::of(hello, self.session, self.first_seq));
-        conversation.arrive(hello)
+        let conversation =
+            self.conversation.insert(Conversation::for_hello(hello, self.session, self.first_seq));
+        conversation.serve_hello(hello)
     }
 
     /// Lets go of the conversation that is held here; says whether there was one that was not over.
     pub(super) fn drop_conversation(&mut self) -> bool {
         let Some(conversation) = &self.conversation else { return false };
         if matches!(conversation.origin(), Origin::Session(_)) {
-            self.first_seq = self.first_seq.max(conversation.after());
+            self.first_seq = self.first_seq.max(conversation.next_seq());
         }
         let left = !conversation.is_over();
         self.conversation = None;
@@ -150,7 +152,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub(super) fn close_with(&mut self, notice: Notice, now: Instant) {
         self.closing = true;
         if self.outbox.is_empty() {
-            self.apply(Effect::Notice(notice), now);
+            self.apply(Effect::SendNotice(notice), now);
         }
     }
 
@@ -181,17 +183,19 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
         let connection = self.config.link == LinkKind::Connection;
         let written = match effect {
-            Effect::Nothing | Effect::Request => Ok(()),
-            Effect::Reply | Effect::Quit => {
+            Effect::Nothing | Effect::EmitRequest => Ok(()),
+            Effect::SendReply | Effect::SendReplyAndQuit => {
                 self.idle_since = now;
-                let Some(reply) = self.conversation.as_ref().and_then(Conversation::reply) else { return };
+                let Some(reply) = self.conversation.as_ref().and_then(Conversation::last_reply) else {
+                    return;
+                };
                 self.closing |= connection && !reply.is_prompt();
-                self.report_quit |= matches!(effect, Effect::Quit);
+                self.report_quit |= matches!(effect, Effect::SendReplyAndQuit);
                 self.outbox.reply(reply)
             }
-            Effect::Notice(notice) => self.outbox.notice(notice, None),
-            Effect::Refuse(fault) => self.write_fault(fault),
-            Effect::End(notice) => {
+            Effect::SendNotice(notice) => self.outbox.notice(notice, None),
+            Effect::SendFault(fault) => self.write_fault(fault),
+            Effect::EndWithNotice(notice) => {
                 self.closing |= connection;
                 self.outbox.notice(notice, None)
             }

@@ -58,7 +58,7 @@ fn a_shutdown_comes_after_the_outcome() {
     for link in [LinkKind::Connection, LinkKind::Serial] {
         let mut bench = Bench::new(Wire::Json, link);
         bench.hello(&hello("a", 1, 1));
-        let open = bench.host.conversation().unwrap().reply().unwrap().seq;
+        let open = bench.host.conversation().unwrap().last_reply().unwrap().seq;
         bench.slow = true;
         bench.answer(open, "deposit 40");
         bench.host.shut_down(bench.now);
@@ -99,7 +99,7 @@ fn exit_ends_a_connection_and_leaves_a_serial_line_open() {
     for (link, finished) in [(LinkKind::Connection, true), (LinkKind::Serial, false)] {
         let mut bench = Bench::new(Wire::Json, link);
         bench.hello(&hello("", 1, 1));
-        let open = bench.host.conversation().unwrap().reply().unwrap().seq;
+        let open = bench.host.conversation().unwrap().last_reply().unwrap().seq;
         assert!(bench.reply(open, "exit").ends);
         assert_eq!(bench.host.is_finished(), finished);
         assert!(!bench.quit);

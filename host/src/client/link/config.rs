@@ -23,7 +23,13 @@ pub(super) fn config(options: &Options) -> Config {
     match options.target {
         Target::Tcp(_) => {
             let retransmit = options.is_named().then_some(RETRANSMISSION);
-            Config { wire, link: host::LinkKind::Connection, profile, retransmit, frame: frame_timeout(options) }
+            Config {
+                wire,
+                link: host::LinkKind::Connection,
+                profile,
+                retransmit,
+                frame_timeout: frame_timeout(options),
+            }
         }
         Target::Serial { baud, .. } => Config {
             wire,
@@ -33,7 +39,7 @@ pub(super) fn config(options: &Options) -> Config {
                 profile.unwrap_or_else(|| Profile { start: start_from_clock(), ..Profile::default() }),
             ),
             retransmit: Some(Retransmit::for_baud(baud)),
-            frame: frame_timeout(options),
+            frame_timeout: frame_timeout(options),
         },
     }
 }

@@ -2,7 +2,7 @@
 //! is idle, and what ends the task.
 use atm_core::{
     host::{Config, IN, LinkKind, OUT},
-    kiosk::{Error, Kiosk},
+    kiosk::{Kiosk, KioskError},
     ledger::{InDoubt, Ledger, LedgerId, RamLedger, Request, Response},
     money::Amount,
     terminal::{self, Event, Profile, Terminal},
@@ -243,14 +243,14 @@ fn a_commit_in_doubt_ends_the_task_and_running_it_again_retries() {
         (MemoryLink::default(), kiosk(LinkKind::Serial, true), TestTerminal::new());
     let mut port = KioskPort(&link);
     terminal.turn(&link);
-    assert_eq!(poll_until_idle(&link, task!(link, kiosk, port)), Some(Err(Error::Ledger(InDoubt))));
+    assert_eq!(poll_until_idle(&link, task!(link, kiosk, port)), Some(Err(KioskError::Ledger(InDoubt))));
     {
         let mut task = task!(link, kiosk, port);
         assert_eq!(poll_until_idle(&link, task.as_mut()), None);
         link.now.set(Instant::from_millis(1000));
         assert_eq!(
             poll_until_idle(&link, task.as_mut()),
-            Some(Err(Error::Ledger(InDoubt))),
+            Some(Err(KioskError::Ledger(InDoubt))),
             "the request is retried"
         );
     }

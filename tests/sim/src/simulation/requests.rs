@@ -139,8 +139,7 @@ impl Simulation {
                 {
                     continue;
                 }
-                return match end.host.conversation().is_some_and(|conversation| conversation.admits(hello))
-                {
+                return match end.host.conversation().is_some_and(|conversation| conversation.admits(hello)) {
                     true => Ok(end.host.take_over(self.now)),
                     false => Err(()),
                 };
