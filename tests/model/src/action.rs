@@ -69,7 +69,7 @@ impl ModelAction {
 
     /// Does it matter to the other terminals? Only the balance does: the ledger's record of a terminal is its own, and so
     /// are the numbers that it is given.
-    pub(super) fn is_seen(self, station: &Station) -> bool {
+    pub(super) fn commits_operation(self, station: &Station) -> bool {
         let next = match self {
             Self::Commit(_) | Self::CommitInDoubt(_) => station.requests.first(),
             Self::CommitOrphaned(_) => station.orphaned.first(),
@@ -79,7 +79,7 @@ impl ModelAction {
     }
 
     /// Does the ledger take part in it?
-    pub(super) fn asks_ledger(self) -> bool {
+    pub(super) fn commits(self) -> bool {
         matches!(self, Self::Commit(_) | Self::CommitInDoubt(_) | Self::CommitOrphaned(_))
     }
 
@@ -92,7 +92,7 @@ impl ModelAction {
     }
 
     /// Lets it happen at a station, and what follows where the link is good; false where it cannot.
-    pub(super) fn happen(self, driver: &mut Driver, bounds: &Bounds) -> bool {
+    pub(super) fn apply(self, driver: &mut Driver, bounds: &Bounds) -> bool {
         let happened = self.at_station(driver, bounds);
         if bounds.is_reliable(self.station()) {
             driver.run_reliably(bounds);

@@ -206,7 +206,7 @@ impl Audit {
     }
 
     /// Was such an outcome told?
-    pub(super) fn has_reported(&self, kind: impl Fn(Outcome) -> bool) -> bool {
+    pub(super) fn has_shown(&self, kind: impl Fn(Outcome) -> bool) -> bool {
         self.typed.iter().filter_map(|typed| typed.reported).any(kind)
     }
 }

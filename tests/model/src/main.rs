@@ -1,5 +1,5 @@
 //! Explores every order of events within stated bounds, and says whether the promises hold in all of them.
-use atm_model::{AtmModel, Bounds, InjectedBug, describe, sketch};
+use atm_model::{AtmModel, Bounds, InjectedBug, describe, summarize};
 use clap::Parser;
 use stateright::{Checker, HasDiscoveries, Model};
 use std::{
@@ -95,7 +95,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     if let Some((name, path)) = violation.min_by_key(|(_, path)| path.clone().into_vec().len()) {
         println!("  How it comes to fail: {name}");
         for (state, action) in path.into_vec() {
-            println!("        {}", sketch(&state));
+            println!("        {}", summarize(&state));
             match action {
                 Some(action) => println!("    {}", describe(&state, action)),
                 None => checker.model().liveness_trace(&state).iter().for_each(|line| println!("    {line}")),

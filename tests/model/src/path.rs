@@ -41,7 +41,7 @@ fn at_station(station: &Station, action: ModelAction) -> String {
 }
 
 /// What became of it, in a few words: what is stored, held and in flight.
-pub fn sketch(state: &ModelState) -> String {
+pub fn summarize(state: &ModelState) -> String {
     let mut lines = Vec::new();
     for station in &state.stations {
         lines.push(format!(

@@ -1,0 +1,99 @@
+//! The properties that must hold in every state, and the states that must be reachable for the proof to mean something.
+//!
+//! | property | violation | what it says |
+//! |---|---|---|
+//! | safety: exactly once | [`MovedTwice`](Violation::MovedTwice) | an operation moves money at most once |
+//! | safety: as typed | [`NotRequested`](Violation::NotRequested) | money moves only for a typed answer, by what it says |
+//! | safety: person present | [`PersonGone`](Violation::PersonGone) | an answer moves no money once its person has left and a later person was shown something |
+//! | safety: final outcomes | [`AfterOutcome`](Violation::AfterOutcome) | an operation moves no money once an outcome of it was shown |
+//! | safety: true outcomes | [`FalseOutcome`](Violation::FalseOutcome), [`UnknownOutcome`](Violation::UnknownOutcome) | the outcome shown is the one committed, and never "unknown": this ledger loses nothing |
+//! | safety: one outcome | [`OutcomeChanged`](Violation::OutcomeChanged) | the outcome shown of an operation never changes |
+//! | safety: reply order | [`ReplyOrder`](Violation::ReplyOrder) | replies are shown once and in the order of their numbers |
+//! | safety: no doubt | [`LedgerFailed`](Violation::LedgerFailed) | the ledger in memory never returns an error |
+//! | invariant: conservation | - | the balance is the starting balance plus all movements |
+//! | liveness: quiescence | - | in the fault-free run from every state, the outcome of each movement is shown and the terminal is served: see [`Liveness`](super::liveness::Liveness) |
+//! | reachable: ... | - | the outcomes done, not done and refused are shown, all answers get an outcome, a conversation is taken over |
+use super::{
+    AtmModel, ModelState, audit::Violation, bounds::Bounds, driver::Driver, interned, ledger::ModelLedger,
+    station::Station,
+};
+use atm_core::{ledger::Outcome, money::Amount};
+use stateright::Property;
+
+/// The properties within `bounds`.
+pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
+    let mut properties = vec![
+        Property::always("safety: exactly once", |_, s: &ModelState| !s.has(&[Violation::MovedTwice])),
+        Property::always("safety: as typed", |_, s: &ModelState| !s.has(&[Violation::NotRequested])),
+        Property::always("safety: person present", |_, s: &ModelState| !s.has(&[Violation::PersonGone])),
+        Property::always("safety: final outcomes", |_, s: &ModelState| !s.has(&[Violation::AfterOutcome])),
+        Property::always("safety: true outcomes", |_, s: &ModelState| {
+            !s.has(&[Violation::FalseOutcome, Violation::UnknownOutcome])
+        }),
+        Property::always("safety: one outcome", |_, s: &ModelState| !s.has(&[Violation::OutcomeChanged])),
+        Property::always("safety: reply order", |_, s: &ModelState| !s.has(&[Violation::ReplyOrder])),
+        Property::always("safety: no doubt", |_, s: &ModelState| !s.has(&[Violation::LedgerFailed])),
+        Property::always("invariant: conservation", AtmModel::conserves_money),
+        Property::always("liveness: quiescence", AtmModel::comes_to_rest),
+        // Without these, the model could hold because nothing happens in it.
+        Property::sometimes("reachable: done is shown", |_, s: &ModelState| {
+            s.has_shown(|outcome| matches!(outcome, Outcome::Done(_)))
+        }),
+        Property::sometimes("reachable: not done is shown", |_, s: &ModelState| {
+            s.has_shown(|outcome| outcome == Outcome::NotDone)
+        }),
+        Property::sometimes("reachable: a refusal is shown", |_, s: &ModelState| {
+            s.has_shown(|outcome| matches!(outcome, Outcome::Refused(_)))
+        }),
+        Property::sometimes("reachable: every answer gets an outcome", |model: &AtmModel, s: &ModelState| {
+            let answers = model.bounds.answers;
+            let all = |station: &Station| {
+                station.audit.answers() == answers && station.audit.all_answers_resolved()
+            };
+            s.stations.iter().any(|station| all(station))
+        }),
+    ];
+    if bounds.links > 1 {
+        properties
+            .push(Property::sometimes("reachable: a conversation is taken over", |_, s: &ModelState| {
+                s.stations.iter().any(|station| station.was_taken_over())
+            }));
+    }
+    properties
+}
+
+impl ModelState {
+    /// Has a station one of these violations?
+    fn has(&self, violations: &[Violation]) -> bool {
+        self.stations
+            .iter()
+            .any(|station| station.audit.violation.is_some_and(|found| violations.contains(&found)))
+    }
+
+    /// Was such an outcome shown?
+    fn has_shown(&self, kind: impl Fn(Outcome) -> bool + Copy) -> bool {
+        self.stations.iter().any(|station| station.audit.has_shown(kind))
+    }
+}
+
+impl AtmModel {
+    fn conserves_money(&self, state: &ModelState) -> bool {
+        let totals = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |totals, station| {
+            let (deposited, withdrawn) = station.audit.totals();
+            Some((totals.0.checked_add(deposited)?, totals.1.checked_add(withdrawn)?))
+        });
+        totals.and_then(|(plus, minus)| plus.checked_sub(minus)) == Some(state.ledger.balance())
+    }
+
+    fn comes_to_rest(&self, state: &ModelState) -> bool {
+        state.stations.iter().all(|station| {
+            let key = interned::hash_of(&(station.hash(), state.ledger.hash()));
+            let driver = || Driver {
+                station: Station::clone(station),
+                ledger: ModelLedger::clone(&state.ledger),
+                capacity: 0,
+            };
+            station.audit.violation.is_some() || self.liveness.holds_from(key, driver, &self.bounds)
+        })
+    }
+}
