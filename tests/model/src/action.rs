@@ -167,7 +167,7 @@ pub(super) fn of_station(
 ) {
     let prompt = station.terminal.prompt().is_some();
     if prompt && station.audit.answers() < bounds.answers {
-        let texts = match station.audit.asks() {
+        let texts = match station.audit.prompt() {
             Some(Screen::Menu) => bounds.menu,
             Some(_) => &["1"],
             None => &[],

@@ -1,103 +1,105 @@
-//! What a bystander knows of one terminal: what was typed, what moved money, what was told.
+//! Audit: checks one terminal by what can be observed from outside: answers typed, requests committed, replies shown.
 use atm_core::{
     ledger::{Operation, Outcome, Receipt, Request, Response},
     money::Amount,
     screen::Screen,
 };
 
-/// What can be wrong with a state.
+/// A violation of a safety property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Violation {
-    /// An operation's money moved a second time.
+    /// An operation moved money a second time.
     MovedTwice,
-    /// Money moved that nobody asked for, or other money than was asked for.
+    /// Money moved without an answer, or otherwise than it says.
     NotRequested,
-    /// Money moved for somebody who is known to be gone.
+    /// Money moved for an answer whose person had left, and a later person was shown something since.
     PersonGone,
-    /// Money moved for an operation of which something else was told already.
+    /// An operation moved money after an outcome of it was shown.
     AfterOutcome,
-    /// What was told is not what the ledger did.
+    /// The outcome shown is not what the ledger committed.
     FalseOutcome,
-    /// Two outcomes of one operation were told.
+    /// Two different outcomes of one operation were shown.
     OutcomeChanged,
-    /// A ledger that forgot nothing was said not to know.
+    /// The outcome "unknown" was shown, but the ledger has lost nothing.
     UnknownOutcome,
-    /// A reply was shown that is not newer than the one before.
+    /// A reply was shown whose number is not above the last one's.
     ReplyOrder,
-    /// A ledger in memory failed.
+    /// A ledger in memory returned an error.
     LedgerFailed,
 }
 
-/// An answer that was typed.
+/// A typed answer and what followed from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct TypedAnswer {
-    /// The number of the prompt.
+    /// The number of the answered prompt: the idempotency key.
     id: u64,
-    /// Is whoever typed it still there?
+    /// Is the person who typed it still at the terminal?
     present: bool,
-    /// Has somebody else been shown something since?
+    /// Was a later person shown something?
     abandoned: bool,
-    /// What it means, if it means an operation.
+    /// The operation that it asks for, if any.
     operation: Option<Operation>,
+    /// The receipt, if it moved money.
     moved: Option<Receipt>,
-    reported: Option<Outcome>,
+    /// The last outcome of it that was shown.
+    shown: Option<Outcome>,
 }
 
-/// What a bystander at one terminal knows.
+/// The audit of one terminal, by what can be observed from outside, and the first violation found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Audit {
     typed: Vec<TypedAnswer>,
-    /// The number of the reply that was shown last in this life.
-    shown: u64,
+    /// The number of the last reply shown in this life.
+    last_reply: u64,
     /// The prompt of that reply.
-    asks: Option<Screen>,
-    /// What is wrong.
+    prompt: Option<Screen>,
     pub(super) violation: Option<Violation>,
 }
 
 impl Audit {
-    /// How many answers were typed.
+    /// The number of answers typed.
     pub(super) fn answers(&self) -> usize {
         self.typed.len()
     }
 
     /// The prompt that was shown last.
-    pub(super) fn asks(&self) -> Option<Screen> {
-        self.asks
+    pub(super) fn prompt(&self) -> Option<Screen> {
+        self.prompt
     }
 
-    /// Somebody else stands there: after a loss of power, after giving up and after the end of a session.
+    /// The person leaves: after a power loss, after the terminal gave up, or at the end of a session.
     pub(super) fn person_left(&mut self) {
-        for typed in self.typed.iter_mut().filter(|typed| typed.reported.is_none()) {
+        for typed in self.typed.iter_mut().filter(|typed| typed.shown.is_none()) {
             typed.present = false;
         }
     }
 
-    /// The terminal starts anew.
+    /// The terminal restarts.
     pub(super) fn restart(&mut self) {
         self.person_left();
-        self.shown = 0;
-        self.asks = None;
+        self.last_reply = 0;
+        self.prompt = None;
     }
 
+    /// Records a violation, if it is the first.
     pub(super) fn violate(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
     }
 
-    /// Somebody typed `text` at the prompt `id`.
+    /// A person typed `text` at the prompt `id`.
     pub(super) fn typed(&mut self, id: u64, text: &str) {
-        let operation = self.asks.and_then(|asks| meaning(text, asks));
+        let operation = self.prompt.and_then(|prompt| meaning(text, prompt));
         self.typed.push(TypedAnswer {
             id,
             present: true,
             abandoned: false,
             operation,
             moved: None,
-            reported: None,
+            shown: None,
         });
     }
 
-    /// The ledger answered `request`, and the balance went from `before` to `after`.
+    /// The ledger committed `request`, which took the balance from `before` to `after`.
     pub(super) fn committed(
         &mut self,
         request: &Request,
@@ -123,10 +125,9 @@ impl Audit {
         let known = self.typed.iter_mut().find(|typed| typed.id == *id);
         let violation = match (known, request) {
             (Some(typed), _) if stays => {
-                // What was done before is told again as it was done.
-                let repeats =
-                    receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
-                (!repeats).then_some(Violation::FalseOutcome)
+                // The response to a duplicate has the receipt of the first.
+                let same = receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
+                (!same).then_some(Violation::FalseOutcome)
             }
             (_, _) if stays => None,
             (Some(typed), Request::Operate { operation, .. }) => {
@@ -134,7 +135,7 @@ impl Audit {
                     Some(Violation::NotRequested)
                 } else if typed.moved.is_some() {
                     Some(Violation::MovedTwice)
-                } else if typed.reported.is_some() {
+                } else if typed.shown.is_some() {
                     Some(Violation::AfterOutcome)
                 } else if typed.abandoned {
                     Some(Violation::PersonGone)
@@ -156,20 +157,20 @@ impl Audit {
         seq: u64,
         re: Option<u64>,
         outcome: Option<Outcome>,
-        asks: Option<Screen>,
+        prompt: Option<Screen>,
     ) {
-        if seq <= self.shown {
+        if seq <= self.last_reply {
             self.violate(Violation::ReplyOrder);
         }
-        (self.shown, self.asks) = (seq, asks);
-        for typed in self.typed.iter_mut().filter(|typed| typed.reported.is_none()) {
+        (self.last_reply, self.prompt) = (seq, prompt);
+        for typed in self.typed.iter_mut().filter(|typed| typed.shown.is_none()) {
             typed.abandoned |= !typed.present;
         }
         let Some(outcome) = outcome else { return };
         let Some(typed) = re.and_then(|id| self.typed.iter_mut().find(|typed| typed.id == id)) else {
             return self.violate(Violation::FalseOutcome);
         };
-        let before = typed.reported.replace(outcome);
+        let before = typed.shown.replace(outcome);
         (typed.present, typed.abandoned) = (false, false);
         let truth = match outcome {
             Outcome::Done(receipt) if is_inquiry(receipt) => typed.operation == Some(Operation::Inquiry),
@@ -177,7 +178,7 @@ impl Audit {
             Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none(),
             Outcome::Unknown => return self.violate(Violation::UnknownOutcome),
         };
-        // An inquiry is not remembered: it may be told, and be told as not done after a loss of power.
+        // The ledger does not remember inquiries: after a power loss, one that was done is "not done".
         let differs =
             before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
         if !truth {
@@ -187,7 +188,7 @@ impl Audit {
         }
     }
 
-    /// What was added and taken altogether.
+    /// The sums deposited and withdrawn.
     pub(super) fn totals(&self) -> (Amount, Amount) {
         let receipts = self.typed.iter().filter_map(|typed| typed.moved).map(totals);
         receipts.fold((Amount::ZERO, Amount::ZERO), |(plus, minus), (more, less)| {
@@ -195,19 +196,19 @@ impl Audit {
         })
     }
 
-    /// Was everything told that moved money?
+    /// Was an outcome shown of every answer that moved money?
     pub(super) fn all_movements_reported(&self) -> bool {
-        self.typed.iter().all(|typed| typed.moved.is_none() || typed.reported.is_some())
+        self.typed.iter().all(|typed| typed.moved.is_none() || typed.shown.is_some())
     }
 
-    /// Was an outcome told of everything that was typed?
+    /// Was an outcome shown of every answer?
     pub(super) fn all_answers_resolved(&self) -> bool {
-        self.typed.iter().all(|typed| typed.reported.is_some())
+        self.typed.iter().all(|typed| typed.shown.is_some())
     }
 
-    /// Was such an outcome told?
+    /// Was such an outcome shown?
     pub(super) fn has_shown(&self, kind: impl Fn(Outcome) -> bool) -> bool {
-        self.typed.iter().filter_map(|typed| typed.reported).any(kind)
+        self.typed.iter().filter_map(|typed| typed.shown).any(kind)
     }
 }
 
@@ -215,7 +216,7 @@ fn is_inquiry(receipt: Receipt) -> bool {
     matches!(receipt, Receipt::Balance { .. })
 }
 
-/// What a receipt says was added and taken.
+/// The amounts deposited and withdrawn by a receipt.
 fn totals(receipt: Receipt) -> (Amount, Amount) {
     match receipt {
         Receipt::Deposited { amount, .. } => (amount, Amount::ZERO),
@@ -224,11 +225,10 @@ fn totals(receipt: Receipt) -> (Amount, Amount) {
     }
 }
 
-/// What an answer asks for at a prompt. A second reading of the dialogue, not the session's own: it must be wrong twice
-/// to be wrong.
-fn meaning(text: &str, asks: Screen) -> Option<Operation> {
+/// The operation that an answer asks for at a prompt: a second reading of the dialogue, independent of the session's.
+fn meaning(text: &str, prompt: Screen) -> Option<Operation> {
     let units = |text: &str| text.parse().ok().and_then(Amount::from_units);
-    match (text.split_once(' '), asks) {
+    match (text.split_once(' '), prompt) {
         (Some(("deposit", amount)), Screen::Menu) => units(amount).map(Operation::Deposit),
         (Some(("withdraw", amount)), Screen::Menu) => units(amount).map(Operation::Withdraw),
         (None, Screen::Menu) => (text == "balance").then_some(Operation::Inquiry),

@@ -1,4 +1,4 @@
-//! What is kept of the parts of a state: each once, with its hash, shared by all the states that it is part of.
+//! Interned parts of a state, hashed once and shared by the states that contain them, and the transitions between them.
 use super::{ModelAction, ledger::ModelLedger, station::Station};
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A part of a state with its hash, which is asked for far more often than the part changes.
+/// An immutable part of a state with its hash, which is read far more often than the part changes.
 #[derive(Debug)]
 pub(super) struct Interned<T>(Arc<(u64, T)>);
 
@@ -54,7 +54,7 @@ pub(super) fn hash_of(part: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// What is learned on the way, by many threads.
+/// A hash map for many threads: a lock for each sixteenth of the keys.
 #[derive(Debug)]
 pub(super) struct ShardedMap<K, V>([Mutex<Shard<K, V>>; 16]);
 
@@ -81,10 +81,11 @@ impl<K: Hash + Eq, V: Clone> ShardedMap<K, V> {
     }
 }
 
-/// What follows at a station from an action, if it is possible.
+/// The station and the ledger after an action; `None` if it is not possible.
 pub(super) type Transition = Option<(Interned<Station>, Interned<ModelLedger>)>;
 
-/// What is known to follow at a station from an action: where there are two stations, the same happens at one in many states of
-/// the other. The key is the station, the ledger where the action looks at it, and the action.
+/// Known transitions: with two stations, each action of one is met again in many states of the other.
+///
+/// The key is the hashes of the station and, if the action commits, of the ledger (otherwise 0), and the action.
 pub(super) type TransitionCache =
     ShardedMap<(u64, u64, ModelAction), Option<(Interned<Station>, Option<Interned<ModelLedger>>)>>;

@@ -1,10 +1,10 @@
-//! The ledger of a model: the real one, or one that is broken on purpose.
+//! The ledger of the model: the real one in memory, or that with an injected bug.
 use atm_core::{
     ledger::{InDoubt, Ledger, LedgerId, Name, Numbers, Origin, Outcome, RamLedger, Request, Response},
     money::Amount,
 };
 
-/// A way to break the ledger that the model must find.
+/// A bug of the ledger that the model checker must detect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum InjectedBug {
     /// The ledger forgets ids: it carries out an operation each time it is requested
@@ -19,15 +19,15 @@ pub enum InjectedBug {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelLedger {
     ledger: RamLedger<2>,
-    /// How many blocks of numbers each terminal was given.
-    opened: Vec<(Name, u64)>,
+    /// The number of blocks that were reserved for each terminal.
+    blocks: Vec<(Name, u64)>,
     bug: Option<InjectedBug>,
 }
 
 impl ModelLedger {
     pub(super) fn new(balance: Amount, names: &[Name], bug: Option<InjectedBug>) -> Self {
-        let opened = names.iter().map(|name| (name.clone(), 0)).collect();
-        Self { ledger: RamLedger::new(LedgerId(1), balance), opened, bug }
+        let blocks = names.iter().map(|name| (name.clone(), 0)).collect();
+        Self { ledger: RamLedger::new(LedgerId(1), balance), blocks, bug }
     }
 
     pub(super) fn balance(&self) -> Amount {
@@ -35,6 +35,9 @@ impl ModelLedger {
     }
 
     /// Carries out a request.
+    ///
+    /// # Errors
+    /// Never: a ledger in memory has no doubt.
     pub(super) fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         let before = self.ledger.clone();
         let mut response = match (self.bug, request) {
@@ -45,7 +48,7 @@ impl ModelLedger {
             _ => self.ledger.apply(request)?,
         };
         if let (Request::Open { terminal }, Response::Opened { numbers, .. }) = (request, &mut response) {
-            *numbers = self.number(terminal);
+            *numbers = self.reserve_block(terminal);
         }
         let forgets = match (self.bug, &response) {
             (Some(InjectedBug::ForgetRefusal), Response::Settled { outcome: Outcome::Refused(_), .. }) => {
@@ -62,13 +65,15 @@ impl ModelLedger {
         Ok(response)
     }
 
-    /// The next block of a terminal. What one is given must not depend on how often the other came, or there would be
-    /// many states that differ in nothing else: they take turns. One alone gets what the real ledger gives it.
-    fn number(&mut self, terminal: &Name) -> Numbers {
+    /// Reserves the next block of numbers for a terminal.
+    ///
+    /// The real ledger counts all terminals' blocks together. With two terminals that would multiply the states, so that each
+    /// gets every second block here; one alone gets the same blocks as from the real ledger.
+    fn reserve_block(&mut self, terminal: &Name) -> Numbers {
         const BLOCK: u32 = 256;
-        let terminals = self.opened.len();
+        let terminals = self.blocks.len();
         let Some((at, (_, count))) =
-            self.opened.iter_mut().enumerate().find(|(_, (name, _))| name == terminal)
+            self.blocks.iter_mut().enumerate().find(|(_, (name, _))| name == terminal)
         else {
             return Numbers::NONE;
         };

@@ -1,8 +1,7 @@
-//! When the faults stop: does everything come to rest, and is everything told?
+//! Liveness: from every state, once the faults stop, each terminal is served and the outcome of each movement is shown.
 //!
-//! Stateright's own "eventually" is of no use here: it only looks at states in which nothing can happen any more, and a
-//! terminal that repeats always can. So from every state the run is followed in which nothing is lost any more, power
-//! stays, and one more person asks for the balance. It is one run, but there is one from every state.
+//! Stateright checks "eventually" only in states without a next action, and a terminal can always retransmit. So each state is
+//! checked by one fault-free run that starts there: nothing is lost, power stays, and one more person asks for the balance.
 use super::{
     bounds::Bounds,
     channel::Words,
@@ -10,25 +9,26 @@ use super::{
     interned::{ShardedMap, hash_of},
 };
 
-/// No wait of the protocol takes as many transitions.
-const STEPS: usize = 300;
+/// More events than any fault-free run takes.
+const MAX_EVENTS: usize = 300;
 
-/// How often a terminal repeats before it gives up: more often than any exchange needs where nothing is lost.
-const REPEATS: usize = 4;
+/// Retransmissions before the terminal gives up: more than an exchange without loss needs.
+const RETRANSMISSIONS: usize = 4;
 
-/// The drivers that are known to come to rest: runs from different states soon meet.
+/// The hashes of the states of fault-free runs that are known to end well: runs from different states soon meet.
 #[derive(Debug, Default)]
 pub(super) struct Liveness(ShardedMap<u64, ()>);
 
-/// What the person at the terminal has come to.
+/// The progress of the last person at the terminal.
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]
-struct LastPerson {
+struct Progress {
     asked: bool,
-    repeats: usize,
+    retransmissions: usize,
 }
 
 impl Liveness {
-    /// Does the station come to rest, with everything told? `key` stands for the station and the ledger together.
+    /// Does the fault-free run end well: every movement reported, and the terminal at an open prompt? `key` is the hash of the
+    /// station and the ledger.
     pub(super) fn holds_from(&self, key: u64, driver: impl FnOnce() -> Driver, bounds: &Bounds) -> bool {
         if self.0.get(&key).is_some() {
             return true;
@@ -36,19 +36,20 @@ impl Liveness {
         let mut seen = vec![key];
         let mut driver = driver();
         stop_faults(&mut driver);
-        let mut last = LastPerson { asked: false, repeats: 0 };
-        for _ in 0..STEPS {
+        let mut progress = Progress { asked: false, retransmissions: 0 };
+        for _ in 0..MAX_EVENTS {
             driver.station.normalize();
-            let key = hash_of(&(&driver, last));
+            let key = hash_of(&(&driver, progress));
             let known = self.0.get(&key).is_some();
             if !known {
                 seen.push(key);
             }
-            if known || step(&mut driver, &mut last, bounds).is_none() {
+            if known || step(&mut driver, &mut progress, bounds).is_none() {
                 let terminal = &driver.station.terminal;
-                let told =
+                let reported =
                     driver.station.audit.violation.is_none() && driver.station.audit.all_movements_reported();
-                let good = known || (told && !terminal.is_awaiting_reply() && terminal.prompt().is_some());
+                let good =
+                    known || (reported && !terminal.is_awaiting_reply() && terminal.prompt().is_some());
                 if good {
                     seen.into_iter().for_each(|key| self.0.insert(key, ()));
                 }
@@ -59,31 +60,31 @@ impl Liveness {
     }
 }
 
-/// What the run from a driver is, in words, for whom it did not come to rest.
+/// The fault-free run in words, one line of text an event.
 pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
     stop_faults(&mut driver);
-    let mut last = LastPerson { asked: false, repeats: 0 };
+    let mut progress = Progress { asked: false, retransmissions: 0 };
     let mut lines = Vec::new();
-    for _ in 0..STEPS {
+    for _ in 0..MAX_EVENTS {
         let before = driver.clone();
-        let Some(done) = step(&mut driver, &mut last, bounds) else { break };
+        let Some(event) = step(&mut driver, &mut progress, bounds) else { break };
         let station = &before.station;
         let link = station.links.last();
-        let said = match done {
-            LivenessStep::ToTerminal => {
+        let content = match event {
+            LivenessEvent::ToTerminal => {
                 link.and_then(|link| link.to_terminal.get(0)).map(|frame| Words(&frame).to_string())
             }
-            LivenessStep::ToHost => {
+            LivenessEvent::ToHost => {
                 link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string())
             }
-            LivenessStep::Commit => station.requests.first().map(|request| format!("{request:?}")),
-            LivenessStep::Respond => station.responses.first().map(|(_, response)| format!("{response:?}")),
-            LivenessStep::Reconnect
-            | LivenessStep::AskBalance
-            | LivenessStep::Retransmit
-            | LivenessStep::GiveUp => None,
+            LivenessEvent::Commit => station.requests.first().map(|request| format!("{request:?}")),
+            LivenessEvent::Respond => station.responses.first().map(|(_, response)| format!("{response:?}")),
+            LivenessEvent::Reconnect
+            | LivenessEvent::AskBalance
+            | LivenessEvent::Retransmit
+            | LivenessEvent::GiveUp => None,
         };
-        lines.push(format!("(without faults) {}: {done:?} {}", station.name, said.unwrap_or_default()));
+        lines.push(format!("(fault-free) {}: {event:?} {}", station.name, content.unwrap_or_default()));
         if let Some(violation) = driver.station.audit.violation {
             lines.push(format!("{}: violation: {violation:?}", station.name));
             break;
@@ -92,8 +93,8 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
     lines
 }
 
-/// The faults stop. What a dead host asked has come to the ledger by now or never will, and what is in flight is the last
-/// to be lost: the states in which it arrived have runs of their own.
+/// Stops the faults: drops the frames in flight and the requests of a crashed host, the last losses of the run. The states in
+/// which they arrived have runs of their own.
 fn stop_faults(driver: &mut Driver) {
     driver.capacity = usize::MAX;
     driver.station.orphaned.clear();
@@ -103,9 +104,9 @@ fn stop_faults(driver: &mut Driver) {
     }
 }
 
-/// What happens in a liveness run.
+/// An event of a fault-free run.
 #[derive(Clone, Copy, Debug)]
-enum LivenessStep {
+enum LivenessEvent {
     ToTerminal,
     ToHost,
     Commit,
@@ -116,9 +117,9 @@ enum LivenessStep {
     GiveUp,
 }
 
-/// The next thing that happens, if anything does.
-fn step(driver: &mut Driver, last: &mut LastPerson, bounds: &Bounds) -> Option<LivenessStep> {
-    // Nobody hears what comes down an old line, and the host notices that it is dead.
+/// Applies the next event of a fault-free run; `None` at its end.
+fn step(driver: &mut Driver, progress: &mut Progress, bounds: &Bounds) -> Option<LivenessEvent> {
+    // The host notices that older links are dead.
     while driver.station.links.len() > 1 {
         driver.close_link(0);
         driver.station.links.remove(0);
@@ -126,36 +127,36 @@ fn step(driver: &mut Driver, last: &mut LastPerson, bounds: &Bounds) -> Option<L
     let link = driver.station.links.last_mut()?;
     if let Some(frame) = link.to_terminal.take() {
         driver.deliver_to_terminal(&frame, Power::Stays, bounds);
-        return Some(LivenessStep::ToTerminal);
+        return Some(LivenessEvent::ToTerminal);
     }
     if let Some(frame) = link.to_host.take() {
-        // Where the host is busy, it comes when the terminal repeats it.
+        // A busy host does not take it; the terminal retransmits it.
         driver.deliver_to_host(0, &frame);
-        return Some(LivenessStep::ToHost);
+        return Some(LivenessEvent::ToHost);
     }
     if driver.commit_next() {
-        return Some(LivenessStep::Commit);
+        return Some(LivenessEvent::Commit);
     }
     if driver.deliver_response() {
-        return Some(LivenessStep::Respond);
+        return Some(LivenessEvent::Respond);
     }
     let closed = driver.station.links.last().is_none_or(|link| link.host.is_none());
     Some(if closed || driver.station.terminal.is_over() {
         driver.reconnect(bounds, closed);
-        LivenessStep::Reconnect
+        LivenessEvent::Reconnect
     } else if driver.station.terminal.prompt().is_some() {
-        // At another prompt than the menu it is an answer like any other.
-        if last.asked || !driver.type_answer("balance", bounds) {
+        // At another prompt than the menu, "balance" is an invalid answer, which gets a reply as well.
+        if progress.asked || !driver.type_answer("balance", bounds) {
             return None;
         }
-        *last = LastPerson { asked: true, repeats: 0 };
-        LivenessStep::AskBalance
-    } else if last.repeats < REPEATS && driver.tick(bounds) {
-        last.repeats += 1;
-        LivenessStep::Retransmit
+        *progress = Progress { asked: true, retransmissions: 0 };
+        LivenessEvent::AskBalance
+    } else if progress.retransmissions < RETRANSMISSIONS && driver.tick(bounds) {
+        progress.retransmissions += 1;
+        LivenessEvent::Retransmit
     } else {
-        last.repeats = 0;
+        progress.retransmissions = 0;
         driver.next_person(bounds);
-        LivenessStep::GiveUp
+        LivenessEvent::GiveUp
     })
 }

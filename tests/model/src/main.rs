@@ -1,4 +1,4 @@
-//! Explores every order of events within stated bounds, and says whether the promises hold in all of them.
+//! Runs the model checker within each of its bounds, and fails if a property does not hold or time runs out.
 use atm_model::{AtmModel, Bounds, InjectedBug, describe, summarize};
 use clap::Parser;
 use stateright::{Checker, HasDiscoveries, Model};
@@ -8,23 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Check the real endpoints, conversations and ledger in every order of events within stated bounds.
+/// Check the real endpoints, conversations and ledger in every order of events within stated bounds
 #[derive(Parser)]
 #[command(name = "model")]
 struct Arguments {
-    /// Only what takes a few seconds
+    /// Only configurations that take a few seconds
     #[arg(long)]
     small: bool,
-    /// Only the configuration of this name; `both` takes a quarter of an hour and 16 GB of memory, and is in no other run
+    /// Only the configuration of this name; `both` takes 15 minutes and 16 GB of memory, and is in no other run
     #[arg(long)]
     only: Option<String>,
-    /// InjectedBug the ledger on purpose: must be found
+    /// Inject a bug into the ledger, which the model checker must detect
     #[arg(long = "break")]
     bug: Option<InjectedBug>,
-    /// Stop each configuration after so many seconds, and call it not exhausted
+    /// Seconds after which a configuration is stopped, and fails as not exhausted
     #[arg(long, default_value_t = 1800)]
     seconds: u64,
-    /// How many threads to use
+    /// Number of threads [default: one a CPU]
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     };
     let mut good = !all.is_empty();
     if !good {
-        eprintln!("there is no configuration of this name");
+        eprintln!("no configuration has this name");
     }
     for bounds in all {
         good &=
@@ -50,19 +50,19 @@ fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Explores everything within `bounds`, up to the first property that does not hold.
+/// Explores all states within `bounds`, or up to the first property that does not hold, and prints the result.
 fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     println!("{bounds}");
     let began = Instant::now();
-    let world = AtmModel::new(bounds)
+    let model = AtmModel::new(bounds)
         .checker()
         .threads(threads)
         .finish_when(HasDiscoveries::AnyFailures)
         .timeout(limit);
-    let checker = world.spawn_bfs().join();
+    let checker = model.spawn_bfs().join();
     let discoveries = checker.discoveries();
     println!(
-        "  {} states, {} of them different, depth {}, {:.1} s",
+        "  {} states, {} of them unique, depth {}, {:.1} s",
         checker.state_count(),
         checker.unique_state_count(),
         checker.max_depth(),
@@ -70,7 +70,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     );
     let mut good = began.elapsed() < limit;
     if !good {
-        println!("  FAILS to be exhausted in time");
+        println!("  FAILS: not exhausted in time");
     }
     for property in checker.model().properties() {
         let fails = property.expectation.discovery_is_failure();
@@ -79,21 +79,21 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
         let word = match (holds, fails) {
             (true, _) => "holds",
             (false, true) => "FAILS",
-            // Once something was found to be wrong, the rest is not looked for any more.
-            (false, false) => "never",
+            // The exploration ends at the first failure: a state may be reachable without having been reached.
+            (false, false) => "not reached",
         };
         println!("  {word} {}", property.name);
     }
-    let violation = discoveries.into_iter().filter(|(name, _)| {
+    let failures = discoveries.into_iter().filter(|(name, _)| {
         checker
             .model()
             .properties()
             .iter()
             .any(|it| it.name == *name && it.expectation.discovery_is_failure())
     });
-    // The shortest way there is shows it best.
-    if let Some((name, path)) = violation.min_by_key(|(_, path)| path.clone().into_vec().len()) {
-        println!("  How it comes to fail: {name}");
+    // The shortest counterexample is the easiest to read.
+    if let Some((name, path)) = failures.min_by_key(|(_, path)| path.clone().into_vec().len()) {
+        println!("  Counterexample to {name}:");
         for (state, action) in path.into_vec() {
             println!("        {}", summarize(&state));
             match action {
