@@ -1,5 +1,5 @@
-//! A day at the ledger on disk, by a clock that jumps, with the power gone, or the disk failing, at every single call:
-//! nothing that was told is forgotten, nothing is half done, and everybody learns what became of what was asked.
+//! Crash consistency of the ledger on disk: power lost, or an I/O error, at every single call, under a clock that jumps.
+//! Every acknowledged outcome is durable, no batch is half done, and every request gets its outcome.
 
 use atm_core::{
     ledger::{LedgerId, Operation, Origin, Outcome, Receipt, Request, Response},

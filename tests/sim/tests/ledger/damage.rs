@@ -1,4 +1,4 @@
-//! A ledger on disk in which a bit was turned is refused, or it is as it was: there is never a wrong balance.
+//! Corruption: a ledger on disk with a flipped bit is refused or shows what was committed, never a wrong balance.
 use atm_core::{
     ledger::{LedgerId, Operation, Origin, Request},
     money::Amount,

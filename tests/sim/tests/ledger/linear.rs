@@ -1,5 +1,5 @@
-//! Whatever sessions ask at the same time, the ledger on disk answers as if each operation had happened alone, at one
-//! moment between its question and its answer.
+//! Linearizability: the ledger on disk answers concurrent requests as if each operation took effect alone, at one moment
+//! between its request and its response.
 
 use atm_core::{
     ledger::{Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt, Refusal, Request, Response},
