@@ -8,7 +8,6 @@
 
 use crate::{
     books::{Books, Way},
-    gate::{Gate, Ticket},
     load::{Load, Opening, Progress},
     measured::Measured,
     mix::Mix,
@@ -24,6 +23,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
+        Barrier, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -33,7 +33,6 @@ use std::{
 
 pub mod books;
 pub mod dialogue;
-mod gate;
 pub mod load;
 pub mod measured;
 pub mod mix;
@@ -180,25 +179,33 @@ fn drive<'a, D: Speaks<'a> + Send>(
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
     let shared = Shared { config, books, progress: Progress::new(stop), open: AtomicUsize::new(0) };
-    // Where all wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
-    let gate = Gate::new();
-    let tickets: Vec<Ticket<'_>> = (0..threads).map(|_| gate.ticket()).collect();
+    // All threads wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
+    let barrier = Barrier::new(threads);
+    // Set once every thread was spawned. Where one cannot be, the others end instead of waiting for it.
+    let spawned = RwLock::new(false);
     let mut seeds = Rng::with_seed(config.seed);
     let parts = thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        for (thread, ticket) in tickets.into_iter().enumerate() {
+        let mut all_spawned = spawned.write().map_err(|_| io::ErrorKind::Other)?;
+        for thread in 0..threads {
             // As many each, and one more for the first ones where they do not divide.
             let sessions = (config.sessions + threads - 1 - thread) / threads;
             let seeds: Vec<u64> = (0..sessions).map(|_| seeds.u64(..)).collect();
-            let (sender, shared, dialogue) = (sender.clone(), &shared, &dialogue);
+            let (sender, shared, barrier) = (sender.clone(), &shared, &barrier);
+            let (dialogue, spawned) = (&dialogue, &spawned);
             thread::Builder::new().name(format!("load {thread}")).spawn_scoped(scope, move || {
+                if !spawned.read().is_ok_and(|all| *all) {
+                    return;
+                }
                 let people = seeds
                     .into_iter()
                     .map(|seed| dialogue(Person::new(books, config.mix, config.manner, seed)));
                 // Nobody is there to be told only where the other threads have failed.
-                let _ = sender.send(part(thread == 0, shared, &ticket, people));
+                let _ = sender.send(part(thread == 0, shared, barrier, people));
             })?;
         }
+        *all_spawned = true;
+        drop(all_spawned);
         drop(sender);
         let (mut parts, mut since) = (Vec::new(), None);
         loop {
@@ -245,7 +252,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
 fn part<'a, D: Speaks<'a>>(
     first: bool,
     shared: &Shared<'_>,
-    gate: &Ticket<'_>,
+    barrier: &Barrier,
     people: impl Iterator<Item = D>,
 ) -> io::Result<Part> {
     let config = shared.config;
@@ -255,7 +262,7 @@ fn part<'a, D: Speaks<'a>>(
     let took = begin.elapsed();
     shared.open.fetch_add(1, Ordering::AcqRel);
     // Nobody may miss where all wait: what went wrong is told afterwards.
-    gate.wait();
+    barrier.wait();
     let asked = opened.and_then(|mut load| {
         if first && !config.shared {
             let start = balance(&mut load, config)?;
@@ -263,9 +270,9 @@ fn part<'a, D: Speaks<'a>>(
         }
         Ok(load)
     });
-    gate.wait();
+    barrier.wait();
     let asked = asked.and_then(|mut load| ask(&mut load, shared).map(|()| load));
-    gate.wait();
+    barrier.wait();
     let mut load = asked?;
     let end = if first && !config.shared { balance(&mut load, config)? } else { None };
     let mut counts = Counts::default();
