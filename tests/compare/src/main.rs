@@ -166,7 +166,7 @@ impl Page {
         results: &Results,
         value: impl Fn(&str, usize) -> Option<f64>,
     ) {
-        let chart = Chart { title, label, scale, command: &self.command };
+        let chart = Chart { title, label, scale };
         self.pictures.push((name, chart.draw(results, value)));
     }
 }
