@@ -6,7 +6,7 @@ use rustix::{
 };
 use std::{
     env,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Write},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
@@ -59,26 +59,67 @@ pub fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
+/// A program of the workspace, in the folder and the profile that this test was built into. `cargo test --workspace` has
+/// built it already; a command that names other packages may not have: then it is built here.
 fn built(name: &str, arguments: &[&str]) -> Command {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let build = || {
+        let folder = target_folder();
+        if PROGRAMS.iter().all(|name| is_up_to_date(&folder.join(name))) { Ok(folder) } else { build(folder) }
+    };
     let folder = FOLDER.get_or_init(build).as_ref().unwrap_or_else(|error| panic!("{error}"));
     let mut command = Command::new(folder.join(name));
     command.args(arguments);
     command
 }
 
-/// Builds the programs, into the folder and the profile that this test was built into; returns the folder.
-fn build() -> Result<PathBuf, String> {
+const PROGRAMS: [&str; 2] = ["atm", "firmware-sim"];
+
+/// The folder that Cargo puts programs into: `target/debug` or another profile's.
+fn target_folder() -> PathBuf {
     let test = env::current_exe().unwrap();
-    // A test lies in a folder below the one that programs lie in.
+    // A test lies in `deps` below it, a program in the folder itself.
     let deps = test.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
-    let folder = deps.or(test.parent()).unwrap();
+    deps.or(test.parent()).unwrap().to_owned()
+}
+
+/// Is a program newer than each of its sources? Cargo lists them beside it, in the syntax of a Makefile
+/// (doc.rust-lang.org/cargo/reference/build-cache.html, "Dep-info files"); manifests are not among them.
+fn is_up_to_date(program: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let (Some(built), Ok(list)) = (modified(program), fs::read_to_string(program.with_extension("d"))) else {
+        return false;
+    };
+    let Some((_, sources)) = list.split_once(": ") else { return false };
+    // A blank inside a path has a backslash before it.
+    let sources = sources.trim().replace("\\ ", "\0");
+    let sources = sources.split(' ').map(|path| PathBuf::from(path.replace('\0', " ")));
+    let manifests =
+        ["", "core", "host", "firmware-sim"].map(|folder| project_root().join(folder).join("Cargo.toml"));
+    sources.chain(manifests).all(|path| modified(&path).is_some_and(|changed| changed < built))
+}
+
+/// Builds the programs into `folder`. With this package among those named, their libraries have the features that they
+/// have in this test, and are not built a second time.
+fn build(folder: PathBuf) -> Result<PathBuf, String> {
     let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
         "debug" => "dev",
         other => other,
     };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "atm-host", "-p", "firmware-sim", "--bins", "--profile", profile]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "-p",
+        "atm-e2e",
+        "-p",
+        "atm-host",
+        "-p",
+        "firmware-sim",
+        "--profile",
+        profile,
+    ]);
+    cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
     let parent = folder.parent().unwrap();
     // Built for a target that was named, its folder stands between; both are marked.
     match parent.parent().filter(|above| above.join("CACHEDIR.TAG").exists()) {
@@ -86,8 +127,8 @@ fn build() -> Result<PathBuf, String> {
         None => cargo.arg("--target-dir").arg(parent),
     };
     let output = cargo.current_dir(project_root()).stdin(Stdio::null()).output().unwrap();
-    let built = output.status.success();
-    if built { Ok(folder.to_owned()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let success = output.status.success();
+    if success { Ok(folder) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// What a child wrote so far.
