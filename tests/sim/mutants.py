@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Mutation tests of the simulation: breaks one rule of the code at a time, and fails unless the simulation detects it.
+"""Mutation tests of the simulation: breaks one rule of the code at a time; the simulation must detect each break.
 
-Each mutant replaces one text in a copy of the tree. The text must occur exactly once: otherwise the code has changed and the
-mutant must follow it. `--check` verifies that alone, without a build, in a second.
+A mutant replaces one text in a copy of the tree. The text must occur exactly once, or the mutant must follow the code
+that has changed. `--check` verifies only that, in a second and without a build.
 """
 import argparse, pathlib, shutil, subprocess, sys, tempfile
 
@@ -87,10 +87,10 @@ def run(tree, target, name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only verify that each mutant applies to the code")
-    # No `choices`: with nargs="*" an empty list would have to be one of them.
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"mutants (default: all): {', '.join(MUTANTS)}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only verify that the mutants apply to the code")
+    # No `choices`: with nargs="*", an empty list would have to be one of them.
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(MUTANTS)}")
     arguments = parser.parse_args()
     names = arguments.names or list(MUTANTS)
     if unknown := [name for name in names if name not in MUTANTS]:

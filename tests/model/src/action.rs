@@ -1,13 +1,14 @@
-//! What can happen, when, and what follows.
+//! Actions: the events of the model, when each is possible, and its effect on a station and the ledger.
 use super::{
     ModelState,
     bounds::Bounds,
-    driver::{Driver, Power},
+    driver::{Driver, TerminalPower},
     station::Station,
 };
 use atm_core::{ledger::Request, screen::Screen};
 
-/// What can happen next. Terminals, links and frames are named by their places.
+/// An event that the model checker can choose next. The first number is the station's index; links and frames
+/// follow by theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModelAction {
     /// A person answers the open prompt.
@@ -16,36 +17,37 @@ pub enum ModelAction {
     DeliverToHost(usize, usize, usize),
     /// A frame reaches the terminal.
     DeliverToTerminal(usize, usize),
-    /// A frame reaches the terminal, which shows it and loses its power before it has stored that.
+    /// A frame reaches the terminal, which shows its message and loses power before it has stored that.
     DeliverThenCrash(usize, usize),
-    /// The ledger carries out the terminal's next request.
+    /// The ledger commits the terminal's next request.
     Commit(usize),
-    /// It does, and does not know that it did: it is asked again.
+    /// The ledger commits the terminal's next request, but the commit returns an error: the request is sent
+    /// again.
     CommitInDoubt(usize),
-    /// The ledger carries out what a host asked that has lost its power since.
+    /// The ledger commits a request of a host that has crashed since.
     CommitOrphaned(usize),
     /// The ledger's response reaches the host.
     Respond(usize),
-    /// The terminal repeats what has no reply.
+    /// The terminal retransmits the message that has no reply.
     Retransmit(usize),
-    /// The terminal gives up on whoever stood there; or the session is over and somebody else comes.
+    /// The terminal gives up and its person leaves, or the session is over: the next person comes.
     NextPerson(usize),
-    /// The terminal is plugged into a new link.
+    /// The terminal connects by a new link.
     Reconnect(usize),
-    /// The host notices that nobody is at the other end of a link.
+    /// The host notices that a link is dead.
     CloseLink(usize, usize),
-    /// The host has waited long enough for an answer.
+    /// The idle time of an open prompt ends.
     IdleTimeout(usize, usize),
-    /// The host has kept a parked conversation long enough.
+    /// The time to keep a parked conversation ends.
     DropParked(usize),
-    /// The terminal loses its power and gets it back.
+    /// The terminal loses power and restarts.
     TerminalCrash(usize),
-    /// The host's ends of the terminal's links lose their power and get it back.
+    /// The host's ends of the terminal's links lose power and restart.
     HostCrash(usize),
 }
 
 impl ModelAction {
-    /// Where it happens.
+    /// The index of the station.
     pub(super) fn station(self) -> usize {
         match self {
             Self::TypeAnswer(at, _)
@@ -67,8 +69,8 @@ impl ModelAction {
         }
     }
 
-    /// Does it matter to the other terminals? Only the balance does: the ledger's record of a terminal is its own, and so
-    /// are the numbers that it is given.
+    /// Does it commit an operation? Only this can affect other stations, by the balance: a terminal's row in
+    /// the ledger and its numbers are its own.
     pub(super) fn commits_operation(self, station: &Station) -> bool {
         let next = match self {
             Self::Commit(_) | Self::CommitInDoubt(_) => station.requests.first(),
@@ -78,12 +80,12 @@ impl ModelAction {
         matches!(next, Some(Request::Operate { .. }))
     }
 
-    /// Does the ledger take part in it?
+    /// Does the ledger commit something?
     pub(super) fn commits(self) -> bool {
         matches!(self, Self::Commit(_) | Self::CommitInDoubt(_) | Self::CommitOrphaned(_))
     }
 
-    fn deliver_to_terminal(driver: &mut Driver, frame: usize, power: Power, bounds: &Bounds) -> bool {
+    fn deliver_to_terminal(driver: &mut Driver, frame: usize, power: TerminalPower, bounds: &Bounds) -> bool {
         let frame = driver.station.links.last().and_then(|link| link.to_terminal.get(frame));
         frame.is_some_and(|frame| {
             driver.deliver_to_terminal(&frame, power, bounds);
@@ -91,16 +93,16 @@ impl ModelAction {
         })
     }
 
-    /// Lets it happen at a station, and what follows where the link is good; false where it cannot.
+    /// Applies the action, and on a reliable link all that follows from it; false if it is not possible.
     pub(super) fn apply(self, driver: &mut Driver, bounds: &Bounds) -> bool {
-        let happened = self.at_station(driver, bounds);
+        let applied = self.apply_at_station(driver, bounds);
         if bounds.is_reliable(self.station()) {
             driver.run_reliably(bounds);
         }
-        happened
+        applied
     }
 
-    fn at_station(self, driver: &mut Driver, bounds: &Bounds) -> bool {
+    fn apply_at_station(self, driver: &mut Driver, bounds: &Bounds) -> bool {
         match self {
             Self::TypeAnswer(_, text) => driver.type_answer(text, bounds),
             Self::DeliverToHost(_, link, frame) => {
@@ -108,10 +110,10 @@ impl ModelAction {
                 frame.is_some_and(|frame| driver.deliver_to_host(link, &frame))
             }
             Self::DeliverToTerminal(_, frame) => {
-                Self::deliver_to_terminal(driver, frame, Power::Stays, bounds)
+                Self::deliver_to_terminal(driver, frame, TerminalPower::Stays, bounds)
             }
             Self::DeliverThenCrash(_, frame) => {
-                Self::deliver_to_terminal(driver, frame, Power::Fails, bounds)
+                Self::deliver_to_terminal(driver, frame, TerminalPower::Fails, bounds)
             }
             Self::Commit(_) => driver.commit_next(),
             Self::CommitInDoubt(_) => {
@@ -157,8 +159,8 @@ impl ModelAction {
     }
 }
 
-/// What can happen at one station.
-pub(super) fn of_station(
+/// Adds the actions that are possible at one station.
+pub(super) fn possible_at(
     bounds: &Bounds,
     state: &ModelState,
     at: usize,
@@ -175,19 +177,18 @@ pub(super) fn of_station(
         actions.extend(texts.iter().map(|text| ModelAction::TypeAnswer(at, text)));
     }
     if bounds.is_reliable(at) {
-        // All that can wait for something else is the commit of its operation.
+        // All other events happen at once: see `Driver::run_reliably`.
         actions.extend(station.requests.first().map(|_| ModelAction::Commit(at)));
         return;
     }
-    for (link, there) in station.links.iter().enumerate() {
-        for frame in 0..there.to_host.len() {
+    for (link, end) in station.links.iter().enumerate() {
+        for frame in 0..end.to_host.len() {
             actions.push(ModelAction::DeliverToHost(at, link, frame));
         }
-        if station.idle_timeouts > 0 && there.host.as_ref().is_some_and(|host| host.conversation().is_some())
-        {
+        if station.idle_timeouts > 0 && end.host.as_ref().is_some_and(|host| host.conversation().is_some()) {
             actions.push(ModelAction::IdleTimeout(at, link));
         }
-        if there.host.is_some() && link + 1 < station.links.len() {
+        if end.host.is_some() && link + 1 < station.links.len() {
             actions.push(ModelAction::CloseLink(at, link));
         }
     }

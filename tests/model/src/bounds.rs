@@ -1,47 +1,49 @@
-//! How much of everything there is in a model: what makes it finite.
+//! Bounds: how many terminals, answers, frames in flight and faults there are, which makes the state space
+//! finite.
 use super::ledger::InjectedBug;
 use atm_core::host::LinkKind;
 use std::fmt;
 
-/// What is explored.
+/// The bounds of one configuration of the model.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// What it is called.
+    /// The name for `--only`.
     pub name: &'static str,
-    /// What kind of links there are.
+    /// The kind of all links.
     pub link: LinkKind,
-    /// How many terminals, at most two.
+    /// Terminals, one or two.
     pub terminals: usize,
-    /// How many of them are on a link that does what it should, and keep their power.
+    /// How many of them, the last ones, have a link without faults and do not lose power.
     pub reliable: usize,
-    /// How many answers are typed at each.
+    /// Answers typed at each terminal.
     pub answers: usize,
-    /// What may be typed at the menu.
+    /// Answers to choose from at the menu.
     pub menu: &'static [&'static str],
-    /// What is on the account, in whole units.
+    /// The balance at the start, in whole units.
     pub balance: u64,
-    /// How many of the frames sent last on a link may still arrive, each way.
+    /// Frames that can still arrive on a link in each direction: the last ones sent.
     pub frames_in_flight: usize,
-    /// Lines of a terminal that are there at once.
+    /// Links that a terminal can have at once.
     pub links: usize,
-    /// How often a terminal says hello in one life.
+    /// Hellos of a terminal in one life.
     pub hellos: u32,
-    /// How often it does in all its lives.
+    /// Hellos of a terminal in all its lives.
     pub hellos_in_all: u32,
-    /// How often the host forgets a conversation for want of an answer, each terminal's.
+    /// Times that the host drops a terminal's conversation because no answer came.
     pub idle_timeouts: u8,
-    /// How often terminals lose power, all together.
+    /// Power losses of all terminals together.
     pub terminal_crashes: u8,
-    /// How often the host does. Its ends at two terminals need not do so at once, as those of two hosts.
+    /// Power losses of the host, for each terminal. They are independent, as if each terminal had a host of
+    /// its own.
     pub host_crashes: u8,
-    /// How many commits are in doubt: done, and asked for again.
+    /// Commits in doubt: done, but requested again.
     pub commits_in_doubt: u8,
-    /// How the ledger is bug.
+    /// A bug of the ledger, which the model checker must detect.
     pub bug: Option<InjectedBug>,
 }
 
 impl Bounds {
-    /// One terminal on a serial link: frames overtake each other, commits are in doubt, both ends lose power.
+    /// One terminal on a serial line: frames are reordered, a commit is in doubt, both ends lose power.
     const SERIAL: Self = Self {
         name: "serial",
         link: LinkKind::Serial,
@@ -61,14 +63,15 @@ impl Bounds {
         bug: None,
     };
 
-    /// The host forgets conversations as well.
+    /// Also, the host drops a conversation when its idle time ends; frames keep their order.
     const IDLE: Self = Self { name: "idle", frames_in_flight: 1, idle_timeouts: 1, ..Self::SERIAL };
 
-    /// A terminal that comes again on a new link while the old one is still alive; the host parks its conversation.
+    /// One terminal that reconnects while its old link is still alive: its conversation is parked or taken
+    /// over.
     const CONNECTIONS: Self =
         Self { name: "connections", link: LinkKind::Connection, links: 2, idle_timeouts: 1, ..Self::SERIAL };
 
-    /// Two terminals that want the same money.
+    /// Two terminals that withdraw the same money.
     const TWO: Self = Self {
         name: "two",
         terminals: 2,
@@ -79,34 +82,34 @@ impl Bounds {
         ..Self::SERIAL
     };
 
-    /// The same, and frames overtake each other.
+    /// The same with reordered frames, but no crash of the host.
     const REORDERED: Self = Self { name: "reordered", frames_in_flight: 2, host_crashes: 0, ..Self::TWO };
 
-    /// Everything together: a second terminal moves the same money at any time, while at the first frames overtake each
-    /// other, commits are in doubt and both ends lose power. What the first sees of the second is the balance, which its
-    /// link has no part in: that link is good here, or there would be more states than any machine can hold.
+    /// All faults of `SERIAL` at one terminal, while a second one withdraws the same money at any time. The
+    /// first sees the second only by the balance, which the second's link cannot affect: that link is
+    /// reliable, to keep the states countable.
     const ALL: Self = Self { name: "all", terminals: 2, reliable: 1, menu: &["withdraw 1"], ..Self::SERIAL };
 
-    /// Two terminals, both of them on links on which frames overtake each other, and a crash of each side at any time.
+    /// Two terminals on links that reorder frames, with a crash of each side.
     const BOTH: Self = Self { name: "both", frames_in_flight: 2, ..Self::TWO };
 
-    /// What takes a few seconds.
+    /// Configurations that take a few seconds.
     pub const SMALL: &[Self] = &[
         Self { hellos_in_all: 2, menu: &["withdraw 2"], ..Self::IDLE },
         Self { hellos_in_all: 2, frames_in_flight: 1, ..Self::CONNECTIONS },
         Self { host_crashes: 0, ..Self::TWO },
     ];
 
-    /// What takes a few minutes.
+    /// Configurations that take a few minutes.
     pub const LARGE: &[Self] =
         &[Self::SERIAL, Self::IDLE, Self::CONNECTIONS, Self::TWO, Self::REORDERED, Self::ALL];
 
-    /// What takes a quarter of an hour and 16 GB of memory (122 million different states).
+    /// Configurations that take 15 minutes and 16 GB of memory (122 million unique states).
     pub const HUGE: &[Self] = &[Self::BOTH];
 }
 
 impl Bounds {
-    /// Is this terminal's link good? The last ones' are.
+    /// Is this terminal's link reliable?
     pub(super) fn is_reliable(&self, at: usize) -> bool {
         at + self.reliable >= self.terminals
     }
@@ -120,9 +123,10 @@ impl fmt::Display for Bounds {
         };
         write!(
             f,
-            "{}: {} terminal(s) on {kind}, {} of them without a fault, {} answers each of {:?}, balance {}; of the last {} frame(s) \
-             sent each way any may arrive at any time, any number of times or never; {} link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} crash(es) of terminals, {} of the \
-             host's ends of each, {} commit(s) in doubt",
+            "{}: {} terminal(s) on {kind}, {} of them without faults, {} answers each of {:?}, balance {}; any \
+             of the last {} frame(s) sent each way arrives at any time, any number of times or never; {} \
+             link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} power loss(es) of \
+             terminals, {} of the host for each terminal, {} commit(s) in doubt",
             self.name,
             self.terminals,
             self.reliable,

@@ -1,4 +1,4 @@
-//! Frames in flight, one way.
+//! A lossy channel: the frames in flight in one direction of a link.
 use atm_core::{
     codec::postcard,
     frame::{Decoded, cobs},
@@ -10,29 +10,30 @@ use std::{fmt, sync::Arc};
 /// A whole frame, as it is on the wire.
 pub(super) type Frame = Arc<[u8]>;
 
-/// A channel that loses, repeats and reorders. Each of the last few frames that were sent may arrive at any time, as often
-/// as it likes, or never: what is lost is what never arrives (again), so nothing needs to be taken out.
+/// A channel that loses, duplicates and reorders frames: each of the last few may arrive at any time, any
+/// number of times or never. A lost frame is one that does not arrive any more, so that no action has to
+/// remove it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Channel {
-    /// In the order in which they were sent last.
+pub(super) struct LossyChannel {
+    /// Without duplicates, the one that was sent last at the end.
     frames: Vec<Frame>,
 }
 
-impl Channel {
-    /// Takes the frames of an endpoint's output; older ones than the last `most` are lost.
-    pub(super) fn send(&mut self, output: &[u8], most: usize) {
+impl LossyChannel {
+    /// Sends the frames of an endpoint's output; all but the last `capacity` frames are lost.
+    pub(super) fn send(&mut self, output: &[u8], capacity: usize) {
         for frame in output.split_inclusive(|byte| *byte == 0) {
             self.frames.retain(|known| **known != *frame);
             self.frames.push(frame.into());
         }
-        self.frames.drain(..self.frames.len().saturating_sub(most));
+        self.frames.drain(..self.frames.len().saturating_sub(capacity));
     }
 
     pub(super) fn get(&self, at: usize) -> Option<Frame> {
         self.frames.get(at).cloned()
     }
 
-    /// Takes the first one out: it arrives once.
+    /// Removes the oldest frame: delivery without duplicates.
     pub(super) fn take(&mut self) -> Option<Frame> {
         if self.frames.is_empty() { None } else { Some(self.frames.remove(0)) }
     }
@@ -46,18 +47,18 @@ impl Channel {
     }
 }
 
-/// What stands in a frame.
+/// The body of a frame; empty if it is invalid.
 fn body(frame: &[u8]) -> Fixed<u8, 128> {
     let mut body = Fixed::new();
-    let (_, step) = cobs::Decoder::default().push(&mut body, frame);
-    if step != Decoded::Frame {
+    let (_, decoded) = cobs::Decoder::default().push(&mut body, frame);
+    if decoded != Decoded::Frame {
         body.clear();
     }
     body
 }
 
-/// The attempt of a hello, if that is what a terminal sent.
-pub(super) fn attempt(output: &[u8]) -> Option<u32> {
+/// The highest attempt of the hellos in a terminal's output.
+pub(super) fn hello_attempt(output: &[u8]) -> Option<u32> {
     use atm_core::message::TerminalMessage;
     let attempts =
         output.split_inclusive(|byte| *byte == 0).filter_map(|frame| {
@@ -69,19 +70,19 @@ pub(super) fn attempt(output: &[u8]) -> Option<u32> {
     attempts.max()
 }
 
-/// A frame in words.
-pub(super) struct Words<'a>(pub(super) &'a [u8]);
+/// Shows the message in a frame.
+pub(super) struct FrameDisplay<'a>(pub(super) &'a [u8]);
 
-impl fmt::Display for Words<'_> {
+impl fmt::Display for FrameDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use atm_core::message::TerminalMessage;
         let body = body(self.0);
-        if let Ok(Some(said)) = postcard::read_terminal(&body) {
-            return match said {
+        if let Ok(Some(message)) = postcard::read_terminal(&body) {
+            return match message {
                 TerminalMessage::Hello(hello) => write!(
                     f,
                     "hello of {} (start {}, attempt {}, shown {}, pending {:?}, resume {})",
-                    hello.terminal.as_ref().map_or("nobody", Name::as_str),
+                    hello.terminal.as_ref().map_or("no name", Name::as_str),
                     hello.start,
                     hello.attempt,
                     hello.shown,
@@ -94,15 +95,15 @@ impl fmt::Display for Words<'_> {
             };
         }
         match postcard::read_host(&body) {
-            Ok(Some(said)) => match said.notice {
+            Ok(Some(message)) => match message.notice {
                 Some(notice) => write!(f, "notice {notice:?}"),
                 None => write!(
                     f,
                     "reply {:?} to {:?}{} {:?}",
-                    said.seq,
-                    said.re,
-                    said.welcome.map_or(String::new(), |w| format!(", welcome {}.{}", w.start, w.attempt)),
-                    said.text
+                    message.seq,
+                    message.re,
+                    message.welcome.map_or(String::new(), |w| format!(", welcome {}.{}", w.start, w.attempt)),
+                    message.text
                 ),
             },
             _ => write!(f, "{:?}", self.0),

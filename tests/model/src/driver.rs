@@ -1,4 +1,5 @@
-//! A station and the ledger while something happens there: the drivers of the real endpoints.
+//! The drivers of the real endpoints and of the ledger, for one station: they deliver frames, requests and
+//! responses.
 use super::{
     audit::Violation,
     bounds::Bounds,
@@ -8,14 +9,14 @@ use super::{
 };
 use atm_core::{
     host::{self, LinkKind},
-    ledger::{Origin, Request},
+    ledger::{Origin, Request, Response},
     terminal::{Event, MessageText},
 };
 
-/// How long two endpoints may talk without anything coming in before it is called a loop.
-const TURNS: usize = 100;
+/// More rounds than an endpoint needs to process one event.
+const MAX_ROUNDS: usize = 100;
 
-/// A station, the ledger, and how many frames a channel holds.
+/// A station with the ledger. `capacity` is the number of frames in flight in each direction of a link.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Driver {
     pub(super) station: Station,
@@ -23,55 +24,55 @@ pub(super) struct Driver {
     pub(super) capacity: usize,
 }
 
-/// Does the terminal's power fail before it has stored what it heard?
+/// Does the terminal lose power before it has stored what it received?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Power {
+pub(super) enum TerminalPower {
     Stays,
     Fails,
 }
 
 impl Driver {
-    /// The power comes for the first time.
+    /// The terminal starts for the first time.
     pub(super) fn start(&mut self, bounds: &Bounds) {
-        self.drain_terminal(Power::Stays, bounds);
+        self.drain_terminal(TerminalPower::Stays, bounds);
         self.drain_newest_host();
     }
 
-    /// What follows on a link that does what it should, up to where an operation is to be committed.
+    /// Delivers everything on a reliable link at once, up to the commit of an operation.
     pub(super) fn run_reliably(&mut self, bounds: &Bounds) {
-        for _ in 0..TURNS {
+        for _ in 0..MAX_ROUNDS {
             let at = self.station.links.len().saturating_sub(1);
             let Some(link) = self.station.links.last_mut() else { return };
             if let Some(frame) = link.to_terminal.take() {
-                self.deliver_to_terminal(&frame, Power::Stays, bounds);
+                self.deliver_to_terminal(&frame, TerminalPower::Stays, bounds);
             } else if let Some(frame) = link.to_host.take() {
                 self.deliver_to_host(at, &frame);
             } else {
-                let waits = matches!(self.station.requests.first(), Some(Request::Operate { .. }));
-                if !self.deliver_response() && (waits || !self.commit_next()) {
+                let is_operation = matches!(self.station.requests.first(), Some(Request::Operate { .. }));
+                if !self.deliver_response() && (is_operation || !self.commit_next()) {
                     return;
                 }
             }
         }
     }
 
-    // The terminal's driver.
+    // Driver of the terminal.
 
-    /// The person types `text` at the open prompt; false where none is open.
+    /// The person types `text` at the open prompt; false if no prompt is open.
     pub(super) fn type_answer(&mut self, text: &str, bounds: &Bounds) -> bool {
         let Some(Some(prompt)) = self.station.terminal.prompt() else { return false };
         if self.station.terminal.answer(Some(prompt), text, NOW).is_err() {
             return false;
         }
         self.station.audit.typed(prompt, text);
-        self.drain_terminal(Power::Stays, bounds);
+        self.drain_terminal(TerminalPower::Stays, bounds);
         true
     }
 
     /// A frame reaches the terminal.
-    pub(super) fn deliver_to_terminal(&mut self, frame: &Frame, power: Power, bounds: &Bounds) {
+    pub(super) fn deliver_to_terminal(&mut self, frame: &Frame, power: TerminalPower, bounds: &Bounds) {
         let mut rest: &[u8] = frame;
-        for _ in 0..TURNS {
+        for _ in 0..MAX_ROUNDS {
             let taken = self.station.terminal.feed(rest, NOW);
             rest = rest.get(taken..).unwrap_or_default();
             self.drain_events();
@@ -82,17 +83,17 @@ impl Driver {
         self.drain_terminal(power, bounds);
     }
 
-    /// The terminal's clock rings: it repeats what has no reply.
+    /// The terminal's deadline passes: it retransmits what has no reply; false if it has no deadline.
     pub(super) fn tick(&mut self, bounds: &Bounds) -> bool {
         let due = self.station.terminal.deadline().is_some_and(|deadline| deadline <= NOW);
         if due {
             self.station.terminal.tick(NOW);
-            self.drain_terminal(Power::Stays, bounds);
+            self.drain_terminal(TerminalPower::Stays, bounds);
         }
         due
     }
 
-    /// The terminal gives up on the person, or the next one comes after the end of a session.
+    /// The terminal gives up and the person leaves, or the next person comes after the end of a session.
     pub(super) fn next_person(&mut self, bounds: &Bounds) {
         if !self.station.terminal.is_over() {
             self.station.audit.person_left();
@@ -101,7 +102,7 @@ impl Driver {
         self.reconnect(bounds, bounds.link == LinkKind::Connection && self.station.terminal.is_over());
     }
 
-    /// The terminal says hello again, on a new link if there is to be one.
+    /// The terminal says hello again, on a new link if `anew`.
     pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
         if self.station.terminal.is_over() {
             self.station.audit.person_left();
@@ -110,32 +111,33 @@ impl Driver {
             self.station.open_link(bounds);
         }
         self.station.terminal.reconnect(NOW);
-        self.drain_terminal(Power::Stays, bounds);
+        self.drain_terminal(TerminalPower::Stays, bounds);
         self.drain_newest_host();
     }
 
-    /// The terminal loses its power.
+    /// The terminal loses power and restarts.
     pub(super) fn crash_terminal(&mut self, bounds: &Bounds) {
         self.station.crash_terminal(bounds);
-        self.drain_terminal(Power::Stays, bounds);
+        self.drain_terminal(TerminalPower::Stays, bounds);
         self.drain_newest_host();
     }
 
-    /// Everything that the terminal's driver does after a call, in its order: show, store, send.
-    pub(super) fn drain_terminal(&mut self, power: Power, bounds: &Bounds) {
+    /// What every driver of a terminal does after a call, in this order: show the events, store the memory,
+    /// send the output.
+    pub(super) fn drain_terminal(&mut self, power: TerminalPower, bounds: &Bounds) {
         self.drain_events();
-        if power == Power::Fails {
+        if power == TerminalPower::Fails {
             self.crash_terminal(bounds);
             return;
         }
         self.station.stored = self.station.terminal.memory();
-        for _ in 0..TURNS {
+        for _ in 0..MAX_ROUNDS {
             let output = self.station.terminal.output().to_vec();
             if output.is_empty() {
                 return;
             }
             self.station.terminal.consume(output.len());
-            if let Some(attempt) = channel::attempt(&output) {
+            if let Some(attempt) = channel::hello_attempt(&output) {
                 self.station.hellos = attempt;
             }
             if let Some(link) = self.station.links.last_mut() {
@@ -146,19 +148,19 @@ impl Driver {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.station.terminal.poll_event(NOW) {
-            let Event::Message(said) = event else { continue };
-            let Some(seq) = said.seq else { continue };
-            let asks = match &said.text {
+            let Event::Message(message) = event else { continue };
+            let Some(seq) = message.seq else { continue };
+            let prompt = match &message.text {
                 MessageText::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
                 _ => None,
             };
-            self.station.audit.shown(seq, said.re, said.outcome, asks);
+            self.station.audit.shown(seq, message.re, message.outcome, prompt);
         }
     }
 
-    // The host's driver.
+    // Driver of the host.
 
-    /// A frame reaches the host's end of a link; false where it is not taken yet.
+    /// A frame reaches the host's end of a link; false if the host does not accept it yet.
     pub(super) fn deliver_to_host(&mut self, at: usize, frame: &Frame) -> bool {
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
@@ -168,7 +170,7 @@ impl Driver {
         taken == frame.len()
     }
 
-    /// The idle time of a prompt is over; false where none runs.
+    /// The idle time of a prompt ends; false if none runs.
     pub(super) fn idle_timeout(&mut self, at: usize) -> bool {
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else {
             return false;
@@ -181,7 +183,7 @@ impl Driver {
         true
     }
 
-    /// The host notices that nobody is at the other end of a link any more.
+    /// The host closes a dead link and parks the conversation.
     pub(super) fn close_link(&mut self, at: usize) {
         let conversation =
             self.station.links.get_mut(at).and_then(|link| link.host.take()).and_then(|mut host| host.park());
@@ -190,14 +192,15 @@ impl Driver {
         }
     }
 
-    /// What the host says on a link that was just opened.
+    /// Drains the host on a link that was just opened.
     fn drain_newest_host(&mut self) {
         self.drain_host(self.station.links.len().saturating_sub(1));
     }
 
-    /// Everything that the host's driver does after a call.
+    /// What every driver of a host does after a call: handle the events and send the output, until there is
+    /// neither.
     pub(super) fn drain_host(&mut self, at: usize) {
-        for _ in 0..TURNS {
+        for _ in 0..MAX_ROUNDS {
             let present = at + 1 == self.station.links.len();
             let Some(ModelLink { host: Some(host), to_terminal, .. }) = self.station.links.get_mut(at) else {
                 return;
@@ -205,7 +208,7 @@ impl Driver {
             let event = host.poll_event();
             let output = host.output().to_vec();
             if !output.is_empty() {
-                // Nobody reads what comes down a link that was left.
+                // The terminal does not read its older links.
                 if present {
                     to_terminal.send(&output, self.capacity);
                 }
@@ -226,7 +229,8 @@ impl Driver {
         }
     }
 
-    /// A terminal came here whose conversation may be held elsewhere.
+    /// Admits or refuses a hello: the conversation may be parked, or held on an older link, and is taken over
+    /// from there.
     fn admit(&mut self, at: usize) {
         let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
         let Some(hello) = host.and_then(Host::incoming_hello).cloned() else { return };
@@ -234,12 +238,12 @@ impl Driver {
         let parked = &self.station.parked;
         let elsewhere =
             held.and_then(|held| self.station.links.get(held)).and_then(|link| link.host.as_ref());
-        let yields = parked
+        let admits = parked
             .as_ref()
             .or(elsewhere.and_then(Host::conversation))
             .is_none_or(|conversation| conversation.admits(&hello));
         let mut conversation = None;
-        if yields {
+        if admits {
             conversation = self.station.parked.take();
             if let (None, Some(held)) = (&conversation, held) {
                 let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
@@ -248,16 +252,16 @@ impl Driver {
             }
         }
         let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) else { return };
-        match yields {
+        match admits {
             true => host.admit(conversation, NOW),
             false => host.refuse(NOW),
         }
     }
 
-    // The ledger.
+    // Driver of the ledger.
 
-    /// The ledger carries out a request.
-    pub(super) fn commit(&mut self, request: &Request) -> Option<atm_core::ledger::Response> {
+    /// The ledger commits a request, and the audit sees it.
+    pub(super) fn commit(&mut self, request: &Request) -> Option<Response> {
         let before = self.ledger.balance();
         let Ok(response) = self.ledger.apply(request) else {
             self.station.audit.violate(Violation::LedgerFailed);
@@ -267,7 +271,7 @@ impl Driver {
         Some(response)
     }
 
-    /// The next request reaches the ledger.
+    /// The ledger commits the next request; false if there is none.
     pub(super) fn commit_next(&mut self) -> bool {
         if self.station.requests.is_empty() {
             return false;
@@ -279,7 +283,8 @@ impl Driver {
         true
     }
 
-    /// The next response reaches the terminal's present endpoint, or its parked conversation.
+    /// The next response reaches the endpoint that holds the conversation now, or the parked one; false if
+    /// there is none.
     pub(super) fn deliver_response(&mut self) -> bool {
         if self.station.responses.is_empty() {
             return false;

@@ -67,8 +67,9 @@ impl ModelLedger {
 
     /// Reserves the next block of numbers for a terminal.
     ///
-    /// The real ledger counts all terminals' blocks together. With two terminals that would multiply the states, so that each
-    /// gets every second block here; one alone gets the same blocks as from the real ledger.
+    /// The real ledger counts all terminals' blocks together. With two terminals that would multiply the
+    /// states, so that each gets every second block here; one alone gets the same blocks as from the real
+    /// ledger.
     fn reserve_block(&mut self, terminal: &Name) -> Numbers {
         const BLOCK: u32 = 256;
         let terminals = self.blocks.len();

@@ -1,14 +1,15 @@
-//! Model checking: explores every order of events of one or two terminals, a host, lossy links and power losses, within
-//! stated bounds.
+//! Model checking: explores every order of events of one or two terminals, a host, lossy links and power
+//! losses, within stated bounds.
 //!
-//! The endpoints, conversations and the ledger in memory are the real ones, cloned at every step; the model replaces their
-//! drivers. [`Bounds`] makes the state space finite and [stateright](https://docs.rs/stateright) explores all of it:
+//! The endpoints, conversations and the ledger in memory are the real ones, cloned at every step; the model
+//! replaces their drivers. [`Bounds`] makes the state space finite and
+//! [stateright](https://docs.rs/stateright) explores all of it:
 //! * a link loses, duplicates and reorders whole frames;
 //! * a request reaches the ledger, and its response the host, at any later moment;
 //! * a deadline passes at any moment after it was set.
 //!
-//! The properties that are checked are in the `properties` module. Corrupted frames are not modelled: the checksum turns them
-//! into lost ones, and the tests of `atm_core`'s `frame` module cover that.
+//! The properties that are checked are in the `properties` module. Corrupted frames are not modelled: the
+//! checksum turns them into lost ones, and the tests of `atm_core`'s `frame` module cover that.
 #![forbid(unsafe_code)]
 // The model panics where a test would.
 #![allow(
@@ -151,15 +152,16 @@ impl Model for AtmModel {
         if state.has_violation() {
             return;
         }
-        // Partial-order reduction: stations share only the balance, so the order of two stations' actions matters only where
-        // an operation is committed. Of all equivalent orders, only the one is explored in which a station's actions directly
-        // precede the commit of its own next operation; behind the last commit, a single station acts. Every state of a
-        // station is still reached with every ledger that it can meet, and each property is of one station and the ledger.
+        // Partial-order reduction: stations share only the balance, so the order of two stations' actions
+        // matters only where an operation is committed. Of all equivalent orders, only the one is explored in
+        // which a station's actions directly precede the commit of its own next operation; behind the last
+        // commit, a single station acts. Every state of a station is still reached with every ledger that it
+        // can meet, and each property is of one station and the ledger.
         let actor = state.actor;
         for (at, station) in
             state.stations.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
         {
-            action::of_station(&self.bounds, state, at, station, actions);
+            action::possible_at(&self.bounds, state, at, station, actions);
         }
     }
 

@@ -1,11 +1,13 @@
-//! Liveness: from every state, once the faults stop, each terminal is served and the outcome of each movement is shown.
+//! Liveness: from every state, once the faults stop, each terminal is served and the outcome of each movement
+//! is shown.
 //!
-//! Stateright checks "eventually" only in states without a next action, and a terminal can always retransmit. So each state is
-//! checked by one fault-free run that starts there: nothing is lost, power stays, and one more person asks for the balance.
+//! Stateright checks "eventually" only in states without a next action, and a terminal can always retransmit.
+//! So each state is checked by one fault-free run that starts there: nothing is lost, power stays, and one
+//! more person asks for the balance.
 use super::{
     bounds::Bounds,
-    channel::Words,
-    driver::{Driver, Power},
+    channel::FrameDisplay,
+    driver::{Driver, TerminalPower},
     interned::{ShardedMap, hash_of},
 };
 
@@ -15,7 +17,8 @@ const MAX_EVENTS: usize = 300;
 /// Retransmissions before the terminal gives up: more than an exchange without loss needs.
 const RETRANSMISSIONS: usize = 4;
 
-/// The hashes of the states of fault-free runs that are known to end well: runs from different states soon meet.
+/// The hashes of the states of fault-free runs that are known to end well: runs from different states soon
+/// meet.
 #[derive(Debug, Default)]
 pub(super) struct Liveness(ShardedMap<u64, ()>);
 
@@ -27,8 +30,8 @@ struct Progress {
 }
 
 impl Liveness {
-    /// Does the fault-free run end well: every movement reported, and the terminal at an open prompt? `key` is the hash of the
-    /// station and the ledger.
+    /// Does the fault-free run end well: every movement reported, and the terminal at an open prompt? `key`
+    /// is the hash of the station and the ledger.
     pub(super) fn holds_from(&self, key: u64, driver: impl FnOnce() -> Driver, bounds: &Bounds) -> bool {
         if self.0.get(&key).is_some() {
             return true;
@@ -72,10 +75,10 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
         let link = station.links.last();
         let content = match event {
             LivenessEvent::ToTerminal => {
-                link.and_then(|link| link.to_terminal.get(0)).map(|frame| Words(&frame).to_string())
+                link.and_then(|link| link.to_terminal.get(0)).map(|frame| FrameDisplay(&frame).to_string())
             }
             LivenessEvent::ToHost => {
-                link.and_then(|link| link.to_host.get(0)).map(|frame| Words(&frame).to_string())
+                link.and_then(|link| link.to_host.get(0)).map(|frame| FrameDisplay(&frame).to_string())
             }
             LivenessEvent::Commit => station.requests.first().map(|request| format!("{request:?}")),
             LivenessEvent::Respond => station.responses.first().map(|(_, response)| format!("{response:?}")),
@@ -93,8 +96,8 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
     lines
 }
 
-/// Stops the faults: drops the frames in flight and the requests of a crashed host, the last losses of the run. The states in
-/// which they arrived have runs of their own.
+/// Stops the faults: drops the frames in flight and the requests of a crashed host, the last losses of the
+/// run. The states in which they arrived have runs of their own.
 fn stop_faults(driver: &mut Driver) {
     driver.capacity = usize::MAX;
     driver.station.orphaned.clear();
@@ -126,7 +129,7 @@ fn step(driver: &mut Driver, progress: &mut Progress, bounds: &Bounds) -> Option
     }
     let link = driver.station.links.last_mut()?;
     if let Some(frame) = link.to_terminal.take() {
-        driver.deliver_to_terminal(&frame, Power::Stays, bounds);
+        driver.deliver_to_terminal(&frame, TerminalPower::Stays, bounds);
         return Some(LivenessEvent::ToTerminal);
     }
     if let Some(frame) = link.to_host.take() {

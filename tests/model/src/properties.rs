@@ -1,18 +1,21 @@
-//! The properties that must hold in every state, and the states that must be reachable for the proof to mean something.
+//! The properties that must hold in every state, and the states that must be reachable for the proof to mean
+//! something.
 //!
-//! | property | violation | what it says |
-//! |---|---|---|
-//! | safety: exactly once | [`MovedTwice`](Violation::MovedTwice) | an operation moves money at most once |
-//! | safety: as typed | [`NotRequested`](Violation::NotRequested) | money moves only for a typed answer, by what it says |
-//! | safety: person present | [`PersonGone`](Violation::PersonGone) | an answer moves no money once its person has left and a later person was shown something |
-//! | safety: final outcomes | [`AfterOutcome`](Violation::AfterOutcome) | an operation moves no money once an outcome of it was shown |
-//! | safety: true outcomes | [`FalseOutcome`](Violation::FalseOutcome), [`UnknownOutcome`](Violation::UnknownOutcome) | the outcome shown is the one committed, and never "unknown": this ledger loses nothing |
-//! | safety: one outcome | [`OutcomeChanged`](Violation::OutcomeChanged) | the outcome shown of an operation never changes |
-//! | safety: reply order | [`ReplyOrder`](Violation::ReplyOrder) | replies are shown once and in the order of their numbers |
-//! | safety: no doubt | [`LedgerFailed`](Violation::LedgerFailed) | the ledger in memory never returns an error |
-//! | invariant: conservation | - | the balance is the starting balance plus all movements |
-//! | liveness: quiescence | - | in the fault-free run from every state, the outcome of each movement is shown and the terminal is served: see [`Liveness`](super::liveness::Liveness) |
-//! | reachable: ... | - | the outcomes done, not done and refused are shown, all answers get an outcome, a conversation is taken over |
+//! | property | what it says |
+//! |---|---|
+//! | safety: exactly once | an operation moves money at most once |
+//! | safety: as typed | money moves only for a typed answer, by what it says |
+//! | safety: person present | no money moves once the person has left and a later one was shown something |
+//! | safety: final outcomes | an operation moves no money once an outcome of it was shown |
+//! | safety: true outcomes | the outcome shown is the committed one; never "unknown": nothing was lost |
+//! | safety: one outcome | the outcome shown of an operation never changes |
+//! | safety: reply order | replies are shown once and in the order of their numbers |
+//! | safety: no doubt | the ledger in memory never returns an error |
+//! | invariant: conservation | the balance is the starting balance plus all movements |
+//! | liveness: quiescence | without further faults, each outcome is shown and each terminal served |
+//! | reachable: … | outcomes are shown, every answer gets one, a conversation is taken over |
+//!
+//! [`Violation`] has the safety properties in detail, the `liveness` module the fault-free runs.
 use super::{
     AtmModel, ModelState, audit::Violation, bounds::Bounds, driver::Driver, interned, ledger::ModelLedger,
     station::Station,

@@ -1,6 +1,6 @@
-//! One terminal with everything that belongs to it: its links, the host's ends of them, its conversation where it is
-//! parked, and its requests to the ledger. Stations share nothing but the ledger.
-use super::{audit::Audit, bounds::Bounds, channel::Channel};
+//! A station: one terminal with its links, the host's ends of them, its parked conversation and its requests
+//! to the ledger. Stations share only the ledger.
+use super::{audit::Audit, bounds::Bounds, channel::LossyChannel};
 use atm_core::{
     host::{self, Conversation, LinkKind},
     ledger::{Name, Origin, Request, Response},
@@ -10,34 +10,35 @@ use atm_core::{
     wire::Wire,
 };
 
-/// The only moment there is. Time is an order of events: a deadline that may pass has passed (it lies no time ahead), and
-/// passes when the model says so, by a tick; one that the model has another action for never passes.
+/// The only time. A deadline that can pass is set to now, and passes when the model chooses the action for
+/// it, by a tick; one that never passes, because another action stands for it, is set to [`NEVER`].
 pub(super) const NOW: Instant = Instant::from_millis(0);
 const NEVER: Duration = Duration::from_secs(1);
 
-/// Just large enough for the frames of a model: what is hashed and copied ten million times is kept small.
+/// Buffers just large enough for the frames of the model, because states are hashed and copied millions of
+/// times.
 pub(super) type Host = host::Host<64, 128>;
 pub(super) type Terminal = terminal::Terminal<64, 64>;
 
-/// A link and the host's end of it.
+/// A link with the host's end of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelLink {
-    pub(super) to_host: Channel,
-    pub(super) to_terminal: Channel,
-    /// `None` where the host has closed it.
+    pub(super) to_host: LossyChannel,
+    pub(super) to_terminal: LossyChannel,
+    /// `None` once the host has closed it.
     pub(super) host: Option<Host>,
 }
 
 impl ModelLink {
     /// A link that was just opened.
     fn open(bounds: &Bounds) -> Self {
-        let mut link = Self { to_host: Channel::default(), to_terminal: Channel::default(), host: None };
+        let mut link =
+            Self { to_host: LossyChannel::default(), to_terminal: LossyChannel::default(), host: None };
         link.restart(bounds);
         link
     }
 
-    /// The host opens its end. Its number matters to sessions without a name, of which there are none that ask for
-    /// anything.
+    /// The host opens its end. Its number would identify unnamed sessions, which request nothing here.
     pub(super) fn restart(&mut self, bounds: &Bounds) {
         let config = host::Config {
             wire: Wire::Postcard,
@@ -50,7 +51,7 @@ impl ModelLink {
         self.host = Some(Host::new(config, 0, NOW));
     }
 
-    /// Whose conversation is held here?
+    /// Is the conversation of `name` held here?
     fn holds(&self, name: &Name) -> bool {
         let conversation = self.host.as_ref().and_then(Host::conversation);
         conversation.is_some_and(
@@ -59,29 +60,29 @@ impl ModelLink {
     }
 }
 
-/// A terminal and everything that belongs to it.
+/// A terminal with its side of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Station {
     pub(super) name: Name,
     pub(super) terminal: Terminal,
-    /// What survives a loss of power.
+    /// What survives a power loss.
     pub(super) stored: Memory,
     pub(super) life: u8,
-    /// How often this life has said hello.
+    /// Hellos in this life.
     pub(super) hellos: u32,
-    /// How often its lives before did.
+    /// Hellos in earlier lives.
     past_hellos: u32,
-    /// The last one is plugged in; what comes down the others nobody reads.
+    /// The terminal uses the last one.
     pub(super) links: Vec<ModelLink>,
     pub(super) parked: Option<Conversation>,
     /// Requests on their way to the ledger, and its responses on their way back.
     pub(super) requests: Vec<Request>,
     pub(super) responses: Vec<(Request, Response)>,
-    /// Requests of a host that lost its power since; they may still reach the ledger, at any time.
+    /// Requests of a host that has crashed since; they may still reach the ledger, at any time.
     pub(super) orphaned: Vec<Request>,
-    /// How often the host may still forget the conversation for want of an answer.
+    /// How often the host may still drop the conversation because no answer comes.
     pub(super) idle_timeouts: u8,
-    /// How often the host's ends of this station may still lose their power.
+    /// How often the host's ends of this station may still lose power.
     pub(super) host_crashes: u8,
     pub(super) audit: Audit,
 }
@@ -108,12 +109,12 @@ impl Station {
         station
     }
 
-    /// Plugs the terminal into a new link.
+    /// Connects the terminal to a new link.
     pub(super) fn open_link(&mut self, bounds: &Bounds) {
         self.links.push(ModelLink::open(bounds));
     }
 
-    /// The power goes and comes: what was not stored is lost.
+    /// The terminal loses power and restarts from what it has stored.
     pub(super) fn crash_terminal(&mut self, bounds: &Bounds) {
         self.life += 1;
         self.past_hellos += self.hellos;
@@ -125,12 +126,13 @@ impl Station {
         }
     }
 
-    /// The host's power goes and comes: its conversations are lost, and what it has asked the ledger may be.
+    /// The host loses power and restarts: its conversations are lost, and its requests may or may not reach
+    /// the ledger.
     pub(super) fn crash_host(&mut self, bounds: &Bounds) {
         self.links.drain(..self.links.len().saturating_sub(1));
         for link in &mut self.links {
             match bounds.link {
-                // The bytes on the wire are still there.
+                // The bytes in flight still arrive.
                 LinkKind::Serial => link.restart(bounds),
                 LinkKind::Connection => {
                     link.host = None;
@@ -143,24 +145,24 @@ impl Station {
         self.responses.clear();
     }
 
-    /// May it say hello `more` times more?
+    /// Do the bounds allow `more` further hellos?
     pub(super) fn may_say_hello(&self, more: u32, bounds: &Bounds) -> bool {
         self.hellos + more <= bounds.hellos && self.past_hellos + self.hellos + more <= bounds.hellos_in_all
     }
 
-    /// Where the conversation is held.
+    /// The index of the link whose host holds the conversation.
     pub(super) fn held_at(&self) -> Option<usize> {
         self.links.iter().rposition(|link| link.holds(&self.name))
     }
 
-    /// Is the conversation on the present link, and the older one still alive without it?
+    /// Is the conversation on the newest link, while the host still has an older one open?
     pub(super) fn was_taken_over(&self) -> bool {
         let older =
             self.links.split_last().is_some_and(|(_, older)| older.iter().any(|link| link.host.is_some()));
         older && self.held_at().is_some_and(|at| at + 1 == self.links.len())
     }
 
-    /// Drops what can do nothing any more, so that states which will do the same are the same.
+    /// Drops what has no effect any more, so that states with the same future are equal.
     pub(super) fn normalize(&mut self) {
         for link in &mut self.links {
             if let Some(host) = &mut link.host {

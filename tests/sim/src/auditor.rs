@@ -1,21 +1,21 @@
-//! Auditor: checks a run against what can be observed from outside: answers typed, replies shown, requests committed.
+//! Auditor: checks a run by what can be observed from outside: answers typed, replies shown, requests committed.
 //!
 //! | property | kind | what it says |
 //! |---|---|---|
 //! | exactly once | safety | an operation moves money at most once |
 //! | as typed | safety | money moves only for an answer typed at a named terminal, and by what was typed |
-//! | true receipts | safety | the balance changes only with the outcome "done", by the amount of its receipt |
-//! | person present | safety | an answer of an earlier life of the terminal moves no money once a later life is served |
-//! | final outcomes | safety | no money moves once an outcome was shown; a later outcome is the same or "unknown" |
-//! | true outcomes | safety | "done" shows the committed receipt; with "refused" and "not done" no money has moved |
-//! | nothing forgotten | safety | "unknown" is shown only where the terminal's memory was replaced by an old copy |
+//! | true receipts | safety | the balance changes only with "done", by the amount of its receipt |
+//! | person present | safety | an answer of an earlier life moves no money once a later life is served |
+//! | final outcomes | safety | no money moves once an outcome was shown; a later one is the same or "unknown" |
+//! | true outcomes | safety | "done" shows the committed receipt; "refused" and "not done": no money moved |
+//! | nothing forgotten | safety | "unknown" is shown only by a terminal whose memory was replaced by a copy |
 //! | reply order | safety | within one life of a terminal, the numbers of the replies shown grow |
 //! | conservation | invariant | the balance is the starting balance plus all movements |
 //! | reported | liveness | once the faults stop, the outcome of each movement is shown at its terminal |
-//! | served | liveness | once the faults stop, each terminal gets the answer to a balance inquiry (checked by [`run`](crate::run)) |
+//! | served | liveness | once the faults stop, each terminal gets a balance inquiry answered |
 //!
-//! A terminal whose memory was replaced by an old copy cannot ask for what is newer than the copy: "person present",
-//! "nothing forgotten" and "reported" exempt it.
+//! [`run`](crate::run) checks "served". A terminal whose memory was replaced by an old copy cannot ask for
+//! what is newer than the copy: "person present", "nothing forgotten" and "reported" exempt it.
 use atm_core::{
     ledger::{Name, Operation, Origin, Outcome, Receipt, Request, Response},
     money::Amount,
@@ -23,7 +23,7 @@ use atm_core::{
 };
 use std::collections::HashMap;
 
-/// A terminal and the number of one of its prompts: the idempotency key of the operation that an answer causes.
+/// The idempotency key of an operation: the terminal, and the number of the answered prompt.
 type Id = (Name, u64);
 
 /// What was observed in a run, and the violations found.

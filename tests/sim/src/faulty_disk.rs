@@ -1,6 +1,6 @@
-//! Faulty disk: a [`Disk`] in memory that loses or tears unsynced writes when power is lost, and fails at any chosen call.
+//! Faulty disk: a [`Disk`] in memory that loses or tears unsynced writes when power is lost, and fails at any call.
 //!
-//! Every call that can fail has a number ([`FaultyDisk::calls`]), so that a test can inject a fault at each of them in turn.
+//! The calls are numbered ([`FaultyDisk::calls`]), so that a test can inject a fault at each of them in turn.
 use atm_host::{
     ledger::{
         books::Head,
@@ -36,7 +36,7 @@ struct DiskState {
     ledger: Option<DiskFile>,
     journal: Option<DiskFile>,
     draft: Option<DiskFile>,
-    /// The latest high-water mark and the one before it, neither of them synced: a loss of power leaves one of the two.
+    /// The last two high-water marks, latest first. They are not synced: a power loss leaves either.
     marks: [Option<Head>; 2],
     calls: u64,
     failure: DiskFailure,
@@ -262,8 +262,8 @@ impl StorageBackend for FileHandle {
             (Ok(()), _) => file.sync(),
             // The cache is lost in `power_on`.
             (Err(_), DiskFailure::PowerLoss(_)) => {}
-            // As on Linux, pages whose writeback failed are marked clean: no later sync writes them, and the file that is
-            // opened next does not show them (https://wiki.postgresql.org/wiki/Fsync_Errors).
+            // As on Linux, pages whose writeback failed are marked clean: no later sync writes them, and the
+            // file that is opened next does not show them (https://wiki.postgresql.org/wiki/Fsync_Errors).
             (Err(_), _) => file.lose_unsynced(&mut rng),
         }
         done

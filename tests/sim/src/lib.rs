@@ -1,9 +1,9 @@
-//! Deterministic simulation: random people at terminals, one host, faulty links, power losses and a faulty disk, under a
-//! fake clock.
+//! Deterministic simulation: random people at terminals, one host, faulty links, power losses and a faulty
+//! disk, under a fake clock.
 //!
-//! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The endpoints and
-//! ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the disk and the people. The
-//! [`auditor`] checks each run from outside, by what was typed, shown and committed.
+//! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The
+//! endpoints and ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the
+//! disk and the people. The [`auditor`] checks each run from outside, by what was typed, shown and committed.
 #![forbid(unsafe_code)]
 // The simulation panics where a test would.
 #![allow(

@@ -44,7 +44,8 @@ pub struct SimulationReport {
     pub violations: Vec<String>,
 }
 
-/// How long the system has to become idle once the faults stop: several times the longest wait in the protocol.
+/// How long the system has to become idle once the faults stop: several times the longest wait in the
+/// protocol.
 const CALM: u32 = 300_000;
 
 /// More turns than that at one moment are a loop without an end.
@@ -289,7 +290,8 @@ impl Simulation {
                 link.end = None;
                 moved = true;
                 if at + 1 == links {
-                    // The terminal notices that its connection was closed; it had time to read what was said before.
+                    // The terminal notices that its connection was closed; it had time to read what was said
+                    // before.
                     let notices = self.now + Duration::from_millis(self.rng.u32(1..5_000));
                     let station = &mut self.stations[index];
                     if station.has_power() && station.back_at.is_none() {

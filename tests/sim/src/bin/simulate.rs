@@ -1,6 +1,7 @@
 //! Runs the simulation from many seeds in parallel, and stops at the first run with a violation.
 //!
-//! A violation is printed as `seed N: …`, which `tests/sim/mutants.py` looks for, and with the command that repeats the run.
+//! It prints each violation as `seed N: …`, which `tests/sim/mutants.py` reads, and the command that repeats the
+//! run.
 use atm_sim::{SimulationConfig, SimulationReport, run};
 use clap::Parser;
 use std::{
@@ -26,7 +27,7 @@ struct Arguments {
     /// Simulated seconds of each run before the faults stop
     #[arg(long, default_value_t = 300)]
     seconds: u32,
-    /// Keep the ledger on a faulty disk, which loses unsynced writes at a power loss and fails at random calls
+    /// Keep the ledger on a faulty disk, which loses unsynced writes and fails at random calls
     #[arg(long)]
     durable: bool,
     /// Print every event
@@ -78,13 +79,13 @@ fn main() -> ExitCode {
     let total = total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{} sessions, {} answers, {} movements of money, {} power losses, {} commits in doubt; {:.0} sessions a minute",
+        "{} sessions ({:.0} a minute), {} answers, {} movements of money, {} power losses, {} commits in doubt",
         total.sessions,
+        total.sessions as f64 / minutes,
         total.answers,
         total.movements,
         total.power_losses,
-        total.doubts,
-        total.sessions as f64 / minutes
+        total.doubts
     );
     for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");

@@ -1,4 +1,4 @@
-//! A file on the faulty disk: what a reader sees, what is durable, and the changes between the two that are not synced.
+//! A file on the faulty disk: its cached bytes, its durable bytes, and the unsynced changes between the two.
 use fastrand::Rng;
 
 /// Bytes that the disk writes atomically.
@@ -74,7 +74,7 @@ fn apply(bytes: &mut Vec<u8>, change: &FileChange) {
     match change {
         FileChange::SetLength(length) => bytes.resize(*length, 0),
         FileChange::Write(at, data) => {
-            // A write past the end extends the file, also where the change of its length before that was lost.
+            // A write past the end extends the file: the change of its length may be lost before it.
             bytes.resize(bytes.len().max(at + data.len()), 0);
             bytes[*at..at + data.len()].copy_from_slice(data);
         }

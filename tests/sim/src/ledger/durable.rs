@@ -1,4 +1,4 @@
-//! The durable ledger of a run: the host's own ledger code on a [`FaultyDisk`], with faults injected into its commits.
+//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into its commits.
 use super::{super::auditor::Auditor, PowerLost};
 use crate::faulty_disk::{DiskFailure, FaultyDisk};
 use atm_core::{
@@ -55,7 +55,7 @@ impl DurableLedger {
         Ok(())
     }
 
-    /// Commits a batch, with a power loss in 1 of 60 and an I/O error in 3 of 60, and recovers from the error.
+    /// Commits a batch, with a power loss in 1 of 60 and an I/O error, which it recovers from, in 3 of 60.
     pub(super) fn commit(
         &mut self,
         batch: Vec<Request>,
@@ -131,7 +131,7 @@ impl DurableLedger {
         self.report_entries(auditor);
     }
 
-    /// Reports the entries that are new to the auditor, and a violation if the last one that it has seen is gone.
+    /// Reports the new entries to the auditor, and a violation if the last one that it has seen is gone.
     fn report_entries(&mut self, auditor: &mut Auditor) {
         let Some(keeper) = &self.keeper else { return };
         let view = keeper.store().unwrap().view().unwrap();
