@@ -1,4 +1,5 @@
-//! Auditor: checks a run by what can be observed from outside: answers typed, replies shown, requests committed.
+//! Auditor: checks a run by what can be observed from outside: answers typed, replies shown, requests
+//! committed.
 //!
 //! | property | kind | what it says |
 //! |---|---|---|
@@ -6,7 +7,7 @@
 //! | as typed | safety | money moves only for an answer typed at a named terminal, and by what was typed |
 //! | true receipts | safety | the balance changes only with "done", by the amount of its receipt |
 //! | person present | safety | an answer of an earlier life moves no money once a later life is served |
-//! | final outcomes | safety | no money moves once an outcome was shown; a later one is the same or "unknown" |
+//! | final outcomes | safety | no money moves once an outcome was shown; a later is the same or "unknown" |
 //! | true outcomes | safety | "done" shows the committed receipt; "refused" and "not done": no money moved |
 //! | nothing forgotten | safety | "unknown" is shown only by a terminal whose memory was replaced by a copy |
 //! | reply order | safety | within one life of a terminal, the numbers of the replies shown grow |

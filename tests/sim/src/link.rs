@@ -1,70 +1,73 @@
-//! One link between a terminal and the host, and the host's end of it.
+//! A link between a terminal and the host: a faulty link in each direction, and the host's endpoint at its
+//! end.
 use atm_core::{
     host::{self, Host, IN, LinkKind, OUT},
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
 
-/// A link, by a number that no other has.
+/// A link.
 pub(super) struct SimulatedLink {
+    /// Unique in the run.
     pub(super) number: u64,
-    pub(super) up: FaultyLink,
-    pub(super) down: FaultyLink,
-    pub(super) end: Option<End>,
+    pub(super) to_host: FaultyLink,
+    pub(super) to_terminal: FaultyLink,
+    /// `None` while the host has no power, and once it has closed the link.
+    pub(super) host_end: Option<HostEnd>,
 }
 
-/// The host's end.
-pub(super) struct End {
+/// The host's end of a link.
+pub(super) struct HostEnd {
     pub(super) host: Host<IN, OUT>,
-    /// What came in and was not taken yet.
-    held: Vec<u8>,
+    /// Bytes that arrived and that the endpoint has not taken yet.
+    unread: Vec<u8>,
 }
 
 impl SimulatedLink {
     pub(super) fn new(number: u64, chances: Chances, baud: u32, seed: u64) -> Self {
-        let (up, down) =
+        let (to_host, to_terminal) =
             (FaultyLink::new(chances, baud, seed), FaultyLink::new(chances, baud, seed.rotate_left(17)));
-        Self { number, up, down, end: None }
+        Self { number, to_host, to_terminal, host_end: None }
     }
 
-    /// The host takes up its end.
+    /// The host opens its end.
     pub(super) fn open(&mut self, config: host::Config, now: Instant) {
-        self.end = Some(End { host: Host::new(config, self.number, now), held: Vec::new() });
+        self.host_end = Some(HostEnd { host: Host::new(config, self.number, now), unread: Vec::new() });
     }
 
-    /// When something happens here next.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let end = self.end.as_ref().and_then(|end| end.host.deadline());
-        [self.up.due(), self.down.due(), end].into_iter().flatten().min()
+    /// When bytes arrive or the host's deadline passes next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let host = self.host_end.as_ref().and_then(|end| end.host.deadline());
+        [self.to_host.due(), self.to_terminal.due(), host].into_iter().flatten().min()
     }
 
-    /// Moves bytes into the host and out of it; true where anything moved.
+    /// Moves bytes into the host and out of it; true if there were any, or its deadline has passed.
     pub(super) fn pump(&mut self, now: Instant) -> bool {
-        let mut moved = false;
-        let arrived = std::iter::from_fn(|| self.up.receive(now)).flatten().collect::<Vec<u8>>();
-        // What comes while nobody is there is lost.
-        let Some(end) = &mut self.end else { return false };
-        end.held.extend(arrived);
+        let mut progress = false;
+        let arrived = std::iter::from_fn(|| self.to_host.receive(now)).flatten().collect::<Vec<u8>>();
+        // Without a host, what arrives is lost.
+        let Some(end) = &mut self.host_end else { return false };
+        end.unread.extend(arrived);
         if end.host.deadline().is_some_and(|deadline| deadline <= now) {
             end.host.tick(now);
-            moved = true;
+            progress = true;
         }
-        if !end.held.is_empty() {
-            let taken = end.host.feed(&end.held, now);
-            end.held.drain(..taken);
-            moved |= taken > 0;
+        if !end.unread.is_empty() {
+            let taken = end.host.feed(&end.unread, now);
+            end.unread.drain(..taken);
+            progress |= taken > 0;
         }
         if !end.host.output().is_empty() {
             let output = end.host.output().to_vec();
             end.host.consume(output.len(), now);
-            self.down.send(&output, now);
-            moved = true;
+            self.to_terminal.send(&output, now);
+            progress = true;
         }
-        moved
+        progress
     }
 
-    /// Is this a connection whose host is done with it?
+    /// Is this a connection that the host wants to close?
     pub(super) fn is_finished(&self, kind: LinkKind) -> bool {
-        kind == LinkKind::Connection && self.end.as_ref().is_some_and(|end| end.host.is_finished())
+        kind == LinkKind::Connection && self.host_end.as_ref().is_some_and(|end| end.host.is_finished())
     }
 }

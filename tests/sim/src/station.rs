@@ -1,4 +1,4 @@
-//! A terminal, its link and the person in front of it.
+//! A station: one terminal with its links and the random person in front of it.
 use super::{auditor::Auditor, link::SimulatedLink};
 use atm_core::{
     host::LinkKind,
@@ -12,29 +12,31 @@ use firmware_sim::fault_injector::Chances;
 
 type Endpoint = Terminal<1024, { terminal::OUT }>;
 
-/// A place where people do their business.
+/// A terminal with its links and its person.
 pub(super) struct Station {
     pub(super) name: Name,
     pub(super) link_kind: LinkKind,
     wire: Wire,
     baud: u32,
-    /// `None` while it is without power.
+    /// `None` while it has no power.
     terminal: Option<Endpoint>,
-    held: Vec<u8>,
-    /// What survives a loss of power.
+    /// Bytes that arrived and that the endpoint has not taken yet.
+    unread: Vec<u8>,
+    /// What survives a power loss.
     stored: Memory,
-    /// A copy of it that somebody made some time ago.
+    /// An old copy of it, which may replace it at a start.
     copy: Memory,
     life: u64,
-    /// When the person answers the open prompt, or the next one comes.
-    acts_at: Option<Instant>,
-    /// When the power comes back, or the link is plugged in again.
-    pub(super) back_at: Option<Instant>,
+    /// When the person answers the open prompt, or the next person comes.
+    person_acts_at: Option<Instant>,
+    /// When the terminal gets power again, or opens a new link.
+    pub(super) returns_at: Option<Instant>,
+    /// The terminal uses the last one.
     pub(super) links: Vec<SimulatedLink>,
     pub(super) answers: u64,
     pub(super) sessions: u64,
-    /// Set for the end of the day: the person asks for the balance once, and is done.
-    last: bool,
+    /// The faults have stopped: the person asks for the balance, and is done with the answer.
+    is_last_inquiry: bool,
     done: bool,
 }
 
@@ -47,16 +49,16 @@ impl Station {
             wire,
             baud,
             terminal: None,
-            held: Vec::new(),
+            unread: Vec::new(),
             stored: Memory::default(),
             copy: Memory::default(),
             life: 0,
-            acts_at: None,
-            back_at: Some(Instant::default()),
+            person_acts_at: None,
+            returns_at: Some(Instant::default()),
             links: Vec::new(),
             answers: 0,
             sessions: 0,
-            last: false,
+            is_last_inquiry: false,
             done: false,
         }
     }
@@ -81,25 +83,25 @@ impl Station {
         }
     }
 
-    /// A new link, in front of what may be left of the old ones.
-    pub(super) fn plug(&mut self, number: u64, chances: Chances, seed: u64) {
+    /// Connects the terminal to a new link.
+    pub(super) fn open_link(&mut self, number: u64, chances: Chances, seed: u64) {
         let link = match self.link_kind {
             LinkKind::Serial => SimulatedLink::new(number, chances, self.baud, seed),
             LinkKind::Connection => {
-                // `json` has no check sum: it promises nothing of bytes that were changed.
-                let whole = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
-                SimulatedLink::new(number, whole, 0, seed)
+                // The json wire has no checksum: it promises nothing if bytes are changed.
+                let unchanged = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
+                SimulatedLink::new(number, unchanged, 0, seed)
             }
         };
         self.links.push(link);
-        self.held.clear();
+        self.unread.clear();
     }
 
-    /// The power comes (back).
+    /// The terminal gets power: it starts a new life.
     pub(super) fn start(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) {
         self.life += 1;
-        if !self.last && rng.u32(0..40) == 0 {
-            // Its memory was damaged, and somebody has put an old copy in.
+        if !self.is_last_inquiry && rng.u32(0..40) == 0 {
+            // The memory was restored from an old copy.
             auditor.restored(&self.name, self.life);
             self.stored = self.copy;
         }
@@ -116,151 +118,153 @@ impl Station {
             frame_timeout: Duration::from_secs(2),
         };
         self.terminal = Some(Terminal::new(config, now));
-        self.acts_at = None;
+        self.person_acts_at = None;
     }
 
     pub(super) fn has_power(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// The power goes: what was not stored is lost.
+    /// The terminal loses power, and everything that is not stored.
     pub(super) fn crash(&mut self) {
         self.terminal = None;
-        self.held.clear();
-        self.acts_at = None;
+        self.unread.clear();
+        self.person_acts_at = None;
     }
 
-    /// The link was plugged in again.
+    /// The terminal says hello again.
     pub(super) fn reconnect(&mut self, now: Instant, auditor: &Auditor) {
-        auditor.trace(now, || format!("{} connects again", self.name));
+        auditor.trace(now, || format!("{} reconnects", self.name));
         if let Some(terminal) = &mut self.terminal {
             terminal.reconnect(now);
         }
     }
 
-    /// The day ends: one more question, and that is it.
-    pub(super) fn wind_up(&mut self, now: Instant) {
-        self.last = true;
-        self.acts_at = self.acts_at.map(|_| now);
+    /// The faults have stopped: the next answer is the balance inquiry.
+    pub(super) fn start_last_inquiry(&mut self, now: Instant) {
+        self.is_last_inquiry = true;
+        self.person_acts_at = self.person_acts_at.map(|_| now);
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
-        let links = self.links.iter().filter_map(SimulatedLink::due).min();
+    /// When something happens at the station next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let links = self.links.iter().filter_map(SimulatedLink::deadline).min();
         let terminal = self.terminal.as_ref().and_then(Terminal::deadline);
-        [links, terminal, self.acts_at, self.back_at].into_iter().flatten().min()
+        [links, terminal, self.person_acts_at, self.returns_at].into_iter().flatten().min()
     }
 
-    /// Moves bytes into the terminal and out of it, and lets the person act; true where anything moved.
+    /// Moves bytes into the terminal and out of it, and lets the person act; true if anything happened.
     pub(super) fn pump(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) -> bool {
-        let mut moved = false;
-        let present = self.links.len().saturating_sub(1);
+        let mut progress = false;
+        let newest = self.links.len().saturating_sub(1);
         for (index, link) in self.links.iter_mut().enumerate() {
-            while let Some(chunk) = link.down.receive(now) {
-                // Only the present link is plugged in.
-                if index == present && self.terminal.is_some() {
-                    self.held.extend(chunk);
+            while let Some(chunk) = link.to_terminal.receive(now) {
+                // The terminal reads only the newest link.
+                if index == newest && self.terminal.is_some() {
+                    self.unread.extend(chunk);
                 }
-                moved = true;
+                progress = true;
             }
         }
         if self.terminal.is_none() {
-            return moved;
+            return progress;
         }
-        moved |= self.take_in(now, rng, auditor);
-        moved |= self.act(now, rng, auditor);
-        let Some(terminal) = &mut self.terminal else { return moved };
+        progress |= self.receive(now, rng, auditor);
+        progress |= self.act(now, rng, auditor);
+        let Some(terminal) = &mut self.terminal else { return progress };
         if terminal.deadline().is_some_and(|deadline| deadline <= now) {
             terminal.tick(now);
-            moved = true;
+            progress = true;
         }
-        // What must survive is stored before anything is sent.
+        // The memory is stored before anything is sent.
         self.stored = terminal.memory();
         if !terminal.output().is_empty() {
             let output = terminal.output().to_vec();
             terminal.consume(output.len());
             if let Some(link) = self.links.last_mut() {
-                link.up.send(&output, now);
+                link.to_host.send(&output, now);
             }
-            moved = true;
+            progress = true;
         }
-        moved
+        progress
     }
 
-    fn take_in(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) -> bool {
+    /// Feeds the terminal what has arrived, and shows its events; true if there was anything.
+    fn receive(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) -> bool {
         let Some(terminal) = &mut self.terminal else { return false };
-        let mut moved = false;
+        let mut progress = false;
         loop {
-            let taken = terminal.feed(&self.held, now);
-            self.held.drain(..taken);
-            moved |= taken > 0;
-            let mut events = false;
+            let taken = terminal.feed(&self.unread, now);
+            self.unread.drain(..taken);
+            progress |= taken > 0;
+            let mut has_events = false;
             while let Some(event) = terminal.poll_event(now) {
-                events = true;
+                has_events = true;
                 auditor.trace(now, || format!("{} sees {event:?}", self.name));
                 match event {
-                    Event::Message(said) => {
-                        if let Some(number) = said.seq {
-                            auditor.shown(&self.name, self.life, number, said.re, said.outcome);
+                    Event::Message(message) => {
+                        if let Some(number) = message.seq {
+                            auditor.shown(&self.name, self.life, number, message.re, message.outcome);
                         }
-                        if said.prompt && self.last && said.outcome.is_some() {
+                        if message.prompt && self.is_last_inquiry && message.outcome.is_some() {
                             self.done = true;
-                        } else if said.prompt {
-                            self.acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
-                        } else if said.ends {
+                        } else if message.prompt {
+                            self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+                        } else if message.ends {
                             self.sessions += 1;
-                            self.acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+                            self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
                         }
                     }
-                    // A link that stays silent is plugged out and in again, where that helps.
+                    // A silent connection is replaced by a new one; a serial line cannot be.
                     Event::LinkDown if self.link_kind == LinkKind::Connection => {
-                        self.back_at = Some(now + Duration::from_millis(rng.u32(1..500)));
+                        self.returns_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
                     Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) => {}
                 }
             }
-            if taken == 0 && !events {
-                return moved;
+            if taken == 0 && !has_events {
+                return progress;
             }
         }
     }
 
-    /// The person answers the open prompt, or the next person comes.
+    /// The person answers the open prompt, or the next person comes; true if the time for it has come.
     fn act(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) -> bool {
         let Some(terminal) = &mut self.terminal else { return false };
-        // A prompt may have been opened again without a word (after a reconnect): the person is still there.
-        if self.acts_at.is_none() && !self.done && terminal.prompt().is_some() {
-            self.acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+        // A reconnect may open the prompt again without a message: the person is still there.
+        if self.person_acts_at.is_none() && !self.done && terminal.prompt().is_some() {
+            self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
         }
-        if self.acts_at.is_none_or(|at| at > now) {
+        if self.person_acts_at.is_none_or(|at| at > now) {
             return false;
         }
-        self.acts_at = None;
+        self.person_acts_at = None;
         if terminal.is_over() {
             if self.link_kind == LinkKind::Serial {
                 terminal.reconnect(now);
             } else {
-                self.back_at = Some(now);
+                self.returns_at = Some(now);
             }
             return true;
         }
         let Some(Some(number)) = terminal.prompt() else { return true };
-        let text = if self.last { "3".to_owned() } else { answer(rng) };
+        let text = if self.is_last_inquiry { "3".to_owned() } else { random_answer(rng) };
         if terminal.answer(Some(number), &text, now).is_ok() {
             auditor.trace(now, || format!("{} types {text:?} at {number}", self.name));
             auditor.typed(&self.name, self.life, number, &text);
             self.answers += 1;
-            // The power may go before anything was stored.
-            if !self.last && rng.u32(0..400) == 0 {
+            // The terminal may lose power before it has stored anything.
+            if !self.is_last_inquiry && rng.u32(0..400) == 0 {
                 self.crash();
-                self.back_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+                self.returns_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
             }
         }
         true
     }
 }
 
-/// What a random person types.
-fn answer(rng: &mut Rng) -> String {
+/// What a random person types: mostly valid answers to the menu or an amount prompt.
+fn random_answer(rng: &mut Rng) -> String {
     let amount = rng.u32(1..200);
     match rng.u32(0..100) {
         0..25 => format!("deposit {amount}"),

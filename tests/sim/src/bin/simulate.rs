@@ -1,7 +1,6 @@
 //! Runs the simulation from many seeds in parallel, and stops at the first run with a violation.
 //!
-//! It prints each violation as `seed N: …`, which `tests/sim/mutants.py` reads, and the command that repeats the
-//! run.
+//! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command that repeats the run.
 use atm_sim::{SimulationConfig, SimulationReport, run};
 use clap::Parser;
 use std::{
@@ -79,7 +78,7 @@ fn main() -> ExitCode {
     let total = total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{} sessions ({:.0} a minute), {} answers, {} movements of money, {} power losses, {} commits in doubt",
+        "{} sessions ({:.0} a minute), {} answers, {} movements, {} power losses, {} commits in doubt",
         total.sessions,
         total.sessions as f64 / minutes,
         total.answers,

@@ -1,4 +1,5 @@
-//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into its commits.
+//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into its
+//! commits.
 use super::{super::auditor::Auditor, PowerLost};
 use crate::faulty_disk::{DiskFailure, FaultyDisk};
 use atm_core::{

@@ -1,4 +1,4 @@
-//! What the endpoints of a simulated day ask for, and how it comes to them.
+//! The host's driver: carries requests to the ledger and responses back, and moves conversations between links.
 use super::Simulation;
 use crate::ledger::PowerLost;
 use atm_core::{
@@ -7,47 +7,47 @@ use atm_core::{
     message::Hello,
     time::Duration,
 };
-use atm_host::ledger::keeper::Answer;
 
 impl Simulation {
-    /// Requests reach the ledger and its responses the endpoints, each in its time.
+    /// Delivers the requests and responses that are due; true if there were any.
     pub(super) fn serve_ledger(&mut self) -> bool {
-        let mut moved = false;
+        let mut progress = false;
         self.parked.retain(|(until, conversation)| *until > self.now || conversation.is_busy());
         let mut batch = Vec::new();
-        while self.asked.front().is_some_and(|(due, _)| *due <= self.now) {
-            batch.extend(self.asked.pop_front().map(|(_, request)| request));
+        while self.requests.front().is_some_and(|(due, _)| *due <= self.now) {
+            batch.extend(self.requests.pop_front().map(|(_, request)| request));
         }
-        moved |= !batch.is_empty();
+        progress |= !batch.is_empty();
         for (request, response) in self.commit(batch) {
             let due = self.now + Duration::from_millis(self.rng.u32(0..50));
-            let due = self.answered.back().map_or(due, |(last, ..)| due.max(*last));
-            self.answered.push_back((due, request, response));
+            let due = self.responses.back().map_or(due, |(last, ..)| due.max(*last));
+            self.responses.push_back((due, request, response));
         }
         let now = self.now;
-        for (_, request) in self.echoes.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
+        for (_, request) in self.duplicate_requests.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>()
+        {
             self.commit(vec![request]);
-            moved = true;
+            progress = true;
         }
-        while self.answered.front().is_some_and(|(due, ..)| *due <= self.now) {
-            let Some((_, request, response)) = self.answered.pop_front() else { break };
+        while self.responses.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, request, response)) = self.responses.pop_front() else { break };
             self.respond(&request, response);
-            moved = true;
+            progress = true;
         }
-        moved
+        progress
     }
 
-    /// Nobody is answered where the host loses power meanwhile.
-    fn commit(&mut self, batch: Vec<Request>) -> Vec<Answer> {
+    /// Commits a batch; no responses if the host loses power meanwhile.
+    fn commit(&mut self, batch: Vec<Request>) -> Vec<(Request, Response)> {
         if batch.is_empty() {
             return Vec::new();
         }
         match self.ledger.commit(batch, &mut self.rng, &mut self.auditor) {
-            Ok(answers) => {
-                for (request, response) in &answers {
+            Ok(responses) => {
+                for (request, response) in &responses {
                     self.auditor.trace(self.now, || format!("ledger: {request:?} -> {response:?}"));
                 }
-                answers
+                responses
             }
             Err(PowerLost) => {
                 if self.host_up {
@@ -58,11 +58,11 @@ impl Simulation {
         }
     }
 
-    /// An outcome goes to the terminal's present endpoint.
+    /// Delivers a response to the endpoint that holds the conversation now, or to the parked one.
     fn respond(&mut self, request: &Request, response: Response) {
         let origin = request.origin();
         for link in self.stations.iter_mut().flat_map(|station| &mut station.links) {
-            if let Some(end) = &mut link.end
+            if let Some(end) = &mut link.host_end
                 && end.host.conversation().is_some_and(|conversation| *conversation.origin() == origin)
             {
                 end.host.complete(request, response, self.now);
@@ -73,40 +73,42 @@ impl Simulation {
             self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
             && let Some(next) = conversation.complete_parked(request, response)
         {
-            self.ask(next);
+            self.send_request(next);
         }
     }
 
-    fn ask(&mut self, request: Request) {
-        let late = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
-        let due = self.now + Duration::from_millis(late);
-        let due = self.asked.back().map_or(due, |(last, _)| due.max(*last));
-        // A driver that has lost sight of a request asks again, and both may arrive: ids make that safe.
-        if self.next_crash.is_some() && self.rng.u32(0..50) == 0 {
-            self.echoes.push((due + Duration::from_millis(self.rng.u32(1..10_000)), request.clone()));
+    /// Sends a request to the ledger, sometimes late, and sometimes twice.
+    fn send_request(&mut self, request: Request) {
+        let delay = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
+        let due = self.now + Duration::from_millis(delay);
+        let due = self.requests.back().map_or(due, |(last, _)| due.max(*last));
+        // A driver may retransmit a request of which it has lost track: the idempotency key makes that safe.
+        if self.next_power_loss.is_some() && self.rng.u32(0..50) == 0 {
+            self.duplicate_requests
+                .push((due + Duration::from_millis(self.rng.u32(1..10_000)), request.clone()));
         }
-        self.asked.push_back((due, request));
+        self.requests.push_back((due, request));
     }
 
-    /// Sees to what an endpoint asks for.
-    pub(super) fn see_to(&mut self, index: usize, at: usize) -> bool {
+    /// Handles an event of the host's end of a link; true if there was one.
+    pub(super) fn handle_event(&mut self, index: usize, at: usize) -> bool {
         let link = &mut self.stations[index].links[at];
-        let Some(end) = &mut link.end else { return false };
+        let Some(end) = &mut link.host_end else { return false };
         let Some(event) = end.host.poll_event() else { return false };
         self.auditor.trace(self.now, || format!("host, link {}: {event:?}", link.number));
         match event {
-            Event::Request(request) => self.ask(request),
+            Event::Request(request) => self.send_request(request),
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Arrival(name) => {
                 let Some(hello) = end.host.incoming_hello().cloned() else { return true };
-                match self.held_elsewhere(&name, &hello, (index, at)) {
+                match self.take_conversation(&name, &hello, (index, at)) {
                     Ok(conversation) => {
-                        if let Some(end) = &mut self.stations[index].links[at].end {
+                        if let Some(end) = &mut self.stations[index].links[at].host_end {
                             end.host.admit(conversation, self.now);
                         }
                     }
                     Err(()) => {
-                        if let Some(end) = &mut self.stations[index].links[at].end {
+                        if let Some(end) = &mut self.stations[index].links[at].host_end {
                             end.host.refuse(self.now);
                         }
                     }
@@ -116,8 +118,11 @@ impl Simulation {
         true
     }
 
-    /// Fetches a terminal's conversation from wherever it is held.
-    fn held_elsewhere(
+    /// Takes a terminal's conversation, if there is one, from where it is parked or held.
+    ///
+    /// # Errors
+    /// The conversation does not admit the hello.
+    fn take_conversation(
         &mut self,
         name: &Name,
         hello: &Hello,
@@ -133,7 +138,7 @@ impl Simulation {
         }
         for (index, station) in self.stations.iter_mut().enumerate() {
             for (at, link) in station.links.iter_mut().enumerate() {
-                let Some(end) = &mut link.end else { continue };
+                let Some(end) = &mut link.host_end else { continue };
                 if (index, at) == here
                     || end.host.conversation().is_none_or(|conversation| *conversation.origin() != origin)
                 {
