@@ -86,6 +86,13 @@ pub struct Config {
     pub frame_timeout: Duration,
 }
 
+impl Config {
+    /// The defaults: no hello, no retransmission, and 10 seconds for a frame.
+    pub fn new(wire: Wire, link: LinkKind) -> Self {
+        Self { wire, link, profile: None, retransmit: None, frame_timeout: Duration::from_secs(10) }
+    }
+}
+
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
