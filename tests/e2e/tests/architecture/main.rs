@@ -169,10 +169,9 @@ fn tree(code: &str, before: &str, found: &mut Vec<String>) -> usize {
 /// The rooms in their order, as the core's own page tells it.
 fn rooms() -> Vec<String> {
     let page = fs::read_to_string(root().join("core/src/lib.rs")).unwrap();
-    let page = page.replace("\n//!", "");
-    let (_, list) = page.split_once("the rooms named above it in this list:").expect("the page has the list");
-    let (list, _) = list.split_once(';').unwrap();
-    let rooms: Vec<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let (_, table) = page.split_once("//! # Modules\n").expect("the page has a table of modules");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let rooms: Vec<String> = rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned)).collect();
     assert!(rooms.len() >= 10 && rooms[0] == "money", "{rooms:?}");
     rooms
 }
