@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Mutation tests of the simulation: breaks one rule of the code at a time; the simulation must detect each break.
+"""Mutation tests of the simulation: each mutant breaks one rule of the code, and the simulation must detect it.
 
-A mutant replaces one text in a copy of the tree. The text must occur exactly once, or the mutant must follow the code
-that has changed. `--check` verifies only that, in a second and without a build.
+A mutant replaces one text in a copy of the tree. The text must occur exactly once, or the mutant must follow the
+code that has changed. `--check` verifies only that, in a second and without a build.
 """
 import argparse, pathlib, shutil, subprocess, sys, tempfile
 

@@ -21,8 +21,7 @@ pub enum ModelAction {
     DeliverThenCrash(usize, usize),
     /// The ledger commits the terminal's next request.
     Commit(usize),
-    /// The ledger commits the terminal's next request, but the commit returns an error: the request is sent
-    /// again.
+    /// The ledger commits the terminal's next request and returns an error: the request is sent again.
     CommitInDoubt(usize),
     /// The ledger commits a request of a host that has crashed since.
     CommitOrphaned(usize),

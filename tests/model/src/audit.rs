@@ -1,5 +1,4 @@
-//! Audit: checks one terminal by what can be observed from outside: answers typed, requests committed,
-//! replies shown.
+//! Audit: checks one terminal from outside, by the answers typed, requests committed and replies shown.
 use atm_core::{
     ledger::{Operation, Outcome, Receipt, Request, Response},
     money::Amount,
@@ -226,8 +225,7 @@ fn totals(receipt: Receipt) -> (Amount, Amount) {
     }
 }
 
-/// The operation that an answer asks for at a prompt: a second reading of the dialogue, independent of the
-/// session's.
+/// The operation that an answer asks for at a prompt, by rules written independently of the session's.
 fn meaning(text: &str, prompt: Screen) -> Option<Operation> {
     let units = |text: &str| text.parse().ok().and_then(Amount::from_units);
     match (text.split_once(' '), prompt) {

@@ -1,5 +1,4 @@
-//! Bounds: how many terminals, answers, frames in flight and faults there are, which makes the state space
-//! finite.
+//! Bounds: the numbers of terminals, answers, frames in flight and faults, which make the state space finite.
 use super::ledger::InjectedBug;
 use atm_core::host::LinkKind;
 use std::fmt;
@@ -33,8 +32,7 @@ pub struct Bounds {
     pub idle_timeouts: u8,
     /// Power losses of all terminals together.
     pub terminal_crashes: u8,
-    /// Power losses of the host, for each terminal. They are independent, as if each terminal had a host of
-    /// its own.
+    /// Power losses of the host for each terminal, which are independent as if each had its own host.
     pub host_crashes: u8,
     /// Commits in doubt: done, but requested again.
     pub commits_in_doubt: u8,
@@ -66,8 +64,7 @@ impl Bounds {
     /// Also, the host drops a conversation when its idle time ends; frames keep their order.
     const IDLE: Self = Self { name: "idle", frames_in_flight: 1, idle_timeouts: 1, ..Self::SERIAL };
 
-    /// One terminal that reconnects while its old link is still alive: its conversation is parked or taken
-    /// over.
+    /// One terminal that reconnects while its old link is open: its conversation is parked or taken over.
     const CONNECTIONS: Self =
         Self { name: "connections", link: LinkKind::Connection, links: 2, idle_timeouts: 1, ..Self::SERIAL };
 
@@ -123,10 +120,10 @@ impl fmt::Display for Bounds {
         };
         write!(
             f,
-            "{}: {} terminal(s) on {kind}, {} of them without faults, {} answers each of {:?}, balance {}; any \
-             of the last {} frame(s) sent each way arrives at any time, any number of times or never; {} \
-             link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} power loss(es) of \
-             terminals, {} of the host for each terminal, {} commit(s) in doubt",
+            "{}: {} terminal(s) on {kind}, {} of them without faults, {} answers each of {:?}, balance {}; \
+             any of the last {} frame(s) sent each way arrives at any time, any number of times or never; \
+             {} link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} power loss(es) \
+             of terminals, {} of the host for each terminal, {} commit(s) in doubt",
             self.name,
             self.terminals,
             self.reliable,

@@ -11,8 +11,7 @@ use std::{fmt, sync::Arc};
 pub(super) type Frame = Arc<[u8]>;
 
 /// A channel that loses, duplicates and reorders frames: each of the last few may arrive at any time, any
-/// number of times or never. A lost frame is one that does not arrive any more, so that no action has to
-/// remove it.
+/// number of times or never. A lost frame is one that never arrives: no action removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct LossyChannel {
     /// Without duplicates, the one that was sent last at the end.

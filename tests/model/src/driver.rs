@@ -1,5 +1,4 @@
-//! The drivers of the real endpoints and of the ledger, for one station: they deliver frames, requests and
-//! responses.
+//! The drivers of one station's endpoints and of the ledger: they deliver frames, requests and responses.
 use super::{
     audit::Violation,
     bounds::Bounds,
@@ -122,8 +121,8 @@ impl Driver {
         self.drain_newest_host();
     }
 
-    /// What every driver of a terminal does after a call, in this order: show the events, store the memory,
-    /// send the output.
+    /// What every driver of a terminal does after a call: shows events, then stores memory, then sends
+    /// output.
     pub(super) fn drain_terminal(&mut self, power: TerminalPower, bounds: &Bounds) {
         self.drain_events();
         if power == TerminalPower::Fails {
@@ -197,8 +196,7 @@ impl Driver {
         self.drain_host(self.station.links.len().saturating_sub(1));
     }
 
-    /// What every driver of a host does after a call: handle the events and send the output, until there is
-    /// neither.
+    /// What every driver of a host does after a call: handles events and sends output until there is neither.
     pub(super) fn drain_host(&mut self, at: usize) {
         for _ in 0..MAX_ROUNDS {
             let present = at + 1 == self.station.links.len();
@@ -229,8 +227,7 @@ impl Driver {
         }
     }
 
-    /// Admits or refuses a hello: the conversation may be parked, or held on an older link, and is taken over
-    /// from there.
+    /// Admits a hello, with the conversation that is parked or held on an older link, or refuses it.
     fn admit(&mut self, at: usize) {
         let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
         let Some(hello) = host.and_then(Host::incoming_hello).cloned() else { return };

@@ -1,5 +1,4 @@
-//! Interned parts of a state, hashed once and shared by the states that contain them, and the transitions
-//! between them.
+//! Interned parts of a state: hashed once and shared by all states that contain them; known transitions.
 use super::{ModelAction, ledger::ModelLedger, station::Station};
 use std::{
     collections::HashMap,
@@ -87,7 +86,7 @@ pub(super) type Transition = Option<(Interned<Station>, Interned<ModelLedger>)>;
 
 /// Known transitions: with two stations, each action of one is met again in many states of the other.
 ///
-/// The key is the hashes of the station and, if the action commits, of the ledger (otherwise 0), and the
+/// The key is the hash of the station, that of the ledger if the action commits (otherwise 0), and the
 /// action.
 pub(super) type TransitionCache =
     ShardedMap<(u64, u64, ModelAction), Option<(Interned<Station>, Option<Interned<ModelLedger>>)>>;

@@ -68,8 +68,7 @@ impl ModelLedger {
     /// Reserves the next block of numbers for a terminal.
     ///
     /// The real ledger counts all terminals' blocks together. With two terminals that would multiply the
-    /// states, so that each gets every second block here; one alone gets the same blocks as from the real
-    /// ledger.
+    /// states, so each gets every second block here; one alone gets the real ones.
     fn reserve_block(&mut self, terminal: &Name) -> Numbers {
         const BLOCK: u32 = 256;
         let terminals = self.blocks.len();

@@ -1,5 +1,4 @@
-//! Liveness: from every state, once the faults stop, each terminal is served and the outcome of each movement
-//! is shown.
+//! Liveness: once the faults stop, each terminal is served and the outcome of each movement is shown.
 //!
 //! Stateright checks "eventually" only in states without a next action, and a terminal can always retransmit.
 //! So each state is checked by one fault-free run that starts there: nothing is lost, power stays, and one
@@ -17,8 +16,7 @@ const MAX_EVENTS: usize = 300;
 /// Retransmissions before the terminal gives up: more than an exchange without loss needs.
 const RETRANSMISSIONS: usize = 4;
 
-/// The hashes of the states of fault-free runs that are known to end well: runs from different states soon
-/// meet.
+/// Hashes of states whose fault-free run is known to end well: runs from different states soon meet.
 #[derive(Debug, Default)]
 pub(super) struct Liveness(ShardedMap<u64, ()>);
 

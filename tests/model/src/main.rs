@@ -15,8 +15,7 @@ struct Arguments {
     /// Only configurations that take a few seconds
     #[arg(long)]
     small: bool,
-    /// Only the configuration of this name; `both` takes 15 minutes and 16 GB of memory, and is in no other
-    /// run
+    /// Only the configuration of this name; `both`, in no other run, takes 15 minutes and 16 GB of memory
     #[arg(long)]
     only: Option<String>,
     /// Inject a bug into the ledger, which the model checker must detect
@@ -51,8 +50,7 @@ fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Explores all states within `bounds`, or up to the first property that does not hold, and prints the
-/// result.
+/// Explores all states within `bounds`, up to the first property that does not hold; true if all hold.
 fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     println!("{bounds}");
     let began = Instant::now();
@@ -81,8 +79,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
         let word = match (holds, fails) {
             (true, _) => "holds",
             (false, true) => "FAILS",
-            // The exploration ends at the first failure: a state may be reachable without having been
-            // reached.
+            // The exploration ends at the first failure, maybe before it has reached all states.
             (false, false) => "not reached",
         };
         println!("  {word} {}", property.name);

@@ -1,5 +1,4 @@
-//! The properties that must hold in every state, and the states that must be reachable for the proof to mean
-//! something.
+//! Properties: what must hold in every state, and what must be reachable, so that the rest means something.
 //!
 //! | property | what it says |
 //! |---|---|

@@ -15,8 +15,7 @@ use atm_core::{
 pub(super) const NOW: Instant = Instant::from_millis(0);
 const NEVER: Duration = Duration::from_secs(1);
 
-/// Buffers just large enough for the frames of the model, because states are hashed and copied millions of
-/// times.
+/// Buffers are just large enough for the model's frames: states are hashed and copied millions of times.
 pub(super) type Host = host::Host<64, 128>;
 pub(super) type Terminal = terminal::Terminal<64, 64>;
 
@@ -126,8 +125,8 @@ impl Station {
         }
     }
 
-    /// The host loses power and restarts: its conversations are lost, and its requests may or may not reach
-    /// the ledger.
+    /// The host loses power and restarts: it loses its conversations; its requests may still reach the
+    /// ledger.
     pub(super) fn crash_host(&mut self, bounds: &Bounds) {
         self.links.drain(..self.links.len().saturating_sub(1));
         for link in &mut self.links {

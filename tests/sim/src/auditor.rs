@@ -1,5 +1,4 @@
-//! Auditor: checks a run by what can be observed from outside: answers typed, replies shown, requests
-//! committed.
+//! Auditor: checks a run from outside, by the answers typed, replies shown and requests committed.
 //!
 //! | property | kind | what it says |
 //! |---|---|---|

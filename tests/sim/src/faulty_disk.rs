@@ -1,4 +1,4 @@
-//! Faulty disk: a [`Disk`] in memory that loses or tears unsynced writes when power is lost, and fails at any
+//! Faulty disk: a [`Disk`] in memory that loses or tears unsynced writes at a power loss and fails at any
 //! call.
 //!
 //! The calls are numbered ([`FaultyDisk::calls`]), so that a test can inject a fault at each of them in turn.

@@ -54,8 +54,7 @@ impl SimulatedLedger {
         }
     }
 
-    /// The host loses power while `batch` is on its way to the ledger: a part may be committed, none is
-    /// answered.
+    /// The host loses power while it commits `batch`: a part may be committed, no request is answered.
     pub(super) fn lose_power(&mut self, batch: Vec<Request>, rng: &mut Rng, auditor: &mut Auditor) {
         match self {
             Self::Memory(_) => {

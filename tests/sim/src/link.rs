@@ -1,5 +1,4 @@
-//! A link between a terminal and the host: a faulty link in each direction, and the host's endpoint at its
-//! end.
+//! A link between a terminal and the host: two faulty directions, and the host's endpoint at one end.
 use atm_core::{
     host::{self, Host, IN, LinkKind, OUT},
     time::Instant,

@@ -1,4 +1,4 @@
-//! A run of the simulation: an event loop under a fake clock, first with faults, then without until all is quiet.
+//! A run of the simulation: an event loop under a fake clock, first with faults, then without to the end.
 use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
 use atm_core::{
     host::{Conversation, LinkKind},

@@ -1,6 +1,7 @@
 //! Runs the simulation from many seeds in parallel, and stops at the first run with a violation.
 //!
-//! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command that repeats the run.
+//! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command to repeat the
+//! run.
 use atm_sim::{SimulationConfig, SimulationReport, run};
 use clap::Parser;
 use std::{

@@ -1,5 +1,4 @@
-//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into its
-//! commits.
+//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into commits.
 use super::{super::auditor::Auditor, PowerLost};
 use crate::faulty_disk::{DiskFailure, FaultyDisk};
 use atm_core::{

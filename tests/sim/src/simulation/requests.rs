@@ -1,4 +1,4 @@
-//! The host's driver: carries requests to the ledger and responses back, and moves conversations between links.
+//! The host's driver: carries requests to the ledger and responses back, and moves conversations.
 use super::Simulation;
 use crate::ledger::PowerLost;
 use atm_core::{

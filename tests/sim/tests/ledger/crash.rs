@@ -1,5 +1,5 @@
-//! Crash consistency of the ledger on disk: power lost, or an I/O error, at every single call, under a clock that jumps.
-//! Every acknowledged outcome is durable, no batch is half done, and every request gets its outcome.
+//! Crash consistency of the ledger on disk, with a power loss or an I/O error at every call and a clock that jumps:
+//! every acknowledged outcome is durable, no batch is half done, and every request gets its outcome.
 
 use atm_core::{
     ledger::{LedgerId, Operation, Origin, Outcome, Receipt, Request, Response},

@@ -1,4 +1,4 @@
-//! Corruption: a ledger on disk with a flipped bit is refused or shows what was committed, never a wrong balance.
+//! Corruption: a ledger on disk with a flipped bit is refused or unchanged, and never shows a wrong balance.
 use atm_core::{
     ledger::{LedgerId, Operation, Origin, Request},
     money::Amount,

@@ -1,5 +1,5 @@
-//! Linearizability: the ledger on disk answers concurrent requests as if each operation took effect alone, at one moment
-//! between its request and its response.
+//! Linearizability: the ledger on disk answers concurrent requests as if each took effect alone, at one moment
+//! between the request and its response.
 
 use atm_core::{
     ledger::{Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt, Refusal, Request, Response},
