@@ -1,33 +1,37 @@
-//! The ledger in a folder: a server that keeps it, and `atm ledger`.
-use crate::{Output, Program, Server, atm};
+//! The ledger of `atm serve --data`: starts a server that keeps it in a folder, runs `atm ledger` on that folder.
+use crate::{Client, Output, Program, Server, atm};
 use std::{path::Path, process::Command};
 
-/// A server that keeps its ledger in a folder.
+/// Starts a server that keeps its ledger in a folder.
 pub fn start_server(folder: &Path) -> Server {
     Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
 }
 
-/// A command on the ledger in a folder.
+/// `atm ledger` with a subcommand, on the ledger in a folder.
 pub fn ledger_command(words: &[&str], folder: &Path) -> Command {
     atm(&[&["ledger"], words, &["--data", folder.to_str().unwrap()]].concat())
 }
 
-/// Runs one.
+/// Runs `atm ledger`.
 pub fn run_ledger(words: &[&str], folder: &Path) -> Output {
     Program::run(ledger_command(words, folder), "")
 }
 
-/// Runs one that must succeed; returns what it wrote.
+/// Runs `atm ledger`, which must succeed; returns its standard output.
 pub fn ledger_stdout(words: &[&str], folder: &Path) -> String {
-    let done = run_ledger(words, folder);
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words:?}: {done:?}");
-    done.stdout
+    let output = run_ledger(words, folder);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{words:?}: {output:?}");
+    output.stdout
 }
 
-/// Deposits one unit so often.
+/// Deposits $1 `count` times, by several sessions at once: one sync of the disk is then for several of them.
 pub fn deposit_repeatedly(server: &Server, count: usize) {
-    let mut client = server.client();
-    for _ in 0..count {
-        assert_eq!(client.ask("deposit 1")["outcome"], "done");
+    let mut clients: Vec<Client> = (0..count.min(20)).map(|_| server.client()).collect();
+    for first in (0..count).step_by(20) {
+        let clients = &mut clients[..(count - first).min(20)];
+        clients.iter_mut().for_each(|client| client.answer("deposit 1"));
+        for client in clients {
+            assert_eq!(client.read()["outcome"], "done");
+        }
     }
 }
