@@ -1,5 +1,5 @@
 //! What an image takes of a microcontroller.
-use super::{Board, Lie, Person, image};
+use super::{Board, Lie, Person, image, qemu::workspace_root};
 use crate::PATIENCE;
 use atm_core::wire::Wire;
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -154,8 +154,9 @@ fn exchanges(folder: &Path) -> Vec<Exchange> {
 
 /// Builds an image by one of the project's aliases.
 fn build(alias: &[&str]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let status = Command::new(env!("CARGO")).current_dir(root).args(alias).arg("--quiet").status().unwrap();
+    let cargo = env!("CARGO");
+    let status =
+        Command::new(cargo).current_dir(workspace_root()).args(alias).arg("--quiet").status().unwrap();
     assert!(status.success(), "cargo {} has failed", alias.join(" "));
 }
 

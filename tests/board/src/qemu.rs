@@ -14,10 +14,14 @@ use std::{
     time::Duration,
 };
 
+/// The root folder of the workspace.
+pub(crate) fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
 /// Where `cargo fw` leaves an image.
 pub fn image(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    root.join("target/thumbv7m-none-eabi/firmware").join(name)
+    workspace_root().join("target/thumbv7m-none-eabi/firmware").join(name)
 }
 
 /// The RAM of the part (datasheet, chapter 1.1).
@@ -51,7 +55,7 @@ impl Board {
         let listener = UnixListener::bind(&socket).unwrap();
         let ours = format!("unix:{}", socket.display());
         let (first, second) = peer.map_or((ours.as_str(), None), |peer| (peer, Some(ours.as_str())));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-sim/qemu");
+        let script = workspace_root().join("firmware-sim/qemu");
         let qemu = Command::new(script)
             .arg(image)
             .args(["-qmp", &format!("unix:{},server=on,wait=off", folder.join("qmp").display())])
