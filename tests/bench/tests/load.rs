@@ -3,7 +3,8 @@
 
 use atm_bench::{Config, Report, Stage, mix::Mix, person::Manner, report::Json};
 use atm_e2e::{
-    Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, python, raise_file_limit,
+    Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, project_root, python,
+    raise_file_limit,
 };
 use std::{
     io::{Read, Write},
@@ -241,7 +242,7 @@ fn a_schedule_is_kept_and_no_wait_is_left_out() {
 #[test]
 fn the_original_and_its_way_for_many_are_checked_alike() {
     let folder = original_programs();
-    let many = folder.parent().unwrap().join("compare/threads.py");
+    let many = project_root().join("tests/compare/python/threads.py");
     for (script, argument, sessions) in [(folder.join("server.py"), "0", 1), (many, "--nodelay", 8)] {
         let Some(command) = python(&script, &[argument]) else { return };
         let server = Program::start(command);
