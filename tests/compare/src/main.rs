@@ -27,7 +27,7 @@ use std::{
 /// Measure our server beside programs that somebody would take instead, in turn and in one run, and tell the ratios.
 ///
 /// In memory: bare echo servers (the limit), Redis, the original's way in Python. On the disk: Redis with appendfsync always,
-/// PostgreSQL, SQLite. Then many idle sessions. All of it is started and stopped here, on free ports; BENCHMARKS.md says how
+/// PostgreSQL, SQLite. Then many idle sessions. All of it is started and stopped here, on free ports; docs/benchmarks.md says how
 /// each is set up and what is counted.
 #[derive(Parser)]
 #[command(
@@ -199,7 +199,7 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
     let mut page =
         Page { command: command.trim_end().to_owned(), out: arguments.out.clone(), ..Page::default() };
     page.text = format!(
-        "# Our server beside others\n\nMade by `{}`. What is counted and how: see BENCHMARKS.md.\n",
+        "# Our server beside others\n\nMade by `{}`. What is counted and how: see docs/benchmarks.md.\n",
         page.command
     );
     page.add(&format!("{}* orders of the rounds: `--seed {seed}`\n", machine(&place, &arguments.without)));
