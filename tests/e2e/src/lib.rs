@@ -67,3 +67,8 @@ pub fn random_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
     rng.fill(&mut bytes);
     bytes
 }
+
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
