@@ -1,75 +1,144 @@
-//! The host's endpoint: the ATM as a byte-stream machine.
+//! The host's endpoint: a sans-IO state machine that turns the bytes of one link into ledger requests and replies.
 //!
-//! A [`Host`] serves one line. It holds no socket, no clock and no money; its driver does, by four kinds of methods:
+//! A [`Host`] is the ATM's side of one link. It decodes frames, keeps the dialogue, numbers its replies, answers a
+//! duplicate with the same reply, and emits at most one ledger request for each answer. It has no socket, no clock and
+//! no money; its driver supplies them by four kinds of methods:
 //!
-//! * what comes in: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
+//! * input: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
 //!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`shut_down`](Host::shut_down);
-//! * what goes out: [`output`](Host::output), then [`consume`](Host::consume);
-//! * what is to be done: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
-//! * what there is to see: [`is_finished`](Host::is_finished), [`counters`](Host::counters).
+//! * output: [`output`](Host::output), then [`consume`](Host::consume);
+//! * work for the driver: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
+//! * state: [`is_finished`](Host::is_finished), [`conversation`](Host::conversation), [`counters`](Host::counters).
 //!
-//! The one invariant: after any method the driver drains events and output and asks for the deadline again. No method
-//! blocks, and none panics, whatever the bytes and whatever the order of calls.
+//! The one invariant: after any call the driver drains events and output, and asks for the deadline again. No method
+//! blocks, and none panics, whatever the bytes and the order of calls.
+//!
+//! # The run loop
+//!
+//! ```
+//! use atm_core::host::{Config, Event, Host, IN, LinkKind, OUT};
+//! use atm_core::ledger::{Ledger, LedgerId, RamLedger};
+//! use atm_core::{money::Amount, time::Instant, wire::Wire};
+//! use std::io::{Error, ErrorKind, Read, Write};
+//!
+//! /// Serves one connection. `session` is its number; the stream's reads time out when `host.deadline()` has come.
+//! fn serve(
+//!     stream: &mut (impl Read + Write),
+//!     ledger: &mut RamLedger<4>,
+//!     session: u64,
+//!     clock: impl Fn() -> Instant,
+//! ) -> Result<(), Error> {
+//!     let mut host = Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), session, clock());
+//!     let (mut chunk, mut unread) = ([0; 512], 0..0);
+//!     while !host.is_finished() {
+//!         if let Some(event) = host.poll_event() {
+//!             match event {
+//!                 Event::Request(request) => {
+//!                     let response = ledger.apply(&request).map_err(Error::other)?;
+//!                     host.complete(&request, response, clock());
+//!                 }
+//!                 // No other endpoint or table holds the terminal's conversation.
+//!                 Event::Arrival(_) => host.admit_new(clock()),
+//!                 Event::Quit => host.shut_down(clock()),
+//!             }
+//!         } else if !host.output().is_empty() {
+//!             let count = stream.write(host.output())?;
+//!             host.consume(count, clock());
+//!         } else if !unread.is_empty() {
+//!             unread.start += host.feed(&chunk[unread.clone()], clock());
+//!         } else {
+//!             match stream.read(&mut chunk) {
+//!                 Ok(0) => host.end(clock()),
+//!                 Ok(count) => unread = 0..count,
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => host.tick(clock()),
+//!                 Err(error) => return Err(error),
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # struct Stream<'a>(&'a [u8], Vec<u8>);
+//! # impl Read for Stream<'_> {
+//! #     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> { self.0.read(buf) }
+//! # }
+//! # impl Write for Stream<'_> {
+//! #     fn write(&mut self, buf: &[u8]) -> Result<usize, Error> { self.1.write(buf) }
+//! #     fn flush(&mut self) -> Result<(), Error> { Ok(()) }
+//! # }
+//! # let mut ledger = RamLedger::new(LedgerId(7), Amount::from_units(100).unwrap());
+//! # let mut stream = Stream(b"\0\0\0\x15{\"data\":\"deposit 40\"}", Vec::new());
+//! # serve(&mut stream, &mut ledger, 1, Instant::default).unwrap();
+//! # assert!(String::from_utf8_lossy(&stream.1).contains("Amount deposited: $40. Your balance is $140."));
+//! ```
+//!
+//! `kiosk` (with the feature `embedded-io`) is this loop for a serial port. A server with many connections adds a table
+//! of conversations: see [`Event::Arrival`], [`take_over`](Host::take_over) and [`park`](Host::park).
 use crate::{
     frame::Decoded,
     ledger::{Origin, Request, Response},
     message::{Hello, Notice},
-    time::{Instant, earliest},
+    time::Instant,
     wire::{Counters, Inbox, Outbox},
 };
 
 mod config;
 mod conversation;
+mod deadlines;
 mod input;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
 
-/// Bytes for what comes in: the longest body of a frame. A hello with every field takes 230 of them, the longest answer
-/// 410 with each of its bytes escaped as `\u00XX`.
+/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 230 of them, the
+/// longest answer 410 with each of its bytes escaped as `\u00XX`.
 pub const IN: usize = 512;
 
-/// Bytes for what goes out. The longest reply takes 763 of them behind `working` and before `taken-over`, 651 behind a
-/// fault: where nobody reads these, a `taken-over` behind them is left out.
+/// Size in bytes of the output buffer. The longest reply takes 763 of them between a `working` and a `taken-over`
+/// notice, and 651 behind a fault. A `taken-over` that does not fit behind unread output is left out.
 pub const OUT: usize = 768;
 
-/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the check sum 4.
+/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the checksum 4.
 pub const POSTCARD_IN: usize = 96;
 
 /// [`OUT`], where `postcard` is the only wire.
 pub const POSTCARD_OUT: usize = 160;
 
-/// The ATM's side of one line, for frames of at most `IN` bytes and output of at most `OUT`.
+/// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of output:
+/// [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host<const IN: usize, const OUT: usize> {
     config: Config,
-    /// The number of this line, for operations of a session without a name.
+    /// Identifies this link's operations in the ledger, where the terminal has no name.
     session: u64,
     inbox: Inbox<IN>,
     outbox: Outbox<OUT>,
     conversation: Option<Conversation>,
-    /// The hello that waits for the driver's word.
+    /// The hello that the driver has to admit or refuse.
     incoming_hello: Option<Hello>,
-    /// The driver was not told of it yet.
+    /// `poll_event` has still to report the hello.
     report_hello: bool,
-    /// The driver was not told yet that the person asked to stop the host.
+    /// `poll_event` has still to report `quit`.
     report_quit: bool,
     /// The first number of the next conversation without a name.
     first_seq: u64,
     input_ended: bool,
     shutting_down: bool,
+    /// Nothing more is read; the endpoint is finished when its output is sent.
     closing: bool,
-    /// Nobody is served.
+    /// Every message is answered with `out-of-service`.
     out_of_service: bool,
-    /// When the last prompt was opened, the present frame begun, and output last taken.
+    /// When the last prompt was opened.
     idle_since: Instant,
+    /// When the first byte of an unfinished frame came.
     frame_since: Option<Instant>,
+    /// When output was last sent, or began to wait.
     stall_since: Instant,
 }
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
-    /// An endpoint for a line that was just opened. `session` is a number that no other line of the same ledger has.
-    // Not inlined, like what it calls: see `silent`.
+    /// Creates the endpoint of a link that was just opened. On a [`LinkKind::Connection`] the greeting is in the output
+    /// at once. `session` identifies the link's unnamed operations: no other link of the same ledger may have it.
+    // Not inlined, nor are the functions that it calls: see `silent`.
     #[inline(never)]
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
         match config.link {
@@ -78,8 +147,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Made where it is to stay, and so not inlined: as a value that is still changed, all of it would be on the stack twice, on
-    /// a part that never greets.
+    /// Not inlined, so that the endpoint is built in its final place. `greeting` changes the value afterwards: inlined, it
+    /// would take the stack for a second copy on a microcontroller that never greets.
     #[inline(never)]
     fn silent(config: Config, session: u64, now: Instant) -> Self {
         Self {
@@ -110,8 +179,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         host
     }
 
-    /// Takes bytes that came in; says how many. What it leaves is to be fed again after output was taken or a request
-    /// was completed.
+    /// Takes received bytes and returns how many it took. The rest must be fed again after output was sent, a request
+    /// was completed, or a hello was admitted or refused.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
         let mut taken = 0usize;
         loop {
@@ -131,25 +200,25 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 self.frame_since = Some(now);
             }
         }
-        // What comes on a line that closes is of no use, and must not hold up its driver.
+        // Input of a closing link is discarded: what is not taken would keep its driver waiting.
         if self.closing { bytes.len() } else { taken }
     }
 
-    /// The peer will send nothing more; what it sent was all fed.
+    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. Complete messages are still served.
     pub fn end(&mut self, now: Instant) {
         self.input_ended = true;
         self.inbox.end();
         self.advance(now);
     }
 
-    /// Bytes to send.
+    /// Bytes to send; [`consume`](Self::consume) removes those that were sent.
     pub fn output(&self) -> &[u8] {
         self.outbox.output()
     }
 
-    /// `count` bytes of the output were sent.
+    /// Removes `count` bytes from the front of the output: they were sent.
     pub fn consume(&mut self, count: usize, now: Instant) {
-        // A driver that could send nothing has not seen the peer read.
+        // A driver that sent nothing made no progress.
         if count > 0 {
             self.stall_since = now;
         }
@@ -157,7 +226,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// What the driver is to do next.
+    /// The next thing that the driver must do; `None` until another call changes the endpoint.
     pub fn poll_event(&mut self) -> Option<Event> {
         if core::mem::take(&mut self.report_quit) {
             return Some(Event::Quit);
@@ -168,8 +237,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
     }
 
-    /// Takes the ledger's response to a request of this endpoint. False where it does not wait for it.
-    // Not inlined: what a reply takes of the stack is not needed while the ledger is at work.
+    /// Takes the ledger's response to a request of this endpoint, and returns whether the endpoint was waiting for it. A
+    /// server looks for the conversation elsewhere if not: the terminal may have moved to another connection, or is
+    /// parked ([`Conversation::complete_parked`]).
+    // Not inlined: the reply's stack is not needed while the ledger works.
     #[inline(never)]
     pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
         let Some(conversation) = &mut self.conversation else { return false };
@@ -180,12 +251,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         expected
     }
 
-    /// The hello that the driver has to admit or refuse.
+    /// The hello that the driver has to [`admit`](Self::admit) or [`refuse`](Self::refuse).
     pub fn incoming_hello(&self) -> Option<&Hello> {
         self.incoming_hello.as_ref()
     }
 
-    /// Lets the terminal in that said hello, with its conversation where it is held already.
+    /// Admits the terminal of the incoming hello. `conversation` is the one that was parked, or that another endpoint gave
+    /// out by [`take_over`](Self::take_over), if there is one.
     pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
@@ -196,7 +268,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Lets the terminal in that said hello, where no conversation with it is held.
+    /// Admits the terminal of the incoming hello, where no conversation with it is held. The same as `admit(None, now)`, for
+    /// a driver that has one link: it links none of the code for a held conversation.
     pub fn admit_new(&mut self, now: Instant) {
         let Some(hello) = self.incoming_hello.take() else { return };
         let effect = self.start_conversation(&hello);
@@ -204,7 +277,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Turns the terminal away that said hello: another of its name came later.
+    /// Refuses the incoming hello with `name-in-use`: its epoch is older than that of the terminal's conversation.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
             self.drop_conversation();
@@ -212,7 +285,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Serves nobody from now on, because the records of the money cannot be read: whoever says something is told so.
+    /// Ends the session, and answers every later message with `out-of-service`: the ledger's records cannot be read.
     pub fn take_out_of_service(&mut self, now: Instant) {
         self.out_of_service = true;
         self.incoming_hello = None;
@@ -224,127 +297,79 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// The ledger could not be asked: the request that is out is given out again, as the next event.
+    /// Emits the outstanding request once more, as the next event, because the ledger could not take it or is in doubt.
     pub fn retry_request(&mut self) {
         if let Some(conversation) = &mut self.conversation {
             conversation.retry_request();
         }
     }
 
-    /// Turns a connection away that was just opened: there are as many as the driver takes.
+    /// Rejects a connection that was just opened with `busy`, in place of the greeting: the driver serves no more.
     pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
         self.conversation = None;
         self.apply(Effect::EndWithNotice(Notice::Busy), now);
     }
 
-    /// Ends this endpoint and gives out the conversation with a terminal that came elsewhere.
+    /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint with a
+    /// `taken-over` notice. The driver passes the conversation to [`admit`](Self::admit) of the other endpoint.
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
         let (start, attempt) = conversation.epoch();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
-        // Said even behind what is still on its way: a terminal that only saw its line close would come again. Where
-        // there is no room for it, nobody reads.
+        // Appended even to unsent output: a terminal that saw only its link close would reconnect and take over in its
+        // turn. If the notice does not fit, the peer does not read.
         let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == LinkKind::Connection;
         Some(conversation)
     }
 
-    /// The conversation that is held here, of a named terminal or not.
+    /// The conversation that this endpoint holds, with a named terminal or an unnamed one.
     pub fn conversation(&self) -> Option<&Conversation> {
         self.conversation.as_ref()
     }
 
-    /// Takes out the conversation with a named terminal, to be parked: the line is gone.
+    /// Takes out the conversation with a named terminal whose link is gone, to keep it until the terminal reconnects.
+    /// `None` if the session is over or the terminal has no name.
     pub fn park(&mut self) -> Option<Conversation> {
         self.conversation.take_if(|conversation| {
             matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
         })
     }
 
-    /// Ends the session, after the outcome of what is out, and then the line.
+    /// Ends the session and then the link, with a `stopping` notice; the outcome of an outstanding request is sent first.
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.advance(now);
     }
 
-    /// Is there nothing more to do? The driver then closes the line.
+    /// Whether nothing is left to do, so that the driver closes the link.
     pub fn is_finished(&self) -> bool {
         let idle = self.outbox.is_empty() && !self.has_event();
         let served = self.input_ended && !self.is_busy() && self.inbox.decoded().0 == Decoded::More;
         idle && (self.closing || served)
     }
 
-    /// Frames counted since the line was opened.
+    /// Frames received since the link was opened, or since [`take_counters`](Self::take_counters).
     pub fn counters(&self) -> Counters {
         self.inbox.counters()
     }
 
-    /// Takes the frames counted so far; the count begins again.
+    /// Returns the counters and resets them to zero.
     pub fn take_counters(&mut self) -> Counters {
         self.inbox.take_counters()
     }
 
-    /// When [`tick`](Self::tick) is to be called at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        earliest(self.stall_deadline(), earliest(self.frame_deadline(), self.idle_deadline()))
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: Instant) {
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        let connection = self.config.link == LinkKind::Connection;
-        if passed(self.stall_deadline()) {
-            // Nobody reads: there is nobody to tell.
-            self.outbox.clear();
-            self.closing = true;
-        }
-        if passed(self.frame_deadline()) {
-            self.frame_since = None;
-            let fault = self.inbox.give_up();
-            if connection && !self.closing {
-                // What comes now would be taken for the start of a frame: the connection is of no more use.
-                self.close_with(Notice::Fault(fault), now);
-            }
-        }
-        if passed(self.idle_deadline()) {
-            let tell = self.drop_conversation();
-            if connection {
-                self.close_with(Notice::Idle, now);
-            } else if tell && self.outbox.is_empty() {
-                self.apply(Effect::SendNotice(Notice::Idle), now);
-            }
-        }
-        self.advance(now);
-    }
-
-    /// When the peer has left output unread for too long.
-    fn stall_deadline(&self) -> Option<Instant> {
-        let stalls = self.config.link == LinkKind::Connection && !self.outbox.is_empty();
-        stalls.then(|| self.stall_since + self.config.stall_timeout)
-    }
-
-    /// When the frame that has begun has taken too long. What is out is told before that ends the connection.
-    fn frame_deadline(&self) -> Option<Instant> {
-        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
-    }
-
-    /// When the open prompt has had no answer for too long.
-    fn idle_deadline(&self) -> Option<Instant> {
-        let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
-        open.then(|| self.idle_since + self.config.idle_timeout)
-    }
-
-    /// Is there something that the driver was not told yet?
+    /// Whether `poll_event` has something to report.
     fn has_event(&self) -> bool {
         self.report_quit
             || self.report_hello
             || self.conversation.as_ref().is_some_and(Conversation::has_request)
     }
 
-    /// Does it wait for the ledger or for the driver's word?
+    /// Whether a request or a hello waits for the driver.
     #[inline(never)]
     fn is_busy(&self) -> bool {
         self.incoming_hello.is_some() || self.conversation.as_ref().is_some_and(Conversation::is_busy)

@@ -1,4 +1,4 @@
-//! What a host's endpoint is made for, and what it asks its driver to do.
+//! The host's configuration, and the events that it reports to its driver.
 use crate::{
     ledger::{Name, Request},
     session::Policy,
@@ -6,36 +6,36 @@ use crate::{
     wire::Wire,
 };
 
-/// The kind of line that an endpoint stands on.
+/// The kind of link that an endpoint serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum LinkKind {
-    /// A connection (TCP): the host greets at once, and the line ends with the session.
+    /// A connection (TCP): the host greets at once, and the link closes when the session ends.
     Connection,
-    /// A line that is always there (a serial port): the host is silent before a hello, and the line outlives sessions.
+    /// A permanent link (a serial port): the host sends nothing before a hello, and the link outlives sessions.
     Serial,
 }
 
-/// What a host's endpoint is made for.
+/// The configuration of a [`Host`](super::Host).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
-    /// How messages cross the line.
+    /// How messages are encoded and framed.
     pub wire: Wire,
-    /// What kind of line it is.
+    /// What kind of link it is.
     pub link: LinkKind,
-    /// What sessions may do.
+    /// What a session may do.
     pub policy: Policy,
-    /// How long a prompt stays open without an answer.
+    /// How long a prompt stays open without an answer. Then the session ends.
     pub idle_timeout: Duration,
-    /// How long a frame may take from its first byte to its last.
+    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection closes.
     pub frame_timeout: Duration,
-    /// On a connection, how long the peer may leave output unread.
+    /// On a connection, how long the peer may leave output unread. Then it closes.
     pub stall_timeout: Duration,
 }
 
 impl Config {
-    /// The defaults: five minutes at a prompt, 10 seconds for a frame, 30 seconds for unread output.
+    /// The defaults: 300 s at a prompt, 10 s for a frame, 30 s for unread output, and [`Policy::default`].
     pub fn new(wire: Wire, link: LinkKind) -> Self {
         Self {
             wire,
@@ -48,15 +48,17 @@ impl Config {
     }
 }
 
-/// What the driver is to do.
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
-    /// Take this to the ledger, and its response to [`Host::complete`](super::Host::complete).
+    /// Give this to the ledger, and its response to [`Host::complete`](super::Host::complete), at any later time.
     Request(Request),
-    /// A terminal came whose conversation is not held here: call [`Host::admit`](super::Host::admit), with the conversation if it is held
-    /// elsewhere, or [`Host::refuse`](super::Host::refuse).
+    /// A named terminal said hello, and this endpoint does not hold its conversation. Call
+    /// [`Host::admit`](super::Host::admit) with the conversation if it is held elsewhere and
+    /// [admits](super::Conversation::admits) the hello, [`Host::refuse`](super::Host::refuse) if it does not admit it, and
+    /// [`Host::admit_new`](super::Host::admit_new) if none is held.
     Arrival(Name),
-    /// The person asked to stop the host, and may.
+    /// The person typed `quit` and has the permission: stop the host.
     Quit,
 }

@@ -1,80 +1,72 @@
-//! One terminal's numbered conversation with the host, apart from the line that it happens on.
+//! One terminal's conversation with the host: a numbered exchange in which every answer has one reply, exactly once.
 //!
-//! A [`Conversation`] outlives its connection: it is parked when the line drops, completed while it is parked, and moved to the
-//! endpoint where the terminal says hello next.
+//! The number of a prompt (`seq` of its reply) is the idempotency key of the operation that its answer causes. For a named
+//! terminal it is used once for all time, and the ledger carries out at most one operation under it. Three rules follow:
+//!
+//! * only an answer to the open prompt has an effect;
+//! * a duplicate of the answer before it, by the link or by the terminal's retransmission, gets the same reply again, and
+//!   an answer with other content is a conflict;
+//! * while a request is outstanding, a duplicate is answered with `working`, and everything else waits.
+//!
+//! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response while it is
+//! parked, and moves to the endpoint where the terminal says hello next.
 use crate::{
-    ledger::{LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response},
-    message::{Answer, Fault, Hello, Notice, Reply, Welcome},
+    ledger::{LedgerId, Numbers, Origin, Request, Response},
+    message::{Answer, Fault, Hello, Notice, Reply},
     screen::{Screen, Screens, screens},
     session::{Action, Fingerprint, Policy, Session},
 };
 
-/// What follows from something that came in. Small, because it is handed through: what is long stays in the conversation.
+mod hello;
+mod request;
+use hello::HelloClaims;
+use request::Outstanding;
+
+/// What the endpoint must do after an input. Small, because it is returned through several calls: the reply stays in the
+/// conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing: it was not expected.
+    /// The input was not expected.
     Nothing,
     /// Send [`Conversation::last_reply`].
     SendReply,
-    /// Send [`Conversation::last_reply`] and stop the host.
+    /// Send [`Conversation::last_reply`] and report `quit` to the driver.
     SendReplyAndQuit,
-    /// Send this alone.
+    /// Send this notice.
     SendNotice(Notice),
-    /// Send this and the open prompt again.
+    /// Send this fault, and the open prompt again.
     SendFault(Fault),
-    /// Ask the ledger: [`Conversation::take_request`].
+    /// Emit the request that [`Conversation::take_request`] returns.
     EmitRequest,
-    /// Send this; the conversation cannot go on.
+    /// Send this notice; the conversation cannot continue.
     EndWithNotice(Notice),
 }
 
-/// What the ledger is asked and has not answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum Outstanding {
-    #[default]
-    None,
-    /// To open, for a hello.
-    Open,
-    /// For more numbers, so that the last reply can be said.
-    ReserveNumbers { quit: bool },
-    /// To operate.
-    Operate { id: u64, operation: Operation },
-    /// What became of an operation, for a hello.
-    Settle { id: u64 },
-}
-
-/// What a hello knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct HelloClaims {
-    ledger: Option<LedgerId>,
-    shown: u64,
-    pending: Option<u64>,
-}
-
-/// A conversation with one terminal: its session, the numbers of its replies, and what it takes to repeat the last one.
+/// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a duplicate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversation {
     origin: Origin,
-    /// The hello that it follows, by start and attempt; `None` where the host greeted without one.
+    /// The terminal epoch: `start` and `attempt` of the latest hello. `None` where the host greeted without a hello.
     epoch: Option<(u64, u32)>,
     ledger: Option<LedgerId>,
     numbers: Numbers,
     session: Session,
-    /// The last reply; its prompt is open unless work is out.
+    /// The last reply; its prompt is open unless a request is outstanding.
     last_reply: Option<Reply>,
-    /// The answer that the last reply (or the work that is out) follows, and the prompt that it names.
+    /// The prompt and the fingerprint of the answer that caused the last reply or the outstanding request.
     last_answer: Option<(u64, Fingerprint)>,
     outstanding: Outstanding,
-    /// The request that the work makes was not taken to the ledger yet.
+    /// The driver has not taken the outstanding request yet.
     request_ready: bool,
-    /// The hello that is still to be served from the beginning: until then the rest is of somebody else, or of before.
+    /// A hello that is not served yet: it starts a new session when the outstanding request is done.
     unserved_hello: Option<HelloClaims>,
-    /// Is the next reply the answer to a hello?
+    /// Whether the next reply answers a hello and carries a welcome.
     welcome_due: bool,
 }
 
 impl Conversation {
-    /// Greets a peer that has said nothing yet. Its replies are numbered from `first_seq` on.
+    /// A conversation with a peer that has sent nothing yet: its first reply is the menu. Replies are numbered from
+    /// `first_seq`.
     pub(crate) fn greeting(session: u64, first_seq: u64) -> Self {
         let mut conversation = Self::new(Origin::Session(session), None);
         conversation.numbers = Numbers::block(first_seq, u32::MAX);
@@ -82,8 +74,8 @@ impl Conversation {
         conversation
     }
 
-    /// The conversation with a terminal that said hello and that the host knows nothing of: [`serve_hello`](Self::serve_hello) begins
-    /// it. Without a name, its replies are numbered from `first_seq` on and its operations belong to `session`.
+    /// A conversation with a terminal that said hello; [`serve_hello`](Self::serve_hello) makes its first reply. A terminal
+    /// without a name has its replies numbered from `first_seq`, and its operations belong to `session`.
     pub(crate) fn for_hello(hello: &Hello, session: u64, first_seq: u64) -> Self {
         let origin = hello.terminal.clone().map_or(Origin::Session(session), Origin::Terminal);
         let mut conversation = Self::new(origin, Some((hello.start, hello.attempt)));
@@ -109,32 +101,34 @@ impl Conversation {
         }
     }
 
-    /// Whose conversation it is.
+    /// The named terminal or the unnamed session that this conversation is with.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Is the ledger still to answer something?
+    /// Whether a request is outstanding.
     pub fn is_busy(&self) -> bool {
         !matches!(self.outstanding, Outstanding::None)
     }
 
-    /// Is the session over?
+    /// Whether the session is over: no prompt is open and no request is outstanding.
     pub fn is_over(&self) -> bool {
         !self.is_busy() && self.last_reply.as_ref().is_none_or(|reply| !reply.is_prompt())
     }
 
-    /// Must this conversation, wherever it is held, be handed to the endpoint that `hello` came to?
+    /// Whether `hello` may take this conversation over: its epoch is not older than the conversation's. The driver then
+    /// passes the conversation to [`Host::admit`](super::Host::admit) of the endpoint that received the hello, and
+    /// otherwise calls [`Host::refuse`](super::Host::refuse) there.
     pub fn admits(&self, hello: &Hello) -> bool {
         self.epoch.is_none_or(|epoch| (hello.start, hello.attempt) >= epoch)
     }
 
-    /// The `start` and `attempt` of the hello that it follows.
+    /// The terminal epoch: `start` and `attempt` of the latest hello.
     pub(crate) fn epoch(&self) -> (u64, u32) {
         self.epoch.unwrap_or_default()
     }
 
-    /// Did it begin with a hello?
+    /// Whether the terminal said hello.
     pub(crate) fn began_with_hello(&self) -> bool {
         self.epoch.is_some()
     }
@@ -144,9 +138,9 @@ impl Conversation {
         self.last_reply.as_ref()
     }
 
-    /// What to ask again after a fault. A peer that said hello knows a reply by its number and shows it once, so it
-    /// gets the whole of it, which it may not have seen; a plain one gets the question alone, so that it does not
-    /// read the same news twice.
+    /// The reply to send again after a fault. A terminal that said hello knows a reply by its number and shows it once, so
+    /// it gets the whole reply, which it may have missed. A plain peer gets the prompt alone, without the notices that it
+    /// has already shown.
     pub(crate) fn open_prompt(&self) -> Option<Reply> {
         let last = self.last_reply.as_ref().filter(|last| !self.is_busy() && last.is_prompt())?;
         let mut open = last.clone();
@@ -156,23 +150,23 @@ impl Conversation {
         Some(open)
     }
 
-    /// The first number that none of its replies has had.
+    /// The number after that of the last reply.
     pub(crate) fn next_seq(&self) -> u64 {
         self.last_reply.as_ref().map_or(1, |last| last.seq.saturating_add(1))
     }
 
-    /// Is this the answer that the last reply, or the work that is out, follows?
+    /// Whether this is the answer that caused the last reply or the outstanding request.
     pub(crate) fn is_duplicate(&self, re: Option<u64>, answer: &Answer) -> bool {
-        // Almost every answer is to another prompt: it needs no fingerprint.
+        // Almost every answer is to another prompt, and needs no fingerprint.
         self.last_answer.is_some_and(|(known, before)| re == Some(known) && before == answer.fingerprint())
     }
 
-    /// The notice that work is out, for a repeat.
+    /// The notice for a duplicate while a request is outstanding.
     pub(crate) fn working_notice(&self) -> Notice {
         Notice::Working { re: self.last_answer.as_ref().map(|(re, _)| *re) }
     }
 
-    /// Takes an answer; the caller holds it back while work is out.
+    /// Handles an answer. The caller holds it back while a request is outstanding.
     pub(crate) fn answer(&mut self, re: Option<u64>, answer: &Answer, policy: &Policy) -> Effect {
         let Some(open) = self.last_reply.as_ref().filter(|last| last.is_prompt()).map(|last| last.seq) else {
             return if self.is_duplicate(re, answer) {
@@ -203,101 +197,7 @@ impl Conversation {
         }
     }
 
-    /// Takes a hello of the terminal whose conversation this is.
-    pub(crate) fn handle_hello(&mut self, hello: &Hello) -> Effect {
-        let (start, attempt) = (hello.start, hello.attempt);
-        let before = self.epoch;
-        if before == Some((start, attempt)) {
-            // The same hello again: it gets the same reply.
-            return if self.is_busy() {
-                Effect::SendNotice(self.working_notice())
-            } else {
-                self.resend_with_welcome()
-            };
-        }
-        if !self.admits(hello) && matches!(self.origin, Origin::Terminal(_)) {
-            return Effect::SendNotice(Notice::NameInUse { start, attempt });
-        }
-        self.epoch = Some((start, attempt));
-        let same_life = before.is_some_and(|(life, _)| life == start);
-        if hello.resume && same_life && self.unserved_hello.is_none() && self.can_resume(hello) {
-            return if self.is_busy() {
-                self.welcome_due = true;
-                Effect::SendNotice(self.working_notice())
-            } else {
-                self.resend_with_welcome()
-            };
-        }
-        if self.is_busy() {
-            // What is out is finished first; then this one is served.
-            self.unserved_hello = Some(claims(hello));
-            return Effect::SendNotice(self.working_notice());
-        }
-        self.serve_hello(hello)
-    }
-
-    /// Can the terminal go on where it was? Only if the reply that it lacks, if any, is the one that is kept.
-    fn can_resume(&self, hello: &Hello) -> bool {
-        if hello.ledger != self.ledger {
-            return false;
-        }
-        let Some(last) = &self.last_reply else { return hello.pending.is_none() };
-        match hello.pending {
-            // It lacks nothing. A reply that it has not shown is to a hello from before, and may be about an answer
-            // whose outcome it was told long ago.
-            None => last.seq <= hello.shown,
-            // Its answer has not come: the prompt is still open and it may send the same answer again.
-            Some(pending) if pending == last.seq => true,
-            // Its answer came and the reply was lost.
-            Some(pending) => last.re == Some(pending) && hello.shown < last.seq,
-        }
-    }
-
-    fn resend_with_welcome(&mut self) -> Effect {
-        let welcome = self.welcome();
-        match &mut self.last_reply {
-            Some(last) => {
-                last.welcome = welcome;
-                Effect::SendReply
-            }
-            None => Effect::Nothing,
-        }
-    }
-
-    fn welcome(&self) -> Option<Welcome> {
-        self.epoch.map(|(start, attempt)| Welcome { ledger: self.ledger, start, attempt })
-    }
-
-    /// Starts at the menu for a terminal that comes, after what became of its last request.
-    pub(crate) fn serve_hello(&mut self, hello: &Hello) -> Effect {
-        self.unserved_hello = Some(claims(hello));
-        self.restart()
-    }
-
-    fn restart(&mut self) -> Effect {
-        self.session = Session::Menu;
-        self.last_answer = None;
-        self.welcome_due = true;
-        match &self.origin {
-            Origin::Terminal(_) => self.emit_request(Outstanding::Open),
-            Origin::Session(_) => {
-                let claims = self.unserved_hello.take();
-                // A host that was restarted numbers from the beginning; what this terminal has shown, it shows no more.
-                let shown = claims.map_or(0, |claims| claims.shown);
-                self.numbers = self.numbers.above(shown);
-                let pending = claims.and_then(|claims| claims.pending);
-                self.reply_with(
-                    pending,
-                    match pending {
-                        Some(_) => screens([Screen::Outcome(Outcome::Unknown), Screen::Menu]),
-                        None => screens([Screen::Menu]),
-                    },
-                )
-            }
-        }
-    }
-
-    /// Takes what the ledger answers to `request`.
+    /// Takes the ledger's response to `request`; [`Effect::Nothing`] if this request is not outstanding.
     pub(crate) fn complete(&mut self, request: &Request, response: Response) -> Effect {
         if !self.awaits(request) {
             return Effect::Nothing;
@@ -313,7 +213,7 @@ impl Conversation {
             }
             (Outstanding::Settle { id }, Response::Settled { id: done, outcome }) if id == done => {
                 self.outstanding = Outstanding::None;
-                // A hello that came since may know another ledger, or have another answer out.
+                // A hello that came in the meantime may know another ledger, or wait for another reply.
                 let asked_for =
                     |claims: HelloClaims| claims.ledger == self.ledger && claims.pending == Some(id);
                 if self.unserved_hello.is_some_and(asked_for) {
@@ -334,14 +234,14 @@ impl Conversation {
                     return self.restart();
                 }
                 self.numbers = numbers;
-                // A hello may have come since it was made.
+                // A hello may have come in the meantime.
                 let welcome = if self.welcome_due { self.welcome() } else { None };
                 match (self.numbers.take(), &mut self.last_reply) {
                     (Some(seq), Some(last)) => {
                         (last.seq, last.welcome) = (seq, welcome);
                         if quit { Effect::SendReplyAndQuit } else { Effect::SendReply }
                     }
-                    // Not even a new block had a number: 2^53 of them are used up.
+                    // A new block is empty only when all 2^53 numbers are used up.
                     _ => {
                         self.last_reply = None;
                         Effect::EndWithNotice(Notice::Busy)
@@ -352,108 +252,28 @@ impl Conversation {
         }
     }
 
-    /// Takes what the ledger answers to `request` while no endpoint holds the conversation; gives out what is to be asked
-    /// next. What is to be said waits for the terminal.
+    /// Takes the ledger's response to `request` while the conversation is parked, and returns the next request, if there is
+    /// one. The reply is kept until the terminal says hello.
     pub fn complete_parked(&mut self, request: &Request, response: Response) -> Option<Request> {
         self.complete(request, response);
         self.take_request()
     }
 
-    /// Is this what the work that is out has asked?
-    fn awaits(&self, request: &Request) -> bool {
-        match (self.outstanding, request) {
-            (
-                Outstanding::Operate { id, operation },
-                Request::Operate { origin, id: asked, operation: what },
-            ) => id == *asked && operation == *what && *origin == self.origin,
-            (Outstanding::Settle { id }, Request::Settle { terminal, id: asked }) => {
-                id == *asked && self.is_terminal(terminal)
-            }
-            (Outstanding::Open | Outstanding::ReserveNumbers { .. }, Request::Open { terminal }) => {
-                self.is_terminal(terminal)
-            }
-            _ => false,
-        }
-    }
-
-    fn is_terminal(&self, terminal: &Name) -> bool {
-        matches!(&self.origin, Origin::Terminal(name) if name == terminal)
-    }
-
-    /// Asks the ledger.
-    fn emit_request(&mut self, outstanding: Outstanding) -> Effect {
-        self.outstanding = outstanding;
-        self.request_ready = true;
-        Effect::EmitRequest
-    }
-
-    /// The request that is out did not reach the ledger.
-    pub(crate) fn retry_request(&mut self) {
-        self.request_ready = self.is_busy();
-    }
-
-    /// Is there a request that was not taken to the ledger yet?
-    pub(crate) fn has_request(&self) -> bool {
-        self.request_ready
-    }
-
-    /// What the ledger is to be asked now.
-    pub(crate) fn take_request(&mut self) -> Option<Request> {
-        if !core::mem::take(&mut self.request_ready) {
-            return None;
-        }
-        let origin = self.origin.clone();
-        Some(match (self.outstanding, origin) {
-            (Outstanding::Operate { id, operation }, origin) => Request::Operate { origin, id, operation },
-            (Outstanding::Settle { id }, Origin::Terminal(terminal)) => Request::Settle { terminal, id },
-            (Outstanding::Open | Outstanding::ReserveNumbers { .. }, Origin::Terminal(terminal)) => {
-                Request::Open { terminal }
-            }
-            _ => return None,
-        })
-    }
-
-    /// The ledger is open for a hello: what does the terminal not know yet?
-    fn handle_opened(&mut self, ledger: LedgerId, last: Option<Record>) -> Effect {
-        let Some(claims) = self.unserved_hello else { return self.reply_with(None, screens([Screen::Menu])) };
-        if claims.ledger != Some(ledger) {
-            // Its numbers are of another ledger, which knows what became of its request; this one does not.
-            return match claims.pending {
-                Some(pending) => self.reply_with_outcome(pending, Outcome::Unknown),
-                None => self.reply_with(None, screens([Screen::Menu])),
-            };
-        }
-        match (claims.pending, last) {
-            // This ledger has not given that number: nothing was asked under it here, and a void would stand above every
-            // id to come, for good.
-            (Some(id), _) if !self.numbers.are_above(id) => self.reply_with_outcome(id, Outcome::Unknown),
-            (Some(id), _) => self.emit_request(Outstanding::Settle { id }),
-            // The reply to an answer has a higher number than the answer, so this one was never shown.
-            (_, Some(Record { id, outcome, .. })) if id >= claims.shown => {
-                self.reply_with_outcome(id, outcome)
-            }
-            _ => self.reply_with(None, screens([Screen::Menu])),
-        }
-    }
-
-    fn reply_with_outcome(&mut self, id: u64, outcome: Outcome) -> Effect {
-        self.reply_with(Some(id), screens([Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu]))
-    }
-
+    /// Makes a reply under the next number.
     fn reply_with(&mut self, re: Option<u64>, screens: Screens) -> Effect {
         self.make_reply(re, screens, false)
     }
 
-    /// Makes a reply under the next number.
+    /// Makes a reply under the next number, or requests more numbers first. `quit` asks the driver to stop the host.
     fn make_reply(&mut self, re: Option<u64>, screens: Screens, quit: bool) -> Effect {
         self.unserved_hello = None;
         let number = self.numbers.take();
         if number.is_none() && matches!(self.origin, Origin::Session(_)) {
-            // Four thousand million replies on one line without a name.
+            // All numbers of the unnamed session are used up: up to 2^32 replies on one link.
             return Effect::EndWithNotice(Notice::Busy);
         }
         let welcome = if self.welcome_due { self.welcome() } else { None };
-        // Until it has a number there is work out, and nothing is said.
+        // A reply without a number is not sent: `ReserveNumbers` is outstanding.
         self.last_reply = Some(Reply { seq: number.unwrap_or(Numbers::MAX), re, screens, welcome });
         match (number, quit) {
             (None, quit) => self.emit_request(Outstanding::ReserveNumbers { quit }),
@@ -461,8 +281,4 @@ impl Conversation {
             (Some(_), false) => Effect::SendReply,
         }
     }
-}
-
-fn claims(hello: &Hello) -> HelloClaims {
-    HelloClaims { ledger: hello.ledger, shown: hello.shown, pending: hello.pending }
 }

@@ -1,4 +1,4 @@
-//! What a host does with a frame, and what follows from it.
+//! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation on the link.
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     codec::NoRoom,
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
-    /// Works on what is held, until it has to wait.
+    /// Handles the decoded frame if it can be handled now, and a shutdown after the last one.
     pub(super) fn advance(&mut self, now: Instant) {
         while self.handle_frame(now) {}
         if self.shutting_down
@@ -19,20 +19,20 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             && self.outbox.is_empty()
         {
             self.closing = true;
-            // Where nobody is in a session there is nobody to tell: a serial line stays silent then.
+            // Without a session a serial line stays silent.
             if self.drop_conversation() {
                 self.apply(Effect::SendNotice(Notice::Stopping), now);
             }
         }
     }
 
-    /// Serves the frame that is held, if it can be served now.
+    /// Handles the decoded frame. False if there is none, or if it has to wait for the driver.
     fn handle_frame(&mut self, now: Instant) -> bool {
         if self.closing || self.shutting_down || self.has_event() || self.incoming_hello.is_some() {
             return false;
         }
-        let (found, body) = self.inbox.decoded();
-        let read = match found {
+        let (decoded, body) = self.inbox.decoded();
+        let read = match decoded {
             Decoded::More => return false,
             Decoded::Fault(fault) | Decoded::Broken(fault) => Err(fault),
             Decoded::Frame | Decoded::Plain => self.config.wire.read_terminal(body),
@@ -50,14 +50,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             }
             Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello, now),
             Ok(Some(TerminalMessage::Answer { re, answer })) => self.handle_answer(*re, answer, now),
-            // An echo of what this side said.
+            // A message of this side's own direction: an echo.
             Ok(None) => self.release_and_apply(Effect::Nothing, now),
             Err(fault) => self.handle_fault(*fault, now),
         }
     }
 
     fn handle_fault(&mut self, fault: Fault, now: Instant) -> bool {
-        // What noise has made is not worth an answer: whoever sent it sends it again.
+        // The sender of a frame that noise has damaged retransmits it.
         if self.config.wire.discards(fault) {
             return self.release_and_apply(Effect::Nothing, now);
         }
@@ -83,7 +83,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         } else if !conversation.is_duplicate(re, answer) {
             return false;
         } else if sending {
-            // A repeat of what is being replied to asks for nothing.
+            // A duplicate of the answer whose reply is being sent.
             Effect::Nothing
         } else {
             Effect::SendNotice(conversation.working_notice())
@@ -99,7 +99,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         };
         let epoch = (hello.start, hello.attempt);
         match &mut self.conversation {
-            // The reply to this very hello is being sent: it asks for nothing.
+            // A duplicate of the hello whose reply is being sent.
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
                 conversation.began_with_hello()
                     && conversation.epoch() == epoch
@@ -109,9 +109,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 let effect = conversation.handle_hello(hello);
                 self.release_and_apply(effect, now)
             }
-            // Whatever is out here, or on its way, is finished first.
+            // An outstanding request, and unsent output, are finished first.
             Some(conversation) if conversation.is_busy() => false,
-            // The greeting may still be on its way: it is discarded by the terminal, not by the line.
+            // An unsent greeting is not cut off: the terminal discards it.
             _ if !self.outbox.is_empty() => false,
             _ => {
                 self.release_frame(now);
@@ -127,8 +127,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Begins a conversation with a terminal that is not known here.
-    // Not inlined: its conversation would have a place in every frame of the stack below.
+    /// Starts a conversation with a terminal whose conversation is not held.
+    // Not inlined: the new conversation would take stack in every caller.
     #[inline(never)]
     pub(super) fn start_conversation(&mut self, hello: &Hello) -> Effect {
         self.drop_conversation();
@@ -137,18 +137,18 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         conversation.serve_hello(hello)
     }
 
-    /// Lets go of the conversation that is held here; says whether there was one that was not over.
+    /// Drops the conversation; returns whether there was one whose session was not over.
     pub(super) fn drop_conversation(&mut self) -> bool {
         let Some(conversation) = &self.conversation else { return false };
         if matches!(conversation.origin(), Origin::Session(_)) {
             self.first_seq = self.first_seq.max(conversation.next_seq());
         }
-        let left = !conversation.is_over();
+        let active = !conversation.is_over();
         self.conversation = None;
-        left
+        active
     }
 
-    /// Ends the connection, and says why if the peer reads.
+    /// Closes the connection, with `notice` if nothing is waiting to be sent.
     pub(super) fn close_with(&mut self, notice: Notice, now: Instant) {
         self.closing = true;
         if self.outbox.is_empty() {
@@ -156,13 +156,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Lets go of the frame that is held. What has begun behind it has its time from now on.
+    /// Releases the decoded frame. The timer of a frame that has begun behind it starts now.
     fn release_frame(&mut self, now: Instant) {
         self.inbox.release();
         self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
-    /// Lets go of the frame that is held, and does what follows from it.
+    /// Releases the decoded frame and carries out its effect. Always true, as the result of `handle_frame`.
     #[inline(never)]
     fn release_and_apply(&mut self, effect: Effect, now: Instant) -> bool {
         self.release_frame(now);
@@ -170,13 +170,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         true
     }
 
-    // Not inlined: what it copies would have a place in frames of the stack that never refuse.
+    /// Writes a fault, and the open prompt again.
+    // Not inlined: the copied reply would take stack in callers that write no fault.
     #[inline(never)]
     fn write_fault(&mut self, fault: Fault) -> Result<(), NoRoom> {
         let open = self.conversation.as_ref().and_then(Conversation::open_prompt);
         self.outbox.notice(Notice::Fault(fault), open.as_ref())
     }
 
+    /// Carries out an effect on this link.
     pub(super) fn apply(&mut self, effect: Effect, now: Instant) {
         if self.outbox.is_empty() {
             self.stall_since = now;
@@ -201,7 +203,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             }
         };
         if written.is_err() {
-            // The buffer is smaller than the longest message: the line ends rather than hide one.
+            // The output buffer is smaller than the longest message: the link closes rather than drop one.
             self.outbox.clear();
             self.closing = true;
         }

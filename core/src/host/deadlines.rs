@@ -1,0 +1,60 @@
+//! The host's timers: unread output, unfinished frames and idle prompts.
+use super::{Host, LinkKind, conversation::Effect};
+use crate::{
+    message::Notice,
+    time::{Instant, earliest},
+};
+
+impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
+    /// When [`tick`](Self::tick) must be called at the latest; `None` while no timer runs.
+    pub fn deadline(&self) -> Option<Instant> {
+        earliest(self.stall_deadline(), earliest(self.frame_deadline(), self.idle_deadline()))
+    }
+
+    /// Handles the timers that have run out by `now`. An early call has no effect.
+    pub fn tick(&mut self, now: Instant) {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
+        let connection = self.config.link == LinkKind::Connection;
+        if passed(self.stall_deadline()) {
+            // The peer does not read, so no notice is sent.
+            self.outbox.clear();
+            self.closing = true;
+        }
+        if passed(self.frame_deadline()) {
+            self.frame_since = None;
+            let fault = self.inbox.give_up();
+            if connection && !self.closing {
+                // The rest of the frame would be read as the start of another: the connection cannot be used any more.
+                self.close_with(Notice::Fault(fault), now);
+            }
+        }
+        if passed(self.idle_deadline()) {
+            let active = self.drop_conversation();
+            if connection {
+                self.close_with(Notice::Idle, now);
+            } else if active && self.outbox.is_empty() {
+                self.apply(Effect::SendNotice(Notice::Idle), now);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// When the peer has left output unread for too long (only on a connection).
+    fn stall_deadline(&self) -> Option<Instant> {
+        let stalls = self.config.link == LinkKind::Connection && !self.outbox.is_empty();
+        stalls.then(|| self.stall_since + self.config.stall_timeout)
+    }
+
+    /// When an unfinished frame has taken too long. The timer waits for an outstanding request, so that its outcome is sent
+    /// before the connection ends.
+    fn frame_deadline(&self) -> Option<Instant> {
+        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
+    }
+
+    /// When the open prompt has had no answer for too long. Replies restart this timer; noise and faults do not, so that
+    /// they cannot hold a session open.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
+        open.then(|| self.idle_since + self.config.idle_timeout)
+    }
+}
