@@ -1,26 +1,117 @@
-//! The terminal's endpoint: the person's side of the line as a byte-stream machine.
+//! The terminal's endpoint: a sans-IO state machine that shows each reply once and sends each answer until it has a reply.
 //!
-//! It shows each reply of the host once and in order, takes an answer for the prompt that is open, and repeats what has
-//! no reply where its line may lose it. Its driver holds the line, the clock and the person, by four kinds of methods:
+//! A [`Terminal`] is the person's side of one link. It shows the host's replies in the order of their numbers and drops
+//! duplicates; it takes an answer for the open prompt; it does the handshake (hello and welcome); and where the link may
+//! lose messages it retransmits what has no reply, with exponential backoff. Its driver supplies the link, the clock, the
+//! storage and the person by four kinds of methods:
 //!
-//! * what comes in: [`feed`](Terminal::feed), [`end`](Terminal::end), [`answer`](Terminal::answer),
-//!   [`tick`](Terminal::tick), [`reconnect`](Terminal::reconnect);
-//! * what goes out: [`output`](Terminal::output), then [`consume`](Terminal::consume);
-//! * what is to be done: [`poll_event`](Terminal::poll_event), [`deadline`](Terminal::deadline);
-//! * what is to be kept: [`memory`](Terminal::memory).
+//! * input: [`feed`](Terminal::feed), [`end`](Terminal::end), [`answer`](Terminal::answer), [`tick`](Terminal::tick),
+//!   [`reconnect`](Terminal::reconnect), [`give_up`](Terminal::give_up);
+//! * output: [`output`](Terminal::output), then [`consume`](Terminal::consume);
+//! * work for the driver: [`poll_event`](Terminal::poll_event), [`deadline`](Terminal::deadline);
+//! * state: [`memory`](Terminal::memory) (to be stored), [`prompt`](Terminal::prompt),
+//!   [`is_awaiting_reply`](Terminal::is_awaiting_reply), [`is_over`](Terminal::is_over).
 //!
-//! The one invariant: after any method the driver drains events, stores the memory where it has changed and only then
-//! drains output: an answer is stored before it is first sent.
+//! The one invariant: after any call the driver drains events, stores the memory if it has changed, and only then sends
+//! output, so that the number of an answered prompt is stored before its answer is sent. No method blocks or panics.
+//!
+//! # The run loop
+//!
+//! ```
+//! use atm_core::{host::{self, LinkKind}, terminal::{self, Config, Event, Memory, Profile, Terminal}};
+//! use atm_core::{time::{Duration, Instant}, wire::Wire};
+//! use std::io::{Error, ErrorKind, Read, Write};
+//!
+//! /// Runs one session. `store` writes to an EEPROM or a file; the stream's reads time out at `terminal.deadline()`.
+//! fn run(
+//!     stream: &mut (impl Read + Write),
+//!     config: Config,
+//!     mut type_answer: impl FnMut() -> String,
+//!     mut store: impl FnMut(Memory),
+//!     clock: impl Fn() -> Instant,
+//! ) -> Result<(), Error> {
+//!     let mut terminal = Terminal::<{ host::OUT }, { terminal::OUT }>::new(config, clock());
+//!     let (mut chunk, mut unread, mut stored) = ([0; 512], 0..0, terminal.memory());
+//!     loop {
+//!         if let Some(event) = terminal.poll_event(clock()) {
+//!             match event {
+//!                 Event::Message(message) => println!("{}", message.text),
+//!                 Event::Fault(fault) => eprintln!("{fault}"),
+//!                 Event::Broken(fault) => return Err(Error::other(fault.text())),
+//!                 Event::LinkDown => println!("No connection. Please wait."),
+//!                 Event::LinkUp => println!("Connected again."),
+//!             }
+//!         } else if terminal.memory() != stored {
+//!             stored = terminal.memory();
+//!             store(stored);
+//!         } else if !terminal.output().is_empty() {
+//!             let count = stream.write(terminal.output())?;
+//!             terminal.consume(count);
+//!         } else if terminal.is_over() {
+//!             return Ok(());
+//!         } else if !unread.is_empty() {
+//!             unread.start += terminal.feed(&chunk[unread.clone()], clock());
+//!         } else if let Some(prompt) = terminal.prompt() {
+//!             terminal.answer(prompt, &type_answer(), clock()).map_err(Error::other)?;
+//!         } else {
+//!             match stream.read(&mut chunk) {
+//!                 // The connection is lost: open another and call `terminal.reconnect`.
+//!                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+//!                 Ok(count) => unread = 0..count,
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => terminal.tick(clock()),
+//!                 Err(error) => return Err(error),
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! let config = Config {
+//!     wire: Wire::Json,
+//!     link: LinkKind::Connection,
+//!     profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, memory: Memory::default() }),
+//!     retransmit: None, // TCP loses nothing
+//!     frame_timeout: Duration::from_secs(10),
+//! };
+//! # use atm_core::{host::{Event as HostEvent, Host}, ledger::{Ledger, LedgerId, RamLedger}, money::Amount};
+//! # struct Link(Host<{ host::IN }, { host::OUT }>, RamLedger<1>);
+//! # impl Write for Link {
+//! #     fn write(&mut self, buf: &[u8]) -> Result<usize, Error> { Ok(self.0.feed(buf, Instant::default())) }
+//! #     fn flush(&mut self) -> Result<(), Error> { Ok(()) }
+//! # }
+//! # impl Read for Link {
+//! #     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+//! #         while let Some(event) = self.0.poll_event() {
+//! #             match event {
+//! #                 HostEvent::Request(request) => {
+//! #                     let response = self.1.apply(&request).unwrap();
+//! #                     self.0.complete(&request, response, Instant::default());
+//! #                 }
+//! #                 _ => self.0.admit_new(Instant::default()),
+//! #             }
+//! #         }
+//! #         let count = self.0.output().read(buf)?;
+//! #         self.0.consume(count, Instant::default());
+//! #         Ok(count)
+//! #     }
+//! # }
+//! # let host = Host::new(host::Config::new(Wire::Json, LinkKind::Connection), 1, Instant::default());
+//! # let mut link = Link(host, RamLedger::new(LedgerId(7), Amount::from_units(100).unwrap()));
+//! # let mut answers = ["deposit 40", "exit"].into_iter();
+//! # let mut stored = vec![];
+//! # run(&mut link, config, || answers.next().unwrap().into(), |memory| stored.push(memory), Instant::default).unwrap();
+//! # assert_eq!(link.1.balance(), Amount::from_units(140).unwrap());
+//! # assert!(stored.iter().any(|memory| memory.pending.is_some()) && stored.last().unwrap().pending.is_none());
+//! ```
 use crate::{
     frame::Decoded,
-    host::LinkKind,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
-    time::{Duration, Instant, earliest},
+    time::{Duration, Instant},
     wire::{Counters, Inbox, Outbox},
 };
 use heapless::String;
 
 mod config;
+mod deadlines;
 mod input;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonStr;
@@ -28,25 +119,26 @@ pub use crate::codec::{HostMessage, MessageText};
 pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Retransmit};
 use input::FrameResult;
 
-/// Where the terminal stands.
+/// The state of the session, as the terminal knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum TerminalState {
-    /// It waits to be greeted.
+    /// It sends no hello and waits for the host's greeting.
     AwaitGreeting,
     /// It has said hello and waits for the welcome.
     AwaitWelcome,
     /// A prompt is open.
     PromptOpen(Prompt),
-    /// The prompt was answered; the reply is to come.
+    /// The prompt was answered, and its reply is awaited.
     AwaitReply(Prompt),
     /// The session is over.
     Over,
 }
 
-/// Bytes for what goes out: the longest hello in JSON, with its frame.
+/// Size in bytes of the output buffer: the longest hello or answer in JSON, with its frame.
 pub const OUT: usize = 512;
 
-/// The person's side of one line, for messages of at most `IN` bytes and output of at most `OUT`.
+/// The person's endpoint of one link, with buffers for frame bodies of at most `IN` bytes (the host's
+/// [`OUT`](crate::host::OUT)) and for `OUT` bytes of output. The module's page has a run loop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Terminal<const IN: usize, const OUT: usize> {
     config: Config,
@@ -54,28 +146,31 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     outbox: Outbox<OUT>,
     state: TerminalState,
     memory: Memory,
+    /// How often this life has said hello.
     attempt: u32,
-    /// Is the person still there who was welcomed last?
+    /// Whether the next hello asks to resume: the person who was welcomed last is still there.
     resume: bool,
-    /// The answer that has no reply yet, for as long as this life may repeat it.
+    /// The answer that has no reply yet, while this life may retransmit it.
     answer: Option<String<MAX_ANSWER>>,
-    /// The host has said that it cannot serve it.
+    /// The host has sent a fault since the answer.
     host_sent_fault: bool,
-    /// What is to be sent waits for what is still on its way out.
+    /// A message has to be sent when the output is empty.
     send_deferred: bool,
-    /// The frame that is held was told; it is let go of at the next call.
+    /// The decoded frame was handled and is released by the next call.
     frame_reported: bool,
     link_down: bool,
     pending_event: Option<PendingEvent>,
     retransmit_at: Option<Instant>,
+    /// The present wait between two retransmissions.
     backoff: Duration,
     frame_since: Option<Instant>,
-    /// When the terminal began to wait, or last heard anything.
+    /// When the terminal began to wait, or the last message came.
     last_contact: Instant,
-    /// When the answer was given, or the host last said that it works on it.
+    /// When the answer was given, or the host last reported that it works on it.
     answered_at: Instant,
 }
 
+/// An event that `poll_event` reports before it handles the next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum PendingEvent {
     LinkDown,
@@ -84,7 +179,7 @@ enum PendingEvent {
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
-    /// An endpoint for a line that was just opened.
+    /// Creates the endpoint of a link that was just opened. With a [`Profile`], a hello is in the output at once.
     pub fn new(config: Config, now: Instant) -> Self {
         let memory = config.profile.as_ref().map(|profile| profile.memory).unwrap_or_default();
         let mut terminal = Self {
@@ -111,8 +206,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         terminal
     }
 
-    /// The line was opened anew, or the session is over and another may begin: says hello again, with the same session in
-    /// mind if it is not over.
+    /// Starts again on a link that was opened anew, or for another session on the same link: says hello, and asks to resume
+    /// the session if it is not over.
     pub fn reconnect(&mut self, now: Instant) {
         if self.state == TerminalState::Over {
             self.give_up();
@@ -123,17 +218,18 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.frame_reported = false;
         self.state = TerminalState::AwaitGreeting;
         self.stop_retransmit_timer();
-        // It is another line now: whether it is down is to be told anew.
+        // The state of the new link is not known yet.
         self.link_down = false;
         if self.config.profile.is_none() {
-            // To the host this is somebody new, whose numbers begin again.
+            // To the host this is a new unnamed session, with numbers from 1.
             self.memory = Memory::default();
             self.answer = None;
         }
         self.say_hello(now);
     }
 
-    /// Takes bytes that came in; says how many. What it leaves is to be fed again after the events were taken.
+    /// Takes received bytes and returns how many it took. The rest must be fed again after
+    /// [`poll_event`](Self::poll_event) has returned `None`.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.release_frame();
         let taken = self.inbox.push(bytes);
@@ -145,8 +241,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         taken
     }
 
-    /// The host will send nothing more; what it sent was all fed. What is not whole by then is shown where it may be
-    /// text, and is lost otherwise.
+    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. An unfinished message is shown as text on
+    /// the `raw` wire, and discarded on the others.
     pub fn end(&mut self) {
         self.release_frame();
         if !self.config.wire.is_numbered() {
@@ -154,12 +250,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
-    /// Bytes to send. Store the memory first, where it has changed.
+    /// Bytes to send; [`consume`](Self::consume) removes those that were sent. Store the [`memory`](Self::memory) first if it
+    /// has changed.
     pub fn output(&self) -> &[u8] {
         self.outbox.output()
     }
 
-    /// `count` bytes of the output were sent.
+    /// Removes `count` bytes from the front of the output: they were sent.
     pub fn consume(&mut self, count: usize) {
         self.outbox.consume(count);
         if self.send_deferred && self.outbox.is_empty() {
@@ -167,12 +264,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
-    /// What must survive a loss of power.
+    /// The state that must survive a loss of power: [`Profile::memory`] of the next start.
     pub fn memory(&self) -> Memory {
         self.memory
     }
 
-    /// The open prompt.
+    /// The open prompt, to pass to [`answer`](Self::answer).
     pub fn prompt(&self) -> Option<Prompt> {
         match self.state {
             TerminalState::PromptOpen(prompt) => Some(prompt),
@@ -180,35 +277,35 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
-    /// Is an answer out that has no reply?
+    /// Whether an answer has no reply yet. At a disconnect its outcome is unknown to the person.
     pub fn is_awaiting_reply(&self) -> bool {
         matches!(self.state, TerminalState::AwaitReply(_)) || self.memory.pending.is_some()
     }
 
-    /// Is the host still to greet it, on the line that was opened last?
+    /// Whether the host's greeting or welcome is awaited.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome)
     }
 
-    /// Is the session over?
+    /// Whether the session is over. [`reconnect`](Self::reconnect) starts another.
     pub fn is_over(&self) -> bool {
         self.state == TerminalState::Over
     }
 
-    /// Frames counted since the line was opened.
+    /// Frames received since the link was opened, or since [`take_counters`](Self::take_counters).
     pub fn counters(&self) -> Counters {
         self.inbox.counters()
     }
 
-    /// Takes the frames counted so far; the count begins again.
+    /// Returns the counters and resets them to zero.
     pub fn take_counters(&mut self) -> Counters {
         self.inbox.take_counters()
     }
 
-    /// Takes what the person typed at `prompt`.
+    /// Sends what the person typed at `prompt`: at most [`MAX_ANSWER`] bytes of UTF-8, after trimming.
     ///
     /// # Errors
-    /// [`AnswerError`] where that prompt is not open (any more) or the text is too long; nothing is sent then.
+    /// [`AnswerError`] if that prompt is not open (any more) or the text is too long. Nothing is sent then.
     pub fn answer(&mut self, prompt: Prompt, text: &str, now: Instant) -> Result<(), AnswerError> {
         if self.state != TerminalState::PromptOpen(prompt) {
             return Err(AnswerError::NotOpen);
@@ -224,59 +321,14 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         Ok(())
     }
 
-    /// Gives up on the session and on the answer that is out: what became of it is only asked for, with the next hello,
-    /// which settles it.
+    /// Gives up the session, because the person has left. An answer without a reply is not sent again; the next hello asks
+    /// only for its outcome, which voids it if it was not done.
     pub fn give_up(&mut self) {
         self.resume = false;
         self.answer = None;
     }
 
-    /// When [`tick`](Self::tick) is to be called at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        earliest(
-            earliest(self.frame_deadline(), self.give_up_deadline()),
-            earliest(self.retransmit_at, self.link_down_deadline()),
-        )
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: Instant) {
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now);
-        if passed(self.frame_deadline()) {
-            self.frame_since = None;
-            if !self.config.wire.is_numbered() {
-                // It may be text that looks like the beginning of an object.
-                self.inbox.end();
-            } else {
-                let fault = self.inbox.give_up();
-                if self.config.link == LinkKind::Connection {
-                    // What comes now would be taken for the start of a frame.
-                    self.pending_event = Some(PendingEvent::Broken(fault));
-                }
-            }
-        }
-        if passed(self.link_down_deadline()) {
-            self.link_down = true;
-            self.pending_event = Some(PendingEvent::LinkDown);
-        }
-        if passed(self.give_up_deadline()) {
-            // Nobody can be taken to be there any more: money must not move when the line comes back.
-            self.give_up();
-            self.say_hello(now);
-        }
-        if passed(self.retransmit_at) {
-            self.backoff = self
-                .backoff
-                .doubled(self.config.retransmit.map_or(self.backoff, |retransmit| retransmit.max_wait));
-            self.retransmit_at = Some(now + self.backoff);
-            // What is still on its way out is not repeated.
-            if self.outbox.is_empty() {
-                self.send();
-            }
-        }
-    }
-
-    /// What has happened; `None` when there is nothing more until something comes in.
+    /// Handles the received frames up to the next event; `None` until another call changes the endpoint.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'_>> {
         loop {
             self.release_frame();
@@ -309,7 +361,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
-    /// Says hello, where this terminal does.
+    /// Sends a hello under the next attempt, if this terminal has a profile.
     fn say_hello(&mut self, now: Instant) {
         if self.config.profile.is_none() || !self.config.wire.is_numbered() {
             return;
@@ -320,7 +372,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.send();
     }
 
-    /// Sends what waits for a reply: the hello or the answer.
+    /// Sends the message that waits for a reply (the hello or the answer), or defers it while other output is unsent.
     fn send(&mut self) {
         self.send_deferred = !self.outbox.is_empty();
         if self.send_deferred {
@@ -341,41 +393,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             _ => Ok(()),
         };
         if sent.is_err() {
-            // The buffer is smaller than the longest message: no line would ever carry it.
+            // The output buffer is smaller than the message: it can never be sent.
             self.state = TerminalState::Over;
         }
     }
-
-    fn start_retransmit_timer(&mut self, now: Instant) {
-        self.host_sent_fault = false;
-        self.last_contact = now;
-        if let Some(retransmit) = self.config.retransmit {
-            self.backoff = retransmit.first_wait;
-            self.retransmit_at = Some(now + retransmit.first_wait);
-        }
-    }
-
-    fn stop_retransmit_timer(&mut self) {
-        self.retransmit_at = None;
-    }
-
-    fn frame_deadline(&self) -> Option<Instant> {
-        self.frame_since.map(|since| since + self.config.frame_timeout)
-    }
-
-    fn give_up_deadline(&self) -> Option<Instant> {
-        self.answer.as_ref()?;
-        self.config.profile.as_ref()?;
-        self.config.retransmit.map(|retransmit| self.answered_at + retransmit.give_up_after)
-    }
-
-    fn link_down_deadline(&self) -> Option<Instant> {
-        let waits = self.retransmit_at.is_some() && !self.link_down;
-        self.config.retransmit.filter(|_| waits).map(|retransmit| self.last_contact + retransmit.down_after)
-    }
 }
 
-/// Bytes that are shown as they are.
+/// A message of bytes that are shown as they are.
 fn plain_message(bytes: &[u8]) -> HostMessage<'_> {
     HostMessage {
         seq: None,

@@ -1,4 +1,4 @@
-//! What a terminal's endpoint is made for, what it must keep, and what it tells its driver.
+//! The terminal's configuration, its stored state, and the events and errors that it reports.
 use crate::{
     codec::HostMessage,
     host::LinkKind,
@@ -11,24 +11,24 @@ use crate::{
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// How a terminal repeats what has no reply.
+/// How a terminal retransmits a hello or an answer that has no reply: exponential backoff, up to a longest wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Retransmit {
-    /// After how long it repeats first: longer than the longest exchange takes on the line.
+    /// The wait before the first retransmission: longer than the longest exchange takes on the link.
     pub first_wait: Duration,
-    /// The longest time between two repeats; each is twice the one before, up to this.
+    /// The longest wait between two retransmissions; each wait is twice the one before, up to this.
     pub max_wait: Duration,
-    /// After how long without a reply the line is down.
+    /// The time without a message after which the link is reported down.
     pub down_after: Duration,
-    /// For how long an answer is repeated. Then nobody can be taken to be there any more: the terminal says hello as
-    /// for a new person and only asks what became of it.
+    /// For how long an answer is retransmitted. Then the person may have left: the terminal says hello for a new person and
+    /// asks only for the outcome of the answer.
     pub give_up_after: Duration,
 }
 
 impl Retransmit {
-    /// What suits a serial line of `baud` bits a second, ten bits a byte: the first repeat comes no sooner than a
-    /// message of [`OUT`](crate::host::OUT) bytes each way and a tenth of a second for the host need.
+    /// The times for a serial line of `baud` bits a second, with ten bits a byte. The first wait is the time of a message of
+    /// [`OUT`](crate::host::OUT) bytes each way, and 100 ms for the host.
     pub const fn for_baud(baud: u32) -> Self {
         const BITS: u32 = 2 * 10 * crate::host::OUT as u32;
         let baud = if baud == 0 { 1 } else { baud };
@@ -38,51 +38,52 @@ impl Retransmit {
             first_wait: Duration::from_millis(exchange),
             max_wait: Duration::from_millis(exchange.saturating_mul(8)),
             down_after: Duration::from_millis(down),
-            // A minute is what a person waits; a slow line must be told to be down before it.
+            // A person waits for a minute. A slow link must be reported down before that.
             give_up_after: Duration::from_millis(if down < 30_000 { 60_000 } else { down.saturating_mul(2) }),
         }
     }
 }
 
-/// What a terminal must not forget: what it would be a lie to say hello without.
+/// The terminal's stored state, which must survive a loss of power: the next hello sends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Memory {
-    /// The ledger whose numbers it knows.
+    /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
-    /// The highest number of a reply that it has shown.
+    /// The highest number of a reply that was shown.
     #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
-    /// The number of the prompt that it has answered without having shown the reply.
+    /// The number of the answered prompt whose reply was not shown: the idempotency key of a request in doubt.
     #[serde(serialize_with = "number::serialize_option")]
     pub pending: Option<u64>,
 }
 
-/// What a terminal says of itself when it says hello.
+/// The identity that a terminal sends in its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Profile {
-    /// Its name; without one its operations are not remembered.
+    /// Its name. Without one the ledger does not remember its operations.
     pub name: Option<Name>,
-    /// How often it has started, or anything else that grows with every start.
+    /// A number that grows with every start (a start counter): the first part of the terminal epoch. Below
+    /// [`Numbers::MAX`](crate::ledger::Numbers::MAX).
     pub start: u64,
-    /// What it kept from its last life.
+    /// The state that was stored before this start.
     pub memory: Memory,
 }
 
-/// What a terminal's endpoint is made for.
+/// The configuration of a [`Terminal`](super::Terminal).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
-    /// How messages cross the line.
+    /// How messages are encoded and framed.
     pub wire: Wire,
-    /// What kind of line it is.
+    /// What kind of link it is.
     pub link: LinkKind,
-    /// Who says hello. Without one the terminal waits to be greeted.
+    /// The identity for the hello. Without one the terminal sends no hello and waits for the host's greeting.
     pub profile: Option<Profile>,
-    /// How to repeat; `None` on a line that loses nothing.
+    /// How to retransmit; `None` on a link that loses nothing (TCP).
     pub retransmit: Option<Retransmit>,
-    /// How long a frame may take from its first byte to its last.
+    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection is broken.
     pub frame_timeout: Duration,
 }
 
@@ -93,7 +94,7 @@ impl Config {
     }
 }
 
-/// What has happened.
+/// What the driver must show or handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(
@@ -101,19 +102,19 @@ impl Config {
     reason = "there is no heap to box it in, and it is used where it is made"
 )]
 pub enum Event<'a> {
-    /// The host says this: show it, and ask for an answer if it is a prompt.
+    /// A message of the host: show it, and ask the person for an answer if it is a prompt.
     Message(HostMessage<'a>),
-    /// What came is not a message; the session goes on.
+    /// A frame that is not a message was received; the session continues.
     Fault(Fault),
-    /// What came can be no stream of this wire: nothing more will be understood.
+    /// The stream is not of this wire or cannot get in step again: close the link.
     Broken(Fault),
-    /// Nothing has come for too long; the terminal goes on repeating.
+    /// Nothing was received for [`Retransmit::down_after`]; the terminal continues to retransmit.
     LinkDown,
-    /// The line is there again.
+    /// A message was received after [`Event::LinkDown`].
     LinkUp,
 }
 
-/// Why an answer was not taken.
+/// Why [`Terminal::answer`](super::Terminal::answer) did not take an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AnswerError {
@@ -143,7 +144,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn an_answer_that_is_not_taken_says_why() {
+    fn errors_display_the_reason_and_the_limit() {
         assert_eq!(AnswerError::NotOpen.to_string(), "there is no open prompt");
         assert_eq!(AnswerError::TooLong.to_string(), "an answer has at most 64 bytes");
     }

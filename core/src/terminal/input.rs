@@ -1,4 +1,4 @@
-//! What a message of the host means to a terminal.
+//! The terminal's input: handles the decoded frame, and decides whether the person sees it.
 use super::{Memory, PendingEvent, Terminal, TerminalState};
 use crate::{
     frame::Decoded,
@@ -6,16 +6,21 @@ use crate::{
     time::Instant,
 };
 
-/// What is to be done with the frame that is held.
+/// The result of handling a frame.
 pub(super) enum FrameResult {
+    /// No frame is complete.
     NoFrame,
+    /// The frame is not for the person.
     Skip,
+    /// The frame is reported as a message.
     Show,
+    /// The frame is not a message; the stream is in step.
     Fault(Fault),
+    /// The stream cannot get in step again.
     Broken(Fault),
 }
 
-/// What of a message decides what it means.
+/// The fields of a message that decide how it is handled. They borrow nothing from the input buffer.
 struct MessageFields {
     seq: Option<u64>,
     re: Option<u64>,
@@ -26,11 +31,11 @@ struct MessageFields {
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
-    /// Decides about the frame that is held, and takes the step that it means.
+    /// Handles the decoded frame.
     pub(super) fn handle_frame(&mut self, now: Instant) -> FrameResult {
-        let (found, body) = self.inbox.decoded();
+        let (decoded, body) = self.inbox.decoded();
         let numbered = self.config.wire.is_numbered();
-        let message = match found {
+        let message = match decoded {
             Decoded::More => return FrameResult::NoFrame,
             Decoded::Plain => return FrameResult::Show,
             Decoded::Broken(fault) => return FrameResult::Broken(fault),
@@ -40,7 +45,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 Ok(Some(message)) => message,
                 Ok(None) if numbered => return FrameResult::Skip,
                 Err(fault) if numbered => return FrameResult::Fault(fault),
-                // An object that is no message is text like any other.
+                // On this wire an object that is not a message is text.
                 Ok(None) | Err(_) => return FrameResult::Show,
             },
         };
@@ -60,14 +65,14 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     }
 
     fn handle_notice(&mut self, notice: Notice, now: Instant) -> FrameResult {
-        let mine = |start, attempt| {
+        let is_own = |start, attempt| {
             self.config.profile.as_ref().is_some_and(|profile| profile.start == start)
                 && self.attempt == attempt
         };
         match notice {
             _ if self.state == TerminalState::Over => FrameResult::Skip,
             Notice::Working { re } => {
-                // It will come: there is no need to ask again soon.
+                // The reply will come: the backoff starts again.
                 self.start_retransmit_timer(now);
                 if re.is_some() && re == self.memory.pending {
                     self.answered_at = now;
@@ -81,15 +86,15 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             Notice::TakenOver { start, attempt } | Notice::NameInUse { start, attempt }
-                if !mine(start, attempt) =>
+                if !is_own(start, attempt) =>
             {
                 FrameResult::Skip
             }
-            // The hello will never be served.
+            // The host will never accept this hello.
             Notice::Fault(Fault::Version | Fault::BadName) if self.state == TerminalState::AwaitWelcome => {
                 self.end_session()
             }
-            // It is about something that was garbled, late or there twice: what has no reply is repeated anyway.
+            // The fault is about a message that was damaged, late or a duplicate; this side retransmits anyway.
             Notice::Fault(_) if self.config.retransmit.is_some() => FrameResult::Skip,
             Notice::Fault(_) => {
                 self.host_sent_fault = true;
@@ -100,6 +105,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
+    /// Ends the session and shows the message.
     fn end_session(&mut self) -> FrameResult {
         self.state = TerminalState::Over;
         self.stop_retransmit_timer();
@@ -111,7 +117,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return FrameResult::Skip;
         }
         let Some(seq) = reply.seq else {
-            // A host without numbers: what it says is shown, and its last prompt is open.
+            // A host without numbers: every message is shown, and the last prompt is open.
             if reply.ends {
                 return self.end_session();
             }
@@ -126,7 +132,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             TerminalState::AwaitWelcome => match reply.welcome.filter(|welcome| self.is_own_welcome(welcome))
             {
                 Some(welcome) => self.handle_welcome(welcome, seq, reply, now),
-                // The greeting of a host that has not read the hello, or a reply of an earlier life.
+                // A greeting from before the host read the hello, or a reply to an earlier hello.
                 None => FrameResult::Skip,
             },
             TerminalState::AwaitGreeting => self.accept_reply(seq, reply),
@@ -135,8 +141,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             {
                 self.accept_reply(seq, reply)
             }
-            // After a fault the host asks again. Where the line loses nothing, the fault was about this answer, which is
-            // void then. Without a fault it is a copy that some relay has made.
+            // After a fault the host sends the open prompt again. On a link that loses nothing, the fault was about this
+            // answer, which had no effect. Without a fault the prompt is a duplicate made by the link.
             TerminalState::AwaitReply(Some(pending)) if seq == pending && self.host_sent_fault => {
                 self.accept_reply(seq, reply)
             }
@@ -144,12 +150,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
+    /// Whether the welcome answers the latest hello of this life.
     fn is_own_welcome(&self, welcome: &Welcome) -> bool {
         let start = self.config.profile.as_ref().map_or(0, |profile| profile.start);
         welcome.start == start && welcome.attempt == self.attempt
     }
 
-    /// The host has read the hello: what has it to say of what the terminal knows?
+    /// Handles the welcome: resumes the session, or shows the first reply of a new one.
     fn handle_welcome(
         &mut self,
         welcome: Welcome,
@@ -159,19 +166,19 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     ) -> FrameResult {
         self.resume = true;
         if welcome.ledger != self.memory.ledger {
-            // Numbers of another ledger say nothing about this one's.
+            // The stored numbers are of another ledger.
             self.memory = Memory { ledger: welcome.ledger, shown: 0, pending: None };
             return self.accept_reply(seq, reply);
         }
         if self.memory.pending == Some(seq) && self.answer.is_some() {
-            // The prompt is still open: the answer has not come. It is sent again, and no other in its place.
+            // The prompt is still open, so the answer was lost: it is sent again, and no other in its place.
             self.state = TerminalState::AwaitReply(Some(seq));
             self.start_retransmit_timer(now);
             self.send();
             return FrameResult::Skip;
         }
         if seq <= self.memory.shown {
-            // The prompt that was open before is open again.
+            // The reply was shown before: its prompt is open again.
             self.stop_retransmit_timer();
             self.state =
                 if reply.prompt { TerminalState::PromptOpen(Some(seq)) } else { TerminalState::Over };
@@ -194,6 +201,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         FrameResult::Show
     }
 
+    /// Restarts the timer of the link's state, because a message has come.
     fn note_link_up(&mut self, now: Instant) {
         self.last_contact = now;
         if core::mem::take(&mut self.link_down) {

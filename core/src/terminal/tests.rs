@@ -1,10 +1,11 @@
 //! A terminal against a real host with a ledger in memory, over a line that the tests cut, copy and delay by hand.
 use super::*;
 use crate::{
-    host::{self, Host},
+    host::{self, Host, LinkKind},
     ledger::{Ledger, LedgerId, Outcome, RamLedger, Receipt, Request},
     message::{Notice, Welcome},
     money::Amount,
+    time::earliest,
     wire::Wire,
 };
 use std::{string::String, string::ToString, vec, vec::Vec};
