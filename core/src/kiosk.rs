@@ -1,4 +1,4 @@
-//! The loop that a microcontroller runs: the host's endpoint and a ledger behind any [`embedded_io`] port.
+//! The run loop of a microcontroller: drives the host's endpoint and a ledger over any [`embedded_io`] port, without blocking.
 //!
 //! ```no_run
 //! # use atm_core::{host::*, kiosk::*, ledger::*, money::Amount, time::Instant, wire::Wire};
@@ -26,29 +26,29 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 #[cfg(feature = "embedded-io-async")]
 mod task;
 
-/// What one read takes at the most, in bytes: twice a UART's FIFO.
+/// Size in bytes of one read: twice the 16-byte FIFO of a 16550-like UART.
 const CHUNK: usize = 32;
 
-/// Steps that one turn takes at the most, so that a line that never rests cannot keep the caller.
+/// The most steps of one turn, so that endless input cannot keep the caller.
 const MAX_STEPS: usize = 16;
 
-/// How long a ledger that is in doubt is left alone before it is asked again.
+/// The wait before a request is retried, after the ledger was in doubt.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// How often it is asked again before the ATM is out of service: for half a minute.
+/// The retries before the ATM is out of service: 30 s.
 const MAX_RETRIES: u8 = 60;
 
-/// The only line that there is.
+/// The session's number for the ledger: there is one link.
 const SESSION: u64 = 1;
 
-/// Why the ATM cannot go on.
+/// Why a turn of the loop failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum KioskError<E> {
     /// The port failed.
     Port(E),
-    /// The ledger failed. Nobody is told anything; where the driver goes on, it is asked again in half a second, and after
-    /// half a minute the ATM is out of service.
+    /// The ledger is in doubt, and no outcome is sent. If the driver continues, the request is retried after 500 ms, and
+    /// after 30 s without success the ATM is out of service.
     Ledger(InDoubt),
 }
 
@@ -63,15 +63,16 @@ impl<E: fmt::Display> fmt::Display for KioskError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for KioskError<E> {}
 
-/// An ATM with its ledger, for frames of at most `IN` bytes and output of at most `OUT`.
+/// An ATM with its ledger, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of output (see
+/// [`Host`]). The module's page has an example.
 pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     host: Host<IN, OUT>,
     ledger: Option<L>,
-    /// When to ask the ledger again, after it was in doubt.
+    /// When to retry the outstanding request.
     retry_at: Option<Instant>,
-    /// How often it was in doubt, one time after the other.
+    /// How many requests in a row have left the ledger in doubt.
     failures: u8,
-    /// What was read and not taken yet.
+    /// The last read; the bytes from `start` to `end` were not fed yet.
     chunk: [u8; CHUNK],
     start: usize,
     end: usize,
@@ -79,9 +80,9 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
 }
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// An ATM whose port was just opened. Without a ledger, because its records cannot be read any more, it tells whoever
-    /// says something that it is out of service.
-    // Neither this nor what follows is inlined, so that what each takes of the stack is not taken for good.
+    /// Creates an ATM whose port was just opened. Pass no ledger if its records cannot be read: the ATM then answers every
+    /// message with `out-of-service`.
+    // Neither this nor `turn` and `apply` are inlined, so that each takes its stack only while it runs.
     #[inline(never)]
     pub fn new(config: Config, ledger: Option<L>, now: Instant) -> Self {
         Self {
@@ -96,11 +97,11 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// Does what can be done without waiting; false where there was nothing to do, and the caller may sleep until the
-    /// port is ready or the deadline has come.
+    /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until the port is
+    /// ready or the [`deadline`](Self::deadline) has come.
     ///
     /// # Errors
-    /// What the port or the ledger says against it.
+    /// [`KioskError`] if the port failed or the ledger is in doubt. The caller may continue.
     #[inline(never)]
     pub fn turn<P>(&mut self, port: &mut P, now: Instant) -> Result<bool, KioskError<P::Error>>
     where
@@ -127,32 +128,32 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// When [`turn`](Self::turn) is to be called at the latest.
+    /// When [`turn`](Self::turn) must be called at the latest; `None` while no timer runs.
     pub fn deadline(&self) -> Option<Instant> {
         earliest(self.host.deadline(), self.retry_at)
     }
 
-    /// Says goodbye; [`is_finished`](Self::is_finished) then says when it was said.
+    /// Ends the session with a `stopping` notice; [`is_finished`](Self::is_finished) is true once it was sent.
     pub fn shut_down(&mut self, now: Instant) {
         self.host.shut_down(now);
     }
 
-    /// Was it stopped, or did the line end?
+    /// Whether the ATM was stopped, or the port's input has ended and everything is served.
     pub fn is_finished(&self) -> bool {
         self.host.is_finished()
     }
 
-    /// The endpoint, to look at.
+    /// The endpoint.
     pub fn host(&self) -> &Host<IN, OUT> {
         &self.host
     }
 
-    /// The ledger; `None` out of service.
+    /// The ledger; `None` while out of service.
     pub fn ledger(&self) -> Option<&L> {
         self.ledger.as_ref()
     }
 
-    /// Sees to one event.
+    /// Handles one event of the endpoint; false if there is none.
     fn handle_event(&mut self, now: Instant) -> Result<bool, InDoubt> {
         if self.retry_at.take_if(|at| *at <= now).is_some() {
             self.host.retry_request();
@@ -160,31 +161,32 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         let Some(event) = self.host.poll_event() else { return Ok(false) };
         match event {
             Event::Request(request) => self.apply(&request, now)?,
-            // There is one line: no conversation is held anywhere else.
+            // There is one link: no other endpoint holds a conversation.
             Event::Arrival(_) => self.host.admit_new(now),
             Event::Quit => self.host.shut_down(now),
         }
         Ok(true)
     }
 
+    /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as unknown.
     #[inline(never)]
     fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let result = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let (response, reported) = match (result, request) {
             (Ok(response), _) => (response, Ok(())),
-            // It will not come back: what is out is settled by the next hello, after a start that can read the records.
+            // Out of service. After a start that can read the records, the next hello settles the outstanding request.
             (Err(error), _) if self.failures > MAX_RETRIES => {
                 self.ledger = None;
                 return Err(error);
             }
-            // What was asked without a name cannot be looked up, and asked again it might be done twice.
+            // An unnamed operation has no idempotency key: a retry might do it twice.
             (Err(error), Request::Operate { origin: Origin::Session(_), id, operation })
                 if *operation != Operation::Inquiry =>
             {
                 (Response::Settled { id: *id, outcome: Outcome::Unknown }, Err(error))
             }
-            // The same again is safe: it is done once, and its outcome is kept. A repeat is told `working` until then.
+            // A retry is safe: the ledger does it once. Until then a duplicate is answered with `working`.
             (Err(error), _) => {
                 self.retry_at = Some(now + RETRY_AFTER);
                 return Err(error);
@@ -194,7 +196,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         reported
     }
 
-    /// Writes what the port takes now.
+    /// Writes output if the port is ready; returns whether it took any.
     fn send<P: Write + WriteReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
         if self.host.output().is_empty() || !port.write_ready()? {
             return Ok(false);
@@ -204,7 +206,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Ok(count > 0)
     }
 
-    /// Feeds what was read, or reads what is there now.
+    /// Feeds the bytes that were read, or reads if the port is ready; returns whether there was progress.
     fn receive<P: Read + ReadReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
         if self.start < self.end {
             return Ok(self.feed(now));
@@ -217,7 +219,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Ok(true)
     }
 
-    /// `count` bytes were read, or it is the end.
+    /// Takes the result of a read: `count` bytes are in the chunk; 0 is the end of the input.
     fn received(&mut self, count: usize, now: Instant) {
         (self.start, self.end) = (0, count.min(CHUNK));
         if count == 0 {
@@ -226,7 +228,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// Feeds what was read; false where the endpoint takes nothing now.
+    /// Feeds the rest of the chunk; false if the endpoint takes nothing now.
     fn feed(&mut self, now: Instant) -> bool {
         let taken = self.host.feed(self.chunk.get(self.start..self.end).unwrap_or(&[]), now);
         self.start = self.start.saturating_add(taken).min(self.end);

@@ -1,4 +1,4 @@
-//! What crosses the wire, numbered; how it is encoded is another room's matter.
+//! The protocol's messages as typed values: hello, answer, reply, notice and fault. The codecs encode them.
 use crate::{
     ledger::{LedgerId, Name, Numbers, Outcome},
     number,
@@ -12,64 +12,64 @@ pub use crate::session::{Answer, MAX_ANSWER};
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;
 
-/// What a terminal says of itself when it comes.
+/// A terminal's half of the handshake: its identity and what it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello {
-    /// The version of the protocol that it speaks.
+    /// The version of the protocol that the terminal speaks.
     pub version: u8,
-    /// Its name; without one its operations are not remembered.
+    /// The terminal's name. Without one the ledger does not remember its operations.
     pub terminal: Option<Name>,
-    /// How often the terminal has started, or anything else that grows with every start.
+    /// A number that grows with every start of the terminal. With `attempt` it is the terminal epoch.
     #[serde(serialize_with = "number::serialize")]
     pub start: u64,
-    /// How often it has said hello since then.
+    /// The number of this hello since that start.
     #[serde(serialize_with = "number::serialize")]
     pub attempt: u32,
-    /// The ledger whose numbers it knows.
+    /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
-    /// The highest number of a reply that it has shown.
+    /// The highest number of a reply that was shown.
     #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
-    /// The number of the prompt that it has answered without having shown the reply.
+    /// The number of the answered prompt whose reply was not shown.
     #[serde(serialize_with = "number::serialize_option")]
     pub pending: Option<u64>,
-    /// Is the same person still there, with the same session in mind?
+    /// Whether to resume the session: the same person is still there.
     pub resume: bool,
 }
 
 impl Hello {
-    /// Are its numbers such as a host or a terminal can have counted to?
+    /// Whether its numbers are below [`Numbers::MAX`], as every number that a host or a terminal counts is.
     pub fn is_sound(&self) -> bool {
         [self.start, self.shown, self.pending.unwrap_or(0)].iter().all(|number| *number < Numbers::MAX)
     }
 }
 
-/// What a terminal says.
+/// A message of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TerminalMessage {
-    /// It comes, or comes again.
+    /// The handshake, first or again.
     Hello(Hello),
-    /// It answers a prompt.
+    /// An answer to a prompt.
     Answer {
-        /// The number of the prompt.
+        /// The number of the prompt: the idempotency key of the operation that the answer causes.
         re: Option<u64>,
         /// What was typed.
         answer: Answer,
     },
 }
 
-/// A host's greeting of a terminal that said hello.
+/// The host's half of the handshake, in its reply to a hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Welcome {
-    /// The identity of the ledger whose numbers follow; a host without one serves unnamed terminals only.
+    /// The identity of the ledger that reserves the numbers of the replies; `None` for an unnamed terminal.
     pub ledger: Option<LedgerId>,
-    /// The `start` of the hello that this answers.
+    /// `start` of the hello that this answers.
     #[serde(serialize_with = "number::serialize")]
     pub start: u64,
-    /// The `attempt` of the hello that this answers.
+    /// `attempt` of the hello that this answers.
     #[serde(serialize_with = "number::serialize")]
     pub attempt: u32,
 }
@@ -78,29 +78,29 @@ pub struct Welcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reply {
-    /// Its number, never used for another; the number of its prompt too.
+    /// The number of the reply and of its prompt. No other reply to the same named terminal ever has it.
     pub seq: u64,
-    /// The number of the prompt whose answer it follows.
+    /// The number of the prompt whose answer this follows.
     pub re: Option<u64>,
-    /// What is said.
+    /// Notices, then at most one prompt.
     pub screens: Screens,
-    /// Set where it answers a hello.
+    /// Set if this answers a hello.
     pub welcome: Option<Welcome>,
 }
 
 impl Reply {
-    /// Does it end in a prompt?
+    /// Whether it ends in a prompt. If not, the session is over.
     pub fn is_prompt(&self) -> bool {
         self.screens.last().is_some_and(Screen::is_prompt)
     }
 
-    /// The outcome that it tells.
+    /// The outcome that it reports.
     pub fn outcome(&self) -> Option<Outcome> {
         outcome_of(&self.screens)
     }
 }
 
-/// The outcome that some screens tell.
+/// The outcome among some screens.
 pub fn outcome_of(screens: &[Screen]) -> Option<Outcome> {
     screens.iter().find_map(|screen| match screen {
         Screen::Outcome(outcome) => Some(*outcome),
@@ -108,50 +108,50 @@ pub fn outcome_of(screens: &[Screen]) -> Option<Outcome> {
     })
 }
 
-/// What a host says without a number.
+/// A message of the host without a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Notice {
-    /// An operation is out; its reply will come.
+    /// An operation is outstanding; its reply will follow.
     Working {
         /// The number of the prompt whose answer caused it.
         #[serde(serialize_with = "number::serialize_option")]
         re: Option<u64>,
     },
-    /// There is no session: say hello.
+    /// There is no session: the terminal must say hello.
     Who,
-    /// The terminal said hello again somewhere else; this endpoint is over.
+    /// The terminal said hello on another link, which took the session over.
     TakenOver {
-        /// The `start` of the hello that is over.
+        /// `start` of the hello whose session was taken over.
         #[serde(serialize_with = "number::serialize")]
         start: u64,
-        /// The `attempt` of the hello that is over.
+        /// `attempt` of the hello whose session was taken over.
         #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
-    /// A later hello of this name was heard already.
+    /// The hello is refused: a later one of the same name was received.
     NameInUse {
-        /// The `start` of the hello that is refused.
+        /// `start` of the refused hello.
         #[serde(serialize_with = "number::serialize")]
         start: u64,
-        /// The `attempt` of the hello that is refused.
+        /// `attempt` of the refused hello.
         #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
-    /// The host has as many sessions as it takes.
+    /// The host serves no more sessions.
     Busy,
-    /// Nobody answered for too long: the session is over.
+    /// The prompt had no answer for too long: the session is over.
     Idle,
     /// The host stops.
     Stopping,
-    /// What came could not be served.
+    /// A message of the terminal was not accepted.
     Fault(Fault),
-    /// The records of the money cannot be read: nobody is served.
+    /// The ledger's records cannot be read: no session is served.
     OutOfService,
 }
 
 impl Notice {
-    /// Does the session end with it?
+    /// Whether the session ends with it.
     pub fn ends_session(&self) -> bool {
         matches!(
             self,
@@ -164,7 +164,7 @@ impl Notice {
         )
     }
 
-    /// What to tell a person; none of it needs an escape in JSON.
+    /// The English text for a person. It needs no escape in JSON.
     pub fn text(self) -> &'static str {
         match self {
             Self::Working { .. } => "Working on it.",
@@ -180,37 +180,37 @@ impl Notice {
     }
 }
 
-/// What is wrong with what a peer sent.
+/// What is wrong with a peer's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
-    /// A frame without a byte in it.
+    /// An empty frame.
     Empty,
-    /// A frame longer than this side takes.
+    /// A frame longer than this side's buffer.
     TooLong,
     /// The bytes belong to another wire.
     WrongWire,
-    /// A frame began and did not end in time.
+    /// A frame that did not end in time.
     Incomplete,
-    /// A frame was damaged on its way.
+    /// A frame whose checksum or encoding is wrong.
     Damaged,
     /// Text that is not UTF-8.
     NotUtf8,
     /// A frame that is not a JSON object.
     NotJson,
-    /// JSON nested deeper than this side takes.
+    /// JSON that is nested too deeply.
     TooDeep,
     /// An object that is neither an answer nor a hello, or has a field of the wrong type.
     NotAMessage,
-    /// A terminal's name that is not one.
+    /// An invalid terminal name.
     BadName,
     /// A version of the protocol that this side does not speak.
     Version,
-    /// After a hello, an answer must name its prompt.
+    /// An answer without the number of its prompt, after a hello.
     Unnumbered,
-    /// The prompt that was answered is not open.
+    /// An answer to a prompt that is not open.
     NotOpen,
-    /// The prompt was answered before, with something else.
+    /// A second answer to a prompt, with other content.
     Conflict,
 }
 
@@ -238,14 +238,14 @@ impl Fault {
         Self::CODES.iter().find(|(fault, _)| *fault == self).map_or("", |(_, code)| code)
     }
 
-    /// The fault that a code names.
+    /// The fault with this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::CODES.iter().find(|(_, known)| *known == code).map(|(fault, _)| *fault)
     }
 }
 
 impl Fault {
-    /// What to tell a person; none of it needs an escape in JSON.
+    /// The English text for a person. It needs no escape in JSON.
     pub fn text(self) -> &'static str {
         match self {
             Self::Empty => "The message is empty.",
@@ -289,7 +289,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn codes_read_back() {
+    fn every_code_parses_back_to_its_fault() {
         for (fault, code) in Fault::CODES {
             assert_eq!(Fault::from_code(fault.code()), Some(fault), "{code}");
         }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_notice_tells_needs_no_escape() {
+    fn the_text_of_a_notice_needs_no_escape_in_json() {
         let faults = Fault::CODES.map(|(fault, _)| Notice::Fault(fault));
         let others = [
             Notice::Working { re: None },

@@ -1,4 +1,4 @@
-//! Everything the ATM can say or ask, as typed values; `Display` gives the English text.
+//! The ATM's prompts and notices as typed values; `Display` gives the English text.
 use crate::{
     ledger::{Outcome, Receipt, Refusal},
     money::Amount,
@@ -7,24 +7,24 @@ use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// One thing that the ATM says (a notice) or asks (a prompt).
+/// A prompt or a notice of the ATM.
 ///
 /// The order of the variants is the `postcard` wire's format: new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Screen {
-    /// Prompt: what would you like to do?
+    /// Prompt: the menu.
     Menu,
-    /// Prompt: how much to deposit?
+    /// Prompt: the amount to deposit.
     DepositPrompt,
-    /// Prompt: how much to withdraw?
+    /// Prompt: the amount to withdraw.
     WithdrawPrompt {
-        /// The balance when it was asked.
+        /// The balance when the prompt was made.
         balance: Amount,
     },
-    /// What became of an operation.
+    /// The outcome of an operation.
     Outcome(Outcome),
-    /// The outcome that follows is of an earlier request, whose reply may not have been seen.
+    /// The outcome that follows is of an earlier request, whose reply may not have been shown.
     EarlierRequest,
     /// The answer is not one of the menu's choices.
     InvalidChoice,
@@ -32,41 +32,40 @@ pub enum Screen {
     NotAnAmount,
     /// The answer is zero.
     NotPositive,
-    /// The amount is over the limit of one operation.
+    /// The amount is above the limit of one operation.
     OverLimit {
         /// The limit.
         limit: Amount,
     },
-    /// The answer is longer than a session takes.
+    /// The answer is longer than [`MAX_ANSWER`](crate::session::MAX_ANSWER).
     AnswerTooLong,
     /// There is nothing to withdraw.
     NoFunds,
-    /// This peer may not stop the host.
+    /// `quit` is not permitted here.
     QuitNotPermitted,
-    /// The session ends, as the person asked.
+    /// The session ends, after `exit`.
     Goodbye,
-    /// The host stops, as the person asked.
+    /// The host stops, after `quit`.
     Stopping,
 }
 
 impl Screen {
-    /// Does this ask for an answer?
+    /// Whether this is a prompt, which needs an answer.
     pub fn is_prompt(&self) -> bool {
         matches!(self, Self::Menu | Self::DepositPrompt | Self::WithdrawPrompt { .. })
     }
 }
 
-/// Text of a screen that is the same each time.
+/// A constant part of a screen's text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FixedText {
     plain: &'static str,
-    /// As it stands in a JSON string.
+    /// The text as part of a JSON string.
     #[cfg(feature = "json")]
     pub(crate) escaped: &'static str,
 }
 
-/// Fixed text, a line each. That nothing else of it needs an escape in JSON is seen to when the crate is built, and not
-/// each time that it is said.
+/// Constant text, one literal for each line. The build checks that only the line breaks need an escape in JSON.
 macro_rules! fixed {
     ($first:literal $(, $line:literal)*) => {{
         assert!(needs_no_escape($first) $(&& needs_no_escape($line))*);
@@ -78,7 +77,7 @@ macro_rules! fixed {
     }};
 }
 
-/// Is none of this escaped in JSON, and none of it another character on another wire?
+/// Whether all of this is printable ASCII that needs no escape in JSON.
 pub(crate) const fn needs_no_escape(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let [first, others @ ..] = rest {
@@ -90,10 +89,10 @@ pub(crate) const fn needs_no_escape(text: &str) -> bool {
     true
 }
 
-/// Fixed texts, and the amounts between them.
+/// Constant texts, and the amounts between them.
 type Parts = (&'static [FixedText], [Amount; 2]);
 
-/// Fixed texts where no amount is between them.
+/// Makes [`Parts`] of constant texts and up to two amounts.
 macro_rules! parts {
     ($($text:expr),+) => { parts!($($text),+; Amount::ZERO, Amount::ZERO) };
     ($($text:expr),+; $amount:expr) => { parts!($($text),+; $amount, Amount::ZERO) };
@@ -101,7 +100,7 @@ macro_rules! parts {
 }
 
 impl Screen {
-    /// What it says.
+    /// The parts of its text.
     fn parts(&self) -> Parts {
         match *self {
             Self::Menu => parts!(fixed!(
@@ -135,7 +134,7 @@ impl Screen {
         }
     }
 
-    /// Tells what it says, one after the other: a fixed text, and the amount behind it where there is one.
+    /// Passes the parts of the text to `write` in order: a constant text, and the amount behind it if there is one.
     pub(crate) fn for_each_part<E>(
         &self,
         mut write: impl FnMut(FixedText, Option<Amount>) -> Result<(), E>,
@@ -192,24 +191,24 @@ impl fmt::Display for Screen {
 /// The screens of one reply: notices, then a prompt, or notices alone at the end of a session.
 pub type Screens = Vec<Screen, 4>;
 
-/// The screens of a reply that is made here. (`collect` would carry a panic for a list that is too long.)
+/// Makes the screens of a reply. (`collect` would link a panic for a list that is too long.)
 pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {
     const { assert!(N <= 4, "a reply holds at most four screens") };
     listed(&list)
 }
 
-// Not inlined: there are a dozen places that say something.
+// Not inlined: it has a dozen callers.
 #[inline(never)]
 fn listed(list: &[Screen]) -> Screens {
     let mut screens = Screens::new();
     for screen in list {
-        // They were seen to fit.
+        // They fit: `screens` has checked their number.
         let _ = screens.push(*screen);
     }
     screens
 }
 
-/// Shows screens as one text, a blank line between two.
+/// Displays screens as one text, with a blank line between two of them.
 #[derive(Clone, Copy, Debug)]
 pub struct ScreenText<'a>(pub &'a [Screen]);
 
@@ -231,7 +230,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn what_needs_an_escape_is_seen() {
+    fn text_that_needs_an_escape_in_json_is_recognised() {
         assert!(needs_no_escape(" ~!#[]{}$0aZ"));
         for text in ["a\"", "\\a", "\n", "a\tb", "\u{1f}", "\u{7f}", "\u{e9}"] {
             assert!(!needs_no_escape(text), "{text:?}");
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_reads_as_one_text() {
+    fn screens_are_displayed_with_a_blank_line_between_them() {
         let amount = |units| Amount::from_units(units).unwrap();
         let done = Outcome::Done(Receipt::Deposited { amount: amount(40), balance: amount(140) });
         let text = ScreenText(&[Screen::Outcome(done), Screen::DepositPrompt]).to_string();

@@ -1,4 +1,11 @@
-//! The dialogue: an answer in, screens and at most one ledger operation out.
+//! The dialogue: a state machine that takes an answer and gives screens, or at most one ledger operation.
+//!
+//! ```
+//! use atm_core::{ledger::Operation, money::Amount, session::{Action, Answer, Policy, Session}};
+//! let mut session = Session::default();
+//! let action = session.answer(&Answer::new("deposit 40"), &Policy::default());
+//! assert_eq!(action, Action::Operate(Operation::Deposit(Amount::from_units(40).unwrap())));
+//! ```
 use crate::{
     checksum::{self, checksum},
     ledger::{Operation, Outcome, Receipt, Refusal},
@@ -7,24 +14,24 @@ use crate::{
 };
 use heapless::String;
 
-/// The longest answer, in bytes after trimming: room for any amount, choice or name, and nothing else.
+/// The longest answer, in bytes of UTF-8 after trimming: enough for any amount, choice or name.
 pub const MAX_ANSWER: usize = 64;
 
-/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or known to be longer.
+/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or the fact that it was longer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer(Option<String<MAX_ANSWER>>);
 
 impl Answer {
-    /// The answer that a text is.
+    /// The answer with this text.
     pub fn new(text: &str) -> Self {
         Self(String::try_from(trimmed(text)).ok())
     }
 
-    /// The answer that pieces of text make, without a buffer for what is cut off.
+    /// The answer with these characters, without a buffer for a text that is too long.
     pub fn from_chars(text: impl Iterator<Item = char>) -> Self {
         let mut kept = String::<MAX_ANSWER>::new();
-        // Blanks are held back until it is known that something follows them: those at the end do not count.
+        // Blanks are held back until another character follows: those at the end are trimmed.
         let mut blanks = String::<MAX_ANSWER>::new();
         for c in text {
             if !c.is_ascii_whitespace() {
@@ -33,43 +40,42 @@ impl Answer {
                 }
                 blanks.clear();
             } else if !kept.is_empty() {
-                // Where there is no room for one more, those that are held already fit behind nothing.
+                // When the buffer is full, any further character makes the answer too long.
                 let _ = blanks.push(c);
             }
         }
         Self(Some(kept))
     }
 
-    /// What it is known again by.
+    /// The fingerprint by which a duplicate is recognised.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let text = self.text();
         Fingerprint { length: text.map(str::len), checksum: checksum(text.unwrap_or("").as_bytes()) }
     }
 
-    /// The text; `None` where it was too long.
+    /// The text; `None` if it was too long.
     pub fn text(&self) -> Option<&str> {
         self.0.as_deref()
     }
 }
 
-/// What an answer is known again by, in a tenth of its memory.
+/// An answer's length and CRC-32, by which a duplicate is recognised in a tenth of the answer's memory.
 ///
-/// The same answer always has the same one. Another answer has it in one of 2^32 cases at the most, and then gets the reply
-/// to the first instead of being told of the conflict. No money depends on it: a prompt that was answered is not answered
-/// again, whatever comes.
+/// The same answer always has the same fingerprint. A different answer has it in about one of 2^32 cases, and then gets the
+/// reply to the first instead of a conflict. No money depends on it: an answered prompt never takes another answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint {
     length: Option<usize>,
     checksum: [u8; checksum::LENGTH],
 }
 
-/// What a session may do; the same for its whole life.
+/// What a session may do. It does not change during a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
-    /// The most that an answer may name; `all` is what there is, however much.
+    /// The largest amount of one deposit or withdrawal. `withdraw all` has no limit.
     pub limit: Amount,
-    /// May this person stop the host with `quit`?
+    /// Whether `quit` stops the host.
     pub may_quit: bool,
 }
 
@@ -87,7 +93,7 @@ impl Default for Policy {
     }
 }
 
-/// Where the dialogue stands.
+/// The state of the dialogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Session {
@@ -101,19 +107,19 @@ pub enum Session {
         /// The balance that was shown with the question.
         balance: Amount,
     },
-    /// An operation is out; what is shown after its outcome depends on why it was asked for.
+    /// An operation is outstanding; its purpose decides what follows the outcome.
     Waiting(Purpose),
     /// Over.
     Ended,
 }
 
-/// Why an operation is out.
+/// The purpose of an outstanding operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Purpose {
-    /// To tell the balance.
+    /// To show the balance.
     ShowBalance,
-    /// To ask how much to withdraw, after a notice if there is one.
+    /// To ask how much to withdraw, with the balance, after a notice if there is one.
     PromptWithdrawal(Option<Screen>),
     /// To deposit.
     Deposit,
@@ -121,19 +127,19 @@ pub enum Purpose {
     Withdraw,
 }
 
-/// What follows from an answer.
+/// What the caller must do after an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
-    /// Show this.
+    /// Show these screens.
     Show(Screens),
-    /// Do this first; [`Session::complete`] then says what to show.
+    /// Carry out this operation, then call [`Session::complete`] with its outcome.
     Operate(Operation),
-    /// Show this and stop the host.
+    /// Show these screens and stop the host.
     Quit(Screens),
 }
 
-/// What was typed at the menu.
+/// A choice at the menu, with the amount that was typed behind it.
 enum Choice<'a> {
     Deposit(&'a str),
     Withdraw(&'a str),
@@ -141,8 +147,8 @@ enum Choice<'a> {
 }
 
 impl Session {
-    /// Takes the answer to the open prompt. A session that has ended, or waits for an outcome, has no open prompt:
-    /// its driver must not ask, and the state is only shown again.
+    /// Handles the answer to the open prompt. The caller must not pass an answer while no prompt is open: while an operation
+    /// is outstanding, and after the end.
     pub fn answer(&mut self, answer: &Answer, policy: &Policy) -> Action {
         let Some(text) = answer.text() else { return self.reprompt(Screen::AnswerTooLong) };
         let word = Word(text);
@@ -165,7 +171,7 @@ impl Session {
         }
     }
 
-    /// Takes the outcome of the operation that is out and says what to show.
+    /// Takes the outcome of the outstanding operation and returns the screens to show.
     pub fn complete(&mut self, outcome: Outcome) -> Screens {
         let purpose = match *self {
             Self::Waiting(purpose) => purpose,
@@ -202,7 +208,7 @@ impl Session {
         }
     }
 
-    /// The open prompt; `None` where there is none.
+    /// The open prompt; `None` while an operation is outstanding and after the end.
     pub fn prompt(&self) -> Option<Screen> {
         match *self {
             Self::Menu => Some(Screen::Menu),
@@ -239,7 +245,8 @@ impl Session {
         }
     }
 
-    /// `shown_balance` is the balance that the question showed; at the menu there was none, and asking again needs one.
+    /// `shown_balance` is the balance that the prompt showed. At the menu there is none, so that the prompt after an invalid
+    /// amount needs an inquiry first.
     fn withdraw(&mut self, text: &str, shown_balance: Option<Amount>, policy: &Policy) -> Action {
         let word = Word(text);
         if word.is("back") {
@@ -265,7 +272,7 @@ impl Session {
         Action::Show(screens([Screen::Menu]))
     }
 
-    /// The open prompt again, after the reason.
+    /// Shows the reason and the open prompt again.
     fn reprompt(&self, reason: Screen) -> Action {
         let mut shown = screens([reason]);
         if let Some(prompt) = self.prompt() {
@@ -275,11 +282,11 @@ impl Session {
     }
 }
 
-/// A typed word, in any case.
+/// A typed word, compared in any case.
 struct Word<'a>(&'a str);
 
 impl Word<'_> {
-    // Once, and not at each of the words that it is compared with.
+    // Not inlined: one copy, not one for each keyword.
     #[inline(never)]
     fn is(&self, word: &str) -> bool {
         self.0.eq_ignore_ascii_case(word)
@@ -292,12 +299,12 @@ fn trimmed(text: &str) -> &str {
 }
 
 fn parse_choice(text: &str) -> Option<Choice<'_>> {
-    // By bytes: to look for a character is to decode all of them.
+    // By bytes, without decoding characters.
     let blank = text.bytes().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
     let (first, rest) = text.split_at_checked(blank).unwrap_or((text, ""));
     let rest = trimmed(rest);
     let word = Word(first);
-    // Only a word takes an amount: `1 40` is more likely a slip than a wish.
+    // Only a word takes an amount: `1 40` is more likely a slip than a deposit.
     match (first, rest) {
         ("1", "") => Some(Choice::Deposit("")),
         ("2", "") => Some(Choice::Withdraw("")),
@@ -322,7 +329,7 @@ fn parse_amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
 }
 
 fn push(shown: &mut Screens, screen: Screen) {
-    // Never full: the longest reply of a session is a reason, a notice and a prompt.
+    // Never full: the longest reply is a reason, a notice and a prompt.
     let _ = shown.push(screen);
 }
 

@@ -1,7 +1,7 @@
-//! Time as an argument: the core never reads a clock.
+//! Instants and durations in milliseconds. The core never reads a clock: `now` is an argument of every call that needs it.
 use core::ops::Add;
 
-/// A point in time of the driver's own monotonic clock, in milliseconds since any fixed moment.
+/// A point in time of the driver's monotonic clock, in milliseconds since any fixed moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
@@ -17,7 +17,7 @@ impl Instant {
         self.0
     }
 
-    /// The time from `self` until `later`; zero where `later` has passed.
+    /// The time from `self` until `later`; zero if `later` is earlier.
     pub fn until(self, later: Self) -> Duration {
         Duration(u32::try_from(later.0.saturating_sub(self.0)).unwrap_or(u32::MAX))
     }
@@ -25,7 +25,7 @@ impl Instant {
 
 impl Add<Duration> for Instant {
     type Output = Self;
-    // Not inlined: on a part with 32 bits this is longer than a call.
+    // Not inlined: on a 32-bit processor this is longer than a call.
     #[inline(never)]
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::from(span.0)))
@@ -39,7 +39,7 @@ impl Add<Duration> for Instant {
 pub struct Duration(u32);
 
 impl Duration {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
     /// A span of whole seconds, at most 4,294,967.
@@ -57,13 +57,13 @@ impl Duration {
         self.0
     }
 
-    /// Twice the span, at most `most`.
-    pub(crate) fn doubled(self, most: Self) -> Self {
-        Self(self.0.saturating_mul(2)).min(most)
+    /// Twice the span, at most `max`.
+    pub(crate) fn doubled(self, max: Self) -> Self {
+        Self(self.0.saturating_mul(2)).min(max)
     }
 }
 
-/// The earlier of two deadlines, where there is one.
+/// The earlier of two deadlines; `None` if there is none.
 pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_is_a_moment_and_a_span() {
+    fn a_deadline_is_an_instant_plus_a_duration() {
         let now = Instant::from_millis(7000);
         let deadline = now + Duration::from_secs(2);
         assert_eq!((deadline.millis(), now.until(deadline)), (9000, Duration::from_millis(2000)));
@@ -93,10 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn a_span_doubles_up_to_the_longest() {
-        let most = Duration::from_millis(500);
+    fn a_duration_doubles_up_to_the_maximum() {
+        let max = Duration::from_millis(500);
         for (span, twice) in [(100, 200), (250, 500), (300, 500), (u32::MAX, 500)] {
-            assert_eq!(Duration::from_millis(span).doubled(most).millis(), twice);
+            assert_eq!(Duration::from_millis(span).doubled(max).millis(), twice);
         }
     }
 }

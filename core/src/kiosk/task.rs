@@ -1,18 +1,18 @@
-//! The same loop as a task of an executor.
+//! The kiosk's run loop as a future, for an executor such as embassy's.
 use super::{Kiosk, KioskError};
 use crate::{ledger::Ledger, time::Instant};
 use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// Serves a port until it is finished; `clock` tells the time, and `sleep` waits until a time, or for ever without one
-    /// (with embassy: `Timer::at`, or `core::future::pending`).
+    /// Serves a port until [`is_finished`](Self::is_finished). `clock` returns the time; `sleep` waits until an instant, or
+    /// for ever without one (with embassy: `Timer::at`, or `core::future::pending`).
     ///
-    /// The port's reads and writes must be such that one that is dropped before its end has done nothing, as those of
-    /// embassy's buffered serial ports are.
+    /// The port's reads and writes must be cancel-safe: a future that is dropped before it is ready has transferred nothing.
+    /// Those of embassy's buffered serial ports are.
     ///
     /// # Errors
-    /// What the port or the ledger says against it. After [`KioskError::Ledger`] it may be called again.
+    /// [`KioskError`] if the port failed or the ledger is in doubt. After [`KioskError::Ledger`] it may be called again.
     pub async fn run<P: Read + Write>(
         &mut self,
         port: &mut P,
@@ -34,7 +34,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
                     self.host.consume(sent.map_err(KioskError::Port)?, clock());
                 }
             } else if self.start < self.end {
-                // What is not taken waits for the ledger.
+                // Bytes that are not taken wait for the ledger.
                 if !self.feed(now) {
                     sleep(deadline).await;
                 }
