@@ -26,7 +26,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 #[cfg(feature = "embedded-io-async")]
 mod task;
 
-/// Size in bytes of one read: twice the 16-byte FIFO of a 16550-like UART.
+/// Size in bytes of one read: twice the 16-byte FIFO of a PL011 UART (ARM DDI 0183).
 const CHUNK: usize = 32;
 
 /// The most steps of one turn, so that endless input cannot keep the caller.

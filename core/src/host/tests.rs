@@ -1,4 +1,4 @@
-//! The host's endpoint with a ledger in memory behind it, as a driver that the tests can hold up at any point.
+//! Tests of the host's endpoint, with a ledger in memory and a driver whose every step a test can hold back.
 use super::*;
 use crate::{
     codec::NoRoom,
@@ -11,14 +11,14 @@ use crate::{
 };
 use std::{string::String, string::ToString, vec, vec::Vec};
 
-mod any;
 mod faults;
 mod hello;
-mod lines;
+mod links;
 mod numbers;
+mod outstanding;
+mod properties;
 mod sizes;
 mod time;
-mod work;
 
 const LEDGER: LedgerId = LedgerId(0xbeef);
 
@@ -32,7 +32,7 @@ fn deposited(amount: u64, balance: u64) -> Outcome {
 
 /// A message of the host, as a terminal reads it.
 #[derive(Clone, Debug, PartialEq)]
-struct Heard {
+struct Received {
     seq: Option<u64>,
     re: Option<u64>,
     prompt: bool,
@@ -45,134 +45,134 @@ struct Heard {
 
 /// A host and its driver.
 #[derive(Clone)]
-struct Bench {
+struct TestDriver {
     wire: Wire,
     host: Host<IN, OUT>,
     ledger: RamLedger<4>,
     now: Instant,
-    /// Fed, but not taken yet.
+    /// Input that the host has not taken yet.
     unfed: Vec<u8>,
-    /// What the host sent.
+    /// Output of the host.
     sent: Vec<u8>,
     /// Requests are held back, as by a slow ledger.
-    slow: bool,
+    hold_requests: bool,
     requests: Vec<Request>,
-    /// Output is not taken, as by a peer that does not read.
-    stuck: bool,
-    /// Terminals that come are left to the test.
-    guarded: bool,
-    /// The driver lets conversations go whose operation is out.
-    careless: bool,
+    /// Output is not sent, as to a peer that does not read.
+    output_blocked: bool,
+    /// The test admits or refuses hellos.
+    manual_admit: bool,
+    /// The host may have dropped a conversation with an outstanding request.
+    allow_unexpected: bool,
     quit: bool,
 }
 
-impl Bench {
+impl TestDriver {
     fn new(wire: Wire, link: LinkKind) -> Self {
         Self::with(Config::new(wire, link))
     }
 
     fn with(config: Config) -> Self {
         let now = Instant::from_millis(1000);
-        let mut bench = Self {
+        let mut driver = Self {
             wire: config.wire,
             host: Host::new(config, 1, now),
             ledger: RamLedger::new(LEDGER, units(100)),
             now,
             unfed: vec![],
             sent: vec![],
-            slow: false,
+            hold_requests: false,
             requests: vec![],
-            stuck: false,
-            guarded: false,
-            careless: false,
+            output_blocked: false,
+            manual_admit: false,
+            allow_unexpected: false,
             quit: false,
         };
-        bench.drive();
-        bench
+        driver.drive();
+        driver
     }
 
-    /// A named terminal at the menu: the bench and the number of the open prompt.
+    /// A named terminal at the menu: the driver and the number of the open prompt.
     fn at_menu(wire: Wire) -> (Self, u64) {
-        let mut bench = Self::new(wire, LinkKind::Serial);
-        let seq = bench.hello(&hello("a", 1, 1))[0].seq.unwrap();
-        (bench, seq)
+        let mut driver = Self::new(wire, LinkKind::Serial);
+        let seq = driver.hello(&hello("a", 1, 1))[0].seq.unwrap();
+        (driver, seq)
     }
 
-    /// Moves everything that can move.
+    /// Drives the host until nothing changes.
     fn drive(&mut self) {
         for _ in 0..10_000 {
-            let before = self.clone_of_progress();
+            let before = self.progress();
             while let Some(event) = self.host.poll_event() {
                 match event {
-                    Event::Request(request) if self.slow => self.requests.push(request),
+                    Event::Request(request) if self.hold_requests => self.requests.push(request),
                     Event::Request(request) => self.settle(&request),
-                    Event::Arrival(_) if self.guarded => {}
+                    Event::Arrival(_) if self.manual_admit => {}
                     Event::Arrival(_) => self.host.admit(None, self.now),
                     Event::Quit => self.quit = true,
                 }
             }
-            if !self.stuck {
+            if !self.output_blocked {
                 self.sent.extend_from_slice(self.host.output());
                 self.host.consume(self.host.output().len(), self.now);
             }
             let taken = self.host.feed(&self.unfed, self.now);
             self.unfed.drain(..taken);
-            if before == self.clone_of_progress() {
+            if before == self.progress() {
                 return;
             }
         }
-        panic!("it never comes to rest");
+        panic!("the host changes for ever");
     }
 
-    fn clone_of_progress(&self) -> (usize, usize, Host<IN, OUT>) {
+    fn progress(&self) -> (usize, usize, Host<IN, OUT>) {
         (self.unfed.len(), self.sent.len(), self.host.clone())
     }
 
-    /// Carries out a request.
+    /// Applies a request to the ledger and completes it.
     fn settle(&mut self, request: &Request) {
         let response = self.ledger.apply(request).unwrap();
         let expected = self.host.complete(request, response, self.now);
-        assert!(expected || self.careless, "{request:?} was waited for");
+        assert!(expected || self.allow_unexpected, "{request:?} was outstanding");
     }
 
-    /// The slow ledger gets round to what it was asked.
-    fn catch_up(&mut self) -> Vec<Heard> {
-        self.slow = false;
+    /// Applies the requests that were held back.
+    fn release_requests(&mut self) -> Vec<Received> {
+        self.hold_requests = false;
         for request in std::mem::take(&mut self.requests) {
             self.settle(&request);
         }
-        self.heard()
+        self.received()
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Vec<Heard> {
+    fn send(&mut self, bytes: &[u8]) -> Vec<Received> {
         self.unfed.extend_from_slice(bytes);
-        self.heard()
+        self.received()
     }
 
-    /// What the host has sent since this was last asked.
-    fn heard(&mut self) -> Vec<Heard> {
+    /// The messages that the host has sent since the last call.
+    fn received(&mut self) -> Vec<Received> {
         self.drive();
         decode(self.wire, &std::mem::take(&mut self.sent))
     }
 
-    fn hello(&mut self, hello: &Hello) -> Vec<Heard> {
+    fn hello(&mut self, hello: &Hello) -> Vec<Received> {
         self.send(&frame(self.wire, |out| out.hello(hello)))
     }
 
-    fn answer(&mut self, re: impl Into<Option<u64>>, text: &str) -> Vec<Heard> {
+    fn answer(&mut self, re: impl Into<Option<u64>>, text: &str) -> Vec<Received> {
         self.send(&answer(self.wire, re, text))
     }
 
-    /// The one message that an answer gets.
+    /// Sends an answer and returns the one message that it gets.
     #[track_caller]
-    fn reply(&mut self, re: impl Into<Option<u64>>, text: &str) -> Heard {
+    fn reply(&mut self, re: impl Into<Option<u64>>, text: &str) -> Received {
         only(self.answer(re, text))
     }
 
-    fn after(&mut self, span: Duration) -> Vec<Heard> {
+    fn after(&mut self, span: Duration) -> Vec<Received> {
         self.now = self.now + span;
         self.host.tick(self.now);
-        self.heard()
+        self.received()
     }
 
     fn balance(&self) -> Amount {
@@ -181,14 +181,14 @@ impl Bench {
 }
 
 #[track_caller]
-fn only(heard: Vec<Heard>) -> Heard {
-    assert_eq!(heard.len(), 1, "{heard:?}");
-    heard.into_iter().next().unwrap()
+fn only(received: Vec<Received>) -> Received {
+    assert_eq!(received.len(), 1, "{received:?}");
+    received.into_iter().next().unwrap()
 }
 
-/// The codes or kinds of what was heard: notices, and numbers of replies.
-fn kinds(heard: &[Heard]) -> Vec<Result<u64, Notice>> {
-    heard.iter().map(|heard| heard.seq.ok_or_else(|| heard.notice.unwrap())).collect()
+/// The number of each reply, and the kind of each notice.
+fn kinds(received: &[Received]) -> Vec<Result<u64, Notice>> {
+    received.iter().map(|received| received.seq.ok_or_else(|| received.notice.unwrap())).collect()
 }
 
 fn frame(wire: Wire, write: impl FnOnce(&mut Outbox<1024>) -> Result<(), NoRoom>) -> Vec<u8> {
@@ -201,11 +201,11 @@ fn answer(wire: Wire, re: impl Into<Option<u64>>, text: &str) -> Vec<u8> {
     frame(wire, |out| out.answer(re.into(), text))
 }
 
-/// Reads all that a host sent; everything of it must be a message.
+/// Decodes the output of a host, all of which must be messages.
 #[track_caller]
-fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Heard> {
+fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Received> {
     let mut inbox = Inbox::<OUT>::for_terminal(wire);
-    let mut heard = vec![];
+    let mut received = vec![];
     while !bytes.is_empty() {
         let taken = inbox.push(bytes);
         bytes = &bytes[taken..];
@@ -214,28 +214,28 @@ fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Heard> {
             continue;
         }
         assert_eq!(found, Decoded::Frame, "{}", String::from_utf8_lossy(body));
-        let said = wire.read_host(body).unwrap().unwrap();
-        heard.push(Heard {
-            seq: said.seq,
-            re: said.re,
-            prompt: said.prompt,
-            ends: said.ends,
-            welcome: said.welcome,
-            outcome: said.outcome,
-            notice: said.notice,
-            text: said.text.to_string(),
+        let message = wire.read_host(body).unwrap().unwrap();
+        received.push(Received {
+            seq: message.seq,
+            re: message.re,
+            prompt: message.prompt,
+            ends: message.ends,
+            welcome: message.welcome,
+            outcome: message.outcome,
+            notice: message.notice,
+            text: message.text.to_string(),
         });
         inbox.release();
     }
-    assert!(!inbox.is_partial(), "the last message is not whole");
-    heard
+    assert!(!inbox.is_partial(), "the last message is complete");
+    received
 }
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// The hello of a terminal that knows nothing; an empty name is none.
+/// The hello of a terminal without stored state; an empty name is none.
 fn hello(terminal: &str, start: u64, attempt: u32) -> Hello {
     Hello {
         version: VERSION,
@@ -249,7 +249,7 @@ fn hello(terminal: &str, start: u64, attempt: u32) -> Hello {
     }
 }
 
-/// The hello of a terminal that has shown up to `shown` of this ledger.
+/// The hello of terminal `a` with stored state of this ledger.
 fn knowing(start: u64, attempt: u32, shown: u64, pending: impl Into<Option<u64>>, resume: bool) -> Hello {
     Hello { ledger: Some(LEDGER), shown, pending: pending.into(), resume, ..hello("a", start, attempt) }
 }

@@ -1,4 +1,4 @@
-//! The loop over a port that the tests fill, stop and break by hand.
+//! Tests of the kiosk's loop over a port that a test fills, blocks and breaks.
 use super::*;
 use crate::{
     host::{IN, LinkKind, OUT},
@@ -11,17 +11,17 @@ use crate::{
 use embedded_io::{ErrorKind, ErrorType};
 use std::{string::String, string::ToString, vec, vec::Vec};
 
-/// A serial port.
+/// A serial port in memory.
 #[derive(Debug, Default)]
 struct Port {
     incoming: Vec<u8>,
     sent: Vec<u8>,
-    /// How much one write takes.
+    /// How many bytes one write takes.
     takes: usize,
-    /// It says that it is ready, and takes nothing.
-    lies: bool,
-    /// Nobody is at the other end any more: a read says so.
-    gone: bool,
+    /// It is ready for writing even if it takes nothing.
+    falsely_ready: bool,
+    /// The input ends behind `incoming`.
+    input_ends: bool,
     broken: bool,
     reads: usize,
 }
@@ -32,14 +32,18 @@ impl ErrorType for Port {
 
 impl ReadReady for Port {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-        if self.broken { Err(ErrorKind::BrokenPipe) } else { Ok(self.gone || !self.incoming.is_empty()) }
+        if self.broken {
+            Err(ErrorKind::BrokenPipe)
+        } else {
+            Ok(self.input_ends || !self.incoming.is_empty())
+        }
     }
 }
 
 impl Read for Port {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
         self.reads += 1;
-        assert!(!self.incoming.is_empty() || self.gone, "it would wait");
+        assert!(!self.incoming.is_empty() || self.input_ends, "the read would block");
         let count = buf.len().min(self.incoming.len());
         buf[..count].copy_from_slice(&self.incoming[..count]);
         self.incoming.drain(..count);
@@ -49,13 +53,13 @@ impl Read for Port {
 
 impl WriteReady for Port {
     fn write_ready(&mut self) -> Result<bool, ErrorKind> {
-        if self.broken { Err(ErrorKind::BrokenPipe) } else { Ok(self.lies || self.takes > 0) }
+        if self.broken { Err(ErrorKind::BrokenPipe) } else { Ok(self.falsely_ready || self.takes > 0) }
     }
 }
 
 impl Write for Port {
     fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
-        assert!(self.lies || self.takes > 0, "it would wait");
+        assert!(self.falsely_ready || self.takes > 0, "the write would block");
         assert!(!buf.is_empty(), "there is something to write");
         let count = buf.len().min(self.takes);
         self.sent.extend_from_slice(&buf[..count]);
@@ -67,7 +71,7 @@ impl Write for Port {
     }
 }
 
-/// A ledger whose store fails where it is told to.
+/// A ledger that is in doubt about every request while `fails` is set.
 struct FailingLedger {
     ledger: RamLedger<1>,
     fails: bool,
@@ -85,7 +89,7 @@ fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
 }
 
-/// A kiosk that anybody may stop.
+/// A kiosk where `quit` is permitted.
 fn kiosk() -> Kiosk<FailingLedger, IN, OUT> {
     let ledger = FailingLedger { ledger: RamLedger::new(LedgerId(7), units(100)), fails: false };
     let mut config = Config::new(Wire::Json, LinkKind::Serial);
@@ -93,7 +97,7 @@ fn kiosk() -> Kiosk<FailingLedger, IN, OUT> {
     Kiosk::new(config, Some(ledger), NOW)
 }
 
-/// A port that takes everything, and where a terminal has said hello.
+/// A port that takes everything, with a hello as input.
 fn port() -> Port {
     Port { takes: usize::MAX, incoming: hello(), ..Port::default() }
 }
@@ -124,14 +128,14 @@ fn answer(re: u64, text: &str) -> Vec<u8> {
     out.output().to_vec()
 }
 
-/// Turns until there is nothing to do; gives out what was sent.
+/// Turns until there is nothing to do, and returns what was sent.
 fn turn(kiosk: &mut Kiosk<FailingLedger, IN, OUT>, port: &mut Port) -> String {
     for _ in 0..1000 {
         if !kiosk.turn(port, NOW).unwrap() {
             return String::from_utf8_lossy(&std::mem::take(&mut port.sent)).to_string();
         }
     }
-    panic!("it never comes to rest");
+    panic!("there is always something to do");
 }
 
 #[test]
@@ -139,33 +143,33 @@ fn a_withdrawal_over_the_port() {
     let (mut kiosk, mut port) = (kiosk(), port());
     assert!(turn(&mut kiosk, &mut port).contains(r#""seq":1,"input":true"#));
     port.incoming = answer(1, "withdraw 40");
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains(r#""outcome":"done","operation":"withdrawal","amount":4000,"balance":6000"#));
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains(r#""outcome":"done","operation":"withdrawal","amount":4000,"balance":6000"#));
     assert_eq!(kiosk.ledger().unwrap().ledger.balance(), units(60));
     assert_eq!((kiosk.host().counters().frames, kiosk.is_finished()), (2, false));
 }
 
 #[test]
-fn a_port_that_takes_little_or_nothing_is_waited_for() {
+fn a_slow_or_blocked_port_is_waited_for() {
     let (mut kiosk, mut port) = (kiosk(), port());
-    // More than the host takes before its reply to the first was sent.
+    // More than the host takes before its first reply is sent.
     port.incoming.extend(answer(9, "1").repeat(3));
     port.takes = 0;
     assert_eq!(turn(&mut kiosk, &mut port), "");
     assert!(!port.incoming.is_empty());
-    port.lies = true;
+    port.falsely_ready = true;
     assert_eq!(turn(&mut kiosk, &mut port), "");
     port.takes = 1;
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains(r#""seq":1,"input":true"#) && told.ends_with("}"), "{told}");
-    assert_eq!(turn(&mut kiosk, &mut port), "", "it is said once");
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains(r#""seq":1,"input":true"#) && sent.ends_with("}"), "{sent}");
+    assert_eq!(turn(&mut kiosk, &mut port), "", "everything is sent once");
 }
 
 #[test]
-fn a_turn_is_bounded_and_says_whether_there_is_more() {
+fn a_turn_is_bounded_and_returns_whether_there_was_something_to_do() {
     let (mut kiosk, mut port) = (kiosk(), port());
     assert_eq!(kiosk.turn(&mut Port { takes: 1, ..Port::default() }, NOW), Ok(false), "nothing came");
-    // A line that never rests.
+    // Endless input.
     port.incoming = vec![0; 100_000];
     for _ in 0..3 {
         let before = port.reads;
@@ -173,7 +177,7 @@ fn a_turn_is_bounded_and_says_whether_there_is_more() {
         assert!((1..=MAX_STEPS).contains(&(port.reads - before)));
     }
     assert!(port.incoming.len() > 90_000);
-    // What was done on the way is told to whoever would sleep.
+    // A turn that did something returns true, so that the caller does not sleep yet.
     let (mut kiosk, mut port) = (self::kiosk(), Port { incoming: vec![0], ..Port::default() });
     assert_eq!(kiosk.turn(&mut port, NOW), Ok(true));
     assert_eq!(kiosk.turn(&mut port, NOW), Ok(false));
@@ -182,20 +186,20 @@ fn a_turn_is_bounded_and_says_whether_there_is_more() {
 #[test]
 fn a_deadline_is_met_by_the_turn_after_it() {
     let (mut kiosk, mut port) = (kiosk(), port());
-    assert_eq!(kiosk.deadline(), None, "nobody is there");
+    assert_eq!(kiosk.deadline(), None, "no session");
     turn(&mut kiosk, &mut port);
     let deadline = kiosk.deadline().unwrap();
     assert_eq!(deadline, NOW + Duration::from_secs(300));
     kiosk.turn(&mut port, Instant::from_millis(deadline.millis() - 1)).unwrap();
     assert_eq!(port.sent, b"");
     kiosk.turn(&mut port, deadline).unwrap();
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains(r#""notice":"idle""#), "{told}");
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains(r#""notice":"idle""#), "{sent}");
     assert_eq!(kiosk.deadline(), None);
 }
 
 #[test]
-fn it_stops_with_a_goodbye() {
+fn quit_and_shut_down_send_a_notice_before_the_end() {
     for quits in [false, true] {
         let (mut kiosk, mut port) = (kiosk(), port());
         turn(&mut kiosk, &mut port);
@@ -203,22 +207,22 @@ fn it_stops_with_a_goodbye() {
             port.incoming = answer(1, "quit");
         } else {
             kiosk.shut_down(NOW);
-            assert!(!kiosk.is_finished(), "nothing was said yet");
+            assert!(!kiosk.is_finished(), "the notice was not sent yet");
         }
-        let told = turn(&mut kiosk, &mut port);
-        assert!(told.contains("The server is stopping. Goodbye."), "{told}");
+        let sent = turn(&mut kiosk, &mut port);
+        assert!(sent.contains("The server is stopping. Goodbye."), "{sent}");
         assert!(kiosk.is_finished());
     }
 }
 
 #[test]
-fn the_end_of_the_line_is_the_end() {
+fn the_end_of_the_input_finishes_the_kiosk_after_the_last_reply() {
     let (mut kiosk, mut port) = (kiosk(), port());
     turn(&mut kiosk, &mut port);
-    port.gone = true;
+    port.input_ends = true;
     port.incoming = answer(1, "deposit 1");
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains(r#""outcome":"done""#), "what came before it is served: {told}");
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains(r#""outcome":"done""#), "what came before it is served: {sent}");
     assert!(kiosk.is_finished());
     let reads = port.reads;
     turn(&mut kiosk, &mut port);
@@ -226,7 +230,7 @@ fn the_end_of_the_line_is_the_end() {
 }
 
 #[test]
-fn a_port_or_a_ledger_that_fails_is_told() {
+fn a_failed_port_or_ledger_is_an_error() {
     let (mut kiosk, mut port) = (kiosk(), port());
     port.broken = true;
     let error = kiosk.turn(&mut port, NOW).unwrap_err();
@@ -237,10 +241,10 @@ fn a_port_or_a_ledger_that_fails_is_told() {
     let error = (0..1000).find_map(|_| kiosk.turn(&mut port, NOW).err()).unwrap();
     assert_eq!(error, KioskError::Ledger(InDoubt));
     assert_eq!(error.to_string(), InDoubt.to_string());
-    assert_eq!(port.sent, b"", "nothing is told");
+    assert_eq!(port.sent, b"", "no outcome is sent");
 }
 
-/// A reply to a hello, and then a deposit that the ledger is in doubt about.
+/// A kiosk at the menu, and then a deposit that leaves the ledger in doubt.
 fn in_doubt() -> (Kiosk<FailingLedger, IN, OUT>, Port) {
     let (mut kiosk, mut port) = (kiosk(), port());
     turn(&mut kiosk, &mut port);
@@ -251,35 +255,35 @@ fn in_doubt() -> (Kiosk<FailingLedger, IN, OUT>, Port) {
 }
 
 #[test]
-fn a_ledger_in_doubt_is_asked_again_and_a_repeat_is_told_so() {
+fn a_request_in_doubt_is_retried_and_a_duplicate_gets_working() {
     let (mut kiosk, mut port) = in_doubt();
     assert_eq!(kiosk.deadline(), Some(NOW + RETRY_AFTER));
     port.incoming = answer(1, "deposit 5");
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains("Working on it."), "{told}");
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains("Working on it."), "{sent}");
     kiosk.ledger.as_mut().unwrap().fails = false;
-    assert_eq!(turn(&mut kiosk, &mut port), "", "it is left alone for a while");
+    assert_eq!(turn(&mut kiosk, &mut port), "", "no retry before its time");
     while kiosk.turn(&mut port, NOW + RETRY_AFTER).unwrap() {}
-    let told = String::from_utf8_lossy(&port.sent).to_string();
-    assert!(told.contains("Amount deposited: $5. Your balance is $105."), "{told}");
+    let sent = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(sent.contains("Amount deposited: $5. Your balance is $105."), "{sent}");
     assert_eq!(kiosk.ledger().unwrap().ledger.balance(), units(105), "once");
 }
 
 #[test]
-fn what_was_asked_without_a_name_is_unknown_where_the_ledger_is_in_doubt() {
+fn an_unnamed_operation_in_doubt_is_unknown_and_not_retried() {
     let mut kiosk = kiosk();
     let mut port = Port { incoming: hello_of(None), ..port() };
     turn(&mut kiosk, &mut port);
     kiosk.ledger.as_mut().unwrap().fails = true;
     port.incoming = answer(1, "deposit 5");
     assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
-    let told = turn(&mut kiosk, &mut port);
-    assert!(told.contains("It is unknown what became of your request"), "{told}");
-    assert_eq!(kiosk.retry_at, None, "it is not asked again: nobody could tell it from another");
+    let sent = turn(&mut kiosk, &mut port);
+    assert!(sent.contains("It is unknown what became of your request"), "{sent}");
+    assert_eq!(kiosk.retry_at, None, "a retry might do it twice");
 }
 
 #[test]
-fn the_balance_is_asked_for_again_without_a_name_too() {
+fn an_unnamed_inquiry_in_doubt_is_retried() {
     let mut kiosk = kiosk();
     let mut port = Port { incoming: hello_of(None), ..port() };
     turn(&mut kiosk, &mut port);
@@ -288,26 +292,26 @@ fn the_balance_is_asked_for_again_without_a_name_too() {
     assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, NOW).err()), Some(KioskError::Ledger(InDoubt)));
     kiosk.ledger.as_mut().unwrap().fails = false;
     while kiosk.turn(&mut port, NOW + RETRY_AFTER).unwrap() {}
-    let told = String::from_utf8_lossy(&port.sent).to_string();
-    assert!(told.contains("Your balance is $100."), "no money moves by it: {told}");
+    let sent = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(sent.contains("Your balance is $100."), "an inquiry moves no money: {sent}");
 }
 
 #[test]
-fn without_a_ledger_it_is_out_of_service_and_says_so_each_time() {
+fn without_a_ledger_every_message_gets_out_of_service() {
     let mut kiosk =
         Kiosk::<FailingLedger, IN, OUT>::new(Config::new(Wire::Json, LinkKind::Serial), None, NOW);
     let mut port = Port { takes: usize::MAX, ..Port::default() };
-    assert_eq!(turn(&mut kiosk, &mut port), "", "a serial line is silent until somebody says something");
+    assert_eq!(turn(&mut kiosk, &mut port), "", "nothing is sent before a message comes");
     for incoming in [hello(), answer(1, "deposit 5"), hello()] {
         port.incoming = incoming;
-        let told = turn(&mut kiosk, &mut port);
-        assert!(told.contains(r#""notice":"out-of-service""#), "{told}");
+        let sent = turn(&mut kiosk, &mut port);
+        assert!(sent.contains(r#""notice":"out-of-service""#), "{sent}");
         assert!(!kiosk.is_finished());
     }
 }
 
 #[test]
-fn a_ledger_that_stays_in_doubt_is_out_of_service_after_half_a_minute() {
+fn a_ledger_that_stays_in_doubt_is_out_of_service_after_30_seconds() {
     let (mut kiosk, mut port) = in_doubt();
     let mut now = NOW;
     for attempt in 0..MAX_RETRIES {
@@ -316,7 +320,7 @@ fn a_ledger_that_stays_in_doubt_is_out_of_service_after_half_a_minute() {
         assert_eq!((0..9).find_map(|_| kiosk.turn(&mut port, now).err()), Some(KioskError::Ledger(InDoubt)));
     }
     while kiosk.turn(&mut port, now).unwrap() {}
-    let told = String::from_utf8_lossy(&port.sent).to_string();
-    assert!(told.contains(r#""notice":"out-of-service""#) && !told.contains("outcome"), "{told}");
+    let sent = String::from_utf8_lossy(&port.sent).to_string();
+    assert!(sent.contains(r#""notice":"out-of-service""#) && !sent.contains("outcome"), "{sent}");
     assert!(kiosk.ledger().is_none() && !kiosk.is_finished());
 }

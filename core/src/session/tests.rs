@@ -1,3 +1,4 @@
+//! Tests of the dialogue: every answer at every prompt, every outcome, and a model of the money.
 use super::*;
 use crate::ledger::{Ledger, LedgerId, Origin, RamLedger, Request, Response};
 use crate::screen::ScreenText;
@@ -18,22 +19,22 @@ fn prompts() -> [Session; 3] {
     [Session::Menu, Session::Deposit, withdrawing()]
 }
 
-/// What follows from one answer.
+/// The action after one answer, and the session then.
 fn act(mut session: Session, answer: &str, policy: &Policy) -> (Action, Session) {
     let action = session.answer(&Answer::new(answer), policy);
     (action, session)
 }
 
-/// The answer is only shown something for, the last of which is the open prompt.
+/// Asserts that the answer only shows screens, the last of which is the open prompt.
 #[track_caller]
-fn shows(session: Session, answer: &str, expected: &[Screen], next: Session) {
+fn assert_shows(session: Session, answer: &str, expected: &[Screen], next: Session) {
     let got = act(session, answer, &POLICY);
     assert_eq!(got, (Action::Show(expected.iter().copied().collect()), next), "{session:?} {answer:?}");
     assert_eq!(next.prompt().as_ref(), expected.last(), "{answer:?}");
 }
 
 #[track_caller]
-fn operates(session: Session, answer: &str, operation: Operation, purpose: Purpose) {
+fn assert_operates(session: Session, answer: &str, operation: Operation, purpose: Purpose) {
     let got = act(session, answer, &POLICY);
     assert_eq!(got, (Action::Operate(operation), Session::Waiting(purpose)), "{session:?} {answer:?}");
 }
@@ -41,18 +42,18 @@ fn operates(session: Session, answer: &str, operation: Operation, purpose: Purpo
 #[test]
 fn the_menu_takes_numbers_and_words_in_any_case() {
     for answer in ["1", "deposit", "Deposit", "DEPOSIT", "  1\t"] {
-        shows(Session::Menu, answer, &[Screen::DepositPrompt], Session::Deposit);
+        assert_shows(Session::Menu, answer, &[Screen::DepositPrompt], Session::Deposit);
     }
     for answer in ["2", "withdraw", "WithDraw"] {
-        operates(Session::Menu, answer, Operation::Inquiry, Purpose::PromptWithdrawal(None));
+        assert_operates(Session::Menu, answer, Operation::Inquiry, Purpose::PromptWithdrawal(None));
     }
     for answer in ["3", "balance", "BALANCE"] {
-        operates(Session::Menu, answer, Operation::Inquiry, Purpose::ShowBalance);
+        assert_operates(Session::Menu, answer, Operation::Inquiry, Purpose::ShowBalance);
     }
 }
 
 #[test]
-fn anything_else_at_the_menu_is_not_a_choice() {
+fn anything_else_at_the_menu_is_an_invalid_choice() {
     for answer in [
         "",
         "4",
@@ -69,30 +70,35 @@ fn anything_else_at_the_menu_is_not_a_choice() {
         "deposit40",
         "１",
     ] {
-        shows(Session::Menu, answer, &[Screen::InvalidChoice, Screen::Menu], Session::Menu);
+        assert_shows(Session::Menu, answer, &[Screen::InvalidChoice, Screen::Menu], Session::Menu);
     }
 }
 
 #[test]
 fn a_deposit_takes_an_amount_or_back() {
-    operates(Session::Deposit, "40", Operation::Deposit(units(40)), Purpose::Deposit);
-    operates(Session::Deposit, " 40 ", Operation::Deposit(units(40)), Purpose::Deposit);
-    operates(Session::Deposit, "0040", Operation::Deposit(units(40)), Purpose::Deposit);
-    operates(Session::Deposit, "1000000", Operation::Deposit(Policy::LIMIT), Purpose::Deposit);
-    shows(Session::Deposit, "BACK", &[Screen::Menu], Session::Menu);
-    // What a withdrawal takes, and what the menu takes, mean nothing here.
+    assert_operates(Session::Deposit, "40", Operation::Deposit(units(40)), Purpose::Deposit);
+    assert_operates(Session::Deposit, " 40 ", Operation::Deposit(units(40)), Purpose::Deposit);
+    assert_operates(Session::Deposit, "0040", Operation::Deposit(units(40)), Purpose::Deposit);
+    assert_operates(Session::Deposit, "1000000", Operation::Deposit(Policy::LIMIT), Purpose::Deposit);
+    assert_shows(Session::Deposit, "BACK", &[Screen::Menu], Session::Menu);
+    // The words of a withdrawal and of the menu are not accepted here.
     for answer in ["all", "deposit", "balance", "deposit 40"] {
-        shows(Session::Deposit, answer, &[Screen::NotAnAmount, Screen::DepositPrompt], Session::Deposit);
+        assert_shows(
+            Session::Deposit,
+            answer,
+            &[Screen::NotAnAmount, Screen::DepositPrompt],
+            Session::Deposit,
+        );
     }
 }
 
 #[test]
 fn a_withdrawal_takes_an_amount_all_or_back() {
-    operates(withdrawing(), "40", Operation::Withdraw(units(40)), Purpose::Withdraw);
-    operates(withdrawing(), "ALL", Operation::WithdrawAll, Purpose::Withdraw);
-    shows(withdrawing(), "Back", &[Screen::Menu], Session::Menu);
-    // The balance shown may have grown since: the ledger decides whether it is enough.
-    operates(withdrawing(), "101", Operation::Withdraw(units(101)), Purpose::Withdraw);
+    assert_operates(withdrawing(), "40", Operation::Withdraw(units(40)), Purpose::Withdraw);
+    assert_operates(withdrawing(), "ALL", Operation::WithdrawAll, Purpose::Withdraw);
+    assert_shows(withdrawing(), "Back", &[Screen::Menu], Session::Menu);
+    // The balance may have grown since it was shown: the ledger decides.
+    assert_operates(withdrawing(), "101", Operation::Withdraw(units(101)), Purpose::Withdraw);
 }
 
 const NO_AMOUNTS: [&str; 21] = [
@@ -101,7 +107,7 @@ const NO_AMOUNTS: [&str; 21] = [
 ];
 
 #[test]
-fn what_is_not_a_positive_whole_number_is_asked_again_with_the_reason() {
+fn an_invalid_amount_shows_the_reason_and_the_prompt_again() {
     let ask = Screen::WithdrawPrompt { balance: units(100) };
     let too_much = Screen::OverLimit { limit: Policy::LIMIT };
     let reasons = NO_AMOUNTS.map(|answer| (answer, Screen::NotAnAmount));
@@ -113,32 +119,32 @@ fn what_is_not_a_positive_whole_number_is_asked_again_with_the_reason() {
         ("18446744073709551657", too_much),
         ("99999999999999999999999999999999999999999999999999", too_much),
     ]) {
-        shows(Session::Deposit, answer, &[reason, Screen::DepositPrompt], Session::Deposit);
-        shows(withdrawing(), answer, &[reason, ask], withdrawing());
+        assert_shows(Session::Deposit, answer, &[reason, Screen::DepositPrompt], Session::Deposit);
+        assert_shows(withdrawing(), answer, &[reason, ask], withdrawing());
     }
 }
 
 #[test]
-fn one_answer_at_the_menu_is_enough() {
+fn the_menu_takes_an_amount_behind_a_word() {
     for answer in ["deposit 40", "DEPOSIT\t040", "deposit    40"] {
-        operates(Session::Menu, answer, Operation::Deposit(units(40)), Purpose::Deposit);
+        assert_operates(Session::Menu, answer, Operation::Deposit(units(40)), Purpose::Deposit);
     }
-    operates(Session::Menu, "withdraw 40", Operation::Withdraw(units(40)), Purpose::Withdraw);
-    operates(Session::Menu, "withdraw All", Operation::WithdrawAll, Purpose::Withdraw);
+    assert_operates(Session::Menu, "withdraw 40", Operation::Withdraw(units(40)), Purpose::Withdraw);
+    assert_operates(Session::Menu, "withdraw All", Operation::WithdrawAll, Purpose::Withdraw);
     for answer in ["deposit back", "withdraw back"] {
-        shows(Session::Menu, answer, &[Screen::Menu], Session::Menu);
+        assert_shows(Session::Menu, answer, &[Screen::Menu], Session::Menu);
     }
 }
 
 #[test]
-fn one_answer_that_is_no_amount_goes_on_at_the_prompt_it_names() {
+fn an_invalid_amount_at_the_menu_opens_the_prompt_for_the_amount() {
     let asked = [Screen::NotAnAmount, Screen::DepositPrompt];
-    shows(Session::Menu, "deposit all", &asked, Session::Deposit);
-    shows(Session::Menu, "deposit 4 0", &asked, Session::Deposit);
-    shows(Session::Menu, "deposit 0", &[Screen::NotPositive, Screen::DepositPrompt], Session::Deposit);
-    // The question to ask for a withdrawal shows the balance, which only the ledger knows.
+    assert_shows(Session::Menu, "deposit all", &asked, Session::Deposit);
+    assert_shows(Session::Menu, "deposit 4 0", &asked, Session::Deposit);
+    assert_shows(Session::Menu, "deposit 0", &[Screen::NotPositive, Screen::DepositPrompt], Session::Deposit);
+    // The withdrawal prompt shows the balance, which only the ledger knows.
     let reason = Purpose::PromptWithdrawal(Some(Screen::NotAnAmount));
-    operates(Session::Menu, "withdraw -1", Operation::Inquiry, reason);
+    assert_operates(Session::Menu, "withdraw -1", Operation::Inquiry, reason);
 }
 
 #[test]
@@ -170,16 +176,16 @@ fn quit_stops_the_host_at_every_prompt_where_it_is_permitted() {
 fn an_answer_of_65_bytes_is_too_long_at_every_prompt() {
     for session in prompts() {
         let prompt = session.prompt().unwrap();
-        shows(session, &"x".repeat(65), &[Screen::AnswerTooLong, prompt], session);
-        shows(session, &"é".repeat(33), &[Screen::AnswerTooLong, prompt], session);
+        assert_shows(session, &"x".repeat(65), &[Screen::AnswerTooLong, prompt], session);
+        assert_shows(session, &"é".repeat(33), &[Screen::AnswerTooLong, prompt], session);
     }
-    // Blanks around it do not count, and 64 are not too long.
+    // Blanks around it are trimmed, and 64 bytes are not too long.
     let padded = format!("{}{}{}", " ".repeat(40), "0".repeat(63), "7\r\n");
-    operates(Session::Deposit, &padded, Operation::Deposit(units(7)), Purpose::Deposit);
+    assert_operates(Session::Deposit, &padded, Operation::Deposit(units(7)), Purpose::Deposit);
 }
 
 #[test]
-fn the_limit_is_the_policys() {
+fn the_policy_sets_the_limit() {
     let policy = Policy { limit: units(50), may_quit: false };
     let (shown, _) = act(Session::Menu, "deposit 51", &policy);
     let over = Screen::OverLimit { limit: units(50) };
@@ -187,9 +193,9 @@ fn the_limit_is_the_policys() {
     assert_eq!(act(Session::Deposit, "50", &policy).0, Action::Operate(Operation::Deposit(units(50))));
 }
 
-/// What is shown after an outcome, and where the session stands then.
+/// Asserts what is shown after an outcome, and the session then.
 #[track_caller]
-fn told(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) {
+fn assert_outcome_shows(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) {
     let mut session = Session::Waiting(purpose);
     assert_eq!(&session.complete(outcome)[..], expected, "{purpose:?}");
     assert_eq!(session, next, "{purpose:?}");
@@ -197,7 +203,7 @@ fn told(purpose: Purpose, outcome: Outcome, expected: &[Screen], next: Session) 
 }
 
 #[test]
-fn what_is_done_is_told_with_the_balance_and_then_the_menu() {
+fn a_receipt_is_shown_with_the_balance_and_then_the_menu() {
     let (amount, balance) = (units(40), units(140));
     for (purpose, receipt, text) in [
         (Purpose::ShowBalance, Receipt::Balance { balance }, "Your balance is $140."),
@@ -213,38 +219,53 @@ fn what_is_done_is_told_with_the_balance_and_then_the_menu() {
         ),
     ] {
         let outcome = Screen::Outcome(Outcome::Done(receipt));
-        told(purpose, Outcome::Done(receipt), &[outcome, Screen::Menu], Session::Menu);
+        assert_outcome_shows(purpose, Outcome::Done(receipt), &[outcome, Screen::Menu], Session::Menu);
         assert_eq!(outcome.to_string(), text);
     }
 }
 
 #[test]
-fn a_withdrawal_is_asked_for_with_the_balance() {
+fn the_withdrawal_prompt_shows_the_balance() {
     let done = |balance| Outcome::Done(Receipt::Balance { balance });
     let ask = Screen::WithdrawPrompt { balance: units(100) };
-    told(Purpose::PromptWithdrawal(None), done(units(100)), &[ask], withdrawing());
+    assert_outcome_shows(Purpose::PromptWithdrawal(None), done(units(100)), &[ask], withdrawing());
     let reason = Screen::NotAnAmount;
-    told(Purpose::PromptWithdrawal(Some(reason)), done(units(100)), &[reason, ask], withdrawing());
+    assert_outcome_shows(
+        Purpose::PromptWithdrawal(Some(reason)),
+        done(units(100)),
+        &[reason, ask],
+        withdrawing(),
+    );
     assert!(ask.to_string().contains("$100"));
 }
 
 #[test]
-fn with_nothing_to_withdraw_there_is_a_notice_and_the_menu() {
+fn an_empty_balance_shows_a_notice_and_the_menu() {
     let zero = Outcome::Done(Receipt::Balance { balance: Amount::ZERO });
-    told(Purpose::PromptWithdrawal(None), zero, &[Screen::NoFunds, Screen::Menu], Session::Menu);
-    // So it is where another took the last of it in the meantime, or the answer came in one.
+    assert_outcome_shows(
+        Purpose::PromptWithdrawal(None),
+        zero,
+        &[Screen::NoFunds, Screen::Menu],
+        Session::Menu,
+    );
+    // The same if the balance became empty after the prompt, or there was no prompt.
     let taken = Outcome::Refused(Refusal::Insufficient { balance: Amount::ZERO });
-    told(Purpose::Withdraw, taken, &[Screen::Outcome(taken), Screen::Menu], Session::Menu);
+    assert_outcome_shows(Purpose::Withdraw, taken, &[Screen::Outcome(taken), Screen::Menu], Session::Menu);
     assert_eq!(Screen::Outcome(taken).to_string(), Screen::NoFunds.to_string());
 }
 
 #[test]
-fn what_is_refused_is_asked_again_with_the_reason() {
+fn a_refusal_is_shown_before_the_prompt() {
     let much = Outcome::Refused(Refusal::Insufficient { balance: units(100) });
     let ask = Screen::WithdrawPrompt { balance: units(100) };
-    told(Purpose::Withdraw, much, &[Screen::Outcome(much), ask], withdrawing());
+    assert_outcome_shows(Purpose::Withdraw, much, &[Screen::Outcome(much), ask], withdrawing());
     let full = Outcome::Refused(Refusal::BalanceLimit { balance: Amount::MAX });
-    told(Purpose::Deposit, full, &[Screen::Outcome(full), Screen::DepositPrompt], Session::Deposit);
+    assert_outcome_shows(
+        Purpose::Deposit,
+        full,
+        &[Screen::Outcome(full), Screen::DepositPrompt],
+        Session::Deposit,
+    );
     assert_ne!(Screen::Outcome(full).to_string(), Screen::OverLimit { limit: Policy::LIMIT }.to_string());
     for other in [
         Outcome::NotDone,
@@ -253,12 +274,12 @@ fn what_is_refused_is_asked_again_with_the_reason() {
         Outcome::Refused(Refusal::Full),
     ] {
         for purpose in [Purpose::Deposit, Purpose::Withdraw, Purpose::PromptWithdrawal(None)] {
-            told(purpose, other, &[Screen::Outcome(other), Screen::Menu], Session::Menu);
+            assert_outcome_shows(purpose, other, &[Screen::Outcome(other), Screen::Menu], Session::Menu);
         }
     }
 }
 
-/// A conversation with a ledger: what is said to an answer, and what of it was an operation.
+/// Answers with a ledger behind the session: the screens shown, and the operation if there was one.
 fn reply(
     session: &mut Session,
     ledger: &mut RamLedger<1>,
@@ -276,7 +297,7 @@ fn reply(
 }
 
 #[test]
-fn a_whole_visit() {
+fn a_whole_session() {
     let mut ledger = RamLedger::new(LedgerId(1), units(100));
     let mut session = Session::default();
     for (answer, text) in [
@@ -291,13 +312,13 @@ fn a_whole_visit() {
         ("exit", "Goodbye."),
     ] {
         let (screens, _) = reply(&mut session, &mut ledger, answer, &POLICY);
-        let said = ScreenText(&screens).to_string();
-        assert!(said.starts_with(text), "{answer}: {said}");
+        let shown = ScreenText(&screens).to_string();
+        assert!(shown.starts_with(text), "{answer}: {shown}");
     }
     assert_eq!(session, Session::Ended);
 }
 
-/// What a person may type, valid or not.
+/// Answers, valid or not.
 fn answers() -> impl Strategy<Value = Vec<String>> {
     let menu =
         "1|2|3|deposit|withdraw|balance|back|all|BACK|All|quit|(deposit|withdraw) ([0-9]{1,4}|all|-1|back)";
@@ -325,7 +346,7 @@ proptest! {
             }
             let (screens, operation) = reply(&mut session, &mut ledger, &answer, &policy);
 
-            // The model takes the operation from its name alone and the money from what was said.
+            // The model takes the operation from the session and the amounts from the screens.
             let outcome = screens.iter().find_map(|screen| match screen {
                 Screen::Outcome(Outcome::Done(receipt)) => Some(*receipt),
                 _ => None,
@@ -358,10 +379,10 @@ proptest! {
                     prop_assert_eq!(i128::from(now.minor()), balance);
                     prop_assert_eq!(moved, 0);
                 }
-                None => prop_assert_eq!(moved, 0, "{} was not told", answer),
+                None => prop_assert_eq!(moved, 0, "{} shows no receipt", answer),
             }
 
-            // One reply: something is said, and one prompt comes last or none at all.
+            // One reply: at least one screen, with one prompt at the end or none at all.
             prop_assert!(!screens.is_empty());
             let prompts = screens.iter().filter(|screen| screen.is_prompt()).count();
             prop_assert_eq!(prompts, usize::from(session != Session::Ended));
@@ -372,7 +393,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn an_answer_in_pieces_is_the_answer_in_one(text in "([ \t\na-z€]|   ){0,90}") {
+    fn an_answer_from_characters_equals_the_answer_from_text(text in "([ \t\na-z€]|   ){0,90}") {
         prop_assert_eq!(Answer::from_chars(text.chars()), Answer::new(&text));
     }
 }

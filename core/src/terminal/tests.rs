@@ -1,4 +1,4 @@
-//! A terminal against a real host with a ledger in memory, over a line that the tests cut, copy and delay by hand.
+//! Tests of the terminal's endpoint against a real host with a ledger in memory, over a link whose faults a test sets.
 use super::*;
 use crate::{
     host::{self, Host, LinkKind},
@@ -10,20 +10,20 @@ use crate::{
 };
 use std::{string::String, string::ToString, vec, vec::Vec};
 
-mod any;
 mod exchange;
 mod hello;
+mod properties;
 mod retransmit;
 mod wires;
 
 const LEDGER: LedgerId = LedgerId(0xbeef);
-/// No whole exchange takes so long.
+/// The times of a fast serial line.
 const RETRANSMIT: Retransmit = Retransmit::for_baud(115_200);
 
-/// More steps than anything takes that comes to an end.
+/// More steps than any exchange takes.
 const MANY: usize = 10_000;
 
-type Kiosk = Terminal<{ host::OUT }, OUT>;
+type TestTerminal = Terminal<{ host::OUT }, OUT>;
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
@@ -33,71 +33,71 @@ fn deposited(amount: u64, balance: u64) -> Option<Outcome> {
     Some(Outcome::Done(Receipt::Deposited { amount: units(amount), balance: units(balance) }))
 }
 
-/// An event, as a person sees it.
+/// An event that the terminal reports.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
-    Said { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
+enum Shown {
+    Message { seq: Option<u64>, outcome: Option<Outcome>, notice: Option<Notice>, text: String },
     Fault(Fault),
     Broken(Fault),
-    Down,
-    Up,
+    LinkDown,
+    LinkUp,
 }
 
-impl Told {
+impl Shown {
     fn text(&self) -> &str {
         match self {
-            Self::Said { text, .. } => text,
+            Self::Message { text, .. } => text,
             other => panic!("{other:?}"),
         }
     }
 
     fn outcome(&self) -> Option<Outcome> {
         match self {
-            Self::Said { outcome, .. } => *outcome,
+            Self::Message { outcome, .. } => *outcome,
             _ => None,
         }
     }
 
     fn notice(&self) -> Option<Notice> {
         match self {
-            Self::Said { notice, .. } => *notice,
+            Self::Message { notice, .. } => *notice,
             _ => None,
         }
     }
 }
 
-/// What there is to tell.
-fn drain(terminal: &mut Kiosk, now: Instant) -> Vec<Told> {
-    let mut told = vec![];
+/// All events that are pending.
+fn drain(terminal: &mut TestTerminal, now: Instant) -> Vec<Shown> {
+    let mut shown = vec![];
     while let Some(event) = terminal.poll_event(now) {
-        assert!(told.len() < MANY, "it never comes to rest");
-        told.push(match event {
-            Event::Message(said) => Told::Said {
-                seq: said.seq,
-                outcome: said.outcome,
-                notice: said.notice,
-                text: said.text.to_string(),
+        assert!(shown.len() < MANY, "events come for ever");
+        shown.push(match event {
+            Event::Message(message) => Shown::Message {
+                seq: message.seq,
+                outcome: message.outcome,
+                notice: message.notice,
+                text: message.text.to_string(),
             },
-            Event::Fault(fault) => Told::Fault(fault),
-            Event::Broken(fault) => Told::Broken(fault),
-            Event::LinkDown => Told::Down,
-            Event::LinkUp => Told::Up,
+            Event::Fault(fault) => Shown::Fault(fault),
+            Event::Broken(fault) => Shown::Broken(fault),
+            Event::LinkDown => Shown::LinkDown,
+            Event::LinkUp => Shown::LinkUp,
         });
     }
-    told
+    shown
 }
 
-/// Feeds all of it, however little is taken at once.
-fn feed(terminal: &mut Kiosk, mut bytes: &[u8], now: Instant) -> Vec<Told> {
-    let mut told = vec![];
+/// Feeds all of the bytes and drains the events between.
+fn feed(terminal: &mut TestTerminal, mut bytes: &[u8], now: Instant) -> Vec<Shown> {
+    let mut shown = vec![];
     while !bytes.is_empty() {
         let taken = terminal.feed(bytes, now);
         bytes = &bytes[taken..];
         let events = drain(terminal, now);
-        assert!(taken > 0 || !events.is_empty(), "it makes progress");
-        told.extend(events);
+        assert!(taken > 0 || !events.is_empty(), "each call makes progress");
+        shown.extend(events);
     }
-    told
+    shown
 }
 
 fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Config {
@@ -110,26 +110,26 @@ fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Con
     }
 }
 
-/// Both ends, and the line between them.
+/// A terminal, a host and the link between them.
 #[derive(Clone)]
 struct Pair {
-    terminal: Kiosk,
+    terminal: TestTerminal,
     host: Host<{ host::IN }, { host::OUT }>,
     ledger: RamLedger<4>,
     now: Instant,
-    /// What the terminal sends, or the host, is lost.
-    mute: bool,
-    deaf: bool,
-    /// Every message comes twice.
-    twice: bool,
-    /// The ledger answers nothing.
-    slow: bool,
+    /// Messages in this direction are lost.
+    drop_to_host: bool,
+    drop_to_terminal: bool,
+    /// Every message is duplicated.
+    duplicate: bool,
+    /// Requests are held back, as by a slow ledger.
+    hold_requests: bool,
     requests: Vec<Request>,
-    /// What the terminal has sent, and when.
+    /// The output of the terminal, and when it was sent.
     sent: Vec<(Instant, Vec<u8>)>,
-    /// What was last stored: before anything was sent.
+    /// The memory that was stored before the last output was sent.
     stored: Memory,
-    told: Vec<Told>,
+    shown: Vec<Shown>,
 }
 
 impl Pair {
@@ -142,75 +142,75 @@ impl Pair {
             host,
             ledger,
             now,
-            mute: false,
-            deaf: false,
-            twice: false,
-            slow: false,
+            drop_to_host: false,
+            drop_to_terminal: false,
+            duplicate: false,
+            hold_requests: false,
             requests: vec![],
             sent: vec![],
             stored: Memory::default(),
-            told: vec![],
+            shown: vec![],
         }
     }
 
-    /// A named terminal on a serial line, before its first byte.
+    /// A named terminal on a serial line that has sent nothing yet.
     fn serial(wire: Wire) -> Self {
         Self::new(config(wire, LinkKind::Serial, Some("a"), Memory::default()))
     }
 
-    /// The same, at the menu.
+    /// A named terminal on a serial line, at the menu.
     fn at_menu(wire: Wire) -> Self {
         let mut pair = Self::serial(wire);
         assert!(pair.run()[0].text().starts_with("Welcome"));
         pair
     }
 
-    /// Everything that can happen without time passing; what the person was told.
-    fn run(&mut self) -> Vec<Told> {
+    /// Drives both endpoints until nothing changes, and returns the events.
+    fn run(&mut self) -> Vec<Shown> {
         for _ in 0..MANY {
             let before = (self.terminal.clone(), self.host.clone());
-            self.told.extend(drain(&mut self.terminal, self.now));
+            self.shown.extend(drain(&mut self.terminal, self.now));
             self.stored = self.terminal.memory();
-            self.up();
-            self.work();
-            self.down();
+            self.to_host();
+            self.serve_host();
+            self.to_terminal();
             if before == (self.terminal.clone(), self.host.clone()) {
-                return std::mem::take(&mut self.told);
+                return std::mem::take(&mut self.shown);
             }
         }
-        panic!("it never comes to rest");
+        panic!("the endpoints change for ever");
     }
 
     fn copies(&self, lost: bool) -> usize {
-        if lost { 0 } else { 1 + usize::from(self.twice) }
+        if lost { 0 } else { 1 + usize::from(self.duplicate) }
     }
 
-    fn up(&mut self) {
+    fn to_host(&mut self) {
         let bytes = self.terminal.output().to_vec();
         if bytes.is_empty() {
             return;
         }
         self.terminal.consume(bytes.len());
         self.sent.push((self.now, bytes.clone()));
-        for _ in 0..self.copies(self.mute) {
+        for _ in 0..self.copies(self.drop_to_host) {
             let (mut rest, mut refused) = (&bytes[..], 0);
             while !rest.is_empty() {
                 let taken = self.host.feed(rest, self.now);
                 rest = &rest[taken..];
                 if taken == 0 {
-                    self.work();
-                    self.down();
+                    self.serve_host();
+                    self.to_terminal();
                     refused += 1;
-                    assert!(refused < MANY, "what was drained takes more");
+                    assert!(refused < MANY, "a drained host takes input");
                 }
             }
         }
     }
 
-    fn work(&mut self) {
+    fn serve_host(&mut self) {
         while let Some(event) = self.host.poll_event() {
             match event {
-                host::Event::Request(request) if self.slow => self.requests.push(request),
+                host::Event::Request(request) if self.hold_requests => self.requests.push(request),
                 host::Event::Request(request) => self.settle(&request),
                 host::Event::Arrival(_) => self.host.admit(None, self.now),
                 host::Event::Quit => {}
@@ -223,26 +223,26 @@ impl Pair {
         self.host.complete(request, response, self.now);
     }
 
-    fn catch_up(&mut self) -> Vec<Told> {
-        self.slow = false;
+    fn release_requests(&mut self) -> Vec<Shown> {
+        self.hold_requests = false;
         for request in std::mem::take(&mut self.requests) {
             self.settle(&request);
         }
         self.run()
     }
 
-    fn down(&mut self) {
+    fn to_terminal(&mut self) {
         let bytes = self.host.output().to_vec();
         self.host.consume(bytes.len(), self.now);
-        for _ in 0..self.copies(self.deaf) {
-            self.told.extend(feed(&mut self.terminal, &bytes, self.now));
+        for _ in 0..self.copies(self.drop_to_terminal) {
+            self.shown.extend(feed(&mut self.terminal, &bytes, self.now));
         }
     }
 
-    /// Lets time pass, with every deadline met on the way.
-    fn wait(&mut self, span: Duration) -> Vec<Told> {
+    /// Lets time pass, and ticks at every deadline.
+    fn wait(&mut self, span: Duration) -> Vec<Shown> {
         let end = self.now + span;
-        let (mut told, mut steps) = (self.run(), 0);
+        let (mut shown, mut steps) = (self.run(), 0);
         while let Some(at) = earliest(self.terminal.deadline(), self.host.deadline()).filter(|at| *at <= end)
         {
             steps += 1;
@@ -250,20 +250,20 @@ impl Pair {
             self.now = self.now.max(at);
             self.terminal.tick(self.now);
             self.host.tick(self.now);
-            told.extend(self.run());
+            shown.extend(self.run());
         }
         self.now = end;
-        told
+        shown
     }
 
     /// The person types at the open prompt.
-    fn types(&mut self, text: &str) -> Vec<Told> {
+    fn types(&mut self, text: &str) -> Vec<Shown> {
         let prompt = self.terminal.prompt().expect("a prompt is open");
         self.terminal.answer(prompt, text, self.now).unwrap();
         self.run()
     }
 
-    /// The terminal loses power and comes back with what was stored.
+    /// The terminal loses power and starts with its stored memory.
     fn restart_terminal(&mut self) {
         let mut config = self.terminal.config.clone();
         let profile = config.profile.as_mut().unwrap();
@@ -271,30 +271,30 @@ impl Pair {
         self.terminal = Terminal::new(config, self.now);
     }
 
-    /// The host loses power; its ledger keeps what was committed.
+    /// The host loses power; the ledger keeps what was committed.
     fn restart_host(&mut self) {
         let config = host::Config::new(self.terminal.config.wire, self.terminal.config.link);
         self.host = Host::new(config, 2, self.now);
         self.requests.clear();
     }
 
-    /// The connection is lost and opened anew; the host's driver keeps the conversation.
+    /// The connection is lost and opened anew; the host's driver parks the conversation.
     fn reconnect(&mut self) {
         let conversation = self.host.park();
         self.restart_host();
         self.terminal.reconnect(self.now);
-        self.told.extend(drain(&mut self.terminal, self.now));
-        // The hello comes, and meets the conversation.
+        self.shown.extend(drain(&mut self.terminal, self.now));
+        // The host receives the hello and is given the conversation.
         for _ in 0..MANY {
             if self.host.incoming_hello().is_some() {
                 break;
             }
             let bytes = self.terminal.output().to_vec();
-            self.down();
+            self.to_terminal();
             let taken = self.host.feed(&bytes, self.now);
             self.terminal.consume(taken);
         }
-        assert!(self.host.incoming_hello().is_some(), "the hello comes");
+        assert!(self.host.incoming_hello().is_some(), "the host received the hello");
         self.host.poll_event();
         self.host.admit(conversation, self.now);
     }
@@ -305,7 +305,7 @@ impl Pair {
 }
 
 #[track_caller]
-fn only(told: Vec<Told>) -> Told {
-    assert_eq!(told.len(), 1, "{told:?}");
-    told.into_iter().next().unwrap()
+fn only(shown: Vec<Shown>) -> Shown {
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    shown.into_iter().next().unwrap()
 }

@@ -1,4 +1,4 @@
-//! What cannot be served: each fault is told, and the open prompt is asked again.
+//! Faulty messages: each gets its fault and the open prompt again, and moves no money.
 use super::*;
 use std::format;
 
@@ -9,9 +9,9 @@ fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 #[test]
-fn every_bad_body_gets_its_error_and_the_open_prompt() {
-    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-    let menu = only(bench.heard());
+fn a_bad_body_gets_its_fault_and_the_open_prompt() {
+    let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+    let menu = only(driver.received());
     let nested = |n| format!(r#"{{"data":{}"#, "[".repeat(n));
     for (stream, fault) in [
         (json(""), Fault::Empty),
@@ -29,70 +29,70 @@ fn every_bad_body_gets_its_error_and_the_open_prompt() {
         (json([b'x'; IN + 1]), Fault::TooLong),
         (json(vec![b'x'; 65_536]), Fault::TooLong),
     ] {
-        let heard = bench.send(&stream);
-        assert_eq!(kinds(&heard), [Err(Notice::Fault(fault)), Ok(1)]);
-        assert_eq!(heard[1], menu);
+        let received = driver.send(&stream);
+        assert_eq!(kinds(&received), [Err(Notice::Fault(fault)), Ok(1)]);
+        assert_eq!(received[1], menu);
     }
-    assert_eq!(bench.balance(), units(100));
-    assert_eq!(bench.reply(None, "deposit 40").outcome, Some(deposited(40, 140)));
+    assert_eq!(driver.balance(), units(100));
+    assert_eq!(driver.reply(None, "deposit 40").outcome, Some(deposited(40, 140)));
 }
 
 #[test]
-fn unknown_fields_are_no_fault() {
-    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-    bench.heard();
-    let heard = bench.send(&json(r#"{"x":[{"data":"1"}],"data":"deposit 40","y":null}"#));
-    assert_eq!(only(heard).outcome, Some(deposited(40, 140)));
+fn unknown_fields_are_ignored() {
+    let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+    driver.received();
+    let received = driver.send(&json(r#"{"x":[{"data":"1"}],"data":"deposit 40","y":null}"#));
+    assert_eq!(only(received).outcome, Some(deposited(40, 140)));
 }
 
 #[test]
-fn what_cannot_be_skipped_closes_the_connection_with_the_error_first() {
+fn a_stream_that_cannot_get_in_step_closes_the_connection_after_the_fault() {
     for (stream, fault) in [
         (&65_537u32.to_be_bytes()[..], Fault::TooLong),
         (&[0xff; 4], Fault::TooLong),
         (b"{\"da", Fault::WrongWire),
         (b"GET / HTTP/1.1\r\n\r\n", Fault::WrongWire),
     ] {
-        let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-        bench.heard();
-        assert_eq!(only(bench.send(stream)).notice, Some(Notice::Fault(fault)));
-        assert!(bench.host.is_finished());
-        assert_eq!(bench.answer(None, "deposit 40"), []);
-        assert!(bench.unfed.is_empty());
+        let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+        driver.received();
+        assert_eq!(only(driver.send(stream)).notice, Some(Notice::Fault(fault)));
+        assert!(driver.host.is_finished());
+        assert_eq!(driver.answer(None, "deposit 40"), []);
+        assert!(driver.unfed.is_empty());
     }
 }
 
 #[test]
-fn a_broken_stream_on_a_serial_line_is_in_step_again_after_the_time_of_a_frame() {
-    let (mut bench, menu) = Bench::at_menu(Wire::Json);
-    assert_eq!(bench.send(&[0xff; 4])[0].notice, Some(Notice::Fault(Fault::TooLong)));
+fn a_broken_stream_on_a_serial_line_is_in_step_again_after_the_frame_timeout() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Json);
+    assert_eq!(driver.send(&[0xff; 4])[0].notice, Some(Notice::Fault(Fault::TooLong)));
     for more in [true, false] {
-        let mut bench = bench.clone();
+        let mut driver = driver.clone();
         if more {
-            assert_eq!(bench.answer(menu, "3"), [], "nothing in it is understood");
+            assert_eq!(driver.answer(menu, "3"), [], "the stream is out of step");
         }
-        assert_eq!(bench.after(bench.host.config.frame_timeout), []);
-        assert_eq!(bench.reply(menu, "3").re, Some(menu));
+        assert_eq!(driver.after(driver.host.config.frame_timeout), []);
+        assert_eq!(driver.reply(menu, "3").re, Some(menu));
     }
 }
 
 #[test]
-fn noise_on_postcard_is_counted_and_met_with_silence_up_to_the_next_frame() {
-    let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
+fn noise_on_postcard_is_counted_and_gets_no_answer() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     let mut damaged = answer(Wire::Postcard, menu, "deposit 40");
     damaged[3] ^= 0x80;
     let long = [&[1; 2 * IN][..], &[0]].concat();
     for (count, noise) in [&damaged[..], b"noise\0", &long, &[0, 0, 0]].into_iter().enumerate() {
-        assert_eq!(bench.send(noise), []);
+        assert_eq!(driver.send(noise), []);
         let expected = if count < 3 { count + 1 } else { 3 };
-        assert_eq!(bench.host.counters().discarded as usize, expected);
+        assert_eq!(driver.host.counters().discarded as usize, expected);
     }
-    assert_eq!(bench.reply(menu, "deposit 40").outcome, Some(deposited(40, 140)));
+    assert_eq!(driver.reply(menu, "deposit 40").outcome, Some(deposited(40, 140)));
 }
 
 #[test]
-fn a_whole_frame_of_another_protocol_is_told_on_postcard() {
-    let (mut bench, menu) = Bench::at_menu(Wire::Postcard);
+fn a_frame_of_another_protocol_gets_a_fault_on_postcard() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     let framed = |body: &[u8]| {
         let mut frame = [0; 64];
         let length = crate::frame::cobs::encode(&mut frame, |out| {
@@ -103,15 +103,15 @@ fn a_whole_frame_of_another_protocol_is_told_on_postcard() {
         frame[..length].to_vec()
     };
     for (body, fault) in [(&[9, 9][..], Fault::NotAMessage), (&[0, 2, 5, 5], Fault::Version)] {
-        let heard = bench.send(&framed(body));
-        assert_eq!(kinds(&heard), [Err(Notice::Fault(fault)), Ok(menu)]);
+        let received = driver.send(&framed(body));
+        assert_eq!(kinds(&received), [Err(Notice::Fault(fault)), Ok(menu)]);
     }
 }
 
 #[test]
 fn on_raw_every_answer_gets_one_object() {
-    let mut bench = Bench::new(Wire::Raw, LinkKind::Connection);
-    bench.heard();
+    let mut driver = TestDriver::new(Wire::Raw, LinkKind::Connection);
+    driver.received();
     for (read, text) in [
         (&b"3"[..], "Your balance is $100.\n\nWelcome"),
         (b"nonsense", "That is not a valid choice.\n\nWelcome"),
@@ -123,61 +123,62 @@ fn on_raw_every_answer_gets_one_object() {
         (b"40\n", "Amount deposited: $40. Your balance is $140.\n\nWelcome"),
         (b"\n", "That is not a valid choice.\n\nWelcome"),
     ] {
-        let heard = only(bench.send(read));
-        assert!(heard.prompt && heard.text.starts_with(text), "{read:?}: {}", heard.text);
+        let received = only(driver.send(read));
+        assert!(received.prompt && received.text.starts_with(text), "{read:?}: {}", received.text);
     }
-    let goodbye = only(bench.send(b"exit\n"));
-    assert!(!goodbye.prompt && bench.host.is_finished());
+    let goodbye = only(driver.send(b"exit\n"));
+    assert!(!goodbye.prompt && driver.host.is_finished());
 }
 
 #[test]
 fn on_raw_merged_lines_get_an_object_each() {
-    let mut bench = Bench::new(Wire::Raw, LinkKind::Connection);
-    bench.heard();
-    let texts: Vec<_> = bench.send(b"1\n40\n3\nexit\n2\n").into_iter().map(|heard| heard.text).collect();
+    let mut driver = TestDriver::new(Wire::Raw, LinkKind::Connection);
+    driver.received();
+    let texts: Vec<_> =
+        driver.send(b"1\n40\n3\nexit\n2\n").into_iter().map(|received| received.text).collect();
     assert_eq!(texts.len(), 4);
     assert!(texts[2].starts_with("Your balance is $140."));
     assert_eq!(texts[3], "Goodbye.");
 }
 
 #[test]
-fn a_peer_that_only_half_closes_gets_everything_answered() {
+fn a_half_closed_connection_gets_all_its_replies() {
     for wire in [Wire::Json, Wire::Postcard] {
-        let mut bench = Bench::new(wire, LinkKind::Connection);
-        bench.heard();
+        let mut driver = TestDriver::new(wire, LinkKind::Connection);
+        driver.received();
         let stream: Vec<_> = ["1", "40", "3"].iter().flat_map(|text| answer(wire, None, text)).collect();
-        bench.stuck = true;
-        bench.send(&stream);
-        bench.stuck = false;
-        bench.drive();
-        bench.host.end(bench.now);
-        assert_eq!(kinds(&bench.heard()), [Ok(2), Ok(3), Ok(4)]);
-        assert!(bench.host.is_finished());
-        assert_eq!(bench.balance(), units(140));
+        driver.output_blocked = true;
+        driver.send(&stream);
+        driver.output_blocked = false;
+        driver.drive();
+        driver.host.end(driver.now);
+        assert_eq!(kinds(&driver.received()), [Ok(2), Ok(3), Ok(4)]);
+        assert!(driver.host.is_finished());
+        assert_eq!(driver.balance(), units(140));
     }
-    let mut raw = Bench::new(Wire::Raw, LinkKind::Connection);
-    raw.heard();
+    let mut raw = TestDriver::new(Wire::Raw, LinkKind::Connection);
+    raw.received();
     assert_eq!(raw.send(b"1\n40").len(), 1);
     raw.host.end(raw.now);
-    assert!(only(raw.heard()).text.starts_with("Amount deposited"), "a last line needs no newline");
+    assert!(only(raw.received()).text.starts_with("Amount deposited"), "a last line needs no newline");
     assert!(raw.host.is_finished());
 }
 
 #[test]
-fn what_is_cut_off_by_the_end_is_told() {
+fn a_message_cut_off_by_the_end_gets_a_fault() {
     for (stream, fault) in [(&[0, 0, 0, 9, b'{'][..], Fault::Incomplete), (b"40", Fault::WrongWire)] {
-        let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-        bench.heard();
-        bench.send(stream);
-        bench.host.end(bench.now);
-        assert_eq!(kinds(&bench.heard()), [Err(Notice::Fault(fault)), Ok(1)]);
-        assert!(bench.host.is_finished());
+        let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+        driver.received();
+        driver.send(stream);
+        driver.host.end(driver.now);
+        assert_eq!(kinds(&driver.received()), [Err(Notice::Fault(fault)), Ok(1)]);
+        assert!(driver.host.is_finished());
     }
 }
 
 #[test]
-fn a_fault_after_goodbye_asks_nothing_again() {
-    let (mut bench, menu) = Bench::at_menu(Wire::Json);
-    bench.reply(menu, "exit");
-    assert_eq!(kinds(&bench.send(&[0, 0, 0, 1, b'x'])), [Err(Notice::Fault(Fault::NotJson))]);
+fn a_fault_after_the_goodbye_gets_no_prompt() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Json);
+    driver.reply(menu, "exit");
+    assert_eq!(kinds(&driver.send(&[0, 0, 0, 1, b'x'])), [Err(Notice::Fault(Fault::NotJson))]);
 }

@@ -1,4 +1,4 @@
-//! Rules 1, 3, 4, 6, 7: numbers, repeats, conflicts, and that nothing is met with silence.
+//! Numbers, duplicates and conflicts: every answer has one reply, and every other message gets an error.
 use super::*;
 
 const NUMBERED: [Wire; 2] = [Wire::Json, Wire::Postcard];
@@ -6,55 +6,55 @@ const NUMBERED: [Wire; 2] = [Wire::Json, Wire::Postcard];
 #[test]
 fn on_a_connection_the_host_greets_at_once() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, LinkKind::Connection);
-        let greeting = only(bench.heard());
+        let mut driver = TestDriver::new(wire, LinkKind::Connection);
+        let greeting = only(driver.received());
         assert!(greeting.prompt && greeting.welcome.is_none());
         assert_eq!(greeting.seq, Some(1));
     }
-    let mut raw = Bench::new(Wire::Raw, LinkKind::Connection);
-    assert!(only(raw.heard()).text.starts_with("Welcome"));
+    let mut raw = TestDriver::new(Wire::Raw, LinkKind::Connection);
+    assert!(only(raw.received()).text.starts_with("Welcome"));
 }
 
 #[test]
-fn on_a_serial_line_it_is_silent_before_a_hello() {
+fn on_a_serial_line_the_host_sends_nothing_before_a_hello() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, LinkKind::Serial);
-        assert_eq!(bench.after(Duration::from_secs(10_000)), []);
-        bench.host.shut_down(bench.now);
-        assert_eq!(bench.heard(), []);
-        assert!(bench.host.is_finished());
+        let mut driver = TestDriver::new(wire, LinkKind::Serial);
+        assert_eq!(driver.after(Duration::from_secs(10_000)), []);
+        driver.host.shut_down(driver.now);
+        assert_eq!(driver.received(), []);
+        assert!(driver.host.is_finished());
     }
 }
 
 #[test]
-fn an_answer_without_a_session_is_asked_who_it_is() {
+fn an_answer_without_a_session_gets_who() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, LinkKind::Serial);
-        assert_eq!(bench.reply(3, "1").notice, Some(Notice::Who));
-        assert_eq!(bench.reply(None, "1").notice, Some(Notice::Who));
+        let mut driver = TestDriver::new(wire, LinkKind::Serial);
+        assert_eq!(driver.reply(3, "1").notice, Some(Notice::Who));
+        assert_eq!(driver.reply(None, "1").notice, Some(Notice::Who));
     }
 }
 
 #[test]
-fn who_is_said_again_only_when_the_last_was_sent() {
-    // A line that takes nothing for a while must not fill up and break.
-    let mut bench = Bench::new(Wire::Json, LinkKind::Serial);
-    bench.stuck = true;
+fn who_is_sent_only_when_the_output_is_empty() {
+    // A link that takes nothing for a while must not overflow the output buffer.
+    let mut driver = TestDriver::new(Wire::Json, LinkKind::Serial);
+    driver.output_blocked = true;
     for _ in 0..100 {
-        bench.answer(3, "1");
+        driver.answer(3, "1");
     }
-    assert!(!bench.host.is_finished());
-    bench.stuck = false;
-    assert_eq!(kinds(&bench.heard()), [Err(Notice::Who); 100]);
-    assert!(only(bench.hello(&hello("a", 1, 1))).prompt);
+    assert!(!driver.host.is_finished());
+    driver.output_blocked = false;
+    assert_eq!(kinds(&driver.received()), [Err(Notice::Who); 100]);
+    assert!(only(driver.hello(&hello("a", 1, 1))).prompt);
 }
 
 #[test]
-fn every_reply_has_a_higher_number_and_names_what_it_follows() {
+fn every_reply_has_a_higher_number_and_names_the_prompt_that_was_answered() {
     for wire in NUMBERED {
-        let (mut bench, mut open) = Bench::at_menu(wire);
+        let (mut driver, mut open) = TestDriver::at_menu(wire);
         for text in ["1", "40", "3", "nonsense", "withdraw 5"] {
-            let reply = bench.reply(open, text);
+            let reply = driver.reply(open, text);
             assert_eq!(reply.re, Some(open), "{text}");
             assert!(reply.seq.unwrap() > open, "{text}");
             open = reply.seq.unwrap();
@@ -63,139 +63,139 @@ fn every_reply_has_a_higher_number_and_names_what_it_follows() {
 }
 
 #[test]
-fn a_repeat_gets_the_same_reply_and_moves_no_money() {
+fn a_duplicate_answer_gets_the_same_reply_and_moves_no_money() {
     for wire in NUMBERED {
-        let (mut bench, open) = Bench::at_menu(wire);
+        let (mut driver, open) = TestDriver::at_menu(wire);
         let bytes = answer(wire, open, "deposit 40");
-        bench.unfed.extend_from_slice(&bytes);
-        bench.drive();
-        let first = std::mem::take(&mut bench.sent);
+        driver.unfed.extend_from_slice(&bytes);
+        driver.drive();
+        let first = std::mem::take(&mut driver.sent);
         assert_eq!(only(decode(wire, &first)).outcome, Some(deposited(40, 140)));
         for _ in 0..3 {
-            bench.unfed.extend_from_slice(&bytes);
-            bench.drive();
-            assert_eq!(std::mem::take(&mut bench.sent), first);
+            driver.unfed.extend_from_slice(&bytes);
+            driver.drive();
+            assert_eq!(std::mem::take(&mut driver.sent), first);
         }
-        assert_eq!(bench.balance(), units(140));
+        assert_eq!(driver.balance(), units(140));
     }
 }
 
 #[test]
-fn a_repeat_of_the_last_answer_of_a_session_gets_its_goodbye_again() {
-    let (mut bench, open) = Bench::at_menu(Wire::Postcard);
-    let goodbye = bench.reply(open, "exit");
+fn a_duplicate_of_exit_gets_the_goodbye_again() {
+    let (mut driver, open) = TestDriver::at_menu(Wire::Postcard);
+    let goodbye = driver.reply(open, "exit");
     assert!(goodbye.ends);
-    assert_eq!(bench.reply(open, "exit"), goodbye);
-    assert_eq!(bench.reply(open, "1").notice, Some(Notice::Who));
+    assert_eq!(driver.reply(open, "exit"), goodbye);
+    assert_eq!(driver.reply(open, "1").notice, Some(Notice::Who));
 }
 
 #[test]
-fn other_content_for_a_prompt_that_was_answered_is_a_conflict() {
+fn a_second_answer_with_other_content_is_a_conflict() {
     for wire in NUMBERED {
-        let (mut bench, open) = Bench::at_menu(wire);
-        let reply = bench.reply(open, "deposit 40");
-        let heard = bench.answer(open, "deposit 41");
-        assert_eq!(heard[0].notice, Some(Notice::Fault(Fault::Conflict)));
-        assert_eq!(heard[1..], [reply], "the open prompt again, under its own number");
-        assert_eq!(bench.balance(), units(140));
+        let (mut driver, open) = TestDriver::at_menu(wire);
+        let reply = driver.reply(open, "deposit 40");
+        let received = driver.answer(open, "deposit 41");
+        assert_eq!(received[0].notice, Some(Notice::Fault(Fault::Conflict)));
+        assert_eq!(received[1..], [reply], "the open prompt again, under its own number");
+        assert_eq!(driver.balance(), units(140));
     }
 }
 
 #[test]
 fn an_answer_to_a_prompt_that_is_not_open_is_refused() {
     for wire in NUMBERED {
-        let (mut bench, open) = Bench::at_menu(wire);
-        let second = bench.reply(open, "3").seq.unwrap();
-        let third = bench.reply(second, "3").seq.unwrap();
+        let (mut driver, open) = TestDriver::at_menu(wire);
+        let second = driver.reply(open, "3").seq.unwrap();
+        let third = driver.reply(second, "3").seq.unwrap();
         for re in [open, third + 1, 0, u64::MAX] {
-            let heard = bench.answer(re, "deposit 40");
-            assert_eq!(kinds(&heard), [Err(Notice::Fault(Fault::NotOpen)), Ok(third)]);
+            let received = driver.answer(re, "deposit 40");
+            assert_eq!(kinds(&received), [Err(Notice::Fault(Fault::NotOpen)), Ok(third)]);
         }
-        assert_eq!(bench.balance(), units(100));
-        assert_eq!(bench.reply(third, "deposit 40").outcome, Some(deposited(40, 140)));
+        assert_eq!(driver.balance(), units(100));
+        assert_eq!(driver.reply(third, "deposit 40").outcome, Some(deposited(40, 140)));
     }
 }
 
 #[test]
 fn after_a_hello_an_answer_must_have_a_number() {
-    let (mut bench, open) = Bench::at_menu(Wire::Json);
-    let heard = bench.answer(None, "deposit 40");
-    assert_eq!(kinds(&heard), [Err(Notice::Fault(Fault::Unnumbered)), Ok(open)]);
-    assert_eq!(bench.balance(), units(100));
-    // Without a hello it need not.
-    let mut plain = Bench::new(Wire::Json, LinkKind::Connection);
-    plain.heard();
+    let (mut driver, open) = TestDriver::at_menu(Wire::Json);
+    let received = driver.answer(None, "deposit 40");
+    assert_eq!(kinds(&received), [Err(Notice::Fault(Fault::Unnumbered)), Ok(open)]);
+    assert_eq!(driver.balance(), units(100));
+    // Without a hello the number is optional.
+    let mut plain = TestDriver::new(Wire::Json, LinkKind::Connection);
+    plain.received();
     assert_eq!(plain.reply(None, "deposit 40").outcome, Some(deposited(40, 140)));
 }
 
 #[test]
-fn a_plain_session_may_number_and_is_held_to_it() {
-    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-    bench.heard();
-    let reply = bench.reply(1, "deposit 40");
+fn a_plain_session_may_use_numbers_and_gets_the_same_rules() {
+    let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+    driver.received();
+    let reply = driver.reply(1, "deposit 40");
     assert_eq!((reply.seq, reply.re), (Some(2), Some(1)));
-    assert_eq!(bench.reply(1, "deposit 40"), reply);
-    assert_eq!(bench.balance(), units(140));
-    assert_eq!(bench.answer(1, "deposit 41")[0].notice, Some(Notice::Fault(Fault::Conflict)));
+    assert_eq!(driver.reply(1, "deposit 40"), reply);
+    assert_eq!(driver.balance(), units(140));
+    assert_eq!(driver.answer(1, "deposit 41")[0].notice, Some(Notice::Fault(Fault::Conflict)));
 }
 
 #[test]
-fn after_a_fault_a_plain_session_is_not_told_its_news_twice() {
-    let mut bench = Bench::new(Wire::Json, LinkKind::Connection);
-    bench.heard();
-    let menu = bench.reply(1, "deposit 40");
-    let heard = bench.send(&[0, 0, 0, 1, b'x']);
-    assert_eq!((heard[1].seq, heard[1].outcome), (menu.seq, None));
-    assert!(heard[1].text.starts_with("Welcome"), "{}", heard[1].text);
+fn after_a_fault_a_plain_session_gets_the_prompt_without_its_notices() {
+    let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
+    driver.received();
+    let menu = driver.reply(1, "deposit 40");
+    let received = driver.send(&[0, 0, 0, 1, b'x']);
+    assert_eq!((received[1].seq, received[1].outcome), (menu.seq, None));
+    assert!(received[1].text.starts_with("Welcome"), "{}", received[1].text);
 }
 
 #[test]
-fn a_repeat_that_comes_while_its_reply_is_being_sent_asks_for_nothing() {
+fn a_duplicate_is_dropped_while_its_reply_is_being_sent() {
     for wire in NUMBERED {
-        let (mut bench, open) = Bench::at_menu(wire);
-        bench.stuck = true;
+        let (mut driver, open) = TestDriver::at_menu(wire);
+        driver.output_blocked = true;
         for _ in 0..5 {
-            bench.answer(open, "deposit 40");
+            driver.answer(open, "deposit 40");
         }
-        assert!(bench.unfed.is_empty(), "the repeats are taken and dropped");
-        bench.stuck = false;
-        assert_eq!(only(bench.heard()).outcome, Some(deposited(40, 140)));
+        assert!(driver.unfed.is_empty(), "the duplicates are taken and dropped");
+        driver.output_blocked = false;
+        assert_eq!(only(driver.received()).outcome, Some(deposited(40, 140)));
     }
 }
 
 #[test]
-fn an_answer_that_comes_while_a_reply_is_being_sent_waits() {
-    let (mut bench, open) = Bench::at_menu(Wire::Postcard);
-    bench.stuck = true;
-    bench.answer(open, "deposit 40");
-    bench.answer(open + 1, "deposit 2");
-    assert_eq!(bench.balance(), units(140));
-    bench.stuck = false;
-    assert_eq!(bench.heard().last().unwrap().outcome, Some(deposited(2, 142)));
+fn another_answer_waits_while_a_reply_is_being_sent() {
+    let (mut driver, open) = TestDriver::at_menu(Wire::Postcard);
+    driver.output_blocked = true;
+    driver.answer(open, "deposit 40");
+    driver.answer(open + 1, "deposit 2");
+    assert_eq!(driver.balance(), units(140));
+    driver.output_blocked = false;
+    assert_eq!(driver.received().last().unwrap().outcome, Some(deposited(2, 142)));
 }
 
 #[test]
-fn an_echo_of_what_the_host_said_is_dropped() {
+fn an_echo_of_a_host_message_is_dropped() {
     for wire in NUMBERED {
-        let mut bench = Bench::new(wire, LinkKind::Serial);
-        bench.unfed = frame(wire, |out| out.hello(&hello("a", 1, 1)));
-        bench.drive();
-        let echo = std::mem::take(&mut bench.sent);
+        let mut driver = TestDriver::new(wire, LinkKind::Serial);
+        driver.unfed = frame(wire, |out| out.hello(&hello("a", 1, 1)));
+        driver.drive();
+        let echo = std::mem::take(&mut driver.sent);
         assert!(!echo.is_empty());
-        assert_eq!(bench.send(&echo), []);
-        bench.answer(7, "x");
+        assert_eq!(driver.send(&echo), []);
+        driver.answer(7, "x");
         let notices = frame(wire, |out| out.notice(Notice::Who, None));
-        assert_eq!(bench.send(&notices), []);
+        assert_eq!(driver.send(&notices), []);
     }
 }
 
 #[test]
-fn numbers_that_run_out_are_reserved_again_in_mid_conversation() {
-    let (mut bench, mut open) = Bench::at_menu(Wire::Json);
-    // More than any block has, or two.
+fn more_numbers_are_reserved_during_a_conversation() {
+    let (mut driver, mut open) = TestDriver::at_menu(Wire::Json);
+    // More than one or two blocks have.
     let turns = if cfg!(miri) { 260 } else { 600u64 };
     for turn in 1..=turns {
-        let reply = bench.reply(open, "deposit 1");
+        let reply = driver.reply(open, "deposit 1");
         assert_eq!(reply.outcome, Some(deposited(1, 100 + turn)));
         assert_eq!((reply.re, reply.welcome), (Some(open), None));
         assert!(reply.seq.unwrap() > open);
@@ -203,30 +203,30 @@ fn numbers_that_run_out_are_reserved_again_in_mid_conversation() {
     }
 }
 
-/// Deposits until an outcome has no number left to be told under.
-pub(super) fn use_up_the_block(bench: &mut Bench, open: &mut u64) {
-    // No block is so large.
+/// Deposits until no number is left for the reply with the outcome.
+pub(super) fn use_up_the_block(driver: &mut TestDriver, open: &mut u64) {
+    // More than a block has.
     for _ in 0..1000 {
-        assert_eq!(bench.answer(*open, "deposit 1"), []);
-        let operation = bench.requests.pop().unwrap();
-        bench.settle(&operation);
-        match bench.heard().pop() {
+        assert_eq!(driver.answer(*open, "deposit 1"), []);
+        let operation = driver.requests.pop().unwrap();
+        driver.settle(&operation);
+        match driver.received().pop() {
             Some(reply) => *open = reply.seq.unwrap(),
             None => return,
         }
     }
-    panic!("the numbers never end");
+    panic!("the block has no end");
 }
 
 #[test]
-fn an_outcome_waits_for_the_numbers_to_tell_it_with() {
-    let (mut bench, mut open) = Bench::at_menu(Wire::Json);
-    bench.slow = true;
-    use_up_the_block(&mut bench, &mut open);
-    assert!(matches!(bench.requests[..], [Request::Open { .. }]));
-    let money = bench.balance();
-    assert_eq!(bench.reply(open, "deposit 1").notice, Some(Notice::Working { re: Some(open) }));
-    let reply = only(bench.catch_up());
+fn an_outcome_waits_until_more_numbers_are_reserved() {
+    let (mut driver, mut open) = TestDriver::at_menu(Wire::Json);
+    driver.hold_requests = true;
+    use_up_the_block(&mut driver, &mut open);
+    assert!(matches!(driver.requests[..], [Request::Open { .. }]));
+    let money = driver.balance();
+    assert_eq!(driver.reply(open, "deposit 1").notice, Some(Notice::Working { re: Some(open) }));
+    let reply = only(driver.release_requests());
     assert_eq!((reply.re, reply.outcome.is_some()), (Some(open), true));
-    assert_eq!(bench.balance(), money);
+    assert_eq!(driver.balance(), money);
 }

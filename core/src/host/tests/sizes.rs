@@ -1,4 +1,4 @@
-//! The buffers are large enough: the longest that can be said, and heard.
+//! Buffer sizes: the longest messages fit.
 use super::*;
 use crate::{codec::json, ledger::Refusal};
 use std::format;
@@ -20,7 +20,7 @@ const FAULTS: [Fault; 14] = [
     Fault::Conflict,
 ];
 
-/// Every reply that a session or a hello can lead to, with the longest numbers.
+/// Every reply to an answer or a hello, with the longest numbers.
 fn replies() -> Vec<Reply> {
     let most = Amount::MAX;
     let outcomes = [
@@ -62,7 +62,7 @@ fn replies() -> Vec<Reply> {
 }
 
 #[test]
-fn the_longest_fault_and_reply_fit_what_goes_out() {
+fn the_longest_fault_and_reply_fit_the_output_buffer() {
     for (_, wire) in Wire::ALL {
         for reply in replies() {
             for fault in FAULTS {
@@ -74,8 +74,8 @@ fn the_longest_fault_and_reply_fit_what_goes_out() {
 }
 
 #[test]
-fn a_reply_fits_behind_a_notice_and_before_one() {
-    // As when an operation ends after a repeat was told of it, and the terminal is taken over.
+fn the_longest_reply_fits_between_two_notices() {
+    // A duplicate gets `working`, then the operation ends, then the session is taken over.
     let working = Notice::Working { re: Some(Numbers::MAX) };
     let taken = Notice::TakenOver { start: Numbers::MAX, attempt: u32::MAX };
     for wire in [Wire::Json, Wire::Postcard] {
@@ -88,7 +88,7 @@ fn a_reply_fits_behind_a_notice_and_before_one() {
 }
 
 #[test]
-fn a_microcontroller_needs_less_on_postcard() {
+fn the_longest_messages_fit_the_buffers_of_postcard() {
     let working = Notice::Working { re: Some(Numbers::MAX) };
     let taken = Notice::TakenOver { start: Numbers::MAX, attempt: u32::MAX };
     for reply in replies() {
@@ -108,36 +108,36 @@ fn a_microcontroller_needs_less_on_postcard() {
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
     outbox.hello(&longest_hello()).unwrap();
     host.feed(outbox.output(), Instant::default());
-    assert!(matches!(host.poll_event(), Some(Event::Arrival(_))), "the longest hello is heard");
+    assert!(matches!(host.poll_event(), Some(Event::Arrival(_))), "the longest hello fits");
     let mut inbox = Inbox::<POSTCARD_IN>::for_host(Wire::Postcard);
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
     outbox.answer(Some(Numbers::MAX), &"x".repeat(64)).unwrap();
     inbox.push(outbox.output());
-    assert_eq!(inbox.decoded().0, Decoded::Frame, "and so is the longest answer");
+    assert_eq!(inbox.decoded().0, Decoded::Frame, "the longest answer fits");
 }
 
 #[test]
-fn a_buffer_that_is_too_small_ends_the_line_and_no_message_is_cut() {
+fn an_output_buffer_that_is_too_small_closes_the_link_without_a_cut_message() {
     let config = Config::new(Wire::Json, LinkKind::Connection);
     let host = Host::<IN, 64>::new(config, 1, Instant::default());
     assert!(host.output().is_empty() && host.is_finished());
 }
 
 #[test]
-fn the_longest_answer_and_hello_fit_what_comes_in() {
-    let (mut bench, menu) = Bench::at_menu(Wire::Json);
-    // Every byte of it escaped, as an ASCII-only writer may.
+fn the_longest_answer_and_hello_fit_the_input_buffer() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Json);
+    // Every byte is escaped, as an ASCII-only writer may do.
     let data = "\\u0000".repeat(64);
     let body = format!("{{\"re\": {}, \"data\": \"{data}\"}}", u64::MAX);
-    let heard = bench.send(&[&(body.len() as u32).to_be_bytes()[..], body.as_bytes()].concat());
-    assert_eq!(heard[0].notice, Some(Notice::Fault(Fault::NotOpen)), "it was read");
+    let received = driver.send(&[&(body.len() as u32).to_be_bytes()[..], body.as_bytes()].concat());
+    assert_eq!(received[0].notice, Some(Notice::Fault(Fault::NotOpen)), "it was read");
     assert!(body.len() <= IN && menu < u64::MAX);
 
     let longest = longest_hello();
     for wire in [Wire::Json, Wire::Postcard] {
         let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(wire);
         assert_eq!(outbox.hello(&longest), Ok(()));
-        assert!(only(Bench::new(wire, LinkKind::Serial).send(outbox.output())).welcome.is_some());
+        assert!(only(TestDriver::new(wire, LinkKind::Serial).send(outbox.output())).welcome.is_some());
     }
 }
 
@@ -167,7 +167,7 @@ fn one_object_of_the_raw_wire_fits_one_read_of_1024_bytes() {
         })
         .max();
     assert!(longest <= Some(1024), "{longest:?}");
-    // And what is measured here is what is sent.
+    // The measured bytes are those that are sent.
     let reply = &replies()[5];
     let mut out = [0; 1024];
     let length = json::write_bare(Some(Notice::Fault(Fault::Empty)), &reply.screens, &mut out).unwrap();

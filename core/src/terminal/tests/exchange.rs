@@ -1,30 +1,30 @@
-//! What is shown, what is answered, and what must be remembered.
+//! The exchange: what is shown, when an answer is taken, and what is stored.
 use super::*;
 
 const NUMBERED: [Wire; 2] = [Wire::Json, Wire::Postcard];
 
-fn texts(told: &[Told]) -> Vec<&str> {
-    told.iter().map(|told| told.text().split(['.', '?']).next().unwrap()).collect()
+fn texts(shown: &[Shown]) -> Vec<&str> {
+    shown.iter().map(|shown| shown.text().split(['.', '?']).next().unwrap()).collect()
 }
 
 #[test]
-fn a_conversation_is_shown_once_and_in_order() {
+fn every_reply_is_shown_once_and_in_order() {
     for (wire, link, name) in [
         (Wire::Json, LinkKind::Serial, Some("a")),
         (Wire::Postcard, LinkKind::Serial, Some("a")),
         (Wire::Postcard, LinkKind::Serial, None),
         (Wire::Json, LinkKind::Connection, Some("a")),
     ] {
-        for twice in [false, true] {
+        for duplicate in [false, true] {
             let mut pair = Pair::new(config(wire, link, name, Memory::default()));
-            pair.twice = twice && link == LinkKind::Serial;
-            let mut told = pair.run();
+            pair.duplicate = duplicate && link == LinkKind::Serial;
+            let mut shown = pair.run();
             for text in ["1", "40", "withdraw 15", "3", "exit"] {
-                told.extend(pair.types(text));
-                told.extend(pair.wait(Duration::from_secs(100)));
+                shown.extend(pair.types(text));
+                shown.extend(pair.wait(Duration::from_secs(100)));
             }
             assert_eq!(
-                texts(&told),
+                texts(&shown),
                 [
                     "Welcome to the ATM",
                     "How much would you like to deposit",
@@ -33,7 +33,7 @@ fn a_conversation_is_shown_once_and_in_order() {
                     "Your balance is $125",
                     "Goodbye"
                 ],
-                "{wire} {link:?} {name:?} {twice}"
+                "{wire} {link:?} {name:?} {duplicate}"
             );
             assert!(pair.terminal.is_over() && !pair.terminal.is_awaiting_reply());
             assert_eq!(pair.balance(), units(125));
@@ -57,9 +57,9 @@ fn a_plain_client_is_greeted_and_numbers_its_answers() {
 fn a_hello_hides_the_greeting_of_a_connection() {
     let mut pair = Pair::new(config(Wire::Json, LinkKind::Connection, Some("a"), Memory::default()));
     assert!(pair.terminal.is_handshaking());
-    assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "once, and not twice");
+    assert_eq!(texts(&pair.run()), ["Welcome to the ATM"], "the menu is shown once");
     assert!(!pair.terminal.is_handshaking());
-    // The greeting, which was skipped, and the welcome.
+    // The skipped greeting and the welcome.
     assert_eq!(pair.terminal.take_counters().frames, 2);
     assert_eq!(pair.terminal.counters().frames, 0);
 }
@@ -74,30 +74,30 @@ fn an_answer_is_taken_only_at_the_prompt_that_it_was_typed_at() {
     assert_eq!(pair.terminal.answer(menu, &"x".repeat(65), pair.now), Err(AnswerError::TooLong));
     assert!(pair.terminal.output().is_empty() && pair.terminal.memory().pending.is_none());
     assert_eq!(pair.terminal.answer(menu, &std::format!(" {} ", "x".repeat(64)), pair.now), Ok(()));
-    // It is out: no other goes in its place.
+    // No other answer is taken in its place.
     assert_eq!(pair.terminal.prompt(), None);
     assert_eq!(pair.terminal.answer(menu, "2", pair.now), Err(AnswerError::NotOpen));
 }
 
 #[test]
-fn an_answer_is_in_the_memory_before_it_is_sent_and_until_its_reply_was_shown() {
+fn an_answered_prompt_is_in_the_memory_from_before_the_sending_until_its_reply_is_shown() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     let menu = pair.terminal.memory().shown;
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: None });
     pair.terminal.answer(Some(menu), "deposit 40", pair.now).unwrap();
     assert_eq!(pair.terminal.memory().pending, Some(menu));
     assert!(pair.terminal.is_awaiting_reply() && !pair.terminal.output().is_empty());
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.run();
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: menu, pending: Some(menu) });
-    pair.deaf = false;
-    let Told::Said { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
+    pair.drop_to_terminal = false;
+    let Shown::Message { seq, .. } = only(pair.wait(Duration::from_secs(5))) else { panic!() };
     assert_eq!(pair.terminal.memory(), Memory { ledger: Some(LEDGER), shown: seq.unwrap(), pending: None });
 }
 
 #[test]
-fn a_fault_about_the_answer_makes_room_for_another() {
-    // As from a host that takes shorter bodies than this terminal sends.
+fn after_a_fault_about_the_answer_another_is_taken() {
+    // As from a host whose input buffer is smaller than the answer.
     let mut pair = Pair::new(Config {
         profile: None,
         ..config(Wire::Json, LinkKind::Connection, None, Memory::default())
@@ -108,36 +108,36 @@ fn a_fault_about_the_answer_makes_room_for_another() {
     let broken = pair.terminal.output().len();
     pair.terminal.consume(broken);
     pair.host.feed(&[0, 0, 0, 1, b'x'], pair.now);
-    let told = pair.run();
-    assert_eq!(told[0].notice(), Some(Notice::Fault(Fault::NotJson)));
-    assert!(told[1].text().starts_with("Welcome"));
+    let shown = pair.run();
+    assert_eq!(shown[0].notice(), Some(Notice::Fault(Fault::NotJson)));
+    assert!(shown[1].text().starts_with("Welcome"));
     assert_eq!((pair.terminal.prompt(), pair.terminal.is_awaiting_reply()), (Some(prompt), false));
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 102));
 }
 
 #[test]
-fn a_copy_of_the_open_prompt_does_not_void_the_answer_that_is_out() {
-    // As a relay makes one: the host acts on the answer all the same.
+fn a_duplicate_of_the_open_prompt_does_not_drop_the_answer() {
+    // The link made the duplicate; the host acts on the answer.
     let mut pair = Pair::new(Config {
         profile: None,
         ..config(Wire::Json, LinkKind::Connection, None, Memory::default())
     });
     let greeting = pair.host.output().to_vec();
     pair.run();
-    pair.slow = true;
+    pair.hold_requests = true;
     pair.types("deposit 40");
     assert_eq!(feed(&mut pair.terminal, &greeting, pair.now), []);
     assert!(pair.terminal.is_awaiting_reply());
-    assert_eq!(only(pair.catch_up()).outcome(), deposited(40, 140));
+    assert_eq!(only(pair.release_requests()).outcome(), deposited(40, 140));
 }
 
 #[test]
-fn only_the_reply_to_the_answer_that_is_out_is_shown() {
+fn only_the_reply_to_the_last_answer_is_shown() {
     use crate::{message::Reply, screen::Screen};
     for wire in NUMBERED {
         let mut pair = Pair::at_menu(wire);
         pair.types("3");
-        pair.slow = true;
+        pair.hold_requests = true;
         pair.types("deposit 40");
         let open = pair.stored.shown;
         for (seq, re) in
@@ -149,7 +149,7 @@ fn only_the_reply_to_the_answer_that_is_out_is_shown() {
                 .unwrap();
             assert_eq!(feed(&mut pair.terminal, outbox.output(), pair.now), [], "{seq} {re:?}");
         }
-        assert_eq!(only(pair.catch_up()).outcome(), deposited(40, 140));
+        assert_eq!(only(pair.release_requests()).outcome(), deposited(40, 140));
     }
 }
 
@@ -159,19 +159,19 @@ fn an_echo_of_its_own_messages_is_ignored() {
         let mut pair = Pair::serial(wire);
         let hello = pair.terminal.output().to_vec();
         pair.run();
-        pair.mute = true;
+        pair.drop_to_host = true;
         pair.types("deposit 40");
         let answer = pair.sent.last().unwrap().1.clone();
         for echo in [&hello, &answer] {
             assert_eq!(feed(&mut pair.terminal, echo, pair.now), []);
         }
-        pair.mute = false;
+        pair.drop_to_host = false;
         assert_eq!(only(pair.wait(Duration::from_secs(5))).outcome(), deposited(40, 140));
     }
 }
 
 #[test]
-fn what_is_over_stays_over() {
+fn a_session_that_is_over_stays_over() {
     for wire in NUMBERED {
         let mut pair = Pair::at_menu(wire);
         let menu = pair.stored.shown;
@@ -179,16 +179,16 @@ fn what_is_over_stays_over() {
         let stale = {
             let mut other = Pair::at_menu(wire);
             other.terminal.answer(Some(menu), "3", other.now).unwrap();
-            other.up();
-            other.work();
+            other.to_host();
+            other.serve_host();
             other.host.output().to_vec()
         };
         assert_eq!(feed(&mut pair.terminal, &stale, pair.now), []);
-        // As when the host has lost the session meanwhile.
+        // The host has lost the session and sends `who`.
         pair.restart_host();
         let answer = pair.sent.last().unwrap().1.clone();
         pair.host.feed(&answer, pair.now);
-        assert_eq!(pair.run(), [], "nobody is there to say hello for");
+        assert_eq!(pair.run(), [], "no hello is sent");
         assert!(pair.terminal.is_over() && pair.terminal.prompt().is_none());
         assert_eq!(pair.terminal.deadline(), None);
     }
@@ -202,8 +202,8 @@ fn every_end_of_a_session_is_shown() {
             Notice::Idle => {}
             _ => pair.host.shut_down(pair.now),
         }
-        let told = only(pair.wait(Duration::from_secs(301)));
-        assert_eq!(told.notice(), Some(notice));
-        assert!(told.text().starts_with(text) && pair.terminal.is_over());
+        let shown = only(pair.wait(Duration::from_secs(301)));
+        assert_eq!(shown.notice(), Some(notice));
+        assert!(shown.text().starts_with(text) && pair.terminal.is_over());
     }
 }

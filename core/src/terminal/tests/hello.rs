@@ -1,14 +1,14 @@
-//! Losing and finding a session: restarts of either end, other ledgers, and being taken over.
+//! The handshake: restarts of either end, another ledger, reconnecting and take-over.
 use super::*;
 
 #[test]
-fn a_host_that_was_restarted_is_told_who_answers() {
+fn after_a_restart_of_the_host_the_terminal_says_hello_again() {
     for wire in [Wire::Json, Wire::Postcard] {
         let mut pair = Pair::at_menu(wire);
         pair.restart_host();
-        let told = only(pair.types("deposit 40"));
-        assert_eq!(told.outcome(), Some(Outcome::NotDone));
-        assert!(told.text().starts_with("About your earlier request"));
+        let shown = only(pair.types("deposit 40"));
+        assert_eq!(shown.outcome(), Some(Outcome::NotDone));
+        assert!(shown.text().starts_with("About your earlier request"));
         assert_eq!(pair.balance(), units(100));
         assert_eq!(only(pair.types("deposit 40")).outcome(), deposited(40, 140));
     }
@@ -17,32 +17,32 @@ fn a_host_that_was_restarted_is_told_who_answers() {
 #[test]
 fn an_outcome_survives_the_restart_of_the_host() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("deposit 40");
     pair.restart_host();
-    pair.deaf = false;
-    let told = only(pair.wait(RETRANSMIT.max_wait));
-    assert_eq!(told.outcome(), deposited(40, 140));
+    pair.drop_to_terminal = false;
+    let shown = only(pair.wait(RETRANSMIT.max_wait));
+    assert_eq!(shown.outcome(), deposited(40, 140));
     assert_eq!(pair.balance(), units(140));
 }
 
 #[test]
-fn a_terminal_that_restarts_is_told_what_became_of_its_answer() {
+fn a_restarted_terminal_gets_the_outcome_of_its_answer() {
     for wire in [Wire::Json, Wire::Postcard] {
         for (lost, outcome, balance) in
             [(true, Some(Outcome::NotDone), 100), (false, deposited(40, 140), 140)]
         {
             let mut pair = Pair::at_menu(wire);
-            (pair.mute, pair.deaf) = (lost, true);
+            (pair.drop_to_host, pair.drop_to_terminal) = (lost, true);
             pair.types("deposit 40");
             assert!(pair.stored.pending.is_some());
-            (pair.mute, pair.deaf) = (false, false);
+            (pair.drop_to_host, pair.drop_to_terminal) = (false, false);
             pair.restart_terminal();
-            let told = only(pair.run());
-            assert_eq!(told.outcome(), outcome);
-            assert!(told.text().contains("Welcome"));
+            let shown = only(pair.run());
+            assert_eq!(shown.outcome(), outcome);
+            assert!(shown.text().contains("Welcome"));
             assert_eq!((pair.balance(), pair.stored.pending), (units(balance), None));
-            // It is told once.
+            // Only once.
             pair.restart_terminal();
             assert_eq!(only(pair.run()).outcome(), None);
         }
@@ -50,11 +50,11 @@ fn a_terminal_that_restarts_is_told_what_became_of_its_answer() {
 }
 
 #[test]
-fn a_refusal_is_told_after_a_restart_too() {
+fn a_restarted_terminal_gets_a_refusal_too() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("withdraw 400");
-    pair.deaf = false;
+    pair.drop_to_terminal = false;
     pair.restart_terminal();
     assert!(matches!(only(pair.run()).outcome(), Some(Outcome::Refused(_))));
 }
@@ -62,9 +62,9 @@ fn a_refusal_is_told_after_a_restart_too() {
 #[test]
 fn both_ends_may_restart_at_once() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("deposit 40");
-    pair.deaf = false;
+    pair.drop_to_terminal = false;
     pair.restart_host();
     pair.restart_terminal();
     assert_eq!(only(pair.run()).outcome(), deposited(40, 140));
@@ -72,94 +72,94 @@ fn both_ends_may_restart_at_once() {
 }
 
 #[test]
-fn a_restart_in_the_middle_of_an_operation_waits_for_its_outcome() {
+fn a_terminal_that_restarts_during_an_operation_waits_for_its_outcome() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.slow = true;
+    pair.hold_requests = true;
     pair.types("deposit 40");
     pair.restart_terminal();
     assert_eq!(pair.run(), []);
-    let told = pair.catch_up();
-    assert_eq!(only(told).outcome(), deposited(40, 140));
+    let shown = pair.release_requests();
+    assert_eq!(only(shown).outcome(), deposited(40, 140));
     assert_eq!(pair.balance(), units(140));
 }
 
 #[test]
-fn another_ledger_makes_the_outcome_unknown_and_its_numbers_count() {
+fn another_ledger_makes_the_outcome_unknown_and_resets_the_numbers() {
     for restart in [false, true] {
         let mut pair = Pair::at_menu(Wire::Postcard);
         pair.types("3");
-        pair.deaf = true;
+        pair.drop_to_terminal = true;
         pair.types("deposit 40");
-        pair.deaf = false;
+        pair.drop_to_terminal = false;
         pair.restart_host();
         pair.ledger = RamLedger::new(LedgerId(1), units(100));
         if restart {
             pair.restart_terminal();
         }
-        let told = only(pair.wait(RETRANSMIT.max_wait));
-        assert_eq!(told.outcome(), Some(Outcome::Unknown));
+        let shown = only(pair.wait(RETRANSMIT.max_wait));
+        assert_eq!(shown.outcome(), Some(Outcome::Unknown));
         let memory = pair.terminal.memory();
         assert_eq!((memory.ledger, memory.pending), (Some(LedgerId(1)), None));
-        // Its numbers are lower than those that were shown of the other.
+        // Its numbers are lower than those of the other ledger that were shown.
         assert_eq!(Some(memory.shown), pair.terminal.prompt().unwrap());
         assert_eq!(only(pair.types("deposit 40")).outcome(), deposited(40, 140));
     }
 }
 
 #[test]
-fn a_terminal_without_a_name_is_told_that_it_is_unknown() {
+fn an_unnamed_terminal_gets_unknown_after_a_restart_of_the_host() {
     let mut pair = Pair::new(config(Wire::Postcard, LinkKind::Serial, None, Memory::default()));
     pair.run();
     pair.types("3");
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("deposit 40");
-    pair.deaf = false;
-    // A host that was restarted numbers from the beginning; its reply must be shown all the same.
+    pair.drop_to_terminal = false;
+    // The restarted host numbers from 1 again; its reply must be shown nevertheless.
     pair.restart_host();
-    let told = only(pair.wait(RETRANSMIT.max_wait));
-    assert_eq!(told.outcome(), Some(Outcome::Unknown));
+    let shown = only(pair.wait(RETRANSMIT.max_wait));
+    assert_eq!(shown.outcome(), Some(Outcome::Unknown));
     assert!(!pair.terminal.is_awaiting_reply());
     assert_eq!(only(pair.types("deposit 2")).outcome(), deposited(2, 142));
 }
 
 #[test]
-fn a_connection_that_comes_back_goes_on_where_it_was() {
+fn a_reconnected_terminal_resumes_its_session() {
     let mut pair = Pair::new(config(Wire::Json, LinkKind::Connection, Some("a"), Memory::default()));
     pair.run();
     pair.types("1");
     let prompt = pair.terminal.prompt();
     pair.reconnect();
-    assert_eq!(pair.run(), [], "its prompt was shown");
+    assert_eq!(pair.run(), [], "its prompt was shown before");
     assert_eq!(pair.terminal.prompt(), prompt);
 
-    // The answer was lost with the connection: it is sent again.
-    pair.mute = true;
+    // The answer was lost with the connection: it is retransmitted.
+    pair.drop_to_host = true;
     pair.types("40");
-    pair.mute = false;
+    pair.drop_to_host = false;
     pair.reconnect();
     assert_eq!(only(pair.run()).outcome(), deposited(40, 140));
 
-    // The reply was lost with it.
-    pair.deaf = true;
+    // The reply was lost with the connection.
+    pair.drop_to_terminal = true;
     pair.types("deposit 2");
-    pair.deaf = false;
+    pair.drop_to_terminal = false;
     pair.reconnect();
     assert_eq!(only(pair.run()).outcome(), deposited(2, 142));
     assert_eq!(pair.balance(), units(142));
 }
 
 #[test]
-fn a_plain_client_that_comes_back_is_somebody_new() {
+fn a_plain_client_that_reconnects_gets_a_new_session() {
     let plain = Config { profile: None, ..config(Wire::Json, LinkKind::Connection, None, Memory::default()) };
     let mut pair = Pair::new(plain);
     pair.run();
     for _ in 0..3 {
         pair.types("3");
     }
-    pair.mute = true;
+    pair.drop_to_host = true;
     pair.types("deposit 40");
-    assert!(pair.terminal.is_awaiting_reply(), "whose driver says that the outcome is unknown");
-    pair.mute = false;
+    assert!(pair.terminal.is_awaiting_reply(), "its driver reports that the outcome is unknown");
+    pair.drop_to_host = false;
     pair.restart_host();
     pair.terminal.reconnect(pair.now);
     assert!(!pair.terminal.is_awaiting_reply());
@@ -170,7 +170,7 @@ fn a_plain_client_that_comes_back_is_somebody_new() {
 }
 
 #[test]
-fn a_new_session_begins_where_the_old_one_is_over() {
+fn reconnect_starts_a_new_session_after_the_old_one_is_over() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     pair.types("exit");
     pair.terminal.reconnect(pair.now);
@@ -186,7 +186,7 @@ pub(super) fn notice_bytes(notice: Notice) -> Vec<u8> {
 #[test]
 fn a_terminal_that_was_taken_over_or_refused_is_over() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    // Of an earlier life, or of an earlier hello of this one: not meant.
+    // The notice is about an earlier life or an earlier hello: ignored.
     for (start, attempt) in [(0, 1), (1, 0), (2, 1)] {
         for notice in [Notice::TakenOver { start, attempt }, Notice::NameInUse { start, attempt }] {
             assert_eq!(feed(&mut pair.terminal, &notice_bytes(notice), pair.now), []);
@@ -195,19 +195,19 @@ fn a_terminal_that_was_taken_over_or_refused_is_over() {
     assert!(!pair.terminal.is_over());
     for notice in [Notice::TakenOver { start: 1, attempt: 1 }, Notice::NameInUse { start: 1, attempt: 1 }] {
         let mut pair = pair.clone();
-        let told = only(feed(&mut pair.terminal, &notice_bytes(notice), pair.now));
-        assert_eq!(told.notice(), Some(notice));
+        let shown = only(feed(&mut pair.terminal, &notice_bytes(notice), pair.now));
+        assert_eq!(shown.notice(), Some(notice));
         assert!(pair.terminal.is_over());
     }
 }
 
 #[test]
-fn a_terminal_that_comes_twice_is_taken_over_by_the_later() {
+fn of_two_terminals_with_one_name_the_later_takes_over() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     let mut early = pair.terminal.clone();
     pair.restart_terminal();
     pair.run();
-    // The earlier one answers on the same line.
+    // The earlier one answers on the same link.
     early.answer(early.prompt().unwrap(), "deposit 40", pair.now).unwrap();
     pair.host.feed(early.output(), pair.now);
     pair.run();
@@ -215,27 +215,27 @@ fn a_terminal_that_comes_twice_is_taken_over_by_the_later() {
     early.reconnect(pair.now);
     let hello = early.output().to_vec();
     pair.host.feed(&hello, pair.now);
-    let told = only(feed(&mut early, pair.host.output(), pair.now));
-    assert!(matches!(told.notice(), Some(Notice::NameInUse { .. })));
+    let shown = only(feed(&mut early, pair.host.output(), pair.now));
+    assert!(matches!(shown.notice(), Some(Notice::NameInUse { .. })));
     assert!(early.is_over());
 }
 
 #[test]
-fn a_hello_that_will_never_be_served_is_the_end() {
+fn a_fault_about_the_hello_ends_the_session() {
     for fault in [Fault::Version, Fault::BadName] {
         let mut pair = Pair::serial(Wire::Postcard);
-        let told = only(feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now));
-        assert_eq!(told.notice(), Some(Notice::Fault(fault)));
+        let shown = only(feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now));
+        assert_eq!(shown.notice(), Some(Notice::Fault(fault)));
         assert!(pair.terminal.is_over());
-        assert_eq!(pair.terminal.deadline(), None, "it is not repeated for ever");
+        assert_eq!(pair.terminal.deadline(), None, "it is not retransmitted for ever");
     }
 }
 
 #[test]
-fn a_welcome_of_another_hello_is_not_taken() {
+fn a_welcome_for_another_hello_is_ignored() {
     let mut pair = Pair::serial(Wire::Postcard);
     pair.host.feed(pair.terminal.output(), pair.now);
-    pair.work();
+    pair.serve_host();
     let welcome = pair.host.output().to_vec();
     for another_life in [true, false] {
         let mut pair = pair.clone();
@@ -250,17 +250,17 @@ fn a_welcome_of_another_hello_is_not_taken() {
 }
 
 #[test]
-fn a_terminal_that_says_no_hello_shows_who() {
+fn a_terminal_without_a_profile_shows_who() {
     let config =
         Config { profile: None, ..config(Wire::Postcard, LinkKind::Serial, None, Memory::default()) };
-    let mut terminal = Kiosk::new(config, Instant::default());
-    let told = feed(&mut terminal, &notice_bytes(Notice::Who), Instant::default());
-    assert_eq!(only(told).notice(), Some(Notice::Who));
-    assert!(!terminal.is_over(), "it only has nothing to say to it");
+    let mut terminal = TestTerminal::new(config, Instant::default());
+    let shown = feed(&mut terminal, &notice_bytes(Notice::Who), Instant::default());
+    assert_eq!(only(shown).notice(), Some(Notice::Who));
+    assert!(!terminal.is_over(), "the session continues");
 }
 
 #[test]
-fn a_fault_about_a_hello_ends_nothing_once_that_was_welcomed() {
+fn a_fault_about_a_hello_after_the_welcome_ends_nothing() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     for fault in [Fault::Version, Fault::BadName] {
         feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now);
@@ -269,16 +269,16 @@ fn a_fault_about_a_hello_ends_nothing_once_that_was_welcomed() {
 }
 
 #[test]
-fn who_is_asked_again_and_again_says_hello_once() {
+fn duplicates_of_who_cause_one_hello() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.mute = true;
+    pair.drop_to_host = true;
     for _ in 0..3 {
         feed(&mut pair.terminal, &notice_bytes(Notice::Who), pair.now);
         pair.run();
     }
     let hellos = pair.sent.len() - 1;
     assert_eq!(hellos, 1);
-    pair.mute = false;
+    pair.drop_to_host = false;
     assert_eq!(pair.wait(RETRANSMIT.first_wait), [], "the menu was shown");
     assert!(pair.terminal.prompt().is_some());
 }

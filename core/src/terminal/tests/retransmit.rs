@@ -1,52 +1,52 @@
-//! Repeats, the state of the line, and when to give up.
+//! Retransmission and backoff, the state of the link, and giving up.
 use super::*;
 
-/// How long after the one before each of them was sent, in milliseconds.
+/// The times between messages, in milliseconds.
 fn gaps(sent: &[(Instant, Vec<u8>)]) -> Vec<u32> {
     sent.windows(2).map(|pair| pair[0].0.until(pair[1].0).millis()).collect()
 }
 
 #[test]
-fn an_answer_that_was_lost_is_sent_again() {
+fn a_lost_answer_is_retransmitted() {
     for wire in [Wire::Json, Wire::Postcard] {
         let mut pair = Pair::at_menu(wire);
-        pair.mute = true;
+        pair.drop_to_host = true;
         assert_eq!(pair.types("deposit 40"), []);
-        pair.mute = false;
+        pair.drop_to_host = false;
         assert_eq!(only(pair.wait(RETRANSMIT.first_wait)).outcome(), deposited(40, 140));
         assert_eq!(pair.balance(), units(140));
     }
 }
 
 #[test]
-fn a_reply_that_was_lost_is_got_again_and_the_money_moves_once() {
+fn a_lost_reply_is_sent_again_and_the_money_moves_once() {
     for wire in [Wire::Json, Wire::Postcard] {
         let mut pair = Pair::at_menu(wire);
-        pair.deaf = true;
+        pair.drop_to_terminal = true;
         pair.types("deposit 40");
         assert_eq!(pair.wait(RETRANSMIT.first_wait), []);
         assert_eq!(pair.balance(), units(140));
-        pair.deaf = false;
+        pair.drop_to_terminal = false;
         assert_eq!(only(pair.wait(RETRANSMIT.max_wait)).outcome(), deposited(40, 140));
         assert_eq!(pair.balance(), units(140));
     }
 }
 
 #[test]
-fn a_hello_that_was_lost_is_said_again_unchanged() {
+fn a_lost_hello_is_retransmitted_unchanged() {
     let mut pair = Pair::serial(Wire::Postcard);
-    pair.mute = true;
+    pair.drop_to_host = true;
     pair.wait(RETRANSMIT.max_wait);
-    pair.mute = false;
+    pair.drop_to_host = false;
     assert!(only(pair.wait(RETRANSMIT.max_wait)).text().starts_with("Welcome"));
     assert!(pair.sent.len() > 2 && pair.sent.iter().all(|(_, bytes)| *bytes == pair.sent[0].1));
 }
 
 #[test]
-fn repeats_are_the_same_bytes_at_growing_intervals() {
+fn retransmissions_are_the_same_bytes_with_exponential_backoff() {
     let mut pair = Pair::at_menu(Wire::Json);
     pair.sent.clear();
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("deposit 40");
     pair.wait(Duration::from_millis(RETRANSMIT.first_wait.millis() * 40));
     assert!(pair.sent.iter().all(|(_, bytes)| *bytes == pair.sent[0].1));
@@ -56,7 +56,7 @@ fn repeats_are_the_same_bytes_at_growing_intervals() {
 }
 
 #[test]
-fn the_first_repeat_comes_after_the_longest_exchange() {
+fn the_first_wait_is_longer_than_the_longest_exchange() {
     for baud in [1200, 9600, 115_200, 1_000_000] {
         let bytes = u64::try_from(host::OUT).unwrap() * 2;
         let exchange = bytes * 10 * 1000 / u64::from(baud);
@@ -71,7 +71,7 @@ fn the_first_repeat_comes_after_the_longest_exchange() {
 }
 
 #[test]
-fn what_is_still_on_its_way_out_is_not_repeated() {
+fn unsent_output_is_not_retransmitted() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     let prompt = pair.terminal.prompt().unwrap();
     pair.terminal.answer(prompt, "deposit 40", pair.now).unwrap();
@@ -90,18 +90,18 @@ fn what_is_still_on_its_way_out_is_not_repeated() {
 }
 
 #[test]
-fn an_answer_waits_for_the_repeat_that_is_still_on_its_way_out() {
-    // The line was slower than the host: the reply came while the answer was being sent once more.
+fn an_answer_is_deferred_while_a_retransmission_is_unsent() {
+    // The reply came while the answer was being retransmitted.
     let mut pair = Pair::at_menu(Wire::Json);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types(&"x".repeat(64));
     pair.now = pair.now + RETRANSMIT.first_wait;
     pair.terminal.tick(pair.now);
     let repeat = pair.terminal.output().to_vec();
     assert!(!repeat.is_empty());
     pair.host.feed(&repeat, pair.now);
-    pair.deaf = false;
-    pair.down();
+    pair.drop_to_terminal = false;
+    pair.to_terminal();
     let next = pair.terminal.prompt().unwrap();
     let long = "\u{1}".repeat(64);
     pair.terminal.answer(next, &long, pair.now).unwrap();
@@ -114,43 +114,46 @@ fn an_answer_waits_for_the_repeat_that_is_still_on_its_way_out() {
 }
 
 #[test]
-fn the_line_goes_down_and_comes_up() {
+fn the_link_goes_down_and_comes_up() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("3");
     let early = Duration::from_millis(RETRANSMIT.down_after.millis() - 1);
     assert_eq!(pair.wait(early), []);
-    assert_eq!(pair.wait(Duration::from_millis(1)), [Told::Down]);
-    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "told once");
-    pair.deaf = false;
-    let told = pair.wait(RETRANSMIT.max_wait);
-    assert!(told.contains(&Told::Up) && told.iter().any(|told| told.outcome().is_some()), "{told:?}");
-    assert_eq!(told.len(), 2);
+    assert_eq!(pair.wait(Duration::from_millis(1)), [Shown::LinkDown]);
+    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "reported once");
+    pair.drop_to_terminal = false;
+    let shown = pair.wait(RETRANSMIT.max_wait);
+    assert!(
+        shown.contains(&Shown::LinkUp) && shown.iter().any(|shown| shown.outcome().is_some()),
+        "{shown:?}"
+    );
+    assert_eq!(shown.len(), 2);
 }
 
 #[test]
-fn at_an_open_prompt_a_silent_line_is_not_down() {
+fn at_an_open_prompt_a_silent_link_is_not_down() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     assert_eq!(pair.terminal.deadline(), None);
     assert_eq!(pair.wait(Duration::from_secs(200)), []);
 }
 
 #[test]
-fn while_the_host_works_the_line_is_up_and_nothing_is_given_up() {
+fn while_the_host_works_the_link_is_up_and_the_answer_is_kept() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.slow = true;
+    pair.hold_requests = true;
     assert_eq!(pair.types("deposit 40"), []);
     assert_eq!(pair.wait(Duration::from_secs(600)), []);
     assert_eq!(pair.requests.len(), 1);
-    let reply = only(pair.catch_up());
+    let reply = only(pair.release_requests());
     assert_eq!(reply.outcome(), deposited(40, 140));
-    assert!(!reply.text().contains("earlier"), "the same session goes on");
+    assert!(!reply.text().contains("earlier"), "the same session continues");
 }
 
 #[test]
-fn work_on_something_else_does_not_put_off_giving_up() {
+fn working_about_another_answer_does_not_delay_giving_up() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.mute = true;
+    pair.drop_to_host = true;
     pair.types("deposit 40");
     let pending = pair.terminal.memory().pending.unwrap();
     let mut waited = Duration::ZERO;
@@ -161,25 +164,25 @@ fn work_on_something_else_does_not_put_off_giving_up() {
         feed(&mut pair.terminal, &other, pair.now);
     }
     pair.wait(RETRANSMIT.max_wait);
-    pair.mute = false;
-    let told = pair.wait(RETRANSMIT.max_wait);
-    assert!(told.iter().any(|told| told.outcome() == Some(Outcome::NotDone)), "{told:?}");
+    pair.drop_to_host = false;
+    let shown = pair.wait(RETRANSMIT.max_wait);
+    assert!(shown.iter().any(|shown| shown.outcome() == Some(Outcome::NotDone)), "{shown:?}");
     assert_eq!(pair.balance(), units(100));
 }
 
 #[test]
-fn money_does_not_move_when_the_line_comes_back_after_the_person_has_left() {
+fn no_money_moves_when_the_link_comes_up_after_the_person_has_left() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.mute = true;
+    pair.drop_to_host = true;
     pair.types("deposit 40");
-    let told =
+    let shown =
         pair.wait(Duration::from_millis(RETRANSMIT.give_up_after.millis() + RETRANSMIT.max_wait.millis()));
-    assert_eq!(told, [Told::Down]);
-    pair.mute = false;
-    let told = pair.wait(RETRANSMIT.max_wait);
-    assert_eq!(told[0].outcome(), Some(Outcome::NotDone), "{told:?}");
+    assert_eq!(shown, [Shown::LinkDown]);
+    pair.drop_to_host = false;
+    let shown = pair.wait(RETRANSMIT.max_wait);
+    assert_eq!(shown[0].outcome(), Some(Outcome::NotDone), "{shown:?}");
     assert_eq!(pair.balance(), units(100));
-    // The answer comes late all the same, as from a relay that held it.
+    // A relay delivers the answer late.
     let answer = pair.sent.iter().find(|(_, bytes)| bytes.windows(7).any(|part| part == b"deposit")).unwrap();
     pair.host.feed(&answer.1.clone(), pair.now);
     pair.run();
@@ -187,37 +190,37 @@ fn money_does_not_move_when_the_line_comes_back_after_the_person_has_left() {
 }
 
 #[test]
-fn what_was_done_before_the_terminal_gave_up_is_told() {
+fn an_operation_done_before_the_terminal_gave_up_is_shown() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.deaf = true;
+    pair.drop_to_terminal = true;
     pair.types("deposit 40");
     pair.wait(Duration::from_millis(RETRANSMIT.give_up_after.millis() + RETRANSMIT.max_wait.millis()));
-    pair.deaf = false;
-    let told = pair.wait(RETRANSMIT.max_wait);
-    assert_eq!(told[0].outcome(), deposited(40, 140), "{told:?}");
-    assert!(told[0].text().starts_with("About your earlier request"));
+    pair.drop_to_terminal = false;
+    let shown = pair.wait(RETRANSMIT.max_wait);
+    assert_eq!(shown[0].outcome(), deposited(40, 140), "{shown:?}");
+    assert!(shown[0].text().starts_with("About your earlier request"));
 }
 
 #[test]
-fn a_driver_may_give_up_before() {
+fn a_driver_may_give_up_early() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    pair.mute = true;
+    pair.drop_to_host = true;
     pair.types("deposit 40");
     pair.terminal.give_up();
-    pair.mute = false;
-    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "it is not sent again");
-    assert!(pair.terminal.is_awaiting_reply(), "and what became of it is not known");
+    pair.drop_to_host = false;
+    assert_eq!(pair.wait(RETRANSMIT.max_wait), [], "the answer is not retransmitted");
+    assert!(pair.terminal.is_awaiting_reply(), "its outcome is not known");
     pair.terminal.reconnect(pair.now);
-    let told = pair.run();
-    assert_eq!(told.last().unwrap().outcome(), Some(Outcome::NotDone), "{told:?}");
+    let shown = pair.run();
+    assert_eq!(shown.last().unwrap().outcome(), Some(Outcome::NotDone), "{shown:?}");
 }
 
 #[test]
-fn a_frame_that_does_not_end_is_dropped_on_a_serial_line_and_breaks_a_connection() {
+fn an_unfinished_frame_is_discarded_on_a_serial_line_and_breaks_a_connection() {
     for (wire, link, expected) in [
         (Wire::Postcard, LinkKind::Serial, vec![]),
         (Wire::Json, LinkKind::Serial, vec![]),
-        (Wire::Json, LinkKind::Connection, vec![Told::Broken(Fault::Incomplete)]),
+        (Wire::Json, LinkKind::Connection, vec![Shown::Broken(Fault::Incomplete)]),
     ] {
         let mut pair = Pair::new(config(wire, link, Some("a"), Memory::default()));
         pair.run();
@@ -231,11 +234,11 @@ fn a_frame_that_does_not_end_is_dropped_on_a_serial_line_and_breaks_a_connection
 }
 
 #[test]
-fn damage_is_not_shown_where_it_is_sent_again() {
+fn damaged_frames_are_not_shown_where_they_are_retransmitted() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     assert_eq!(feed(&mut pair.terminal, b"noise\0", pair.now), []);
     assert_eq!(pair.terminal.counters().discarded, 1);
-    // Nor is what the host says of such damage on the other way.
+    // Nor is the host's fault about a damaged frame in the other direction.
     let mut json = Pair::at_menu(Wire::Json);
     json.host.feed(&[0, 0, 0, 1, b'x'], json.now);
     assert_eq!(json.run(), []);

@@ -1,17 +1,17 @@
-//! The raw wire, and lines that speak another wire than this terminal.
+//! The `raw` wire, hosts without numbers, and peers of another wire.
 use super::*;
 
-fn plain(wire: Wire) -> Kiosk {
+fn plain(wire: Wire) -> TestTerminal {
     let config = config(wire, LinkKind::Connection, None, Memory::default());
     Terminal::new(Config { profile: None, ..config }, Instant::default())
 }
 
-fn read(terminal: &mut Kiosk, bytes: &[u8]) -> Vec<Told> {
+fn read(terminal: &mut TestTerminal, bytes: &[u8]) -> Vec<Shown> {
     feed(terminal, bytes, Instant::default())
 }
 
-fn texts(told: Vec<Told>) -> Vec<String> {
-    told.iter().map(|told| told.text().to_string()).collect()
+fn texts(shown: Vec<Shown>) -> Vec<String> {
+    shown.iter().map(|shown| shown.text().to_string()).collect()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn raw_objects_open_and_close_prompts() {
     terminal.consume(2);
     assert_eq!(terminal.answer(None, "40", now), Err(AnswerError::NotOpen));
     read(&mut terminal, br#"{"input":true,"data":"c"}"#);
-    // No bytes at all would never be read.
+    // An empty message would be no bytes.
     terminal.answer(None, "", now).unwrap();
     assert_eq!(terminal.output(), b" ");
 }
@@ -43,26 +43,26 @@ fn raw_objects_may_be_cut_anywhere() {
     let stream = r#"{"input":true,"data":"é\ud83d\ude00 {\"x\""} {"input":false,"data":"}"}"#;
     for cut in (1..stream.len()).step_by(crate::STRIDE) {
         let mut terminal = plain(Wire::Raw);
-        let mut told = read(&mut terminal, &stream.as_bytes()[..cut]);
-        told.extend(read(&mut terminal, &stream.as_bytes()[cut..]));
-        assert_eq!(texts(told), ["é😀 {\"x\"", "}"], "cut at {cut}");
+        let mut shown = read(&mut terminal, &stream.as_bytes()[..cut]);
+        shown.extend(read(&mut terminal, &stream.as_bytes()[cut..]));
+        assert_eq!(texts(shown), ["é😀 {\"x\"", "}"], "cut at {cut}");
     }
 }
 
 #[test]
-fn on_raw_what_is_no_message_is_shown_as_text() {
+fn on_raw_anything_but_a_message_is_shown_as_text() {
     for text in ["Server full.\n", "{not json}", r#"{"data":"no input"}"#, r#"{"input":1,"data":"x"}"#, "[1]"]
     {
         let mut terminal = plain(Wire::Raw);
-        let told: String = texts(read(&mut terminal, text.as_bytes())).concat();
-        assert_eq!(told, text);
+        let shown: String = texts(read(&mut terminal, text.as_bytes())).concat();
+        assert_eq!(shown, text);
         assert_eq!(terminal.prompt(), None);
     }
     assert_eq!(texts(read(&mut plain(Wire::Raw), b"a\xffb")).concat(), "a\u{fffd}b");
 }
 
 #[test]
-fn on_raw_what_never_ends_is_shown_when_its_time_is_over_or_the_stream_is() {
+fn on_raw_an_unfinished_object_is_shown_after_the_frame_timeout_or_the_end() {
     for end in [false, true] {
         let mut terminal = plain(Wire::Raw);
         assert_eq!(read(&mut terminal, br#"{"input":tr"#), []);
@@ -77,7 +77,7 @@ fn on_raw_what_never_ends_is_shown_when_its_time_is_over_or_the_stream_is() {
 }
 
 #[test]
-fn a_host_without_numbers_is_understood_on_json_too() {
+fn a_host_without_numbers_is_served_on_json() {
     let frame = |body: &[u8]| [&(body.len() as u32).to_be_bytes()[..], body].concat();
     let mut terminal = plain(Wire::Json);
     assert_eq!(texts(read(&mut terminal, &frame(br#"{"input":true,"data":"a"}"#))), ["a"]);
@@ -90,19 +90,19 @@ fn a_host_without_numbers_is_understood_on_json_too() {
 }
 
 #[test]
-fn another_wire_is_told_as_such() {
+fn another_wire_is_reported_as_wrong_wire() {
     let raw = br#"{"input":true,"data":"Welcome"}"#;
-    assert_eq!(read(&mut plain(Wire::Json), raw), [Told::Broken(Fault::WrongWire)]);
-    assert_eq!(read(&mut plain(Wire::Json), &raw[..4]), [Told::Broken(Fault::WrongWire)]);
+    assert_eq!(read(&mut plain(Wire::Json), raw), [Shown::Broken(Fault::WrongWire)]);
+    assert_eq!(read(&mut plain(Wire::Json), &raw[..4]), [Shown::Broken(Fault::WrongWire)]);
     let json = [&(raw.len() as u32).to_be_bytes()[..], raw].concat();
-    assert_eq!(read(&mut plain(Wire::Raw), &json), [Told::Broken(Fault::WrongWire)]);
-    assert_eq!(read(&mut plain(Wire::Raw), &json[..1]), [Told::Broken(Fault::WrongWire)]);
-    // In the middle of text a zero is text.
+    assert_eq!(read(&mut plain(Wire::Raw), &json), [Shown::Broken(Fault::WrongWire)]);
+    assert_eq!(read(&mut plain(Wire::Raw), &json[..1]), [Shown::Broken(Fault::WrongWire)]);
+    // A zero in the middle of text is text.
     assert_eq!(texts(read(&mut plain(Wire::Raw), b"a\0b")), ["a\0b"]);
 }
 
 #[test]
-fn a_bad_message_of_a_host_is_a_fault_and_no_more() {
+fn a_bad_message_of_a_host_is_a_fault_and_the_session_continues() {
     let frame = |body: &[u8]| [&(body.len() as u32).to_be_bytes()[..], body].concat();
     let mut terminal = plain(Wire::Json);
     for (body, fault) in [
@@ -112,8 +112,8 @@ fn a_bad_message_of_a_host_is_a_fault_and_no_more() {
         (b"\xff", Fault::NotUtf8),
         (&[b'x'; host::OUT + 1], Fault::TooLong),
     ] {
-        assert_eq!(read(&mut terminal, &frame(body)), [Told::Fault(fault)]);
+        assert_eq!(read(&mut terminal, &frame(body)), [Shown::Fault(fault)]);
     }
     assert_eq!(texts(read(&mut terminal, &frame(br#"{"input":true,"data":"a"}"#))), ["a"]);
-    assert_eq!(read(&mut terminal, &[0xff; 4]), [Told::Broken(Fault::TooLong)]);
+    assert_eq!(read(&mut terminal, &[0xff; 4]), [Shown::Broken(Fault::TooLong)]);
 }

@@ -1,9 +1,9 @@
-//! Anything at all: any bytes in any pieces, any order of calls.
+//! Properties for any bytes, cut anywhere, and any order of calls.
 use super::*;
 use crate::few;
 use proptest::{prelude::*, sample::Index};
 
-/// What a peer may send: mostly messages.
+/// Input of a peer: mostly messages.
 fn piece(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
     let text = "1|2|3|40|all|back|deposit 40|withdraw 7|exit|x{60,70}|[ -~é😀]{0,9}";
     let answers = (prop::option::of(0u64..12), text).prop_map(move |(re, text)| answer(wire, re, &text));
@@ -31,12 +31,12 @@ enum Call {
     Respond,
     Poll,
     Park,
-    HandOver,
+    TakeOver,
     Admit,
     Refuse,
     ShutDown,
     End,
-    TurnAway,
+    RejectBusy,
 }
 
 fn call(wire: Wire) -> impl Strategy<Value = Call> {
@@ -48,33 +48,33 @@ fn call(wire: Wire) -> impl Strategy<Value = Call> {
         2 => Just(Call::Admit),
         2 => (0u32..400_000).prop_map(Call::Tick),
         1 => prop_oneof![
-            Just(Call::Park), Just(Call::HandOver), Just(Call::Refuse), Just(Call::ShutDown), Just(Call::End),
-            Just(Call::TurnAway),
+            Just(Call::Park), Just(Call::TakeOver), Just(Call::Refuse), Just(Call::ShutDown), Just(Call::End),
+            Just(Call::RejectBusy),
         ],
     ]
 }
 
-fn lines() -> impl Strategy<Value = (Wire, LinkKind)> {
+fn links() -> impl Strategy<Value = (Wire, LinkKind)> {
     (prop_oneof![Just(Wire::Json), Just(Wire::Raw), Just(Wire::Postcard)], any::<bool>())
         .prop_map(|(wire, serial)| (wire, if serial { LinkKind::Serial } else { LinkKind::Connection }))
 }
 
-/// A conversation: one piece after the other.
+/// A stream of such pieces.
 fn stream(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece(wire), 0..few(12)).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
     #[test]
-    fn any_calls_in_any_order(
-        ((wire, link), calls) in lines().prop_flat_map(|line| (Just(line), prop::collection::vec(call(line.0), 0..few(60)))),
+    fn any_order_of_calls_leaves_a_usable_endpoint(
+        ((wire, link), calls) in links().prop_flat_map(|link| (Just(link), prop::collection::vec(call(link.0), 0..few(60)))),
         may_quit: bool,
     ) {
         let mut config = Config::new(wire, link);
         config.policy.may_quit = may_quit;
-        let mut bench = Bench::with(config);
-        // From here on the driver is not the bench's: it does things when it likes.
-        let (mut host, mut ledger, mut now) = (bench.host.clone(), bench.ledger.clone(), bench.now);
+        let mut driver = TestDriver::with(config);
+        // From here on `calls` decides what the driver does.
+        let (mut host, mut ledger, mut now) = (driver.host.clone(), driver.ledger.clone(), driver.now);
         let (mut requests, mut parked, mut sent) = (Vec::new(), None, Vec::new());
         let mut whole = 0;
         for call in calls {
@@ -103,13 +103,13 @@ proptest! {
                     }
                 }
                 Call::Park => parked = host.park().or(parked),
-                Call::HandOver => parked = host.take_over(now).or(parked),
+                Call::TakeOver => parked = host.take_over(now).or(parked),
                 Call::Admit => host.admit(parked.take(), now),
                 Call::Refuse => host.refuse(now),
                 Call::ShutDown => host.shut_down(now),
                 Call::End => host.end(now),
-                Call::TurnAway => {
-                    // What was on its way is cut off, as when the connection is closed.
+                Call::RejectBusy => {
+                    // Unsent output is discarded, as when the connection is closed.
                     sent.truncate(whole);
                     host.reject_busy(now);
                 }
@@ -119,91 +119,91 @@ proptest! {
             }
         }
 
-        // Whatever happened, the driver that does its duty gets it to rest, and what it said can be read.
+        // A correct driver then brings the endpoint to rest, and its output can be decoded.
         sent.extend_from_slice(host.output());
-        bench.host = host;
-        bench.host.consume(bench.host.output().len(), now);
+        driver.host = host;
+        driver.host.consume(driver.host.output().len(), now);
         for request in requests {
             let response = ledger.apply(&request).unwrap();
-            bench.host.complete(&request, response, now);
+            driver.host.complete(&request, response, now);
         }
-        if bench.host.incoming_hello().is_some() {
-            bench.host.admit(None, now);
+        if driver.host.incoming_hello().is_some() {
+            driver.host.admit(None, now);
         }
-        (bench.ledger, bench.now) = (ledger, now);
-        (bench.sent, bench.careless) = (sent, true);
-        bench.drive();
-        let stalled = bench.host.output().len();
+        (driver.ledger, driver.now) = (ledger, now);
+        (driver.sent, driver.allow_unexpected) = (sent, true);
+        driver.drive();
+        let stalled = driver.host.output().len();
         prop_assert_eq!(stalled, 0);
-        // Where its time to be read ran out, the last message may be cut; then the line is closed.
-        if whole == 0 || !bench.host.closing {
-            decode(wire, &bench.sent);
+        // After a stall the last message may be cut; the endpoint is closing then.
+        if whole == 0 || !driver.host.closing {
+            decode(wire, &driver.sent);
         }
         let frame = frame(wire, |out| out.answer(Some(1), "3"));
-        bench.unfed = frame;
-        bench.drive();
-        prop_assert!(bench.unfed.is_empty(), "a driver that drains everything can always feed");
+        driver.unfed = frame;
+        driver.drive();
+        prop_assert!(driver.unfed.is_empty(), "a driver that drains everything can always feed");
     }
 
     #[test]
-    fn every_cut_of_a_stream_gives_the_same_conversation(
+    fn every_cut_of_a_stream_gives_the_same_output(
         (wire, stream) in prop_oneof![Just(Wire::Json), Just(Wire::Postcard)]
             .prop_flat_map(|wire| (Just(wire), stream(wire))),
-        cuts in prop::collection::vec(1usize..40, 1..6), connection: bool, slow: bool,
+        cuts in prop::collection::vec(1usize..40, 1..6), connection: bool, hold_requests: bool,
     ) {
         let link = if connection { LinkKind::Connection } else { LinkKind::Serial };
-        let talk = |cuts: &[usize]| {
-            let mut bench = Bench::new(wire, link);
-            bench.slow = slow;
+        let converse = |cuts: &[usize]| {
+            let mut driver = TestDriver::new(wire, link);
+            driver.hold_requests = hold_requests;
             let (mut rest, mut cuts, mut refused) = (&stream[..], cuts.iter().cycle(), 0);
-            // Nothing is drained before the host takes no more: what a repeat gets depends on whether its reply is out.
+            // The driver drains only when the host takes no more, since a duplicate is dropped while its reply is unsent.
             while !rest.is_empty() {
                 let (mut piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
                 while !piece.is_empty() {
-                    let taken = bench.host.feed(piece, bench.now);
+                    let taken = driver.host.feed(piece, driver.now);
                     piece = &piece[taken..];
                     refused = if taken == 0 { refused + 1 } else { 0 };
-                    assert!(refused < 10, "what was drained and settled takes more");
-                    if taken == 0 && !slow {
-                        bench.drive();
+                    assert!(refused < 10, "a drained host takes input");
+                    if taken == 0 && !hold_requests {
+                        driver.drive();
                     } else if taken == 0 {
-                        bench.drive();
-                        let requests = std::mem::take(&mut bench.requests);
-                        requests.iter().for_each(|request| bench.settle(request));
+                        driver.drive();
+                        let requests = std::mem::take(&mut driver.requests);
+                        requests.iter().for_each(|request| driver.settle(request));
                     }
                 }
                 rest = behind;
             }
-            bench.drive();
+            driver.drive();
             for _ in 0..100 {
-                for request in std::mem::take(&mut bench.requests) {
-                    bench.settle(&request);
-                    bench.drive();
+                for request in std::mem::take(&mut driver.requests) {
+                    driver.settle(&request);
+                    driver.drive();
                 }
             }
-            assert!(bench.requests.is_empty(), "what was asked comes to an end");
-            bench.host.end(bench.now);
-            bench.drive();
-            (bench.sent, bench.ledger, bench.host.counters())
+            assert!(driver.requests.is_empty(), "requests come to an end");
+            driver.host.end(driver.now);
+            driver.drive();
+            (driver.sent, driver.ledger, driver.host.counters())
         };
-        let whole = talk(&[usize::MAX]);
-        prop_assert_eq!(&talk(&cuts), &whole);
-        prop_assert_eq!(&talk(&[1]), &whole);
+        let whole = converse(&[usize::MAX]);
+        prop_assert_eq!(&converse(&cuts), &whole);
+        prop_assert_eq!(&converse(&[1]), &whole);
         decode(wire, &whole.0);
     }
 
     #[test]
-    fn merged_lines_of_the_raw_wire_are_as_many_answers(
+    fn merged_lines_of_the_raw_wire_get_a_reply_each(
         lines in prop::collection::vec("1|2|3|40|all|back|[a-z]{0,70}", 1..few(12)), cuts in prop::collection::vec(1usize..20, 1..6),
     ) {
         let stream: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
-        // Lines are what a client sends that has sent one.
-        let mut whole = Bench::new(Wire::Raw, LinkKind::Connection);
+        // The first line break tells the decoder that the client sends lines.
+        let mut whole = TestDriver::new(Wire::Raw, LinkKind::Connection);
         whole.answer(None, "\n");
         let mut parts = whole.clone();
-        let heard = whole.send(&stream);
+        let received = whole.send(&stream);
         let ends = lines.iter().position(|line| line == "exit" || line == "quit").map_or(lines.len(), |at| at + 1);
-        prop_assert!(heard.len() == ends);
+        prop_assert!(received.len() == ends);
         let (mut rest, mut cuts) = (&stream[..], cuts.iter().cycle());
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
@@ -211,6 +211,6 @@ proptest! {
             parts.drive();
             rest = behind;
         }
-        prop_assert_eq!(parts.heard(), heard);
+        prop_assert_eq!(parts.received(), received);
     }
 }

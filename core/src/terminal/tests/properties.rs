@@ -1,10 +1,10 @@
-//! Anything at all: any bytes in any pieces; and a line that loses, copies and cuts, with both ends losing power.
+//! Properties for any bytes, cut anywhere, and for a faulty link between two ends that lose power.
 use super::*;
 use crate::few;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// What a host may send: messages, and noise.
+/// Output of a host: messages, and noise.
 fn stream(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
     let replies = (0u64..6, prop::option::of(0u64..6), any::<bool>(), any::<bool>()).prop_map(
         move |(seq, re, menu, welcome)| {
@@ -33,50 +33,50 @@ fn stream(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|pieces| pieces.concat())
 }
 
-/// What happens next on a bad day.
+/// One step of a run with faults.
 #[derive(Clone, Copy, Debug)]
-enum Act {
-    /// The person types; which money it would move is the index of the act.
+enum FaultStep {
+    /// The person types a deposit.
     Type,
     Wait(u32),
-    Mute(bool),
-    Deaf(bool),
-    Twice(bool),
-    Slow,
-    CatchUp,
+    DropToHost(bool),
+    DropToTerminal(bool),
+    Duplicate(bool),
+    HoldRequests,
+    ReleaseRequests,
     Noise(bool),
     RestartTerminal,
     RestartHost,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn step() -> impl Strategy<Value = FaultStep> {
     prop_oneof![
-        6 => Just(Act::Type),
-        4 => (0u32..5_000).prop_map(Act::Wait),
-        1 => (50_000u32..90_000).prop_map(Act::Wait),
-        2 => any::<bool>().prop_map(Act::Mute),
-        2 => any::<bool>().prop_map(Act::Deaf),
-        1 => any::<bool>().prop_map(Act::Twice),
-        1 => Just(Act::Slow),
-        2 => Just(Act::CatchUp),
-        1 => any::<bool>().prop_map(Act::Noise),
-        1 => Just(Act::RestartTerminal),
-        1 => Just(Act::RestartHost),
+        6 => Just(FaultStep::Type),
+        4 => (0u32..5_000).prop_map(FaultStep::Wait),
+        1 => (50_000u32..90_000).prop_map(FaultStep::Wait),
+        2 => any::<bool>().prop_map(FaultStep::DropToHost),
+        2 => any::<bool>().prop_map(FaultStep::DropToTerminal),
+        1 => any::<bool>().prop_map(FaultStep::Duplicate),
+        1 => Just(FaultStep::HoldRequests),
+        2 => Just(FaultStep::ReleaseRequests),
+        1 => any::<bool>().prop_map(FaultStep::Noise),
+        1 => Just(FaultStep::RestartTerminal),
+        1 => Just(FaultStep::RestartHost),
     ]
 }
 
-/// What the person has read of each of their requests, by its amount.
+/// What was shown about each request, by its amount.
 #[derive(Default)]
-struct Diary {
+struct PersonLog {
     done: BTreeMap<u64, usize>,
     not_done: usize,
     highest: Option<u64>,
 }
 
-impl Diary {
-    fn read(&mut self, told: Vec<Told>) {
-        for told in told {
-            let Told::Said { seq, outcome, .. } = told else { continue };
+impl PersonLog {
+    fn read(&mut self, shown: Vec<Shown>) {
+        for shown in shown {
+            let Shown::Message { seq, outcome, .. } = shown else { continue };
             if let Some(seq) = seq {
                 assert!(self.highest < Some(seq), "{seq} is shown after {:?}", self.highest);
                 self.highest = Some(seq);
@@ -94,7 +94,7 @@ impl Diary {
 
 proptest! {
     #[test]
-    fn any_bytes_are_taken_and_every_cut_is_told_the_same(
+    fn every_cut_of_a_stream_gives_the_same_events(
         (wire, stream) in prop_oneof![Just(Wire::Json), Just(Wire::Postcard)]
             .prop_flat_map(|wire| (Just(wire), stream(wire))),
         cuts in prop::collection::vec(1usize..40, 1..6), serial: bool, greeted: bool,
@@ -104,16 +104,16 @@ proptest! {
         config.profile = config.profile.filter(|_| !greeted);
         let now = Instant::default();
         let listen = |cuts: &[usize]| {
-            let mut terminal = Kiosk::new(config.clone(), now);
-            let (mut rest, mut cuts, mut told) = (&stream[..], cuts.iter().cycle(), vec![]);
+            let mut terminal = TestTerminal::new(config.clone(), now);
+            let (mut rest, mut cuts, mut shown) = (&stream[..], cuts.iter().cycle(), vec![]);
             while !rest.is_empty() {
                 let (piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-                told.extend(feed(&mut terminal, piece, now));
+                shown.extend(feed(&mut terminal, piece, now));
                 rest = behind;
             }
             terminal.end();
-            told.extend(drain(&mut terminal, now));
-            (told, terminal.memory(), terminal.prompt(), terminal.counters())
+            shown.extend(drain(&mut terminal, now));
+            (shown, terminal.memory(), terminal.prompt(), terminal.counters())
         };
         let whole = listen(&[usize::MAX]);
         prop_assert_eq!(&listen(&cuts), &whole);
@@ -124,26 +124,26 @@ proptest! {
     fn raw_shows_the_same_text_however_it_is_cut(stream in prop::collection::vec(1u8.., 0..few(80)), cut in 1usize..20) {
         let text = |cut: usize| {
             let config = Config { profile: None, ..config(Wire::Raw, LinkKind::Connection, None, Memory::default()) };
-            let (mut terminal, now) = (Kiosk::new(config, Instant::default()), Instant::default());
-            let mut told: Vec<_> = stream.chunks(cut).flat_map(|piece| feed(&mut terminal, piece, now)).collect();
+            let (mut terminal, now) = (TestTerminal::new(config, Instant::default()), Instant::default());
+            let mut shown: Vec<_> = stream.chunks(cut).flat_map(|piece| feed(&mut terminal, piece, now)).collect();
             terminal.end();
-            told.extend(drain(&mut terminal, now));
-            told.iter().flat_map(|told| told.text().chars().filter(|c| !c.is_whitespace()).collect::<Vec<_>>()).collect::<String>()
+            shown.extend(drain(&mut terminal, now));
+            shown.iter().flat_map(|shown| shown.text().chars().filter(|c| !c.is_whitespace()).collect::<Vec<_>>()).collect::<String>()
         };
         prop_assert_eq!(text(cut), text(usize::MAX));
     }
 
     #[test]
-    fn on_the_worst_line_money_moves_once_and_is_told(
-        postcard: bool, acts in prop::collection::vec(act(), 1..few(40)),
+    fn on_a_faulty_link_money_moves_once_and_its_outcome_is_shown(
+        postcard: bool, steps in prop::collection::vec(step(), 1..few(40)),
     ) {
         let mut pair = Pair::serial(if postcard { Wire::Postcard } else { Wire::Json });
-        let mut diary = Diary::default();
+        let mut log = PersonLog::default();
         let mut asked = vec![];
-        for (index, act) in acts.into_iter().enumerate() {
-            let told = match act {
-                Act::Type => match pair.terminal.prompt() {
-                    // Every request has an amount of its own, so that the balance tells which were done.
+        for (index, step) in steps.into_iter().enumerate() {
+            let shown = match step {
+                FaultStep::Type => match pair.terminal.prompt() {
+                    // Every request has its own bit in the balance, which shows the requests that were done.
                     Some(prompt) if asked.len() < 40 => {
                         let amount = 1u64 << asked.len();
                         asked.push(amount);
@@ -152,25 +152,25 @@ proptest! {
                     }
                     _ => vec![],
                 },
-                Act::Wait(millis) => pair.wait(Duration::from_millis(millis)),
-                Act::Mute(mute) => { pair.mute = mute; vec![] }
-                Act::Deaf(deaf) => { pair.deaf = deaf; vec![] }
-                Act::Twice(twice) => { pair.twice = twice; vec![] }
-                Act::Slow => { pair.slow = true; vec![] }
-                Act::CatchUp => pair.catch_up(),
-                Act::Noise(up) if postcard => {
+                FaultStep::Wait(millis) => pair.wait(Duration::from_millis(millis)),
+                FaultStep::DropToHost(drop_to_host) => { pair.drop_to_host = drop_to_host; vec![] }
+                FaultStep::DropToTerminal(drop_to_terminal) => { pair.drop_to_terminal = drop_to_terminal; vec![] }
+                FaultStep::Duplicate(duplicate) => { pair.duplicate = duplicate; vec![] }
+                FaultStep::HoldRequests => { pair.hold_requests = true; vec![] }
+                FaultStep::ReleaseRequests => pair.release_requests(),
+                FaultStep::Noise(to_host) if postcard => {
                     let noise = [index as u8 | 1, 7, 9, 0];
-                    if up {
+                    if to_host {
                         pair.host.feed(&noise, pair.now);
                         vec![]
                     } else {
                         feed(&mut pair.terminal, &noise, pair.now)
                     }
                 }
-                Act::Noise(_) => vec![],
-                Act::RestartTerminal => { pair.restart_terminal(); diary.highest = None; pair.run() }
-                Act::RestartHost => {
-                    // What the ledger had under way is done or not, as it likes; the host hears nothing of it.
+                FaultStep::Noise(_) => vec![],
+                FaultStep::RestartTerminal => { pair.restart_terminal(); log.highest = None; pair.run() }
+                FaultStep::RestartHost => {
+                    // The ledger may have applied an outstanding request; the host does not get the response.
                     if index % 2 == 0 {
                         for request in std::mem::take(&mut pair.requests) {
                             pair.ledger.apply(&request).unwrap();
@@ -180,29 +180,29 @@ proptest! {
                     pair.run()
                 }
             };
-            diary.read(told);
+            log.read(shown);
         }
 
-        // The faults stop: it comes to rest at a prompt, with everything told.
-        (pair.mute, pair.deaf, pair.twice) = (false, false, false);
-        diary.read(pair.catch_up());
-        diary.read(pair.wait(Duration::from_secs(200)));
+        // Without faults the terminal reaches a prompt, and every outcome is shown.
+        (pair.drop_to_host, pair.drop_to_terminal, pair.duplicate) = (false, false, false);
+        log.read(pair.release_requests());
+        log.read(pair.wait(Duration::from_secs(200)));
         if pair.terminal.is_over() {
             pair.terminal.reconnect(pair.now);
-            diary.read(pair.run());
+            log.read(pair.run());
         }
         prop_assert!(pair.terminal.prompt().is_some() && !pair.terminal.is_awaiting_reply());
         let moved = pair.balance().minor() / 100 - 100;
         let mut done = 0;
         for amount in asked.iter().copied() {
             let happened = moved & amount != 0;
-            let told = diary.done.get(&amount).copied().unwrap_or(0);
-            // Told twice only where the terminal lost power between the two.
-            prop_assert_eq!(happened, told > 0, "{} of {:b}", amount, moved);
+            let shown = log.done.get(&amount).copied().unwrap_or(0);
+            // It may be shown twice if the terminal lost power between.
+            prop_assert_eq!(happened, shown > 0, "{} of {:b}", amount, moved);
             done += u64::from(happened) * amount;
         }
-        prop_assert_eq!(moved, done, "each at most once, and none that nobody asked for");
+        prop_assert_eq!(moved, done, "each request at most once, and nothing else");
         let undone = asked.iter().filter(|amount| moved & **amount == 0).count();
-        prop_assert!(diary.not_done >= undone, "{} are told of {undone}", diary.not_done);
+        prop_assert!(log.not_done >= undone, "{} of {undone} are shown", log.not_done);
     }
 }
