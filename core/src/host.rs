@@ -16,6 +16,7 @@
 //! # The run loop
 //!
 //! ```
+//! # #[cfg(feature = "json")] {
 //! use atm_core::host::{Config, Event, Host, IN, LinkKind, OUT};
 //! use atm_core::ledger::{Ledger, LedgerId, RamLedger};
 //! use atm_core::{money::Amount, time::Instant, wire::Wire};
@@ -69,10 +70,12 @@
 //! # let mut stream = Stream(b"\0\0\0\x15{\"data\":\"deposit 40\"}", Vec::new());
 //! # serve(&mut stream, &mut ledger, 1, Instant::default).unwrap();
 //! # assert!(String::from_utf8_lossy(&stream.1).contains("Amount deposited: $40. Your balance is $140."));
+//! # }
 //! ```
 //!
-//! `kiosk` (with the feature `embedded-io`) is this loop for a serial port. A server with many connections adds a table
-//! of conversations: see [`Event::Arrival`], [`take_over`](Host::take_over) and [`park`](Host::park).
+//! `core/examples/tcp_server.rs` is a complete driver, and `kiosk` (with the feature `embedded-io`) the same loop for a
+//! serial port. A server with many connections also keeps the conversations of terminals that are between two of them: see
+//! [`Event::Arrival`], [`take_over`](Host::take_over) and [`park`](Host::park).
 use crate::{
     frame::Decoded,
     ledger::{Origin, Request, Response},

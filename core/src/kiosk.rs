@@ -2,6 +2,7 @@
 //!
 //! ```no_run
 //! # use atm_core::{host::*, kiosk::*, ledger::*, money::Amount, time::Instant, wire::Wire};
+//! # #[cfg(feature = "postcard")]
 //! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), KioskError<P::Error>>
 //! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
 //! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);

@@ -18,8 +18,9 @@
 //! # The run loop
 //!
 //! ```
+//! # #[cfg(feature = "json")] {
 //! use atm_core::{host::{self, LinkKind}, terminal::{self, Config, Event, Memory, Profile, Terminal}};
-//! use atm_core::{time::{Duration, Instant}, wire::Wire};
+//! use atm_core::{time::Instant, wire::Wire};
 //! use std::io::{Error, ErrorKind, Read, Write};
 //!
 //! /// Runs one session. `store` writes to an EEPROM or a file; the stream's reads time out at `terminal.deadline()`.
@@ -65,13 +66,8 @@
 //!     }
 //! }
 //!
-//! let config = Config {
-//!     wire: Wire::Json,
-//!     link: LinkKind::Connection,
-//!     profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, memory: Memory::default() }),
-//!     retransmit: None, // TCP loses nothing
-//!     frame_timeout: Duration::from_secs(10),
-//! };
+//! let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, memory: Memory::default() };
+//! let config = Config { profile: Some(profile), ..Config::new(Wire::Json, LinkKind::Connection) };
 //! # use atm_core::{host::{Event as HostEvent, Host}, ledger::{Ledger, LedgerId, RamLedger}, money::Amount};
 //! # struct Link(Host<{ host::IN }, { host::OUT }>, RamLedger<1>);
 //! # impl Write for Link {
@@ -101,7 +97,11 @@
 //! # run(&mut link, config, || answers.next().unwrap().into(), |memory| stored.push(memory), Instant::default).unwrap();
 //! # assert_eq!(link.1.balance(), Amount::from_units(140).unwrap());
 //! # assert!(stored.iter().any(|memory| memory.pending.is_some()) && stored.last().unwrap().pending.is_none());
+//! # }
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `core/examples/tcp_client.rs` and `core/examples/in_memory.rs` are complete drivers.
 use crate::{
     frame::Decoded,
     message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
