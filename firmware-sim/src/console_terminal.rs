@@ -127,9 +127,11 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         let mut writer = CrLfWriter { console, failed: None };
         // `fmt::Error` carries nothing: the writer keeps the console's error.
         let _ = match event {
-            Event::Message(said) if said.prompt => write!(writer, "{}\n> ", said.text),
-            Event::Message(said) if said.ends => write!(writer, "{}\n\nPress Enter to begin.\n", said.text),
-            Event::Message(said) => writeln!(writer, "{}", said.text),
+            Event::Message(message) if message.prompt => write!(writer, "{}\n> ", message.text),
+            Event::Message(message) if message.ends => {
+                write!(writer, "{}\n\nPress Enter to begin.\n", message.text)
+            }
+            Event::Message(message) => writeln!(writer, "{}", message.text),
             Event::Fault(fault) | Event::Broken(fault) => writeln!(writer, "{fault}"),
             Event::LinkDown => writer.write_str("\nNo connection. Please wait.\n"),
             Event::LinkUp => writer.write_str("\nConnected again.\n"),

@@ -126,7 +126,7 @@ impl TestTerminal {
         loop {
             rest = &rest[self.terminal.feed(rest, now)..];
             match self.terminal.poll_event(now) {
-                Some(Event::Message(said)) => self.shown += &said.text.to_string(),
+                Some(Event::Message(message)) => self.shown += &message.text.to_string(),
                 Some(other) => panic!("{other:?}"),
                 None if rest.is_empty() => break,
                 None => {}
