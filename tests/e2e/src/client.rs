@@ -1,4 +1,4 @@
-//! A plain client: a socket with a deadline.
+//! A TCP client of an unnamed session: sends frames or raw bytes, reads replies, each with a timeout.
 use crate::TIMEOUT;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use serde_json::{Value, json};
@@ -8,22 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to wait before looking elsewhere.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often a wait for a message checks its other condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A body behind its length, as the `json` wire wants it.
+/// A frame of the `json` wire: the body behind its length in 4 bytes, big-endian.
 pub fn frame(body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = u32::try_from(body.len()).unwrap();
     [&length.to_be_bytes()[..], body].concat()
 }
 
-/// A message's text.
+/// The text of a message: its field `data`.
 pub fn text_of(message: &Value) -> &str {
     message["data"].as_str().expect("a message has data")
 }
 
-/// A connection to a server, of a client that says no hello.
+/// A connection to a server. It sends no hello by itself.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
@@ -31,24 +31,24 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and reads nothing.
+    /// Connects, without reading the greeting.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::new(TcpStream::connect_timeout(&address, TIMEOUT).expect("the server lets a client in"))
+        Self::new(TcpStream::connect_timeout(&address, TIMEOUT).expect("the server accepts the connection"))
     }
 
-    /// Connects to a server that may be gone.
+    /// Connects to a server that may not be running; `None` if the connection is refused.
     pub fn try_connect(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect_timeout(&address, TIMEOUT).ok()?;
-        // A server that is killed while it is connected to may be gone without a word: the system had the client's end of two
-        // such connections, and no other, among some twenty kills on a busy machine. Whoever only listens there would listen
-        // for ever; after a second without a word, the system asks.
+        // A server that is killed while a client connects may close neither by FIN nor by RST: seen twice in some twenty kills
+        // on a busy machine. A client that only reads would wait for ever; with keepalive (tcp(7)) the system probes a
+        // connection that was idle for a second.
         set_socket_keepalive(&stream, true).unwrap();
         set_tcp_keepidle(&stream, Duration::from_secs(1)).unwrap();
-        // Where nobody listens, a socket may be given the very port that it connects to, and is connected with itself.
+        // If no process listens, the socket may get the port that it connects to as its own: it is connected to itself.
         (stream.local_addr().ok()? != address).then(|| Self::new(stream))
     }
 
-    /// A client on a connection that is open already.
+    /// A client on an open connection.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(TIMEOUT)).unwrap();
@@ -66,16 +66,16 @@ impl Client {
         client
     }
 
-    /// Sends bytes as they are, in one write.
+    /// Sends bytes without a frame.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server takes bytes");
+        self.stream.write_all(bytes).expect("the server receives");
     }
 
-    /// Sends bytes to somebody who may not want them; false where the connection is gone.
+    /// Sends bytes to a server that may have closed the connection; false if it has.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         match self.stream.write_all(bytes) {
             Ok(()) => true,
-            Err(error) if is_gone(error.kind()) => false,
+            Err(error) if is_closed(error.kind()) => false,
             Err(error) => panic!("sending failed: {error}"),
         }
     }
@@ -91,7 +91,7 @@ impl Client {
         self.read()
     }
 
-    /// The balance in minor units, as the menu tells it.
+    /// Asks for the balance, in minor units.
     pub fn balance(&mut self) -> u64 {
         let reply = self.ask("balance");
         assert_eq!(reply["operation"], "balance", "{reply}");
@@ -100,43 +100,46 @@ impl Client {
 
     /// Reads one message of the `json` wire.
     pub fn read(&mut self) -> Value {
-        self.read_or_end().expect("a message, and not the end of the stream")
+        self.read_or_end().expect("a message instead of the end of the stream")
     }
 
-    /// Reads one message of the `json` wire, unless `enough` says that none is to be waited for.
-    pub fn read_unless(&mut self, enough: impl Fn() -> bool) -> Option<Value> {
+    /// Reads one message of the `json` wire; `None` once `given_up` returns true.
+    pub fn read_unless(&mut self, given_up: impl Fn() -> bool) -> Option<Value> {
         let until = Instant::now() + TIMEOUT;
         loop {
             if let Some(message) = self.message() {
                 return Some(message);
             }
-            if enough() {
+            if given_up() {
                 return None;
             }
-            assert!(Instant::now() < until, "nothing came in time");
-            assert!(self.receive_some(Instant::now() + GLANCE).unwrap(), "the server is gone");
+            assert!(Instant::now() < until, "no message in time");
+            assert!(
+                self.receive_some(Instant::now() + POLL_INTERVAL).unwrap(),
+                "the server closed the connection"
+            );
         }
     }
 
-    /// Reads one message of the `json` wire, or `None` where the server is gone before it was whole.
+    /// Reads one message of the `json` wire; `None` if the connection ends before the message is complete.
     pub fn try_read(&mut self) -> Option<Value> {
         let until = Instant::now() + TIMEOUT;
         loop {
             if let Some(message) = self.message() {
                 return Some(message);
             }
-            assert!(Instant::now() < until, "nothing came in time: {self:?}");
+            assert!(Instant::now() < until, "no message in time: {self:?}");
             match self.receive_some(until) {
                 Ok(true) => {}
                 Ok(false) => return None,
-                // It was killed with something unread.
-                Err(error) if is_gone(error.kind()) => return None,
+                // The server was killed with unread input: its system sends a reset.
+                Err(error) if is_closed(error.kind()) => return None,
                 Err(error) => panic!("receiving failed: {error}"),
             }
         }
     }
 
-    /// Reads one message of the `json` wire, or `None` at the end of the stream.
+    /// Reads one message of the `json` wire; `None` at the end of the stream, which must not be inside a message.
     pub fn read_or_end(&mut self) -> Option<Value> {
         let until = Instant::now() + TIMEOUT;
         loop {
@@ -146,7 +149,7 @@ impl Client {
             if !self.receive(until) {
                 assert!(
                     self.received.is_empty(),
-                    "cut in a message: {:?}",
+                    "the stream ends inside a message: {:?}",
                     String::from_utf8_lossy(&self.received)
                 );
                 return None;
@@ -154,17 +157,17 @@ impl Client {
         }
     }
 
-    /// Takes a message that was received.
+    /// Decodes a message, once all of it was received.
     fn message(&mut self) -> Option<Value> {
         let (header, rest) = self.received.split_first_chunk()?;
         let length = u32::from_be_bytes(*header) as usize;
-        assert!(length <= 4096, "not a length: {:?}", String::from_utf8_lossy(&self.received));
+        assert!(length <= 4096, "not the length of a message: {:?}", String::from_utf8_lossy(&self.received));
         let message = serde_json::from_slice(rest.get(..length)?).expect("a message is JSON");
         self.received.drain(..4 + length);
         Some(message)
     }
 
-    /// Reads messages up to one that ends in a prompt.
+    /// Reads messages up to and including the first with a prompt.
     pub fn read_to_prompt(&mut self) -> Vec<Value> {
         let mut messages = vec![self.read()];
         while messages.last().is_some_and(|message| message["input"] != true) {
@@ -173,7 +176,7 @@ impl Client {
         messages
     }
 
-    /// What one read brings, up to 1024 bytes, as the program that this one replaces reads; empty at the end.
+    /// Reads once, at most 1024 bytes, as the original client does (tests/e2e/original); empty at the end of the stream.
     pub fn read_once(&mut self) -> Vec<u8> {
         self.stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut bytes = [0; 1024];
@@ -181,24 +184,24 @@ impl Client {
         bytes[..count].to_vec()
     }
 
-    /// Everything up to the end of the stream.
+    /// Reads up to the end of the stream.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let until = Instant::now() + TIMEOUT;
         while self.receive(until) {}
         std::mem::take(&mut self.received)
     }
 
-    /// The server closes the connection, without another word.
+    /// Waits for the end of the stream; no message may come before it.
     pub fn expect_end(&mut self) {
         assert_eq!(self.read_or_end(), None);
     }
 
-    /// Sends nothing more; reading goes on.
+    /// Shuts down the sending direction; reading goes on.
     pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Sends nothing more to somebody who may be gone; false where it is.
+    /// As [`Client::half_close`], on a connection that may be closed; false if it is.
     pub fn try_half_close(&mut self) -> bool {
         self.stream.shutdown(Shutdown::Write).is_ok()
     }
@@ -208,17 +211,17 @@ impl Client {
         &self.stream
     }
 
-    /// Receives something; false at the end of the stream.
+    /// Receives bytes; false at the end of the stream.
     fn receive(&mut self, until: Instant) -> bool {
         assert!(
             Instant::now() < until,
-            "nothing came in time; before: {:?}",
+            "nothing received in time; before: {:?}",
             String::from_utf8_lossy(&self.received)
         );
         self.receive_some(until).unwrap_or_else(|error| panic!("receiving failed: {error}"))
     }
 
-    /// Receives what comes in time, if anything does; false at the end of the stream.
+    /// Receives what arrives before `until`, if anything; false at the end of the stream.
     fn receive_some(&mut self, until: Instant) -> io::Result<bool> {
         let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         self.stream.set_read_timeout(Some(left)).unwrap();
@@ -234,7 +237,7 @@ impl Client {
     }
 }
 
-fn is_gone(kind: ErrorKind) -> bool {
+fn is_closed(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
@@ -243,8 +246,8 @@ mod tests {
     use super::*;
     use crate::{Program, python};
 
-    /// A server that accepts and is gone: in repair mode the system closes a socket without a word (tcp(7) has it not;
-    /// linux/tcp.h, TCP_REPAIR; it takes an administrator).
+    /// A server that accepts and vanishes: in repair mode (`TCP_REPAIR` of linux/tcp.h; needs CAP_NET_ADMIN) Linux closes a
+    /// socket without a FIN or RST.
     const VANISHES: &str = "
 import socket
 listener = socket.create_server(('127.0.0.1', 0))
@@ -253,14 +256,14 @@ stream, _ = listener.accept()
 try:
     stream.setsockopt(socket.IPPROTO_TCP, 19, 1)
 except PermissionError:
-    print('may not')
+    print('not permitted')
 stream.close()
 print('gone')
 input()
 ";
 
     #[test]
-    fn a_server_that_is_gone_without_a_word_is_noticed() {
+    fn a_connection_that_was_closed_without_fin_is_noticed() {
         let Some(command) = python("-c".as_ref(), &[VANISHES]) else { return };
         let program = Program::start(command);
         let port: u16 = program.wait_until(|text| text.split_once('\n')?.0.parse().ok());

@@ -1,15 +1,17 @@
-//! What the tests of more than one part share. For the built programs:
+//! Support library of the end-to-end tests, also used by the other packages in `tests/`.
 //!
-//! * [`Program`] is a child whose output is collected and who never outlives its test; [`atm`] and
-//!   [`firmware_sim()`] are the built ones, [`Server`] is `atm serve` on a port of its own;
-//! * [`TerminalProgram`] is a program at a terminal, and [`SerialPair`] a serial line between two programs;
-//! * [`Client`] is a plain client, on a socket with a deadline;
-//! * [`NamedTerminal`] is what a terminal with a name must not forget;
-//! * [`seeded_rng`] can be repeated.
+//! * [`Program`] is a child process: its output is collected, and it is killed at the end of its test. [`atm`] and
+//!   [`firmware_sim()`] are the commands of the built programs.
+//! * [`Server`] is `atm serve` on a free port, [`FirmwareSim`] is `firmware-sim` behind a pseudo-terminal.
+//! * [`TerminalProgram`] is a program at a pseudo-terminal, [`SerialPair`] a serial line between two programs.
+//! * [`Client`] is a TCP client of the `json` wire, every read with a timeout; [`NamedTerminal`] has the state that a named
+//!   terminal stores.
+//! * [`ledger`] starts a server with a ledger on disk and runs `atm ledger`.
+//! * [`seeded_rng`] prints its seed, so that a failure can be reproduced.
 //!
-//! Nothing waits for a fixed time: everything waits for a condition, at most [`TIMEOUT`].
+//! A test waits for a condition, at most [`TIMEOUT`], and not for a fixed time.
 #![forbid(unsafe_code)]
-// What fails here does it loudly, like a test.
+// A failure here is a test's failure.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,10 +41,10 @@ pub use terminal_program::TerminalProgram;
 
 use std::{env, time::Duration};
 
-/// How long a test waits for anything that is expected at once; long, since the machine may be busy.
+/// How long a test waits for something that is expected at once; long, as the machine may be busy.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Allows this process as many open files as the system lets it have; returns how many.
+/// Raises this process's soft limit of open files to its hard limit (getrlimit(2)); returns the limit.
 pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -51,19 +53,20 @@ pub fn raise_file_limit() -> u64 {
     limit.current.unwrap_or(u64::MAX)
 }
 
-/// Random numbers from the seed in `ATM_SEED`, or from a random one; prints it, which is shown when the test fails.
+/// A random number generator, seeded by the environment variable `ATM_SEED` or at random. Prints the seed; `cargo test`
+/// shows it when the test fails.
 pub fn seeded_rng() -> Rng {
     let seed = match env::var("ATM_SEED") {
         Ok(seed) => seed.parse().expect("ATM_SEED is a number"),
         Err(_) => fastrand::u64(..),
     };
-    println!("to repeat: ATM_SEED={seed}");
+    println!("reproduce with ATM_SEED={seed}");
     Rng::with_seed(seed)
 }
 
-/// At most `most` random bytes.
-pub fn random_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
-    let mut bytes = vec![0; rng.usize(..=most)];
+/// 0 to `max` random bytes.
+pub fn random_bytes(rng: &mut Rng, max: usize) -> Vec<u8> {
+    let mut bytes = vec![0; rng.usize(..=max)];
     rng.fill(&mut bytes);
     bytes
 }

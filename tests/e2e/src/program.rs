@@ -1,4 +1,4 @@
-//! Programs as children of a test.
+//! Child processes: the built programs and others, their output collected, killed at the end of a test.
 use crate::{Client, Signal, TIMEOUT};
 use rustix::{
     fs::OFlags,
@@ -27,34 +27,34 @@ pub fn firmware_sim(arguments: &[&str]) -> Command {
     built("firmware-sim", arguments)
 }
 
-/// Python with a script and its arguments; `None`, with a word about it, on a machine without Python: nobody needs it
-/// to build the project or to pass its tests.
+/// Python with a script and its arguments. `None` on a machine without Python, where the test is skipped with a message:
+/// neither the build nor the tests depend on it.
 pub fn python(script: &Path, arguments: &[&str]) -> Option<Command> {
     static PRESENT: OnceLock<bool> = OnceLock::new();
     let present = *PRESENT.get_or_init(|| {
         Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success())
     });
     if !present {
-        eprintln!("passed over: there is no python3 on this machine");
+        eprintln!("skipped: there is no python3 on this machine");
         return None;
     }
     let mut command = Command::new("python3");
-    // Unbuffered, so that what it says is seen when it says it.
+    // -u: unbuffered output.
     command.arg("-u").arg(script).args(arguments);
     Some(command)
 }
 
-/// The folder of the examples.
+/// The folder `examples` of the repository.
 pub fn examples() -> PathBuf {
     project_root().join("examples")
 }
 
-/// The folder of the programs that ours replace.
+/// The folder of the original programs, which these replace.
 pub fn original_programs() -> PathBuf {
     project_root().join("tests/e2e/original")
 }
 
-/// The project's folder.
+/// The folder of the repository.
 pub fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
@@ -131,7 +131,7 @@ fn build(folder: PathBuf) -> Result<PathBuf, String> {
     if success { Ok(folder) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// What a child wrote so far.
+/// The output of a child so far, and whether it has ended.
 #[derive(Debug, Default)]
 struct Stream {
     state: Mutex<(Vec<u8>, bool)>,
@@ -139,12 +139,12 @@ struct Stream {
 }
 
 impl Stream {
-    /// One that goes elsewhere.
+    /// The stream of a child whose output goes elsewhere: empty and ended.
     fn none() -> Arc<Self> {
         Arc::new(Self { state: Mutex::new((Vec::new(), true)), changed: Condvar::new() })
     }
 
-    /// Collects what comes from `source`, in a thread that ends with it.
+    /// Collects `source` in a thread, up to its end.
     fn collect(mut source: impl Read + Send + 'static) -> Arc<Self> {
         let stream = Arc::new(Self::default());
         let into = stream.clone();
@@ -167,7 +167,7 @@ impl Stream {
         stream
     }
 
-    /// Waits for text that `found` finds something in; `Err` with all of it where it ended, or took too long.
+    /// Waits until `found` returns something for the whole text. `Err` with the text at its end or at `until`.
     fn wait<T>(&self, found: impl Fn(&str) -> Option<T>, until: Instant) -> Result<T, String> {
         let mut state = self.state.lock().unwrap();
         loop {
@@ -183,7 +183,7 @@ impl Stream {
         }
     }
 
-    /// All of it, once it ended.
+    /// The whole text, once it has ended, or what there is at `until`.
     fn all(&self, until: Instant) -> String {
         match self.wait(|_| None::<()>, until) {
             Ok(()) => String::new(),
@@ -192,7 +192,7 @@ impl Stream {
     }
 }
 
-/// A child whose output is collected, and which is killed when this is dropped.
+/// A child process. Its output is collected; it is killed on drop.
 #[derive(Debug)]
 pub struct Program {
     name: String,
@@ -202,24 +202,24 @@ pub struct Program {
     stderr: Arc<Stream>,
 }
 
-/// What came of a [`Program`].
+/// The exit code and the output of a [`Program`] that has ended.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit code; `None` where a signal ended it.
+    /// The exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// All that it wrote on standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// All that it wrote on standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
 impl Program {
-    /// Starts a program whose input the test writes.
+    /// Starts a program; the test writes its standard input.
     pub fn start(command: Command) -> Self {
         Self::start_with(command, Stdio::piped())
     }
 
-    /// Starts one whose errors may go elsewhere.
+    /// Starts a program with another standard error than a collected one.
     pub fn start_with(mut command: Command, stderr: Stdio) -> Self {
         let name = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
@@ -229,73 +229,73 @@ impl Program {
         Self { name, stdin: child.stdin.take(), child, stdout, stderr }
     }
 
-    /// Starts a program whose streams were chosen; `screen` is where its output is to be read.
-    pub(crate) fn spawn(mut command: Command, screen: impl Read + Send + 'static) -> Self {
+    /// Starts a program whose streams are set already; its output is read from `terminal`.
+    pub(crate) fn spawn(mut command: Command, terminal: impl Read + Send + 'static) -> Self {
         let name = format!("{command:?}");
         let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { name, child, stdin: None, stdout: Stream::collect(screen), stderr: Stream::none() }
+        Self { name, child, stdin: None, stdout: Stream::collect(terminal), stderr: Stream::none() }
     }
 
-    /// Waits until it has ended by itself; returns its exit code.
-    pub(crate) fn exit(&mut self) -> Option<i32> {
+    /// Waits until it has exited; returns its exit code.
+    pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         self.wait(Instant::now() + TIMEOUT).code()
     }
 
-    /// Runs a program whose whole input is `input` to its end.
+    /// Runs a program with `input` as its standard input, and waits until it has exited.
     pub fn run(command: Command, input: &str) -> Output {
         let mut program = Self::start(command);
-        // It may have seen enough before it has read everything.
+        // It may exit before it has read everything.
         let _ = program.stdin.take().unwrap().write_all(input.as_bytes());
         program.finish()
     }
 
-    /// Its number in the system.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Types a line.
+    /// Writes a line to its standard input.
     pub fn type_line(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("its input is open");
+        let stdin = self.stdin.as_mut().expect("its standard input is open");
         stdin
             .write_all(format!("{line}\n").as_bytes())
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    /// Ends its input.
+    /// Closes its standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until it has written `text` on standard output.
+    /// Waits until its standard output contains `text`.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(|all| all.contains(text).then_some(()));
     }
 
-    /// Waits until it has written `text` on standard output `times` times.
+    /// Waits until its standard output contains `text` `times` times.
     pub fn wait_for_times(&self, text: &str, times: usize) {
         self.wait_until(|all| (all.matches(text).count() >= times).then_some(()));
     }
 
-    /// Waits until `found` finds something in what it wrote on standard output.
+    /// Waits until `found` returns something for its standard output so far.
     pub fn wait_until<T>(&self, found: impl Fn(&str) -> Option<T>) -> T {
         let result = self.stdout.wait(found, Instant::now() + TIMEOUT);
-        result.unwrap_or_else(|text| panic!("{}: not what was expected: {text:?}", self.name))
+        result.unwrap_or_else(|text| panic!("{}: the expected output has not come: {text:?}", self.name))
     }
 
-    /// Waits until it has written `text` on standard error.
+    /// Waits until its standard error contains `text`.
     pub fn wait_for_stderr(&self, text: &str) {
         let found = |all: &str| all.contains(text).then_some(());
         let result = self.stderr.wait(found, Instant::now() + TIMEOUT);
         result.unwrap_or_else(|all| panic!("{}: no {text:?} on standard error: {all:?}", self.name));
     }
 
-    /// What it wrote on standard error up to now.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.all(Instant::now())
     }
 
-    /// What it wrote on standard output up to now.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.all(Instant::now())
     }
@@ -306,17 +306,17 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
-    /// The files that it sees, where it may see others than the test.
+    /// The root of its file system, which may differ from the test's (proc_pid_root(5)).
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.child.id()))
     }
 
-    /// Is it still running?
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits until it has ended by itself; its input stays open if it is.
+    /// Waits until it has exited. Its standard input stays open, if it is.
     pub fn finish(mut self) -> Output {
         let until = Instant::now() + TIMEOUT;
         let status = self.wait(until);
@@ -329,8 +329,8 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "{} has not ended", self.name);
-            // The system tells no deadline to whoever waits for a child.
+            assert!(Instant::now() < until, "{} has not exited", self.name);
+            // waitpid(2) has no timeout: the status is polled.
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -338,26 +338,26 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- {}\n{}\n--- its errors\n{}", self.name, self.stdout(), self.stderr());
+            eprintln!("--- {}\n{}\n--- standard error\n{}", self.name, self.stdout(), self.stderr());
         }
     }
 }
 
-/// `atm serve` on a port of its own.
+/// A running `atm serve`.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// The program.
     pub program: Program,
 }
 
 impl Server {
-    /// Starts a server on the loopback address, unless the arguments name another.
+    /// Starts a server on a free port of the loopback address, unless the arguments have a `--listen`.
     pub fn start(arguments: &[&str]) -> Self {
         let mut command = atm(&["serve"]);
         if !arguments.contains(&"--listen") {
@@ -367,7 +367,7 @@ impl Server {
         Self::of(Program::start(command))
     }
 
-    /// A server that was just started.
+    /// A server that was just started: reads its address from its first line.
     pub fn of(program: Program) -> Self {
         let address = program.wait_until(|text| {
             let line = first_line(text)?;
@@ -381,18 +381,18 @@ impl Server {
         Self { address, program }
     }
 
-    /// A client of it that was greeted, on the `json` wire.
+    /// Connects a client of the `json` wire and reads the greeting.
     pub fn client(&self) -> Client {
         Client::greeted(self.address)
     }
 
-    /// The balance, as a new client is told it, on the `json` wire.
+    /// The balance in minor units, asked for by a new client of the `json` wire.
     pub fn balance(&self) -> u64 {
         self.client().balance()
     }
 
-    /// Stops it with SIGTERM; it must exit with 0 and must not have panicked. It waits a while for clients that are still
-    /// there: drop them first.
+    /// Stops it with SIGTERM; it must exit with code 0, without a panic. It waits up to 2 s for connected clients: drop
+    /// these first.
     pub fn stop(self) {
         self.program.signal(Signal::TERM);
         let done = self.program.finish();
@@ -401,17 +401,17 @@ impl Server {
     }
 }
 
-/// `firmware-sim` behind a pseudo-terminal of its own.
+/// A running `firmware-sim`, behind a pseudo-terminal.
 #[derive(Debug)]
 pub struct FirmwareSim {
-    /// The serial port that clients open.
+    /// The path of the serial port that clients open.
     pub path: String,
     /// The program.
     pub program: Program,
 }
 
 impl FirmwareSim {
-    /// Starts it.
+    /// Starts `firmware-sim`.
     pub fn start(arguments: &[&str]) -> Self {
         let program = Program::start(firmware_sim(arguments));
         let path = program.wait_until(|text| {
@@ -421,14 +421,19 @@ impl FirmwareSim {
         Self { path, program }
     }
 
-    /// Its port, as somebody opens it who is no client.
+    /// Opens its port to exchange raw bytes, not as the test's controlling terminal.
     pub fn open(&self) -> File {
-        let nobodys = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
-        OpenOptions::new().read(true).write(true).custom_flags(nobodys).open(&self.path).unwrap()
+        let no_controlling_terminal = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(no_controlling_terminal)
+            .open(&self.path)
+            .unwrap()
     }
 }
 
-/// The first line, once it is whole.
+/// The first line, once it is complete.
 fn first_line(text: &str) -> Option<&str> {
     text.split_once('\n').map(|(line, _)| line)
 }

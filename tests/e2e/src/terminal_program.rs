@@ -1,4 +1,4 @@
-//! A program at a terminal.
+//! A program at a pseudo-terminal: a test presses keys and reads the screen.
 use crate::{TIMEOUT, program::Program};
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -15,51 +15,51 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program whose three streams are a terminal, and the keys and the screen of that.
+/// A program whose standard input, output and error are a pseudo-terminal.
 #[derive(Debug)]
 pub struct TerminalProgram {
     program: Program,
     keys: File,
-    /// The program's end, to see how it left it.
+    /// The slave, whose modes are compared at the end with those at the start.
     terminal: OwnedFd,
-    before: Termios,
+    modes_at_start: Termios,
 }
 
 impl TerminalProgram {
-    /// Starts a program at a terminal of its own.
+    /// Starts a program at a new pseudo-terminal.
     pub fn start(mut command: Command) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keys).unwrap();
         unlockpt(&keys).unwrap();
         let name = ptsname(&keys, Vec::new()).unwrap();
         let terminal = open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        // Wide, so that no line that a test waits for is broken.
+        // Wide enough that no text that a test waits for is wrapped.
         tcsetwinsize(&terminal, Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let before = tcgetattr(&terminal).unwrap();
+        let modes_at_start = tcgetattr(&terminal).unwrap();
         let stream = || Stdio::from(terminal.try_clone().unwrap());
         command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream());
         let keys = File::from(keys);
         let program = Program::spawn(command, keys.try_clone().unwrap());
-        Self { program, keys, terminal, before }
+        Self { program, keys, terminal, modes_at_start }
     }
 
-    /// Presses keys, as a terminal sends them, once the program edits a line.
+    /// Sends the bytes of key presses, once the line editor has put the terminal into raw mode.
     pub fn press(&mut self, keys: &str) {
         let until = Instant::now() + TIMEOUT;
         while tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON) {
-            assert!(Instant::now() < until, "nobody edits a line");
-            // The system tells nobody that a terminal has changed.
+            assert!(Instant::now() < until, "no line editor has started");
+            // There is no notification of a terminal's modes: they are polled.
             thread::sleep(Duration::from_millis(2));
         }
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until the screen was sent `text`.
+    /// Waits until the program has written `text`.
     pub fn wait_for(&self, text: &str) {
         self.program.wait_for(text);
     }
 
-    /// Waits until the screen was sent `text` `times` times.
+    /// Waits until the program has written `text` `times` times.
     pub fn wait_for_times(&self, text: &str, times: usize) {
         self.program.wait_for_times(text, times);
     }
@@ -69,12 +69,13 @@ impl TerminalProgram {
         self.program.signal(signal);
     }
 
-    /// Waits until the program has ended; the terminal must be as it was before. Returns the exit code.
+    /// Waits until the program has exited; it must have restored the terminal's modes. Returns the exit code, `None` after a
+    /// signal.
     pub fn finish(mut self) -> Option<i32> {
-        let code = self.program.exit();
+        let code = self.program.wait_for_exit();
         let after = tcgetattr(&self.terminal).unwrap();
         let modes = |termios: &Termios| (termios.local_modes, termios.input_modes, termios.output_modes);
-        assert_eq!(modes(&after), modes(&self.before), "the terminal is left as it was found");
+        assert_eq!(modes(&after), modes(&self.modes_at_start), "the modes are not restored");
         assert!(after.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
         code
     }

@@ -1,4 +1,5 @@
-//! Kills a server on disk under load, again and again, and audits what is left each time.
+//! Crash test: kills `atm serve --data` under load with SIGKILL, restarts it, verifies the ledger each time, and compares
+//! the outcomes that the terminals received with the ledger at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_e2e::{Client, NamedTerminal, Program, Rng, Server, Signal, atm};
@@ -26,51 +27,52 @@ use std::{
     time::Duration,
 };
 
-/// Kill `atm serve --data` under load, start it again, and hold what its terminals were told against its books.
+/// Kill `atm serve --data` under load, again and again, and compare the outcomes that its terminals received with its ledger
 #[derive(Parser)]
 #[command(name = "kill")]
 struct Arguments {
-    /// How many times
+    /// How often to kill the server
     #[arg(long, default_value_t = 300)]
     times: u32,
-    /// Terminals with a name
+    /// Number of named terminals
     #[arg(long, alias = "kiosks", default_value_t = 8)]
     terminals: u64,
-    /// Sessions without a name
+    /// Number of unnamed sessions
     #[arg(long, default_value_t = 2)]
     unnamed: u64,
-    /// What is drawn by chance is drawn from this
+    /// Seed of all random choices
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What became of a terminal's operations, as it was told, by their ids.
-type Told = HashMap<u64, Outcome>;
+/// The outcomes that a terminal received, by the ids of the operations.
+type Received = HashMap<u64, WireOutcome>;
 
-/// An outcome in the wire's words, and how much moved, in cents.
-type Outcome = (String, i128);
+/// The field `outcome` of a reply, and the money moved, in cents: negative for a withdrawal.
+type WireOutcome = (String, i128);
 
+/// What the main thread and the clients' threads share.
 #[derive(Default)]
-struct Shared {
+struct Control {
     stop: AtomicBool,
     answers: AtomicU64,
-    /// Outcomes that a terminal learned on a later line than it asked on.
-    learned: AtomicU64,
-    /// The books are being audited: nobody asks for more. What is asked meanwhile would have to be audited too, longer each
-    /// time, and the next time there would be even more.
-    auditing: Mutex<bool>,
-    audited: Condvar,
+    /// Outcomes received on a later connection than the one that the answer was sent on.
+    recovered: AtomicU64,
+    /// While the ledger is verified, clients send nothing: otherwise each verification would have more entries to read than
+    /// the one before, and take longer, while more come.
+    paused: Mutex<bool>,
+    resumed: Condvar,
 }
 
-impl Shared {
-    fn audit(&self, auditing: bool) {
-        *self.auditing.lock().unwrap() = auditing;
-        self.audited.notify_all();
+impl Control {
+    fn pause(&self, paused: bool) {
+        *self.paused.lock().unwrap() = paused;
+        self.resumed.notify_all();
     }
 
-    /// Waits until nobody audits.
+    /// Waits while clients are paused.
     fn wait(&self) {
-        drop(self.audited.wait_while(self.auditing.lock().unwrap(), |auditing| *auditing).unwrap());
+        drop(self.resumed.wait_while(self.paused.lock().unwrap(), |paused| *paused).unwrap());
     }
 }
 
@@ -83,59 +85,60 @@ fn main() -> ExitCode {
     let data = folder.path();
     let mut server = serve(data, "127.0.0.1:0");
     let address = server.address;
-    let shared = Arc::new(Shared::default());
+    let control = Arc::new(Control::default());
     let terminals: Vec<_> = (0..arguments.terminals)
         .map(|number| {
-            let (shared, seed) = (shared.clone(), rng.u64(..));
-            thread::spawn(move || run_named_terminal(number, address, seed, &shared))
+            let (control, seed) = (control.clone(), rng.u64(..));
+            thread::spawn(move || run_named_terminal(number, address, seed, &control))
         })
         .collect();
-    let others: Vec<_> = (0..arguments.unnamed)
+    let unnamed: Vec<_> = (0..arguments.unnamed)
         .map(|_| {
-            let shared = shared.clone();
-            thread::spawn(move || run_unnamed_session(address, &shared))
+            let control = control.clone();
+            thread::spawn(move || run_unnamed_session(address, &control))
         })
         .collect();
     let mut entries = 0;
     for time in 1..=arguments.times {
-        // They end when they are told to, or have found something wrong.
-        if terminals.iter().any(JoinHandle::is_finished) || others.iter().any(JoinHandle::is_finished) {
-            println!("somebody has given up, after {} times: --seed {seed}", time - 1);
-            shared.stop.store(true, Ordering::Release);
+        // A client's thread ends before it is stopped only if it has failed.
+        if terminals.iter().any(JoinHandle::is_finished) || unnamed.iter().any(JoinHandle::is_finished) {
+            println!("a client failed after {} kills: --seed {seed}", time - 1);
+            control.stop.store(true, Ordering::Release);
             break;
         }
-        // How long it serves is what is drawn here, and not a wait for something.
+        // The time until the kill is the random choice here, not a wait for a condition.
         thread::sleep(Duration::from_millis(rng.u64(1..200)));
         server.program.signal(Signal::KILL);
         drop(server);
         server = serve(data, &address.to_string());
-        shared.audit(true);
-        entries = audit(data, time);
-        shared.audit(false);
+        control.pause(true);
+        entries = verify(data, time);
+        control.pause(false);
         if time % 25 == 0 {
-            println!("{time} times, {entries} entries");
+            println!("{time} kills, {entries} entries");
         }
     }
-    shared.stop.store(true, Ordering::Release);
-    let told: Vec<(String, Told)> = terminals.into_iter().map(|terminal| terminal.join().unwrap()).collect();
-    let unnamed: (i128, i128) = others
+    control.stop.store(true, Ordering::Release);
+    let received: Vec<(String, Received)> =
+        terminals.into_iter().map(|terminal| terminal.join().unwrap()).collect();
+    let unnamed: (i128, i128) = unnamed
         .into_iter()
-        .map(|other| other.join().unwrap())
+        .map(|session| session.join().unwrap())
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     server.stop();
-    audit(data, arguments.times + 1);
-    let wrong = compare(data, &told, unnamed);
-    for wrong in &wrong {
-        println!("{wrong}");
+    verify(data, arguments.times + 1);
+    let faults = compare(data, &received, unnamed);
+    for fault in &faults {
+        println!("{fault}");
     }
     println!(
-        "{} times killed, {} answers, {} outcomes learned on a later line, {entries} entries, {} faults",
+        "{} kills, {} answers, {} outcomes received on a later connection, {entries} entries, {} faults",
         arguments.times,
-        shared.answers.load(Ordering::Relaxed),
-        shared.learned.load(Ordering::Relaxed),
-        wrong.len()
+        control.answers.load(Ordering::Relaxed),
+        control.recovered.load(Ordering::Relaxed),
+        faults.len()
     );
-    if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn serve(data: &Path, address: &str) -> Server {
@@ -143,23 +146,24 @@ fn serve(data: &Path, address: &str) -> Server {
     Server::of(Program::start(atm(&arguments)))
 }
 
-/// The books fit, after each time; says how many entries there are.
-fn audit(data: &Path, time: u32) -> u64 {
-    let done = Program::run(atm(&["ledger", "verify", "--data", data.to_str().unwrap()]), "");
-    assert_eq!(done.code, Some(0), "after {time} times: {done:?}");
-    let mut words = done.stdout.split(' ');
-    words.nth(1).and_then(|count| count.parse().ok()).expect("it tells how many entries there are")
+/// Runs `atm ledger verify`, which must succeed; returns the number of entries.
+fn verify(data: &Path, kills: u32) -> u64 {
+    let output = Program::run(atm(&["ledger", "verify", "--data", data.to_str().unwrap()]), "");
+    assert_eq!(output.code, Some(0), "after {kills} kills: {output:?}");
+    let mut words = output.stdout.split(' ');
+    words.nth(1).and_then(|count| count.parse().ok()).expect("the number of entries is the second word")
 }
 
-/// A terminal, until it is told to stop and knows what became of everything.
-fn run_named_terminal(number: u64, address: SocketAddr, seed: u64, shared: &Shared) -> (String, Told) {
+/// A named terminal with random operations, power losses of its own included, until it is stopped and has the outcome of
+/// each operation. Returns its name and the outcomes.
+fn run_named_terminal(number: u64, address: SocketAddr, seed: u64, control: &Control) -> (String, Received) {
     let mut rng = Rng::with_seed(seed);
     let mut terminal = NamedTerminal::new(format!("kiosk-{number}"));
-    let mut told = Told::new();
-    // What was typed at which prompt, to be typed again where it was not heard.
-    let mut typed = String::new();
+    let mut received = Received::new();
+    // The last answer, to be sent again if the server did not receive it.
+    let mut answer = String::new();
     loop {
-        // Its own power may have gone too.
+        // In one of four cases the terminal has lost power too.
         let resume = rng.u32(0..4) > 0;
         if !resume {
             terminal.restart();
@@ -168,50 +172,50 @@ fn run_named_terminal(number: u64, address: SocketAddr, seed: u64, shared: &Shar
             thread::yield_now();
             continue;
         };
-        let out = terminal.pending;
+        let pending_before = terminal.pending;
         loop {
-            let heard = reply["re"].as_u64();
+            let answered = reply["re"].as_u64();
             match terminal.pending {
-                Some(id) if heard == Some(id) => {
-                    shared.learned.fetch_add(u64::from(out == Some(id)), Ordering::Relaxed);
-                    learn(&mut told, id, &reply);
+                Some(id) if answered == Some(id) => {
+                    control.recovered.fetch_add(u64::from(pending_before == Some(id)), Ordering::Relaxed);
+                    record(&mut received, id, &reply);
                     terminal.show(&reply);
                 }
-                // The prompt is still open: the same answer again.
+                // The prompt is still open: the answer is retransmitted.
                 Some(id) => {
                     assert_eq!(
                         reply["seq"].as_u64(),
                         Some(id),
-                        "{}: nothing is told of {id}: {reply}",
+                        "{}: no outcome of {id}: {reply}",
                         terminal.name
                     );
                 }
                 None if reply["seq"].as_u64().unwrap() > terminal.shown => drop(terminal.show(&reply)),
                 None => {}
             }
-            if terminal.pending.is_none() && shared.stop.load(Ordering::Acquire) {
-                return (terminal.name, told);
+            if terminal.pending.is_none() && control.stop.load(Ordering::Acquire) {
+                return (terminal.name, received);
             }
             if terminal.pending.is_none() {
-                typed = match rng.u32(0..10) {
+                answer = match rng.u32(0..10) {
                     0 => "balance".to_owned(),
                     1 => "withdraw all".to_owned(),
                     2..5 => format!("withdraw {}", rng.u32(1..60)),
                     _ => format!("deposit {}", rng.u32(1..60)),
                 };
             }
-            shared.wait();
-            if !terminal.answer(&mut client, &typed) {
+            control.wait();
+            if !terminal.answer(&mut client, &answer) {
                 break;
             }
             match read(&mut client) {
                 Some(next) => reply = next,
                 None => break,
             }
-            shared.answers.fetch_add(1, Ordering::Relaxed);
-            // A refused withdrawal is asked again; every conversation here goes on at the menu.
-            if !at_the_menu(&reply) {
-                learn(&mut told, terminal.pending.unwrap(), &reply);
+            control.answers.fetch_add(1, Ordering::Relaxed);
+            // After a refused withdrawal the host asks for another amount: back to the menu.
+            if !is_menu(&reply) {
+                record(&mut received, terminal.pending.unwrap(), &reply);
                 terminal.show(&reply);
                 if !terminal.answer(&mut client, "back") {
                     break;
@@ -225,11 +229,11 @@ fn run_named_terminal(number: u64, address: SocketAddr, seed: u64, shared: &Shar
     }
 }
 
-fn at_the_menu(reply: &Value) -> bool {
+fn is_menu(reply: &Value) -> bool {
     reply["data"].as_str().is_some_and(|text| text.contains("1. Deposit"))
 }
 
-/// Reads a reply; what is only a word that it takes time is passed over.
+/// Reads a reply. The notices `working` and `stopping` are skipped.
 fn read(client: &mut Client) -> Option<Value> {
     loop {
         let message = client.try_read()?;
@@ -240,17 +244,20 @@ fn read(client: &mut Client) -> Option<Value> {
     }
 }
 
-fn learn(told: &mut Told, id: u64, reply: &Value) {
+/// Records the outcome in a reply. A second one for the same id must be the same; `unknown` is a failure, as the ledger
+/// was never set back.
+fn record(received: &mut Received, id: u64, reply: &Value) {
     let Some(outcome) = reply["outcome"].as_str() else { return };
-    assert_ne!(outcome, "unknown", "the ledger knows: {reply}");
+    assert_ne!(outcome, "unknown", "the ledger has the outcome: {reply}");
     if reply["operation"] == "balance" {
         return;
     }
-    let before = told.insert(id, (outcome.to_owned(), moved(reply)));
-    let now = &told[&id];
+    let before = received.insert(id, (outcome.to_owned(), moved(reply)));
+    let now = &received[&id];
     assert!(before.as_ref().is_none_or(|before| before == now), "{id}: {before:?} and then {now:?}");
 }
 
+/// The money that a reply reports as moved, in cents: negative for a withdrawal.
 fn moved(reply: &Value) -> i128 {
     let amount = i128::from(reply["amount"].as_u64().unwrap_or(0));
     match (reply["outcome"].as_str(), reply["operation"].as_str()) {
@@ -260,10 +267,11 @@ fn moved(reply: &Value) -> i128 {
     }
 }
 
-/// A session without a name: what it was told, and what it asked for, in cents.
-fn run_unnamed_session(address: SocketAddr, shared: &Shared) -> (i128, i128) {
-    let (mut told, mut asked) = (0, 0);
-    while !shared.stop.load(Ordering::Acquire) {
+/// Unnamed sessions, one after another, that deposit until they are stopped. Returns the cents acknowledged and the cents
+/// asked for: the ledger must have booked a sum between the two.
+fn run_unnamed_session(address: SocketAddr, control: &Control) -> (i128, i128) {
+    let (mut acknowledged, mut asked) = (0, 0);
+    while !control.stop.load(Ordering::Acquire) {
         let Some(mut client) = Client::try_connect(address) else {
             thread::yield_now();
             continue;
@@ -271,39 +279,39 @@ fn run_unnamed_session(address: SocketAddr, shared: &Shared) -> (i128, i128) {
         if read(&mut client).is_none() {
             continue;
         }
-        while !shared.stop.load(Ordering::Acquire) {
-            shared.wait();
+        while !control.stop.load(Ordering::Acquire) {
+            control.wait();
             asked += 100;
             if !client.try_send(&atm_e2e::frame(r#"{"data":"deposit 1"}"#)) {
                 break;
             }
             let Some(reply) = read(&mut client) else { break };
-            shared.answers.fetch_add(1, Ordering::Relaxed);
-            told += moved(&reply);
+            control.answers.fetch_add(1, Ordering::Relaxed);
+            acknowledged += moved(&reply);
         }
     }
-    (told, asked)
+    (acknowledged, asked)
 }
 
-/// Holds what the terminals were told against the books.
-fn compare(data: &Path, told: &[(String, Told)], unnamed: (i128, i128)) -> Vec<String> {
+/// Compares the outcomes that the terminals received with the ledger's entries; returns the differences.
+fn compare(data: &Path, received: &[(String, Received)], unnamed: (i128, i128)) -> Vec<String> {
     let mut disk = Folder::take(data, Arc::new(Metrics::default())).unwrap();
     let (store, _) = Store::open(&mut disk).unwrap();
-    let (mut booked, mut nobodys, mut wrong) = (HashMap::new(), 0, Vec::new());
+    let (mut booked, mut booked_unnamed, mut faults) = (HashMap::new(), 0, Vec::new());
     let read = store.view().unwrap().entries(1, |_, line| {
         if let Some(Fact::Settled { key, outcome, .. }) = Entry::parse(line).map(|entry| entry.fact) {
             use atm_core::ledger::{Outcome, Receipt};
-            let said = match outcome {
+            let outcome = match outcome {
                 Outcome::Done(Receipt::Deposited { amount, .. }) => ("done", i128::from(amount.minor())),
                 Outcome::Done(Receipt::Withdrawn { amount, .. }) => ("done", -i128::from(amount.minor())),
                 Outcome::Refused(_) => ("refused", 0),
                 _ => ("not-done", 0),
             };
             match key {
-                None => nobodys += said.1,
+                None => booked_unnamed += outcome.1,
                 Some((name, id)) => {
-                    if booked.insert((name.to_string(), id), (said.0.to_owned(), said.1)).is_some() {
-                        wrong.push(format!("twice in the books: {line}"));
+                    if booked.insert((name.to_string(), id), (outcome.0.to_owned(), outcome.1)).is_some() {
+                        faults.push(format!("booked twice: {line}"));
                     }
                 }
             }
@@ -311,22 +319,25 @@ fn compare(data: &Path, told: &[(String, Told)], unnamed: (i128, i128)) -> Vec<S
         Ok::<(), Fault>(())
     });
     read.unwrap();
-    if nobodys < unnamed.0 || nobodys > unnamed.1 {
-        wrong.push(format!("sessions without a name were told {} of {}: {nobodys}", unnamed.0, unnamed.1));
+    let (acknowledged, asked) = unnamed;
+    if booked_unnamed < acknowledged || booked_unnamed > asked {
+        faults.push(format!(
+            "unnamed sessions: {acknowledged} of {asked} acknowledged, {booked_unnamed} booked"
+        ));
     }
-    for (name, told) in told {
-        for (id, outcome) in told {
+    for (name, received) in received {
+        for (id, outcome) in received {
             if booked.get(&(name.clone(), *id)) != Some(outcome) {
                 let booked = booked.get(&(name.clone(), *id));
-                wrong.push(format!("{name} was told {outcome:?} of {id}, and {booked:?} is in the books"));
+                faults.push(format!("{name} received {outcome:?} for {id}, and {booked:?} is booked"));
             }
         }
-        for ((_, id), outcome) in booked.iter().filter(|((whose, _), _)| whose == name) {
-            // What was voided unheard moved nothing.
-            if outcome.1 != 0 && !told.contains_key(id) {
-                wrong.push(format!("{name} was never told {outcome:?} of {id}"));
+        for ((_, id), outcome) in booked.iter().filter(|((owner, _), _)| owner == name) {
+            // A void that the terminal did not receive moved no money.
+            if outcome.1 != 0 && !received.contains_key(id) {
+                faults.push(format!("{name} has not received {outcome:?} for {id}"));
             }
         }
     }
-    wrong
+    faults
 }

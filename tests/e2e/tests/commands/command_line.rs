@@ -1,9 +1,9 @@
-//! The programs' options, exit codes and first lines.
+//! The command lines of `atm` and `firmware-sim`: help, usage errors, exit codes, first lines, log.
 use atm_e2e::{Program, Server, Signal, atm, firmware_sim};
 use std::{io, net::TcpListener};
 
 #[test]
-fn help_and_version() {
+fn help_and_version_exit_with_0() {
     let commands: [&[&str]; 7] = [
         &["--help"],
         &["serve", "--help"],
@@ -14,20 +14,20 @@ fn help_and_version() {
         &["ledger", "restore", "--help"],
     ];
     for arguments in commands {
-        let done = Program::run(atm(arguments), "");
-        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{arguments:?}: {done:?}");
-        assert!(done.stdout.contains("Usage: atm"), "{arguments:?}: {done:?}");
+        let output = Program::run(atm(arguments), "");
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{arguments:?}: {output:?}");
+        assert!(output.stdout.contains("Usage: atm"), "{arguments:?}: {output:?}");
     }
     for command in [atm(&["--version"]), firmware_sim(&["--version"])] {
-        let done = Program::run(command, "");
-        assert_eq!(done.code, Some(0), "{done:?}");
-        assert!(done.stdout.trim_end().ends_with(env!("CARGO_PKG_VERSION")), "{done:?}");
+        let output = Program::run(command, "");
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert!(output.stdout.trim_end().ends_with(env!("CARGO_PKG_VERSION")), "{output:?}");
     }
-    let done = Program::run(firmware_sim(&["--help"]), "");
-    assert!(done.code == Some(0) && done.stdout.contains("--device"), "{done:?}");
-    // Every limit of the server says its default.
-    let done = Program::run(atm(&["serve", "--help"]), "");
-    let help = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let output = Program::run(firmware_sim(&["--help"]), "");
+    assert!(output.code == Some(0) && output.stdout.contains("--device"), "{output:?}");
+    // The help has the default of each option.
+    let output = Program::run(atm(&["serve", "--help"]), "");
+    let help = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for (option, default) in [
         ("--listen", "127.0.0.1:65432"),
         ("--wire", "json"),
@@ -39,22 +39,22 @@ fn help_and_version() {
         ("--max-sessions", "10000"),
     ] {
         let (_, rest) = help.split_once(&format!(" {option} <")).unwrap_or_else(|| panic!("no {option}"));
-        let told = rest.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
-        assert!(told.is_some_and(|told| told.starts_with(default)), "{option}: {told:?}");
+        let shown = rest.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        assert!(shown.is_some_and(|shown| shown.starts_with(default)), "{option}: {shown:?}");
     }
 }
 
 #[test]
-fn completions() {
+fn completions_exist_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let done = Program::run(atm(&["completions", shell]), "");
-        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{shell}");
-        assert!(done.stdout.contains("max-sessions"), "{shell}: {}", done.stdout);
+        let output = Program::run(atm(&["completions", shell]), "");
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{shell}");
+        assert!(output.stdout.contains("max-sessions"), "{shell}: {}", output.stdout);
     }
 }
 
 #[test]
-fn wrong_usage_is_2() {
+fn usage_errors_exit_with_2() {
     let commands: [&[&str]; 16] = [
         &["sing"],
         &["ledger", "verify"],
@@ -74,9 +74,9 @@ fn wrong_usage_is_2() {
         &["completions", "nosh"],
     ];
     for arguments in commands {
-        let done = Program::run(atm(arguments), "");
-        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{arguments:?}: {done:?}");
-        assert!(done.stderr.starts_with("error: "), "{arguments:?}: {done:?}");
+        let output = Program::run(atm(arguments), "");
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{arguments:?}: {output:?}");
+        assert!(output.stderr.starts_with("error: "), "{arguments:?}: {output:?}");
     }
     for arguments in
         [&["--baud", "9600"][..], &["--wire", "raw"], &["--demo", "--device", "/dev/null"], &["extra"]]
@@ -86,16 +86,16 @@ fn wrong_usage_is_2() {
 }
 
 #[test]
-fn a_server_that_cannot_listen_fails_with_one_line() {
+fn a_server_that_cannot_listen_prints_one_line_and_exits_with_1() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let server = Server::start(&[]);
     for address in [server.address.to_string().as_str(), "256.0.0.1:0", "192.0.2.1:0"] {
-        let done = Program::run(atm(&["serve", "--listen", address]), "");
-        assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{address}: {done:?}");
-        assert_eq!(done.stderr.lines().count(), 1, "{address}: {done:?}");
-        assert!(done.stderr.contains(address), "{address}: {done:?}");
+        let output = Program::run(atm(&["serve", "--listen", address]), "");
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{address}: {output:?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{address}: {output:?}");
+        assert!(output.stderr.contains(address), "{address}: {output:?}");
     }
-    // One whose server was killed with a client there is free again at once.
+    // A port whose server was killed during a session can be bound again at once (SO_REUSEADDR).
     for _ in 0..2 {
         let server = Server::start(&["--listen", &free]);
         let client = server.client();
@@ -106,7 +106,7 @@ fn a_server_that_cannot_listen_fails_with_one_line() {
 }
 
 #[test]
-fn a_server_starts_with_the_balance_and_the_limit_that_it_is_told() {
+fn balance_and_limit_are_options_of_the_server() {
     for (text, minor) in [("0", 0), ("100", 10_000), ("140.50", 14_050), ("90071992547409.91", (1 << 53) - 1)]
     {
         let server = Server::start(&["--balance", text]);
@@ -122,17 +122,17 @@ fn a_server_starts_with_the_balance_and_the_limit_that_it_is_told() {
 }
 
 #[test]
-fn logs_are_lines_on_standard_error_without_what_was_typed() {
+fn the_log_is_on_standard_error_and_has_no_answers_in_it() {
     let server = Server::start(&[]);
     let mut client = server.client();
     client.ask("my secret");
     client.ask("deposit 4711");
     drop(client);
     server.program.wait_for_stderr("session closed");
-    let (errors, output) = (server.program.stderr(), server.program.stdout());
-    assert!(!errors.contains("secret") && !errors.contains("4711"), "{errors}");
-    assert!(errors.lines().all(|line| line.contains(" INFO ")), "{errors}");
-    assert_eq!(output, format!("listening on {} (json)\n", server.address));
+    let (log, stdout) = (server.program.stderr(), server.program.stdout());
+    assert!(!log.contains("secret") && !log.contains("4711"), "{log}");
+    assert!(log.lines().all(|line| line.contains(" INFO ")), "{log}");
+    assert_eq!(stdout, format!("listening on {} (json)\n", server.address));
     server.stop();
     let quiet = Server::start(&["--log", "off"]);
     quiet.balance();
@@ -141,7 +141,7 @@ fn logs_are_lines_on_standard_error_without_what_was_typed() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_does_not_stop_the_server() {
+fn a_closed_log_pipe_does_not_stop_the_server() {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let server = Server::of(Program::start_with(atm(&["serve", "--listen", "127.0.0.1:0"]), writer.into()));

@@ -1,15 +1,15 @@
-//! The demos show a whole session, check it and exit with 0.
+//! The demos run a complete session, check every balance and exit with code 0.
 use atm_e2e::{Program, atm, firmware_sim};
 use std::process::Command;
 
-fn passes(command: Command, wire: &str) {
-    let done = Program::run(command, "");
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
-    // Numbered steps, with what crosses the wire both ways, and a verdict at the end.
+fn assert_passes(command: Command, wire: &str) {
+    let output = Program::run(command, "");
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
+    // Numbered steps, the bytes on the wire in both directions, and the result.
     for text in ["\n1. ", "\n2. ", "\n   -> ", "\n   <- "] {
-        assert!(done.stdout.contains(text), "no {text:?} in {}", done.stdout);
+        assert!(output.stdout.contains(text), "no {text:?} in {}", output.stdout);
     }
-    let last = done.stdout.lines().last().unwrap();
+    let last = output.stdout.lines().last().unwrap();
     assert!(
         last.starts_with("ok: ") && last.contains(&format!("over the {wire} wire, every balance checked")),
         "{last}"
@@ -17,16 +17,16 @@ fn passes(command: Command, wire: &str) {
 }
 
 #[test]
-fn over_tcp_on_every_wire() {
-    passes(atm(&["demo"]), "json");
+fn the_demo_over_tcp_passes_on_every_wire() {
+    assert_passes(atm(&["demo"]), "json");
     for wire in ["json", "raw", "postcard"] {
-        passes(atm(&["demo", "--wire", wire]), wire);
+        assert_passes(atm(&["demo", "--wire", wire]), wire);
     }
 }
 
 #[test]
-fn over_a_serial_line() {
-    passes(firmware_sim(&["--demo"]), "postcard");
-    passes(firmware_sim(&["--demo", "--wire", "json"]), "json");
-    passes(firmware_sim(&["--demo", "--balance", "140.50"]), "postcard");
+fn the_demo_over_a_serial_line_passes_on_both_wires() {
+    assert_passes(firmware_sim(&["--demo"]), "postcard");
+    assert_passes(firmware_sim(&["--demo", "--wire", "json"]), "json");
+    assert_passes(firmware_sim(&["--demo", "--balance", "140.50"]), "postcard");
 }

@@ -1,4 +1,4 @@
-//! The command line: options, exit codes, first lines, and the demos.
+//! The command line: options, exit codes, output, and the demos.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod command_line;

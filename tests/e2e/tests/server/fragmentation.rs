@@ -1,8 +1,8 @@
-//! However a conversation is cut into packets, it is the same conversation.
+//! Fragmentation: however the stream is cut into writes, the replies are the same.
 use atm_e2e::{Client, Server, Value, frame, json};
 use std::{thread, time::Duration};
 
-/// Every prompt, errors too, and no money moved in the end.
+/// Answers that open every prompt, with errors; the balance at the end is that at the start.
 const ANSWERS: [&str; 9] = ["1", "forty", "40", "sing", "2", "back", "withdraw 40", "3", "exit"];
 
 fn frames() -> Vec<Vec<u8>> {
@@ -25,14 +25,14 @@ fn rest_of(client: &mut Client) -> Vec<Value> {
     std::iter::from_fn(|| client.read_or_end()).collect()
 }
 
-fn same(replies: &[Value], expected: &[Value], how: &str) {
+fn assert_same(replies: &[Value], expected: &[Value], how: &str) {
     for (reply, expected) in replies.iter().zip(expected) {
         assert_eq!(reply, expected, "{how}");
     }
     assert_eq!(replies.len(), expected.len(), "{how}");
 }
 
-/// Cuts the conversation in two at every `step`th byte from `first` on, on a connection each.
+/// Cuts the stream in two at every `step`th byte from `first` on, each time on a new connection.
 fn cut_in_two(first: usize, step: usize) {
     let server = Server::start(&["--log", "off"]);
     let (expected, frames) = (expected(&server), frames());
@@ -45,48 +45,48 @@ fn cut_in_two(first: usize, step: usize) {
     for cut in (first..stream.len()).step_by(step) {
         let mut client = Client::connect(server.address);
         client.send(&stream[..cut]);
-        // The replies to what is whole are proof that it was read, and so was most likely the part of a frame behind
-        // it, after a moment.
-        let whole = ends.iter().filter(|end| **end <= cut).count();
-        let mut replies: Vec<Value> = (0..=whole).map(|_| client.read()).collect();
+        // The replies to the complete frames prove that these were read; after a moment, the part of a frame behind them most
+        // likely was too.
+        let complete = ends.iter().filter(|end| **end <= cut).count();
+        let mut replies: Vec<Value> = (0..=complete).map(|_| client.read()).collect();
         thread::sleep(Duration::from_millis(1));
         client.send(&stream[cut..]);
         replies.extend(rest_of(&mut client));
-        same(&replies, &expected, &format!("cut at {cut}"));
+        assert_same(&replies, &expected, &format!("cut at {cut}"));
     }
     server.stop();
 }
 
 #[test]
-fn cut_in_two_at_every_odd_byte() {
+fn a_stream_cut_at_every_odd_byte() {
     cut_in_two(1, 2);
 }
 
 #[test]
-fn cut_in_two_at_every_even_byte() {
+fn a_stream_cut_at_every_even_byte() {
     cut_in_two(2, 2);
 }
 
 #[test]
-fn all_in_one_write() {
+fn all_answers_in_one_write() {
     let server = Server::start(&[]);
     let expected = expected(&server);
     let mut client = Client::connect(server.address);
     client.send(&frames().concat());
-    same(&rest_of(&mut client), &expected, "merged");
+    assert_same(&rest_of(&mut client), &expected, "one write");
     drop(client);
     server.stop();
 }
 
 #[test]
-fn a_byte_a_write() {
+fn one_byte_a_write() {
     let server = Server::start(&[]);
     let expected = expected(&server);
     let mut client = Client::connect(server.address);
     for byte in frames().concat() {
         client.send(&[byte]);
     }
-    same(&rest_of(&mut client), &expected, "a byte a write");
+    assert_same(&rest_of(&mut client), &expected, "one byte a write");
     drop(client);
     server.stop();
 }
@@ -102,5 +102,19 @@ fn many_answers_in_one_write_are_served_one_after_another() {
     }
     assert_eq!(server.balance(), TIMES * 100);
     drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_half_closed_client_gets_all_its_replies() {
+    const TIMES: usize = 300;
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send(&frame("{\"data\":\"deposit 1\"}").repeat(TIMES));
+    client.half_close();
+    for number in 1..=TIMES {
+        assert_eq!(client.read()["balance"], 10_000 + number * 100);
+    }
+    client.expect_end();
     server.stop();
 }

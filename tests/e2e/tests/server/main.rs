@@ -1,10 +1,13 @@
-//! `atm serve`: sessions, wires, hostile and slow peers, limits, shutdown, operation.
+//! `atm serve`: sessions, wires, malformed input, timeouts, limits, shutdown, configuration and monitoring.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod concurrent_clients;
+mod config_file;
 mod fragmentation;
+mod limits;
 mod malformed_input;
-mod operation;
+mod metrics;
 mod raw_wire;
 mod shutdown;
-mod slow_and_silent;
+mod systemd;
+mod timeouts;

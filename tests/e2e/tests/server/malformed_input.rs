@@ -1,20 +1,20 @@
-//! Whatever a client sends on the `json` wire: it is told what is wrong and asked again, and no money moves.
+//! Malformed input on the `json` wire: each fault is reported, the open prompt is sent again, and no money moves.
 use atm_e2e::{Client, Rng, Server, TIMEOUT, Value, frame, json, random_bytes, seeded_rng, text_of};
 use std::{thread, time::Instant};
 
-/// Inputs, each with the code of what is wrong with it. The stream is in step after each of them.
+/// Malformed frames, each with its name and its error code. The next frame after each of them is decoded.
 fn table() -> Vec<(String, Vec<u8>, &'static str)> {
     let mut table: Vec<(String, Vec<u8>, &'static str)> = vec![
         ("length 0".into(), vec![0; 4], "empty"),
-        ("a byte over the limit".into(), frame([b' '; 513]), "too-long"),
+        ("one byte over the limit".into(), frame([b' '; 513]), "too-long"),
         (
             "an answer over the limit".into(),
             frame(json!({ "data": "9".repeat(2000) }).to_string()),
             "too-long",
         ),
-        ("the longest that is skipped".into(), frame(vec![b'{'; 64 * 1024]), "too-long"),
+        ("the longest frame that is skipped".into(), frame(vec![b'{'; 64 * 1024]), "too-long"),
         (
-            "frames within what is skipped".into(),
+            "frames inside a skipped one".into(),
             frame(frame("{\"data\":\"deposit 1\"}").repeat(100)),
             "too-long",
         ),
@@ -26,8 +26,8 @@ fn table() -> Vec<(String, Vec<u8>, &'static str)> {
             "too-deep",
         ),
         ("braces".into(), frame("{\"data\":".repeat(60)), "too-deep"),
-        ("cut UTF-8".into(), frame(b"{\"data\":\"\xe2\x82\"}"), "not-utf8"),
-        ("no UTF-8".into(), frame([0xff; 40]), "not-utf8"),
+        ("truncated UTF-8".into(), frame(b"{\"data\":\"\xe2\x82\"}"), "not-utf8"),
+        ("not UTF-8".into(), frame([0xff; 40]), "not-utf8"),
         ("a surrogate as UTF-8".into(), frame(b"{\"data\":\"\xed\xa0\x80\"}"), "not-utf8"),
         ("control characters".into(), frame("{\"data\":\"deposit\t1\"}"), "not-json"),
         ("zeros".into(), frame([0; 64]), "not-json"),
@@ -77,19 +77,19 @@ fn table() -> Vec<(String, Vec<u8>, &'static str)> {
     table
 }
 
-/// Reads what is said of a fault: first what is wrong, then the open prompt again.
-fn told(client: &mut Client, prompt: &Value, code: &str, name: &str) {
-    let told = client.read_to_prompt();
-    assert_eq!(told.len(), 2, "{name}: {told:?}");
-    assert_eq!((&told[0]["error"], &told[0]["input"]), (&json!(code), &json!(false)), "{name}: {told:?}");
-    assert!(text_of(&told[0]).contains(' '), "{name}: it says what is wrong in words: {told:?}");
-    assert_eq!(told[1]["seq"], prompt["seq"], "{name}: the prompt that was open is open");
-    // Only the question, and not the news that stood before it.
-    assert!(text_of(prompt).ends_with(text_of(&told[1])), "{name}: {told:?}");
+/// Reads the two messages after a fault: the error, and the open prompt under its number.
+fn expect_error(client: &mut Client, prompt: &Value, code: &str, name: &str) {
+    let messages = client.read_to_prompt();
+    let [error, again] = &messages[..] else { panic!("{name}: {messages:?}") };
+    assert_eq!((&error["error"], &error["input"]), (&json!(code), &json!(false)), "{name}: {error}");
+    assert!(text_of(error).contains(' '), "{name}: not a sentence: {error}");
+    assert_eq!(again["seq"], prompt["seq"], "{name}: the open prompt is another");
+    // Only the question, without the notices that stood before it.
+    assert!(text_of(prompt).ends_with(text_of(again)), "{name}: {again}");
 }
 
 #[test]
-fn each_fault_is_told_and_the_open_prompt_asked_again() {
+fn each_fault_is_reported_and_the_open_prompt_sent_again() {
     let server = Server::start(&["--log", "off"]);
     for (setup, question) in [
         ("3", "Welcome"),
@@ -101,10 +101,10 @@ fn each_fault_is_told_and_the_open_prompt_asked_again() {
             let prompt = client.ask(setup);
             assert!(text_of(&prompt).contains(question), "{prompt}");
             client.send(&bytes);
-            told(&mut client, &prompt, code, &name);
-            // A second time, and it is still in step.
+            expect_error(&mut client, &prompt, code, &name);
+            // The decoder is still in step.
             client.send(&bytes);
-            told(&mut client, &prompt, code, &name);
+            expect_error(&mut client, &prompt, code, &name);
             client.ask("back");
             assert_eq!(client.balance(), 10_000, "{name}");
         }
@@ -113,14 +113,14 @@ fn each_fault_is_told_and_the_open_prompt_asked_again() {
 }
 
 #[test]
-fn all_faults_on_one_connection() {
+fn all_faults_in_one_write_are_each_reported() {
     let server = Server::start(&["--log", "off"]);
     let mut client = server.client();
     let prompt = client.ask("1");
     let table = table();
     client.send(&table.iter().flat_map(|(_, bytes, _)| bytes.clone()).collect::<Vec<u8>>());
     for (name, _, code) in &table {
-        told(&mut client, &prompt, code, name);
+        expect_error(&mut client, &prompt, code, name);
     }
     assert!(text_of(&client.ask("40")).starts_with("Amount deposited: $40. Your balance is $140."));
     drop(client);
@@ -128,28 +128,28 @@ fn all_faults_on_one_connection() {
 }
 
 #[test]
-fn what_cannot_be_skipped_is_told_and_closed() {
+fn a_stream_without_resynchronisation_is_reported_and_closed() {
     let server = Server::start(&["--log", "off"]);
     let nested = format!("{{\"data\":{}", "[".repeat(100_000));
     let huge = frame(nested);
     let endless = [&[0xff; 4][..], &[b'1'; 300_000]].concat();
     let table: [(&str, &[u8], &str); 7] = [
         ("100,000 brackets", &huge, "too-long"),
-        ("a byte more than is skipped", &frame(vec![b' '; 64 * 1024 + 1]), "too-long"),
+        ("one byte more than is skipped", &frame(vec![b' '; 64 * 1024 + 1]), "too-long"),
         ("the longest length", &endless, "too-long"),
-        ("the original's JSON", b"{\"input\": false, \"data\": \"deposit 1\"}", "wrong-wire"),
+        ("the original client's JSON", b"{\"input\": false, \"data\": \"deposit 1\"}", "wrong-wire"),
         ("a line", b"balance\n", "wrong-wire"),
         ("a web browser", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "wrong-wire"),
         ("blanks", b"    ", "wrong-wire"),
     ];
     for (name, bytes, code) in table {
         let mut client = server.client();
-        // It may be cut off before it has sent all, but not before it was told why.
+        // The server may close before it has read all, but not before it has sent the reason.
         client.try_send(bytes);
-        let told = client.read();
-        assert_eq!((&told["error"], &told["input"]), (&json!(code), &json!(false)), "{name}: {told}");
+        let error = client.read();
+        assert_eq!((&error["error"], &error["input"]), (&json!(code), &json!(false)), "{name}: {error}");
         if code == "wrong-wire" {
-            assert!(text_of(&told).contains("--wire"), "{name}: {told}");
+            assert!(text_of(&error).contains("--wire"), "{name}: {error}");
         }
         client.expect_end();
     }
@@ -158,7 +158,7 @@ fn what_cannot_be_skipped_is_told_and_closed() {
 }
 
 #[test]
-fn whoever_sends_without_end_is_cut_off() {
+fn a_client_that_sends_without_end_is_disconnected() {
     let server = Server::start(&["--log", "off"]);
     let exit = frame("{\"data\":\"exit\"}");
     thread::scope(|scope| {
@@ -168,7 +168,7 @@ fn whoever_sends_without_end_is_cut_off() {
             scope.spawn(move || {
                 let until = Instant::now() + TIMEOUT;
                 while client.try_send(&[b' '; 1 << 16]) {
-                    assert!(Instant::now() < until, "it is still listened to");
+                    assert!(Instant::now() < until, "the server still reads");
                 }
             });
         }
@@ -178,7 +178,7 @@ fn whoever_sends_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_is_told() {
+fn a_frame_cut_by_the_end_of_the_stream_is_incomplete() {
     let server = Server::start(&["--log", "off"]);
     let whole = frame("{\"data\":\"deposit 1\"}");
     for length in 1..whole.len() {
@@ -186,7 +186,7 @@ fn a_frame_that_is_cut_off_is_told() {
         let prompt = client.ask("3");
         client.send(&whole[..length]);
         client.half_close();
-        told(&mut client, &prompt, "incomplete", &format!("cut after {length} bytes"));
+        expect_error(&mut client, &prompt, "incomplete", &format!("cut after {length} bytes"));
         client.expect_end();
     }
     assert_eq!(server.balance(), 10_000);
@@ -194,7 +194,7 @@ fn a_frame_that_is_cut_off_is_told() {
 }
 
 #[test]
-fn what_may_look_strange_is_served() {
+fn unusual_but_valid_json_is_served() {
     let server = Server::start(&["--log", "off"]);
     let bodies = [
         r#"{"data":"deposit 1"}"#,
@@ -211,21 +211,21 @@ fn what_may_look_strange_is_served() {
         let reply = client.read();
         assert_eq!(reply["balance"], 10_100 + 100 * count, "{body}: {reply}");
     }
-    // With the number of its prompt, too.
+    // With the number of its prompt.
     let open = client.ask("3")["seq"].as_u64().unwrap();
     client.send(&frame(json!({ "re": open, "data": "deposit 1" }).to_string()));
     assert_eq!(client.read()["re"], open);
-    // What an echoing line sends back is no answer, and says nothing.
+    // An echoing link returns the host's own messages: these are dropped.
     client.send(&frame(json!({ "input": true, "data": "deposit 1" }).to_string()));
     assert_eq!(client.balance(), 10_800);
     drop(client);
     server.stop();
 }
 
-/// Something that may be anything, but tends to look like what the server reads.
-fn junk(random: &mut Rng) -> Vec<u8> {
-    let bytes = random_bytes(random, 700);
-    match random.usize(..6) {
+/// Random bytes, random frames, frames of JSON tokens in random order, and valid answers with random bytes changed.
+fn junk(rng: &mut Rng) -> Vec<u8> {
+    let bytes = random_bytes(rng, 700);
+    match rng.usize(..6) {
         0 => bytes,
         1 => frame(bytes),
         2 => frame(json!({ "data": String::from_utf8_lossy(&bytes) }).to_string()),
@@ -234,15 +234,14 @@ fn junk(random: &mut Rng) -> Vec<u8> {
                 "{", "}", "[", "]", "\"", ":", ",", "\"data\"", "\"re\"", "1", "-", "\\", "\\u", "null", " ",
                 "é",
             ];
-            let count = random.usize(..40);
-            frame((0..count).map(|_| *random.choice(&pieces).unwrap()).collect::<String>())
+            let count = rng.usize(..40);
+            frame((0..count).map(|_| *rng.choice(&pieces).unwrap()).collect::<String>())
         }
         _ => {
-            // A good answer with some bytes changed.
-            let mut body = json!({ "re": random.usize(..5), "data": "balance" }).to_string().into_bytes();
-            for _ in 0..=random.usize(..3) {
-                let at = random.usize(..body.len());
-                body[at] = random.u8(..);
+            let mut body = json!({ "re": rng.usize(..5), "data": "balance" }).to_string().into_bytes();
+            for _ in 0..=rng.usize(..3) {
+                let at = rng.usize(..body.len());
+                body[at] = rng.u8(..);
             }
             frame(body)
         }
@@ -250,18 +249,18 @@ fn junk(random: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn random_bytes_are_survived() {
-    let mut random = seeded_rng();
+fn random_input_moves_no_money() {
+    let mut rng = seeded_rng();
     let server = Server::start(&["--log", "off"]);
     for _ in 0..150 {
         let mut client = Client::connect(server.address);
-        for _ in 0..random.usize(..20) {
-            if !client.try_send(&junk(&mut random)) {
+        for _ in 0..rng.usize(..20) {
+            if !client.try_send(&junk(&mut rng)) {
                 break;
             }
         }
-        if random.bool() {
-            // Whatever it was, the server has its say in whole messages, and closes.
+        if rng.bool() {
+            // The server sends complete messages, and closes the connection.
             if client.try_half_close() {
                 while let Some(message) = client.read_or_end() {
                     assert!(message["input"].is_boolean() && message["data"].is_string(), "{message}");
@@ -269,6 +268,6 @@ fn random_bytes_are_survived() {
             }
         }
     }
-    assert_eq!(server.balance(), 10_000, "nothing of it was a deposit or a withdrawal");
+    assert_eq!(server.balance(), 10_000, "no money moved");
     server.stop();
 }

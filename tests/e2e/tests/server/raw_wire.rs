@@ -1,38 +1,39 @@
-//! The wire of the program that this one replaces: plain text one way, one JSON object a reply the other.
+//! The `raw` wire of the original program: the client sends plain text, the server one JSON object a reply.
 use atm_e2e::{Client, Server, Value, text_of};
 
-/// What one read brings, which must be one whole object of at most 1024 bytes.
-fn object(client: &mut Client) -> Value {
+/// Reads once: it must be one complete object that fits the original client's buffer of 1024 bytes.
+fn read_object(client: &mut Client) -> Value {
     let bytes = client.read_once();
-    assert!(bytes.len() < 1024, "it fills what the original reads: {}", bytes.len());
+    assert!(bytes.len() < 1024, "{} bytes fill the original client's buffer", bytes.len());
     let object: Value = serde_json::from_slice(&bytes).expect("one read is one object");
     assert!(object["input"].is_boolean() && object["data"].is_string(), "{object}");
     object
 }
 
-/// Connects, and reads the greeting.
+/// Connects and reads the greeting.
 fn greeted(server: &Server) -> Client {
     let mut client = Client::connect(server.address);
-    assert!(text_of(&object(&mut client)).starts_with("Welcome to the ATM"));
+    assert!(text_of(&read_object(&mut client)).starts_with("Welcome to the ATM"));
     client
 }
 
+/// Sends an answer; returns the reply's text.
 fn ask(client: &mut Client, bytes: &[u8]) -> String {
     client.send(bytes);
-    let reply = object(client);
+    let reply = read_object(client);
     let ends = text_of(&reply).contains("Goodbye");
     assert_eq!(reply["input"], !ends, "{reply}");
     text_of(&reply).to_owned()
 }
 
-/// Asks, and holds the beginning of the reply against `start`.
+/// Sends an answer; the reply's text must begin with `start`.
 fn expect(client: &mut Client, bytes: &[u8], start: &str) {
-    let told = ask(client, bytes);
-    assert!(told.starts_with(start), "{told:?} instead of {start:?}");
+    let text = ask(client, bytes);
+    assert!(text.starts_with(start), "{text:?} instead of {start:?}");
 }
 
 #[test]
-fn what_one_read_brings_is_an_answer() {
+fn without_line_ends_each_read_is_an_answer() {
     let server = Server::start(&["--wire", "raw"]);
     let mut client = greeted(&server);
     expect(&mut client, b"1", "How much would you like to deposit?");
@@ -50,22 +51,22 @@ fn what_one_read_brings_is_an_answer() {
 }
 
 #[test]
-fn lines_are_answers_once_there_was_one() {
+fn after_a_first_line_end_each_line_is_an_answer() {
     let server = Server::start(&["--wire", "raw"]);
     let mut client = greeted(&server);
     expect(&mut client, b"deposit 1\n", "Amount deposited: $1.");
-    // From here on a read is not an answer any more.
+    // From here on, a read is no longer an answer.
     client.send(b"depo");
     client.send(b"sit 2");
     expect(&mut client, b"\r\n", "Amount deposited: $2.");
     // Several lines in one read are several answers, with a reply each.
     client.send(b"deposit 3\ndeposit 4\nbal");
-    let mut seen = client.read_once();
-    while !String::from_utf8_lossy(&seen).contains("Your balance is $110.") {
-        seen.extend(client.read_once());
+    let mut bytes = client.read_once();
+    while !String::from_utf8_lossy(&bytes).contains("Your balance is $110.") {
+        bytes.extend(client.read_once());
     }
     let replies: Vec<Value> =
-        serde_json::Deserializer::from_slice(&seen).into_iter().map(Result::unwrap).collect();
+        serde_json::Deserializer::from_slice(&bytes).into_iter().map(Result::unwrap).collect();
     assert_eq!(replies.len(), 2);
     assert!(text_of(&replies[0]).starts_with("Amount deposited: $3. Your balance is $106."));
     expect(&mut client, b"ance\n", "Your balance is $110.");
@@ -74,9 +75,9 @@ fn lines_are_answers_once_there_was_one() {
 }
 
 #[test]
-fn a_script_piped_in_is_served_to_its_end() {
+fn a_piped_script_is_served_to_its_end() {
     let server = Server::start(&["--wire", "raw"]);
-    // As `printf … | nc -N`: everything at once, the last line without its end, and nothing after it.
+    // As `printf … | nc -N`: all lines in one write, the last one without a line end, then half-closed.
     let mut client = Client::connect(server.address);
     client.send(b"1\n40\nwithdraw 15\n3");
     client.half_close();
@@ -90,8 +91,8 @@ fn a_script_piped_in_is_served_to_its_end() {
 }
 
 #[test]
-fn whatever_is_said_fits_what_the_original_reads() {
-    // The longest numbers that there are.
+fn every_reply_fits_the_original_clients_buffer() {
+    // The largest amounts, which have the longest texts.
     let server =
         Server::start(&["--wire", "raw", "--balance", "90071992547409.91", "--limit", "90071992547409.91"]);
     let mut client = greeted(&server);
@@ -102,8 +103,8 @@ fn whatever_is_said_fits_what_the_original_reads() {
             if let Some(setup) = setup {
                 ask(&mut client, setup.as_bytes());
             }
-            let told = ask(&mut client, answer);
-            assert!(!told.starts_with("Amount"), "{told}");
+            let text = ask(&mut client, answer);
+            assert!(!text.starts_with("Amount"), "{text}");
             if setup.is_some() {
                 ask(&mut client, b"back");
             }
@@ -120,12 +121,12 @@ fn whatever_is_said_fits_what_the_original_reads() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_and_asked_again() {
+fn invalid_utf8_is_reported_and_the_prompt_sent_again() {
     let server = Server::start(&["--wire", "raw"]);
     let mut client = greeted(&server);
     expect(&mut client, b"deposit", "How much");
-    let told = ask(&mut client, b"\xff\xfe40");
-    assert!(told.contains("not UTF-8") && told.contains("How much would you like to deposit?"), "{told}");
+    let text = ask(&mut client, b"\xff\xfe40");
+    assert!(text.contains("not UTF-8") && text.contains("How much would you like to deposit?"), "{text}");
     expect(&mut client, b"40", "Amount deposited: $40.");
     drop(client);
     server.stop();

@@ -1,32 +1,33 @@
-//! A server that stops says goodbye to whoever is there and exits with 0.
+//! Shutdown: by a signal or by `quit`, the server sends each session the notice `stopping` and exits with code 0.
 use atm_e2e::{Client, Server, Signal, frame, json, text_of};
 use std::{
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
 
-/// The client is told that the server stops, and closed.
-fn told_goodbye(client: &mut Client) {
-    let told = client.read();
+/// Reads the notice `stopping` and the end of the connection.
+fn expect_stopping(client: &mut Client) {
+    let message = client.read();
     assert_eq!(
-        (&told["notice"], &told["end"], &told["input"]),
+        (&message["notice"], &message["end"], &message["input"]),
         (&json!("stopping"), &json!(true), &json!(false)),
-        "{told}"
+        "{message}"
     );
-    assert!(text_of(&told).contains("Goodbye"));
+    assert!(text_of(&message).contains("Goodbye"));
     client.expect_end();
 }
 
-fn exits_with(server: Server, code: i32) -> String {
+/// Waits until the server exits, with `code` and without a panic; returns its log.
+fn expect_exit(server: Server, code: i32) -> String {
     let address = server.address;
-    let done = server.program.finish();
-    assert_eq!(done.code, Some(code), "{done:?}");
-    assert!(!done.stderr.contains("panicked"), "{done:?}");
-    assert!(TcpStream::connect(address).is_err(), "somebody still listens");
-    done.stderr
+    let output = server.program.finish();
+    assert_eq!(output.code, Some(code), "{output:?}");
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    assert!(TcpStream::connect(address).is_err(), "the port is still open");
+    output.stderr
 }
 
-fn stops_at(signal: Signal) {
+fn stops_on(signal: Signal) {
     let server = Server::start(&[]);
     let (mut menu, mut amount, mut partial) = (server.client(), server.client(), server.client());
     amount.ask("deposit");
@@ -37,64 +38,64 @@ fn stops_at(signal: Signal) {
     let since = Instant::now();
     server.program.signal(signal);
     for client in [&mut menu, &mut amount, &mut partial, &mut served] {
-        told_goodbye(client);
+        expect_stopping(client);
     }
     drop((menu, amount, partial, served));
-    exits_with(server, 0);
-    assert!(since.elapsed() < Duration::from_secs(2), "it waited for nobody: {:?}", since.elapsed());
+    expect_exit(server, 0);
+    assert!(since.elapsed() < Duration::from_secs(2), "it waited: {:?}", since.elapsed());
 }
 
 #[test]
-fn at_sigterm() {
-    stops_at(Signal::TERM);
+fn sigterm_stops_the_server() {
+    stops_on(Signal::TERM);
 }
 
 #[test]
-fn at_sigint() {
-    stops_at(Signal::INT);
+fn sigint_stops_the_server() {
+    stops_on(Signal::INT);
 }
 
 #[test]
-fn on_the_raw_wire() {
+fn sigterm_is_announced_on_the_raw_wire() {
     let server = Server::start(&["--wire", "raw"]);
     let mut client = Client::connect(server.address);
     client.read_once();
     server.program.signal(Signal::TERM);
-    let told = String::from_utf8(client.read_to_end()).unwrap();
-    assert!(told.contains("The server is stopping. Goodbye.") && told.contains("\"input\":false"), "{told}");
+    let text = String::from_utf8(client.read_to_end()).unwrap();
+    assert!(text.contains("The server is stopping. Goodbye.") && text.contains("\"input\":false"), "{text}");
     drop(client);
-    exits_with(server, 0);
+    expect_exit(server, 0);
 }
 
 #[test]
-fn with_nobody_there() {
+fn sigterm_without_sessions_stops_the_server() {
     let server = Server::start(&[]);
     server.program.signal(Signal::TERM);
-    exits_with(server, 0);
+    expect_exit(server, 0);
 }
 
 #[test]
-fn clients_that_stay_do_not_keep_it() {
+fn clients_that_stay_connected_do_not_prevent_the_exit() {
     let server = Server::start(&[]);
     let clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
     server.program.signal(Signal::TERM);
-    exits_with(server, 0);
+    expect_exit(server, 0);
     drop(clients);
 }
 
 #[test]
-fn a_second_signal_does_not_wait_for_them() {
+fn a_second_signal_exits_at_once_with_code_1() {
     let server = Server::start(&[]);
     let client = server.client();
     server.program.signal(Signal::INT);
     server.program.wait_for_stderr("stopping");
     server.program.signal(Signal::INT);
-    exits_with(server, 1);
+    expect_exit(server, 1);
     drop(client);
 }
 
 #[test]
-fn when_a_person_on_this_machine_asks() {
+fn quit_from_the_same_machine_stops_the_server() {
     for setup in [None, Some("deposit"), Some("withdraw")] {
         let server = Server::start(&[]);
         let (mut other, mut person) = (server.client(), server.client());
@@ -105,13 +106,13 @@ fn when_a_person_on_this_machine_asks() {
         assert_eq!((&reply["input"], &reply["end"]), (&json!(false), &json!(true)), "{reply}");
         assert!(text_of(&reply).contains("stopping"), "{reply}");
         person.expect_end();
-        told_goodbye(&mut other);
+        expect_stopping(&mut other);
         drop((other, person));
-        exits_with(server, 0);
+        expect_exit(server, 0);
     }
 }
 
-/// An address of this machine that is not the loopback one, if it has any. No packet is sent.
+/// An address of this machine other than loopback, if it has one. connect(2) on a UDP socket sends no packet.
 fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -119,12 +120,12 @@ fn outer_address() -> Option<IpAddr> {
 }
 
 #[test]
-fn not_when_a_person_elsewhere_asks() {
+fn quit_from_another_machine_needs_allow_remote_quit() {
     let server = Server::start(&["--listen", "0.0.0.0:0"]);
-    // An address that others reach is warned about.
+    // The log warns of an address that other machines reach.
     server.program.wait_for_stderr("WARN");
     let Some(outer) = outer_address() else {
-        eprintln!("passed over: this machine has no address but the loopback one");
+        eprintln!("skipped: this machine has only the loopback address");
         return;
     };
     let address = SocketAddr::new(outer, server.address.port());
@@ -142,23 +143,23 @@ fn not_when_a_person_elsewhere_asks() {
     let mut local = Client::greeted(SocketAddr::new([127, 0, 0, 1].into(), address.port()));
     assert_eq!(local.ask("quit")["end"], true);
     drop(local);
-    exits_with(server, 0);
+    expect_exit(server, 0);
 
     let server = Server::start(&["--listen", "0.0.0.0:0", "--allow-remote-quit"]);
     let mut client = Client::greeted(SocketAddr::new(outer, server.address.port()));
     assert_eq!(client.ask("quit")["end"], true);
     drop(client);
-    exits_with(server, 0);
+    expect_exit(server, 0);
 }
 
 #[test]
-fn the_loopback_address_is_not_warned_about() {
+fn the_loopback_address_causes_no_warning() {
     for address in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
         // Not every machine has IPv6.
         if std::net::TcpListener::bind(address).is_ok() {
             let server = Server::start(&["--listen", address]);
             server.program.signal(Signal::TERM);
-            assert!(!exits_with(server, 0).contains("WARN"), "{address}");
+            assert!(!expect_exit(server, 0).contains("WARN"), "{address}");
         }
     }
 }

@@ -1,0 +1,48 @@
+//! The configuration file of `atm serve` (`--config FILE`, TOML).
+use atm_e2e::{Program, Server, atm};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// Writes a configuration file; returns its path.
+fn write_config(folder: &Path, text: &str) -> String {
+    let path = folder.join("atm.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_command_line_overrides_the_configuration_file() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let text = format!("listen = \"127.0.0.1:0\"\nbalance = 7\nlog = \"off\"\ndata = {data:?}\n");
+    let file = write_config(folder.path(), &text);
+    let server = Server::of(Program::start(atm(&["serve", "--config", &file])));
+    assert_eq!(server.balance(), 700);
+    assert_eq!(server.program.stderr(), "", "the log is off");
+    server.stop();
+    assert!(data.join("ledger.redb").exists());
+    let other = folder.path().join("other");
+    let arguments = ["serve", "--config", &file, "--balance", "8", "--data", other.to_str().unwrap()];
+    let server = Server::of(Program::start(atm(&arguments)));
+    assert_eq!(server.balance(), 800);
+    server.stop();
+}
+
+#[test]
+fn errors_in_the_configuration_file_are_usage_errors() {
+    let folder = TempDir::new().unwrap();
+    for (text, message) in [
+        ("listen = \"127.0.0.1:0\"\ncolour = 1\n", "unknown field `colour`"),
+        ("idle-timeout = 0\n", "--idle-timeout"),
+        ("listen\n", "TOML parse error"),
+    ] {
+        let file = write_config(folder.path(), text);
+        let output = Program::run(atm(&["serve", "--config", &file]), "");
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
+        assert!(output.stderr.starts_with("error: ") && output.stderr.contains(&file), "{output:?}");
+        assert!(output.stderr.contains(message), "{output:?}");
+    }
+    let output = Program::run(atm(&["serve", "--config", "/proc/none.toml"]), "");
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.stderr.contains("/proc/none.toml: No such file"), "{output:?}");
+}
