@@ -1,29 +1,23 @@
-//! The map of the rooms holds: a room of the core knows only the rooms above it, drivers only drive, and nothing that
-//! bytes can reach is allowed to panic.
+//! Architecture: reads the sources and checks that a module of the core uses only the modules above it in the table of
+//! core/src/lib.rs, that host and firmware-sim use only the endpoints' API, and that no lint against panics is allowed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use atm_e2e::project_root;
+use std::{fs, path::PathBuf};
 
-/// A source file that is not only there for tests.
+/// A source file, without those that are only compiled for tests.
 struct Source {
     path: PathBuf,
-    /// Its module, from the crate's root.
+    /// The path of its module from the crate's root.
     module: Vec<String>,
-    /// Its text without comments, strings and parts that are only compiled for tests.
+    /// The text without comments, strings and the items behind `#[cfg(test)]`.
     code: String,
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
-}
-
-/// Every source file of a crate, found by its modules.
+/// All source files of a crate, found by following its `mod` items.
 fn sources(krate: &str, entry: &str) -> Vec<Source> {
     let mut found = Vec::new();
-    let mut open = vec![(root().join(krate).join("src").join(entry), Vec::new())];
+    let mut open = vec![(project_root().join(krate).join("src").join(entry), Vec::new())];
     while let Some((path, module)) = open.pop() {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let code = without_tests(&without_prose(&text));
@@ -38,7 +32,7 @@ fn sources(krate: &str, entry: &str) -> Vec<Source> {
     found
 }
 
-/// The modules that are files of their own.
+/// The modules declared without a body: those in files of their own.
 fn declared(code: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices("mod ") {
@@ -55,7 +49,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// The text with a blank for every comment and every string.
+/// The text with each comment and string literal replaced by a blank.
 fn without_prose(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -81,12 +75,13 @@ fn without_prose(text: &str) -> String {
     code
 }
 
-/// Not a lifetime.
+/// Whether the quote begins a character literal, and not a lifetime.
 fn is_character(text: &str) -> bool {
     let mut chars = text.chars().skip(1);
     chars.next() == Some('\\') || chars.next() == Some('\'')
 }
 
+/// The length of the literal at the start of `text`.
 fn string(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -100,6 +95,7 @@ fn string(text: &str, quote: char) -> usize {
     text.len()
 }
 
+/// The length of the raw string at the start of `text`, if one is there.
 fn raw_string(text: &str) -> Option<usize> {
     let after = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let body = after.trim_start_matches('#');
@@ -108,7 +104,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(text.len() - body.len() + length)
 }
 
-/// The code without what stands behind `#[cfg(test)]`.
+/// The code without the items behind `#[cfg(test)]`.
 fn without_tests(code: &str) -> String {
     const MARK: &str = "#[cfg(test)]";
     let mut kept = String::new();
@@ -125,7 +121,7 @@ fn without_tests(code: &str) -> String {
     kept + rest
 }
 
-/// Every path that begins with `start`, without it; groups are taken apart.
+/// All paths that begin with `start`, without that; a group `{…}` of a `use` is one path an entry.
 fn paths(code: &str, start: &str) -> Vec<String> {
     let start = format!("{start}::");
     let mut found = Vec::new();
@@ -137,7 +133,7 @@ fn paths(code: &str, start: &str) -> Vec<String> {
     found
 }
 
-/// Collects the paths of a `use` tree that stands at the start of `code`; returns its length.
+/// Collects the paths of the `use` tree at the start of `code`; returns the tree's length.
 fn tree(code: &str, before: &str, found: &mut Vec<String>) -> usize {
     let blank = code.len() - code.trim_start().len();
     if code[blank..].starts_with('{') {
@@ -161,77 +157,76 @@ fn tree(code: &str, before: &str, found: &mut Vec<String>) -> usize {
     if !path.is_empty() {
         found.push(path);
     }
-    // A new name for it, if there is one.
+    // Skips a rename: `as name`.
     let end = after.find([',', '}', ';', '(', ')']).unwrap_or(0);
     blank + length + if after.trim_start().starts_with("as ") { end } else { 0 }
 }
 
-/// The rooms in their order, as the core's own page tells it.
-fn rooms() -> Vec<String> {
-    let page = fs::read_to_string(root().join("core/src/lib.rs")).unwrap();
-    let (_, table) = page.split_once("//! # Modules\n").expect("the page has a table of modules");
+/// The modules of the core in the order of the table on its crate page.
+fn modules() -> Vec<String> {
+    let page = fs::read_to_string(project_root().join("core/src/lib.rs")).unwrap();
+    let (_, table) = page.split_once("//! # Modules\n").expect("the crate page has a table of modules");
     let rows = table.lines().filter_map(|line| line.strip_prefix("//! | "));
-    let rooms: Vec<String> = rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned)).collect();
-    assert!(rooms.len() >= 10 && rooms[0] == "money", "{rooms:?}");
-    rooms
+    let modules: Vec<String> = rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned)).collect();
+    assert!(modules.len() >= 10 && modules[0] == "money", "{modules:?}");
+    modules
 }
 
 #[test]
-fn a_room_knows_only_the_rooms_above_it() {
-    let rooms = rooms();
-    let rank = |name: &str| rooms.iter().position(|room| room == name);
-    let (mut wrong, mut seen) = (Vec::new(), 0);
+fn a_core_module_uses_only_the_modules_above_it() {
+    let modules = modules();
+    let rank = |name: &str| modules.iter().position(|module| module == name);
+    let (mut violations, mut seen) = (Vec::new(), 0);
     for Source { path, module, code } in sources("core", "lib.rs") {
-        let Some(room) = module.first() else { continue };
-        let path = path.strip_prefix(root()).unwrap().display().to_string();
-        let mut complain = |what: String| wrong.push(format!("{path}: {what}"));
-        if ["time", "number", "checksum"].contains(&room.as_str()) {
+        let Some(own) = module.first() else { continue };
+        let path = path.strip_prefix(project_root()).unwrap().display().to_string();
+        let mut report = |what: String| violations.push(format!("{path}: {what}"));
+        if ["time", "number", "checksum"].contains(&own.as_str()) {
             if let [used, ..] = &paths(&code, "crate")[..] {
-                complain(format!("{room} knows no room, and names {used}"));
+                report(format!("{own} must use no module, and uses {used}"));
             }
             continue;
         }
-        let Some(own) = rank(room) else {
-            complain(format!("{room} is not in the list of rooms"));
+        let Some(own_rank) = rank(own) else {
+            report(format!("{own} is not in the table of modules"));
             continue;
         };
         for used in paths(&code, "crate") {
             seen += 1;
             let other = used.split("::").next().unwrap();
-            let fits = match (other, rank(other)) {
-                // How numbers are written serves whatever holds some, and the check sum what has one.
+            let allowed = match (other, rank(other)) {
                 ("number" | "checksum", _) => true,
-                // Time serves the endpoints, and what drives them.
-                ("time", _) => own >= rank("host").unwrap(),
-                (_, Some(other)) => other <= own,
+                // The endpoints and the kiosk's loop, which drives one.
+                ("time", _) => own_rank >= rank("host").unwrap(),
+                (_, Some(other)) => other <= own_rank,
                 (_, None) => false,
             };
-            if !fits {
-                complain(format!("{room} names {used}, which is below it"));
+            if !allowed {
+                report(format!("{own} uses {used}, which is not above it in the table"));
             }
         }
-        // A way around the list.
+        // `super::` must not leave the module: only paths from `crate::` are checked above.
         let up = "super::".repeat(module.len());
         if code.contains(&up) {
-            complain(format!("{up} leads out of the room"));
+            report(format!("{up} leaves the module {own}"));
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(seen > 40, "only {seen} paths were found: is this test still reading them?");
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert!(seen > 40, "only {seen} paths were found: does this test still read the sources?");
 }
 
 #[test]
-fn drivers_only_drive() {
+fn drivers_use_only_the_endpoints_api() {
     for (krate, entries) in [("host", &["lib.rs", "main.rs"][..]), ("firmware-sim", &["lib.rs", "main.rs"])] {
         let mut seen = 0;
         for Source { path, code, .. } in entries.iter().flat_map(|entry| sources(krate, entry)) {
             for used in paths(&code, "atm_core") {
                 seen += 1;
-                let inside =
+                let internal =
                     ["frame", "codec::json", "codec::postcard", "session::Session", "session::Action"];
-                let within =
-                    inside.iter().any(|inside| used == *inside || used.starts_with(&format!("{inside}::")));
-                assert!(!within, "{} names {used}, which is the endpoints' own", path.display());
+                let is_internal =
+                    internal.iter().any(|module| used == *module || used.starts_with(&format!("{module}::")));
+                assert!(!is_internal, "{} uses {used}, which is internal to the endpoints", path.display());
             }
         }
         assert!(seen > 5, "only {seen} paths were found in {krate}");
@@ -239,7 +234,7 @@ fn drivers_only_drive() {
 }
 
 #[test]
-fn nothing_is_allowed_to_panic() {
+fn no_code_allows_a_panic() {
     const CALLS: [&str; 8] = [
         ".unwrap()",
         ".unwrap_err()",
@@ -259,10 +254,13 @@ fn nothing_is_allowed_to_panic() {
         ("firmware-sim", "lib.rs"),
         ("firmware-sim", "main.rs"),
     ];
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for (krate, entry) in crates {
-        let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{krate} takes the workspace's lints");
+        let manifest = fs::read_to_string(project_root().join(krate).join("Cargo.toml")).unwrap();
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{krate} does not have the workspace's lints"
+        );
         for Source { path, code, .. } in sources(krate, entry) {
             let attributes = code
                 .match_indices("#")
@@ -270,24 +268,24 @@ fn nothing_is_allowed_to_panic() {
                 .map(|(text, _)| text);
             for attribute in attributes.filter(|text| text.contains("allow(") || text.contains("expect(")) {
                 if LINTS.iter().any(|lint| attribute.contains(lint)) {
-                    wrong.push(format!("{}: {attribute}]", path.display()));
+                    violations.push(format!("{}: {attribute}]", path.display()));
                 }
             }
             for call in CALLS.iter().filter(|call| code.contains(**call)) {
-                wrong.push(format!("{}: {call}", path.display()));
+                violations.push(format!("{}: {call}", path.display()));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    // The lints that hold indexing back, which no search for a word would find.
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(violations.is_empty(), "{violations:#?}");
+    // Indexing is found only by a lint, not by a search of the text.
+    let manifest = fs::read_to_string(project_root().join("Cargo.toml")).unwrap();
     for lint in ["indexing_slicing", "unwrap_used", "expect_used", "panic", "unreachable", "todo"] {
-        assert!(manifest.contains(&format!("\n{lint} = \"warn\"")), "{lint} is not on in the workspace");
+        assert!(manifest.contains(&format!("\n{lint} = \"warn\"")), "the workspace does not warn of {lint}");
     }
 }
 
 #[test]
-fn this_test_reads_code() {
+fn paths_and_modules_are_read_from_code_only() {
     let text = "use crate::{a::{b, c as d}, e::*, f}; // crate::no\n let x = \"crate::no\"; r#\"crate::no\"#; '\"'; crate::g::h(); \
         fn l<'a>(x: &'a str) {} #[cfg(test)] mod tests { use crate::no; fn t() {} } crate::i; #[cfg(test)] mod no; mod yes;";
     let code = without_tests(&without_prose(text));
