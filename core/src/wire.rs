@@ -178,6 +178,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "json")]
     #[test]
     fn frames_are_counted_until_the_counters_are_taken() {
         let mut inbox = Inbox::<8>::for_host(Wire::Json);

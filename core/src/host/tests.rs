@@ -1,4 +1,5 @@
 //! Tests of the host's endpoint, with a ledger in memory and a driver whose every step a test can hold back.
+#![cfg(all(feature = "json", feature = "postcard"))]
 use super::*;
 use crate::{
     codec::NoRoom,
