@@ -22,15 +22,15 @@ pub use unescape::JsonStr;
 /// The error of an encoder: the caller's slice is too small for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct NoRoom;
+pub struct BufferTooSmall;
 
-impl fmt::Display for NoRoom {
+impl fmt::Display for BufferTooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the buffer is too small for the message")
     }
 }
 
-impl core::error::Error for NoRoom {}
+impl core::error::Error for BufferTooSmall {}
 
 /// A reply or a notice as a terminal reads it, the same for every wire.
 ///
@@ -98,6 +98,6 @@ mod tests {
 
     #[test]
     fn an_encoder_error_names_its_cause() {
-        assert_eq!(NoRoom.to_string(), "the buffer is too small for the message");
+        assert_eq!(BufferTooSmall.to_string(), "the buffer is too small for the message");
     }
 }

@@ -87,11 +87,9 @@ impl<E: fmt::Display> fmt::Display for StoreError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Storage(error) => write!(f, "the medium failed: {error}"),
-            Self::NotKept => f.write_str("the medium does not keep what is written to it"),
-            Self::Damaged => {
-                f.write_str("it is damaged: something that was written can be read from neither copy")
-            }
-            Self::Format(format) => write!(f, "it has the format {format}, which this program does not know"),
+            Self::NotKept => f.write_str("the medium does not hold what was written to it"),
+            Self::Damaged => f.write_str("both copies of an entry are damaged"),
+            Self::Format(format) => write!(f, "its format is {format}, which this program does not support"),
             Self::TooSmall => f.write_str("the medium is too small"),
         }
     }

@@ -21,7 +21,7 @@ use crate::frame::cobs;
 #[cfg(feature = "json")]
 use crate::frame::length;
 use crate::{
-    codec::{HostMessage, NoRoom},
+    codec::{BufferTooSmall, HostMessage},
     message::{Fault, TerminalMessage},
 };
 use core::{fmt, str::FromStr};
@@ -111,15 +111,16 @@ impl Wire {
     fn frame(
         self,
         out: &mut [u8],
-        body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
-    ) -> Result<usize, NoRoom> {
+        body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<usize, BufferTooSmall> {
         match self {
             #[cfg(feature = "json")]
             Self::Json => {
-                let (header, rest) = out.split_first_chunk_mut::<{ length::HEADER }>().ok_or(NoRoom)?;
+                let (header, rest) =
+                    out.split_first_chunk_mut::<{ length::HEADER }>().ok_or(BufferTooSmall)?;
                 let length = body(rest)?;
-                *header = u32::try_from(length).map_err(|_| NoRoom)?.to_be_bytes();
-                length.checked_add(length::HEADER).ok_or(NoRoom)
+                *header = u32::try_from(length).map_err(|_| BufferTooSmall)?.to_be_bytes();
+                length.checked_add(length::HEADER).ok_or(BufferTooSmall)
             }
             #[cfg(feature = "json")]
             Self::Raw => body(out),

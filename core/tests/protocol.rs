@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_core::{
-    codec::{NoRoom, json, postcard},
+    codec::{BufferTooSmall, json, postcard},
     frame::{Decoded, cobs},
     ledger::{LedgerId, Outcome, Receipt, Refusal},
     message::{Fault, Hello, Notice, Reply, TerminalMessage, Welcome},
@@ -79,7 +79,7 @@ fn messages() -> Vec<(&'static str, Message)> {
     ]
 }
 
-fn body(write: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Vec<u8> {
+fn body(write: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Vec<u8> {
     let mut out = [0; 1024];
     let length = write(&mut out).unwrap();
     out[..length].to_vec()

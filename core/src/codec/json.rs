@@ -7,7 +7,7 @@
 //! Field names are matched as written: one with an escape (`"d\u0061ta"`) is an unknown field. Names, identities and
 //! codes are not unescaped either: none of their characters needs an escape.
 use super::{
-    HostMessage, MessageText, NoRoom,
+    BufferTooSmall, HostMessage, MessageText,
     scan::{self, ScanError},
     unescape::{JsonStr, Piece},
 };
@@ -100,8 +100,8 @@ fn fields<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
     serde_json_core::from_slice(body).map(|(fields, _)| fields).map_err(|_| Fault::NotAMessage)
 }
 
-fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
-    serde_json_core::to_slice(message, out).map_err(|_| NoRoom)
+fn write(message: &impl Serialize, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+    serde_json_core::to_slice(message, out).map_err(|_| BufferTooSmall)
 }
 
 /// Decodes a terminal's message; `None` for a host's message, which an echoing link returns.
@@ -155,8 +155,8 @@ fn answer(escaped: &str) -> Answer {
 /// Encodes a hello; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let ledger = hello.ledger.map(LedgerId::digits);
     let message = TerminalOut {
         hello: Some(hello.version),
@@ -175,8 +175,8 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// Encodes an answer; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     write(&TerminalOut { re, data: Some(text), ..TerminalOut::default() }, out)
 }
 

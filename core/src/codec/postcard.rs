@@ -3,7 +3,7 @@
 //! Both directions share one enum, so that an endpoint recognises the echo of its own messages by the first byte, and a
 //! host carries no code to decode a host's messages. The order of its variants, and of those of every enum in it, is the
 //! wire format: new variants go to the end. Format: <https://postcard.jamesmunns.com/wire-format>.
-use super::{HostMessage, MessageText, NoRoom};
+use super::{BufferTooSmall, HostMessage, MessageText};
 use crate::ledger::Name;
 use crate::message::{Answer, Fault, Hello, Notice, Reply, TerminalMessage, VERSION, Welcome, outcome_of};
 use crate::number;
@@ -67,11 +67,11 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
     }
 }
 
-fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, NoRoom> {
-    let (first, rest) = out.split_first_mut().ok_or(NoRoom)?;
+fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+    let (first, rest) = out.split_first_mut().ok_or(BufferTooSmall)?;
     *first = index;
-    let written = postcard::to_slice(body, rest).map_err(|_| NoRoom)?;
-    written.len().checked_add(1).ok_or(NoRoom)
+    let written = postcard::to_slice(body, rest).map_err(|_| BufferTooSmall)?;
+    written.len().checked_add(1).ok_or(BufferTooSmall)
 }
 
 /// Whether a hello that did not decode has an invalid name. The name follows the version, behind its length.
@@ -146,24 +146,24 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
 /// Encodes a hello; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     write(HELLO, hello, out)
 }
 
 /// Encodes an answer; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_answer(re: Option<u64>, text: &str, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     write(ANSWER, &AnswerBody { re, text }, out)
 }
 
 /// Encodes a reply; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let Reply { seq, re, welcome, screens } = reply;
     write(REPLY, &ReplyParts { seq: *seq, re: *re, welcome, screens }, out)
 }
@@ -171,8 +171,8 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
 /// Encodes a notice; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     write(NOTICE, &notice, out)
 }
 

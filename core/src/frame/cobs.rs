@@ -6,7 +6,7 @@
 use super::Decoded;
 use crate::{
     checksum::{self, checksum},
-    codec::NoRoom,
+    codec::BufferTooSmall,
     message::Fault,
 };
 use core::cell::Cell;
@@ -98,20 +98,20 @@ impl Decoder {
 /// Writes a frame whose body is written by `body`; returns the frame's length in bytes.
 ///
 /// # Errors
-/// [`NoRoom`] if `buffer` is too small, or from `body`.
+/// [`BufferTooSmall`] if `buffer` is too small, or from `body`.
 pub fn encode(
     buffer: &mut [u8],
-    body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
-) -> Result<usize, NoRoom> {
+    body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+) -> Result<usize, BufferTooSmall> {
     // COBS adds one byte before each block of 254. The body is written that much further back, and moves to the front
     // as it is encoded in place.
     let overhead = (buffer.len() / BLOCK).saturating_add(1);
-    let rest = buffer.get_mut(overhead..).ok_or(NoRoom)?;
+    let rest = buffer.get_mut(overhead..).ok_or(BufferTooSmall)?;
     let length = body(rest)?;
-    let (written, trailer) = rest.split_at_mut_checked(length).ok_or(NoRoom)?;
-    *trailer.first_chunk_mut().ok_or(NoRoom)? = checksum(written);
-    let content = length.checked_add(TRAILER).ok_or(NoRoom)?;
-    stuff(Cell::from_mut(buffer).as_slice_of_cells(), overhead, content).ok_or(NoRoom)
+    let (written, trailer) = rest.split_at_mut_checked(length).ok_or(BufferTooSmall)?;
+    *trailer.first_chunk_mut().ok_or(BufferTooSmall)? = checksum(written);
+    let content = length.checked_add(TRAILER).ok_or(BufferTooSmall)?;
+    stuff(Cell::from_mut(buffer).as_slice_of_cells(), overhead, content).ok_or(BufferTooSmall)
 }
 
 /// Bytes of the longest block, which no zero follows.
@@ -260,12 +260,12 @@ mod tests {
             let made = encode(&mut buffer[..room], |_| Ok(5));
             assert_eq!(
                 made,
-                if room >= 11 { Ok(11) } else { Err(NoRoom) },
+                if room >= 11 { Ok(11) } else { Err(BufferTooSmall) },
                 "5 bytes, 4 of checksum, one of overhead, and the zero"
             );
         }
-        assert_eq!(encode(&mut [0; 4], |_| Ok(usize::MAX)), Err(NoRoom));
-        assert_eq!(encode(&mut [0; 40], |_| Err(NoRoom)), Err(NoRoom));
+        assert_eq!(encode(&mut [0; 4], |_| Ok(usize::MAX)), Err(BufferTooSmall));
+        assert_eq!(encode(&mut [0; 40], |_| Err(BufferTooSmall)), Err(BufferTooSmall));
     }
 
     proptest! {

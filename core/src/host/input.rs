@@ -1,7 +1,7 @@
 //! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation on the link.
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
-    codec::NoRoom,
+    codec::BufferTooSmall,
     frame::Decoded,
     ledger::Origin,
     message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION},
@@ -173,7 +173,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Writes a fault, and the open prompt again.
     // Not inlined: the copied reply would take stack in callers that write no fault.
     #[inline(never)]
-    fn write_fault(&mut self, fault: Fault) -> Result<(), NoRoom> {
+    fn write_fault(&mut self, fault: Fault) -> Result<(), BufferTooSmall> {
         let open = self.conversation.as_ref().and_then(Conversation::open_prompt);
         self.outbox.notice(Notice::Fault(fault), open.as_ref())
     }

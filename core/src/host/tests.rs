@@ -2,7 +2,7 @@
 #![cfg(all(feature = "json", feature = "postcard"))]
 use super::*;
 use crate::{
-    codec::NoRoom,
+    codec::BufferTooSmall,
     ledger::{Ledger, LedgerId, Name, Numbers, Outcome, RamLedger, Receipt},
     message::{Fault, Reply, VERSION, Welcome},
     money::Amount,
@@ -192,7 +192,7 @@ fn kinds(received: &[Received]) -> Vec<Result<u64, Notice>> {
     received.iter().map(|received| received.seq.ok_or_else(|| received.notice.unwrap())).collect()
 }
 
-fn frame(wire: Wire, write: impl FnOnce(&mut Outbox<1024>) -> Result<(), NoRoom>) -> Vec<u8> {
+fn frame(wire: Wire, write: impl FnOnce(&mut Outbox<1024>) -> Result<(), BufferTooSmall>) -> Vec<u8> {
     let mut outbox = Outbox::new(wire);
     write(&mut outbox).unwrap();
     outbox.output().to_vec()

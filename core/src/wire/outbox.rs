@@ -5,7 +5,7 @@ use crate::codec::json;
 #[cfg(feature = "postcard")]
 use crate::codec::postcard;
 use crate::{
-    codec::NoRoom,
+    codec::BufferTooSmall,
     message::{Hello, Notice, Reply},
 };
 use core::{
@@ -59,13 +59,16 @@ impl<const N: usize> Outbox<N> {
     }
 
     /// Appends a whole frame; the buffer is unchanged on an error.
-    fn frame(&mut self, body: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Result<(), NoRoom> {
+    fn frame(
+        &mut self,
+        body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<(), BufferTooSmall> {
         let written = self.wire.frame(self.bytes.get_mut(self.len..).unwrap_or(&mut []), body)?;
         self.len = self.len.saturating_add(written);
         Ok(())
     }
 
-    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<(), NoRoom> {
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_reply(reply, out)),
@@ -77,7 +80,7 @@ impl<const N: usize> Outbox<N> {
     }
 
     /// Appends a notice, and then the open prompt's reply again, if there is one.
-    pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), NoRoom> {
+    pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_notice(notice, out))?,
@@ -93,7 +96,7 @@ impl<const N: usize> Outbox<N> {
         open.map_or(Ok(()), |open| self.reply(open))
     }
 
-    pub(crate) fn hello(&mut self, hello: &Hello) -> Result<(), NoRoom> {
+    pub(crate) fn hello(&mut self, hello: &Hello) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_hello(hello, out)),
@@ -105,7 +108,7 @@ impl<const N: usize> Outbox<N> {
         }
     }
 
-    pub(crate) fn answer(&mut self, re: Option<u64>, text: &str) -> Result<(), NoRoom> {
+    pub(crate) fn answer(&mut self, re: Option<u64>, text: &str) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_answer(re, text, out)),
@@ -113,7 +116,7 @@ impl<const N: usize> Outbox<N> {
             Wire::Raw => self.frame(|out| {
                 // An empty answer would be no bytes at all, which no read returns; the host trims a blank.
                 let text = if text.is_empty() { " " } else { text };
-                out.get_mut(..text.len()).ok_or(NoRoom)?.copy_from_slice(text.as_bytes());
+                out.get_mut(..text.len()).ok_or(BufferTooSmall)?.copy_from_slice(text.as_bytes());
                 Ok(text.len())
             }),
             #[cfg(feature = "postcard")]

@@ -2,7 +2,7 @@
 //!
 //! serde-json-core writes texts and keys one character at a time, which took two thirds of the time of a reply. Nearly
 //! all of a host's message is fixed text that needs no escape: it is copied in the longest pieces there are.
-use crate::{codec::NoRoom, message::Notice, money::Amount, screen::Screen};
+use crate::{codec::BufferTooSmall, message::Notice, money::Amount, screen::Screen};
 use core::mem;
 
 /// A JSON object that is being written.
@@ -20,15 +20,16 @@ impl<'a> ObjectWriter<'a> {
     }
 
     /// Appends JSON text as it is.
-    pub(super) fn push(&mut self, text: &str) -> Result<(), NoRoom> {
-        let (place, rest) = mem::take(&mut self.out).split_at_mut_checked(text.len()).ok_or(NoRoom)?;
+    pub(super) fn push(&mut self, text: &str) -> Result<(), BufferTooSmall> {
+        let (place, rest) =
+            mem::take(&mut self.out).split_at_mut_checked(text.len()).ok_or(BufferTooSmall)?;
         place.copy_from_slice(text.as_bytes());
         self.out = rest;
         Ok(())
     }
 
     /// Appends JSON text and a number.
-    pub(super) fn number(&mut self, before: &str, number: u64) -> Result<(), NoRoom> {
+    pub(super) fn number(&mut self, before: &str, number: u64) -> Result<(), BufferTooSmall> {
         self.push(before)?;
         self.push(itoa::Buffer::new().format(number))
     }
@@ -39,7 +40,7 @@ impl<'a> ObjectWriter<'a> {
         &mut self,
         notice: Option<Notice>,
         screens: &[Screen],
-    ) -> Result<(), NoRoom> {
+    ) -> Result<(), BufferTooSmall> {
         let prompt = screens.last().is_some_and(Screen::is_prompt);
         self.push(if prompt { r#""input":true,"data":""# } else { r#""input":false,"data":""# })?;
         self.push(notice.map_or("", Notice::text))?;
@@ -56,7 +57,7 @@ impl<'a> ObjectWriter<'a> {
         self.push("\"")
     }
 
-    fn amount(&mut self, amount: Amount) -> Result<(), NoRoom> {
+    fn amount(&mut self, amount: Amount) -> Result<(), BufferTooSmall> {
         self.number("$", amount.units())?;
         match amount.cents() {
             0 => Ok(()),
@@ -66,7 +67,7 @@ impl<'a> ObjectWriter<'a> {
     }
 
     /// Closes the object; returns the bytes written.
-    pub(super) fn end(mut self) -> Result<usize, NoRoom> {
+    pub(super) fn end(mut self) -> Result<usize, BufferTooSmall> {
         self.push("}")?;
         Ok(self.room.saturating_sub(self.out.len()))
     }

@@ -19,7 +19,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> String {
+fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>) -> String {
     let mut out = [0; 2048];
     let length = write(&mut out).unwrap();
     String::from_utf8(out[..length].to_vec()).unwrap()

@@ -1,7 +1,7 @@
 //! JSON encoding of the host's messages: replies, notices, and the bare objects of the `raw` wire.
 use super::object::ObjectWriter;
 use crate::{
-    codec::NoRoom,
+    codec::BufferTooSmall,
     ledger::{Outcome, Receipt, Refusal},
     message::{Notice, Reply, VERSION},
     screen::Screen,
@@ -10,8 +10,8 @@ use crate::{
 /// Encodes a reply; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let mut object = ObjectWriter::new(out);
     match reply.welcome {
         None => object.number(r#"{"seq":"#, reply.seq)?,
@@ -47,8 +47,12 @@ const END: &str = r#","end":true"#;
 /// returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_bare(
+    notice: Option<Notice>,
+    screens: &[Screen],
+    out: &mut [u8],
+) -> Result<usize, BufferTooSmall> {
     let mut object = ObjectWriter::new(out);
     object.push("{")?;
     object.input_and_data(notice, screens)?;
@@ -58,8 +62,8 @@ pub fn write_bare(notice: Option<Notice>, screens: &[Screen], out: &mut [u8]) ->
 /// Encodes a notice; returns the bytes written.
 ///
 /// # Errors
-/// [`NoRoom`] if `out` is too small.
-pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
+/// [`BufferTooSmall`] if `out` is too small.
+pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let mut object = ObjectWriter::new(out);
     match notice {
         Notice::Working { re: Some(re) } => {
@@ -97,7 +101,7 @@ pub fn write_notice(notice: Notice, out: &mut [u8]) -> Result<usize, NoRoom> {
 }
 
 /// Appends an outcome as fields.
-fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), NoRoom> {
+fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), BufferTooSmall> {
     let (fields, amount, balance) = match outcome {
         Outcome::Done(Receipt::Balance { balance }) => {
             (r#","outcome":"done","operation":"balance""#, None, Some(balance))

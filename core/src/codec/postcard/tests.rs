@@ -12,7 +12,7 @@ use crate::{
 use proptest::prelude::*;
 use std::{format, string::String, string::ToString, vec, vec::Vec};
 
-fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>) -> Vec<u8> {
+fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Vec<u8> {
     let mut out = [0; 512];
     let length = write(&mut out).unwrap();
     out[..length].to_vec()
@@ -196,7 +196,7 @@ fn an_over_long_answer_decodes_as_too_long() {
 fn a_buffer_that_is_too_small_is_an_error() {
     let whole = written(|out| write_hello(&hello(), out)).len();
     for room in (0..whole).step_by(crate::STRIDE) {
-        assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(NoRoom));
+        assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(BufferTooSmall));
     }
 }
 

@@ -250,7 +250,7 @@ fn a_ledger_is_new_once() {
 fn what_is_wrong_is_told() {
     let told = |broken: StoreError<&str>| std::format!("{broken}");
     assert_eq!(told(StoreError::Storage("it is wet")), "the medium failed: it is wet");
-    assert_eq!(told(StoreError::Format(9)), "it has the format 9, which this program does not know");
+    assert_eq!(told(StoreError::Format(9)), "its format is 9, which this program does not support");
     for broken in [StoreError::NotKept, StoreError::Damaged, StoreError::TooSmall] {
         assert!(!told(broken).is_empty());
     }
