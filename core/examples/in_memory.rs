@@ -1,4 +1,5 @@
-//! Both endpoints in one process, over a link that loses answers and replies: each operation is still done exactly once.
+//! Both endpoints in one process, over a link that loses answers and replies; each operation is done once.
+//!
 //! `cargo run -p atm-core --example in_memory`
 use atm_core::host::{Config, Event, Host, LinkKind, POSTCARD_IN as IN, POSTCARD_OUT as OUT};
 use atm_core::ledger::{Ledger, LedgerId, RamLedger};

@@ -1,7 +1,7 @@
-//! Terminal over TCP: standard input gives the answers. `cargo run -p atm-core --example tcp_client [ADDRESS]`
+//! TCP client: answers from standard input. `cargo run -p atm-core --example tcp_client [ADDRESS]`
 //!
-//! It has no name, so it cannot learn the outcome of an answer after its connection was lost. `atm client` can: it says hello
-//! with a `Profile`, stores `Terminal::memory` before it sends an answer, and reconnects.
+//! It has no name, so it cannot learn the outcome of an answer after it has lost its connection. `atm client`
+//! can: it says hello with a `Profile`, stores `Terminal::memory` before an answer, and reconnects.
 use atm_core::host::{IN, LinkKind, OUT};
 use atm_core::terminal::{Config, Event, Terminal};
 use atm_core::{time::Instant, wire::Wire};

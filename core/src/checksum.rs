@@ -13,8 +13,8 @@ pub(crate) fn checksum(bytes: &[u8]) -> [u8; LENGTH] {
 
 /// The checksum of some bytes, little-endian.
 ///
-/// It works on 4 bits at a time with a table of 64 bytes. The crc crate works bit by bit (60 instructions a byte on a
-/// Cortex-M3) or with a table of 1 KiB.
+/// It works on 4 bits at a time with a table of 64 bytes. The crc crate works bit by bit (60 instructions a
+/// byte on a Cortex-M3) or with a table of 1 KiB.
 #[cfg(not(feature = "crc-table"))]
 pub(crate) fn checksum(bytes: &[u8]) -> [u8; LENGTH] {
     let nibble = |crc: u32| TABLE.get(crc as usize % TABLE.len()).map_or(0, |entry| entry ^ crc >> 4);

@@ -34,7 +34,8 @@ impl core::error::Error for BufferTooSmall {}
 
 /// A reply or a notice as a terminal reads it, the same for every wire.
 ///
-/// A [`terminal::Event`](crate::terminal::Event) carries it; its `text` is what to show.
+/// A [`terminal::Event`](crate::terminal::Event) carries it; its `text` is what to show, as in the example of
+/// the [crate](crate).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HostMessage<'a> {

@@ -1,7 +1,7 @@
 //! Framing: finds where a message starts and ends in a byte stream, and resynchronises after noise.
 //!
-//! A decoder takes any piece of the stream, up to the end of one frame at the most; the frame's body stays in the
-//! caller's buffer until the next call. How the stream is cut into pieces makes no difference, except in
+//! A decoder takes any piece of the stream, up to the end of one frame at the most; the frame's body stays in
+//! the caller's buffer until the next call. How the stream is cut into pieces makes no difference, except in
 //! [`raw::AnswerDecoder`], where the end of a read is the end of an answer.
 //!
 //! Internal: public only so that `core/tests` and `core/fuzz` reach it. It may change in any release.

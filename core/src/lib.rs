@@ -1,10 +1,11 @@
 //! An ATM over an unreliable byte stream: the protocol core, for both sides.
 //!
-//! The **host** keeps the dialogue and asks; the **terminal** shows its screens and sends what a person types. The link between
-//! them may lose, duplicate, damage or delay messages, and both sides may lose power: each deposit and withdrawal of a named
-//! terminal is still done exactly once. Both endpoints are sans-IO state machines, `no_std`, without heap, `unsafe`, clock or
-//! sockets. A driver moves their bytes, passes the time in, and carries requests to a [`ledger::Ledger`]; so the same code runs
-//! on a Cortex-M3, behind a TCP port and in a simulator.
+//! The **host** keeps the dialogue and asks; the **terminal** shows its screens and sends what a person
+//! types. The link between them may lose, duplicate, damage or delay messages, and both sides may lose power:
+//! each deposit and withdrawal of a named terminal is still done exactly once. Both endpoints are sans-IO
+//! state machines, `no_std`, without heap, `unsafe`, clock or sockets. A driver moves their bytes, passes the
+//! time in, and carries requests to a [`ledger::Ledger`]; so the same code runs on a Cortex-M3, behind a TCP
+//! port and in a simulator.
 //!
 //! # Example
 //!
@@ -48,7 +49,8 @@
 //! | `core/examples/tcp_server.rs`, `tcp_client.rs` | each endpoint behind a socket of `std`, a thread a connection |
 //! | `firmware-sim/examples/board.rs` | a kiosk on a board: `kiosk::Kiosk` on a serial port, `StoredLedger` on flash |
 //!
-//! [`host`] and [`terminal`] have the rules for a driver. The protocol itself, with golden bytes, is [`protocol`].
+//! [`host`] and [`terminal`] have the rules for a driver. The protocol itself, with golden bytes, is
+//! [`protocol`].
 //!
 //! # Features
 //!
@@ -72,8 +74,8 @@
 //! bytes ◄─ frame ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘         and responses)
 //! ```
 //!
-//! A module uses only those above it in this table, which a test checks; all may use `number` (varints) and `checksum`, and
-//! the last three [`time`].
+//! A module uses only those above it in this table, which a test checks; all may use `number` (varints) and
+//! `checksum`, and the last three [`time`].
 //!
 //! | module | knows |
 //! |---|---|
@@ -96,7 +98,7 @@
 #[cfg(test)]
 extern crate std;
 
-/// Exhaustive tests check every case of this stride: all cases, or under Miri, a thousand times slower, one in 41.
+/// Exhaustive tests step by this: all cases, but one in 41 under Miri, which is a thousand times slower.
 #[cfg(test)]
 const STRIDE: usize = if cfg!(miri) { 41 } else { 1 };
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// An amount of money: a non-negative integer of minor units (cents), 100 to a whole unit.
 ///
-/// It is at most [`Amount::MAX`], so that every JSON parser reads it exactly (RFC 8259, section 6) and the sum of two
-/// cannot overflow a `u64`.
+/// It is at most [`Amount::MAX`], so that every JSON parser reads it exactly (RFC 8259, section 6) and the
+/// sum of two cannot overflow a `u64`.
 ///
 /// ```
 /// use atm_core::money::{Amount, AmountError};
@@ -123,7 +123,8 @@ impl fmt::Display for AmountError {
 
 impl core::error::Error for AmountError {}
 
-/// Parses the form of a configuration: whole units, or units and two digits of cents, as in `140` or `140.50`.
+/// Parses the form of a configuration: whole units, or units and two digits of cents, as in `140` or
+/// `140.50`.
 impl FromStr for Amount {
     type Err = AmountError;
     fn from_str(text: &str) -> Result<Self, AmountError> {

@@ -1,8 +1,9 @@
 //! Varint encoding of numbers and length-prefixed texts for postcard, without a panic.
 //!
-//! The bytes are those of postcard's own varint. Its encoder is inlined at every number of a message, and each copy keeps
-//! a bounds check that the compiler does not remove at `opt-level = "s"`: a panic in an image that must have none. These
-//! functions are for `#[serde(serialize_with)]`. In a human-readable format they write an ordinary number or text.
+//! The bytes are those of postcard's own varint. Its encoder is inlined at every number of a message, and
+//! each copy keeps a bounds check that the compiler does not remove at `opt-level = "s"`: a panic in an image
+//! that must have none. These functions are for `#[serde(serialize_with)]`. In a human-readable format they
+//! write an ordinary number or text.
 use serde::{Serialize, Serializer, ser::SerializeTuple};
 
 /// Serializes a number.

@@ -1,24 +1,25 @@
-//! Mirrored slot store: entries in two checksummed copies on a non-volatile medium (EEPROM, FRAM, flash, a card, a file).
-//! An entry whose write has returned survives a loss of power during the next write, and a changed byte.
+//! Mirrored slot store: entries in two checksummed copies on a non-volatile medium (EEPROM, FRAM, flash, a
+//! card, a file). An entry whose write has returned survives a loss of power during the next write, and a
+//! changed byte.
 //!
 //! # Layout
-//! The medium is two halves with the same content. A half is an array of slots of [`SLOT`] bytes. A write of a slot goes
-//! to the first half, then to the second, and each copy is read back and compared.
+//! The medium is two halves with the same content. A half is an array of slots of [`SLOT`] bytes. A write of
+//! a slot goes to the first half, then to the second, and each copy is read back and compared.
 //!
-//! A slot holds the format of its entry (1 byte), the length of the body (1 byte), the body in postcard, and the CRC-32 of
-//! all of these, little-endian. The body begins with the entry's number, which grows with every write of the slot: of two
-//! copies the one with the higher number is current.
+//! A slot holds the format of its entry (1 byte), the length of the body (1 byte), the body in postcard, and
+//! the CRC-32 of all of these, little-endian. The body begins with the entry's number, which grows with every
+//! write of the slot: of two copies the one with the higher number is current.
 //!
-//! The last slot is a mark, written once the initial content is complete ([`Store::mark_initialized`]): before it, an
-//! unreadable slot was never in use; after it, its entry is lost.
+//! The last slot is a mark, written once the initial content is complete ([`Store::mark_initialized`]):
+//! before it, an unreadable slot was never in use; after it, its entry is lost.
 //!
 //! # Recovery
-//! An interrupted write leaves one copy older, damaged or blank, and so does a changed byte; the next read repairs that
-//! copy from the other. The store does not know which slots were ever written: one without a readable copy reads as
-//! `None`.
+//! An interrupted write leaves one copy older, damaged or blank, and so does a changed byte; the next read
+//! repairs that copy from the other. The store does not know which slots were ever written: one without a
+//! readable copy reads as `None`.
 //!
-//! On flash, the halves must not share an erase block. `embedded_storage::nor_flash::RmwNorFlashStorage` makes a
-//! [`Storage`] of a [`NorFlash`](embedded_storage::nor_flash::NorFlash).
+//! On flash, the halves must not share an erase block. `embedded_storage::nor_flash::RmwNorFlashStorage`
+//! makes a [`Storage`] of a [`NorFlash`](embedded_storage::nor_flash::NorFlash).
 //!
 //! # Example
 //! ```
@@ -60,7 +61,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 mod page;
 
-/// Bytes of a slot: the page of a 24LC512 EEPROM, which it writes in one cycle (Microchip DS20001754, "Page Write").
+/// Bytes of a slot: the page of a 24LC512 EEPROM, which it writes in one cycle (Microchip DS20001754, "Page
+/// Write").
 pub const SLOT: usize = 128;
 
 /// Bytes compared at a time when a write is read back.
@@ -110,8 +112,8 @@ pub struct Store<S> {
 }
 
 impl<S: Storage> Store<S> {
-    /// Opens a medium for entries of one format. It has one slot less than fit into a half, at most 255. Nothing is read
-    /// or written.
+    /// Opens a medium for entries of one format. It has one slot less than fit into a half, at most 255.
+    /// Nothing is read or written.
     ///
     /// # Errors
     /// [`StoreError::TooSmall`] if that is no slot, or if a half is larger than 4 GiB.
@@ -127,7 +129,8 @@ impl<S: Storage> Store<S> {
         self.slots
     }
 
-    /// Whether the medium was never initialised: both copies of the mark are blank, so no entry was ever in use.
+    /// Whether the medium was never initialised: both copies of the mark are blank, so no entry was ever in
+    /// use.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
@@ -159,8 +162,8 @@ impl<S: Storage> Store<S> {
         &mut self.medium
     }
 
-    /// Reads a slot's number and entry, and repairs an older or damaged copy. `None` if no copy is readable: the slot was
-    /// never written completely, or both copies are damaged. Such copies are left as they are.
+    /// Reads a slot's number and entry, and repairs an older or damaged copy. `None` if no copy is readable:
+    /// the slot was never written completely, or both copies are damaged. Such copies are left as they are.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if an intact copy does not decode as a `T`; [`StoreError::Format`];
@@ -183,8 +186,9 @@ impl<S: Storage> Store<S> {
     /// Writes a slot in both halves. `number` must be above the slot's present one.
     ///
     /// # Errors
-    /// [`StoreError::TooSmall`] if the entry does not fit into a slot, and nothing is written. With [`StoreError::Storage`]
-    /// or [`StoreError::NotKept`] the slot holds the old or the new entry: the next read decides.
+    /// [`StoreError::TooSmall`] if the entry does not fit into a slot, and nothing is written. With
+    /// [`StoreError::Storage`] or [`StoreError::NotKept`] the slot holds the old or the new entry: the next
+    /// read decides.
     pub fn write<T: Serialize>(
         &mut self,
         slot: u8,
@@ -198,7 +202,8 @@ impl<S: Storage> Store<S> {
     }
 
     /// Reads the current copy of a slot into `page` and repairs the other one; false if no copy is readable.
-    // Not inlined: one copy of the code serves entries of every type, and its frame is off the stack when they are decoded.
+    // Not inlined: one copy of the code serves entries of every type, and its frame is off the stack when
+    // they are decoded.
     #[inline(never)]
     fn load(&mut self, slot: u8, page: &mut [u8; SLOT]) -> Result<bool, StoreError<S::Error>> {
         // The first half is read last: its copy is usually the current one, and then already in `page`.

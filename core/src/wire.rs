@@ -1,4 +1,4 @@
-//! Wire formats: each [`Wire`] is a framing and a codec, with the buffers that an endpoint keeps for both directions.
+//! Wire formats: each [`Wire`] is a framing and a codec; the endpoints' buffers for both directions.
 //!
 //! A driver chooses one by name and passes it to an endpoint's configuration; both sides must use the same.
 //!
@@ -38,8 +38,8 @@ pub enum Wire {
     /// JSON with a 4-byte big-endian length prefix: for TCP.
     #[cfg(feature = "json")]
     Json,
-    /// JSON objects back to back from the host, plain text from the terminal: the wire of the program that this one
-    /// replaces.
+    /// JSON objects back to back from the host, plain text from the terminal: the wire of the program that
+    /// this one replaces.
     #[cfg(feature = "json")]
     Raw,
     /// Postcard in COBS frames with a CRC-32: for serial lines.
@@ -58,7 +58,8 @@ impl Wire {
         ("postcard", Self::Postcard),
     ];
 
-    /// Whether messages carry sequence numbers, so that a duplicate is recognised and a lost reply is sent again.
+    /// Whether messages carry sequence numbers, so that a duplicate is recognised and a lost reply is sent
+    /// again.
     pub fn is_numbered(self) -> bool {
         match self {
             #[cfg(feature = "json")]

@@ -1,4 +1,5 @@
-//! Checks PROTOCOL.md against the code: the codecs write its golden bytes, read them back, and have its fault codes.
+//! Checks PROTOCOL.md against the code: the codecs write its golden bytes, read them back, and have its fault
+//! codes.
 #![cfg(all(feature = "json", feature = "postcard"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 

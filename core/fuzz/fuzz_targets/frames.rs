@@ -1,4 +1,4 @@
-//! Fuzzes every frame decoder: every cut of a stream gives the same frames, and no decoder stops taking bytes.
+//! Fuzzes the frame decoders: every cut of a stream gives the same frames, and no decoder gets stuck.
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{

@@ -1,4 +1,4 @@
-//! Fuzzes the postcard codec: any bytes are a message or a fault, and a message decodes to the same when encoded again.
+//! Fuzzes the postcard codec: any bytes are a message or a fault; messages survive encoding and decoding.
 #![no_main]
 use atm_core::{
     codec::{MessageText, postcard},

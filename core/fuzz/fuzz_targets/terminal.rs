@@ -1,4 +1,4 @@
-//! Fuzzes the terminal's endpoint with any bytes and any order of calls: no panic, no endless loop, replies shown in order.
+//! Fuzzes the terminal's endpoint with any bytes and any calls: no panic, no endless loop, replies in order.
 #![no_main]
 use arbitrary::Arbitrary;
 use atm_core::{

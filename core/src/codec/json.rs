@@ -1,11 +1,11 @@
 //! JSON codec of the `json` and `raw` wires: messages as JSON objects (RFC 8259).
 //!
-//! [`scan::check`] validates a whole body before serde-json-core parses it. That parser does not check escapes, control
-//! characters, the depth of nesting or the values it skips; after the check, all it can still refuse is a field of the
-//! wrong type or a duplicate field.
+//! [`scan::check`] validates a whole body before serde-json-core parses it. That parser does not check
+//! escapes, control characters, the depth of nesting or the values it skips; after the check, all it can
+//! still refuse is a field of the wrong type or a duplicate field.
 //!
-//! Field names are matched as written: one with an escape (`"d\u0061ta"`) is an unknown field. Names, identities and
-//! codes are not unescaped either: none of their characters needs an escape.
+//! Field names are matched as written: one with an escape (`"d\u0061ta"`) is an unknown field. Names,
+//! identities and codes are not unescaped either: none of their characters needs an escape.
 use super::{
     BufferTooSmall, HostMessage, MessageText,
     scan::{self, ScanError},

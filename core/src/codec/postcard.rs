@@ -1,8 +1,9 @@
 //! Postcard codec of the `postcard` wire: typed screens instead of text, about ten bytes a message.
 //!
-//! Both directions share one enum, so that an endpoint recognises the echo of its own messages by the first byte, and a
-//! host carries no code to decode a host's messages. The order of its variants, and of those of every enum in it, is the
-//! wire format: new variants go to the end. Format: <https://postcard.jamesmunns.com/wire-format>.
+//! Both directions share one enum, so that an endpoint recognises the echo of its own messages by the first
+//! byte, and a host carries no code to decode a host's messages. The order of its variants, and of those of
+//! every enum in it, is the wire format: new variants go to the end. Format:
+//! <https://postcard.jamesmunns.com/wire-format>.
 use super::{BufferTooSmall, HostMessage, MessageText};
 use crate::ledger::Name;
 use crate::message::{Answer, Fault, Hello, Notice, Reply, TerminalMessage, VERSION, Welcome, outcome_of};
@@ -47,8 +48,8 @@ struct ReplyParts<'a> {
     screens: &'a [Screen],
 }
 
-/// Writes a reply's screens behind their count. The count is below 128, so that its varint is one byte; postcard's own
-/// encoder of lengths contains a panic (see [`number`]).
+/// Writes a reply's screens behind their count. The count is below 128, so that its varint is one byte;
+/// postcard's own encoder of lengths contains a panic (see [`number`]).
 fn write_screens<S: Serializer>(screens: &[Screen], serializer: S) -> Result<S::Ok, S::Error> {
     let count = u8::try_from(screens.len()).map_err(S::Error::custom)?;
     let mut list = serializer.serialize_tuple(screens.len())?;

@@ -1,14 +1,14 @@
-//! Strict JSON scanner (RFC 8259): a state machine that takes one byte at a time, finds the end of an object and checks
-//! that it is well formed, in 8 bytes of state and without recursion.
+//! Strict JSON scanner (RFC 8259): a state machine that takes one byte at a time, finds the end of an object
+//! and checks that it is well formed, in 8 bytes of state and without recursion.
 //!
-//! It runs before serde-json-core's parser, which accepts more than the standard and recurses over skipped values. The
-//! `raw` wire uses it to split objects that come back to back.
+//! It runs before serde-json-core's parser, which accepts more than the standard and recurses over skipped
+//! values. The `raw` wire uses it to split objects that come back to back.
 use core::{fmt, mem};
 
 /// The deepest nesting of objects and arrays; the outer object is level 1.
 ///
-/// `serde-json-core` skips unknown fields by unbounded recursion: some 300 bytes of nested brackets overflow a stack of
-/// 64 KiB in a debug build.
+/// `serde-json-core` skips unknown fields by unbounded recursion: some 300 bytes of nested brackets overflow
+/// a stack of 64 KiB in a debug build.
 pub const MAX_DEPTH: u8 = 8;
 
 // `Scanner::stack` has one bit for each level.
@@ -16,8 +16,8 @@ const _: () = assert!(MAX_DEPTH as u32 <= u8::BITS);
 
 /// Scans one JSON object byte by byte.
 ///
-/// It does not check UTF-8: inside a string it accepts any byte from 0x80 on. A number may have any size, and a key may
-/// come twice.
+/// It does not check UTF-8: inside a string it accepts any byte from 0x80 on. A number may have any size, and
+/// a key may come twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scanner {
     state: ScanState,
@@ -27,7 +27,7 @@ pub struct Scanner {
     depth: u8,
     /// Whether the current string is a key.
     key: bool,
-    /// In a literal: its remaining bytes, the next one lowest. After `\u`: a 1, then the hexadecimal digits so far.
+    /// In a literal: its remaining bytes, the next one lowest. After `\u`: a 1, then the digits so far.
     part: u32,
 }
 
@@ -89,12 +89,12 @@ impl Scanner {
         Self { state: ScanState::Start, stack: 0, depth: 0, key: false, part: 0 }
     }
 
-    /// Scans the next byte; white space may precede the object. After [`Scan::Done`] or an error every byte is
-    /// [`ScanError::Malformed`]: use a new scanner for the next object.
+    /// Scans the next byte; white space may precede the object. After [`Scan::Done`] or an error every byte
+    /// is [`ScanError::Malformed`]: use a new scanner for the next object.
     ///
     /// # Errors
-    /// [`ScanError::Malformed`] at the first byte that cannot continue a well-formed object, [`ScanError::TooDeep`] at a
-    /// bracket that opens a level beyond [`MAX_DEPTH`].
+    /// [`ScanError::Malformed`] at the first byte that cannot continue a well-formed object,
+    /// [`ScanError::TooDeep`] at a bracket that opens a level beyond [`MAX_DEPTH`].
     pub fn push(&mut self, byte: u8) -> Result<Scan, ScanError> {
         // After an error the state stays `End`.
         let state = mem::replace(&mut self.state, ScanState::End);

@@ -3,8 +3,9 @@ use core::{char, fmt, iter::FusedIterator};
 
 /// The content of a JSON string between its quotes, still escaped; `Display` writes the text.
 ///
-/// Unescaping cannot fail. For a string that the codec's scanner has checked the result is exact; in any other, an
-/// unpaired surrogate becomes U+FFFD, and so does a backslash that begins no escape (the characters after it are kept).
+/// Unescaping cannot fail. For a string that the codec's scanner has checked the result is exact; in any
+/// other, an unpaired surrogate becomes U+FFFD, and so does a backslash that begins no escape (the characters
+/// after it are kept).
 ///
 /// Two values are equal if their escaped forms are. To compare the text, compare with a `str`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +57,7 @@ impl<'a> Iterator for Pieces<'a> {
 
 impl FusedIterator for Pieces<'_> {}
 
-/// The character of the escape whose backslash precedes `text`, and the rest after it; `None` if it is not an escape.
+/// The character of the escape whose backslash precedes `text`, and the rest; `None` if it is no escape.
 fn escape(text: &str) -> Option<(char, &str)> {
     let mut chars = text.chars();
     let char = match chars.next()? {
@@ -188,7 +189,7 @@ mod tests {
             prop_assert_eq!(&JsonStr::new(&written), text.as_str());
         }
 
-        /// Any text: the iterator ends, returns no empty piece, and agrees with `serde_json` where that is JSON.
+        /// Any text: the iterator ends, has no empty piece, and agrees with `serde_json` on valid JSON.
         #[test]
         #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
         fn any_text_is_unescaped(

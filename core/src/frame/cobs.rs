@@ -1,8 +1,9 @@
 //! COBS frames of the `postcard` wire: zero-terminated, with a CRC-32 that detects damage.
 //!
-//! COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999)
-//! removes every zero from a frame, so a zero always ends one, and the receiver resynchronises at the next zero after
-//! any noise. The checksum is CRC-32/ISO-HDLC (as in Ethernet and zip), little-endian, after the body.
+//! COBS (Cheshire and Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2),
+//! 1999) removes every zero from a frame, so a zero always ends one, and the receiver resynchronises at the
+//! next zero after any noise. The checksum is CRC-32/ISO-HDLC (as in Ethernet and zip), little-endian, after
+//! the body.
 use super::Decoded;
 use crate::{
     checksum::{self, checksum},
@@ -103,8 +104,8 @@ pub fn encode(
     buffer: &mut [u8],
     body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
 ) -> Result<usize, BufferTooSmall> {
-    // COBS adds one byte before each block of 254. The body is written that much further back, and moves to the front
-    // as it is encoded in place.
+    // COBS adds one byte before each block of 254. The body is written that much further back, and moves to
+    // the front as it is encoded in place.
     let overhead = (buffer.len() / BLOCK).saturating_add(1);
     let rest = buffer.get_mut(overhead..).ok_or(BufferTooSmall)?;
     let length = body(rest)?;

@@ -1,10 +1,10 @@
-//! Length-prefixed frames of the `json` wire: 4 bytes, big-endian (`struct.pack('!I', n)` in Python), then the body.
+//! Length-prefixed frames of the `json` wire: 4 bytes, big-endian (Python: `struct.pack('!I', n)`), and the body.
 use super::Decoded;
 use crate::message::Fault;
 use heapless::VecView;
 
-/// The longest body that is skipped, in bytes; a longer one breaks the stream. It would keep the session busy with
-/// bytes that are dropped.
+/// The longest body that is skipped, in bytes; a longer one breaks the stream. It would keep the session busy
+/// with bytes that are dropped.
 pub const MAX_SKIPPED: u32 = 64 * 1024;
 
 /// Bytes of the length prefix.
@@ -43,8 +43,8 @@ impl Decoder {
         (all.saturating_sub(bytes.len()), decoded)
     }
 
-    /// Whether a frame has begun and is not complete. A broken stream stays incomplete: on a serial line, the deadline
-    /// of a frame resets the decoder.
+    /// Whether a frame has begun and is not complete. A broken stream stays incomplete: on a serial line, the
+    /// deadline of a frame resets the decoder.
     pub fn is_partial(&self) -> bool {
         !matches!(self.state, LengthState::Header { have: 0, .. })
     }

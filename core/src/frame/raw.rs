@@ -1,5 +1,5 @@
-//! The unframed `raw` wire: JSON objects back to back from the host, plain text from the terminal. It is the wire of the
-//! program that this one replaces.
+//! The unframed `raw` wire of the program that this one replaces: JSON objects back to back from the host, plain
+//! text from the terminal.
 use super::Decoded;
 use crate::{
     codec::scan::{Scan, Scanner},
@@ -7,10 +7,10 @@ use crate::{
 };
 use heapless::VecView;
 
-/// The host's decoder: each read is an answer until the client has sent a newline; after that, each line is one.
+/// The host's decoder: each read is an answer until a newline has come; after that, each line is one.
 ///
-/// The original client does not terminate its answers, so only the read ends one: two answers that TCP merges are
-/// decoded as one. A client that sends lines (`nc`) does not have this problem.
+/// The original client does not terminate its answers, so only the read ends one: two answers that TCP merges
+/// are decoded as one. A client that sends lines (`nc`) does not have this problem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AnswerDecoder {
     /// Whether a newline has come.
@@ -81,7 +81,8 @@ enum Taken {
 }
 
 impl ObjectDecoder {
-    /// Takes bytes up to the end of an object, or text up to the end of `bytes`; returns how many, and the result.
+    /// Takes bytes up to the end of an object, or text up to the end of `bytes`; returns how many, and
+    /// the result.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             match self.byte(body, byte) {

@@ -15,8 +15,8 @@ use core::{
 
 /// Whole frames, in the order in which they are sent.
 ///
-/// The buffer is an array and not a heapless vector: a frame is written in place after the last one, and a vector would
-/// have to fill that space with zeros first.
+/// The buffer is an array and not a heapless vector: a frame is written in place after the last one, and a
+/// vector would have to fill that space with zeros first.
 #[derive(Clone)]
 pub(crate) struct Outbox<const N: usize> {
     wire: Wire,

@@ -1,7 +1,8 @@
 //! JSON object writer: appends fields to the caller's slice in pieces that are already escaped.
 //!
-//! serde-json-core writes texts and keys one character at a time, which took two thirds of the time of a reply. Nearly
-//! all of a host's message is fixed text that needs no escape: it is copied in the longest pieces there are.
+//! serde-json-core writes texts and keys one character at a time, which took two thirds of the time of a
+//! reply. Nearly all of a host's message is fixed text that needs no escape: it is copied in the longest
+//! pieces there are.
 use crate::{codec::BufferTooSmall, message::Notice, money::Amount, screen::Screen};
 use core::mem;
 
@@ -34,8 +35,8 @@ impl<'a> ObjectWriter<'a> {
         self.push(itoa::Buffer::new().format(number))
     }
 
-    /// Appends `input` (whether the last screen is a prompt) and `data`: the texts of the notice and the screens, with a
-    /// blank line between two.
+    /// Appends `input` (whether the last screen is a prompt) and `data`: the texts of the notice and the
+    /// screens, with a blank line between two.
     pub(super) fn input_and_data(
         &mut self,
         notice: Option<Notice>,

@@ -43,8 +43,8 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, BufferTooSmal
 
 const END: &str = r#","end":true"#;
 
-/// Encodes an object of the `raw` wire, which has only `input` and `data`: the text of a notice, of screens or of both;
-/// returns the bytes written.
+/// Encodes an object of the `raw` wire, which has only `input` and `data`: the text of a notice, of screens
+/// or of both; returns the bytes written.
 ///
 /// # Errors
 /// [`BufferTooSmall`] if `out` is too small.

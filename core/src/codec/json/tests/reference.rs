@@ -56,9 +56,9 @@ struct Reference {
 
 /// Checks that our decoder agrees with the reference.
 ///
-/// Four differences are allowed, and where the two differ, one of them is proved to be the cause: here a field name with
-/// an escape is unknown, nesting beyond 8 levels is refused, and so is a lone surrogate in a skipped field; `serde_json`
-/// refuses numbers in skipped fields that are out of the range of an `f64`.
+/// Four differences are allowed, and where the two differ, one of them is proved to be the cause: here a
+/// field name with an escape is unknown, nesting beyond 8 levels is refused, and so is a lone surrogate in a
+/// skipped field; `serde_json` refuses numbers in skipped fields that are out of the range of an `f64`.
 fn agree(body: &str) -> Result<(), TestCaseError> {
     let ours = read_terminal(body.as_bytes());
     if ours == Err(Fault::TooDeep) {
