@@ -1,4 +1,4 @@
-//! Length-prefixed frames of the `json` wire: 4 bytes, big-endian (Python: `struct.pack('!I', n)`), and the body.
+//! Length-prefixed frames of the `json` wire: a 4-byte big-endian length (Python's `!I`), then the body.
 use super::Decoded;
 use crate::message::Fault;
 use heapless::VecView;

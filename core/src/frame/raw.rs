@@ -1,5 +1,5 @@
-//! The unframed `raw` wire of the program that this one replaces: JSON objects back to back from the host, plain
-//! text from the terminal.
+//! The unframed `raw` wire of the program that this one replaces: JSON objects back to back from the host,
+//! plain text from the terminal.
 use super::Decoded;
 use crate::{
     codec::scan::{Scan, Scanner},
