@@ -111,6 +111,7 @@ pub fn outcome_of(screens: &[Screen]) -> Option<Outcome> {
 /// A message of the host without a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Notice {
     /// An operation is outstanding; its reply will follow.
     Working {
@@ -183,6 +184,7 @@ impl Notice {
 /// What is wrong with a peer's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Fault {
     /// An empty frame.
     Empty,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The order of the variants is the `postcard` wire's format: new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Screen {
     /// Prompt: the menu.
     Menu,

@@ -48,7 +48,7 @@ impl Config {
     }
 }
 
-/// What the driver must do.
+/// What the driver must do. Not `non_exhaustive`: a driver must handle every event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {

@@ -94,7 +94,7 @@ impl Config {
     }
 }
 
-/// What the driver must show or handle.
+/// What the driver must show or handle. Not `non_exhaustive`: a driver must handle every event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(
@@ -117,6 +117,7 @@ pub enum Event<'a> {
 /// Why [`Terminal::answer`](super::Terminal::answer) did not take an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum AnswerError {
     /// That prompt is not open.
     NotOpen,
