@@ -172,9 +172,9 @@ impl Pair {
             let before = (self.terminal.clone(), self.host.clone());
             self.shown.extend(drain(&mut self.terminal, self.now));
             self.stored = self.terminal.memory();
-            self.to_host();
+            self.carry_to_host();
             self.serve_host();
-            self.to_terminal();
+            self.carry_to_terminal();
             if before == (self.terminal.clone(), self.host.clone()) {
                 return std::mem::take(&mut self.shown);
             }
@@ -186,7 +186,7 @@ impl Pair {
         if lost { 0 } else { 1 + usize::from(self.duplicate) }
     }
 
-    fn to_host(&mut self) {
+    fn carry_to_host(&mut self) {
         let bytes = self.terminal.output().to_vec();
         if bytes.is_empty() {
             return;
@@ -200,7 +200,7 @@ impl Pair {
                 rest = &rest[taken..];
                 if taken == 0 {
                     self.serve_host();
-                    self.to_terminal();
+                    self.carry_to_terminal();
                     refused += 1;
                     assert!(refused < MANY, "a drained host takes input");
                 }
@@ -232,7 +232,7 @@ impl Pair {
         self.run()
     }
 
-    fn to_terminal(&mut self) {
+    fn carry_to_terminal(&mut self) {
         let bytes = self.host.output().to_vec();
         self.host.consume(bytes.len(), self.now);
         for _ in 0..self.copies(self.drop_to_terminal) {
@@ -291,7 +291,7 @@ impl Pair {
                 break;
             }
             let bytes = self.terminal.output().to_vec();
-            self.to_terminal();
+            self.carry_to_terminal();
             let taken = self.host.feed(&bytes, self.now);
             self.terminal.consume(taken);
         }

@@ -179,7 +179,7 @@ fn a_session_that_is_over_stays_over() {
         let stale = {
             let mut other = Pair::at_menu(wire);
             other.terminal.answer(Some(menu), "3", other.now).unwrap();
-            other.to_host();
+            other.carry_to_host();
             other.serve_host();
             other.host.output().to_vec()
         };

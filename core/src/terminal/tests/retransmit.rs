@@ -101,7 +101,7 @@ fn an_answer_is_deferred_while_a_retransmission_is_unsent() {
     assert!(!repeat.is_empty());
     pair.host.feed(&repeat, pair.now);
     pair.drop_to_terminal = false;
-    pair.to_terminal();
+    pair.carry_to_terminal();
     let next = pair.terminal.prompt().unwrap();
     let long = "\u{1}".repeat(64);
     pair.terminal.answer(next, &long, pair.now).unwrap();
