@@ -1,5 +1,4 @@
 //! TCP server: a thread a connection. `cargo run -p atm-core --example tcp_server [ADDRESS]`
-//!
 //! `atm serve` does more: sessions resumed on another connection, group commit, a ledger on disk.
 use atm_core::host::{Config, Event, Host, IN, LinkKind, OUT};
 use atm_core::ledger::{Ledger, LedgerId, RamLedger};
