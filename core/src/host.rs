@@ -140,7 +140,8 @@ pub struct Host<const IN: usize, const OUT: usize> {
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Creates the endpoint of a link that was just opened. On a [`LinkKind::Connection`] the greeting is in the output
-    /// at once. `session` identifies the link's unnamed operations: no other link of the same ledger may have it.
+    /// at once. `session` identifies the link's unnamed operations: no other link of the same ledger may have it. See the
+    /// [run loop](self#the-run-loop).
     // Not inlined, nor are the functions that it calls: see `silent`.
     #[inline(never)]
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
@@ -229,7 +230,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// The next thing that the driver must do; `None` until another call changes the endpoint.
+    /// The next thing that the driver must do, as in the [run loop](self#the-run-loop); `None` until another call changes
+    /// the endpoint.
     pub fn poll_event(&mut self) -> Option<Event> {
         if core::mem::take(&mut self.report_quit) {
             return Some(Event::Quit);

@@ -179,7 +179,8 @@ enum PendingEvent {
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
-    /// Creates the endpoint of a link that was just opened. With a [`Profile`], a hello is in the output at once.
+    /// Creates the endpoint of a link that was just opened. With a [`Profile`], a hello is in the output at once. See the
+    /// [run loop](self#the-run-loop).
     pub fn new(config: Config, now: Instant) -> Self {
         let memory = config.profile.as_ref().map(|profile| profile.memory).unwrap_or_default();
         let mut terminal = Self {
@@ -328,7 +329,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.answer = None;
     }
 
-    /// Handles the received frames up to the next event; `None` until another call changes the endpoint.
+    /// Handles the received frames up to the next event, as in the [run loop](self#the-run-loop); `None` until another
+    /// call changes the endpoint.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'_>> {
         loop {
             self.release_frame();

@@ -1,4 +1,12 @@
 //! Instants and durations in milliseconds. The core never reads a clock: `now` is an argument of every call that needs it.
+//!
+//! ```
+//! use atm_core::time::{Duration, Instant};
+//! let start = std::time::Instant::now();
+//! let now = || Instant::from_millis(start.elapsed().as_millis() as u64);
+//! let deadline = now() + Duration::from_secs(10);
+//! assert!(now().until(deadline) <= Duration::from_secs(10));
+//! ```
 use core::ops::Add;
 
 /// A point in time of the driver's monotonic clock, in milliseconds since any fixed moment.

@@ -29,6 +29,11 @@ pub struct Retransmit {
 impl Retransmit {
     /// The times for a serial line of `baud` bits a second, with ten bits a byte. The first wait is the time of a message of
     /// [`OUT`](crate::host::OUT) bytes each way, and 100 ms for the host.
+    ///
+    /// ```
+    /// # use atm_core::terminal::Retransmit;
+    /// assert_eq!(Retransmit::for_baud(115_200).first_wait.millis(), 233);
+    /// ```
     pub const fn for_baud(baud: u32) -> Self {
         const BITS: u32 = 2 * 10 * crate::host::OUT as u32;
         let baud = if baud == 0 { 1 } else { baud };

@@ -197,7 +197,7 @@ proptest! {
         lines in prop::collection::vec("1|2|3|40|all|back|[a-z]{0,70}", 1..few(12)), cuts in prop::collection::vec(1usize..20, 1..6),
     ) {
         let stream: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
-        // The first line break tells the decoder that the client sends lines.
+        // The first line break shows the decoder that the client sends lines.
         let mut whole = TestDriver::new(Wire::Raw, LinkKind::Connection);
         whole.answer(None, "\n");
         let mut parts = whole.clone();
