@@ -15,7 +15,7 @@ use atm_core::{
     time::{Duration, Instant},
 };
 use connection::{Connection, Phase};
-use lobby::{Lobby, Place};
+use conversations::{ConversationTable, Location};
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
 use std::{
@@ -30,11 +30,11 @@ use std::{
 use timers::Timers;
 use tracing::{error, info};
 
+mod accept;
 mod config;
 mod connection;
-mod desk;
-mod door;
-mod lobby;
+mod conversations;
+mod dispatch;
 pub mod serial;
 mod timers;
 pub use config::Config;
@@ -112,7 +112,7 @@ pub struct Server {
     connections: FxHashMap<Token, Box<Connection>>,
     /// For what a read brings, whoever it is for: to clear a new one each time costs more than the answer.
     buffer: Box<[u8]>,
-    lobby: Lobby,
+    conversations: ConversationTable,
     timers: Timers,
     next: usize,
     sessions: usize,
@@ -160,7 +160,7 @@ impl Server {
             clock,
             connections: FxHashMap::default(),
             buffer: vec![0; READ].into(),
-            lobby: Lobby::default(),
+            conversations: ConversationTable::default(),
             timers: Timers::default(),
             next: FIRST_CONNECTION,
             sessions: 0,
@@ -268,7 +268,7 @@ impl Server {
 
     /// How long nothing needs to be done.
     fn wait(&self) -> Option<std::time::Duration> {
-        let deadlines = [self.timers.next(), self.lobby.next(), self.accept_again, self.stopping];
+        let deadlines = [self.timers.next(), self.conversations.next(), self.accept_again, self.stopping];
         let first = deadlines.into_iter().flatten().min()?;
         Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
     }
@@ -321,11 +321,11 @@ impl Server {
 
     fn close(&mut self, token: Token, mut connection: Box<Connection>) {
         connection.deregister(self.poll.registry());
-        if let Some(visit) = connection.host.park() {
+        if let Some(conversation) = connection.host.park() {
             let until = self.now + self.config.idle;
-            self.lobby.park(token, visit, until, self.config.max_sessions);
+            self.conversations.park(token, conversation, until, self.config.max_sessions);
         }
-        self.lobby.disconnect(token);
+        self.conversations.disconnect(token);
         if connection.counted {
             self.end_session(token, &connection);
         }
@@ -340,7 +340,7 @@ impl Server {
 
     /// Serves the deadlines that had passed at `now`.
     fn tick(&mut self, now: Instant) {
-        self.lobby.tick(now);
+        self.conversations.tick(now);
         self.accepting |= self.accept_again.take_if(|at| *at <= now).is_some();
         while let Some((token, deadline)) = self.timers.pop(now) {
             if let Some(connection) = self.connections.get_mut(&token)

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 /// Where a conversation is held.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// By the endpoint of this connection.
     Connected(Token),
     /// Here: its line dropped.
@@ -18,38 +18,40 @@ pub(super) enum Place {
 
 /// The conversations of named terminals.
 #[derive(Debug, Default)]
-pub(super) struct Lobby {
-    places: HashMap<Name, Place>,
+pub(super) struct ConversationTable {
+    locations: HashMap<Name, Location>,
     names: HashMap<Token, Name>,
     /// When whom to forget; all are parked for the same time, so the first is the oldest. A terminal that came back in
     /// between is found connected, or parked under a later time.
     parked: VecDeque<(Instant, Name)>,
 }
 
-impl Lobby {
-    pub(super) fn place(&self, name: &Name) -> Option<&Place> {
-        self.places.get(name)
+impl ConversationTable {
+    pub(super) fn location(&self, name: &Name) -> Option<&Location> {
+        self.locations.get(name)
     }
 
-    pub(super) fn place_mut(&mut self, name: &Name) -> Option<&mut Place> {
-        self.places.get_mut(name)
+    pub(super) fn location_mut(&mut self, name: &Name) -> Option<&mut Location> {
+        self.locations.get_mut(name)
     }
 
     /// Takes a parked conversation.
     pub(super) fn unpark(&mut self, name: &Name) -> Option<Conversation> {
-        match self.places.remove(name)? {
-            Place::Parked(conversation) => {
+        match self.locations.remove(name)? {
+            Location::Parked(conversation) => {
                 self.parked.retain(|(_, parked)| parked != name);
                 Some(*conversation)
             }
-            Place::Connected(_) => None,
+            Location::Connected(_) => None,
         }
     }
 
     /// `name` is at `token` from now on.
     pub(super) fn connect(&mut self, name: Name, token: Token) {
         self.disconnect(token);
-        if let Some(Place::Connected(before)) = self.places.insert(name.clone(), Place::Connected(token)) {
+        if let Some(Location::Connected(before)) =
+            self.locations.insert(name.clone(), Location::Connected(token))
+        {
             self.names.remove(&before);
         }
         self.names.insert(token, name);
@@ -62,7 +64,7 @@ impl Lobby {
         if self.names.remove(&token).is_none() {
             return;
         }
-        self.places.insert(name.clone(), Place::Parked(Box::new(conversation)));
+        self.locations.insert(name.clone(), Location::Parked(Box::new(conversation)));
         self.parked.push_back((until, name));
         while self.parked.len() > most {
             self.forget_oldest();
@@ -72,9 +74,9 @@ impl Lobby {
     /// The connection is gone and holds nothing.
     pub(super) fn disconnect(&mut self, token: Token) {
         if let Some(name) = self.names.remove(&token)
-            && matches!(self.places.get(&name), Some(Place::Connected(held)) if *held == token)
+            && matches!(self.locations.get(&name), Some(Location::Connected(held)) if *held == token)
         {
-            self.places.remove(&name);
+            self.locations.remove(&name);
         }
     }
 
@@ -92,9 +94,9 @@ impl Lobby {
 
     fn forget_oldest(&mut self) {
         if let Some((_, name)) = self.parked.pop_front()
-            && matches!(self.places.get(&name), Some(Place::Parked(_)))
+            && matches!(self.locations.get(&name), Some(Location::Parked(_)))
         {
-            self.places.remove(&name);
+            self.locations.remove(&name);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What connections ask of the ledger and of each other.
-use super::{Connection, Place, Server};
+use super::{Connection, Location, Server};
 use crate::ledger::keeper::Answer;
 use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
 use mio::Token;
@@ -49,9 +49,9 @@ impl Server {
     fn deliver(&mut self, (request, response): Answer) {
         let token = match request.origin() {
             Origin::Session(session) => usize::try_from(session).ok().map(Token),
-            Origin::Terminal(name) => match self.lobby.place_mut(&name) {
-                Some(Place::Connected(token)) => Some(*token),
-                Some(Place::Parked(conversation)) => {
+            Origin::Terminal(name) => match self.conversations.location_mut(&name) {
+                Some(Location::Connected(token)) => Some(*token),
+                Some(Location::Parked(conversation)) => {
                     if let Some(next) = conversation.complete_parked(&request, response)
                         && let Some(response) = self.ask(&next)
                     {
@@ -73,11 +73,11 @@ impl Server {
     pub(super) fn arrive(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
         let Some(hello) = connection.host.incoming_hello() else { return };
-        let held = match self.lobby.place(&name) {
+        let held = match self.conversations.location(&name) {
             None => Ok(None),
-            Some(Place::Parked(conversation)) if !conversation.admits(hello) => Err(()),
-            Some(Place::Parked(_)) => Ok(self.lobby.unpark(&name)),
-            Some(Place::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
+            Some(Location::Parked(conversation)) if !conversation.admits(hello) => Err(()),
+            Some(Location::Parked(_)) => Ok(self.conversations.unpark(&name)),
+            Some(Location::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
                 None => Ok(None),
                 // Somebody else sits there by now.
                 Some(other) if !other.holds(&name) => Ok(None),
@@ -95,7 +95,7 @@ impl Server {
         match held {
             Ok(conversation) => {
                 info!(session = token.0, terminal = %name, known = conversation.is_some(), "terminal arrived");
-                self.lobby.connect(name, token);
+                self.conversations.connect(name, token);
                 connection.host.admit(conversation, now);
             }
             Err(()) => {
