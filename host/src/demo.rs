@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use atm_core::{money::Amount, time::Duration, wire::Wire};
-use script::Step;
+use script::DemoStep;
 use std::{
     fmt::Write as _,
     io::{self, Write},
@@ -84,7 +84,7 @@ pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()>
 }
 
 /// Gives a step's answer and waits for the reply.
-fn take(link: &mut Link, step: &Step) -> Result<ReceivedMessage> {
+fn take(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
     if let Some(answer) = &step.answer {
         let prompt = link.prompt().context("the host asks nothing")?;
         link.answer(prompt, answer)?;

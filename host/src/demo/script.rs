@@ -7,7 +7,7 @@ use atm_core::{
 };
 
 /// One answer and its reply.
-pub(super) struct Step {
+pub(super) struct DemoStep {
     /// What is done.
     pub(super) title: String,
     /// What is answered; `None` for the greeting.
@@ -24,7 +24,7 @@ pub(super) struct Step {
 
 const MENU: &str = "Welcome to the ATM. What would you like to do?";
 
-impl Step {
+impl DemoStep {
     fn new(title: &str, answer: &str, words: &'static str) -> Self {
         let title = format!("{title}: {answer}");
         Self { title, answer: Some(answer.into()), words, outcome: None, balance: None, ends: false }
@@ -61,7 +61,7 @@ impl Step {
 }
 
 /// The steps from a balance on, and the balance after them; `None` where it is too much to deposit to.
-pub(super) fn steps(start: Amount) -> Option<(Vec<Step>, Amount)> {
+pub(super) fn steps(start: Amount) -> Option<(Vec<DemoStep>, Amount)> {
     let (forty, thirty) = (Amount::from_units(40)?, Amount::from_units(30)?);
     let sum = start.checked_add(forty)?;
     // One unit more than there is, in whole units, as a person types it; within the limit of one operation.
@@ -70,32 +70,32 @@ pub(super) fn steps(start: Amount) -> Option<(Vec<Step>, Amount)> {
     let insufficient = |balance| Outcome::Refused(Refusal::Insufficient { balance });
     let receipt = |balance| Outcome::Done(Receipt::Balance { balance });
     let withdrawn = |amount, balance| Outcome::Done(Receipt::Withdrawn { amount, balance });
-    let greeting = Step {
+    let greeting = DemoStep {
         title: "Connect: the host greets with the menu".into(),
         answer: None,
-        ..Step::new("", "", MENU)
+        ..DemoStep::new("", "", MENU)
     };
     let steps = vec![
         greeting,
-        Step::new("Ask for the balance", "3", MENU).shows(start).tells(receipt(start)),
-        Step::new("Choose to deposit", "1", "How much would you like to deposit?"),
-        Step::new("Deposit", "40", "Amount deposited: $40.")
+        DemoStep::new("Ask for the balance", "3", MENU).shows(start).tells(receipt(start)),
+        DemoStep::new("Choose to deposit", "1", "How much would you like to deposit?"),
+        DemoStep::new("Deposit", "40", "Amount deposited: $40.")
             .shows(sum)
             .tells(Outcome::Done(Receipt::Deposited { amount: forty, balance: sum })),
-        Step::new("Ask for the balance", "balance", MENU).shows(sum).tells(receipt(sum)),
-        Step::new("Choose what is not there", "4", "That is not a valid choice."),
-        Step::new("Choose to withdraw", "2", "How much would you like to withdraw?").shows(sum),
-        Step::new("Type what is no amount", "-40", "That is not an amount").shows(sum),
-        Step::new("Withdraw more than there is", &too_much.to_string(), "There is not enough money")
+        DemoStep::new("Ask for the balance", "balance", MENU).shows(sum).tells(receipt(sum)),
+        DemoStep::new("Choose what is not there", "4", "That is not a valid choice."),
+        DemoStep::new("Choose to withdraw", "2", "How much would you like to withdraw?").shows(sum),
+        DemoStep::new("Type what is no amount", "-40", "That is not an amount").shows(sum),
+        DemoStep::new("Withdraw more than there is", &too_much.to_string(), "There is not enough money")
             .shows(sum)
             .tells(insufficient(sum)),
-        Step::new("Withdraw", "30", "Amount withdrawn: $30.").shows(rest).tells(withdrawn(thirty, rest)),
-        Step::new("Withdraw in one answer", "withdraw all", "Amount withdrawn: ")
+        DemoStep::new("Withdraw", "30", "Amount withdrawn: $30.").shows(rest).tells(withdrawn(thirty, rest)),
+        DemoStep::new("Withdraw in one answer", "withdraw all", "Amount withdrawn: ")
             .shows(Amount::ZERO)
             .tells(withdrawn(rest, Amount::ZERO)),
-        Step::new("Withdraw from nothing", "2", "There is nothing to withdraw").shows(Amount::ZERO),
-        Step::new("Ask for the balance", "3", MENU).shows(Amount::ZERO).tells(receipt(Amount::ZERO)),
-        Step { ends: true, ..Step::new("Leave", "exit", "Goodbye.") },
+        DemoStep::new("Withdraw from nothing", "2", "There is nothing to withdraw").shows(Amount::ZERO),
+        DemoStep::new("Ask for the balance", "3", MENU).shows(Amount::ZERO).tells(receipt(Amount::ZERO)),
+        DemoStep { ends: true, ..DemoStep::new("Leave", "exit", "Goodbye.") },
     ];
     Some((steps, Amount::ZERO))
 }
