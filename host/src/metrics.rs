@@ -8,8 +8,8 @@ use std::{
 
 pub mod page;
 
-/// Upper ends of the classes that the time of a sync is counted in, in microseconds.
-const CLASSES: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
+/// Upper ends of the buckets that the time of a sync is counted in, in microseconds.
+const BUCKETS: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
 
 /// What stands for a ledger on disk that is closed; one more for one that is open.
 const CLOSED: u64 = 1;
@@ -20,11 +20,11 @@ pub struct Metrics {
     /// Sessions that were opened.
     pub sessions: AtomicU64,
     /// Sessions that are open.
-    pub open: AtomicU64,
+    pub open_sessions: AtomicU64,
     /// Connections that were turned away.
     pub turned_away: AtomicU64,
     /// Requests of the ledger under an id that was used before.
-    pub repeats: AtomicU64,
+    pub duplicates: AtomicU64,
     /// Commits, and the requests that were answered after them.
     pub commits: AtomicU64,
     /// Requests that were answered with those commits.
@@ -41,7 +41,7 @@ pub struct Metrics {
     unknown: AtomicU64,
     syncs: AtomicU64,
     sync_micros: AtomicU64,
-    classes: [AtomicU64; CLASSES.len()],
+    buckets: [AtomicU64; BUCKETS.len()],
 }
 
 /// Adds to a counter.
@@ -51,24 +51,24 @@ pub fn add(counter: &AtomicU64, count: usize) {
 
 impl Metrics {
     /// Something was brought to the disk.
-    pub fn synced(&self, took: Duration) {
+    pub fn observe_sync(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_micros.fetch_add(micros, Ordering::Relaxed);
-        if let Some(class) = CLASSES.iter().position(|most| micros <= *most)
-            && let Some(counter) = self.classes.get(class)
+        if let Some(bucket) = BUCKETS.iter().position(|most| micros <= *most)
+            && let Some(counter) = self.buckets.get(bucket)
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The ledger on disk is open, or a fault lasts.
-    pub fn ledger(&self, is_open: bool) {
+    pub fn set_ledger_open(&self, is_open: bool) {
         self.ledger.store(CLOSED.saturating_add(u64::from(is_open)), Ordering::Relaxed);
     }
 
     /// The ledger answered.
-    pub fn answered(&self, response: &Response) {
+    pub fn count_outcome(&self, response: &Response) {
         let Response::Settled { outcome, .. } = response else { return };
         let counter = match outcome {
             Outcome::Done(_) => &self.done,
@@ -88,7 +88,7 @@ impl fmt::Display for Metrics {
             write!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
         };
         one("atm_sessions_total", "counter", "Sessions that were opened.", now(&self.sessions))?;
-        one("atm_sessions", "gauge", "Sessions that are open.", now(&self.open))?;
+        one("atm_sessions", "gauge", "Sessions that are open.", now(&self.open_sessions))?;
         one(
             "atm_turned_away_total",
             "counter",
@@ -99,7 +99,7 @@ impl fmt::Display for Metrics {
             "atm_repeats_total",
             "counter",
             "Requests of the ledger under an id that was used before.",
-            now(&self.repeats),
+            now(&self.duplicates),
         )?;
         one("atm_ledger_commits_total", "counter", "Commits of the ledger on disk.", now(&self.commits))?;
         one("atm_ledger_entries_total", "counter", "Entries that were written.", now(&self.entries))?;
@@ -135,19 +135,19 @@ impl fmt::Display for Metrics {
         ] {
             writeln!(f, "atm_operations_total{{outcome=\"{outcome}\"}} {}", now(counter))?;
         }
-        self.syncs(f)
+        self.fmt_sync_histogram(f)
     }
 }
 
 impl Metrics {
-    fn syncs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_sync_histogram(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAME: &str = "atm_ledger_sync_seconds";
         write!(
             f,
             "# HELP {NAME} How long each sync of the ledger's files took: one a commit, and those of bringing entries in.\n# TYPE {NAME} histogram\n"
         )?;
         let (mut sum, all) = (0u64, self.syncs.load(Ordering::Relaxed));
-        for (most, counter) in CLASSES.iter().zip(&self.classes) {
+        for (most, counter) in BUCKETS.iter().zip(&self.buckets) {
             sum = sum.saturating_add(counter.load(Ordering::Relaxed));
             writeln!(f, "{NAME}_bucket{{le=\"{}\"}} {sum}", Seconds(*most))?;
         }

@@ -99,7 +99,8 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
         warn!(%address, "anybody who reaches this address can move money: there is no authentication");
     }
     if let Counters::At(at) = options.metrics {
-        let at = page::show(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
+        let at =
+            page::serve(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
         info!(address = %at, "counters at /metrics");
     }
     let stop = server.stop_handle();

@@ -333,7 +333,7 @@ impl Server {
 
     fn end_session(&mut self, token: Token, connection: &Connection) {
         self.sessions = self.sessions.saturating_sub(1);
-        self.metrics.open.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.open_sessions.fetch_sub(1, Ordering::Relaxed);
         let counters = connection.host.counters();
         info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }

@@ -134,7 +134,7 @@ impl StorageBackend for Backend {
     fn sync_data(&self) -> io::Result<()> {
         let began = Instant::now();
         self.bytes.sync_data()?;
-        self.metrics.synced(began.elapsed());
+        self.metrics.observe_sync(began.elapsed());
         Ok(())
     }
 

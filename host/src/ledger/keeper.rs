@@ -178,7 +178,7 @@ impl Keeper {
     /// Nobody begins to read a store that is to be closed.
     fn set(&mut self, open: Option<(Store, Books)>) {
         self.shared.set(open.as_ref().map(|(store, _)| store));
-        self.metrics.ledger(open.is_some());
+        self.metrics.set_ledger_open(open.is_some());
         self.open = open;
         self.note();
     }
@@ -205,7 +205,7 @@ impl Keeper {
             match books.answer(&request, doubt, time, &mut rows) {
                 Ok(response) => {
                     if rows.len() == written && is_remembered(&request) {
-                        add(&self.metrics.repeats, 1);
+                        add(&self.metrics.duplicates, 1);
                     }
                     answers.push((request, response));
                 }
@@ -245,7 +245,7 @@ impl Keeper {
 
     fn count(&self, answers: &[Answer]) {
         for (_, response) in answers {
-            self.metrics.answered(response);
+            self.metrics.count_outcome(response);
         }
     }
 

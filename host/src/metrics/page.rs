@@ -18,16 +18,16 @@ use std::{
 use tracing::{debug, error};
 
 /// How long a reader may take for its question and its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Readers at once, each with a file descriptor.
 pub const READERS: usize = 8;
 
 /// How long to wait before accepting again when the system had no room for another connection.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// More than the head of a request has, in bytes.
-const LONGEST: usize = 8192;
+const MAX_HEAD: usize = 8192;
 
 const LISTENER: Token = Token(0);
 
@@ -35,35 +35,42 @@ const LISTENER: Token = Token(0);
 ///
 /// # Errors
 /// Whatever the system says against it.
-pub fn show(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
+pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
     let mut listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let page = Page { poll, listener, metrics, readers: HashMap::new(), last: LISTENER, again: None };
+    let server = MetricsServer {
+        poll,
+        listener,
+        metrics,
+        readers: HashMap::new(),
+        last_token: LISTENER,
+        accept_retry: None,
+    };
     thread::Builder::new().name("metrics".into()).spawn(move || {
-        if let Err(error) = page.serve() {
+        if let Err(error) = server.run() {
             error!(%error, "counters are not shown any more");
         }
     })?;
     Ok(address)
 }
 
-struct Page {
+struct MetricsServer {
     poll: Poll,
     listener: TcpListener,
     metrics: Arc<Metrics>,
     readers: HashMap<Token, Reader>,
-    last: Token,
+    last_token: Token,
     /// When to accept again, where the system had no room.
-    again: Option<Instant>,
+    accept_retry: Option<Instant>,
 }
 
-impl Page {
-    fn serve(mut self) -> io::Result<()> {
+impl MetricsServer {
+    fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         loop {
-            let first = self.readers.values().map(|reader| reader.until).chain(self.again).min();
+            let first = self.readers.values().map(|reader| reader.deadline).chain(self.accept_retry).min();
             let timeout = first.map(|first| first.saturating_duration_since(Instant::now()));
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -72,12 +79,12 @@ impl Page {
             let now = Instant::now();
             for event in &events {
                 match event.token() {
-                    LISTENER => self.again = Some(now),
-                    token => self.drive(token),
+                    LISTENER => self.accept_retry = Some(now),
+                    token => self.advance(token),
                 }
             }
-            self.readers.retain(|_, reader| reader.until > now);
-            if self.again.take_if(|at| *at <= now).is_some() {
+            self.readers.retain(|_, reader| reader.deadline > now);
+            if self.accept_retry.take_if(|at| *at <= now).is_some() {
                 self.accept(now);
             }
         }
@@ -94,7 +101,7 @@ impl Page {
                 Err(error) => {
                     // Most likely no file descriptor is left; the socket says no second time that somebody waits.
                     debug!(%error, "a reader of the counters could not be let in; trying again");
-                    self.again = Some(now + ACCEPT_AGAIN);
+                    self.accept_retry = Some(now + ACCEPT_RETRY);
                     return;
                 }
             }
@@ -102,26 +109,26 @@ impl Page {
     }
 
     fn open(&mut self, mut stream: TcpStream, now: Instant) {
-        let oldest = self.readers.iter().min_by_key(|(_, reader)| reader.until).map(|(token, _)| *token);
+        let oldest = self.readers.iter().min_by_key(|(_, reader)| reader.deadline).map(|(token, _)| *token);
         if self.readers.len() >= READERS
             && let Some(oldest) = oldest
         {
             self.readers.remove(&oldest);
         }
-        self.last = Token(self.last.0.wrapping_add(1).max(1));
+        self.last_token = Token(self.last_token.0.wrapping_add(1).max(1));
         let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, self.last, both) {
+        if let Err(error) = self.poll.registry().register(&mut stream, self.last_token, both) {
             debug!(%error, "a reader of the counters was lost");
             return;
         }
-        let reader = Reader { stream, head: Vec::new(), answer: None, sent: 0, until: now + PATIENCE };
-        self.readers.insert(self.last, reader);
-        self.drive(self.last);
+        let reader = Reader { stream, head: Vec::new(), response: None, sent: 0, deadline: now + TIMEOUT };
+        self.readers.insert(self.last_token, reader);
+        self.advance(self.last_token);
     }
 
-    fn drive(&mut self, token: Token) {
+    fn advance(&mut self, token: Token) {
         let Some(reader) = self.readers.get_mut(&token) else { return };
-        match reader.drive(&self.metrics) {
+        match reader.advance(&self.metrics) {
             Ok(true) => {}
             Ok(false) => drop(self.readers.remove(&token)),
             Err(error) => {
@@ -137,22 +144,22 @@ struct Reader {
     stream: TcpStream,
     /// What it has said, up to the end of its question.
     head: Vec<u8>,
-    answer: Option<Vec<u8>>,
+    response: Option<Vec<u8>>,
     sent: usize,
-    until: Instant,
+    deadline: Instant,
 }
 
 impl Reader {
     /// Does what can be done without waiting; false when all is said.
-    fn drive(&mut self, metrics: &Metrics) -> io::Result<bool> {
+    fn advance(&mut self, metrics: &Metrics) -> io::Result<bool> {
         let more = self.read()?;
-        if self.answer.is_none() {
-            self.answer = question(&self.head).map(|question| answer(question, metrics));
+        if self.response.is_none() {
+            self.response = parse_request(&self.head).map(|request| response(request, metrics));
         }
-        if let Some(answer) = &self.answer
-            && self.sent < answer.len()
+        if let Some(response) = &self.response
+            && self.sent < response.len()
         {
-            while let Some(rest) = answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            while let Some(rest) = response.get(self.sent..).filter(|rest| !rest.is_empty()) {
                 match self.stream.write(rest) {
                     Ok(count) => self.sent += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
@@ -173,7 +180,7 @@ impl Reader {
         loop {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(false),
-                Ok(count) if self.answer.is_none() && self.head.len() <= LONGEST => {
+                Ok(count) if self.response.is_none() && self.head.len() <= MAX_HEAD => {
                     self.head.extend_from_slice(bytes.get(..count).unwrap_or_default());
                 }
                 Ok(_) => {}
@@ -187,46 +194,46 @@ impl Reader {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
-    Page,
+enum HttpRequest {
+    Get,
     /// Only what would be said before it.
     Head,
-    OtherPath,
-    OtherMethod,
+    UnknownPath,
+    UnsupportedMethod,
     TooLong,
-    Nonsense,
+    Malformed,
 }
 
 /// The question that this is; `None` where it is not whole. What follows a `?` may say anything.
-fn question(head: &[u8]) -> Option<Question> {
+fn parse_request(head: &[u8]) -> Option<HttpRequest> {
     if !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        return (head.len() > LONGEST).then_some(Question::TooLong);
+        return (head.len() > MAX_HEAD).then_some(HttpRequest::TooLong);
     }
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = *words.as_slice() else { return Some(Question::Nonsense) };
+    let [method, target, version] = *words.as_slice() else { return Some(HttpRequest::Malformed) };
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     Some(match (method, path) {
-        _ if !version.starts_with(b"HTTP/1.") => Question::Nonsense,
-        (_, path) if path != b"/metrics" => Question::OtherPath,
-        (b"GET", _) => Question::Page,
-        (b"HEAD", _) => Question::Head,
-        _ => Question::OtherMethod,
+        _ if !version.starts_with(b"HTTP/1.") => HttpRequest::Malformed,
+        (_, path) if path != b"/metrics" => HttpRequest::UnknownPath,
+        (b"GET", _) => HttpRequest::Get,
+        (b"HEAD", _) => HttpRequest::Head,
+        _ => HttpRequest::UnsupportedMethod,
     })
 }
 
-fn answer(question: Question, metrics: &Metrics) -> Vec<u8> {
-    let (status, body) = match question {
-        Question::Page | Question::Head => ("200 OK", metrics.to_string()),
-        Question::OtherPath => ("404 Not Found", "the counters are at /metrics\n".to_owned()),
-        Question::OtherMethod => {
+fn response(request: HttpRequest, metrics: &Metrics) -> Vec<u8> {
+    let (status, body) = match request {
+        HttpRequest::Get | HttpRequest::Head => ("200 OK", metrics.to_string()),
+        HttpRequest::UnknownPath => ("404 Not Found", "the counters are at /metrics\n".to_owned()),
+        HttpRequest::UnsupportedMethod => {
             ("405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD are taken\n".to_owned())
         }
-        Question::TooLong => ("431 Request Header Fields Too Large", "that is too long\n".to_owned()),
-        Question::Nonsense => ("400 Bad Request", "that is not HTTP/1.1\n".to_owned()),
+        HttpRequest::TooLong => ("431 Request Header Fields Too Large", "that is too long\n".to_owned()),
+        HttpRequest::Malformed => ("400 Bad Request", "that is not HTTP/1.1\n".to_owned()),
     };
     let length = body.len();
-    let body = if question == Question::Head { "" } else { &body };
+    let body = if request == HttpRequest::Head { "" } else { &body };
     // The version is that of Prometheus' text format.
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\
@@ -240,23 +247,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions_are_told_apart() {
+    fn the_request_line_is_parsed() {
         for (text, asked) in [
-            ("GET /metrics HTTP/1.1\r\n\r\n", Some(Question::Page)),
-            ("GET /metrics?x=1&y=/ HTTP/1.0\r\nHost: a\r\n\r\n", Some(Question::Page)),
-            ("HEAD /metrics HTTP/1.1\r\n\r\n", Some(Question::Head)),
-            ("GET / HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
-            ("GET /metrics/ HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
-            ("GET /metricsx HTTP/1.1\r\n\r\n", Some(Question::OtherPath)),
-            ("POST /metrics HTTP/1.1\r\n\r\nbody", Some(Question::OtherMethod)),
-            ("GET /metrics\r\n\r\n", Some(Question::Nonsense)),
-            ("\r\n\r\n", Some(Question::Nonsense)),
-            ("GET /metrics HTTP/2\r\n\r\n", Some(Question::Nonsense)),
+            ("GET /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Get)),
+            ("GET /metrics?x=1&y=/ HTTP/1.0\r\nHost: a\r\n\r\n", Some(HttpRequest::Get)),
+            ("HEAD /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Head)),
+            ("GET / HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
+            ("GET /metrics/ HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
+            ("GET /metricsx HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
+            ("POST /metrics HTTP/1.1\r\n\r\nbody", Some(HttpRequest::UnsupportedMethod)),
+            ("GET /metrics\r\n\r\n", Some(HttpRequest::Malformed)),
+            ("\r\n\r\n", Some(HttpRequest::Malformed)),
+            ("GET /metrics HTTP/2\r\n\r\n", Some(HttpRequest::Malformed)),
             ("GET /metrics HTTP/1.1\r\n", None),
             ("", None),
         ] {
-            assert_eq!(question(text.as_bytes()), asked, "{text:?}");
+            assert_eq!(parse_request(text.as_bytes()), asked, "{text:?}");
         }
-        assert_eq!(question(&vec![b'x'; LONGEST + 1]), Some(Question::TooLong));
+        assert_eq!(parse_request(&vec![b'x'; MAX_HEAD + 1]), Some(HttpRequest::TooLong));
     }
 }

@@ -59,7 +59,7 @@ impl Server {
             connection.counted = true;
             self.sessions = self.sessions.saturating_add(1);
             add(&self.metrics.sessions, 1);
-            add(&self.metrics.open, 1);
+            add(&self.metrics.open_sessions, 1);
             info!(%peer, session = token.0, "session opened");
         }
         self.connections.insert(token, connection);

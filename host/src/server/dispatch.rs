@@ -11,7 +11,7 @@ impl Server {
         match self.teller.ask(request) {
             Ok(response) => {
                 if let Some(response) = &response {
-                    self.metrics.answered(response);
+                    self.metrics.count_outcome(response);
                 }
                 response
             }
