@@ -92,7 +92,7 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     if let Some(folder) = &options.data {
-        server.keep_in(folder).context("the ledger cannot be used")?;
+        server.open_ledger(folder).context("the ledger cannot be used")?;
     }
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {

@@ -14,7 +14,7 @@ use atm_core::{
     ledger::{InDoubt, LedgerId, RamLedger},
     time::{Duration, Instant},
 };
-use connection::{Connection, Phase};
+use connection::{Connection, Progress};
 use conversations::{ConversationTable, Location};
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
@@ -40,7 +40,7 @@ mod timers;
 pub use config::Config;
 
 /// Opens the ledger in a folder.
-fn keeper(
+fn open_keeper(
     folder: &Path,
     config: &Config,
     fresh: LedgerId,
@@ -51,7 +51,7 @@ fn keeper(
 }
 
 /// What wakes the event loop.
-fn wakes(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
+fn wake_callback(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
     move || {
         if let Err(error) = waker.wake() {
             error!(%error, "the server could not be woken");
@@ -63,17 +63,17 @@ fn wakes(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
 pub const TERMINALS: usize = 1024;
 
 /// How long open sessions have to take their goodbye when the server stops.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Connections that may wait to be accepted; the system may allow fewer.
 #[cfg(unix)]
 const BACKLOG: i32 = 4096;
 
 /// What one read brings at the most.
-const READ: usize = 4096;
+const READ_BUFFER: usize = 4096;
 
 /// Connections of which it is seen in one turn that they are ready.
-const EVENTS: usize = 1024;
+const EVENTS_PER_TURN: usize = 1024;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -82,15 +82,15 @@ const FIRST_CONNECTION: usize = 2;
 /// Stops a running [`Server`] from anywhere.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     waker: Arc<Waker>,
 }
 
 impl Stop {
     /// Asks the server to say goodbye to open sessions and to return from [`Server::run`].
     pub fn stop(&self) {
-        self.asked.store(true, Ordering::Release);
-        wakes(self.waker.clone())();
+        self.requested.store(true, Ordering::Release);
+        wake_callback(self.waker.clone())();
     }
 }
 
@@ -114,18 +114,18 @@ pub struct Server {
     buffer: Box<[u8]>,
     conversations: ConversationTable,
     timers: Timers,
-    next: usize,
+    next_token: usize,
     sessions: usize,
     /// Connections to be driven again before the next wait.
-    again: Vec<Token>,
+    ready_queue: Vec<Token>,
     /// Somebody waits to be accepted.
     accepting: bool,
     /// Set where there was no room for another connection: when to try again.
-    accept_again: Option<Instant>,
+    accept_retry: Option<Instant>,
     /// The ledger answers nothing any more.
-    failed: bool,
+    ledger_failed: bool,
     /// Set while the server stops: when it does not wait any longer.
-    stopping: Option<Instant>,
+    stop_deadline: Option<Instant>,
 }
 
 impl Server {
@@ -155,20 +155,20 @@ impl Server {
             poll,
             listener,
             address,
-            stop: Stop { asked: Arc::default(), waker },
+            stop: Stop { requested: Arc::default(), waker },
             now: clock.now(),
             clock,
             connections: FxHashMap::default(),
-            buffer: vec![0; READ].into(),
+            buffer: vec![0; READ_BUFFER].into(),
             conversations: ConversationTable::default(),
             timers: Timers::default(),
-            next: FIRST_CONNECTION,
+            next_token: FIRST_CONNECTION,
             sessions: 0,
-            again: Vec::new(),
+            ready_queue: Vec::new(),
             accepting: false,
-            accept_again: None,
-            failed: false,
-            stopping: None,
+            accept_retry: None,
+            ledger_failed: false,
+            stop_deadline: None,
         })
     }
 
@@ -176,12 +176,12 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with the folder or with the ledger in it.
-    pub fn keep_in(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
+    pub fn open_ledger(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
         #[cfg_attr(not(unix), allow(unused_mut))]
-        let mut keeper = keeper(folder, &self.config, self.identity, &self.metrics)?;
+        let mut keeper = open_keeper(folder, &self.config, self.identity, &self.metrics)?;
         #[cfg(unix)]
         keeper.show_in(folder);
-        let wake = wakes(self.stop.waker.clone());
+        let wake = wake_callback(self.stop.waker.clone());
         self.teller = Teller::on_disk(keeper, wake);
         Ok(())
     }
@@ -206,40 +206,40 @@ impl Server {
     /// # Errors
     /// Whatever makes waiting for sockets impossible.
     pub fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
         // The turns in a row in which more were ready than one turn sees, and when the first of them began.
-        let (mut full, mut since) = (0, self.now);
+        let (mut full_turns, mut full_since) = (0, self.now);
         loop {
             self.now = self.clock.now();
-            if self.stopping.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
+            if self.stop_deadline.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
                 // What is out is committed first.
                 let is_closed = self.teller.close();
-                return match (self.failed, is_closed) {
+                return match (self.ledger_failed, is_closed) {
                     (true, _) => Err(io::Error::other(InDoubt)),
                     (false, false) => Err(io::Error::other("the ledger could not be closed in order")),
                     (false, true) => Ok(()),
                 };
             }
-            let rests = self.again.is_empty() && !self.accepting && !self.teller.has_asked();
-            let timeout = if rests { self.wait() } else { Some(std::time::Duration::ZERO) };
-            since = if full == 0 { self.now } else { since };
+            let is_idle = self.ready_queue.is_empty() && !self.accepting && !self.teller.has_asked();
+            let timeout = if is_idle { self.poll_timeout() } else { Some(std::time::Duration::ZERO) };
+            full_since = if full_turns == 0 { self.now } else { full_since };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
             self.now = self.clock.now();
-            for token in std::mem::take(&mut self.again) {
-                self.drive(token);
+            for token in std::mem::take(&mut self.ready_queue) {
+                self.advance(token);
             }
             for event in &events {
                 match event.token() {
                     LISTENER => self.accepting = true,
-                    WAKER => self.settle(),
+                    WAKER => self.deliver_responses(),
                     token => {
                         if let Some(connection) = self.connections.get_mut(&token) {
-                            connection.ready(event);
-                            self.drive(token);
+                            connection.update_readiness(event);
+                            self.advance(token);
                         }
                     }
                 }
@@ -247,42 +247,47 @@ impl Server {
             if self.accepting {
                 self.accept();
             }
-            if self.stop.asked.load(Ordering::Acquire) {
-                self.begin_to_stop();
+            if self.stop.requested.load(Ordering::Acquire) {
+                self.start_shutdown();
             }
             // Whoever was ready before its time was over is heard, however long the disk took or the process was stopped: the
             // system has shown all of them now, or does in this many turns.
-            full = if events.iter().count() < EVENTS { 0 } else { full + 1 };
-            if full == 0 || full > self.connections.len() / EVENTS {
-                full = 0;
-                self.tick(since);
+            full_turns = if events.iter().count() < EVENTS_PER_TURN { 0 } else { full_turns + 1 };
+            if full_turns == 0 || full_turns > self.connections.len() / EVENTS_PER_TURN {
+                full_turns = 0;
+                self.expire(full_since);
             }
             if self.teller.has_asked() {
                 self.teller.send();
                 // It may have taken long: the time at the prompts that are asked now begins behind it.
                 self.now = self.clock.now();
-                self.settle();
+                self.deliver_responses();
             }
         }
     }
 
     /// How long nothing needs to be done.
-    fn wait(&self) -> Option<std::time::Duration> {
-        let deadlines = [self.timers.next(), self.conversations.next(), self.accept_again, self.stopping];
+    fn poll_timeout(&self) -> Option<std::time::Duration> {
+        let deadlines = [
+            self.timers.next_deadline(),
+            self.conversations.next_deadline(),
+            self.accept_retry,
+            self.stop_deadline,
+        ];
         let first = deadlines.into_iter().flatten().min()?;
         Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
     }
 
     /// Lets a connection do what it can, and sees to what it asks for.
-    fn drive(&mut self, token: Token) {
+    fn advance(&mut self, token: Token) {
         // It is taken out, so that what it asks for may reach the others.
         let Some(mut connection) = self.connections.remove(&token) else { return };
         loop {
-            match connection.drive(&mut self.buffer, self.now) {
-                Phase::Event(event) => self.on_event(token, &mut connection, event),
-                Phase::Wait => {
+            match connection.advance(&mut self.buffer, self.now) {
+                Progress::Event(event) => self.handle_event(token, &mut connection, event),
+                Progress::Blocked => {
                     // Its goodbye is said: what is left of it is no session.
-                    if connection.is_lingering() && std::mem::take(&mut connection.counted) {
+                    if connection.is_lingering() && std::mem::take(&mut connection.is_session) {
                         self.end_session(token, &connection);
                     }
                     if let Some(deadline) = connection.deadline() {
@@ -290,12 +295,12 @@ impl Server {
                     }
                     break;
                 }
-                Phase::Again => {
-                    self.again.push(token);
+                Progress::Yield => {
+                    self.ready_queue.push(token);
                     break;
                 }
-                Phase::Closed => {
-                    self.close(token, connection);
+                Progress::Closed => {
+                    self.close_connection(token, connection);
                     return;
                 }
             }
@@ -303,11 +308,11 @@ impl Server {
         self.connections.insert(token, connection);
     }
 
-    fn on_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
+    fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
         let now = self.now;
         match event {
             host::Event::Request(request) => {
-                if let Some(response) = self.ask(&request) {
+                if let Some(response) = self.submit(&request) {
                     connection.host.complete(&request, response, now);
                 }
             }
@@ -315,18 +320,18 @@ impl Server {
                 info!(session = token.0, "asked to stop by the person at this session");
                 self.stop.stop();
             }
-            host::Event::Arrival(name) => self.arrive(token, connection, name),
+            host::Event::Arrival(name) => self.handle_hello(token, connection, name),
         }
     }
 
-    fn close(&mut self, token: Token, mut connection: Box<Connection>) {
+    fn close_connection(&mut self, token: Token, mut connection: Box<Connection>) {
         connection.deregister(self.poll.registry());
         if let Some(conversation) = connection.host.park() {
             let until = self.now + self.config.idle;
             self.conversations.park(token, conversation, until, self.config.max_sessions);
         }
         self.conversations.disconnect(token);
-        if connection.counted {
+        if connection.is_session {
             self.end_session(token, &connection);
         }
     }
@@ -339,31 +344,31 @@ impl Server {
     }
 
     /// Serves the deadlines that had passed at `now`.
-    fn tick(&mut self, now: Instant) {
-        self.conversations.tick(now);
-        self.accepting |= self.accept_again.take_if(|at| *at <= now).is_some();
+    fn expire(&mut self, now: Instant) {
+        self.conversations.expire(now);
+        self.accepting |= self.accept_retry.take_if(|at| *at <= now).is_some();
         while let Some((token, deadline)) = self.timers.pop(now) {
             if let Some(connection) = self.connections.get_mut(&token)
-                && connection.alarm.rings(deadline)
+                && connection.alarm.take_if_due(deadline)
             {
                 connection.tick(now);
-                self.drive(token);
+                self.advance(token);
             }
         }
     }
 
-    fn begin_to_stop(&mut self) {
-        if self.stopping.is_some() {
+    fn start_shutdown(&mut self) {
+        if self.stop_deadline.is_some() {
             return;
         }
         let now = self.now;
         info!(sessions = self.sessions, "stopping");
-        self.stopping = Some(now + GRACE);
+        self.stop_deadline = Some(now + SHUTDOWN_GRACE);
         let tokens: Vec<Token> = self.connections.keys().copied().collect();
         for token in tokens {
             if let Some(connection) = self.connections.get_mut(&token) {
                 connection.host.shut_down(now);
-                self.again.push(token);
+                self.ready_queue.push(token);
             }
         }
     }

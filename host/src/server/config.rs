@@ -46,7 +46,7 @@ impl Config {
     }
 
     /// What the endpoint of a connection from `peer` is made for.
-    pub(super) fn host(&self, peer: SocketAddr) -> host::Config {
+    pub(super) fn tcp_endpoint(&self, peer: SocketAddr) -> host::Config {
         let local = peer.ip().to_canonical().is_loopback();
         host::Config {
             wire: self.wire,

@@ -58,7 +58,13 @@ impl ConversationTable {
     }
 
     /// Parks a conversation whose connection is gone, until `until`; at most `most` of them, the oldest goes first.
-    pub(super) fn park(&mut self, token: Token, conversation: Conversation, until: Instant, most: usize) {
+    pub(super) fn park(
+        &mut self,
+        token: Token,
+        conversation: Conversation,
+        until: Instant,
+        max_parked: usize,
+    ) {
         let Origin::Terminal(name) = conversation.origin().clone() else { return };
         // Taken over in the meantime: what is held elsewhere is newer.
         if self.names.remove(&token).is_none() {
@@ -66,8 +72,8 @@ impl ConversationTable {
         }
         self.locations.insert(name.clone(), Location::Parked(Box::new(conversation)));
         self.parked.push_back((until, name));
-        while self.parked.len() > most {
-            self.forget_oldest();
+        while self.parked.len() > max_parked {
+            self.drop_oldest_parked();
         }
     }
 
@@ -80,19 +86,19 @@ impl ConversationTable {
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// When [`expire`](Self::expire) has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.parked.front().map(|(until, _)| *until)
     }
 
     /// Forgets whom nobody came back for.
-    pub(super) fn tick(&mut self, now: Instant) {
-        while self.next().is_some_and(|until| until <= now) {
-            self.forget_oldest();
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.next_deadline().is_some_and(|until| until <= now) {
+            self.drop_oldest_parked();
         }
     }
 
-    fn forget_oldest(&mut self) {
+    fn drop_oldest_parked(&mut self) {
         if let Some((_, name)) = self.parked.pop_front()
             && matches!(self.locations.get(&name), Some(Location::Parked(_)))
         {

@@ -7,7 +7,7 @@ use tracing::{error, info};
 
 impl Server {
     /// Asks the ledger; `None` where the answer comes later, or never.
-    pub(super) fn ask(&mut self, request: &Request) -> Option<Response> {
+    pub(super) fn submit(&mut self, request: &Request) -> Option<Response> {
         match self.teller.ask(request) {
             Ok(response) => {
                 if let Some(response) = &response {
@@ -16,7 +16,7 @@ impl Server {
                 response
             }
             Err(error) => {
-                self.give_up(error);
+                self.stop_after_ledger_failure(error);
                 None
             }
         }
@@ -24,22 +24,22 @@ impl Server {
 
     /// The ledger answers nothing any more, and nobody may be told anything: whoever asked comes back and asks what
     /// became of it.
-    fn give_up(&mut self, error: InDoubt) {
-        if !self.failed {
+    fn stop_after_ledger_failure(&mut self, error: InDoubt) {
+        if !self.ledger_failed {
             error!(%error, "the server stops");
         }
-        self.failed = true;
-        self.begin_to_stop();
+        self.ledger_failed = true;
+        self.start_shutdown();
     }
 
     /// Takes the answers that have come from the ledger to whoever waits for them.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn deliver_responses(&mut self) {
         loop {
             match self.teller.answers() {
                 Ok(none) if none.is_empty() => return,
                 Ok(answers) => answers.into_iter().for_each(|answer| self.deliver(answer)),
                 // Told once all that was answered is delivered.
-                Err(error) => return self.give_up(error),
+                Err(error) => return self.stop_after_ledger_failure(error),
             }
         }
     }
@@ -53,7 +53,7 @@ impl Server {
                 Some(Location::Connected(token)) => Some(*token),
                 Some(Location::Parked(conversation)) => {
                     if let Some(next) = conversation.complete_parked(&request, response)
-                        && let Some(response) = self.ask(&next)
+                        && let Some(response) = self.submit(&next)
                     {
                         self.deliver((next, response));
                     }
@@ -65,34 +65,34 @@ impl Server {
         let Some(token) = token else { return };
         if let Some(connection) = self.connections.get_mut(&token) {
             connection.host.complete(&request, response, self.now);
-            self.drive(token);
+            self.advance(token);
         }
     }
 
-    /// A terminal said hello: its conversation is fetched from wherever it is held.
-    pub(super) fn arrive(&mut self, token: Token, connection: &mut Connection, name: Name) {
+    /// A terminal said hello: its conversation is fetched from wherever it is conversation.
+    pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
         let Some(hello) = connection.host.incoming_hello() else { return };
-        let held = match self.conversations.location(&name) {
+        let conversation = match self.conversations.location(&name) {
             None => Ok(None),
             Some(Location::Parked(conversation)) if !conversation.admits(hello) => Err(()),
             Some(Location::Parked(_)) => Ok(self.conversations.unpark(&name)),
-            Some(Location::Connected(elsewhere)) => match self.connections.get_mut(elsewhere) {
+            Some(Location::Connected(other_token)) => match self.connections.get_mut(other_token) {
                 None => Ok(None),
                 // Somebody else sits there by now.
-                Some(other) if !other.holds(&name) => Ok(None),
+                Some(other) if !other.serves(&name) => Ok(None),
                 Some(other)
                     if other.host.conversation().is_some_and(|conversation| !conversation.admits(hello)) =>
                 {
                     Err(())
                 }
                 Some(other) => {
-                    self.again.push(*elsewhere);
+                    self.ready_queue.push(*other_token);
                     Ok(other.host.take_over(now))
                 }
             },
         };
-        match held {
+        match conversation {
             Ok(conversation) => {
                 info!(session = token.0, terminal = %name, known = conversation.is_some(), "terminal arrived");
                 self.conversations.connect(name, token);

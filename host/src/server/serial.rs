@@ -1,6 +1,6 @@
 //! The ATM on one serial line: the loop that a microcontroller runs. There is nobody else to serve while the ledger
 //! waits for its disk.
-use super::{Config, GRACE, TERMINALS};
+use super::{Config, SHUTDOWN_GRACE, TERMINALS};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, LinkKind, OUT},
@@ -22,7 +22,7 @@ use std::{
 use tracing::info;
 
 /// The longest wait for the port: only in between is it noticed that the server is to stop.
-const SLICE: Duration = Duration::from_millis(50);
+const MAX_WAIT: Duration = Duration::from_millis(50);
 
 /// Serves the terminal at `port` until `stop` is set or a person stops it who may; the ledger is in the folder `data` or in
 /// memory, and `ready` is called when it is open. A serial line has no address: whoever is at its other end may stop the
@@ -41,46 +41,46 @@ pub fn serve(
     match data {
         Some(folder) => {
             let mut keeper =
-                super::keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
+                super::open_keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
             #[cfg(unix)]
             keeper.show_in(folder);
             ready();
-            let served = run(port, config, &mut keeper, stop);
+            let served = run_kiosk(port, config, &mut keeper, stop);
             // The next start has little to do then.
             served.and(keeper.close().map_err(io::Error::other))
         }
         None => {
             ready();
-            run(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
+            run_kiosk(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
         }
     }
 }
 
-fn run(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool) -> io::Result<()> {
-    let mut line = Line(port);
+fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool) -> io::Result<()> {
+    let mut device = DevicePort(port);
     let clock = Clock::start();
-    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial(), Some(ledger), clock.now()));
-    let mut stopping: Option<Instant> = None;
-    while !kiosk.is_finished() && stopping.is_none_or(|until| clock.now() < until) {
-        if stopping.is_none() && stop.load(Ordering::Acquire) {
+    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(), Some(ledger), clock.now()));
+    let mut stop_deadline: Option<Instant> = None;
+    while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {
+        if stop_deadline.is_none() && stop.load(Ordering::Acquire) {
             let now = clock.now();
-            stopping = Some(now + GRACE);
+            stop_deadline = Some(now + SHUTDOWN_GRACE);
             kiosk.shut_down(now);
         }
-        let moved = match kiosk.turn(&mut line, clock.now()) {
+        let progressed = match kiosk.turn(&mut device, clock.now()) {
             // It asks the same again for half a minute; nobody is told anything before.
             Err(kiosk::KioskError::Ledger(_)) if kiosk.ledger().is_some() => false,
-            turn => turn.map_err(error)?,
+            turn => turn.map_err(into_io_error)?,
         };
-        if !moved {
-            let nap = kiosk.deadline().map_or(SLICE, |due| clock.until(due));
-            line.0.wait(nap.min(SLICE))?;
+        if !progressed {
+            let timeout = kiosk.deadline().map_or(MAX_WAIT, |due| clock.until(due));
+            device.0.wait(timeout.min(MAX_WAIT))?;
         }
     }
     // The port may hold the end of the goodbye; a terminal that does not read it is not waited for.
-    let until = stopping.unwrap_or_else(|| clock.now() + GRACE);
-    while !line.write_ready()? && clock.now() < until {
-        line.0.wait(SLICE)?;
+    let until = stop_deadline.unwrap_or_else(|| clock.now() + SHUTDOWN_GRACE);
+    while !device.write_ready()? && clock.now() < until {
+        device.0.wait(MAX_WAIT)?;
     }
     let counters = kiosk.host().counters();
     info!(frames = counters.frames, discarded = counters.discarded, "stopped");
@@ -89,7 +89,7 @@ fn run(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool)
 
 impl Config {
     /// What the endpoint of a serial line is made for.
-    fn serial(&self) -> host::Config {
+    fn serial_endpoint(&self) -> host::Config {
         host::Config {
             wire: self.wire,
             link: LinkKind::Serial,
@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-fn error(error: kiosk::KioskError<io::Error>) -> io::Error {
+fn into_io_error(error: kiosk::KioskError<io::Error>) -> io::Error {
     match error {
         kiosk::KioskError::Port(error) => error,
         kiosk::KioskError::Ledger(error) => io::Error::other(error),
@@ -109,13 +109,13 @@ fn error(error: kiosk::KioskError<io::Error>) -> io::Error {
 }
 
 /// A port that does not end: its end is that of the device.
-struct Line<'a>(&'a mut Port);
+struct DevicePort<'a>(&'a mut Port);
 
-impl ErrorType for Line<'_> {
+impl ErrorType for DevicePort<'_> {
     type Error = io::Error;
 }
 
-impl Read for Line<'_> {
+impl Read for DevicePort<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer)? {
             0 if !buffer.is_empty() => Err(io::Error::new(ErrorKind::UnexpectedEof, "the device is gone")),
@@ -124,13 +124,13 @@ impl Read for Line<'_> {
     }
 }
 
-impl ReadReady for Line<'_> {
+impl ReadReady for DevicePort<'_> {
     fn read_ready(&mut self) -> io::Result<bool> {
         self.0.read_ready()
     }
 }
 
-impl Write for Line<'_> {
+impl Write for DevicePort<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -140,7 +140,7 @@ impl Write for Line<'_> {
     }
 }
 
-impl WriteReady for Line<'_> {
+impl WriteReady for DevicePort<'_> {
     fn write_ready(&mut self) -> io::Result<bool> {
         self.0.write_ready()
     }
@@ -157,7 +157,7 @@ mod tests {
     use atm_core::wire::Wire;
     use std::thread;
 
-    fn said(link: &mut crate::client::Link) -> ReceivedMessage {
+    fn next_message(link: &mut crate::client::Link) -> ReceivedMessage {
         loop {
             match link.next(None) {
                 LinkEvent::Message(said) => return said,
@@ -178,17 +178,17 @@ mod tests {
             let serving = thread::spawn(move || (serve(&mut port, &config, None, &asked, || ()), port));
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
-            let mut prompt = said(&mut link).prompt.unwrap();
+            let mut prompt = next_message(&mut link).prompt.unwrap();
             for (answer, told) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
                 link.answer(prompt, answer).unwrap();
-                let said = said(&mut link);
+                let said = next_message(&mut link);
                 assert!(said.text.contains(told), "{said:?}");
                 assert_eq!(said.ends, answer == "quit" && allow_remote_quit);
                 prompt = said.prompt.unwrap_or_default();
             }
             if !allow_remote_quit {
                 stop.store(true, Ordering::Release);
-                assert!(said(&mut link).ends, "it says goodbye");
+                assert!(next_message(&mut link).ends, "it says goodbye");
             }
             serving.join().unwrap().0.unwrap();
         }
@@ -206,15 +206,15 @@ mod tests {
             });
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options::new(target)).unwrap();
-            let prompt = said(&mut link).prompt.unwrap();
+            let prompt = next_message(&mut link).prompt.unwrap();
             link.answer(prompt, "deposit 40").unwrap();
-            let reply = said(&mut link);
+            let reply = next_message(&mut link);
             assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
             // And may be read while it is served.
             #[cfg(unix)]
             std::os::unix::net::UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
             link.answer(reply.prompt.unwrap(), "quit").unwrap();
-            assert!(said(&mut link).ends);
+            assert!(next_message(&mut link).ends);
             serving.join().unwrap().0.unwrap();
             // It was closed in order: the next start has nothing to derive.
             let mut disk = Folder::take(folder.path(), Default::default()).unwrap();

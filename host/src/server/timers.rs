@@ -25,13 +25,13 @@ impl Timers {
     }
 
     /// The first deadline, or one that stood before it.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.0.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
-    /// Takes a deadline that has passed; it counts if [`Alarm::rings`].
+    /// Takes a deadline that has passed; it counts if [`Alarm::take_if_due`].
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Token, Instant)> {
-        if self.next()? > now {
+        if self.next_deadline()? > now {
             return None;
         }
         self.0.pop().map(|Reverse((deadline, token))| (token, deadline))
@@ -40,7 +40,7 @@ impl Timers {
 
 impl Alarm {
     /// Is it for this deadline, and not for an earlier one that was set later? It is off then.
-    pub(super) fn rings(&mut self, deadline: Instant) -> bool {
+    pub(super) fn take_if_due(&mut self, deadline: Instant) -> bool {
         self.0.take_if(|set| *set == deadline).is_some()
     }
 }
@@ -62,10 +62,10 @@ mod tests {
         assert_eq!(timers.pop(at(9)), None);
         assert_eq!(timers.pop(at(15)), Some((Token(5), at(10))));
         assert_eq!(timers.pop(at(15)), Some((Token(6), at(15))));
-        assert!(one.rings(at(10)) && other.rings(at(15)));
+        assert!(one.take_if_due(at(10)) && other.take_if_due(at(15)));
         assert_eq!(timers.pop(at(99)), None);
         timers.set(Token(5), &mut one, at(30));
-        assert_eq!(timers.next(), Some(at(30)), "what has rung can be set again");
+        assert_eq!(timers.next_deadline(), Some(at(30)), "what has rung can be set again");
     }
 
     #[test]
@@ -74,9 +74,9 @@ mod tests {
         timers.set(Token(5), &mut alarm, at(20));
         timers.set(Token(5), &mut alarm, at(10));
         assert_eq!(timers.pop(at(30)), Some((Token(5), at(10))));
-        assert!(alarm.rings(at(10)));
+        assert!(alarm.take_if_due(at(10)));
         assert_eq!(timers.pop(at(30)), Some((Token(5), at(20))));
-        assert!(!alarm.rings(at(20)), "it has rung before");
+        assert!(!alarm.take_if_due(at(20)), "it has rung before");
         assert_eq!(timers.pop(at(30)), None);
     }
 }
