@@ -25,11 +25,11 @@ const BUFFER: usize = 256;
 /// it does a blocking write, which on unix ends only when all is taken. Linux takes this much from then on:
 /// the drivers of real devices have buffers of about a page, and a pseudo-terminal with any room left takes
 /// one page more. Elsewhere, a line that is ready has room for a byte. On Windows the write is limited too.
-const CHUNK: usize = if cfg!(any(target_os = "linux", windows)) { 64 } else { 1 };
+const MAX_WRITE: usize = if cfg!(any(target_os = "linux", windows)) { 64 } else { 1 };
 /// The longest single wait for the line.
-const SLICE: Duration = Duration::from_millis(250);
+const MAX_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait for input while there is output that the line does not take.
-const RETRY: Duration = Duration::from_millis(20);
+const OUTPUT_RETRY: Duration = Duration::from_millis(20);
 
 /// An open serial port.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Port {
             .parity(Parity::None)
             .stop_bits(StopBits::One)
             .flow_control(FlowControl::None);
-        let device = claim(settings).map_err(|error| {
+        let device = open_exclusive(settings).map_err(|error| {
             let (kind, text) = if cfg!(unix) && error.kind() == serialport::ErrorKind::NoDevice {
                 (io::ErrorKind::ResourceBusy, "another program is using it".to_owned())
             } else {
@@ -94,9 +94,9 @@ impl Port {
     pub fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
-            let left = deadline.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()));
-            self.push(Duration::ZERO)?;
-            if self.fill(left.min(if self.output.is_empty() { SLICE } else { RETRY }))? {
+            let left = deadline.map_or(MAX_WAIT, |end| end.saturating_duration_since(Instant::now()));
+            self.write_queued(Duration::ZERO)?;
+            if self.fill_input(left.min(if self.output.is_empty() { MAX_WAIT } else { OUTPUT_RETRY }))? {
                 return Ok(true);
             }
             if left.is_zero() {
@@ -105,56 +105,56 @@ impl Port {
         }
     }
 
-    /// Waits up to `patience` for input, unless some is buffered. True if there is some, or (the buffer
+    /// Waits up to `timeout` for input, unless some is buffered. True if there is some, or (the buffer
     /// being empty) at end of file.
-    fn fill(&mut self, patience: Duration) -> io::Result<bool> {
+    fn fill_input(&mut self, timeout: Duration) -> io::Result<bool> {
         if !self.input.is_empty() {
             return Ok(true);
         }
-        self.admit();
-        set_patience(&mut *self.device, patience)?;
+        self.clear_exclusive_flag();
+        limit_wait(&mut *self.device, timeout)?;
         let mut bytes = [0; BUFFER];
         match self.device.read(&mut bytes) {
             Ok(n) => self.input.extend(bytes.iter().take(n)),
             Err(error) if is_temporary(&error) => return Ok(false),
-            Err(error) => return Err(self.describe(error)),
+            Err(error) => return Err(self.with_name(error)),
         }
         Ok(true)
     }
 
-    /// Writes as much of the queue as the line takes, waiting up to `patience` for it to take the first.
-    fn push(&mut self, mut patience: Duration) -> io::Result<()> {
-        while let Some(bytes) = self.output.as_slices().0.chunks(CHUNK).next() {
-            set_patience(&mut *self.device, patience)?;
+    /// Writes as much of the queue as the line takes, waiting up to `timeout` for it to take the first.
+    fn write_queued(&mut self, mut timeout: Duration) -> io::Result<()> {
+        while let Some(bytes) = self.output.as_slices().0.chunks(MAX_WRITE).next() {
+            limit_wait(&mut *self.device, timeout)?;
             match self.device.write(bytes) {
                 Ok(0) if cfg!(windows) => break, // the time is up
-                Ok(0) => return Err(self.describe(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(self.with_name(io::ErrorKind::WriteZero.into())),
                 Ok(n) => drop(self.output.drain(..n)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if is_temporary(&error) => break,
-                Err(error) => return Err(self.describe(error)),
+                Err(error) => return Err(self.with_name(error)),
             }
-            patience = Duration::ZERO;
+            timeout = Duration::ZERO;
         }
         Ok(())
     }
 
     /// Waits until at most `rest` bytes are queued.
-    fn drain(&mut self, rest: usize) -> io::Result<()> {
+    fn drain_output(&mut self, rest: usize) -> io::Result<()> {
         while self.output.len() > rest {
-            self.admit();
-            self.push(SLICE)?;
+            self.clear_exclusive_flag();
+            self.write_queued(MAX_WAIT)?;
         }
         Ok(())
     }
 
     /// Lets the next client open the other end of a loopback (see the module's description). What clears
     /// the flag, and does not touch the `flock`, is to close a clone.
-    fn admit(&self) {
+    fn clear_exclusive_flag(&self) {
         drop(self.slave.as_ref().map(|slave| slave.try_clone()));
     }
 
-    fn describe(&self, error: io::Error) -> io::Error {
+    fn with_name(&self, error: io::Error) -> io::Error {
         let (name, gone) = (&self.name, error.kind() == io::ErrorKind::BrokenPipe);
         let text = if gone { "the device is gone, or its other end closed" } else { &error.to_string() };
         io::Error::new(error.kind(), format!("{name}: {text}"))
@@ -174,7 +174,7 @@ impl embedded_io::Read for Port {
 
 impl embedded_io::ReadReady for Port {
     fn read_ready(&mut self) -> io::Result<bool> {
-        self.fill(Duration::ZERO)
+        self.fill_input(Duration::ZERO)
     }
 }
 
@@ -183,19 +183,19 @@ impl embedded_io::Write for Port {
         if buf.is_empty() {
             return Ok(0);
         }
-        self.drain(BUFFER - 1)?;
+        self.drain_output(BUFFER - 1)?;
         let n = buf.len().min(BUFFER - self.output.len());
         self.output.extend(buf.iter().take(n));
-        self.push(Duration::ZERO)?;
+        self.write_queued(Duration::ZERO)?;
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.drain(0)?;
+        self.drain_output(0)?;
         loop {
             match self.device.flush() {
                 Err(error) if is_temporary(&error) => {}
-                result => return result.map_err(|error| self.describe(error)),
+                result => return result.map_err(|error| self.with_name(error)),
             }
         }
     }
@@ -203,13 +203,13 @@ impl embedded_io::Write for Port {
 
 impl embedded_io::WriteReady for Port {
     fn write_ready(&mut self) -> io::Result<bool> {
-        self.push(Duration::ZERO)?;
+        self.write_queued(Duration::ZERO)?;
         Ok(self.output.is_empty())
     }
 }
 
 /// Opens the device for one program at a time.
-fn claim(settings: SerialPortBuilder) -> serialport::Result<Box<dyn SerialPort>> {
+fn open_exclusive(settings: SerialPortBuilder) -> serialport::Result<Box<dyn SerialPort>> {
     #[cfg(unix)]
     {
         let mut device = settings.open_native()?;
@@ -225,9 +225,9 @@ fn claim(settings: SerialPortBuilder) -> serialport::Result<Box<dyn SerialPort>>
 }
 
 /// Limits the time of the next read or write. On Windows, 0 would stand for no limit.
-fn set_patience(device: &mut dyn SerialPort, patience: Duration) -> io::Result<()> {
+fn limit_wait(device: &mut dyn SerialPort, timeout: Duration) -> io::Result<()> {
     let least = if cfg!(windows) { Duration::from_millis(1) } else { Duration::ZERO };
-    Ok(device.set_timeout(patience.max(least))?)
+    Ok(device.set_timeout(timeout.max(least))?)
 }
 
 /// Whether an operation only came to nothing this time.
