@@ -42,7 +42,7 @@ pub(crate) enum Command {
 
 impl Arguments {
     /// Reads the program's own arguments; on wrong usage it says so and exits with code 2.
-    pub(crate) fn of_this_program() -> Self {
+    pub(crate) fn parse_or_exit() -> Self {
         let mut arguments = Self::parse();
         arguments.check().unwrap_or_else(|error| error.exit());
         if let Some(Command::Serve(options)) = &mut arguments.command
@@ -60,7 +60,7 @@ impl Arguments {
     fn check(&self) -> Result<(), clap::Error> {
         if let Some(Command::Serve(options)) = &self.command
             && options.serial.is_some()
-            && matches!(options.metrics, Counters::At(_))
+            && matches!(options.metrics, MetricsAddress::At(_))
         {
             return Err(conflict("serve", "--metrics is for TCP: a server of a serial line has no counters"));
         }
@@ -98,17 +98,17 @@ fn address(text: &str) -> Result<String, String> {
 
 /// Where counters are shown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Counters {
+pub(crate) enum MetricsAddress {
     Off,
     At(SocketAddr),
 }
 
 /// An address that only this machine reaches, or `off`.
-fn counters(text: &str) -> Result<Counters, String> {
+fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(Counters::At(address)),
+        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(MetricsAddress::At(address)),
         Ok(_) => Err("only a loopback address is taken: whoever reads it needs no password".to_owned()),
-        Err(_) if text == "off" => Ok(Counters::Off),
+        Err(_) if text == "off" => Ok(MetricsAddress::Off),
         Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654; none is off".to_owned()),
     }
 }
@@ -169,16 +169,16 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub(crate) allow_remote_quit: bool,
     /// Show counters to Prometheus at this loopback address (GET /metrics), or at none: off
-    #[arg(long, value_name = "IP:PORT", default_value = "off", value_parser = counters)]
-    pub(crate) metrics: Counters,
+    #[arg(long, value_name = "IP:PORT", default_value = "off", value_parser = metrics_address)]
+    pub(crate) metrics: MetricsAddress,
     /// How much to log on standard error, one event a line
-    #[arg(long, value_enum, default_value_t = Level::Info)]
-    pub(crate) log: Level,
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    pub(crate) log: LogLevel,
 }
 
 /// How much to log.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Level {
+pub(crate) enum LogLevel {
     Off,
     Error,
     Warn,

@@ -10,7 +10,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::of_this_program();
+    let arguments = cli::Arguments::parse_or_exit();
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -1,0 +1,32 @@
+//! The limit of open files: raises it, and caps the sessions by it (getrlimit(2), `RLIMIT_NOFILE`).
+//!
+//! Each session takes a file descriptor, and the usual limit is 1,024 of them. A connection for which there is no
+//! descriptor could not even be sent the message that it is turned away.
+
+/// Files that are open beside those of the sessions: 16 of the server's own, 16 for connections that are being turned
+/// away, and one for each reader of the ledger and of the counters.
+#[cfg(unix)]
+const OTHER_FILES: u64 = 32 + (atm_host::ledger::window::READERS + atm_host::metrics::page::READERS) as u64;
+
+/// Returns how many of `wanted` sessions there can be, after raising the soft limit to the hard one.
+#[cfg(unix)]
+pub(super) fn sessions_within_file_limit(wanted: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+    if most < wanted {
+        tracing::warn!(sessions = most, "the system allows too few open files for --max-sessions {wanted}");
+    }
+    most.min(wanted)
+}
+
+/// Elsewhere no such limit is known.
+#[cfg(not(unix))]
+pub(super) fn sessions_within_file_limit(wanted: usize) -> usize {
+    wanted
+}

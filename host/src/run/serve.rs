@@ -1,0 +1,130 @@
+//! `atm serve`: starts a server over TCP or on a serial line, and stops it on a signal.
+use super::{file_limit::sessions_within_file_limit, systemd};
+use crate::cli::{LogLevel, MetricsAddress, Serve};
+use anyhow::{Context, Result};
+use atm_core::{time::Duration, wire::Wire};
+use atm_host::{
+    metrics::page,
+    serial::Port,
+    server::{Config, Server, serial},
+};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tracing::{info, level_filters::LevelFilter, warn};
+
+pub(super) fn run(options: &Serve) -> Result<ExitCode> {
+    init_logging(options.log);
+    let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
+    let config = Config {
+        balance: options.balance,
+        limit: options.limit,
+        idle: Duration::from_secs(options.idle_timeout),
+        frame: Duration::from_secs(options.frame_timeout),
+        stall: Duration::from_secs(options.stall_timeout),
+        max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
+        allow_remote_quit: options.allow_remote_quit,
+        ..Config::new(options.wire.unwrap_or(default_wire))
+    };
+    match &options.serial {
+        Some(path) => serve_serial(path, options, &config)?,
+        None => serve_tcp(options, config)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
+    let (wire, address) = (config.wire, options.listen.as_str());
+    config.max_sessions = sessions_within_file_limit(config.max_sessions);
+    let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    if let Some(folder) = &options.data {
+        server.open_ledger(folder).context("the ledger cannot be used")?;
+    }
+    let address = server.local_addr();
+    if !address.ip().to_canonical().is_loopback() {
+        warn!(%address, "there is no authentication: every peer that reaches this address can move money");
+    }
+    if let MetricsAddress::At(at) = options.metrics {
+        let at =
+            page::serve(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
+        info!(address = %at, "counters at /metrics");
+    }
+    let stop = server.stop_handle();
+    stop_on_signals(move || {
+        systemd::notify_stopping();
+        stop.stop();
+    })?;
+    announce(&format!("listening on {address} ({wire})"));
+    systemd::notify_ready();
+    let served = server.run();
+    systemd::notify_stopping();
+    served.context("the server failed")
+}
+
+fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
+    let baud = options.baud;
+    let mut port = Port::open(path, baud)?;
+    let stop_requested = Arc::new(AtomicBool::new(false));
+    let stop = stop_requested.clone();
+    stop_on_signals(move || {
+        systemd::notify_stopping();
+        stop.store(true, Ordering::Release);
+    })?;
+    let ready = || {
+        announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+        systemd::notify_ready();
+    };
+    let served = serial::serve(&mut port, config, options.data.as_deref(), &stop_requested, ready);
+    systemd::notify_stopping();
+    served.context("the server failed")
+}
+
+/// Prints the line by which a script learns that the server is ready, and where.
+fn announce(line: &str) {
+    let mut out = io::stdout();
+    // Standard output may be closed; the server runs without it.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn init_logging(level: LogLevel) {
+    let level = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
+    // By default the subscriber reports a failed write to standard error on standard error, and panics if that fails too.
+    subscriber.log_internal_errors(false).init();
+}
+
+/// Calls `stop` on the first SIGINT or SIGTERM, so that the server says goodbye; the second one ends the process at once.
+#[cfg(unix)]
+fn stop_on_signals(stop: impl Fn() + Send + 'static) -> Result<()> {
+    use signal_hook::{consts::TERM_SIGNALS, flag, iterator::Signals};
+    let is_second = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        // The order matters: the first signal finds the flag clear, and sets it.
+        flag::register_conditional_shutdown(*signal, 1, is_second.clone())?;
+        flag::register(*signal, is_second.clone())?;
+    }
+    let mut signals = Signals::new(TERM_SIGNALS).context("signals cannot be caught")?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in &mut signals {
+            stop();
+        }
+    })?;
+    Ok(())
+}
+
+/// Elsewhere the system ends the process.
+#[cfg(not(unix))]
+fn stop_on_signals(_: impl Fn() + Send + 'static) -> Result<()> {
+    Ok(())
+}
