@@ -291,5 +291,5 @@ fn demonstrate(arguments: &Arguments) -> Result<()> {
     })?;
     let target = Target::Serial { path: loopback.path, baud: arguments.baud };
     let mut link = client::Link::open(&Options { wire: arguments.wire, ..Options::new(target) })?;
-    demo::flow(&mut link, arguments.balance, &mut io::stdout())
+    demo::run_session(&mut link, arguments.balance, &mut io::stdout())
 }

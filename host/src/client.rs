@@ -7,29 +7,41 @@
 //! * [`StateFile`] stores a named terminal's memory;
 //! * [`run`] is all of these, for `atm client`.
 use atm_core::{terminal::Profile, wire::Wire};
+use std::time::{SystemTime, UNIX_EPOCH};
+#[cfg(feature = "cli")]
 use std::{
     io::{self, Write},
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
+#[cfg(feature = "cli")]
 mod console;
+#[cfg(feature = "cli")]
 mod editor;
+mod escaped;
 mod event;
 mod link;
+mod memory_store;
 mod reconnect;
+#[cfg(feature = "cli")]
 mod repl;
+#[cfg(feature = "cli")]
 mod screen;
+#[cfg(feature = "cli")]
 mod state_file;
 mod transcript;
 mod transport;
 
+#[cfg(feature = "cli")]
 pub use console::{Console, ConsoleInput};
+pub use escaped::Escaped;
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use link::Link;
+pub use memory_store::MemoryStore;
+#[cfg(feature = "cli")]
 pub use repl::run_repl;
-pub use screen::Escaped;
-pub use state_file::{MemoryStore, StateFile};
+#[cfg(feature = "cli")]
+pub use state_file::StateFile;
 pub use transport::{OpenError, Wake};
 
 /// Where the host is.
@@ -90,6 +102,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 /// caller has put into `options`.
 ///
 /// A thread that waits for standard input may be left behind: it ends with the process.
+#[cfg(feature = "cli")]
 pub fn run(options: &Options, state_file: Option<StateFile>) -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let code = Link::open(options).map_err(io::Error::other).and_then(|mut link| {

@@ -1,63 +1,33 @@
-//! A whole session, shown step by step with the messages on the wire, and checked.
+//! The demo: goes through a whole session step by step, prints each message as it was on the wire, and checks every reply.
 //!
-//! What every balance must be is computed here from the first one, with no help of the host's: the demo believes neither
-//! the text nor the fields of what it is told.
-use crate::{
-    client::{Direction, Escaped, Link, LinkEvent, Options, ReceivedMessage, Target},
-    server::{Config, Server},
-};
+//! The expected balances are computed here from the first one alone: the text and the fields of a reply are only compared
+//! with them.
+use crate::client::{Direction, Escaped, Link, LinkEvent, ReceivedMessage};
 use anyhow::{Context, Result, bail, ensure};
 use atm_core::{money::Amount, time::Duration, wire::Wire};
 use script::DemoStep;
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-    thread,
-};
+use std::{fmt::Write as _, io::Write};
 
+#[cfg(feature = "server")]
+mod over_tcp;
 mod script;
+#[cfg(feature = "server")]
+pub use over_tcp::run;
 
-/// How long the host may take for a reply.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for a reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shows a session over TCP, with a server of its own, on standard output.
+/// Goes through a session on a link that was just opened to a host with `balance`, and prints it on `out`.
 ///
 /// # Errors
-/// What went wrong, and at which step.
-pub fn run(wire: Wire) -> Result<()> {
-    show(wire, &mut io::stdout())
-}
-
-fn show(wire: Wire, out: &mut dyn Write) -> Result<()> {
-    let config = Config::new(wire);
-    let balance = config.balance;
-    let server = Server::bind("127.0.0.1:0", config).context("cannot listen on 127.0.0.1")?;
-    let (address, stop) = (server.local_addr(), server.stop_handle());
-    let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
-    let options = Options { wire, ..Options::new(Target::Tcp(address.to_string())) };
-    let shown = writeln!(out, "A server on {address}, and a client: the {wire} wire over TCP.")
-        .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(Link::open(&options)?))
-        .and_then(|mut link| flow(&mut link, balance, out));
-    stop.stop();
-    match serving.join() {
-        // What the client saw tells more than how the server ended.
-        Ok(served) => shown.and(served.context("the server failed")),
-        Err(_) => shown.and_then(|()| bail!("the server's thread failed")),
-    }
-}
-
-/// Goes through a session on a link that was just opened to a host with `balance`, and shows it on `out`.
-///
-/// # Errors
-/// What went wrong, and at which step.
-pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()> {
+/// The link failed, or a reply is not the expected one; the error names the step.
+pub fn run_session(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()> {
     let (steps, last) = script::steps(balance).context("the demo needs a balance below $900000")?;
     link.start_transcript();
     for (index, step) in steps.iter().enumerate() {
         let number = index.saturating_add(1);
         writeln!(out, "\n{number}. {}", step.title)?;
-        let reply = take(link, step);
+        let reply = run_step(link, step);
         for (direction, bytes) in link.take_transcript() {
             let label = step.answer.as_deref().unwrap_or("hello");
             writeln!(out, "{}", Escaped(&message(link.wire(), direction, &bytes, label)))?;
@@ -83,14 +53,14 @@ pub fn flow(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()>
     Ok(())
 }
 
-/// Gives a step's answer and waits for the reply.
-fn take(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
+/// Sends a step's answer and waits for the reply.
+fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
     if let Some(answer) = &step.answer {
-        let prompt = link.prompt().context("the host asks nothing")?;
+        let prompt = link.prompt().context("the host has no open prompt")?;
         link.answer(prompt, answer)?;
     }
     let said = loop {
-        match next(link)? {
+        match next_event(link)? {
             LinkEvent::Message(said) => break said,
             LinkEvent::LinkDown
             | LinkEvent::LinkUp
@@ -99,26 +69,29 @@ fn take(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
             | LinkEvent::Woken => {}
             LinkEvent::NotStored(error) => return Err(error.into()),
             LinkEvent::Fault(fault) | LinkEvent::Broken(fault) => {
-                bail!("the host sent what is no message: {fault}")
+                bail!("the host sent something that is not a message: {fault}")
             }
-            LinkEvent::Closed(Some(error)) => return Err(error).context("the line is gone"),
+            LinkEvent::Closed(Some(error)) => return Err(error).context("the link failed"),
             LinkEvent::Closed(None) => bail!("the host closed the connection"),
-            LinkEvent::Timeout => bail!("no reply came in {} seconds", PATIENCE.millis() / 1000),
+            LinkEvent::Timeout => bail!("no reply came in {} seconds", REPLY_TIMEOUT.millis() / 1000),
         }
     };
     if step.ends && link.is_connection() {
-        let after = next(link)?;
-        ensure!(matches!(after, LinkEvent::Closed(_)), "the host goes on after the goodbye: {after:?}");
+        let after = next_event(link)?;
+        ensure!(
+            matches!(after, LinkEvent::Closed(_)),
+            "the host did not close the connection after the goodbye: {after:?}"
+        );
     }
     Ok(said)
 }
 
-fn next(link: &mut Link) -> Result<LinkEvent> {
-    let deadline = link.now() + PATIENCE;
+fn next_event(link: &mut Link) -> Result<LinkEvent> {
+    let deadline = link.now() + REPLY_TIMEOUT;
     Ok(link.next(Some(deadline)))
 }
 
-/// A message as it was on the wire: bytes in hexadecimal where they are no text, and text.
+/// Formats a message as it was on the wire: text as it is, other bytes in hexadecimal.
 fn message(wire: Wire, direction: Direction, bytes: &[u8], label: &str) -> String {
     let arrow = match direction {
         Direction::In => "<-",
@@ -159,35 +132,6 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_wire_passes() {
-        for (name, wire) in Wire::ALL {
-            let mut out = Vec::new();
-            show(*wire, &mut out).unwrap();
-            let out = String::from_utf8(out).unwrap();
-            let last = format!("ok: 14 steps over the {name} wire, every balance checked, from $100 to $0\n");
-            assert!(out.ends_with(&last), "{out}");
-            // Every step but the greeting has one message each way.
-            assert_eq!((out.matches("\n   -> ").count(), out.matches("\n   <- ").count()), (13, 14), "{out}");
-        }
-    }
-
-    #[test]
-    fn a_host_with_another_balance_is_found_out() {
-        let config = Config { balance: Amount::from_units(99).unwrap(), ..Config::new(Wire::Raw) };
-        let server = Server::bind("127.0.0.1:0", config).unwrap();
-        let (address, stop) = (server.local_addr(), server.stop_handle());
-        let serving = thread::spawn(move || server.run());
-        let options = Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address.to_string())) };
-        let mut link = Link::open(&options).unwrap();
-        let error = flow(&mut link, Amount::from_units(100).unwrap(), &mut io::sink()).unwrap_err();
-        let error = format!("{error:#}");
-        assert!(error.starts_with("step 2 failed") && error.contains("must be $100"), "{error}");
-        drop(link);
-        stop.stop();
-        serving.join().unwrap().unwrap();
-    }
 
     #[test]
     fn a_message_is_shown_as_it_was_on_the_wire() {

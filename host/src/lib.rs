@@ -11,7 +11,10 @@
 pub mod client;
 pub mod clock;
 pub mod demo;
+#[cfg(feature = "ledger")]
 pub mod ledger;
+#[cfg(feature = "server")]
 pub mod metrics;
 pub mod serial;
+#[cfg(feature = "server")]
 pub mod server;

@@ -4,16 +4,13 @@
 //! ever held across an answer and a terminal's conversation moves between two connections without one. A ledger on
 //! disk answers what was asked in a turn at the end of it, or later where its disk has a fault: an outcome goes to wherever
 //! its terminal is then.
-use crate::{
-    clock::Clock,
-    ledger::{self, disk::Folder, entry::Time, keeper::Keeper, teller::Teller},
-    metrics::Metrics,
-};
+use crate::{clock::Clock, metrics::Metrics};
 use atm_core::{
     host,
     ledger::{InDoubt, LedgerId, RamLedger},
     time::{Duration, Instant},
 };
+use committer::{Committer, InMemory};
 use connection::{Connection, Progress};
 use conversations::{ConversationTable, Location};
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
@@ -21,7 +18,6 @@ use rustc_hash::FxHashMap;
 use std::{
     io,
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,24 +27,16 @@ use timers::Timers;
 use tracing::{error, info};
 
 mod accept;
+mod committer;
 mod config;
 mod connection;
 mod conversations;
+#[cfg(feature = "ledger")]
+mod disk_ledger;
 mod dispatch;
 pub mod serial;
 mod timers;
 pub use config::Config;
-
-/// Opens the ledger in a folder.
-fn open_keeper(
-    folder: &Path,
-    config: &Config,
-    fresh: LedgerId,
-    metrics: &Arc<Metrics>,
-) -> Result<Keeper, ledger::error::Error> {
-    let disk = Box::new(Folder::take(folder, metrics.clone())?);
-    Keeper::open(disk, config.balance, || fresh, Box::new(Time::now), metrics.clone())
-}
 
 /// What wakes the event loop.
 fn wake_callback(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
@@ -57,6 +45,11 @@ fn wake_callback(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
             error!(%error, "the server could not be woken");
         }
     }
+}
+
+/// Draws the identity of a new ledger.
+fn new_identity() -> io::Result<LedgerId> {
+    Ok(LedgerId(getrandom::u64().map_err(io::Error::other)?))
 }
 
 /// Terminals that the ledger in memory can remember, by name.
@@ -104,9 +97,7 @@ pub struct Server {
     clock: Clock,
     /// When it woke up: one time for all that a turn of the loop brings.
     now: Instant,
-    teller: Teller,
-    /// For a ledger that begins here.
-    identity: LedgerId,
+    committer: Box<dyn Committer>,
     metrics: Arc<Metrics>,
     /// By tokens that are given here, in their order: no peer chooses one, and no hash need be kept from it.
     connections: FxHashMap<Token, Box<Connection>>,
@@ -146,10 +137,9 @@ impl Server {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let clock = Clock::start();
-        let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
+        let identity = new_identity()?;
         Ok(Self {
-            teller: Teller::here(RamLedger::<TERMINALS>::new(identity, config.balance)),
-            identity,
+            committer: Box::new(InMemory(RamLedger::<TERMINALS>::new(identity, config.balance))),
             metrics: Arc::default(),
             config,
             poll,
@@ -170,20 +160,6 @@ impl Server {
             ledger_failed: false,
             stop_deadline: None,
         })
-    }
-
-    /// Keeps the ledger in `folder` and not in memory, where it would be forgotten; makes one where there is none.
-    ///
-    /// # Errors
-    /// What is wrong with the folder or with the ledger in it.
-    pub fn open_ledger(&mut self, folder: &Path) -> Result<(), ledger::error::Error> {
-        #[cfg_attr(not(unix), allow(unused_mut))]
-        let mut keeper = open_keeper(folder, &self.config, self.identity, &self.metrics)?;
-        #[cfg(unix)]
-        keeper.show_in(folder);
-        let wake = wake_callback(self.stop.waker.clone());
-        self.teller = Teller::on_disk(keeper, wake);
-        Ok(())
     }
 
     /// What it counts.
@@ -214,14 +190,14 @@ impl Server {
             if self.stop_deadline.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
                 // What is out is committed first.
-                let is_closed = self.teller.close();
+                let is_closed = self.committer.close();
                 return match (self.ledger_failed, is_closed) {
                     (true, _) => Err(io::Error::other(InDoubt)),
                     (false, false) => Err(io::Error::other("the ledger could not be closed in order")),
                     (false, true) => Ok(()),
                 };
             }
-            let is_idle = self.ready_queue.is_empty() && !self.accepting && !self.teller.has_asked();
+            let is_idle = self.ready_queue.is_empty() && !self.accepting && !self.committer.has_queued();
             let timeout = if is_idle { self.poll_timeout() } else { Some(std::time::Duration::ZERO) };
             full_since = if full_turns == 0 { self.now } else { full_since };
             match self.poll.poll(&mut events, timeout) {
@@ -257,8 +233,8 @@ impl Server {
                 full_turns = 0;
                 self.expire(full_since);
             }
-            if self.teller.has_asked() {
-                self.teller.send();
+            if self.committer.has_queued() {
+                self.committer.commit();
                 // It may have taken long: the time at the prompts that are asked now begins behind it.
                 self.now = self.clock.now();
                 self.deliver_responses();

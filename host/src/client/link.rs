@@ -9,8 +9,8 @@
 use super::{
     Options, Target,
     event::{Direction, LinkEvent},
+    memory_store::MemoryStore,
     reconnect::Reconnector,
-    state_file::MemoryStore,
     transcript::Transcript,
     transport::{OpenError, Transport, Wake},
 };
@@ -290,5 +290,5 @@ impl Link {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod tests;

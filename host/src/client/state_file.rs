@@ -19,7 +19,7 @@
 //! A write is atomic: a new file (`FILE.tmp`) is synced and then renamed over the old one, so that a loss of power leaves
 //! one or the other. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
 //! has just opened it would lock the removed file, while another one locks its successor, and two terminals would run.
-use super::start_from_clock;
+use super::{MemoryStore, start_from_clock};
 use atm_core::{
     ledger::{Name, Numbers},
     terminal::{Memory, Profile},
@@ -31,15 +31,6 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
-
-/// Durable storage of a terminal's memory.
-pub trait MemoryStore: Send {
-    /// Stores `memory`, which is durable when this returns.
-    ///
-    /// # Errors
-    /// Why it is not durable; the terminal then sends nothing more.
-    fn store(&mut self, memory: &Memory) -> io::Result<()>;
-}
 
 /// The beginning of the first line; the version follows.
 const TITLE: &str = "atm terminal state ";

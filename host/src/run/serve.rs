@@ -79,7 +79,10 @@ fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
         announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
         systemd::notify_ready();
     };
-    let served = serial::serve(&mut port, config, options.data.as_deref(), &stop_requested, ready);
+    let served = match &options.data {
+        Some(folder) => serial::serve_from_disk(&mut port, config, folder, &stop_requested, ready),
+        None => serial::serve(&mut port, config, &stop_requested, ready),
+    };
     systemd::notify_stopping();
     served.context("the server failed")
 }

@@ -52,7 +52,7 @@ impl Server {
         };
         if self.stop_deadline.is_some() {
             connection.host.shut_down(now);
-        } else if self.sessions >= self.config.max_sessions || self.teller.is_full() {
+        } else if self.sessions >= self.config.max_sessions || self.committer.is_full() {
             add(&self.metrics.turned_away, 1);
             warn!(%peer, sessions = self.sessions, "turned away: there is no room for another session, or its requests");
             connection.host.reject_busy(now);

@@ -1,6 +1,5 @@
 //! What connections ask of the ledger and of each other.
 use super::{Connection, Location, Server};
-use crate::ledger::keeper::Answer;
 use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
 use mio::Token;
 use tracing::{error, info};
@@ -8,7 +7,7 @@ use tracing::{error, info};
 impl Server {
     /// Asks the ledger; `None` where the answer comes later, or never.
     pub(super) fn submit(&mut self, request: &Request) -> Option<Response> {
-        match self.teller.ask(request) {
+        match self.committer.submit(request) {
             Ok(response) => {
                 if let Some(response) = &response {
                     self.metrics.count_outcome(response);
@@ -35,9 +34,13 @@ impl Server {
     /// Takes the answers that have come from the ledger to whoever waits for them.
     pub(super) fn deliver_responses(&mut self) {
         loop {
-            match self.teller.answers() {
+            match self.committer.responses() {
                 Ok(none) if none.is_empty() => return,
-                Ok(answers) => answers.into_iter().for_each(|answer| self.deliver(answer)),
+                Ok(responses) => {
+                    for (request, response) in responses {
+                        self.deliver(request, response);
+                    }
+                }
                 // Told once all that was answered is delivered.
                 Err(error) => return self.stop_after_ledger_failure(error),
             }
@@ -46,7 +49,7 @@ impl Server {
 
     /// An outcome goes to where its terminal is now: on a connection, or away. Whoever is gone for good is told when it
     /// asks.
-    fn deliver(&mut self, (request, response): Answer) {
+    fn deliver(&mut self, request: Request, response: Response) {
         let token = match request.origin() {
             Origin::Session(session) => usize::try_from(session).ok().map(Token),
             Origin::Terminal(name) => match self.conversations.location_mut(&name) {
@@ -55,7 +58,7 @@ impl Server {
                     if let Some(next) = conversation.complete_parked(&request, response)
                         && let Some(response) = self.submit(&next)
                     {
-                        self.deliver((next, response));
+                        self.deliver(next, response);
                     }
                     None
                 }

@@ -1,59 +1,58 @@
-//! The ATM on one serial line: the loop that a microcontroller runs. There is nobody else to serve while the ledger
-//! waits for its disk.
-use super::{Config, SHUTDOWN_GRACE, TERMINALS};
+//! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
+//!
+//! There is one terminal, so the loop itself waits for the ledger's disk.
+use super::{Config, SHUTDOWN_GRACE, TERMINALS, new_identity};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, LinkKind, OUT},
     kiosk::{self, Kiosk},
-    ledger::{Ledger, LedgerId, RamLedger},
+    ledger::{Ledger, RamLedger},
     session::Policy,
     time::Instant,
 };
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use std::{
     io::{self, ErrorKind},
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+#[cfg(feature = "ledger")]
+use std::{path::Path, sync::Arc};
 use tracing::info;
 
-/// The longest wait for the port: only in between is it noticed that the server is to stop.
+/// The longest wait for the port, after which the loop looks whether it is to stop.
 const MAX_WAIT: Duration = Duration::from_millis(50);
 
-/// Serves the terminal at `port` until `stop` is set or a person stops it who may; the ledger is in the folder `data` or in
-/// memory, and `ready` is called when it is open. A serial line has no address: whoever is at its other end may stop the
-/// server only where `config` lets anybody.
+/// Serves the terminal at `port` until `stop` is set or the person there stops it, with a ledger in memory; `ready` is
+/// called before the first turn. A serial line has no address that could be this machine's own: `quit` stops the server
+/// only where `config` allows it to any peer.
 ///
 /// # Errors
-/// What the port or the ledger says; a device that is gone does not come back by itself.
-pub fn serve(
+/// The port failed, or its device is gone: that does not come back by itself.
+pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool, ready: impl FnOnce()) -> io::Result<()> {
+    let identity = new_identity()?;
+    ready();
+    run_kiosk(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
+}
+
+/// Does what [`serve`] does with the ledger on disk in `folder`; `ready` is called when that is open.
+///
+/// # Errors
+/// The ones of [`serve`], or the ledger cannot be opened, used or closed.
+#[cfg(feature = "ledger")]
+pub fn serve_from_disk(
     port: &mut Port,
     config: &Config,
-    data: Option<&Path>,
+    folder: &Path,
     stop: &AtomicBool,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let identity = LedgerId(getrandom::u64().map_err(io::Error::other)?);
-    match data {
-        Some(folder) => {
-            let mut keeper =
-                super::open_keeper(folder, config, identity, &Arc::default()).map_err(io::Error::other)?;
-            #[cfg(unix)]
-            keeper.show_in(folder);
-            ready();
-            let served = run_kiosk(port, config, &mut keeper, stop);
-            // The next start has little to do then.
-            served.and(keeper.close().map_err(io::Error::other))
-        }
-        None => {
-            ready();
-            run_kiosk(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
-        }
-    }
+    let opened = super::disk_ledger::open_keeper(folder, config, new_identity()?, &Arc::default());
+    let mut keeper = opened.map_err(io::Error::other)?;
+    ready();
+    let served = run_kiosk(port, config, &mut keeper, stop);
+    // A ledger that was closed in order needs no recovery at the next start.
+    served.and(keeper.close().map_err(io::Error::other))
 }
 
 fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool) -> io::Result<()> {
@@ -68,7 +67,7 @@ fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &Atomi
             kiosk.shut_down(now);
         }
         let progressed = match kiosk.turn(&mut device, clock.now()) {
-            // It asks the same again for half a minute; nobody is told anything before.
+            // In doubt: the kiosk submits the request again for half a minute, and sends no outcome before.
             Err(kiosk::KioskError::Ledger(_)) if kiosk.ledger().is_some() => false,
             turn => turn.map_err(into_io_error)?,
         };
@@ -77,7 +76,7 @@ fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &Atomi
             device.0.wait(timeout.min(MAX_WAIT))?;
         }
     }
-    // The port may hold the end of the goodbye; a terminal that does not read it is not waited for.
+    // The port may still hold the end of the goodbye. A terminal that does not read it delays the exit by the grace only.
     let until = stop_deadline.unwrap_or_else(|| clock.now() + SHUTDOWN_GRACE);
     while !device.write_ready()? && clock.now() < until {
         device.0.wait(MAX_WAIT)?;
@@ -88,7 +87,7 @@ fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &Atomi
 }
 
 impl Config {
-    /// What the endpoint of a serial line is made for.
+    /// The configuration of a serial line's endpoint.
     fn serial_endpoint(&self) -> host::Config {
         host::Config {
             wire: self.wire,
@@ -108,7 +107,7 @@ fn into_io_error(error: kiosk::KioskError<io::Error>) -> io::Error {
     }
 }
 
-/// A port that does not end: its end is that of the device.
+/// A port whose end of file is an error: it means that the device is gone.
 struct DevicePort<'a>(&'a mut Port);
 
 impl ErrorType for DevicePort<'_> {
@@ -146,8 +145,7 @@ impl WriteReady for DevicePort<'_> {
     }
 }
 
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(unix, test, feature = "ledger"))]
 mod tests {
     use super::*;
     use crate::{
@@ -173,16 +171,16 @@ mod tests {
             let (mut port, loopback) = Port::loopback().unwrap();
             let stop = Arc::new(AtomicBool::new(false));
             let config = Config { allow_remote_quit, ..Config::new(wire) };
-            let asked = stop.clone();
-            // What is on its way is lost with the port.
-            let serving = thread::spawn(move || (serve(&mut port, &config, None, &asked, || ()), port));
+            let stop_requested = stop.clone();
+            // The port is returned so that it stays open: to drop it would lose what is on its way.
+            let serving = thread::spawn(move || (serve(&mut port, &config, &stop_requested, || ()), port));
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
             let mut prompt = next_message(&mut link).prompt.unwrap();
-            for (answer, told) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
+            for (answer, expected) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
                 link.answer(prompt, answer).unwrap();
                 let said = next_message(&mut link);
-                assert!(said.text.contains(told), "{said:?}");
+                assert!(said.text.contains(expected), "{said:?}");
                 assert_eq!(said.ends, answer == "quit" && allow_remote_quit);
                 prompt = said.prompt.unwrap_or_default();
             }
@@ -195,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_in_a_folder_is_there_at_the_next_start() {
+    fn a_ledger_on_disk_is_kept_between_starts() {
         let folder = tempfile::tempdir().unwrap();
         for round in 1..=2 {
             let (mut port, loopback) = Port::loopback().unwrap();
             let config = Config { allow_remote_quit: true, ..Config::new(Wire::Postcard) };
             let path = folder.path().to_owned();
             let serving = thread::spawn(move || {
-                (serve(&mut port, &config, Some(&path), &AtomicBool::new(false), || ()), port)
+                (serve_from_disk(&mut port, &config, &path, &AtomicBool::new(false), || ()), port)
             });
             let target = Target::Serial { path: loopback.path, baud: 115_200 };
             let mut link = crate::client::Link::open(&Options::new(target)).unwrap();
@@ -210,13 +208,13 @@ mod tests {
             link.answer(prompt, "deposit 40").unwrap();
             let reply = next_message(&mut link);
             assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
-            // And may be read while it is served.
+            // The ledger can be read while it is served.
             #[cfg(unix)]
             std::os::unix::net::UnixStream::connect(folder.path().join("ledger.sock")).unwrap();
             link.answer(reply.prompt.unwrap(), "quit").unwrap();
             assert!(next_message(&mut link).ends);
             serving.join().unwrap().0.unwrap();
-            // It was closed in order: the next start has nothing to derive.
+            // It was closed in order: the summary covers every entry.
             let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
             let store = Store::open_unread(&mut disk).unwrap();
             let (books, summed) = store.view().unwrap().books().unwrap();
@@ -225,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_goes_away_is_an_error() {
+    fn a_device_that_is_gone_is_an_error() {
         let (master, loopback) = Port::loopback().unwrap();
         let mut port = Port::open(&loopback.path, 115_200).unwrap();
         let serving = thread::spawn(move || {
-            serve(&mut port, &Config::new(Wire::Postcard), None, &AtomicBool::new(false), || ())
+            serve(&mut port, &Config::new(Wire::Postcard), &AtomicBool::new(false), || ())
         });
         thread::sleep(Duration::from_millis(100));
         drop(master);

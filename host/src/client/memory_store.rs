@@ -1,0 +1,12 @@
+//! Memory store: where a named terminal's memory is kept between its starts.
+use atm_core::terminal::Memory;
+use std::io;
+
+/// Durable storage of a terminal's memory.
+pub trait MemoryStore: Send {
+    /// Stores `memory`, which is durable when this returns.
+    ///
+    /// # Errors
+    /// Why it is not durable; the terminal then sends nothing more.
+    fn store(&mut self, memory: &Memory) -> io::Result<()>;
+}

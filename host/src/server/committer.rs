@@ -1,0 +1,50 @@
+//! The server's way to its ledger: takes the requests of one event-loop turn, commits them, and hands back the responses.
+//!
+//! The event loop knows this trait alone. A response may come at once or later, and in any order: its request says which
+//! terminal or session it belongs to.
+use atm_core::ledger::{InDoubt, Ledger, Request, Response};
+
+/// Commits requests for the event loop.
+pub(super) trait Committer: Send {
+    /// Submits a request. `None` where the response comes from [`responses`](Self::responses), after a
+    /// [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// The ledger has failed for good: it answers no request.
+    fn submit(&mut self, request: &Request) -> Result<Option<Response>, InDoubt>;
+
+    /// Commits the requests that were queued since the last call, as one batch.
+    fn commit(&mut self) {}
+
+    /// Would [`commit`](Self::commit) write something now?
+    fn has_queued(&self) -> bool {
+        false
+    }
+
+    /// Do so many requests wait for the end of a fault that new sessions are to be turned away?
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Takes the responses that have come since the last call.
+    ///
+    /// # Errors
+    /// The ledger has failed for good, and every response before that was taken.
+    fn responses(&mut self) -> Result<Vec<(Request, Response)>, InDoubt> {
+        Ok(Vec::new())
+    }
+
+    /// Commits what is queued and closes the ledger; false where it could not be closed in order.
+    fn close(self: Box<Self>) -> bool {
+        true
+    }
+}
+
+/// A ledger in memory, which answers each request at once.
+pub(super) struct InMemory<L>(pub(super) L);
+
+impl<L: Ledger + Send> Committer for InMemory<L> {
+    fn submit(&mut self, request: &Request) -> Result<Option<Response>, InDoubt> {
+        self.0.apply(request).map(Some)
+    }
+}
