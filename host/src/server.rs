@@ -1,9 +1,18 @@
-//! The ATM behind a TCP port: one event loop over non-blocking sockets, a [`Host`](atm_core::host::Host) a connection.
+//! TCP server: one event loop over non-blocking sockets, with one endpoint ([`Host`](host::Host)) per
+//! connection.
 //!
-//! One thread is enough: an answer costs the core a microsecond, and the ledger is asked from here, so that no lock is
-//! ever held across an answer and a terminal's conversation moves between two connections without one. A ledger on
-//! disk answers what was asked in a turn at the end of it, or later where its disk has a fault: an outcome goes to wherever
-//! its terminal is then.
+//! One thread is enough: an answer costs the core a microsecond. It also commits to the ledger, so a
+//! conversation moves between two connections without a lock. Requests to a ledger on disk are committed at
+//! the end of a turn, as one batch (group commit); after a fault of the disk their responses come later. An
+//! outcome goes to the connection where its terminal is by then.
+//!
+//! * `accept` accepts connections, or turns them away;
+//! * `connection` is a socket and its endpoint;
+//! * `dispatch` carries requests to the ledger and outcomes to their terminals;
+//! * `conversations` locates each named terminal's conversation;
+//! * `committer` is the way to the ledger, `disk_ledger` the one on disk;
+//! * `timers` holds the deadlines;
+//! * [`serial`] serves one serial line without any of these.
 use crate::{clock::Clock, metrics::Metrics};
 use atm_core::{
     host,
@@ -38,11 +47,11 @@ pub mod serial;
 mod timers;
 pub use config::Config;
 
-/// What wakes the event loop.
+/// Returns a function that wakes the event loop from any thread.
 fn wake_callback(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
     move || {
         if let Err(error) = waker.wake() {
-            error!(%error, "the server could not be woken");
+            error!(%error, "the event loop could not be woken");
         }
     }
 }
@@ -52,27 +61,27 @@ fn new_identity() -> io::Result<LedgerId> {
     Ok(LedgerId(getrandom::u64().map_err(io::Error::other)?))
 }
 
-/// Terminals that the ledger in memory can remember, by name.
+/// Named terminals whose requests the ledger in memory remembers.
 pub const TERMINALS: usize = 1024;
 
-/// How long open sessions have to take their goodbye when the server stops.
+/// How long the server waits, when it stops, for open sessions to read the goodbye.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Connections that may wait to be accepted; the system may allow fewer.
+/// Length of the listener's queue (listen(2)); the system may cap it, as by `net.core.somaxconn`.
 #[cfg(unix)]
 const BACKLOG: i32 = 4096;
 
-/// What one read brings at the most.
+/// Most bytes of one read.
 const READ_BUFFER: usize = 4096;
 
-/// Connections of which it is seen in one turn that they are ready.
+/// Most readiness events that one turn takes from the system.
 const EVENTS_PER_TURN: usize = 1024;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const FIRST_CONNECTION: usize = 2;
 
-/// Stops a running [`Server`] from anywhere.
+/// Stops a running [`Server`] from any thread.
 #[derive(Clone, Debug)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
@@ -80,7 +89,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks the server to say goodbye to open sessions and to return from [`Server::run`].
+    /// Makes [`Server::run`] send a goodbye to open sessions and return.
     pub fn stop(&self) {
         self.requested.store(true, Ordering::Release);
         wake_callback(self.waker.clone())();
@@ -95,39 +104,40 @@ pub struct Server {
     address: SocketAddr,
     stop: Stop,
     clock: Clock,
-    /// When it woke up: one time for all that a turn of the loop brings.
+    /// When the current turn woke up: one time for all of its events.
     now: Instant,
     committer: Box<dyn Committer>,
     metrics: Arc<Metrics>,
-    /// By tokens that are given here, in their order: no peer chooses one, and no hash need be kept from it.
+    /// By token. Tokens are counted up, never chosen by a peer, so a hash that withstands chosen keys is not
+    /// needed.
     connections: FxHashMap<Token, Box<Connection>>,
-    /// For what a read brings, whoever it is for: to clear a new one each time costs more than the answer.
+    /// Shared by the reads of all connections: to zero a new buffer for each read costs more than the answer.
     buffer: Box<[u8]>,
     conversations: ConversationTable,
     timers: Timers,
     next_token: usize,
     sessions: usize,
-    /// Connections to be driven again before the next wait.
+    /// Connections with more to do, which are advanced before the next wait.
     ready_queue: Vec<Token>,
-    /// Somebody waits to be accepted.
+    /// There may be connections to accept.
     accepting: bool,
-    /// Set where there was no room for another connection: when to try again.
+    /// When to accept again, after the system had no room for another connection.
     accept_retry: Option<Instant>,
-    /// The ledger answers nothing any more.
+    /// The ledger has failed for good.
     ledger_failed: bool,
-    /// Set while the server stops: when it does not wait any longer.
+    /// Set while the server stops: until when it waits for the sessions to end.
     stop_deadline: Option<Instant>,
 }
 
 impl Server {
-    /// Listens on `address` (`host:port`; port 0 takes any that is free).
+    /// Listens on `address` (`host:port`; port 0 takes a free one), with a ledger in memory.
     ///
     /// # Errors
-    /// Whatever the system says against it.
+    /// The address is malformed, in use or not permitted, or the system is out of file descriptors.
     pub fn bind(address: &str, config: Config) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
-        // std lets 128 connections wait. Of more that come at once it drops the rest, and each of those tries again only
-        // after a second, then after three, then after seven.
+        // std listens with a backlog of 128. Linux drops the SYNs beyond that, and a client retransmits one
+        // only after 1 s, 3 s, 7 s (RFC 6298).
         #[cfg(unix)]
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
@@ -162,34 +172,37 @@ impl Server {
         })
     }
 
-    /// What it counts.
+    /// The server's counters.
     pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
     }
 
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it from another thread.
+    /// A handle that stops the server from another thread.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// Serves until it is stopped: by a [`Stop`], or by a person who may.
+    /// Serves until a [`Stop`] or a person who may do so stops it; then ends the sessions and closes the
+    /// ledger.
     ///
     /// # Errors
-    /// Whatever makes waiting for sockets impossible.
+    /// The sockets cannot be polled, the ledger has failed for good ([`InDoubt`]), or it could not be closed
+    /// in order.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        // The turns in a row in which more were ready than one turn sees, and when the first of them began.
+        // How many turns in a row have taken as many events as one turn can, and when the first of them
+        // began.
         let (mut full_turns, mut full_since) = (0, self.now);
         loop {
             self.now = self.clock.now();
             if self.stop_deadline.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!("stopped");
-                // What is out is committed first.
+                // Commits the requests that are still queued.
                 let is_closed = self.committer.close();
                 return match (self.ledger_failed, is_closed) {
                     (true, _) => Err(io::Error::other(InDoubt)),
@@ -226,8 +239,9 @@ impl Server {
             if self.stop.requested.load(Ordering::Acquire) {
                 self.start_shutdown();
             }
-            // Whoever was ready before its time was over is heard, however long the disk took or the process was stopped: the
-            // system has shown all of them now, or does in this many turns.
+            // A deadline is served only after every answer that came before it, however long the disk took or
+            // the process was stopped: by now the system has reported each ready connection, or does within
+            // this many turns.
             full_turns = if events.iter().count() < EVENTS_PER_TURN { 0 } else { full_turns + 1 };
             if full_turns == 0 || full_turns > self.connections.len() / EVENTS_PER_TURN {
                 full_turns = 0;
@@ -235,14 +249,14 @@ impl Server {
             }
             if self.committer.has_queued() {
                 self.committer.commit();
-                // It may have taken long: the time at the prompts that are asked now begins behind it.
+                // A commit may take long, and the idle time of the prompts that are sent now begins after it.
                 self.now = self.clock.now();
                 self.deliver_responses();
             }
         }
     }
 
-    /// How long nothing needs to be done.
+    /// How long to wait for events, until the next deadline.
     fn poll_timeout(&self) -> Option<std::time::Duration> {
         let deadlines = [
             self.timers.next_deadline(),
@@ -254,15 +268,15 @@ impl Server {
         Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
     }
 
-    /// Lets a connection do what it can, and sees to what it asks for.
+    /// Advances a connection until it is blocked, and handles its events.
     fn advance(&mut self, token: Token) {
-        // It is taken out, so that what it asks for may reach the others.
+        // It is taken out of the map, because an event may concern other connections.
         let Some(mut connection) = self.connections.remove(&token) else { return };
         loop {
             match connection.advance(&mut self.buffer, self.now) {
                 Progress::Event(event) => self.handle_event(token, &mut connection, event),
                 Progress::Blocked => {
-                    // Its goodbye is said: what is left of it is no session.
+                    // The goodbye is sent: a lingering connection is no session.
                     if connection.is_lingering() && std::mem::take(&mut connection.is_session) {
                         self.end_session(token, &connection);
                     }
@@ -293,13 +307,14 @@ impl Server {
                 }
             }
             host::Event::Quit => {
-                info!(session = token.0, "asked to stop by the person at this session");
+                info!(session = token.0, "stop requested by the person at this session");
                 self.stop.stop();
             }
             host::Event::Arrival(name) => self.handle_hello(token, connection, name),
         }
     }
 
+    /// Removes a connection and parks its conversation.
     fn close_connection(&mut self, token: Token, mut connection: Box<Connection>) {
         connection.deregister(self.poll.registry());
         if let Some(conversation) = connection.host.park() {
@@ -319,7 +334,7 @@ impl Server {
         info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }
 
-    /// Serves the deadlines that had passed at `now`.
+    /// Serves the deadlines that have passed at `now`.
     fn expire(&mut self, now: Instant) {
         self.conversations.expire(now);
         self.accepting |= self.accept_retry.take_if(|at| *at <= now).is_some();
@@ -333,6 +348,7 @@ impl Server {
         }
     }
 
+    /// Sends a goodbye to every session, once.
     fn start_shutdown(&mut self) {
         if self.stop_deadline.is_some() {
             return;

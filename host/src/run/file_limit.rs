@@ -1,10 +1,10 @@
 //! The limit of open files: raises it, and caps the sessions by it (getrlimit(2), `RLIMIT_NOFILE`).
 //!
-//! Each session takes a file descriptor, and the usual limit is 1,024 of them. A connection for which there is no
-//! descriptor could not even be sent the message that it is turned away.
+//! Each session takes a file descriptor, and the usual limit is 1,024 of them. A connection for which there
+//! is no descriptor could not even be sent the message that it is turned away.
 
-/// Files that are open beside those of the sessions: 16 of the server's own, 16 for connections that are being turned
-/// away, and one for each reader of the ledger and of the counters.
+/// Files that are open beside those of the sessions: 16 of the server's own, 16 for connections that are
+/// being turned away, and one for each reader of the ledger and of the counters.
 #[cfg(unix)]
 const OTHER_FILES: u64 = 32 + (atm_host::ledger::window::READERS + atm_host::metrics::page::READERS) as u64;
 

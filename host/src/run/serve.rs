@@ -103,11 +103,13 @@ fn init_logging(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
-    // By default the subscriber reports a failed write to standard error on standard error, and panics if that fails too.
+    // By default the subscriber reports a failed write to standard error on standard error, and panics if
+    // that fails too.
     subscriber.log_internal_errors(false).init();
 }
 
-/// Calls `stop` on the first SIGINT or SIGTERM, so that the server says goodbye; the second one ends the process at once.
+/// Calls `stop` on the first SIGINT or SIGTERM, so that the server says goodbye; the second one ends the
+/// process at once.
 #[cfg(unix)]
 fn stop_on_signals(stop: impl Fn() + Send + 'static) -> Result<()> {
     use signal_hook::{consts::TERM_SIGNALS, flag, iterator::Signals};

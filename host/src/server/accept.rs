@@ -1,4 +1,4 @@
-//! Who comes in.
+//! Accept loop: opens a session for each connection, or turns it away where the limits are reached.
 use super::{Connection, FIRST_CONNECTION, Server};
 use crate::metrics::add;
 use atm_core::time::Duration;
@@ -6,15 +6,15 @@ use mio::Token;
 use std::{io, net::SocketAddr};
 use tracing::{debug, info, warn};
 
-/// Connections to accept before the open ones have their turn.
+/// Most connections to accept in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// How long to wait before accepting again when the system had no room for another connection.
+/// The wait before accepting again after the system had no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 impl Server {
-    /// Accepts whoever waits, but no more than a turn's worth: one client that connects again and again would keep all
-    /// the others waiting.
+    /// Accepts waiting connections, at most one turn's worth: a client that connects again and again cannot
+    /// starve the open connections.
     pub(super) fn accept(&mut self) {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.listener.accept() {
@@ -24,10 +24,11 @@ impl Server {
                     return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The peer was gone before it was let in.
+                // The peer closed the connection before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    // Most likely no file descriptor is left; the socket says no second time that somebody waits.
+                    // Most likely no file descriptor is left (EMFILE). The listener is edge-triggered and
+                    // does not report this connection again, so a timer does.
                     warn!(%error, "a connection could not be accepted; trying again");
                     self.accepting = false;
                     self.accept_retry = Some(self.now + ACCEPT_RETRY);
@@ -46,7 +47,7 @@ impl Server {
         let mut connection = match opened {
             Ok(connection) => Box::new(connection),
             Err(error) => {
-                debug!(%peer, %error, "a connection was lost as it opened");
+                debug!(%peer, %error, "a connection failed as it was opened");
                 return;
             }
         };
@@ -54,7 +55,7 @@ impl Server {
             connection.host.shut_down(now);
         } else if self.sessions >= self.config.max_sessions || self.committer.is_full() {
             add(&self.metrics.turned_away, 1);
-            warn!(%peer, sessions = self.sessions, "turned away: there is no room for another session, or its requests");
+            warn!(%peer, sessions = self.sessions, "turned away: no room for another session or its requests");
             connection.host.reject_busy(now);
         } else {
             connection.is_session = true;

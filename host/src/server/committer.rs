@@ -1,7 +1,8 @@
-//! The server's way to its ledger: takes the requests of one event-loop turn, commits them, and hands back the responses.
+//! The server's way to its ledger: takes the requests of one event-loop turn, commits them, and hands back
+//! the responses.
 //!
-//! The event loop knows this trait alone. A response may come at once or later, and in any order: its request says which
-//! terminal or session it belongs to.
+//! The event loop knows this trait alone. A response may come at once or later, and in any order: its request
+//! says which terminal or session it belongs to.
 use atm_core::ledger::{InDoubt, Ledger, Request, Response};
 
 /// Commits requests for the event loop.

@@ -1,4 +1,4 @@
-//! What a server is made for.
+//! Server configuration: limits and timeouts of a server, and of the endpoints in it.
 use atm_core::{
     host::{self, LinkKind},
     money::Amount,
@@ -8,24 +8,24 @@ use atm_core::{
 };
 use std::net::SocketAddr;
 
-/// What a server is made for. Every limit has its default in [`Config::new`].
+/// Configuration of a server. [`Config::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How messages cross the line.
+    /// How messages are framed and encoded.
     pub wire: Wire,
-    /// The balance that a new ledger begins with.
+    /// The balance of a new ledger.
     pub balance: Amount,
-    /// The most that an answer may name.
+    /// The largest amount that an answer may name.
     pub limit: Amount,
-    /// How long a prompt stays open without an answer.
+    /// How long a prompt may stay open without an answer.
     pub idle: Duration,
     /// How long a frame may take from its first byte to its last.
     pub frame: Duration,
-    /// How long a peer may leave output unread.
+    /// How long a peer may leave output unread before its connection is closed.
     pub stall: Duration,
-    /// How many sessions there may be at once.
+    /// Most sessions at once, over TCP.
     pub max_sessions: usize,
-    /// May a peer that is not on this machine stop the server?
+    /// Whether a peer that is not on this machine may stop the server with `quit`.
     pub allow_remote_quit: bool,
 }
 
@@ -45,7 +45,7 @@ impl Config {
         }
     }
 
-    /// What the endpoint of a connection from `peer` is made for.
+    /// The configuration of the endpoint of a connection from `peer`.
     pub(super) fn tcp_endpoint(&self, peer: SocketAddr) -> host::Config {
         let local = peer.ip().to_canonical().is_loopback();
         host::Config {

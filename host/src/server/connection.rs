@@ -1,4 +1,5 @@
-//! One connection: a socket and its endpoint.
+//! Connection: moves bytes between a non-blocking socket and its endpoint, and closes so that the peer can
+//! read the goodbye.
 use super::timers::Alarm;
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
@@ -11,22 +12,22 @@ use std::{
     net::Shutdown,
 };
 
-/// Steps before the other connections have their turn.
+/// Most steps of one connection before the others have their turn.
 const STEPS_PER_TURN: usize = 64;
 
-/// How long a peer that was told goodbye may go on sending. A socket that is closed with something unread resets the
-/// connection, and the reset may overtake the goodbye (RFC 1122, 4.2.2.13).
+/// How long to read on after the goodbye. To close a socket with unread input resets the connection, and the
+/// reset may overtake the goodbye (RFC 1122, 4.2.2.13).
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a connection came to.
+/// Why [`Connection::advance`] returned.
 pub(super) enum Progress {
-    /// Something is to be done.
+    /// The server is to handle an event.
     Event(Event),
-    /// It waits for its socket or for time to pass.
+    /// The connection waits for its socket or its deadline.
     Blocked,
-    /// It has more to do; the others first.
+    /// The connection has more to do, after the others.
     Yield,
-    /// It is over.
+    /// The connection is closed.
     Closed,
 }
 
@@ -34,20 +35,20 @@ pub(super) enum Progress {
 pub(super) struct Connection {
     stream: TcpStream,
     pub(super) host: Host<IN, OUT>,
-    /// Does it count against the limit of sessions?
+    /// Whether it counts against the limit of sessions.
     pub(super) is_session: bool,
-    /// When it is ticked next.
+    /// When it is woken next.
     pub(super) alarm: Alarm,
-    /// What was read and not taken yet.
+    /// Input that the endpoint has not taken yet.
     unread: Vec<u8>,
-    /// The socket's edges: what it said last and has not taken back.
+    /// Readiness by the last edge-triggered event; cleared when the socket would block.
     readable: bool,
     writable: bool,
-    /// The peer has shut its side: there is an end to be read.
+    /// The peer has shut down its writing side, so a read will find the end.
     peer_closed: bool,
-    /// The peer sends nothing more.
+    /// A read has found the end of the peer's stream.
     at_eof: bool,
-    /// Everything is said; until then what still comes is thrown away.
+    /// Set once the goodbye is sent: until then, input is read and discarded.
     linger_until: Option<Instant>,
     is_closed: bool,
 }
@@ -60,7 +61,7 @@ impl Connection {
         config: &host::Config,
         now: Instant,
     ) -> io::Result<Self> {
-        // A reply is one write: there is nothing that it would pay to wait for.
+        // A reply is one write, so Nagle's algorithm (RFC 896) would only delay it.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let session = u64::try_from(token.0).unwrap_or(u64::MAX);
@@ -79,14 +80,14 @@ impl Connection {
         })
     }
 
-    /// Notes what the socket says.
+    /// Takes over the readiness that an event reports.
     pub(super) fn update_readiness(&mut self, event: &event::Event) {
         self.peer_closed |= event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
-    /// Is the conversation with this terminal held here?
+    /// Whether the conversation of this terminal is held here.
     pub(super) fn serves(&self, name: &Name) -> bool {
         let conversation = self.host.conversation();
         conversation.is_some_and(
@@ -94,12 +95,12 @@ impl Connection {
         )
     }
 
-    /// Is everything said?
+    /// Whether the goodbye is sent, and input is only discarded.
     pub(super) fn is_lingering(&self) -> bool {
         self.linger_until.is_some()
     }
 
-    /// When [`tick`](Self::tick) is to be called at the latest.
+    /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.linger_until.or_else(|| self.host.deadline())
     }
@@ -112,15 +113,16 @@ impl Connection {
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
-        // It is closed in a moment anyway; that it was not registered any more changes nothing.
+        // The socket is closed next, which ends a registration too.
         let _ = registry.deregister(&mut self.stream);
     }
 
-    /// Moves bytes until it has to wait; `buffer` is for what one read brings.
+    /// Moves bytes until there is an event, the socket would block, or the turn is over; `buffer` is for one
+    /// read.
     pub(super) fn advance(&mut self, buffer: &mut [u8], now: Instant) -> Progress {
         for _ in 0..STEPS_PER_TURN {
             if self.is_closed {
-                // What the ledger was asked is still to be seen to.
+                // Requests that are still to be submitted to the ledger.
                 return self.host.poll_event().map_or(Progress::Closed, Progress::Event);
             }
             if self.linger_until.is_some() {
@@ -144,7 +146,7 @@ impl Connection {
         Progress::Yield
     }
 
-    /// Sends output; true where it sent any, or the line broke.
+    /// Writes output; true where any was written, or the connection failed.
     fn write_output(&mut self, now: Instant) -> bool {
         if self.host.output().is_empty() || !self.writable {
             return false;
@@ -159,7 +161,7 @@ impl Connection {
         true
     }
 
-    /// Feeds what is held; true where any of it was taken.
+    /// Feeds unread input to the endpoint; true where it took any.
     fn feed_unread(&mut self, now: Instant) -> bool {
         if self.unread.is_empty() {
             return false;
@@ -167,13 +169,13 @@ impl Connection {
         let taken = self.host.feed(&self.unread, now).min(self.unread.len());
         self.unread.drain(..taken);
         if self.unread.is_empty() {
-            // Most sessions never hold anything.
+            // Frees the buffer: most sessions never need one.
             self.unread = Vec::new();
         }
         taken > 0
     }
 
-    /// Reads; true where something came, or the line broke or ended.
+    /// Reads and feeds the endpoint; true where bytes, the end or an error came.
     fn read_input(&mut self, buffer: &mut [u8], now: Instant) -> bool {
         if !self.readable || self.at_eof || !self.unread.is_empty() {
             return false;
@@ -184,9 +186,9 @@ impl Connection {
                 self.host.end(now);
             }
             Ok(count) => {
-                // It was all that there was: what comes later, comes with an edge of its own (epoll(7), of streams; a read
-                // ends before urgent data too, which nobody sends here). On Windows mio tells of more only after a read
-                // that found nothing.
+                // A short read has emptied the socket, and later input brings another edge (epoll(7), on
+                // stream sockets; a read also stops short before urgent data, which this protocol does not
+                // use). On Windows mio reports more input only after a read that would block.
                 self.readable = count == buffer.len() || self.peer_closed || cfg!(windows);
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let taken = self.host.feed(bytes, now);
@@ -200,14 +202,14 @@ impl Connection {
         true
     }
 
-    /// Everything is said: tells the peer so, and waits for it to go.
+    /// Shuts down the writing side after the goodbye, and discards input until the peer closes.
     fn start_lingering(&mut self, now: Instant) {
         self.unread = Vec::new();
         self.linger_until = Some(now + LINGER);
         self.is_closed |= self.at_eof || self.stream.shutdown(Shutdown::Write).is_err();
     }
 
-    /// Reads and forgets; false where nothing came or the peer is gone.
+    /// Reads and discards input; false where none came, or the peer has closed.
     fn discard_input(&mut self, buffer: &mut [u8]) -> bool {
         if !self.readable {
             return false;
@@ -222,7 +224,7 @@ impl Connection {
         false
     }
 
-    /// Is there anything to do about an error of the socket?
+    /// Handles an error of the socket; true where the connection is to be advanced again.
     fn handle_io_error(&mut self, error: &io::Error) -> bool {
         match error.kind() {
             ErrorKind::WouldBlock => false,

@@ -1,4 +1,5 @@
-//! Where each named terminal's conversation is held: on a connection, or parked until the terminal comes back.
+//! Conversation table: locates each named terminal's conversation, at a connection or parked until the
+//! terminal returns.
 use atm_core::{
     host::Conversation,
     ledger::{Name, Origin},
@@ -12,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 pub(super) enum Location {
     /// By the endpoint of this connection.
     Connected(Token),
-    /// Here: its line dropped.
+    /// In this table: its connection was lost.
     Parked(Box<Conversation>),
 }
 
@@ -21,8 +22,8 @@ pub(super) enum Location {
 pub(super) struct ConversationTable {
     locations: HashMap<Name, Location>,
     names: HashMap<Token, Name>,
-    /// When whom to forget; all are parked for the same time, so the first is the oldest. A terminal that came back in
-    /// between is found connected, or parked under a later time.
+    /// When each parked conversation expires, the oldest first: all are parked for the same time. An entry is
+    /// stale if its terminal has returned since.
     parked: VecDeque<(Instant, Name)>,
 }
 
@@ -35,7 +36,7 @@ impl ConversationTable {
         self.locations.get_mut(name)
     }
 
-    /// Takes a parked conversation.
+    /// Removes a parked conversation and returns it.
     pub(super) fn unpark(&mut self, name: &Name) -> Option<Conversation> {
         match self.locations.remove(name)? {
             Location::Parked(conversation) => {
@@ -46,7 +47,7 @@ impl ConversationTable {
         }
     }
 
-    /// `name` is at `token` from now on.
+    /// Locates the conversation of `name` at the connection `token`.
     pub(super) fn connect(&mut self, name: Name, token: Token) {
         self.disconnect(token);
         if let Some(Location::Connected(before)) =
@@ -57,7 +58,8 @@ impl ConversationTable {
         self.names.insert(token, name);
     }
 
-    /// Parks a conversation whose connection is gone, until `until`; at most `most` of them, the oldest goes first.
+    /// Parks a conversation whose connection was lost, until `until`. Beyond `max_parked` conversations, the
+    /// oldest is dropped.
     pub(super) fn park(
         &mut self,
         token: Token,
@@ -66,7 +68,7 @@ impl ConversationTable {
         max_parked: usize,
     ) {
         let Origin::Terminal(name) = conversation.origin().clone() else { return };
-        // Taken over in the meantime: what is held elsewhere is newer.
+        // Another connection has taken the conversation over: what is held there is newer.
         if self.names.remove(&token).is_none() {
             return;
         }
@@ -77,7 +79,7 @@ impl ConversationTable {
         }
     }
 
-    /// The connection is gone and holds nothing.
+    /// Forgets a connection that was closed and holds no conversation.
     pub(super) fn disconnect(&mut self, token: Token) {
         if let Some(name) = self.names.remove(&token)
             && matches!(self.locations.get(&name), Some(Location::Connected(held)) if *held == token)
@@ -86,12 +88,12 @@ impl ConversationTable {
         }
     }
 
-    /// When [`expire`](Self::expire) has something to do.
+    /// When [`expire`](Self::expire) is to be called.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.parked.front().map(|(until, _)| *until)
     }
 
-    /// Forgets whom nobody came back for.
+    /// Drops the conversations whose time is over.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.next_deadline().is_some_and(|until| until <= now) {
             self.drop_oldest_parked();

@@ -1,4 +1,5 @@
-//! The server's ledger on disk: opens the ledger in a folder and commits each turn's requests to it as one batch.
+//! The server's ledger on disk: opens the ledger in a folder and commits each turn's requests to it as one
+//! batch.
 use super::{Config, Server, committer::Committer, new_identity, wake_callback};
 use crate::{
     ledger::{disk::Folder, entry::Time, error::Error, keeper::Keeper, teller::Teller},
@@ -8,7 +9,8 @@ use atm_core::ledger::{InDoubt, LedgerId, Request, Response};
 use std::{path::Path, sync::Arc};
 
 impl Server {
-    /// Keeps the ledger in `folder` instead of in memory, where it would be lost at exit; creates one where there is none.
+    /// Keeps the ledger in `folder` instead of in memory, where it would be lost at exit; creates one where
+    /// there is none.
     ///
     /// # Errors
     /// The folder cannot be used, or the ledger in it is damaged or in use.
@@ -22,7 +24,8 @@ impl Server {
     }
 }
 
-/// Opens the ledger in a folder, and the socket by which others read it; `fresh` is the identity of a new one.
+/// Opens the ledger in a folder, and the socket by which others read it; `fresh` is the identity of a new
+/// one.
 pub(super) fn open_keeper(
     folder: &Path,
     config: &Config,

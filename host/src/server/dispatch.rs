@@ -1,11 +1,13 @@
-//! What connections ask of the ledger and of each other.
+//! Dispatch: carries requests to the ledger, outcomes to where their terminals are, and a conversation to the
+//! connection where its terminal said hello.
 use super::{Connection, Location, Server};
 use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
 use mio::Token;
 use tracing::{error, info};
 
 impl Server {
-    /// Asks the ledger; `None` where the answer comes later, or never.
+    /// Submits a request to the ledger; `None` where the response comes later, or never because the ledger
+    /// has failed.
     pub(super) fn submit(&mut self, request: &Request) -> Option<Response> {
         match self.committer.submit(request) {
             Ok(response) => {
@@ -21,17 +23,17 @@ impl Server {
         }
     }
 
-    /// The ledger answers nothing any more, and nobody may be told anything: whoever asked comes back and asks what
-    /// became of it.
+    /// Stops the server after the ledger has failed for good. No outcome is sent: a terminal whose request
+    /// was out asks for its outcome when it says hello again.
     fn stop_after_ledger_failure(&mut self, error: InDoubt) {
         if !self.ledger_failed {
-            error!(%error, "the server stops");
+            error!(%error, "the ledger has failed: stopping");
         }
         self.ledger_failed = true;
         self.start_shutdown();
     }
 
-    /// Takes the answers that have come from the ledger to whoever waits for them.
+    /// Delivers the responses that have come from the ledger.
     pub(super) fn deliver_responses(&mut self) {
         loop {
             match self.committer.responses() {
@@ -41,14 +43,14 @@ impl Server {
                         self.deliver(request, response);
                     }
                 }
-                // Told once all that was answered is delivered.
+                // Comes only after every response before it was delivered.
                 Err(error) => return self.stop_after_ledger_failure(error),
             }
         }
     }
 
-    /// An outcome goes to where its terminal is now: on a connection, or away. Whoever is gone for good is told when it
-    /// asks.
+    /// Delivers an outcome to where its terminal is now: a connection, or a parked conversation. A terminal
+    /// that is at neither asks for the outcome with its next hello.
     fn deliver(&mut self, request: Request, response: Response) {
         let token = match request.origin() {
             Origin::Session(session) => usize::try_from(session).ok().map(Token),
@@ -72,7 +74,8 @@ impl Server {
         }
     }
 
-    /// A terminal said hello: its conversation is fetched from wherever it is conversation.
+    /// Handles the hello of a named terminal: moves its conversation here from where it is held, or refuses
+    /// the hello if a later start of the terminal holds the conversation.
     pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
         let Some(hello) = connection.host.incoming_hello() else { return };
@@ -82,7 +85,7 @@ impl Server {
             Some(Location::Parked(_)) => Ok(self.conversations.unpark(&name)),
             Some(Location::Connected(other_token)) => match self.connections.get_mut(other_token) {
                 None => Ok(None),
-                // Somebody else sits there by now.
+                // Another terminal has said hello there in the meantime.
                 Some(other) if !other.serves(&name) => Ok(None),
                 Some(other)
                     if other.host.conversation().is_some_and(|conversation| !conversation.admits(hello)) =>

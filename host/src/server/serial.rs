@@ -23,9 +23,9 @@ use tracing::info;
 /// The longest wait for the port, after which the loop looks whether it is to stop.
 const MAX_WAIT: Duration = Duration::from_millis(50);
 
-/// Serves the terminal at `port` until `stop` is set or the person there stops it, with a ledger in memory; `ready` is
-/// called before the first turn. A serial line has no address that could be this machine's own: `quit` stops the server
-/// only where `config` allows it to any peer.
+/// Serves the terminal at `port` until `stop` is set or the person there stops it, with a ledger in memory;
+/// `ready` is called before the first turn. A serial line has no address that could be this machine's own:
+/// `quit` stops the server only where `config` allows it to any peer.
 ///
 /// # Errors
 /// The port failed, or its device is gone: that does not come back by itself.
@@ -76,7 +76,8 @@ fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &Atomi
             device.0.wait(timeout.min(MAX_WAIT))?;
         }
     }
-    // The port may still hold the end of the goodbye. A terminal that does not read it delays the exit by the grace only.
+    // The port may still hold the end of the goodbye. A terminal that does not read it delays the exit by the
+    // grace only.
     let until = stop_deadline.unwrap_or_else(|| clock.now() + SHUTDOWN_GRACE);
     while !device.write_ready()? && clock.now() < until {
         device.0.wait(MAX_WAIT)?;

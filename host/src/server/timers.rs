@@ -1,21 +1,22 @@
-//! When which connection wants to be woken.
+//! Timers: the deadlines of all connections, in a heap.
 use atm_core::time::Instant;
 use mio::Token;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// A connection's own note of when it is woken next.
+/// When a connection is woken next, as the connection knows it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alarm(Option<Instant>);
 
 /// Deadlines by connection.
 ///
-/// Every answer moves its session's deadline, nearly always to later. So a deadline that stands is left to pass, and
-/// the connection, woken early, sets the later one then: one turn of the heap a deadline, not one an answer.
+/// Every answer moves its session's deadline, nearly always to a later time. So a deadline in the heap is
+/// left to pass, and the connection, woken early, then sets the later one: one heap operation per deadline,
+/// not one per answer.
 #[derive(Debug, Default)]
 pub(super) struct Timers(BinaryHeap<Reverse<(Instant, Token)>>);
 
 impl Timers {
-    /// Wakes `token` at `deadline` or before.
+    /// Makes `token` due at `deadline` or earlier.
     pub(super) fn set(&mut self, token: Token, alarm: &mut Alarm, deadline: Instant) {
         if alarm.0.is_some_and(|set| set <= deadline) {
             return;
@@ -24,12 +25,12 @@ impl Timers {
         self.0.push(Reverse((deadline, token)));
     }
 
-    /// The first deadline, or one that stood before it.
+    /// A time that is at most the first deadline.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.0.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
-    /// Takes a deadline that has passed; it counts if [`Alarm::take_if_due`].
+    /// Takes a deadline that has passed. It is stale unless [`Alarm::take_if_due`] says otherwise.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Token, Instant)> {
         if self.next_deadline()? > now {
             return None;
@@ -39,7 +40,8 @@ impl Timers {
 }
 
 impl Alarm {
-    /// Is it for this deadline, and not for an earlier one that was set later? It is off then.
+    /// Clears the alarm and returns true if it is set to `deadline`; a deadline that an earlier one has
+    /// replaced is stale.
     pub(super) fn take_if_due(&mut self, deadline: Instant) -> bool {
         self.0.take_if(|set| *set == deadline).is_some()
     }
@@ -65,7 +67,7 @@ mod tests {
         assert!(one.take_if_due(at(10)) && other.take_if_due(at(15)));
         assert_eq!(timers.pop(at(99)), None);
         timers.set(Token(5), &mut one, at(30));
-        assert_eq!(timers.next_deadline(), Some(at(30)), "what has rung can be set again");
+        assert_eq!(timers.next_deadline(), Some(at(30)), "an alarm can be set again");
     }
 
     #[test]
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(timers.pop(at(30)), Some((Token(5), at(10))));
         assert!(alarm.take_if_due(at(10)));
         assert_eq!(timers.pop(at(30)), Some((Token(5), at(20))));
-        assert!(!alarm.take_if_due(at(20)), "it has rung before");
+        assert!(!alarm.take_if_due(at(20)), "the earlier deadline replaced it");
         assert_eq!(timers.pop(at(30)), None);
     }
 }
