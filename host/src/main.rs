@@ -1,4 +1,4 @@
-//! The `atm` program.
+//! The program `atm`: runs a command, and reports its error on standard error.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -14,8 +14,8 @@ fn main() -> ExitCode {
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            // The causes behind it on the same line: a person reads one, and so does grep.
-            // Nobody is left to be told where this fails.
+            // The error and its causes in one line, so that grep finds both. A failure to write it cannot be
+            // reported.
             let _ = writeln!(io::stderr(), "atm: {error:#}");
             ExitCode::FAILURE
         }

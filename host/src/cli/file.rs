@@ -1,13 +1,13 @@
-//! `atm.toml`: what `atm serve` takes, in a file.
+//! Configuration file (`atm.toml`): options of `atm serve`, in TOML.
 //!
-//! A key is an option without its dashes, and its value is read by the option's own rules. What the command line says goes
-//! before what the file says.
+//! A key is an option without its dashes, and clap parses its value by the option's own rules. The command
+//! line overrides the file.
 use super::{Arguments, Command, Serve};
 use clap::{ArgMatches, CommandFactory, Parser, parser::ValueSource};
 use serde::{Deserialize, Deserializer, de::Visitor};
 use std::{ffi::OsString, fmt, fs, path::Path};
 
-/// A value that an option reads from text: a number, or text.
+/// A number or a string, which the option parses from text.
 #[derive(Debug)]
 struct Value(String);
 
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value(number.to_string()))
             }
 
-            // The option says what is too much.
+            // Accepted here, so that the option reports that it is out of range.
             fn visit_i128<E>(self, number: i128) -> Result<Value, E> {
                 Ok(Value(number.to_string()))
             }
@@ -50,7 +50,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// The file. `examples/atm.toml` says what each key is for.
+/// The keys of the file; `examples/atm.toml` documents each.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct File {
@@ -71,7 +71,7 @@ struct File {
 }
 
 impl File {
-    /// The options that it stands for, by their names.
+    /// The options that the file sets: name and value.
     fn options(&self) -> Vec<(&'static str, String)> {
         fn text(value: &Option<impl fmt::Display>) -> Option<String> {
             value.as_ref().map(ToString::to_string)
@@ -96,30 +96,31 @@ impl File {
     }
 }
 
-/// Options that make no sense beside another one: where the command line has that, the file's are left out.
-const BESIDE: [(&str, &[&str]); 2] =
+/// Options of the file that are ignored where the command line has the first one, because the two conflict.
+const CONFLICTS: [(&str, &[&str]); 2] =
     [("serial", &["listen", "max-sessions", "stall-timeout", "metrics"]), ("listen", &["serial", "baud"])];
 
-/// What `atm serve` is to do, where its command line names a file: the file's options, and before them its own.
+/// The options of `atm serve --config`: those of the command line, then those of the file.
 ///
 /// # Errors
-/// What is wrong with the file, in words for a person.
-pub(super) fn merged(path: &Path, line: &[OsString]) -> Result<Serve, String> {
+/// The file cannot be read or parsed, or an option in it is wrong; the text is for a person, and names the
+/// file.
+pub(super) fn merge(path: &Path, line: &[OsString]) -> Result<Serve, String> {
     let wrong = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
     let file: File = toml::from_str(&text).map_err(|error| wrong(&error.to_string().trim_end()))?;
     let given = matches(line)?;
     let is_given = |name: &str| given.value_source(&id(name)) == Some(ValueSource::CommandLine);
-    let left_out = |name: &str| {
-        is_given(name) || BESIDE.iter().any(|(other, beside)| is_given(other) && beside.contains(&name))
+    let is_ignored = |name: &str| {
+        is_given(name) || CONFLICTS.iter().any(|(other, names)| is_given(other) && names.contains(&name))
     };
     let mut arguments: Vec<OsString> = vec!["atm".into(), "serve".into()];
     for (name, value) in file.options() {
-        if !left_out(name) {
+        if !is_ignored(name) {
             arguments.push(format!("--{name}={value}").into());
         }
     }
-    // By itself first, so that it is known whose fault it is.
+    // The file's options alone are parsed first: an error is then the file's.
     read(&arguments).map_err(|error| wrong(&in_one_line(&error)))?;
     arguments.extend(line.iter().skip_while(|word| *word != "serve").skip(1).cloned());
     read(&arguments).map_err(|error| wrong(&in_one_line(&error)))
@@ -131,7 +132,9 @@ fn id(name: &str) -> String {
 
 fn matches(line: &[OsString]) -> Result<ArgMatches, String> {
     let all = Arguments::command().try_get_matches_from(line).map_err(|error| in_one_line(&error))?;
-    all.subcommand_matches("serve").cloned().ok_or_else(|| "only `atm serve` takes a file".to_owned())
+    all.subcommand_matches("serve")
+        .cloned()
+        .ok_or_else(|| "only `atm serve` has a configuration file".to_owned())
 }
 
 fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
@@ -143,7 +146,7 @@ fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
     }
 }
 
-/// What it says before it goes on about usage, in one line.
+/// The error's first paragraph in one line, without the usage that follows.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
@@ -156,64 +159,64 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn merge(file: &str, line: &str) -> Result<Serve, String> {
+    fn merge_text(file: &str, line: &str) -> Result<Serve, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("atm.toml");
         fs::write(&path, file).unwrap();
         let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        merged(&path, &line)
+        merge(&path, &line)
     }
 
     #[test]
-    fn what_the_file_says_holds_where_the_command_line_says_nothing() {
+    fn the_file_sets_what_the_command_line_does_not() {
         let file = "listen = '127.0.0.1:7'\nbalance = 250\nlimit = '10.50'\nidle-timeout = 7\nwire = 'raw'";
-        let serve = merge(file, "atm serve --idle-timeout 9").unwrap();
+        let serve = merge_text(file, "atm serve --idle-timeout 9").unwrap();
         assert_eq!((serve.listen.as_str(), serve.idle_timeout, serve.stall_timeout), ("127.0.0.1:7", 9, 30));
         assert_eq!((serve.balance.minor(), serve.limit.minor()), (25_000, 1_050));
         assert_eq!(serve.wire, Some(atm_core::wire::Wire::Raw));
-        let serve = merge("allow-remote-quit = true\nserial = 'a'\nbaud = 9600", "atm serve").unwrap();
+        let serve = merge_text("allow-remote-quit = true\nserial = 'a'\nbaud = 9600", "atm serve").unwrap();
         assert!(serve.allow_remote_quit && serve.serial.as_deref() == Some("a") && serve.baud == 9600);
-        // A line of another kind than the file's.
-        let serve = merge("serial = 'a'\nbaud = 9600", "atm serve --listen a:1").unwrap();
+        // The command line names TCP and the file a serial line, and the other way round.
+        let serve = merge_text("serial = 'a'\nbaud = 9600", "atm serve --listen a:1").unwrap();
         assert_eq!((serve.serial, serve.listen.as_str()), (None, "a:1"));
-        let serve = merge("listen = 'a:1'\nmax-sessions = 7", "atm serve --serial b").unwrap();
+        let serve = merge_text("listen = 'a:1'\nmax-sessions = 7", "atm serve --serial b").unwrap();
         assert_eq!(serve.serial.as_deref(), Some("b"));
     }
 
-    /// Whatever the file says, the command line can say otherwise.
     #[test]
-    fn every_key_gives_way_to_its_option() {
+    fn the_command_line_overrides_every_key() {
         let file = "listen = '127.0.0.1:7'\nwire = 'raw'\ndata = 'a'\nbalance = 7\nlimit = 7\nidle-timeout = 7\n\
                     frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nallow-remote-quit = true\n\
                     metrics = '127.0.0.1:7'\nlog = 'off'\n";
-        let usual = format!("{:?}", merge("", "atm serve").unwrap());
+        let defaults = format!("{:?}", merge_text("", "atm serve").unwrap());
         let line = "atm serve --listen 127.0.0.1:65432 --balance 100 --limit 1000000 --idle-timeout 300 --frame-timeout 10 \
                     --stall-timeout 30 --max-sessions 10000 --allow-remote-quit=false --metrics=off --log info \
                     --data b --wire json";
-        let said = merge(file, line).unwrap();
+        let serve = merge_text(file, line).unwrap();
         assert_eq!(
-            (said.wire, said.data.as_deref()),
+            (serve.wire, serve.data.as_deref()),
             (Some(atm_core::wire::Wire::Json), Some(Path::new("b")))
         );
-        assert_eq!(format!("{:?}", Serve { wire: None, data: None, ..said }), usual);
-        for (line, may) in [("", true), (" --allow-remote-quit=false", false), (" --allow-remote-quit", true)]
+        assert_eq!(format!("{:?}", Serve { wire: None, data: None, ..serve }), defaults);
+        for (line, allowed) in
+            [("", true), (" --allow-remote-quit=false", false), (" --allow-remote-quit", true)]
         {
-            let said = merge(file, &format!("atm serve{line}")).unwrap();
-            assert_eq!(said.allow_remote_quit, may, "{line}");
+            let serve = merge_text(file, &format!("atm serve{line}")).unwrap();
+            assert_eq!(serve.allow_remote_quit, allowed, "{line}");
         }
-        let said = merge("allow-remote-quit = false", "atm serve --allow-remote-quit").unwrap();
-        assert!(said.allow_remote_quit);
-        // A serial line and a speed of the file's.
+        let serve = merge_text("allow-remote-quit = false", "atm serve --allow-remote-quit").unwrap();
+        assert!(serve.allow_remote_quit);
+        // A serial line and its speed.
         let file = "serial = 'a'\nbaud = 9600\nmetrics = 'off'";
-        let said = merge(file, "atm serve --serial b --baud 19200").unwrap();
-        assert_eq!((said.serial.as_deref(), said.baud), (Some("b"), 19_200));
-        let error = merge(file, "atm serve --metrics 127.0.0.1:7").unwrap_err();
+        let serve = merge_text(file, "atm serve --serial b --baud 19200").unwrap();
+        assert_eq!((serve.serial.as_deref(), serve.baud), (Some("b"), 19_200));
+        let error = merge_text(file, "atm serve --metrics 127.0.0.1:7").unwrap_err();
         assert!(error.contains("--metrics is for TCP"), "{error}");
     }
 
     #[test]
-    fn what_is_wrong_with_the_file_is_told() {
-        for (file, told) in [
+    fn an_error_in_the_file_is_reported() {
+        for (file, expected) in [
             ("balence = 7", "unknown field `balence`"),
             ("balance = -7", "invalid value '-7' for '--balance"),
             ("balance = 99999999999999999999", "invalid value '99999999999999999999' for '--balance"),
@@ -230,12 +233,12 @@ mod tests {
             ("[serve]", "unknown field `serve`"),
             ("config = 'b'", "unknown field `config`"),
         ] {
-            let error = merge(file, "atm serve").unwrap_err();
-            assert!(error.contains("atm.toml: ") && error.contains(told), "{file}: {error}");
+            let error = merge_text(file, "atm serve").unwrap_err();
+            assert!(error.contains("atm.toml: ") && error.contains(expected), "{file}: {error}");
         }
     }
 
-    /// The sample names every option, says its default, and is right when nothing in it is left out.
+    /// The sample has every option with its default, and is valid with all keys uncommented.
     #[test]
     fn the_sample_has_every_key() {
         let sample = include_str!("../../../examples/atm.toml");
@@ -248,32 +251,32 @@ mod tests {
         let serve = command.find_subcommand("serve").unwrap();
         let options: BTreeSet<String> =
             serve.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
-        let without = ["config", "help", "version"].map(str::to_owned);
-        assert_eq!(keys, options.difference(&BTreeSet::from(without)).cloned().collect());
-        merge(sample, "atm serve").unwrap();
-        // A serial line excludes an address.
+        let others = ["config", "help", "version"].map(str::to_owned);
+        assert_eq!(keys, options.difference(&BTreeSet::from(others)).cloned().collect());
+        merge_text(sample, "atm serve").unwrap();
+        // A serial port excludes an address.
         let all = |serial: bool| -> String {
-            let taken = |key: &str| match key {
+            let is_taken = |key: &str| match key {
                 "serial" | "baud" => serial,
                 "listen" | "max-sessions" | "stall-timeout" | "metrics" => !serial,
                 _ => true,
             };
             let lines = sample.lines().map(|line| line.trim_start_matches("# "));
             lines
-                .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| taken(key)))
+                .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| is_taken(key)))
                 .map(|line| format!("{line}\n"))
                 .collect()
         };
         for serial in [false, true] {
-            let serve = merge(&all(serial), "atm serve").unwrap();
-            let usual = merge("", "atm serve").unwrap();
+            let serve = merge_text(&all(serial), "atm serve").unwrap();
+            let defaults = merge_text("", "atm serve").unwrap();
             assert_eq!(
                 (serve.idle_timeout, serve.limit, serve.balance),
-                (usual.idle_timeout, usual.limit, usual.balance)
+                (defaults.idle_timeout, defaults.limit, defaults.balance)
             );
             assert_eq!(
                 (serve.listen, serve.max_sessions, serve.baud),
-                (usual.listen, usual.max_sessions, usual.baud)
+                (defaults.listen, defaults.max_sessions, defaults.baud)
             );
         }
     }

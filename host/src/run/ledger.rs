@@ -1,5 +1,6 @@
-//! What `atm ledger` does.
-use crate::cli::ledger::{Format, Ledger};
+//! `atm ledger`: verifies, exports, shows, backs up and restores a ledger, with a progress bar where that
+//! takes long.
+use crate::cli::ledger::{ExportFormat, Ledger};
 use anyhow::{Context, Result};
 use atm_core::ledger::LedgerId;
 use atm_host::ledger::{
@@ -18,64 +19,67 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a command may take before it shows how far it is.
-const SHORT: Duration = Duration::from_millis(500);
+/// How long a command runs before it shows its progress.
+const PROGRESS_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
     match command {
-        Ledger::Verify { place } => verify(&place.data),
-        Ledger::Export { place, format } => {
-            let mut source = Source::open(&place.data, Wanted::All)?;
-            let (format, mut progress) = (form(*format), Progress::of(&source));
-            print(&place.data, |out| tell::export(&mut source, format, out, |number| progress.at(number)))
+        Ledger::Verify { folder } => verify(&folder.data),
+        Ledger::Export { folder, format } => {
+            let mut source = Source::open(&folder.data, Wanted::All)?;
+            let (format, mut progress) = (export_format(*format), Progress::of(&source));
+            write_output(&folder.data, |out| {
+                tell::export(&mut source, format, out, |number| progress.update(number))
+            })
         }
-        Ledger::Show { place, last, terminals } => {
-            let mut source = Source::open(&place.data, Wanted::Last(*last))?;
-            print(&place.data, |out| tell::show(&mut source, *terminals, out))
+        Ledger::Show { folder, last, terminals } => {
+            let mut source = Source::open(&folder.data, Wanted::Last(*last))?;
+            write_output(&folder.data, |out| tell::show(&mut source, *terminals, out))
         }
-        Ledger::Backup { file, place } => {
-            let mut source = Source::open(&place.data, Wanted::All)?;
+        Ledger::Backup { file, folder } => {
+            let mut source = Source::open(&folder.data, Wanted::All)?;
             let mut progress = Progress::of(&source);
-            let entries = backup::backup(&mut source, file, |number| progress.at(number))?;
+            let entries = backup::backup(&mut source, file, |number| progress.update(number))?;
             drop(progress);
-            say(&format!("{}: a backup of {}", file.display(), counted(entries, "entry", "entries")))
+            print_line(&format!("{}: a backup of {}", file.display(), count_of(entries, "entry", "entries")))
         }
-        Ledger::Restore { file, place } => restore(file, &place.data),
+        Ledger::Restore { file, folder } => restore(file, &folder.data),
     }
 }
 
-fn form(format: Format) -> tell::Format {
+fn export_format(format: ExportFormat) -> tell::Format {
     match format {
-        Format::Json => tell::Format::Json,
-        Format::Csv => tell::Format::Csv,
+        ExportFormat::Json => tell::Format::Json,
+        ExportFormat::Csv => tell::Format::Csv,
     }
 }
 
-/// Writes to standard output.
-fn print(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Fault>) -> Result<ExitCode> {
-    let mut out = Output { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), failed: false };
+/// Writes to standard output, and attributes an error to it or to the ledger.
+fn write_output(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Fault>) -> Result<ExitCode> {
+    let mut out =
+        TrackedOutput { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), failed: false };
     match write(&mut out).and_then(|()| Ok(out.flush()?)) {
-        Err(Fault::Io(error)) if out.failed => unwritten(error),
+        Err(Fault::Io(error)) if out.failed => output_error(error),
         Err(fault) => Err(Error { path: folder.to_owned(), fault }.into()),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Standard output takes no more. Its reader may have seen enough, and does not want to hear of it.
-fn unwritten(error: io::Error) -> Result<ExitCode> {
+/// The result after an error of standard output. A closed pipe is silent: its reader has read what it wants.
+fn output_error(error: io::Error) -> Result<ExitCode> {
     match error.kind() {
         ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
         _ => Err(error).context("standard output cannot be written"),
     }
 }
 
-/// Standard output, whose errors are told from those of the books.
-struct Output<W: Write> {
+/// Standard output, which remembers that an error is its own and not the ledger's.
+struct TrackedOutput<W: Write> {
     out: W,
     failed: bool,
 }
 
-impl<W: Write> Write for Output<W> {
+impl<W: Write> Write for TrackedOutput<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes).inspect_err(|_| self.failed = true)
     }
@@ -85,32 +89,32 @@ impl<W: Write> Write for Output<W> {
     }
 }
 
-fn counted(count: u64, one: &str, more: &str) -> String {
+fn count_of(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-fn say(line: &str) -> Result<ExitCode> {
+fn print_line(line: &str) -> Result<ExitCode> {
     match writeln!(io::stdout(), "{line}") {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => unwritten(error),
+        Err(error) => output_error(error),
     }
 }
 
 fn verify(folder: &Path) -> Result<ExitCode> {
     let report = Source::open(folder, Wanted::All).and_then(|mut source| {
         let mut progress = Progress::of(&source);
-        let report = tell::verify(&mut source, |number| progress.at(number));
+        let report = tell::verify(&mut source, |number| progress.update(number));
         report.map_err(|fault| Error { path: folder.to_owned(), fault })
     })?;
     if !report.faults.is_empty() {
-        say(&format!("{}\nthe books do not fit", report.faults.join("\n")))?;
+        print_line(&format!("{}\nthe ledger is inconsistent", report.faults.join("\n")))?;
         return Ok(ExitCode::FAILURE);
     }
     let (books, head) = (&report.books, report.books.head());
-    say(&format!(
+    print_line(&format!(
         "ok: {} and {} of the ledger {}, the balance is {}; the last hash is {}",
-        counted(head.number, "entry", "entries"),
-        counted(books.tills().count() as u64, "terminal", "terminals"),
+        count_of(head.number, "entry", "entries"),
+        count_of(books.tills().count() as u64, "terminal", "terminals"),
         books.ledger(),
         books.balance(),
         head.hash
@@ -121,18 +125,18 @@ fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
     let fresh = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
     let mut disk = Folder::take(folder, Arc::default())?;
     let mut progress = Progress::new(None);
-    let books = backup::restore(file, &mut disk, fresh, |number| progress.at(number))?;
+    let books = backup::restore(file, &mut disk, fresh, |number| progress.update(number))?;
     drop(progress);
-    say(&format!(
+    print_line(&format!(
         "{}: {} restored as the ledger {}, the balance is {}",
         folder.display(),
-        counted(books.head().number, "entry", "entries"),
+        count_of(books.head().number, "entry", "entries"),
         books.ledger(),
         books.balance()
     ))
 }
 
-/// How far a command is: shown on a terminal, where it takes long.
+/// Progress bar on standard error, shown once a command takes longer than [`PROGRESS_DELAY`].
 struct Progress {
     bar: ProgressBar,
     began: Instant,
@@ -156,14 +160,14 @@ impl Progress {
         Self { bar, began: Instant::now(), shown: false }
     }
 
-    fn at(&mut self, number: u64) {
-        // The clock is asked now and then.
+    fn update(&mut self, number: u64) {
+        // The clock is read only now and then.
         if !number.is_multiple_of(1024) {
             return;
         }
-        if !self.shown && self.began.elapsed() > SHORT {
+        if !self.shown && self.began.elapsed() > PROGRESS_DELAY {
             self.shown = true;
-            // Nothing is shown where that is no terminal.
+            // Draws nothing where standard error is not a terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(number);
