@@ -1,4 +1,4 @@
-//! What a running server counts.
+//! Metrics: the counters and gauges of a running server, in Prometheus' text format.
 use atm_core::ledger::{Outcome, Response};
 use std::{
     fmt,
@@ -8,13 +8,14 @@ use std::{
 
 pub mod page;
 
-/// Upper ends of the buckets that the time of a sync is counted in, in microseconds.
+/// Upper bounds of the histogram of sync times, in microseconds.
 const BUCKETS: [u64; 10] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
 
-/// What stands for a ledger on disk that is closed; one more for one that is open.
+/// Values of [`Metrics::ledger`]: 0 without a ledger on disk, this where it is closed, one more where it is
+/// open.
 const CLOSED: u64 = 1;
 
-/// Counters, which only grow, and what there is now.
+/// The counters and gauges of a server.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// Sessions that were opened.
@@ -23,17 +24,17 @@ pub struct Metrics {
     pub open_sessions: AtomicU64,
     /// Connections that were turned away.
     pub turned_away: AtomicU64,
-    /// Requests of the ledger under an id that was used before.
+    /// Duplicate requests: their idempotency key was used before.
     pub duplicates: AtomicU64,
-    /// Commits, and the requests that were answered after them.
+    /// Commits of the ledger on disk.
     pub commits: AtomicU64,
-    /// Requests that were answered with those commits.
+    /// Requests in those commits.
     pub batched: AtomicU64,
     /// Entries that were written.
     pub entries: AtomicU64,
-    /// Commits that failed and were in doubt.
+    /// Commits that returned an error and were in doubt.
     pub doubts: AtomicU64,
-    /// Is there a ledger on disk, and is it open?
+    /// The state of the ledger on disk, see [`CLOSED`].
     ledger: AtomicU64,
     done: AtomicU64,
     refused: AtomicU64,
@@ -50,7 +51,7 @@ pub fn add(counter: &AtomicU64, count: usize) {
 }
 
 impl Metrics {
-    /// Something was brought to the disk.
+    /// Records how long a sync of the ledger's files took.
     pub fn observe_sync(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -62,12 +63,12 @@ impl Metrics {
         }
     }
 
-    /// The ledger on disk is open, or a fault lasts.
+    /// Sets whether the ledger on disk is open; it is closed while a fault lasts.
     pub fn set_ledger_open(&self, is_open: bool) {
         self.ledger.store(CLOSED.saturating_add(u64::from(is_open)), Ordering::Relaxed);
     }
 
-    /// The ledger answered.
+    /// Counts the outcome in a response, if it has one.
     pub fn count_outcome(&self, response: &Response) {
         let Response::Settled { outcome, .. } = response else { return };
         let counter = match outcome {
@@ -92,13 +93,13 @@ impl fmt::Display for Metrics {
         one(
             "atm_turned_away_total",
             "counter",
-            "Connections for which there was no room.",
+            "Connections that were turned away for lack of room.",
             now(&self.turned_away),
         )?;
         one(
             "atm_repeats_total",
             "counter",
-            "Requests of the ledger under an id that was used before.",
+            "Duplicate requests: their idempotency key was used before.",
             now(&self.duplicates),
         )?;
         one("atm_ledger_commits_total", "counter", "Commits of the ledger on disk.", now(&self.commits))?;
@@ -106,26 +107,26 @@ impl fmt::Display for Metrics {
         one(
             "atm_ledger_batched_total",
             "counter",
-            "Requests answered by those commits: divided by them, the size of a batch.",
+            "Requests in those commits; divided by them, the mean size of a batch.",
             now(&self.batched),
         )?;
         one(
             "atm_ledger_doubts_total",
             "counter",
-            "Commits that failed and were looked up.",
+            "Commits that returned an error and were in doubt.",
             now(&self.doubts),
         )?;
-        // Where it is in memory there is none that could be closed.
+        // A ledger in memory is never closed.
         if let Some(is_open) = now(&self.ledger).checked_sub(CLOSED) {
             one(
                 "atm_ledger_open",
                 "gauge",
-                "1 as long as the ledger on disk is open, 0 while a fault lasts.",
+                "1 while the ledger on disk is open, 0 while a fault lasts.",
                 is_open,
             )?;
         }
         f.write_str(
-            "# HELP atm_operations_total Operations by what became of them.\n# TYPE atm_operations_total counter\n",
+            "# HELP atm_operations_total Operations by outcome.\n# TYPE atm_operations_total counter\n",
         )?;
         for (outcome, counter) in [
             ("done", &self.done),
@@ -144,7 +145,7 @@ impl Metrics {
         const NAME: &str = "atm_ledger_sync_seconds";
         write!(
             f,
-            "# HELP {NAME} How long each sync of the ledger's files took: one a commit, and those of bringing entries in.\n# TYPE {NAME} histogram\n"
+            "# HELP {NAME} Duration of each sync of the ledger's files: one per commit, and those of a checkpoint.\n# TYPE {NAME} histogram\n"
         )?;
         let (mut sum, all) = (0u64, self.syncs.load(Ordering::Relaxed));
         for (most, counter) in BUCKETS.iter().zip(&self.buckets) {
@@ -157,7 +158,7 @@ impl Metrics {
     }
 }
 
-/// Microseconds as seconds.
+/// Displays microseconds as seconds.
 struct Seconds(u64);
 
 impl fmt::Display for Seconds {

@@ -1,7 +1,7 @@
-//! The counters for Prometheus: one page over HTTP, at a loopback address.
+//! Metrics endpoint: serves the counters to Prometheus over HTTP/1.1 (`GET /metrics`).
 //!
-//! One thread serves all who ask, a few at once. Nobody can keep another one waiting: where there are too many, the one
-//! that has been there longest makes room.
+//! One thread serves a few connections at once (one scrape each). A slow peer cannot block the others: beyond
+//! the limit, the oldest connection is closed.
 use super::Metrics;
 use mio::{
     Events, Interest, Poll, Token,
@@ -17,24 +17,25 @@ use std::{
 };
 use tracing::{debug, error};
 
-/// How long a reader may take for its question and its answer.
+/// How long a scrape may take, request and response.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Readers at once, each with a file descriptor.
-pub const READERS: usize = 8;
+/// Most scrapes at once, each with a file descriptor.
+pub const MAX_SCRAPES: usize = 8;
 
-/// How long to wait before accepting again when the system had no room for another connection.
+/// The wait before accepting again after the system had no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// More than the head of a request has, in bytes.
+/// Longest head of a request, in bytes.
 const MAX_HEAD: usize = 8192;
 
 const LISTENER: Token = Token(0);
 
-/// Shows `metrics` at `address` for as long as the process lives; returns the address, which has a port.
+/// Serves `metrics` at `address` until the process ends; returns the address with the port that the system
+/// chose.
 ///
 /// # Errors
-/// Whatever the system says against it.
+/// The address cannot be bound, or the thread cannot be spawned.
 pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
     let mut listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
@@ -44,13 +45,13 @@ pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAdd
         poll,
         listener,
         metrics,
-        readers: HashMap::new(),
+        scrapes: HashMap::new(),
         last_token: LISTENER,
         accept_retry: None,
     };
     thread::Builder::new().name("metrics".into()).spawn(move || {
         if let Err(error) = server.run() {
-            error!(%error, "counters are not shown any more");
+            error!(%error, "counters are no longer served");
         }
     })?;
     Ok(address)
@@ -60,9 +61,9 @@ struct MetricsServer {
     poll: Poll,
     listener: TcpListener,
     metrics: Arc<Metrics>,
-    readers: HashMap<Token, Reader>,
+    scrapes: HashMap<Token, Scrape>,
     last_token: Token,
-    /// When to accept again, where the system had no room.
+    /// When to accept again.
     accept_retry: Option<Instant>,
 }
 
@@ -70,7 +71,7 @@ impl MetricsServer {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(64);
         loop {
-            let first = self.readers.values().map(|reader| reader.deadline).chain(self.accept_retry).min();
+            let first = self.scrapes.values().map(|scrape| scrape.deadline).chain(self.accept_retry).min();
             let timeout = first.map(|first| first.saturating_duration_since(Instant::now()));
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -83,14 +84,14 @@ impl MetricsServer {
                     token => self.advance(token),
                 }
             }
-            self.readers.retain(|_, reader| reader.deadline > now);
+            self.scrapes.retain(|_, scrape| scrape.deadline > now);
             if self.accept_retry.take_if(|at| *at <= now).is_some() {
                 self.accept(now);
             }
         }
     }
 
-    /// Lets in whoever waits.
+    /// Accepts all waiting connections.
     fn accept(&mut self, now: Instant) {
         loop {
             match self.listener.accept() {
@@ -99,8 +100,9 @@ impl MetricsServer {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
-                    // Most likely no file descriptor is left; the socket says no second time that somebody waits.
-                    debug!(%error, "a reader of the counters could not be let in; trying again");
+                    // Most likely no file descriptor is left (EMFILE); the edge-triggered listener does not
+                    // report the connection again.
+                    debug!(%error, "a scrape could not be accepted; trying again");
                     self.accept_retry = Some(now + ACCEPT_RETRY);
                     return;
                 }
@@ -109,48 +111,48 @@ impl MetricsServer {
     }
 
     fn open(&mut self, mut stream: TcpStream, now: Instant) {
-        let oldest = self.readers.iter().min_by_key(|(_, reader)| reader.deadline).map(|(token, _)| *token);
-        if self.readers.len() >= READERS
+        let oldest = self.scrapes.iter().min_by_key(|(_, scrape)| scrape.deadline).map(|(token, _)| *token);
+        if self.scrapes.len() >= MAX_SCRAPES
             && let Some(oldest) = oldest
         {
-            self.readers.remove(&oldest);
+            self.scrapes.remove(&oldest);
         }
         self.last_token = Token(self.last_token.0.wrapping_add(1).max(1));
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, self.last_token, both) {
-            debug!(%error, "a reader of the counters was lost");
+            debug!(%error, "a scrape could not be registered");
             return;
         }
-        let reader = Reader { stream, head: Vec::new(), response: None, sent: 0, deadline: now + TIMEOUT };
-        self.readers.insert(self.last_token, reader);
+        let scrape = Scrape { stream, head: Vec::new(), response: None, sent: 0, deadline: now + TIMEOUT };
+        self.scrapes.insert(self.last_token, scrape);
         self.advance(self.last_token);
     }
 
     fn advance(&mut self, token: Token) {
-        let Some(reader) = self.readers.get_mut(&token) else { return };
-        match reader.advance(&self.metrics) {
+        let Some(scrape) = self.scrapes.get_mut(&token) else { return };
+        match scrape.advance(&self.metrics) {
             Ok(true) => {}
-            Ok(false) => drop(self.readers.remove(&token)),
+            Ok(false) => drop(self.scrapes.remove(&token)),
             Err(error) => {
-                debug!(%error, "a reader of the counters is gone");
-                self.readers.remove(&token);
+                debug!(%error, "a scrape failed");
+                self.scrapes.remove(&token);
             }
         }
     }
 }
 
-/// Somebody who asks.
-struct Reader {
+/// One connection: reads a request, writes the response.
+struct Scrape {
     stream: TcpStream,
-    /// What it has said, up to the end of its question.
+    /// The head of the request as far as it has come.
     head: Vec<u8>,
     response: Option<Vec<u8>>,
     sent: usize,
     deadline: Instant,
 }
 
-impl Reader {
-    /// Does what can be done without waiting; false when all is said.
+impl Scrape {
+    /// Reads and writes without waiting; false when the peer has closed its side.
     fn advance(&mut self, metrics: &Metrics) -> io::Result<bool> {
         let more = self.read()?;
         if self.response.is_none() {
@@ -167,14 +169,14 @@ impl Reader {
                     Err(error) => return Err(error),
                 }
             }
-            // What comes behind the question is read to its end: a socket that is closed before might take the answer
-            // back (RFC 9112, section 9.6).
+            // Input after the request is read until the peer closes: to close a socket with unread input
+            // resets the connection, and the reset can destroy the response (RFC 9112, section 9.6).
             self.stream.shutdown(Shutdown::Write)?;
         }
         Ok(more)
     }
 
-    /// Reads what is there; false at its end.
+    /// Reads what has come; false at the end of the stream.
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 1024];
         loop {
@@ -192,11 +194,11 @@ impl Reader {
     }
 }
 
-/// What is asked for.
+/// A request, as far as it decides the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HttpRequest {
     Get,
-    /// Only what would be said before it.
+    /// The head of the response to `Get`, without the body.
     Head,
     UnknownPath,
     UnsupportedMethod,
@@ -204,7 +206,7 @@ enum HttpRequest {
     Malformed,
 }
 
-/// The question that this is; `None` where it is not whole. What follows a `?` may say anything.
+/// Parses the head of a request; `None` where it is incomplete. The query after `?` is ignored.
 fn parse_request(head: &[u8]) -> Option<HttpRequest> {
     if !head.windows(4).any(|end| end == b"\r\n\r\n") {
         return (head.len() > MAX_HEAD).then_some(HttpRequest::TooLong);
@@ -227,14 +229,16 @@ fn response(request: HttpRequest, metrics: &Metrics) -> Vec<u8> {
         HttpRequest::Get | HttpRequest::Head => ("200 OK", metrics.to_string()),
         HttpRequest::UnknownPath => ("404 Not Found", "the counters are at /metrics\n".to_owned()),
         HttpRequest::UnsupportedMethod => {
-            ("405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD are taken\n".to_owned())
+            ("405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD are supported\n".to_owned())
         }
-        HttpRequest::TooLong => ("431 Request Header Fields Too Large", "that is too long\n".to_owned()),
-        HttpRequest::Malformed => ("400 Bad Request", "that is not HTTP/1.1\n".to_owned()),
+        HttpRequest::TooLong => {
+            ("431 Request Header Fields Too Large", "the request is too long\n".to_owned())
+        }
+        HttpRequest::Malformed => ("400 Bad Request", "the request is not HTTP/1.1\n".to_owned()),
     };
     let length = body.len();
     let body = if request == HttpRequest::Head { "" } else { &body };
-    // The version is that of Prometheus' text format.
+    // 0.0.4 is the version of Prometheus' text format.
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"
@@ -248,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_request_line_is_parsed() {
-        for (text, asked) in [
+        for (text, request) in [
             ("GET /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Get)),
             ("GET /metrics?x=1&y=/ HTTP/1.0\r\nHost: a\r\n\r\n", Some(HttpRequest::Get)),
             ("HEAD /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Head)),
@@ -262,7 +266,7 @@ mod tests {
             ("GET /metrics HTTP/1.1\r\n", None),
             ("", None),
         ] {
-            assert_eq!(parse_request(text.as_bytes()), asked, "{text:?}");
+            assert_eq!(parse_request(text.as_bytes()), request, "{text:?}");
         }
         assert_eq!(parse_request(&vec![b'x'; MAX_HEAD + 1]), Some(HttpRequest::TooLong));
     }
