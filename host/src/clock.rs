@@ -1,23 +1,24 @@
-//! The clock that the core's endpoints are told the time by.
+//! Clock: the monotonic time that the endpoints are driven with.
 use atm_core::time::{Duration, Instant};
 use std::time;
 
-/// A monotonic clock that starts at zero.
+/// A monotonic clock in milliseconds, which starts at zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(time::Instant);
 
 impl Clock {
-    /// A clock that starts now.
+    /// Starts a clock.
     pub fn start() -> Self {
         Self(time::Instant::now())
     }
 
-    /// The time.
+    /// The time since the start.
     pub fn now(&self) -> Instant {
         Instant::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// How long to wait for `deadline`: never less than what is left of it, so that nobody wakes up early and spins.
+    /// How long to wait for `deadline`. Never less than what is left, so that a loop does not wake up early
+    /// and spin.
     pub fn until(&self, deadline: Instant) -> time::Duration {
         let left = self.now().until(deadline);
         if left == Duration::ZERO {

@@ -1,7 +1,8 @@
-//! The demo: goes through a whole session step by step, prints each message as it was on the wire, and checks every reply.
+//! The demo: goes through a whole session step by step, prints each message as it was on the wire, and checks
+//! every reply.
 //!
-//! The expected balances are computed here from the first one alone: the text and the fields of a reply are only compared
-//! with them.
+//! The expected balances are computed here from the first one alone: the text and the fields of a reply are
+//! only compared with them.
 use crate::client::{Direction, Escaped, Link, LinkEvent, ReceivedMessage};
 use anyhow::{Context, Result, bail, ensure};
 use atm_core::{money::Amount, time::Duration, wire::Wire};
@@ -32,11 +33,11 @@ pub fn run_session(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Res
             let label = step.answer.as_deref().unwrap_or("hello");
             writeln!(out, "{}", Escaped(&message(link.wire(), direction, &bytes, label)))?;
         }
-        let checked = reply.and_then(|said| {
+        let checked = reply.and_then(|reply| {
             if link.wire() == Wire::Postcard {
-                writeln!(out, "{}", Escaped(&indented(&said.text)))?;
+                writeln!(out, "{}", Escaped(&indented(&reply.text)))?;
             }
-            step.check(&said, link.wire().is_numbered())
+            step.check(&reply, link.wire().is_numbered())
         });
         checked.with_context(|| format!("step {number} failed ({})", step.title))?;
         match step.balance {
@@ -59,9 +60,9 @@ fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
         let prompt = link.prompt().context("the host has no open prompt")?;
         link.answer(prompt, answer)?;
     }
-    let said = loop {
-        match next_event(link)? {
-            LinkEvent::Message(said) => break said,
+    let reply = loop {
+        match next_event(link) {
+            LinkEvent::Message(reply) => break reply,
             LinkEvent::LinkDown
             | LinkEvent::LinkUp
             | LinkEvent::ConnectionLost
@@ -77,18 +78,18 @@ fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
         }
     };
     if step.ends && link.is_connection() {
-        let after = next_event(link)?;
+        let after = next_event(link);
         ensure!(
             matches!(after, LinkEvent::Closed(_)),
             "the host did not close the connection after the goodbye: {after:?}"
         );
     }
-    Ok(said)
+    Ok(reply)
 }
 
-fn next_event(link: &mut Link) -> Result<LinkEvent> {
+fn next_event(link: &mut Link) -> LinkEvent {
     let deadline = link.now() + REPLY_TIMEOUT;
-    Ok(link.next(Some(deadline)))
+    link.next(Some(deadline))
 }
 
 /// Formats a message as it was on the wire: text as it is, other bytes in hexadecimal.
@@ -101,8 +102,8 @@ fn message(wire: Wire, direction: Direction, bytes: &[u8], label: &str) -> Strin
     let text = match (wire, bytes.split_at_checked(4)) {
         (Wire::Postcard, _) => {
             hexadecimal(&mut line, bytes);
-            let told = if direction == Direction::Out { format!(" ({label})") } else { String::new() };
-            return line + &told;
+            let label = if direction == Direction::Out { format!(" ({label})") } else { String::new() };
+            return line + &label;
         }
         (Wire::Json, Some((length, body))) => {
             hexadecimal(&mut line, length);

@@ -1,11 +1,20 @@
-//! atm on a desktop: drives the endpoints of [`atm_core`] over TCP and serial lines.
+//! atm on a desktop: drives the endpoints of [`atm_core`] over TCP and serial lines, and keeps the ledger on
+//! disk.
 //!
-//! * [`server`] serves many terminals over TCP;
-//! * [`client`] is a terminal for a person or a pipe;
-//! * [`demo`] shows both in one process;
-//! * [`serial`] is a serial port as an [`embedded_io`] device.
+//! The protocol and the rules about money are in the core. This crate owns sockets, serial ports, clocks,
+//! files and threads.
 //!
-//! All of the protocol is in the core: this crate owns sockets, serial ports, clocks and threads.
+//! | module | is | feature |
+//! |---|---|---|
+//! | [`client`] | a terminal over TCP or a serial line; with `cli`, for a person or a pipe | – |
+//! | [`serial`] | a serial port as an [`embedded_io`] device | – |
+//! | [`clock`] | the monotonic time for the endpoints | – |
+//! | [`demo`] | a whole session, checked step by step; with `server`, over TCP in one process | – |
+//! | `server` | many terminals over TCP, or one serial line | `server` |
+//! | `metrics` | a server's counters, and their page for Prometheus | `server` |
+//! | `ledger` | the ledger on disk | `ledger` |
+//!
+//! The feature `ledger` includes `server`, and `cli` (the default, the program `atm`) includes both.
 #![forbid(unsafe_code)]
 
 pub mod client;

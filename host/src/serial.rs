@@ -1,34 +1,34 @@
-//! A serial port as an [`embedded_io`] device: a real one, or one end of a pseudo-terminal pair.
+//! Serial port: a real device or one end of a pseudo-terminal pair, as an [`embedded_io`] device.
 //!
-//! The line is raw: eight bits, no parity, one stop bit, no flow control. Output goes out at once as far as
-//! the line takes it; the rest (at most a small buffer) does so during later calls. Input that came before a
-//! port was opened is kept.
+//! The serial line is raw: eight bits, no parity, one stop bit, no flow control. Output is written at once as
+//! far as the device takes it; the rest (at most 256 bytes) is written during later calls. Input that
+//! came before the port was opened is kept.
 //!
-//! # Who may use a line
+//! # Exclusive use
 //!
-//! Two programs on one line would steal each other's bytes, so the second one is refused. Unix has two locks
-//! for this, and `serialport` takes both: `flock`, which goes away with the program that took it, and the
-//! flag `TIOCEXCL`, which belongs to the terminal. A killed program leaves the flag behind, and while any
-//! end of the terminal is open, only root can open it again. A real device is closed by then. The master of
-//! a pseudo-terminal is not, and would be shut off from all later clients. So [`Port::open`] keeps the flag
-//! on real devices only, and the port made by [`Port::loopback`] takes it off its terminal whenever it looks
-//! for input, for the sake of clients written otherwise.
+//! Two programs on one serial line would take each other's bytes, so the second one is refused. Unix has two
+//! locks for this, and `serialport` takes both: flock(2), which is released when the program that took it
+//! ends, and the flag `TIOCEXCL` (ioctl_tty(2)), which belongs to the terminal. A killed program leaves the
+//! flag set, and as long as any end of the terminal is open, only root can open it again. A real device is
+//! closed by then. The master of a pseudo-terminal stays open, and no later client could reach it. So
+//! [`Port::open`] keeps the flag on real devices only, and a port made by [`Port::loopback`] clears it
+//! whenever it looks for input, since other clients may set it.
 
 use serialport::{DataBits, FlowControl, Parity, SerialPort, SerialPortBuilder, StopBits};
 use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// How many bytes are kept in memory in each direction.
+/// Bytes that are buffered in each direction.
 const BUFFER: usize = 256;
-/// The most that is written at once. `serialport` waits, with a time limit, until the line is ready; but then
-/// it does a blocking write, which on unix ends only when all is taken. Linux takes this much from then on:
-/// the drivers of real devices have buffers of about a page, and a pseudo-terminal with any room left takes
-/// one page more. Elsewhere, a line that is ready has room for a byte. On Windows the write is limited too.
+/// Most bytes of one write. `serialport` waits with a timeout until the device is ready, but then does a
+/// blocking write, which on unix returns only when all bytes are taken. A ready device takes this many on
+/// Linux: the drivers of real devices have buffers of about a page, and a pseudo-terminal with any room takes
+/// one page more. Elsewhere a ready device has room for one byte. On Windows the write itself has a timeout.
 const MAX_WRITE: usize = if cfg!(any(target_os = "linux", windows)) { 64 } else { 1 };
-/// The longest single wait for the line.
+/// The longest single wait for the device.
 const MAX_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait for input while there is output that the line does not take.
+/// The longest wait for input while output is queued.
 const OUTPUT_RETRY: Duration = Duration::from_millis(20);
 
 /// An open serial port.
@@ -38,23 +38,26 @@ pub struct Port {
     device: Box<dyn SerialPort>,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
-    /// The other end of a loopback. While it is open, the master sees no hang-up between two clients.
+    /// The other end of a loopback, kept open so that the master sees no hang-up between two clients.
     slave: Option<Box<dyn SerialPort>>,
 }
 
-/// The far end of a line made by [`Port::loopback`].
+/// The other end of a port made by [`Port::loopback`].
 #[cfg(unix)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loopback {
-    /// The path that clients open, one at a time. It is there until the [`Port`] is dropped.
+    /// The path that clients open, one at a time. It exists until the [`Port`] is dropped.
     pub path: String,
 }
 
 impl Port {
-    /// Opens the serial port (or pseudo-terminal) at `path`. The error message names the path; the error is
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another program uses the port.
+    /// Opens the serial port or pseudo-terminal at `path`, with a speed of `baud` bits a second.
+    ///
+    /// # Errors
+    /// The port cannot be opened; the message names the path. The kind is
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where another program uses the port.
     pub fn open(path: &str, baud: u32) -> io::Result<Port> {
-        // Pseudo-terminals of macOS have no speed, and 0 is how to not set one.
+        // Pseudo-terminals of macOS have no speed; 0 sets none.
         let baud = if cfg!(target_os = "macos") && path.starts_with("/dev/ttys") { 0 } else { baud };
         let settings = serialport::new(path, baud)
             .data_bits(DataBits::Eight)
@@ -72,12 +75,15 @@ impl Port {
         Ok(Port::new(path, device))
     }
 
-    /// Makes a pseudo-terminal pair in raw mode. The port is its master; clients open the path of the other
-    /// end, one after another.
+    /// Opens a pseudo-terminal pair (pty(7)) in raw mode. The port is its master; clients open the path of
+    /// the other end, one after another.
+    ///
+    /// # Errors
+    /// The system has no pseudo-terminal left.
     #[cfg(unix)]
     pub fn loopback() -> io::Result<(Port, Loopback)> {
         let (master, slave) = serialport::TTYPort::pair()?;
-        // Clones, unlike the originals, are not passed on to child processes, which would keep the line open.
+        // Clones, unlike the originals, are closed on exec: a child process would keep the terminal open.
         let (master, slave) = (master.try_clone()?, slave.try_clone()?);
         let path = slave.name().ok_or_else(|| io::Error::other("the pseudo-terminal has no name"))?;
         let port = Port { slave: Some(slave), ..Port::new(&path, master) };
@@ -89,8 +95,11 @@ impl Port {
         Port { name: name.to_owned(), device, input, output, slave: None }
     }
 
-    /// Waits until there is something to read (true; also at end of file), or `timeout` has passed (false).
-    /// Meanwhile, output that is still queued is written.
+    /// Waits until there is input or the end of file (true), or `timeout` has passed (false). Writes queued
+    /// output meanwhile.
+    ///
+    /// # Errors
+    /// The device failed or is gone.
     pub fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
@@ -105,8 +114,8 @@ impl Port {
         }
     }
 
-    /// Waits up to `timeout` for input, unless some is buffered. True if there is some, or (the buffer
-    /// being empty) at end of file.
+    /// Waits up to `timeout` for input, unless some is buffered. True if there is some or, with an empty
+    /// buffer, at the end of file.
     fn fill_input(&mut self, timeout: Duration) -> io::Result<bool> {
         if !self.input.is_empty() {
             return Ok(true);
@@ -122,12 +131,12 @@ impl Port {
         Ok(true)
     }
 
-    /// Writes as much of the queue as the line takes, waiting up to `timeout` for it to take the first.
+    /// Writes as much of the queue as the device takes, waiting up to `timeout` for the first bytes.
     fn write_queued(&mut self, mut timeout: Duration) -> io::Result<()> {
         while let Some(bytes) = self.output.as_slices().0.chunks(MAX_WRITE).next() {
             limit_wait(&mut *self.device, timeout)?;
             match self.device.write(bytes) {
-                Ok(0) if cfg!(windows) => break, // the time is up
+                Ok(0) if cfg!(windows) => break, // timeout
                 Ok(0) => return Err(self.with_name(io::ErrorKind::WriteZero.into())),
                 Ok(n) => drop(self.output.drain(..n)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -148,8 +157,8 @@ impl Port {
         Ok(())
     }
 
-    /// Lets the next client open the other end of a loopback (see the module's description). What clears
-    /// the flag, and does not touch the `flock`, is to close a clone.
+    /// Lets the next client open the other end of a loopback (see "Exclusive use"). To close a clone of the
+    /// slave clears the flag and leaves the `flock` as it is.
     fn clear_exclusive_flag(&self) {
         drop(self.slave.as_ref().map(|slave| slave.try_clone()));
     }
@@ -168,7 +177,7 @@ impl embedded_io::ErrorType for Port {
 impl embedded_io::Read for Port {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while !buf.is_empty() && !self.wait(Duration::MAX)? {}
-        io::Read::read(&mut self.input, buf) // nothing is buffered only at end of file
+        io::Read::read(&mut self.input, buf) // 0 only at the end of file
     }
 }
 
@@ -208,13 +217,13 @@ impl embedded_io::WriteReady for Port {
     }
 }
 
-/// Opens the device for one program at a time.
+/// Opens the device for exclusive use.
 fn open_exclusive(settings: SerialPortBuilder) -> serialport::Result<Box<dyn SerialPort>> {
     #[cfg(unix)]
     {
         let mut device = settings.open_native()?;
-        // A pseudo-terminal has no modem lines. (What is left then is a shared `flock`, which still refuses
-        // all who want an exclusive one, as the next port does.)
+        // A pseudo-terminal has no modem lines, which tells it from a real device. Without the flag a shared
+        // `flock` is left, which still refuses an exclusive one, such as the next port asks for.
         if device.read_clear_to_send().is_err() {
             device.set_exclusive(false)?;
         }
@@ -224,13 +233,13 @@ fn open_exclusive(settings: SerialPortBuilder) -> serialport::Result<Box<dyn Ser
     settings.open()
 }
 
-/// Limits the time of the next read or write. On Windows, 0 would stand for no limit.
+/// Limits the wait of the next read or write. On Windows, 0 would mean no limit.
 fn limit_wait(device: &mut dyn SerialPort, timeout: Duration) -> io::Result<()> {
     let least = if cfg!(windows) { Duration::from_millis(1) } else { Duration::ZERO };
     Ok(device.set_timeout(timeout.max(least))?)
 }
 
-/// Whether an operation only came to nothing this time.
+/// Whether an operation may succeed when it is tried again.
 fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -248,7 +257,7 @@ mod tests {
         (master, Port::open(&loopback.path, 115_200).unwrap())
     }
 
-    /// The next `n` bytes that come in at `to`, while `from` goes on with its output.
+    /// Reads the next `n` bytes at `to`, while `from` writes its queue.
     fn take(from: &mut Port, to: &mut Port, n: usize) -> Vec<u8> {
         let (mut taken, start) = (Vec::new(), Instant::now());
         while taken.len() < n {
@@ -299,16 +308,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unread_line_blocks_nothing_and_loses_nothing() {
+    fn a_write_to_an_unread_port_neither_blocks_nor_loses_bytes() {
         let (a, b) = pair();
         for (mut from, mut to) in [pair(), (b, a)] {
             let mut sent = Vec::new();
-            // A line that looks full may have room again a moment later, when the system has moved its bytes.
+            // A device that looks full may have room a moment later, when the system has moved its bytes.
             while from.write_ready().unwrap() || {
                 assert!(!from.wait(Duration::from_millis(100)).unwrap());
                 from.write_ready().unwrap()
             } {
-                assert!(sent.len() < 1 << 24, "the line takes everything");
+                assert!(sent.len() < 1 << 24, "the device never gets full");
                 let bytes: Vec<u8> = (0..199).map(|i| ((sent.len() + i) % 251) as u8).collect();
                 let n = from.write(&bytes).unwrap();
                 assert!(n > 0);
@@ -320,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_take_turns() {
+    fn clients_use_a_loopback_one_at_a_time() {
         let (mut master, loopback) = Port::loopback().unwrap();
         for turn in 0..5 {
             let mut client = Port::open(&loopback.path, 115_200).unwrap();
@@ -341,7 +350,7 @@ mod tests {
         assert!(missing.to_string().contains("/dev/no-such-port"), "{missing}");
     }
 
-    /// To root the flag makes no difference, so run by root this tests less.
+    /// Root is exempt from the flag: run by root, this proves less.
     #[test]
     fn a_killed_client_does_not_lock_out_the_next() {
         if let Ok(path) = std::env::var("TEST_SERIAL_PATH") {
