@@ -146,7 +146,8 @@ impl WriteReady for DevicePort<'_> {
     }
 }
 
-#[cfg(all(unix, test, feature = "ledger"))]
+#[cfg(all(unix, feature = "ledger"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
