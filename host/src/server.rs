@@ -27,13 +27,10 @@ use rustc_hash::FxHashMap;
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 use timers::Timers;
-use tracing::{error, info};
+use tracing::info;
 
 mod accept;
 mod committer;
@@ -44,17 +41,10 @@ mod conversations;
 mod disk_ledger;
 mod dispatch;
 pub mod serial;
+mod stop;
 mod timers;
 pub use config::Config;
-
-/// Returns a function that wakes the event loop from any thread.
-fn wake_callback(waker: Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
-    move || {
-        if let Err(error) = waker.wake() {
-            error!(%error, "the event loop could not be woken");
-        }
-    }
-}
+pub use stop::Stop;
 
 /// Draws the identity of a new ledger.
 fn new_identity() -> io::Result<LedgerId> {
@@ -80,21 +70,6 @@ const EVENTS_PER_TURN: usize = 1024;
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const FIRST_CONNECTION: usize = 2;
-
-/// Stops a running [`Server`] from any thread.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    requested: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-}
-
-impl Stop {
-    /// Makes [`Server::run`] send a goodbye to open sessions and return.
-    pub fn stop(&self) {
-        self.requested.store(true, Ordering::Release);
-        wake_callback(self.waker.clone())();
-    }
-}
 
 /// A bound server.
 pub struct Server {
@@ -155,7 +130,7 @@ impl Server {
             poll,
             listener,
             address,
-            stop: Stop { requested: Arc::default(), waker },
+            stop: Stop::new(waker),
             now: clock.now(),
             clock,
             connections: FxHashMap::default(),
@@ -236,7 +211,7 @@ impl Server {
             if self.accepting {
                 self.accept();
             }
-            if self.stop.requested.load(Ordering::Acquire) {
+            if self.stop.is_requested() {
                 self.start_shutdown();
             }
             // A deadline is served only after every answer that came before it, however long the disk took or

@@ -48,7 +48,7 @@ pub(super) struct Connection {
     peer_closed: bool,
     /// A read has found the end of the peer's stream.
     at_eof: bool,
-    /// Set once the goodbye is sent: until then, input is read and discarded.
+    /// Set once the goodbye is sent: the time until which input is read and discarded.
     linger_until: Option<Instant>,
     is_closed: bool,
 }

@@ -1,6 +1,6 @@
 //! The server's ledger on disk: opens the ledger in a folder and commits each turn's requests to it as one
 //! batch.
-use super::{Config, Server, committer::Committer, new_identity, wake_callback};
+use super::{Config, Server, committer::Committer, new_identity};
 use crate::{
     ledger::{disk::Folder, entry::Time, error::Error, keeper::Keeper, teller::Teller},
     metrics::Metrics,
@@ -18,8 +18,7 @@ impl Server {
         let identity =
             new_identity().map_err(|error| Error { path: folder.to_owned(), fault: error.into() })?;
         let keeper = open_keeper(folder, &self.config, identity, &self.metrics)?;
-        let wake = wake_callback(self.stop.waker.clone());
-        self.committer = Box::new(Teller::on_disk(keeper, wake));
+        self.committer = Box::new(Teller::on_disk(keeper, self.stop.wake_callback()));
         Ok(())
     }
 }

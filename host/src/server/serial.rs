@@ -51,7 +51,7 @@ pub fn serve_from_disk(
     let mut keeper = opened.map_err(io::Error::other)?;
     ready();
     let served = run_kiosk(port, config, &mut keeper, stop);
-    // A ledger that was closed in order needs no recovery at the next start.
+    // Closed in order, the ledger has little to recover at the next start.
     served.and(keeper.close().map_err(io::Error::other))
 }
 

@@ -1,0 +1,43 @@
+//! Stop handle: wakes the event loop from any thread, and makes it stop.
+use mio::Waker;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tracing::error;
+
+/// Stops a running [`Server`](super::Server) from any thread.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    requested: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stop {
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
+        Self { requested: Arc::default(), waker }
+    }
+
+    /// Makes [`Server::run`](super::Server::run) send a goodbye to open sessions and return.
+    pub fn stop(&self) {
+        self.requested.store(true, Ordering::Release);
+        wake(&self.waker);
+    }
+
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire)
+    }
+
+    /// Returns a function that wakes the event loop from any thread.
+    #[cfg(feature = "ledger")]
+    pub(super) fn wake_callback(&self) -> impl Fn() + Send + Sync + 'static {
+        let waker = self.waker.clone();
+        move || wake(&waker)
+    }
+}
+
+fn wake(waker: &Waker) {
+    if let Err(error) = waker.wake() {
+        error!(%error, "the event loop could not be woken");
+    }
+}
