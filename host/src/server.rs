@@ -196,7 +196,9 @@ impl Server {
             for token in std::mem::take(&mut self.ready_queue) {
                 self.advance(token);
             }
+            let mut ready = 0;
             for event in &events {
+                ready += 1;
                 match event.token() {
                     LISTENER => self.accepting = true,
                     WAKER => self.deliver_responses(),
@@ -217,7 +219,7 @@ impl Server {
             // A deadline is served only after every answer that came before it, however long the disk took or
             // the process was stopped: by now the system has reported each ready connection, or does within
             // this many turns.
-            full_turns = if events.iter().count() < EVENTS_PER_TURN { 0 } else { full_turns + 1 };
+            full_turns = if ready < EVENTS_PER_TURN { 0 } else { full_turns + 1 };
             if full_turns == 0 || full_turns > self.connections.len() / EVENTS_PER_TURN {
                 full_turns = 0;
                 self.expire(full_since);

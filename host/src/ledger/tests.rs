@@ -25,8 +25,11 @@ fn units(units: u64) -> Amount {
 }
 
 fn keeper(folder: &Path) -> Result<Keeper, Error> {
-    let disk = Box::new(Folder::take(folder, Default::default())?);
-    Keeper::open(disk, units(100), || LedgerId(7), Box::new(Time::now), Default::default())
+    open(Folder::take(folder, Default::default())?, Default::default())
+}
+
+fn open(disk: impl Disk + 'static, metrics: Arc<Metrics>) -> Result<Keeper, Error> {
+    Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), metrics)
 }
 
 /// Folders that are gone with the test.
@@ -64,6 +67,13 @@ struct Faulty {
     wrong: Wrong,
     /// What was in the folder when it was let go of.
     left: Arc<Mutex<Vec<String>>>,
+}
+
+impl Faulty {
+    fn over(folder: &Path, wrong: &Wrong) -> Self {
+        let folder = Folder::take(folder, Default::default()).unwrap();
+        Self { folder, wrong: wrong.clone(), left: Default::default() }
+    }
 }
 
 impl Drop for Faulty {
@@ -135,14 +145,9 @@ fn the_window_is_gone_before_the_folder_is_let_go_of() {
     for is_closed in [true, false] {
         let folder = TempDir::new().unwrap();
         let left = Arc::<Mutex<Vec<String>>>::default();
-        let disk = Faulty {
-            folder: Folder::take(folder.path(), Default::default()).unwrap(),
-            wrong: Wrong::default(),
-            left: left.clone(),
-        };
-        let mut keeper =
-            Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())
-                .unwrap();
+        let mut disk = Faulty::over(folder.path(), &Wrong::default());
+        disk.left = left.clone();
+        let mut keeper = open(disk, Default::default()).unwrap();
         keeper.show_in(folder.path());
         assert!(folder.path().join("ledger.sock").exists());
         if is_closed {
@@ -164,14 +169,7 @@ fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_tol
     for is_wrong in [false, true] {
         let folder = TempDir::new().unwrap();
         let (wrong, metrics) = (Wrong::default(), Arc::<Metrics>::default());
-        let disk = Faulty {
-            folder: Folder::take(folder.path(), Default::default()).unwrap(),
-            wrong: wrong.clone(),
-            left: Default::default(),
-        };
-        let kept =
-            Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), metrics.clone())
-                .unwrap();
+        let kept = open(Faulty::over(folder.path(), &wrong), metrics.clone()).unwrap();
         let mut teller = Teller::on_disk(kept, || ());
         for session in 1..=ASKED {
             let deposit = Request::Operate {
@@ -220,14 +218,7 @@ fn a_fault_that_lasts_lets_only_so_many_ask() {
 fn a_ledger_that_is_closed_while_a_fault_lasts_says_so() {
     let folder = TempDir::new().unwrap();
     let wrong = Wrong::default();
-    let disk = Faulty {
-        folder: Folder::take(folder.path(), Default::default()).unwrap(),
-        wrong: wrong.clone(),
-        left: Default::default(),
-    };
-    let clock = Box::new(Time::now);
-    let mut keeper =
-        Keeper::open(Box::new(disk), units(100), || LedgerId(7), clock, Default::default()).unwrap();
+    let mut keeper = open(Faulty::over(folder.path(), &wrong), Default::default()).unwrap();
     *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
     let deposit =
         Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
@@ -253,14 +244,7 @@ impl Write for Log {
 fn a_fault_is_logged_when_it_begins_changes_and_ends() {
     let folder = TempDir::new().unwrap();
     let wrong = Wrong::default();
-    let disk = Faulty {
-        folder: Folder::take(folder.path(), Default::default()).unwrap(),
-        wrong: wrong.clone(),
-        left: Default::default(),
-    };
-    let mut keeper =
-        Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), Default::default())
-            .unwrap();
+    let mut keeper = open(Faulty::over(folder.path(), &wrong), Default::default()).unwrap();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();

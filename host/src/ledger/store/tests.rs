@@ -232,8 +232,10 @@ fn an_entry_behind_the_summary_that_does_not_follow_is_found() {
         drop(entries);
         transaction.commit().unwrap();
         drop(database);
+        let before = std::fs::read(&file).unwrap();
         let error = keeper(folder.path()).err().unwrap().to_string();
         assert!(error.contains(found), "{error}");
+        assert!(std::fs::read(&file).unwrap() == before, "{found}: the start has changed the file");
         // Whoever only reads is told by the proof.
         let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
         let store = Store::open_unread(&mut disk).unwrap();
