@@ -47,7 +47,7 @@ pub(crate) fn run<'a>(
         to_host.drain(..host.feed(&to_host, now));
         while let Some(event) = host.poll_event() {
             match event {
-                Event::Arrival(_) => host.admit_new(now),
+                Event::Hello(_) => host.admit_new(now),
                 Event::Request(request) => drop(host.complete(&request, ledger.apply(&request)?, now)),
                 Event::Quit => host.shut_down(now),
             }

@@ -37,7 +37,7 @@ fn drive(mut stream: net::TcpStream, session: u64, ledger: &Mutex<RamLedger<1000
                 let mut ledger = ledger.lock().map_err(|_| io::Error::other("a session has panicked"))?;
                 host.complete(&request, ledger.apply(&request).map_err(io::Error::other)?, now());
             }
-            Some(Event::Arrival(_)) => host.admit_new(now()),
+            Some(Event::Hello(_)) => host.admit_new(now()),
             Some(Event::Quit) => host.shut_down(now()),
             None if host.is_finished() => return Ok(()),
             None => {

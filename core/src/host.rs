@@ -39,7 +39,7 @@
 //!                     host.complete(&request, response, clock());
 //!                 }
 //!                 // No other endpoint or table holds the terminal's conversation.
-//!                 Event::Arrival(_) => host.admit_new(clock()),
+//!                 Event::Hello(_) => host.admit_new(clock()),
 //!                 Event::Quit => host.shut_down(clock()),
 //!             }
 //!         } else if !host.output().is_empty() {
@@ -75,7 +75,7 @@
 //!
 //! `core/examples/tcp_server.rs` is a complete driver, and `kiosk` (with the feature `embedded-io`) the same loop for a
 //! serial port. A server with many connections also keeps the conversations of terminals that are between two of them: see
-//! [`Event::Arrival`], [`take_over`](Host::take_over) and [`park`](Host::park).
+//! [`Event::Hello`], [`take_over`](Host::take_over) and [`park`](Host::park).
 use crate::{
     frame::Decoded,
     ledger::{Origin, Request, Response},
@@ -237,7 +237,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             return Some(Event::Quit);
         }
         if core::mem::take(&mut self.report_hello) {
-            return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Arrival);
+            return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Hello);
         }
         self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
     }

@@ -163,7 +163,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         match event {
             Event::Request(request) => self.apply(&request, now)?,
             // There is one link: no other endpoint holds a conversation.
-            Event::Arrival(_) => self.host.admit_new(now),
+            Event::Hello(_) => self.host.admit_new(now),
             Event::Quit => self.host.shut_down(now),
         }
         Ok(true)

@@ -287,7 +287,7 @@ impl Server {
                 info!(session = token.0, "stop requested by the person at this session");
                 self.stop.stop();
             }
-            host::Event::Arrival(name) => self.handle_hello(token, connection, name),
+            host::Event::Hello(name) => self.handle_hello(token, connection, name),
         }
     }
 

@@ -97,7 +97,7 @@ fuzz_target!(|input: Input| {
         match host.poll_event() {
             Some(Event::Request(request)) => pending = Some(request),
             Some(Event::Quit) => assert!(input.may_quit),
-            Some(Event::Arrival(_)) | None => {}
+            Some(Event::Hello(_)) | None => {}
         }
         assert!(host.output().len() <= OUT);
     }

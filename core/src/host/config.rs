@@ -58,7 +58,7 @@ pub enum Event {
     /// [`Host::admit`](super::Host::admit) with the conversation if it is held elsewhere and
     /// [admits](super::Conversation::admits) the hello, [`Host::refuse`](super::Host::refuse) if it does not admit it, and
     /// [`Host::admit_new`](super::Host::admit_new) if none is held.
-    Arrival(Name),
+    Hello(Name),
     /// The person typed `quit` and has the permission: stop the host.
     Quit,
 }

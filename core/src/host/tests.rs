@@ -107,8 +107,8 @@ impl TestDriver {
                 match event {
                     Event::Request(request) if self.hold_requests => self.requests.push(request),
                     Event::Request(request) => self.settle(&request),
-                    Event::Arrival(_) if self.manual_admit => {}
-                    Event::Arrival(_) => self.host.admit(None, self.now),
+                    Event::Hello(_) if self.manual_admit => {}
+                    Event::Hello(_) => self.host.admit(None, self.now),
                     Event::Quit => self.quit = true,
                 }
             }

@@ -213,7 +213,7 @@ impl Pair {
             match event {
                 host::Event::Request(request) if self.hold_requests => self.requests.push(request),
                 host::Event::Request(request) => self.settle(&request),
-                host::Event::Arrival(_) => self.host.admit(None, self.now),
+                host::Event::Hello(_) => self.host.admit(None, self.now),
                 host::Event::Quit => {}
             }
         }

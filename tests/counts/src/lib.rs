@@ -42,7 +42,7 @@ impl Bank {
                     let response = self.ledger.apply(&request).unwrap();
                     self.host.complete(&request, response, NOW);
                 }
-                Event::Arrival(_) => self.host.admit(None, NOW),
+                Event::Hello(_) => self.host.admit(None, NOW),
                 Event::Quit => panic!("nobody has asked for that"),
             }
         }

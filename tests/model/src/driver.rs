@@ -214,7 +214,7 @@ impl Driver {
             }
             match event {
                 Some(host::Event::Request(request)) => self.station.requests.push(request),
-                Some(host::Event::Arrival(_)) => self.admit(at),
+                Some(host::Event::Hello(_)) => self.admit(at),
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
                     if host.is_finished() {

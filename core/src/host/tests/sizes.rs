@@ -108,7 +108,7 @@ fn the_longest_messages_fit_the_buffers_of_postcard() {
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
     outbox.hello(&longest_hello()).unwrap();
     host.feed(outbox.output(), Instant::default());
-    assert!(matches!(host.poll_event(), Some(Event::Arrival(_))), "the longest hello fits");
+    assert!(matches!(host.poll_event(), Some(Event::Hello(_))), "the longest hello fits");
     let mut inbox = Inbox::<POSTCARD_IN>::for_host(Wire::Postcard);
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
     outbox.answer(Some(Numbers::MAX), &"x".repeat(64)).unwrap();

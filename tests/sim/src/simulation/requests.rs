@@ -99,7 +99,7 @@ impl Simulation {
         match event {
             Event::Request(request) => self.send_request(request),
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
-            Event::Arrival(name) => {
+            Event::Hello(name) => {
                 let Some(hello) = end.host.incoming_hello().cloned() else { return true };
                 match self.take_conversation(&name, &hello, (index, at)) {
                     Ok(conversation) => {
