@@ -7,15 +7,15 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    books::{Books, Way},
-    load::{Load, Opening, Progress},
-    measured::Measured,
+    atm_session::AtmSession,
+    balance_auditor::{BalanceAuditor, Movement},
+    customer::{Customer, InputStyle, OperationCounts},
+    event_loop::{ConnectOptions, Control, EventLoop},
+    measurements::Measurements,
     mix::Mix,
-    person::{Counts, Manner, Person},
+    postcard_session::PostcardSession,
     schedule::Schedule,
-    speaks::Speaks,
-    text::Text,
-    typed::Typed,
+    text_session::TextSession,
 };
 use atm_core::{money::Amount, wire::Wire};
 use fastrand::Rng;
@@ -31,18 +31,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub mod books;
-pub mod dialogue;
-pub mod load;
-pub mod measured;
+pub mod atm_session;
+pub mod balance_auditor;
+pub mod customer;
+pub mod event_loop;
+mod json_reader;
+pub mod measurements;
 pub mod mix;
-mod object;
-pub mod person;
+pub mod postcard_session;
+pub mod protocol;
 pub mod report;
 pub mod schedule;
-pub mod speaks;
-pub mod text;
-pub mod typed;
+pub mod text_session;
 
 /// How long a reply may take, and how long nothing may happen while sessions open.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ pub struct Config {
     /// What people want.
     pub mix: Mix,
     /// How they ask for it.
-    pub manner: Manner,
+    pub manner: InputStyle,
     /// Answers a second, on schedule; `None`: each as soon as the last one has its reply.
     pub rate: Option<f64>,
     /// What is drawn by chance is drawn from this.
@@ -87,9 +87,9 @@ pub struct Report {
     /// What was to be done.
     pub config: Config,
     /// What was measured.
-    pub measured: Measured,
+    pub measured: Measurements,
     /// The operations that were settled from beginning to end, also in the time that does not count.
-    pub counts: Counts,
+    pub counts: OperationCounts,
     /// How long it took until every session was greeted.
     pub opened: Duration,
     /// Balances that were held against what was moved, and how it came out.
@@ -126,7 +126,7 @@ impl Report {
 
 /// How far a load is.
 #[derive(Clone, Copy, Debug)]
-pub enum Stage {
+pub enum LoadProgress {
     /// Sessions open.
     Opening,
     /// They ask; this long ago the first of them did, and this many replies have come.
@@ -137,7 +137,7 @@ pub enum Stage {
 ///
 /// # Errors
 /// What makes it impossible. Lost sessions and what is told wrongly are in the report.
-pub fn run(config: &Config, watch: &mut dyn FnMut(Stage)) -> io::Result<Report> {
+pub fn run(config: &Config, watch: &mut dyn FnMut(LoadProgress)) -> io::Result<Report> {
     run_until(config, watch, &AtomicBool::new(false))
 }
 
@@ -145,40 +145,44 @@ pub fn run(config: &Config, watch: &mut dyn FnMut(Stage)) -> io::Result<Report> 
 ///
 /// # Errors
 /// See [`run`].
-pub fn run_until(config: &Config, watch: &mut dyn FnMut(Stage), stop: &AtomicBool) -> io::Result<Report> {
-    let books = Books::default();
+pub fn run_until(
+    config: &Config,
+    watch: &mut dyn FnMut(LoadProgress),
+    stop: &AtomicBool,
+) -> io::Result<Report> {
+    let books = BalanceAuditor::default();
     match config.wire {
-        Wire::Json => drive((config, stop), &books, watch, Text::json),
-        Wire::Raw => drive((config, stop), &books, watch, Text::raw),
-        Wire::Postcard => drive((config, stop), &books, watch, Typed::new),
+        Wire::Json => drive((config, stop), &books, watch, TextSession::json),
+        Wire::Raw => drive((config, stop), &books, watch, TextSession::raw),
+        Wire::Postcard => drive((config, stop), &books, watch, PostcardSession::new),
     }
 }
 
 /// What the threads share.
 struct Shared<'a> {
     config: &'a Config,
-    books: &'a Books,
-    progress: Progress<'a>,
+    books: &'a BalanceAuditor,
+    progress: Control<'a>,
     /// How many threads have opened their sessions.
     open: AtomicUsize,
 }
 
 /// What one thread brings.
 struct Part {
-    measured: Measured,
-    counts: Counts,
+    measured: Measurements,
+    counts: OperationCounts,
     opened: Duration,
     end: Option<Amount>,
 }
 
-fn drive<'a, D: Speaks<'a> + Send>(
+fn drive<'a, D: AtmSession<'a> + Send>(
     (config, stop): (&Config, &AtomicBool),
-    books: &'a Books,
-    watch: &mut dyn FnMut(Stage),
-    dialogue: impl Fn(Person<'a>) -> D + Sync,
+    books: &'a BalanceAuditor,
+    watch: &mut dyn FnMut(LoadProgress),
+    dialogue: impl Fn(Customer<'a>) -> D + Sync,
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
-    let shared = Shared { config, books, progress: Progress::new(stop), open: AtomicUsize::new(0) };
+    let shared = Shared { config, books, progress: Control::new(stop), open: AtomicUsize::new(0) };
     // All threads wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
     let barrier = Barrier::new(threads);
     // Set once every thread was spawned. Where one cannot be, the others end instead of waiting for it.
@@ -199,7 +203,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
                 }
                 let people = seeds
                     .into_iter()
-                    .map(|seed| dialogue(Person::new(books, config.mix, config.manner, seed)));
+                    .map(|seed| dialogue(Customer::new(books, config.mix, config.manner, seed)));
                 // Nobody is there to be told only where the other threads have failed.
                 let _ = sender.send(part(thread == 0, shared, barrier, people));
             })?;
@@ -215,17 +219,17 @@ fn drive<'a, D: Speaks<'a> + Send>(
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             watch(if shared.open.load(Ordering::Acquire) < threads {
-                Stage::Opening
+                LoadProgress::Opening
             } else {
                 let since = *since.get_or_insert_with(Instant::now);
-                Stage::Asking(since.elapsed(), shared.progress.replies.load(Ordering::Relaxed))
+                LoadProgress::Asking(since.elapsed(), shared.progress.replies.load(Ordering::Relaxed))
             });
         }
     })?;
     let mut report = Report {
         config: *config,
-        measured: Measured::default(),
-        counts: Counts::default(),
+        measured: Measurements::default(),
+        counts: OperationCounts::default(),
         opened: Duration::ZERO,
         balances: Balances { start: books.start(), ..Balances::default() },
         stopped: stop.load(Ordering::Relaxed),
@@ -238,8 +242,8 @@ fn drive<'a, D: Speaks<'a> + Send>(
     }
     let (wrong, faults) = books.faults();
     report.balances = Balances {
-        deposited: books.done(Way::Deposit),
-        withdrawn: books.done(Way::Withdrawal),
+        deposited: books.done(Movement::Deposit),
+        withdrawn: books.done(Movement::Withdrawal),
         checked: books.checked(),
         wrong,
         faults,
@@ -249,7 +253,7 @@ fn drive<'a, D: Speaks<'a> + Send>(
 }
 
 /// One thread's part of it; the first thread asks for the balances.
-fn part<'a, D: Speaks<'a>>(
+fn part<'a, D: AtmSession<'a>>(
     first: bool,
     shared: &Shared<'_>,
     barrier: &Barrier,
@@ -257,8 +261,9 @@ fn part<'a, D: Speaks<'a>>(
 ) -> io::Result<Part> {
     let config = shared.config;
     let begin = Instant::now();
-    let opening = Opening { address: config.address, burst: config.burst.max(1), patience: config.patience };
-    let opened = Load::open(&opening, people);
+    let opening =
+        ConnectOptions { address: config.address, burst: config.burst.max(1), patience: config.patience };
+    let opened = EventLoop::open(&opening, people);
     let took = begin.elapsed();
     shared.open.fetch_add(1, Ordering::AcqRel);
     // Nobody may miss where all wait: what went wrong is told afterwards.
@@ -275,7 +280,7 @@ fn part<'a, D: Speaks<'a>>(
     barrier.wait();
     let mut load = asked?;
     let end = if first && !config.shared { balance(&mut load, config)? } else { None };
-    let mut counts = Counts::default();
+    let mut counts = OperationCounts::default();
     for dialogue in load.dialogues() {
         counts.add(&dialogue.person().counts);
     }
@@ -283,7 +288,7 @@ fn part<'a, D: Speaks<'a>>(
 }
 
 /// The load itself.
-fn ask<'a, D: Speaks<'a>>(load: &mut Load<D>, shared: &Shared<'_>) -> io::Result<()> {
+fn ask<'a, D: AtmSession<'a>>(load: &mut EventLoop<D>, shared: &Shared<'_>) -> io::Result<()> {
     let (config, progress) = (shared.config, &shared.progress);
     let start = Instant::now();
     // Each thread has its share of the schedule.
@@ -314,7 +319,7 @@ fn ask<'a, D: Speaks<'a>>(load: &mut Load<D>, shared: &Shared<'_>) -> io::Result
 }
 
 /// Asks for the balance at whichever session can be asked.
-fn balance<'a, D: Speaks<'a>>(load: &mut Load<D>, config: &Config) -> io::Result<Option<Amount>> {
+fn balance<'a, D: AtmSession<'a>>(load: &mut EventLoop<D>, config: &Config) -> io::Result<Option<Amount>> {
     loop {
         let Some(index) = load.free().next() else { return Ok(None) };
         if let Some(dialogue) = load.dialogue(index) {
@@ -322,7 +327,7 @@ fn balance<'a, D: Speaks<'a>>(load: &mut Load<D>, config: &Config) -> io::Result
         }
         // It may have to go back to the menu first.
         while load.once(index, config.patience)? {
-            let Some(person) = load.dialogue(index).map(Speaks::person) else { break };
+            let Some(person) = load.dialogue(index).map(AtmSession::person) else { break };
             if let Some(told) = person.told() {
                 person.go_on();
                 return Ok(Some(told));

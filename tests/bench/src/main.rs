@@ -5,7 +5,7 @@ mod arguments;
 
 use anyhow::{Context, Result, ensure};
 use arguments::{Arguments, Format};
-use atm_bench::{Config, PATIENCE, Stage, person::Manner, report::Json};
+use atm_bench::{Config, LoadProgress, PATIENCE, customer::InputStyle, report::JsonReport};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -50,7 +50,7 @@ fn run(options: &Arguments) -> Result<ExitCode> {
         warm_up: options.warm_up,
         duration: options.duration,
         mix: options.mix,
-        manner: if options.words { Manner::Words } else { Manner::Menu },
+        manner: if options.words { InputStyle::Words } else { InputStyle::Menu },
         rate: options.rate,
         seed: options.seed.unwrap_or_else(|| fastrand::u64(..)),
         shared: options.shared,
@@ -62,8 +62,8 @@ fn run(options: &Arguments) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
     let mut watch = |stage| match stage {
-        Stage::Opening => bar.set_message("sessions open"),
-        Stage::Asking(since, replies) => {
+        LoadProgress::Opening => bar.set_message("sessions open"),
+        LoadProgress::Asking(since, replies) => {
             bar.set_position(milliseconds(since.min(whole)));
             bar.set_message(format!("{replies} answers"));
         }
@@ -74,7 +74,7 @@ fn run(options: &Arguments) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     match options.format {
         Format::Text => write!(out, "{report}"),
-        Format::Json => writeln!(out, "{}", Json(&report)),
+        Format::Json => writeln!(out, "{}", JsonReport(&report)),
     }
     .context("the report could not be written")?;
     if report.stopped {

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 /// What a person may want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum OperationKind {
     /// To know the balance.
     Balance,
     /// To deposit something.
@@ -13,7 +13,7 @@ pub enum Wish {
     Withdrawal,
 }
 
-impl Wish {
+impl OperationKind {
     const ALL: [(&'static str, Self); 3] =
         [("balance", Self::Balance), ("deposit", Self::Deposit), ("withdrawal", Self::Withdrawal)];
 }
@@ -29,20 +29,20 @@ const MOST: u32 = 1_000_000;
 
 impl Mix {
     /// Nothing but this.
-    pub fn only(wish: Wish) -> Self {
-        Self { parts: Wish::ALL.map(|(_, one)| u32::from(one == wish)) }
+    pub fn only(wish: OperationKind) -> Self {
+        Self { parts: OperationKind::ALL.map(|(_, one)| u32::from(one == wish)) }
     }
 
     /// What the next person wants.
-    pub fn draw(&self, rng: &mut Rng) -> Wish {
+    pub fn draw(&self, rng: &mut Rng) -> OperationKind {
         let mut left = rng.u32(..self.parts.iter().sum::<u32>().max(1));
-        for (part, (_, wish)) in self.parts.iter().zip(Wish::ALL) {
+        for (part, (_, wish)) in self.parts.iter().zip(OperationKind::ALL) {
             match left.checked_sub(*part) {
                 Some(rest) => left = rest,
                 None => return wish,
             }
         }
-        Wish::Balance
+        OperationKind::Balance
     }
 }
 
@@ -54,7 +54,7 @@ impl Default for Mix {
 
 impl fmt::Display for Mix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (part, (name, _))) in self.parts.iter().zip(Wish::ALL).enumerate() {
+        for (index, (part, (name, _))) in self.parts.iter().zip(OperationKind::ALL).enumerate() {
             write!(f, "{}{name}={part}", if index == 0 { "" } else { "," })?;
         }
         Ok(())
@@ -83,7 +83,7 @@ impl FromStr for Mix {
         let mut parts = [None; 3];
         for part in text.split(',') {
             let (name, count) = part.split_once('=').ok_or(MixError)?;
-            let index = Wish::ALL.iter().position(|(known, _)| *known == name).ok_or(MixError)?;
+            let index = OperationKind::ALL.iter().position(|(known, _)| *known == name).ok_or(MixError)?;
             let count = count.parse::<u32>().ok().filter(|count| *count <= MOST).ok_or(MixError)?;
             let slot = parts.get_mut(index).filter(|slot| slot.is_none()).ok_or(MixError)?;
             *slot = Some(count);
@@ -127,6 +127,6 @@ mod tests {
         for (seen, meant) in seen.iter().zip([5000u32, 3000, 2000]) {
             assert!(seen.abs_diff(meant) < 300, "{seen} of {meant}");
         }
-        assert_eq!(Mix::only(Wish::Deposit).draw(&mut rng), Wish::Deposit);
+        assert_eq!(Mix::only(OperationKind::Deposit).draw(&mut rng), OperationKind::Deposit);
     }
 }

@@ -1,5 +1,5 @@
 //! A report, as text for people and as JSON for programs.
-use super::{Report, books::Money, measured::Latency, person::Manner};
+use super::{Report, balance_auditor::SignedMoney, customer::InputStyle, measurements::LatencyHistogram};
 use atm_core::money::Amount;
 use std::{
     fmt::{self, Display, Write},
@@ -84,8 +84,8 @@ impl Display for Report {
                 "balances    {} checked, {} wrong: {start} and {} deposited, {} withdrawn, and {end} in the end",
                 balances.checked,
                 balances.wrong,
-                Money(balances.deposited),
-                Money(balances.withdrawn)
+                SignedMoney(balances.deposited),
+                SignedMoney(balances.withdrawn)
             )?,
             _ => writeln!(
                 f,
@@ -100,7 +100,7 @@ impl Display for Report {
     }
 }
 
-fn latency(f: &mut fmt::Formatter<'_>, whose: &str, latency: &Latency) -> fmt::Result {
+fn latency(f: &mut fmt::Formatter<'_>, whose: &str, latency: &LatencyHistogram) -> fmt::Result {
     if latency.count() == 0 {
         return writeln!(f, "latency     none: {whose}");
     }
@@ -113,9 +113,9 @@ fn latency(f: &mut fmt::Formatter<'_>, whose: &str, latency: &Latency) -> fmt::R
 
 /// The report as one JSON object on one line. Times are in seconds, money in minor units; null is what was not measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Json<'a>(pub &'a Report);
+pub struct JsonReport<'a>(pub &'a Report);
 
-impl Display for Json<'_> {
+impl Display for JsonReport<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { config, measured, counts, opened, balances, stopped } = self.0;
         write!(
@@ -127,7 +127,7 @@ impl Display for Json<'_> {
             config.threads,
             config.seed,
             config.mix,
-            config.manner == Manner::Words,
+            config.manner == InputStyle::Words,
             config.shared,
             Maybe(config.rate)
         )?;
@@ -200,7 +200,7 @@ impl<T: Display> Display for Maybe<T> {
     }
 }
 
-struct Times<'a>(&'a Latency);
+struct Times<'a>(&'a LatencyHistogram);
 
 impl Display for Times<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

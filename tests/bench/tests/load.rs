@@ -1,7 +1,7 @@
 //! `atm-bench`: what it counts is what happened, a server that lies is caught, and a schedule is kept.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_bench::{Config, Report, Stage, mix::Mix, person::Manner, report::Json};
+use atm_bench::{Config, LoadProgress, Report, customer::InputStyle, mix::Mix, report::JsonReport};
 use atm_e2e::{
     Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, project_root, python,
     raise_file_limit,
@@ -33,7 +33,7 @@ fn short(address: SocketAddr) -> Config {
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
         mix: Mix::default(),
-        manner: Manner::Menu,
+        manner: InputStyle::Menu,
         rate: None,
         seed: 7,
         shared: false,
@@ -82,13 +82,13 @@ fn read_frame(stream: &mut TcpStream) -> bool {
 fn what_is_counted_is_what_happened() {
     assert!(raise_file_limit() > 2100, "the system allows too few open files (ulimit -n)");
     for (wire, sessions, threads, manner) in [
-        ("json", 1, 1, Manner::Menu),
-        ("json", 20, 2, Manner::Words),
-        ("postcard", 1, 1, Manner::Words),
-        ("postcard", 20, 1, Manner::Menu),
-        ("raw", 1, 1, Manner::Menu),
-        ("raw", 20, 3, Manner::Words),
-        ("json", 2000, 1, Manner::Words),
+        ("json", 1, 1, InputStyle::Menu),
+        ("json", 20, 2, InputStyle::Words),
+        ("postcard", 1, 1, InputStyle::Words),
+        ("postcard", 20, 1, InputStyle::Menu),
+        ("raw", 1, 1, InputStyle::Menu),
+        ("raw", 20, 3, InputStyle::Words),
+        ("json", 2000, 1, InputStyle::Words),
     ] {
         let server = Server::start(&["--wire", wire, "--log", "warn"]);
         let wire = wire.parse().unwrap();
@@ -198,7 +198,7 @@ fn it_is_noticed_that_others_move_money() {
         let server = Server::start(&["--log", "warn"]);
         let (mut other, mut moved) = (Client::greeted(server.address), false);
         let report = atm_bench::run(&Config { shared, ..short(server.address) }, &mut |stage| {
-            if matches!(stage, Stage::Asking(_, replies) if replies > 0) && !moved {
+            if matches!(stage, LoadProgress::Asking(_, replies) if replies > 0) && !moved {
                 moved = true;
                 other.ask("deposit 1");
             }
@@ -260,12 +260,12 @@ fn the_original_and_its_way_for_many_are_checked_alike() {
 #[test]
 fn what_is_over_the_limit_is_a_refusal() {
     for (wire, manner) in [
-        ("json", Manner::Menu),
-        ("json", Manner::Words),
-        ("raw", Manner::Menu),
-        ("raw", Manner::Words),
-        ("postcard", Manner::Menu),
-        ("postcard", Manner::Words),
+        ("json", InputStyle::Menu),
+        ("json", InputStyle::Words),
+        ("raw", InputStyle::Menu),
+        ("raw", InputStyle::Words),
+        ("postcard", InputStyle::Menu),
+        ("postcard", InputStyle::Words),
     ] {
         let server = Server::start(&["--wire", wire, "--limit", "10", "--log", "warn"]);
         let report = run(&Config { wire: wire.parse().unwrap(), manner, ..short(server.address) });
@@ -285,7 +285,7 @@ fn a_load_that_is_stopped_tells_what_it_has_measured() {
         let (stop, begin) = (AtomicBool::new(false), Instant::now());
         let config = Config { rate, duration, ..short(server.address) };
         let mut watch = |stage| {
-            if matches!(stage, Stage::Asking(_, replies) if replies > 0) {
+            if matches!(stage, LoadProgress::Asking(_, replies) if replies > 0) {
                 stop.store(true, Ordering::Relaxed);
             }
         };
@@ -297,7 +297,7 @@ fn a_load_that_is_stopped_tells_what_it_has_measured() {
     let config = Config { warm_up: duration, ..short(server.address) };
     let report = atm_bench::run_until(&config, &mut |_| {}, &AtomicBool::new(true)).unwrap();
     assert!(report.is_good() && report.to_string().contains("answers     none"), "{report}");
-    assert!(Json(&report).to_string().contains("\"answers_per_second\":null"), "{report}");
+    assert!(JsonReport(&report).to_string().contains("\"answers_per_second\":null"), "{report}");
     let (address, before) = (server.address.to_string(), server.balance());
     let load =
         ["--connect", &address, "--sessions", "2", "--mix", "deposit=1", "--shared", "--duration", "1h"];

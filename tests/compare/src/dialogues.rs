@@ -1,5 +1,5 @@
 //! Sessions with servers that are no ATM.
-use atm_bench::dialogue::{Dialogue, Heard, Lost};
+use atm_bench::protocol::{ClientProtocol, Received, SessionError};
 
 /// Bytes of the length before a frame.
 pub(super) const HEADER: usize = 4;
@@ -21,7 +21,7 @@ impl Frames {
     }
 }
 
-impl Dialogue for Frames {
+impl ClientProtocol for Frames {
     fn is_greeted(&self) -> bool {
         false
     }
@@ -30,20 +30,20 @@ impl Dialogue for Frames {
         out.extend_from_slice(&self.request);
     }
 
-    fn hear(&mut self, mut bytes: &[u8]) -> Result<Heard, Lost> {
+    fn hear(&mut self, mut bytes: &[u8]) -> Result<Received, SessionError> {
         if self.left == 0 {
             let header = bytes.len().min(HEADER - self.header.len());
             self.header.extend_from_slice(&bytes[..header]);
             bytes = &bytes[header..];
-            let Ok(length) = <[u8; HEADER]>::try_from(&self.header[..]) else { return Ok(Heard::More) };
+            let Ok(length) = <[u8; HEADER]>::try_from(&self.header[..]) else { return Ok(Received::More) };
             self.header.clear();
             self.left = u32::from_be_bytes(length) as usize;
         }
         if bytes.len() > self.left {
-            return Err(Lost("more than one frame came back".to_owned()));
+            return Err(SessionError("more than one frame came back".to_owned()));
         }
         self.left -= bytes.len();
-        Ok(if self.left == 0 { Heard::Reply { settles: true } } else { Heard::More })
+        Ok(if self.left == 0 { Received::Reply { settles: true } } else { Received::More })
     }
 }
 
@@ -62,7 +62,7 @@ impl Counter {
     }
 
     /// The number in a reply, which can only have grown.
-    fn read(&mut self, line: &[u8]) -> Result<Heard, Lost> {
+    fn read(&mut self, line: &[u8]) -> Result<Received, SessionError> {
         let number = str::from_utf8(line)
             .ok()
             .and_then(|line| line.strip_prefix(':'))
@@ -70,14 +70,16 @@ impl Counter {
         match number {
             Some(number) if number > self.last => {
                 self.last = number;
-                Ok(Heard::Reply { settles: true })
+                Ok(Received::Reply { settles: true })
             }
-            _ => Err(Lost(format!("Redis said {} after {}", String::from_utf8_lossy(line), self.last))),
+            _ => {
+                Err(SessionError(format!("Redis said {} after {}", String::from_utf8_lossy(line), self.last)))
+            }
         }
     }
 }
 
-impl Dialogue for Counter {
+impl ClientProtocol for Counter {
     fn is_greeted(&self) -> bool {
         false
     }
@@ -96,7 +98,7 @@ impl Dialogue for Counter {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
+    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
         if self.held.is_empty()
             && let Some(line) = bytes.strip_suffix(b"\r\n")
         {
@@ -108,7 +110,7 @@ impl Dialogue for Counter {
                 self.held.clear();
                 self.read(&line)
             }
-            None => Ok(Heard::More),
+            None => Ok(Received::More),
         }
     }
 }
@@ -126,11 +128,11 @@ mod tests {
                 let mut out = Vec::new();
                 dialogue.ask(&mut out);
                 assert_eq!(out, b"\0\0\0\x03xxx");
-                let heard: Vec<Heard> =
+                let heard: Vec<Received> =
                     reply.chunks(cut).map(|piece| dialogue.hear(piece).unwrap()).collect();
                 let (last, before) = heard.split_last().unwrap();
-                assert_eq!(*last, Heard::Reply { settles: true }, "{cut}");
-                assert!(before.iter().all(|heard| *heard == Heard::More));
+                assert_eq!(*last, Received::Reply { settles: true }, "{cut}");
+                assert!(before.iter().all(|heard| *heard == Received::More));
             }
         }
     }
@@ -138,9 +140,9 @@ mod tests {
     #[test]
     fn a_count_that_does_not_grow_is_no_reply() {
         let mut dialogue = Counter::new(1);
-        assert_eq!(dialogue.hear(b":5\r\n"), Ok(Heard::Reply { settles: true }));
-        assert_eq!(dialogue.hear(b":1"), Ok(Heard::More));
-        assert_eq!(dialogue.hear(b"2\r\n"), Ok(Heard::Reply { settles: true }));
+        assert_eq!(dialogue.hear(b":5\r\n"), Ok(Received::Reply { settles: true }));
+        assert_eq!(dialogue.hear(b":1"), Ok(Received::More));
+        assert_eq!(dialogue.hear(b"2\r\n"), Ok(Received::Reply { settles: true }));
         assert!(dialogue.hear(b":12\r\n").is_err());
         assert!(dialogue.hear(b"-MISCONF\r\n").is_err());
         let (mut lengths, mut out) = (std::collections::HashSet::new(), Vec::new());

@@ -7,11 +7,11 @@ use super::{
 };
 use atm_bench::{
     Config,
-    books::Books,
-    load::{Load, Opening},
+    balance_auditor::BalanceAuditor,
+    customer::{Customer, InputStyle},
+    event_loop::{ConnectOptions, EventLoop},
     mix::Mix,
-    person::{Manner, Person},
-    text::Text,
+    text_session::TextSession,
 };
 use atm_e2e::{Server, raise_file_limit};
 use std::{
@@ -59,20 +59,22 @@ pub fn measure(sessions: usize, duration: Duration) -> Result<Idle, String> {
 }
 
 fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<Idle> {
-    let books = Books::default();
+    let books = BalanceAuditor::default();
     let people = |count: usize| {
-        (0..count).map(|seed| Text::json(Person::new(&books, Mix::default(), Manner::Menu, seed as u64)))
+        (0..count).map(|seed| {
+            TextSession::json(Customer::new(&books, Mix::default(), InputStyle::Menu, seed as u64))
+        })
     };
-    let opening = Opening { address: server.address, burst: sessions, patience: TIMEOUT };
+    let opening = ConnectOptions { address: server.address, burst: sessions, patience: TIMEOUT };
     // What a first session makes it take for good is none of a thousandth one's.
-    drop(Load::open(&opening, people(1))?);
+    drop(EventLoop::open(&opening, people(1))?);
     let before = resident(server)?;
     let begin = Instant::now();
-    let idle = Load::open(&opening, people(sessions))?;
+    let idle = EventLoop::open(&opening, people(sessions))?;
     let greeted = begin.elapsed();
     let memory = (resident(server)? - before) as f64 / sessions as f64;
     let begin = Instant::now();
-    let mut newcomer = Load::open(&opening, people(1))?;
+    let mut newcomer = EventLoop::open(&opening, people(1))?;
     let answered = newcomer.once(0, TIMEOUT)?;
     let took = begin.elapsed();
     if !answered {
@@ -89,7 +91,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         warm_up: Duration::ZERO,
         duration,
         mix: Mix::default(),
-        manner: Manner::Menu,
+        manner: InputStyle::Menu,
         rate: None,
         seed: 1,
         shared: false,
@@ -119,8 +121,8 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
 }
 
 /// Is one more told that there are as many as there may be?
-fn turned_away<'a>(opening: &Opening, one: impl Iterator<Item = Text<'a>>) -> io::Result<bool> {
-    let measured = Load::open(opening, one)?.measured();
+fn turned_away<'a>(opening: &ConnectOptions, one: impl Iterator<Item = TextSession<'a>>) -> io::Result<bool> {
+    let measured = EventLoop::open(opening, one)?.measured();
     Ok(measured.reasons.iter().any(|reason| reason.contains("as many sessions as it takes")))
 }
 

@@ -14,9 +14,9 @@
 )]
 
 use atm_bench::{
-    dialogue::Dialogue,
-    load::{Load, Opening, Progress},
-    measured::Measured,
+    event_loop::{ConnectOptions, Control, EventLoop},
+    measurements::Measurements,
+    protocol::ClientProtocol,
 };
 use std::{
     env, fs, io,
@@ -70,15 +70,15 @@ pub struct Sample {
 }
 
 /// Puts a load on whoever speaks like `dialogue`.
-fn load<D: Dialogue>(
+fn load<D: ClientProtocol>(
     address: SocketAddr,
     dialogue: impl Fn() -> D,
     sessions: usize,
     times: Times,
-) -> io::Result<Measured> {
-    let opening = Opening { address, burst: BURST, patience: TIMEOUT };
-    let mut load = Load::open(&opening, (0..sessions).map(|_| dialogue()))?;
-    let (warm, progress) = (Instant::now() + times.warm_up, Progress::new(signals::flag()));
+) -> io::Result<Measurements> {
+    let opening = ConnectOptions { address, burst: BURST, patience: TIMEOUT };
+    let mut load = EventLoop::open(&opening, (0..sessions).map(|_| dialogue()))?;
+    let (warm, progress) = (Instant::now() + times.warm_up, Control::new(signals::flag()));
     load.closed(warm, &progress)?;
     load.measure();
     load.closed(warm + times.duration, &progress)?;

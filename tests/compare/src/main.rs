@@ -1,5 +1,5 @@
 //! Our server beside programs that somebody would take instead.
-use atm_bench::person::Manner;
+use atm_bench::customer::InputStyle;
 use atm_compare::{
     Place, Times,
     aim::{self, Aim},
@@ -305,7 +305,7 @@ fn durable(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), 
     let without = |other| arguments.without.contains(&other);
     cores::run_for(Side::Servers)?;
     let mut systems =
-        vec![System::durable_atm(place, Manner::Menu)?, System::durable_atm(place, Manner::Words)?];
+        vec![System::durable_atm(place, InputStyle::Menu)?, System::durable_atm(place, InputStyle::Words)?];
     if !without(Other::Redis) {
         systems.push(System::redis(place, true)?);
     }

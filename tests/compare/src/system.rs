@@ -8,9 +8,9 @@ use super::{
 };
 use atm_bench::{
     Config, Report,
-    measured::Measured,
-    mix::{Mix, Wish},
-    person::Manner,
+    customer::InputStyle,
+    measurements::Measurements,
+    mix::{Mix, OperationKind},
 };
 use atm_core::wire::Wire;
 use atm_e2e::{Program, Server, atm, project_root};
@@ -74,7 +74,7 @@ enum What {
     Atm {
         server: Server,
         wire: Wire,
-        manner: Manner,
+        manner: InputStyle,
         mix: Mix,
         durable: Durable,
     },
@@ -116,7 +116,7 @@ impl System {
             Wire::Postcard => ("atm, postcard", "postcard"),
         };
         let server = Server::start(&["--wire", option, "--log", "warn"]);
-        let (manner, mix) = (Manner::Menu, Mix::default());
+        let (manner, mix) = (InputStyle::Menu, Mix::default());
         Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
     }
 
@@ -124,16 +124,16 @@ impl System {
     ///
     /// # Errors
     /// Where it has no folder there.
-    pub fn durable_atm(place: &Place, manner: Manner) -> Result<Self, String> {
+    pub fn durable_atm(place: &Place, manner: InputStyle) -> Result<Self, String> {
         let folder = place.folder()?;
         let data = folder.path().join("ledger");
         let data = data.to_str().ok_or("the folder's name is no text")?;
         let server = Server::start(&["--data", data, "--log", "warn"]);
         let name = match manner {
-            Manner::Menu => "atm, two answers a deposit",
-            Manner::Words => "atm, one answer a deposit",
+            InputStyle::Menu => "atm, two answers a deposit",
+            InputStyle::Words => "atm, one answer a deposit",
         };
-        let mix = Mix::only(Wish::Deposit);
+        let mix = Mix::only(OperationKind::Deposit);
         Ok(Self { name, what: What::Atm { server, wire: Wire::Json, manner, mix, durable: Some(folder) } })
     }
 
@@ -198,7 +198,7 @@ impl System {
         }
         let name = if nodelay { "Python, TCP_NODELAY" } else { "Python" };
         let server = Server::of(Program::start(command));
-        let (wire, manner, mix) = (Wire::Raw, Manner::Menu, Mix::default());
+        let (wire, manner, mix) = (Wire::Raw, InputStyle::Menu, Mix::default());
         Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
     }
 
@@ -280,7 +280,7 @@ impl System {
 /// A load with every balance checked.
 fn atm_load(
     address: SocketAddr,
-    (wire, manner, mix): (Wire, Manner, Mix),
+    (wire, manner, mix): (Wire, InputStyle, Mix),
     sessions: usize,
     times: Times,
 ) -> Result<Report, String> {
@@ -305,7 +305,7 @@ fn atm_load(
     if report.is_good() { Ok(report) } else { Err(report.to_string()) }
 }
 
-fn measured(result: std::io::Result<Measured>) -> Result<Measured, String> {
+fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, String> {
     let measured = result.map_err(|error| error.to_string())?;
     if measured.lost == 0 {
         Ok(measured)
@@ -315,7 +315,7 @@ fn measured(result: std::io::Result<Measured>) -> Result<Measured, String> {
 }
 
 /// What was measured of all requests, or only of those that settled an operation.
-fn sample(measured: &Measured, operations: bool) -> Sample {
+fn sample(measured: &Measurements, operations: bool) -> Sample {
     let (count, latency) = match operations {
         false => (measured.answers, &measured.latency),
         true => (measured.settled, &measured.settling),

@@ -1,7 +1,7 @@
 //! The sessions of one event loop, and what happens at them.
 use super::super::{
-    dialogue::{Dialogue, Heard, Lost},
-    measured::Measured,
+    measurements::Measurements,
+    protocol::{ClientProtocol, Received, SessionError},
 };
 use mio::{event::Event, net::TcpStream};
 use std::{
@@ -18,7 +18,7 @@ const KEPT: usize = 5;
 
 /// Everything but what the events come from.
 #[derive(Debug)]
-pub(super) struct Floor<D> {
+pub(super) struct SessionTable<D> {
     pub(super) sessions: Vec<Session<D>>,
     /// Sessions to be asked next, the one that has waited longest first; some may be lost by now.
     pub(super) free: VecDeque<usize>,
@@ -34,7 +34,7 @@ pub(super) struct Floor<D> {
     pub(super) counting: bool,
     /// Requests that were due from here on are measured.
     pub(super) from: Option<Instant>,
-    pub(super) measured: Measured,
+    pub(super) measured: Measurements,
     /// Replies since the load was begun.
     pub(super) replies: u64,
     incoming: Vec<u8>,
@@ -45,13 +45,13 @@ pub(super) struct Floor<D> {
 pub(super) struct Session<D> {
     pub(super) stream: TcpStream,
     pub(super) dialogue: D,
-    pub(super) state: State,
+    pub(super) state: SessionState,
     /// What the socket had no room for.
     unsent: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum SessionState {
     Connecting,
     Greeted,
     Free,
@@ -60,7 +60,7 @@ pub(super) enum State {
     Lost,
 }
 
-impl<D: Dialogue> Floor<D> {
+impl<D: ClientProtocol> SessionTable<D> {
     /// A floor without a session.
     pub(super) fn new() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl<D: Dialogue> Floor<D> {
             reasons: Vec::new(),
             counting: false,
             from: None,
-            measured: Measured::default(),
+            measured: Measurements::default(),
             replies: 0,
             incoming: vec![0; READ],
             request: Vec::new(),
@@ -83,7 +83,7 @@ impl<D: Dialogue> Floor<D> {
 
     /// A socket is to be a session's.
     pub(super) fn add(&mut self, stream: TcpStream, dialogue: D) {
-        self.sessions.push(Session { stream, dialogue, state: State::Connecting, unsent: Vec::new() });
+        self.sessions.push(Session { stream, dialogue, state: SessionState::Connecting, unsent: Vec::new() });
         self.living = self.living.saturating_add(1);
         self.opening = self.opening.saturating_add(1);
     }
@@ -92,7 +92,7 @@ impl<D: Dialogue> Floor<D> {
     pub(super) fn next(&mut self) -> Option<usize> {
         loop {
             let index = self.free.pop_front()?;
-            if self.sessions.get(index).is_some_and(|session| session.state == State::Free) {
+            if self.sessions.get(index).is_some_and(|session| session.state == SessionState::Free) {
                 return Some(index);
             }
         }
@@ -101,10 +101,10 @@ impl<D: Dialogue> Floor<D> {
     pub(super) fn ready(&mut self, event: &Event) {
         let index = event.token().0;
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if session.state == State::Connecting {
+        if session.state == SessionState::Connecting {
             match session.is_connected() {
                 Ok(false) => return,
-                Ok(true) if session.dialogue.is_greeted() => session.state = State::Greeted,
+                Ok(true) if session.dialogue.is_greeted() => session.state = SessionState::Greeted,
                 Ok(true) => self.opened(index),
                 Err(error) => return self.lose(index, format!("not connected: {error}")),
             }
@@ -122,7 +122,8 @@ impl<D: Dialogue> Floor<D> {
     /// Reads what there is. Less than was asked for is all there is, but for the end of the stream.
     fn read(&mut self, index: usize, ends: bool) {
         loop {
-            let Some(session) = self.sessions.get_mut(index).filter(|session| session.state != State::Lost)
+            let Some(session) =
+                self.sessions.get_mut(index).filter(|session| session.state != SessionState::Lost)
             else {
                 return;
             };
@@ -146,18 +147,18 @@ impl<D: Dialogue> Floor<D> {
         }
     }
 
-    fn heard(&mut self, index: usize, heard: Result<Heard, Lost>) {
+    fn heard(&mut self, index: usize, heard: Result<Received, SessionError>) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let settles = match heard {
-            Ok(Heard::More) => return,
-            Ok(Heard::Reply { settles }) => settles,
-            Err(Lost(reason)) => return self.lose(index, reason),
+            Ok(Received::More) => return,
+            Ok(Received::Reply { settles }) => settles,
+            Err(SessionError(reason)) => return self.lose(index, reason),
         };
         match session.state {
-            State::Greeted => self.opened(index),
-            State::Asked(due) => {
+            SessionState::Greeted => self.opened(index),
+            SessionState::Asked(due) => {
                 let now = Instant::now();
-                session.state = State::Free;
+                session.state = SessionState::Free;
                 self.out = self.out.saturating_sub(1);
                 self.replies = self.replies.wrapping_add(1);
                 if self.counting {
@@ -176,7 +177,7 @@ impl<D: Dialogue> Floor<D> {
     fn opened(&mut self, index: usize) {
         self.opening = self.opening.saturating_sub(1);
         if let Some(session) = self.sessions.get_mut(index) {
-            session.state = State::Free;
+            session.state = SessionState::Free;
             self.free.push_back(index);
         }
     }
@@ -185,7 +186,7 @@ impl<D: Dialogue> Floor<D> {
         let Some(session) = self.sessions.get_mut(index) else { return };
         self.request.clear();
         session.dialogue.ask(&mut self.request);
-        session.state = State::Asked(due);
+        session.state = SessionState::Asked(due);
         self.out = self.out.saturating_add(1);
         if self.counting {
             self.measured.sent += self.request.len() as u64;
@@ -199,7 +200,10 @@ impl<D: Dialogue> Floor<D> {
     pub(super) fn give_up(&mut self, reason: &str) {
         for index in 0..self.sessions.len() {
             let state = self.sessions.get(index).map(|session| session.state);
-            if matches!(state, Some(State::Connecting | State::Greeted | State::Asked(_))) {
+            if matches!(
+                state,
+                Some(SessionState::Connecting | SessionState::Greeted | SessionState::Asked(_))
+            ) {
                 self.lose(index, reason.to_owned());
             }
         }
@@ -207,17 +211,17 @@ impl<D: Dialogue> Floor<D> {
 
     fn lose(&mut self, index: usize, reason: String) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        match std::mem::replace(&mut session.state, State::Lost) {
-            State::Lost => return,
-            State::Connecting | State::Greeted => self.opening = self.opening.saturating_sub(1),
-            State::Asked(due) => {
+        match std::mem::replace(&mut session.state, SessionState::Lost) {
+            SessionState::Lost => return,
+            SessionState::Connecting | SessionState::Greeted => self.opening = self.opening.saturating_sub(1),
+            SessionState::Asked(due) => {
                 self.out = self.out.saturating_sub(1);
                 // It has waited as long at the least: a server that stalls does not make that unseen by losing it.
                 if self.from.is_some_and(|from| due >= from) {
                     self.measured.answered(due.elapsed(), false);
                 }
             }
-            State::Free => {}
+            SessionState::Free => {}
         }
         // The server need not wait to learn it; that it may know already is no fault.
         let _ = session.stream.shutdown(std::net::Shutdown::Both);

@@ -1,9 +1,9 @@
 //! What a server says on the text wires, and what a person makes of it.
 use super::*;
 use crate::{
-    books::Books,
-    mix::{Mix, Wish},
-    person::Manner,
+    balance_auditor::BalanceAuditor,
+    customer::InputStyle,
+    mix::{Mix, OperationKind},
 };
 use atm_core::{
     ledger,
@@ -18,7 +18,7 @@ fn framed(body: &str) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body.as_bytes()].concat()
 }
 
-fn asked(dialogue: &mut Text<'_>) -> Vec<u8> {
+fn asked(dialogue: &mut TextSession<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     dialogue.ask(&mut out);
     out
@@ -31,9 +31,9 @@ const REPLY: &str = r#"{"seq":5,"re":4,"input":true,"data":"Your balance is $12.
 fn the_ends_of_prompts_are_those_of_the_screens() {
     let balance = units(140);
     for (screen, prompt) in [
-        (Screen::Menu, At::Menu),
-        (Screen::DepositPrompt, At::Deposit),
-        (Screen::WithdrawPrompt { balance }, At::Withdraw { balance: Some(balance) }),
+        (Screen::Menu, OpenPrompt::Menu),
+        (Screen::DepositPrompt, OpenPrompt::Deposit),
+        (Screen::WithdrawPrompt { balance }, OpenPrompt::Withdraw { balance: Some(balance) }),
     ] {
         assert_eq!(at(screen.to_string().as_bytes()), Some(prompt), "{screen}");
     }
@@ -42,24 +42,30 @@ fn the_ends_of_prompts_are_those_of_the_screens() {
 
 #[test]
 fn outcomes_are_read_from_the_texts_of_the_screens() {
-    use ledger::{Outcome as Ours, Receipt, Refusal};
+    use ledger::{Outcome as LedgerOutcome, Receipt, Refusal};
     let (amount, balance) = (units(40), Amount::from_minor(14_050).unwrap());
     for (outcome, expected) in [
-        (Ours::Done(Receipt::Balance { balance }), Outcome::Balance(balance)),
+        (LedgerOutcome::Done(Receipt::Balance { balance }), ReportedOutcome::Balance(balance)),
         (
-            Ours::Done(Receipt::Deposited { amount, balance }),
-            Outcome::Moved(Way::Deposit, Some(amount), balance),
+            LedgerOutcome::Done(Receipt::Deposited { amount, balance }),
+            ReportedOutcome::Moved(Movement::Deposit, Some(amount), balance),
         ),
         (
-            Ours::Done(Receipt::Withdrawn { amount, balance }),
-            Outcome::Moved(Way::Withdrawal, Some(amount), balance),
+            LedgerOutcome::Done(Receipt::Withdrawn { amount, balance }),
+            ReportedOutcome::Moved(Movement::Withdrawal, Some(amount), balance),
         ),
-        (Ours::Refused(Refusal::Insufficient { balance }), Outcome::Insufficient(Some(balance))),
         (
-            Ours::Refused(Refusal::Insufficient { balance: Amount::ZERO }),
-            Outcome::Insufficient(Some(Amount::ZERO)),
+            LedgerOutcome::Refused(Refusal::Insufficient { balance }),
+            ReportedOutcome::Insufficient(Some(balance)),
         ),
-        (Ours::Refused(Refusal::BalanceLimit { balance }), Outcome::BalanceLimit(Some(balance))),
+        (
+            LedgerOutcome::Refused(Refusal::Insufficient { balance: Amount::ZERO }),
+            ReportedOutcome::Insufficient(Some(Amount::ZERO)),
+        ),
+        (
+            LedgerOutcome::Refused(Refusal::BalanceLimit { balance }),
+            ReportedOutcome::BalanceLimit(Some(balance)),
+        ),
     ] {
         let text = ScreenText(&[Screen::Outcome(outcome), Screen::Menu]).to_string().replace('\n', "\\n");
         assert_eq!(shown(text.as_bytes()), Some(expected), "{text}");
@@ -72,19 +78,19 @@ fn outcomes_are_read_from_the_texts_of_the_screens() {
 #[test]
 fn a_reply_is_the_same_however_it_is_cut() {
     for cut in 1..200 {
-        let books = Books::default();
+        let books = BalanceAuditor::default();
         books.open(Amount::from_minor(1250).unwrap());
-        let person = Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1);
-        let mut dialogue = Text::json(person);
-        assert_eq!(dialogue.hear(&framed(GREETING)), Ok(Heard::Reply { settles: false }));
+        let person = Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1);
+        let mut dialogue = TextSession::json(person);
+        assert_eq!(dialogue.hear(&framed(GREETING)), Ok(Received::Reply { settles: false }));
         assert_eq!(asked(&mut dialogue), framed(r#"{"re":4,"data":"3"}"#));
         let reply = framed(REPLY);
-        let mut heard = Heard::More;
+        let mut heard = Received::More;
         for piece in reply.chunks(cut) {
-            assert_eq!(heard, Heard::More);
+            assert_eq!(heard, Received::More);
             heard = dialogue.hear(piece).unwrap();
         }
-        assert_eq!(heard, Heard::Reply { settles: true }, "{cut}");
+        assert_eq!(heard, Received::Reply { settles: true }, "{cut}");
         assert_eq!((books.checked(), books.faults().0), (1, 0));
         assert_eq!(asked(&mut dialogue), framed(r#"{"re":5,"data":"3"}"#));
     }
@@ -104,48 +110,51 @@ fn what_is_no_reply_to_the_answer_ends_the_session() {
         r#"{"input":false,"data":"The message is not JSON.","error":"not-json"}"#.to_owned(),
         "text".to_owned(),
     ] {
-        let books = Books::default();
-        let mut dialogue = Text::json(Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1));
+        let books = BalanceAuditor::default();
+        let mut dialogue =
+            TextSession::json(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
         dialogue.hear(&framed(GREETING)).unwrap();
         asked(&mut dialogue);
         assert!(dialogue.hear(&framed(&reply)).is_err(), "{reply}");
     }
-    let books = Books::default();
-    let mut dialogue = Text::json(Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1));
+    let books = BalanceAuditor::default();
+    let mut dialogue =
+        TextSession::json(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
     assert!(dialogue.hear(b"HTTP/1.1 400 Bad Request\r\n").is_err());
     // The other text wire.
-    let mut dialogue = Text::raw(Person::new(&books, Mix::only(Wish::Balance), Manner::Menu, 1));
+    let mut dialogue =
+        TextSession::raw(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
     assert!(dialogue.hear(&framed(GREETING)).is_err());
 }
 
 #[test]
 fn the_program_that_this_one_replaces_is_understood() {
     let menu = r#"{"input": true, "data": "Welcome to the ATM. What would you like to do?\n1. Deposit\n2. Withdraw\n3. Balance\n"}"#;
-    let talk = |wish: Wish, replies: &[(&str, &[&str])]| {
-        let books = Books::default();
+    let talk = |wish: OperationKind, replies: &[(&str, &[&str])]| {
+        let books = BalanceAuditor::default();
         books.open(units(100));
-        let mut dialogue = Text::raw(Person::new(&books, Mix::only(wish), Manner::Menu, 1));
-        assert_eq!(dialogue.hear(menu.as_bytes()), Ok(Heard::Reply { settles: false }));
+        let mut dialogue = TextSession::raw(Customer::new(&books, Mix::only(wish), InputStyle::Menu, 1));
+        assert_eq!(dialogue.hear(menu.as_bytes()), Ok(Received::Reply { settles: false }));
         for (typed, said) in replies {
             let answer = String::from_utf8(asked(&mut dialogue)).unwrap();
             assert!(*typed == answer || *typed == "N", "{answer}");
             let number: u64 = answer.parse().unwrap_or(0);
-            let mut heard = Heard::More;
+            let mut heard = Received::More;
             for message in *said {
-                assert_eq!(heard, Heard::More);
+                assert_eq!(heard, Received::More);
                 let message = message
                     .replace("SUM", &(100 + number).to_string())
                     .replace("REST", &(100 - number).to_string());
                 heard = dialogue.hear(message.as_bytes()).unwrap();
             }
-            assert!(matches!(heard, Heard::Reply { .. }), "{said:?}");
+            assert!(matches!(heard, Received::Reply { .. }), "{said:?}");
         }
         assert_eq!(books.faults(), (0, Vec::new()));
         (dialogue.person.counts, books.checked())
     };
     let shown = |data: &str, input: bool| format!(r#"{{"input": {input}, "data": "{data}"}}"#);
     let (counts, checked) = talk(
-        Wish::Deposit,
+        OperationKind::Deposit,
         &[
             ("1", &[&shown("How much would you like to deposit?", true)]),
             ("N", &[&shown("Amount deposited. Your balance is $SUM", false), menu]),
@@ -154,10 +163,10 @@ fn the_program_that_this_one_replaces_is_understood() {
     assert_eq!((counts.deposits, checked), (1, 1));
     let question = shown("Your balance is $100. How much would you like to withdraw?", true);
     let (counts, checked) = talk(
-        Wish::Withdrawal,
+        OperationKind::Withdrawal,
         &[("2", &[&question]), ("N", &[&shown("Amount withdrawn. Your balance is $REST", false), menu])],
     );
     assert_eq!((counts.withdrawals, checked), (1, 2));
-    let (counts, _) = talk(Wish::Balance, &[("3", &[&shown("Your balance is $100", false), menu])]);
+    let (counts, _) = talk(OperationKind::Balance, &[("3", &[&shown("Your balance is $100", false), menu])]);
     assert_eq!(counts.balances, 1);
 }

@@ -1,9 +1,9 @@
 //! The `postcard` wire, by the core's endpoint: what it takes for a reply (some 2,400 instructions) is little enough.
 use super::{
-    books::Way,
-    dialogue::{Dialogue, Heard, Lost},
-    person::{At, Outcome, Person, Told},
-    speaks::{self, Speaks},
+    atm_session::{self, AtmSession},
+    balance_auditor::Movement,
+    customer::{Customer, OpenPrompt, ParsedReply, ReportedOutcome},
+    protocol::{ClientProtocol, Received, SessionError},
 };
 use atm_core::{
     host::{LinkKind, POSTCARD_IN, POSTCARD_OUT},
@@ -19,16 +19,16 @@ const NOW: Instant = Instant::from_millis(0);
 
 /// A session on the `postcard` wire.
 #[derive(Debug)]
-pub struct Typed<'a> {
-    person: Person<'a>,
+pub struct PostcardSession<'a> {
+    person: Customer<'a>,
     terminal: Terminal<POSTCARD_OUT, POSTCARD_IN>,
     /// What the endpoint has not taken yet.
     held: Vec<u8>,
 }
 
-impl<'a> Typed<'a> {
+impl<'a> PostcardSession<'a> {
     /// A session that is to be greeted.
-    pub fn new(person: Person<'a>) -> Self {
+    pub fn new(person: Customer<'a>) -> Self {
         let config = Config {
             wire: Wire::Postcard,
             link: LinkKind::Connection,
@@ -40,20 +40,21 @@ impl<'a> Typed<'a> {
     }
 
     /// Takes bytes up to the end of a reply; says how many.
-    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Heard), Lost> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Received), SessionError> {
         let mut taken = 0;
         loop {
             let rest = bytes.get(taken..).unwrap_or_default();
             taken = taken.saturating_add(self.terminal.feed(rest, NOW));
             match self.terminal.poll_event(NOW) {
-                None if taken >= bytes.len() => return Ok((taken, Heard::More)),
+                None if taken >= bytes.len() => return Ok((taken, Received::More)),
                 None => {}
                 Some(Event::Message(said)) => {
-                    let told = told(&said).ok_or_else(|| Lost(format!("the server said: {}", said.text)))?;
+                    let told =
+                        told(&said).ok_or_else(|| SessionError(format!("the server said: {}", said.text)))?;
                     return Ok((taken, self.person.hear(&told)?));
                 }
                 Some(Event::Fault(fault) | Event::Broken(fault)) => {
-                    return Err(Lost(format!("this is no message of this wire: {fault}")));
+                    return Err(SessionError(format!("this is no message of this wire: {fault}")));
                 }
                 // Nothing is waited for on this side.
                 Some(Event::LinkDown | Event::LinkUp) => {}
@@ -62,7 +63,7 @@ impl<'a> Typed<'a> {
     }
 }
 
-impl Dialogue for Typed<'_> {
+impl ClientProtocol for PostcardSession<'_> {
     fn is_greeted(&self) -> bool {
         true
     }
@@ -81,40 +82,44 @@ impl Dialogue for Typed<'_> {
         self.terminal.consume(self.terminal.output().len());
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
-        speaks::hear(self, |typed| &mut typed.held, Self::take, bytes)
+    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+        atm_session::hear(self, |typed| &mut typed.held, Self::take, bytes)
     }
 }
 
-impl<'a> Speaks<'a> for Typed<'a> {
-    fn person(&mut self) -> &mut Person<'a> {
+impl<'a> AtmSession<'a> for PostcardSession<'a> {
+    fn person(&mut self) -> &mut Customer<'a> {
         &mut self.person
     }
 }
 
 /// What a reply tells; `None` for what no person at a load waits for.
-fn told(said: &HostMessage<'_>) -> Option<Told> {
+fn told(said: &HostMessage<'_>) -> Option<ParsedReply> {
     let MessageText::Screens(screens) = &said.text else { return None };
     let at = match screens.last()? {
-        Screen::Menu => At::Menu,
-        Screen::DepositPrompt => At::Deposit,
-        Screen::WithdrawPrompt { balance } => At::Withdraw { balance: Some(*balance) },
+        Screen::Menu => OpenPrompt::Menu,
+        Screen::DepositPrompt => OpenPrompt::Deposit,
+        Screen::WithdrawPrompt { balance } => OpenPrompt::Withdraw { balance: Some(*balance) },
         _ => return None,
     };
     let outcome = match said.outcome {
         None => None,
         Some(ledger::Outcome::Done(receipt)) => Some(match receipt {
-            Receipt::Balance { balance } => Outcome::Balance(balance),
-            Receipt::Deposited { amount, balance } => Outcome::Moved(Way::Deposit, Some(amount), balance),
-            Receipt::Withdrawn { amount, balance } => Outcome::Moved(Way::Withdrawal, Some(amount), balance),
+            Receipt::Balance { balance } => ReportedOutcome::Balance(balance),
+            Receipt::Deposited { amount, balance } => {
+                ReportedOutcome::Moved(Movement::Deposit, Some(amount), balance)
+            }
+            Receipt::Withdrawn { amount, balance } => {
+                ReportedOutcome::Moved(Movement::Withdrawal, Some(amount), balance)
+            }
         }),
         Some(ledger::Outcome::Refused(Refusal::Insufficient { balance })) => {
-            Some(Outcome::Insufficient(Some(balance)))
+            Some(ReportedOutcome::Insufficient(Some(balance)))
         }
         Some(ledger::Outcome::Refused(Refusal::BalanceLimit { balance })) => {
-            Some(Outcome::BalanceLimit(Some(balance)))
+            Some(ReportedOutcome::BalanceLimit(Some(balance)))
         }
         Some(_) => return None,
     };
-    Some(Told { at, outcome })
+    Some(ParsedReply { at, outcome })
 }

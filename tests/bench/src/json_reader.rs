@@ -4,7 +4,7 @@
 
 /// The fields of a host's message. Strings are as they stand between the quotes, escapes and all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Object<'a> {
+pub(super) struct JsonReply<'a> {
     /// Bytes from the first to the closing brace.
     pub(super) length: usize,
     pub(super) seq: Option<u64>,
@@ -23,7 +23,7 @@ pub(super) struct Object<'a> {
 
 /// A value, as far as it is of use.
 #[derive(Clone, Copy)]
-enum Value<'a> {
+enum JsonValue<'a> {
     Text(&'a [u8]),
     Number(u64),
     Bool(bool),
@@ -32,15 +32,15 @@ enum Value<'a> {
 }
 
 /// Reads the object at the start of `bytes`; `None` where it is not whole or is no object.
-pub(super) fn read(bytes: &[u8]) -> Option<Object<'_>> {
+pub(super) fn read(bytes: &[u8]) -> Option<JsonReply<'_>> {
     usual(bytes).or_else(|| any(bytes))
 }
 
 /// Reads what this project's server says nearly always, in its order of fields; `None` for anything else.
 ///
 /// It takes a quarter of the instructions: little enough beside what the system does for a message.
-fn usual(bytes: &[u8]) -> Option<Object<'_>> {
-    let mut object = Object { input: Some(true), ..Object::default() };
+fn usual(bytes: &[u8]) -> Option<JsonReply<'_>> {
+    let mut object = JsonReply { input: Some(true), ..JsonReply::default() };
     let (seq, rest) = match bytes.strip_prefix(br#"{"seq":"#) {
         None => (None, bytes.strip_prefix(b"{")?),
         Some(rest) => {
@@ -94,9 +94,9 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// Reads any object.
-fn any(bytes: &[u8]) -> Option<Object<'_>> {
+fn any(bytes: &[u8]) -> Option<JsonReply<'_>> {
     let mut cursor = Cursor(bytes);
-    let mut object = Object::default();
+    let mut object = JsonReply::default();
     cursor.must(b'{')?;
     if cursor.next()? != b'}' {
         loop {
@@ -116,21 +116,21 @@ fn any(bytes: &[u8]) -> Option<Object<'_>> {
     Some(object)
 }
 
-impl<'a> Object<'a> {
-    fn set(&mut self, key: &[u8], value: Value<'a>) {
+impl<'a> JsonReply<'a> {
+    fn set(&mut self, key: &[u8], value: JsonValue<'a>) {
         match (key, value) {
-            (b"data", Value::Text(text)) => self.data = text,
-            (b"seq", Value::Number(number)) => self.seq = Some(number),
-            (b"re", Value::Number(number)) => self.re = Some(number),
-            (b"input", Value::Bool(is)) => self.input = Some(is),
-            (b"end", Value::Bool(is)) => self.end = is,
-            (b"error", Value::Text(text)) => self.error = Some(text),
-            (b"notice", Value::Text(text)) => self.notice = Some(text),
-            (b"outcome", Value::Text(text)) => self.outcome = Some(text),
-            (b"operation", Value::Text(text)) => self.operation = Some(text),
-            (b"reason", Value::Text(text)) => self.reason = Some(text),
-            (b"amount", Value::Number(number)) => self.amount = Some(number),
-            (b"balance", Value::Number(number)) => self.balance = Some(number),
+            (b"data", JsonValue::Text(text)) => self.data = text,
+            (b"seq", JsonValue::Number(number)) => self.seq = Some(number),
+            (b"re", JsonValue::Number(number)) => self.re = Some(number),
+            (b"input", JsonValue::Bool(is)) => self.input = Some(is),
+            (b"end", JsonValue::Bool(is)) => self.end = is,
+            (b"error", JsonValue::Text(text)) => self.error = Some(text),
+            (b"notice", JsonValue::Text(text)) => self.notice = Some(text),
+            (b"outcome", JsonValue::Text(text)) => self.outcome = Some(text),
+            (b"operation", JsonValue::Text(text)) => self.operation = Some(text),
+            (b"reason", JsonValue::Text(text)) => self.reason = Some(text),
+            (b"amount", JsonValue::Number(number)) => self.amount = Some(number),
+            (b"balance", JsonValue::Number(number)) => self.balance = Some(number),
             _ => {}
         }
     }
@@ -175,11 +175,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn value(&mut self) -> Option<Value<'a>> {
+    fn value(&mut self) -> Option<JsonValue<'a>> {
         match self.next()? {
             b'"' => {
                 self.skip();
-                self.text().map(Value::Text)
+                self.text().map(JsonValue::Text)
             }
             b'{' | b'[' => self.nested(),
             _ => self.plain(),
@@ -187,7 +187,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A number or a word: what stands up to where the next thing begins.
-    fn plain(&mut self) -> Option<Value<'a>> {
+    fn plain(&mut self) -> Option<JsonValue<'a>> {
         let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
         let (word, rest) = self.0.split_at_checked(self.0.iter().position(ends)?)?;
         self.0 = rest;
@@ -197,14 +197,14 @@ impl<'a> Cursor<'a> {
         };
         Some(match word {
             b"" => return None,
-            b"true" => Value::Bool(true),
-            b"false" => Value::Bool(false),
-            number => number.iter().try_fold(0, digit).map_or(Value::Other, Value::Number),
+            b"true" => JsonValue::Bool(true),
+            b"false" => JsonValue::Bool(false),
+            number => number.iter().try_fold(0, digit).map_or(JsonValue::Other, JsonValue::Number),
         })
     }
 
     /// An object or a list, passed over.
-    fn nested(&mut self) -> Option<Value<'a>> {
+    fn nested(&mut self) -> Option<JsonValue<'a>> {
         let mut depth = 0usize;
         loop {
             let byte = self.next()?;
@@ -212,7 +212,7 @@ impl<'a> Cursor<'a> {
             match byte {
                 b'"' => drop(self.text()?),
                 b'{' | b'[' => depth = depth.saturating_add(1),
-                b'}' | b']' if depth == 1 => return Some(Value::Other),
+                b'}' | b']' if depth == 1 => return Some(JsonValue::Other),
                 b'}' | b']' => depth = depth.saturating_sub(1),
                 _ => {}
             }
@@ -236,7 +236,7 @@ mod tests {
     fn a_reply_is_read() {
         let text = br#"{"seq":8,"re":7,"input":true,"data":"A \"b\" \\","outcome":"done","amount":4000,"balance":14000} "#;
         let object = read(text).unwrap();
-        let expected = Object {
+        let expected = JsonReply {
             length: text.len() - 1,
             seq: Some(8),
             re: Some(7),
@@ -245,7 +245,7 @@ mod tests {
             outcome: Some(b"done"),
             amount: Some(4000),
             balance: Some(14000),
-            ..Object::default()
+            ..JsonReply::default()
         };
         assert_eq!(object, expected);
         for end in 0..text.len() - 1 {

@@ -1,22 +1,22 @@
 //! A session with an ATM, whatever the wire.
 use super::{
-    dialogue::{Dialogue, Heard, Lost},
-    person::Person,
+    customer::Customer,
+    protocol::{ClientProtocol, Received, SessionError},
 };
 
 /// A dialogue with a person at it.
-pub trait Speaks<'a>: Dialogue {
+pub trait AtmSession<'a>: ClientProtocol {
     /// The person.
-    fn person(&mut self) -> &mut Person<'a>;
+    fn person(&mut self) -> &mut Customer<'a>;
 }
 
 /// Lets a session take what came, behind what it has held; what it leaves is held.
 pub(super) fn hear<S>(
     session: &mut S,
     held: impl Fn(&mut S) -> &mut Vec<u8>,
-    take: impl Fn(&mut S, &[u8]) -> Result<(usize, Heard), Lost>,
+    take: impl Fn(&mut S, &[u8]) -> Result<(usize, Received), SessionError>,
     bytes: &[u8],
-) -> Result<Heard, Lost> {
+) -> Result<Received, SessionError> {
     if held(session).is_empty() {
         // A reply nearly always comes whole, and is read where it stands.
         let (taken, heard) = take(session, bytes)?;

@@ -1,8 +1,8 @@
 //! The person at one session: what they want, what they type, and whether what they are told can be so.
 use super::{
-    books::{Books, Since, Way},
-    dialogue::{Heard, Lost},
-    mix::{Mix, Wish},
+    balance_auditor::{AuditSnapshot, BalanceAuditor, Movement},
+    mix::{Mix, OperationKind},
+    protocol::{Received, SessionError},
 };
 use atm_core::money::Amount;
 use fastrand::Rng;
@@ -13,7 +13,7 @@ const MOST: u64 = 100;
 
 /// Where a conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
+pub enum OpenPrompt {
     /// At the menu.
     Menu,
     /// Asked how much to deposit.
@@ -27,11 +27,11 @@ pub enum At {
 
 /// What became of an operation, as far as a wire tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReportedOutcome {
     /// The balance.
     Balance(Amount),
     /// Money was moved; the program that this one replaces does not say how much.
-    Moved(Way, Option<Amount>, Amount),
+    Moved(Movement, Option<Amount>, Amount),
     /// There is not as much as was asked for; here is what there is, where that is told.
     Insufficient(Option<Amount>),
     /// The account cannot hold as much.
@@ -40,26 +40,26 @@ pub enum Outcome {
 
 /// What a reply tells, whatever the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ParsedReply {
     /// The prompt that is open now.
-    pub at: At,
+    pub at: OpenPrompt,
     /// The outcome that it tells.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ReportedOutcome>,
 }
 
 /// What was typed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Typed {
+enum LastInput {
     Nothing,
     Balance,
-    Choice(Way),
-    Move(Way, Amount),
+    Choice(Movement),
+    Move(Movement, Amount),
     Back,
 }
 
 /// How people ask for money to be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum InputStyle {
     /// They choose from the menu and then name an amount: two answers.
     Menu,
     /// They type both at once, as in `deposit 40`: one answer.
@@ -68,24 +68,24 @@ pub enum Manner {
 
 /// The person at one session.
 #[derive(Debug)]
-pub struct Person<'a> {
-    books: &'a Books,
+pub struct Customer<'a> {
+    books: &'a BalanceAuditor,
     mix: Mix,
-    manner: Manner,
+    manner: InputStyle,
     rng: Rng,
-    at: At,
-    typed: Typed,
-    since: Since,
+    at: OpenPrompt,
+    typed: LastInput,
+    since: AuditSnapshot,
     /// Only the balance is of interest any more.
     asking: bool,
     told: Option<Amount>,
     /// What was settled.
-    pub counts: Counts,
+    pub counts: OperationCounts,
 }
 
 /// Operations that were settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct OperationCounts {
     /// Balances that were asked for and told.
     pub balances: u64,
     /// Deposits done.
@@ -96,7 +96,7 @@ pub struct Counts {
     pub refused: u64,
 }
 
-impl Counts {
+impl OperationCounts {
     /// All of them.
     pub fn all(&self) -> u64 {
         self.balances
@@ -114,20 +114,20 @@ impl Counts {
     }
 }
 
-impl<'a> Person<'a> {
+impl<'a> Customer<'a> {
     /// Somebody who was not greeted yet.
-    pub fn new(books: &'a Books, mix: Mix, manner: Manner, seed: u64) -> Self {
+    pub fn new(books: &'a BalanceAuditor, mix: Mix, manner: InputStyle, seed: u64) -> Self {
         Self {
             books,
             mix,
             manner,
             rng: Rng::with_seed(seed),
-            at: At::Menu,
-            typed: Typed::Nothing,
-            since: Since::default(),
+            at: OpenPrompt::Menu,
+            typed: LastInput::Nothing,
+            since: AuditSnapshot::default(),
             asking: false,
             told: None,
-            counts: Counts::default(),
+            counts: OperationCounts::default(),
         }
     }
 
@@ -152,72 +152,82 @@ impl<'a> Person<'a> {
         let (typed, word, number) = self.next();
         self.typed = typed;
         self.since = self.books.ask(match typed {
-            Typed::Move(way, amount) => Some((way, amount)),
+            LastInput::Move(way, amount) => Some((way, amount)),
             _ => None,
         });
         write(word, number);
     }
 
-    fn next(&mut self) -> (Typed, &'static str, Option<u64>) {
+    fn next(&mut self) -> (LastInput, &'static str, Option<u64>) {
         let way = match (self.at, self.asking) {
-            (At::Menu, true) => return (Typed::Balance, "3", None),
-            (At::Menu, false) => match self.mix.draw(&mut self.rng) {
-                Wish::Balance => return (Typed::Balance, "3", None),
-                Wish::Deposit => Way::Deposit,
-                Wish::Withdrawal => Way::Withdrawal,
+            (OpenPrompt::Menu, true) => return (LastInput::Balance, "3", None),
+            (OpenPrompt::Menu, false) => match self.mix.draw(&mut self.rng) {
+                OperationKind::Balance => return (LastInput::Balance, "3", None),
+                OperationKind::Deposit => Movement::Deposit,
+                OperationKind::Withdrawal => Movement::Withdrawal,
             },
-            (_, true) => return (Typed::Back, "back", None),
+            (_, true) => return (LastInput::Back, "back", None),
             // What was refused is not asked for again.
-            _ if !matches!(self.typed, Typed::Choice(_)) => return (Typed::Back, "back", None),
-            (At::Deposit, false) => Way::Deposit,
-            (At::Withdraw { .. }, false) => Way::Withdrawal,
+            _ if !matches!(self.typed, LastInput::Choice(_)) => return (LastInput::Back, "back", None),
+            (OpenPrompt::Deposit, false) => Movement::Deposit,
+            (OpenPrompt::Withdraw { .. }, false) => Movement::Withdrawal,
         };
         let word = match (way, self.at, self.manner) {
-            (Way::Deposit, At::Menu, Manner::Menu) => return (Typed::Choice(way), "1", None),
-            (Way::Withdrawal, At::Menu, Manner::Menu) => return (Typed::Choice(way), "2", None),
-            (Way::Deposit, At::Menu, Manner::Words) => "deposit ",
-            (Way::Withdrawal, At::Menu, Manner::Words) => "withdraw ",
+            (Movement::Deposit, OpenPrompt::Menu, InputStyle::Menu) => {
+                return (LastInput::Choice(way), "1", None);
+            }
+            (Movement::Withdrawal, OpenPrompt::Menu, InputStyle::Menu) => {
+                return (LastInput::Choice(way), "2", None);
+            }
+            (Movement::Deposit, OpenPrompt::Menu, InputStyle::Words) => "deposit ",
+            (Movement::Withdrawal, OpenPrompt::Menu, InputStyle::Words) => "withdraw ",
             _ => "",
         };
         let units = self.rng.u64(1..=MOST);
-        (Typed::Move(way, Amount::from_units(units).unwrap_or(Amount::ZERO)), word, Some(units))
+        (LastInput::Move(way, Amount::from_units(units).unwrap_or(Amount::ZERO)), word, Some(units))
     }
 
     /// Takes the reply to what was typed last, or the greeting.
     ///
     /// # Errors
     /// Where it is no reply to that: nothing that follows would mean anything.
-    pub fn hear(&mut self, told: &Told) -> Result<Heard, Lost> {
+    pub fn hear(&mut self, told: &ParsedReply) -> Result<Received, SessionError> {
         let settles = self.settle(told)?;
         self.at = told.at;
-        Ok(Heard::Reply { settles })
+        Ok(Received::Reply { settles })
     }
 
-    fn settle(&mut self, told: &Told) -> Result<bool, Lost> {
+    fn settle(&mut self, told: &ParsedReply) -> Result<bool, SessionError> {
         match (self.typed, told.outcome, told.at) {
-            (Typed::Nothing | Typed::Back, None, At::Menu)
-            | (Typed::Choice(Way::Deposit), None, At::Deposit) => {
+            (LastInput::Nothing | LastInput::Back, None, OpenPrompt::Menu)
+            | (LastInput::Choice(Movement::Deposit), None, OpenPrompt::Deposit) => {
                 return Ok(false);
             }
-            (Typed::Choice(Way::Withdrawal), None, At::Withdraw { balance }) => {
+            (LastInput::Choice(Movement::Withdrawal), None, OpenPrompt::Withdraw { balance }) => {
                 if let Some(balance) = balance {
                     self.books.check(balance, self.since, None);
                 }
                 return Ok(false);
             }
             // There is nothing to withdraw.
-            (Typed::Choice(Way::Withdrawal), None | Some(Outcome::Insufficient(_)), At::Menu) => {
+            (
+                LastInput::Choice(Movement::Withdrawal),
+                None | Some(ReportedOutcome::Insufficient(_)),
+                OpenPrompt::Menu,
+            ) => {
                 self.books.check(Amount::ZERO, self.since, None);
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            (Typed::Balance, Some(Outcome::Balance(balance)), At::Menu) => {
+            (LastInput::Balance, Some(ReportedOutcome::Balance(balance)), OpenPrompt::Menu) => {
                 self.books.check(balance, self.since, None);
                 self.told = Some(balance);
                 self.counts.balances = self.counts.balances.saturating_add(1);
             }
-            (Typed::Move(way, asked), Some(Outcome::Moved(moved, amount, balance)), At::Menu)
-                if moved == way =>
-            {
+            (
+                LastInput::Move(way, asked),
+                Some(ReportedOutcome::Moved(moved, amount, balance)),
+                OpenPrompt::Menu,
+            ) if moved == way => {
                 let amount = amount.unwrap_or(asked);
                 if amount != asked {
                     self.books.fail(format!("{asked} was asked for, and {amount} was moved"));
@@ -225,15 +235,17 @@ impl<'a> Person<'a> {
                 self.books.check(balance, self.since, Some((way, asked)));
                 self.books.settle((way, asked));
                 let count = match way {
-                    Way::Deposit => &mut self.counts.deposits,
-                    Way::Withdrawal => &mut self.counts.withdrawals,
+                    Movement::Deposit => &mut self.counts.deposits,
+                    Movement::Withdrawal => &mut self.counts.withdrawals,
                 };
                 *count = count.saturating_add(1);
             }
-            (Typed::Move(Way::Withdrawal, asked), Some(Outcome::Insufficient(balance)), at)
-                if at != At::Deposit =>
-            {
-                self.books.refuse((Way::Withdrawal, asked));
+            (
+                LastInput::Move(Movement::Withdrawal, asked),
+                Some(ReportedOutcome::Insufficient(balance)),
+                at,
+            ) if at != OpenPrompt::Deposit => {
+                self.books.refuse((Movement::Withdrawal, asked));
                 if let Some(balance) = balance {
                     self.books.check(balance, self.since, None);
                     if balance >= asked {
@@ -242,10 +254,10 @@ impl<'a> Person<'a> {
                 }
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            (Typed::Move(Way::Deposit, asked), Some(Outcome::BalanceLimit(balance)), at)
-                if !matches!(at, At::Withdraw { .. }) =>
+            (LastInput::Move(Movement::Deposit, asked), Some(ReportedOutcome::BalanceLimit(balance)), at)
+                if !matches!(at, OpenPrompt::Withdraw { .. }) =>
             {
-                self.books.refuse((Way::Deposit, asked));
+                self.books.refuse((Movement::Deposit, asked));
                 if let Some(balance) = balance {
                     self.books.check(balance, self.since, None);
                     if balance.checked_add(asked).is_some() {
@@ -255,33 +267,33 @@ impl<'a> Person<'a> {
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
             // Asked again: the machine takes no such amount (`--limit`), whatever the balance.
-            (Typed::Move(way @ Way::Deposit, asked), None, At::Deposit)
-            | (Typed::Move(way @ Way::Withdrawal, asked), None, At::Withdraw { .. }) => {
+            (LastInput::Move(way @ Movement::Deposit, asked), None, OpenPrompt::Deposit)
+            | (LastInput::Move(way @ Movement::Withdrawal, asked), None, OpenPrompt::Withdraw { .. }) => {
                 self.books.refuse((way, asked));
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
             // There is nothing to withdraw: that comes before an amount is looked at.
-            (Typed::Move(Way::Withdrawal, asked), None, At::Menu)
+            (LastInput::Move(Movement::Withdrawal, asked), None, OpenPrompt::Menu)
                 if self.books.may_be_empty(self.since, asked) =>
             {
-                self.books.refuse((Way::Withdrawal, asked));
+                self.books.refuse((Movement::Withdrawal, asked));
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            (Typed::Move(..), None, At::Menu) if self.manner == Manner::Words => {
+            (LastInput::Move(..), None, OpenPrompt::Menu) if self.manner == InputStyle::Words => {
                 let why =
                     "the server does not know an operation in words, as in `deposit 40`: leave out --words";
-                return Err(Lost(why.to_owned()));
+                return Err(SessionError(why.to_owned()));
             }
             (typed, outcome, at) => {
                 let outcome = outcome.map_or_else(|| "no outcome".to_owned(), |outcome| outcome.to_string());
-                return Err(Lost(format!("{typed} was answered with {outcome}, {at}")));
+                return Err(SessionError(format!("{typed} was answered with {outcome}, {at}")));
             }
         }
         Ok(true)
     }
 }
 
-impl fmt::Display for Typed {
+impl fmt::Display for LastInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("a new session"),
@@ -293,7 +305,7 @@ impl fmt::Display for Typed {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ReportedOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balance(balance) => write!(f, "a balance of {balance}"),
@@ -307,7 +319,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-impl fmt::Display for At {
+impl fmt::Display for OpenPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Menu => "at the menu",

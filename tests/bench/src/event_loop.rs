@@ -1,11 +1,11 @@
 //! The event loop of a load: non-blocking sockets, one dialogue each.
 use super::{
-    dialogue::Dialogue,
-    measured::{Measured, computed},
+    measurements::{Measurements, computed},
+    protocol::ClientProtocol,
     schedule::Schedule,
 };
-use floor::{Floor, Session, State};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use session_table::{Session, SessionState, SessionTable};
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-mod floor;
+mod session_table;
 
 /// Events that are taken at once.
 const EVENTS: usize = 1024;
@@ -30,14 +30,14 @@ const STEPS: u64 = 4096;
 
 /// What a load tells while it runs, and what it is told.
 #[derive(Debug)]
-pub struct Progress<'a> {
+pub struct Control<'a> {
     /// Replies that have come.
     pub replies: AtomicU64,
     /// Set when it is to stop before its time is over.
     pub stop: &'a AtomicBool,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> Control<'a> {
     /// Nothing has come yet.
     pub fn new(stop: &'a AtomicBool) -> Self {
         Self { replies: AtomicU64::new(0), stop }
@@ -52,7 +52,7 @@ impl<'a> Progress<'a> {
 
 /// How to open sessions.
 #[derive(Clone, Copy, Debug)]
-pub struct Opening {
+pub struct ConnectOptions {
     /// Where the server listens.
     pub address: SocketAddr,
     /// How many may be opening at once.
@@ -63,20 +63,20 @@ pub struct Opening {
 
 /// Sessions that are open, and the thread's loop that drives them.
 #[derive(Debug)]
-pub struct Load<D> {
+pub struct EventLoop<D> {
     poll: Poll,
     events: Events,
-    floor: Floor<D>,
+    floor: SessionTable<D>,
 }
 
-impl<D: Dialogue> Load<D> {
+impl<D: ClientProtocol> EventLoop<D> {
     /// Opens a session for each dialogue, and returns when the server has greeted all of them that it will greet.
     ///
     /// # Errors
     /// What makes waiting for sockets impossible. A session that cannot be opened is lost, and counted.
-    pub fn open(opening: &Opening, dialogues: impl IntoIterator<Item = D>) -> io::Result<Self> {
+    pub fn open(opening: &ConnectOptions, dialogues: impl IntoIterator<Item = D>) -> io::Result<Self> {
         let mut load =
-            Self { poll: Poll::new()?, events: Events::with_capacity(EVENTS), floor: Floor::new() };
+            Self { poll: Poll::new()?, events: Events::with_capacity(EVENTS), floor: SessionTable::new() };
         let mut rest = dialogues.into_iter();
         let (mut seen, mut since) = (0, Instant::now());
         loop {
@@ -120,7 +120,7 @@ impl<D: Dialogue> Load<D> {
     ///
     /// # Errors
     /// What makes waiting for sockets impossible.
-    pub fn closed(&mut self, until: Instant, progress: &Progress<'_>) -> io::Result<()> {
+    pub fn closed(&mut self, until: Instant, progress: &Control<'_>) -> io::Result<()> {
         self.floor.closed = true;
         while let Some(index) = self.floor.next() {
             self.floor.ask(index, Instant::now());
@@ -144,7 +144,7 @@ impl<D: Dialogue> Load<D> {
         &mut self,
         schedule: &mut Schedule,
         until: Instant,
-        progress: &Progress<'_>,
+        progress: &Control<'_>,
     ) -> io::Result<()> {
         while let Some(left) = progress.left(until) {
             let now = Instant::now();
@@ -201,13 +201,13 @@ impl<D: Dialogue> Load<D> {
     /// What makes waiting for sockets impossible.
     pub fn once(&mut self, index: usize, patience: Duration) -> io::Result<bool> {
         let state = |load: &Self| load.floor.sessions.get(index).map(|session| session.state);
-        if state(self) != Some(State::Free) {
+        if state(self) != Some(SessionState::Free) {
             return Ok(false);
         }
         self.floor.free.retain(|free| *free != index);
         self.floor.ask(index, Instant::now());
         self.settle(patience)?;
-        Ok(state(self) == Some(State::Free))
+        Ok(state(self) == Some(SessionState::Free))
     }
 
     /// Waits for the replies to whatever is out; a session whose reply does not come in time is lost.
@@ -229,7 +229,7 @@ impl<D: Dialogue> Load<D> {
 
     /// Begins to measure: what was due before does not count.
     pub fn measure(&mut self) {
-        self.floor.measured = Measured { busy: computed(), ..Measured::default() };
+        self.floor.measured = Measurements { busy: computed(), ..Measurements::default() };
         self.floor.from = Some(Instant::now());
         self.floor.counting = true;
     }
@@ -248,7 +248,7 @@ impl<D: Dialogue> Load<D> {
     }
 
     /// What was measured.
-    pub fn measured(self) -> Measured {
+    pub fn measured(self) -> Measurements {
         let mut measured = self.floor.measured;
         measured.lost = self.floor.lost;
         measured.reasons = self.floor.reasons;
@@ -262,7 +262,7 @@ impl<D: Dialogue> Load<D> {
 
     /// Sessions that have nothing out.
     pub fn free(&self) -> impl Iterator<Item = usize> {
-        let free = |session: &Session<D>| session.state == State::Free;
+        let free = |session: &Session<D>| session.state == SessionState::Free;
         self.floor
             .sessions
             .iter()
@@ -281,7 +281,7 @@ impl<D: Dialogue> Load<D> {
         self.floor.lost
     }
 
-    fn turn_and_tell(&mut self, wait: Duration, progress: &Progress<'_>) -> io::Result<()> {
+    fn turn_and_tell(&mut self, wait: Duration, progress: &Control<'_>) -> io::Result<()> {
         let before = self.floor.replies;
         self.turn(Some(wait.min(GLANCE)))?;
         progress.replies.fetch_add(self.floor.replies.wrapping_sub(before), Ordering::Relaxed);

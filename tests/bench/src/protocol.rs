@@ -1,10 +1,10 @@
 //! What one session says and hears, without a socket.
 
 /// One session with a server that answers every request with one reply, whatever the protocol: the event loop
-/// ([`Load`](super::load::Load)) moves its bytes and takes the times, and knows nothing of what they mean.
+/// ([`EventLoop`](super::event_loop::EventLoop)) moves its bytes and takes the times, and knows nothing of what they mean.
 ///
 /// A request is out at the most at any time: the loop asks again when the reply is whole.
-pub trait Dialogue {
+pub trait ClientProtocol {
     /// Does the server speak first? Then a reply comes before the first request.
     fn is_greeted(&self) -> bool;
 
@@ -15,12 +15,12 @@ pub trait Dialogue {
     ///
     /// # Errors
     /// What makes it pointless to go on with this session.
-    fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost>;
+    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError>;
 }
 
 /// What came of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// The reply is not whole yet.
     More,
     /// The reply is whole.
@@ -32,4 +32,4 @@ pub enum Heard {
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost(pub String);
+pub struct SessionError(pub String);

@@ -13,7 +13,7 @@ const DIGITS: u8 = 3;
 
 /// What the sessions of one thread, or of all of them, have measured.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
+pub struct Measurements {
     /// Replies that came in the time that counts.
     pub answers: u64,
     /// How many of them settled an operation.
@@ -25,9 +25,9 @@ pub struct Measured {
     pub busy: Option<Duration>,
     /// How long replies took: each whose request was due in that time, whenever it came. A request that was lost or never made
     /// is in it with how long it had waited.
-    pub latency: Latency,
+    pub latency: LatencyHistogram,
     /// The same of those that settled an operation.
-    pub settling: Latency,
+    pub settling: LatencyHistogram,
     /// Bytes sent and received in that time.
     pub sent: u64,
     /// See [`sent`](Self::sent).
@@ -42,7 +42,7 @@ pub struct Measured {
     pub reasons: Vec<String>,
 }
 
-impl Measured {
+impl Measurements {
     /// A reply came.
     pub(super) fn answered(&mut self, after: Duration, settles: bool) {
         self.latency.record(after, 1);
@@ -98,9 +98,9 @@ pub(super) fn computed() -> Option<Duration> {
 
 /// How long things took, each known to three digits.
 #[derive(Clone, Debug, Default)]
-pub struct Latency(Option<Histogram<u64>>);
+pub struct LatencyHistogram(Option<Histogram<u64>>);
 
-impl Latency {
+impl LatencyHistogram {
     fn record(&mut self, time: Duration, count: u64) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if self.0.is_none() {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_all_threads() {
-        let (mut one, mut other) = (Measured::default(), Measured::default());
+        let (mut one, mut other) = (Measurements::default(), Measurements::default());
         for milliseconds in 1..=100 {
             let one = if milliseconds % 2 == 0 { &mut one } else { &mut other };
             one.answered(Duration::from_millis(milliseconds), milliseconds > 90);
@@ -157,6 +157,6 @@ mod tests {
             assert!(found.abs_diff(meant) < meant / 500, "{share}: {found:?}");
         }
         assert!(one.latency.max() >= Duration::from_millis(100));
-        assert_eq!(Latency::default().at(0.5), Duration::ZERO);
+        assert_eq!(LatencyHistogram::default().at(0.5), Duration::ZERO);
     }
 }

@@ -3,11 +3,11 @@
 //! The core's endpoint takes some 33,000 instructions for a reply in JSON, which is more than a server needs for an answer:
 //! a load of it would measure itself. This side takes every byte apart only as far as a person needs it.
 use super::{
-    books::Way,
-    dialogue::{Dialogue, Heard, Lost},
-    object::{self, Object},
-    person::{At, Outcome, Person, Told},
-    speaks::{self, Speaks},
+    atm_session::{self, AtmSession},
+    balance_auditor::Movement,
+    customer::{Customer, OpenPrompt, ParsedReply, ReportedOutcome},
+    json_reader::{self, JsonReply},
+    protocol::{ClientProtocol, Received, SessionError},
 };
 use atm_core::money::Amount;
 
@@ -24,8 +24,8 @@ const WITHDRAW: [&[u8]; 2] = [b"(whole units, all, or back)", b"withdraw?"];
 
 /// A session on the `json` or the `raw` wire.
 #[derive(Debug)]
-pub struct Text<'a> {
-    person: Person<'a>,
+pub struct TextSession<'a> {
+    person: Customer<'a>,
     /// Do messages have a length before them, and numbers?
     framed: bool,
     /// The number of the open prompt.
@@ -33,38 +33,38 @@ pub struct Text<'a> {
     /// The beginning of a message whose end is still to come.
     held: Vec<u8>,
     /// On the `raw` wire: what the messages before the prompt told.
-    outcome: Option<Outcome>,
+    outcome: Option<ReportedOutcome>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> TextSession<'a> {
     /// A session on the `json` wire.
-    pub fn json(person: Person<'a>) -> Self {
+    pub fn json(person: Customer<'a>) -> Self {
         Self { person, framed: true, prompt: None, held: Vec::new(), outcome: None }
     }
 
     /// A session on the `raw` wire, with this server or with the one that it replaces.
-    pub fn raw(person: Person<'a>) -> Self {
+    pub fn raw(person: Customer<'a>) -> Self {
         Self { framed: false, ..Self::json(person) }
     }
 
     /// Takes messages up to the end of a reply; says how many bytes that were.
-    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Heard), Lost> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Received), SessionError> {
         let mut taken = 0;
         loop {
             let rest = bytes.get(taken..).unwrap_or_default();
-            let Some((length, object)) = self.message(rest)? else { return Ok((taken, Heard::More)) };
+            let Some((length, object)) = self.message(rest)? else { return Ok((taken, Received::More)) };
             taken = taken.saturating_add(length);
             let heard = if self.framed { self.numbered(&object)? } else { self.bare(&object)? };
-            if heard != Heard::More {
+            if heard != Received::More {
                 return Ok((taken, heard));
             }
         }
     }
 
     /// The first message, where it is whole, and how many bytes it has with its frame.
-    fn message<'b>(&self, bytes: &'b [u8]) -> Result<Option<(usize, Object<'b>)>, Lost> {
+    fn message<'b>(&self, bytes: &'b [u8]) -> Result<Option<(usize, JsonReply<'b>)>, SessionError> {
         if !self.framed {
-            return match object::read(bytes) {
+            return match json_reader::read(bytes) {
                 Some(object) => Ok(Some((object.length, object))),
                 None if bytes.len() > LONGEST || no_object(bytes) => Err(unreadable(bytes)),
                 None => Ok(None),
@@ -76,14 +76,14 @@ impl<'a> Text<'a> {
             return Err(unreadable(bytes));
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
-        match object::read(body) {
+        match json_reader::read(body) {
             Some(object) if object.length == length => Ok(Some((length.saturating_add(HEADER), object))),
             _ => Err(unreadable(body)),
         }
     }
 
-    fn numbered(&mut self, object: &Object<'_>) -> Result<Heard, Lost> {
-        let said = || Lost(format!("the server said: {}", String::from_utf8_lossy(object.data)));
+    fn numbered(&mut self, object: &JsonReply<'_>) -> Result<Received, SessionError> {
+        let said = || SessionError(format!("the server said: {}", String::from_utf8_lossy(object.data)));
         if object.error.is_some() || object.notice.is_some() || object.end {
             return Err(said());
         }
@@ -93,32 +93,34 @@ impl<'a> Text<'a> {
         if object.re != self.prompt || self.prompt.is_some_and(|prompt| seq <= prompt) {
             let prompt = |number: Option<u64>| number.map_or("none".to_owned(), |number| number.to_string());
             let (re, open) = (prompt(object.re), prompt(self.prompt));
-            return Err(Lost(format!("message {seq} is a reply to prompt {re}, and the open one is {open}")));
+            return Err(SessionError(format!(
+                "message {seq} is a reply to prompt {re}, and the open one is {open}"
+            )));
         }
         self.prompt = Some(seq);
         let outcome = match object.outcome {
             None => None,
             Some(outcome) => Some(told(outcome, object).ok_or_else(said)?),
         };
-        self.person.hear(&Told { at, outcome })
+        self.person.hear(&ParsedReply { at, outcome })
     }
 
-    fn bare(&mut self, object: &Object<'_>) -> Result<Heard, Lost> {
-        let said = || Lost(format!("the server said: {}", String::from_utf8_lossy(object.data)));
+    fn bare(&mut self, object: &JsonReply<'_>) -> Result<Received, SessionError> {
+        let said = || SessionError(format!("the server said: {}", String::from_utf8_lossy(object.data)));
         let at = if object.input == Some(true) { Some(at(object.data).ok_or_else(said)?) } else { None };
         // What follows from a question needs none: it has the balance in the same words.
-        if !matches!(at, Some(At::Withdraw { .. })) || !object.data.starts_with(b"Your balance is ") {
+        if !matches!(at, Some(OpenPrompt::Withdraw { .. })) || !object.data.starts_with(b"Your balance is ") {
             self.outcome = self.outcome.take().or(shown(object.data));
         }
         match at {
-            Some(at) => self.person.hear(&Told { at, outcome: self.outcome.take() }),
+            Some(at) => self.person.hear(&ParsedReply { at, outcome: self.outcome.take() }),
             None if self.outcome.is_none() && !object.data.starts_with(b"Not a valid") => Err(said()),
-            None => Ok(Heard::More),
+            None => Ok(Received::More),
         }
     }
 }
 
-impl Dialogue for Text<'_> {
+impl ClientProtocol for TextSession<'_> {
     fn is_greeted(&self) -> bool {
         true
     }
@@ -151,13 +153,13 @@ impl Dialogue for Text<'_> {
         });
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Heard, Lost> {
-        speaks::hear(self, |text| &mut text.held, Self::take, bytes)
+    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+        atm_session::hear(self, |text| &mut text.held, Self::take, bytes)
     }
 }
 
-impl<'a> Speaks<'a> for Text<'a> {
-    fn person(&mut self) -> &mut Person<'a> {
+impl<'a> AtmSession<'a> for TextSession<'a> {
+    fn person(&mut self) -> &mut Customer<'a> {
         &mut self.person
     }
 }
@@ -167,9 +169,12 @@ fn no_object(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{')
 }
 
-fn unreadable(bytes: &[u8]) -> Lost {
+fn unreadable(bytes: &[u8]) -> SessionError {
     let start = bytes.get(..bytes.len().min(80)).unwrap_or_default();
-    Lost(format!("this is no message of this wire: {}", String::from_utf8_lossy(start).escape_debug()))
+    SessionError(format!(
+        "this is no message of this wire: {}",
+        String::from_utf8_lossy(start).escape_debug()
+    ))
 }
 
 fn digits(mut number: u64, out: &mut Vec<u8>) {
@@ -188,15 +193,15 @@ fn digits(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// The prompt that a text ends in.
-fn at(text: &[u8]) -> Option<At> {
+fn at(text: &[u8]) -> Option<OpenPrompt> {
     let ends = |words: [&[u8]; 2]| words.iter().any(|words| text.ends_with(words));
     if ends(MENU) {
-        Some(At::Menu)
+        Some(OpenPrompt::Menu)
     } else if ends(DEPOSIT) {
-        Some(At::Deposit)
+        Some(OpenPrompt::Deposit)
     } else if ends(WITHDRAW) {
         let balance = text.strip_prefix(b"Balance: $").or(text.strip_prefix(b"Your balance is $"));
-        Some(At::Withdraw { balance: balance.and_then(amount) })
+        Some(OpenPrompt::Withdraw { balance: balance.and_then(amount) })
     } else {
         None
     }
@@ -220,44 +225,44 @@ fn amount(text: &[u8]) -> Option<Amount> {
 }
 
 /// The outcome in a reply's fields; `None` for one that means nothing here.
-fn told(outcome: &[u8], object: &Object<'_>) -> Option<Outcome> {
+fn told(outcome: &[u8], object: &JsonReply<'_>) -> Option<ReportedOutcome> {
     let amount = |minor: Option<u64>| minor.and_then(Amount::from_minor);
     let balance = amount(object.balance);
     match (outcome, object.operation, object.reason) {
-        (b"done", Some(b"balance"), _) => Some(Outcome::Balance(balance?)),
+        (b"done", Some(b"balance"), _) => Some(ReportedOutcome::Balance(balance?)),
         (b"done", Some(b"deposit"), _) => {
-            Some(Outcome::Moved(Way::Deposit, Some(amount(object.amount)?), balance?))
+            Some(ReportedOutcome::Moved(Movement::Deposit, Some(amount(object.amount)?), balance?))
         }
         (b"done", Some(b"withdrawal"), _) => {
-            Some(Outcome::Moved(Way::Withdrawal, Some(amount(object.amount)?), balance?))
+            Some(ReportedOutcome::Moved(Movement::Withdrawal, Some(amount(object.amount)?), balance?))
         }
-        (b"refused", _, Some(b"insufficient")) => Some(Outcome::Insufficient(balance)),
-        (b"refused", _, Some(b"balance-limit")) => Some(Outcome::BalanceLimit(balance)),
+        (b"refused", _, Some(b"insufficient")) => Some(ReportedOutcome::Insufficient(balance)),
+        (b"refused", _, Some(b"balance-limit")) => Some(ReportedOutcome::BalanceLimit(balance)),
         _ => None,
     }
 }
 
 /// The outcome in a text, where there are no fields.
-fn shown(text: &[u8]) -> Option<Outcome> {
+fn shown(text: &[u8]) -> Option<ReportedOutcome> {
     let way = |words: &[u8]| text.strip_prefix(words).map(|rest| rest.strip_prefix(b": $").and_then(amount));
     let balance = || {
         let at = memchr::memmem::find(text, b"balance is $")?;
         amount(text.get(at..)?.strip_prefix(b"balance is $")?)
     };
     if let Some(amount) = way(b"Amount deposited") {
-        return Some(Outcome::Moved(Way::Deposit, amount, balance()?));
+        return Some(ReportedOutcome::Moved(Movement::Deposit, amount, balance()?));
     }
     if let Some(amount) = way(b"Amount withdrawn") {
-        return Some(Outcome::Moved(Way::Withdrawal, amount, balance()?));
+        return Some(ReportedOutcome::Moved(Movement::Withdrawal, amount, balance()?));
     }
     let begins = |words: &[&[u8]]| words.iter().any(|words| text.starts_with(words));
     if begins(&[b"Your balance is $"]) {
-        return Some(Outcome::Balance(balance()?));
+        return Some(ReportedOutcome::Balance(balance()?));
     }
     if begins(&[b"There is not enough", b"There is nothing to withdraw", b"Insufficient funds"]) {
-        return Some(Outcome::Insufficient(balance()));
+        return Some(ReportedOutcome::Insufficient(balance()));
     }
-    begins(&[b"The account cannot hold"]).then(|| Outcome::BalanceLimit(balance()))
+    begins(&[b"The account cannot hold"]).then(|| ReportedOutcome::BalanceLimit(balance()))
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ const KEPT: usize = 5;
 
 /// Which way money goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Movement {
     /// Into the account.
     Deposit,
     /// Out of it.
     Withdrawal,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Movement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Deposit => "a deposit",
@@ -39,7 +39,7 @@ impl fmt::Display for Way {
 /// Every counter only tells more than is so where it must be an upper bound and less where it must be a lower one: an
 /// amount is added to what was asked before the request is sent, and to what was done after its reply has come.
 #[derive(Debug, Default)]
-pub struct Books {
+pub struct BalanceAuditor {
     /// The balance before the load. Not known where others may move money too.
     start: OnceLock<Amount>,
     deposits: Sums,
@@ -60,23 +60,23 @@ struct Sums {
 
 /// What was acknowledged when a request was made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Since {
+pub struct AuditSnapshot {
     deposited: i64,
     withdrawn: i64,
 }
 
 /// What a request moved, if anything.
-pub type Moved = Option<(Way, Amount)>;
+pub type Moved = Option<(Movement, Amount)>;
 
 fn minor(amount: Amount) -> i64 {
     i64::try_from(amount.minor()).unwrap_or(i64::MAX)
 }
 
-impl Books {
-    fn sums(&self, way: Way) -> &Sums {
+impl BalanceAuditor {
+    fn sums(&self, way: Movement) -> &Sums {
         match way {
-            Way::Deposit => &self.deposits,
-            Way::Withdrawal => &self.withdrawals,
+            Movement::Deposit => &self.deposits,
+            Movement::Withdrawal => &self.withdrawals,
         }
     }
 
@@ -92,8 +92,11 @@ impl Books {
     }
 
     /// Notes that a request is to be made; returns what it is to be held against.
-    pub fn ask(&self, moves: Moved) -> Since {
-        let since = Since { deposited: self.done(Way::Deposit), withdrawn: self.done(Way::Withdrawal) };
+    pub fn ask(&self, moves: Moved) -> AuditSnapshot {
+        let since = AuditSnapshot {
+            deposited: self.done(Movement::Deposit),
+            withdrawn: self.done(Movement::Withdrawal),
+        };
         if let Some((way, amount)) = moves {
             self.sums(way).asked.fetch_add(minor(amount), Ordering::AcqRel);
         }
@@ -101,11 +104,11 @@ impl Books {
     }
 
     /// Checks a balance that was told as of a request, which was made at `since` and moved `moved`.
-    pub fn check(&self, told: Amount, since: Since, moved: Moved) {
+    pub fn check(&self, told: Amount, since: AuditSnapshot, moved: Moved) {
         let Some((low, high)) = self.bounds(since, moved) else { return };
         self.checked.fetch_add(1, Ordering::Relaxed);
         if !(low..=high).contains(&minor(told)) {
-            let (told, low, high) = (Money(minor(told)), Money(low), Money(high));
+            let (told, low, high) = (SignedMoney(minor(told)), SignedMoney(low), SignedMoney(high));
             self.fail(if low == high {
                 format!("a balance of {told} was told, and it must be {low}")
             } else {
@@ -115,33 +118,33 @@ impl Books {
     }
 
     /// May the account be empty, as of a request that was made at `since`, was to withdraw `asked` and has moved nothing?
-    pub fn may_be_empty(&self, since: Since, asked: Amount) -> bool {
+    pub fn may_be_empty(&self, since: AuditSnapshot, asked: Amount) -> bool {
         self.bounds(since, None)
             .is_none_or(|(low, high)| (low.saturating_add(minor(asked))..=high).contains(&0))
     }
 
     /// Between which amounts a balance must be; nothing is known where others move money too.
-    fn bounds(&self, since: Since, moved: Moved) -> Option<(i64, i64)> {
+    fn bounds(&self, since: AuditSnapshot, moved: Moved) -> Option<(i64, i64)> {
         let start = self.start()?;
         let (mut low, mut high) = (minor(start), minor(start));
-        low = low.saturating_add(since.deposited).saturating_sub(self.asked(Way::Withdrawal));
-        high = high.saturating_add(self.asked(Way::Deposit)).saturating_sub(since.withdrawn);
+        low = low.saturating_add(since.deposited).saturating_sub(self.asked(Movement::Withdrawal));
+        high = high.saturating_add(self.asked(Movement::Deposit)).saturating_sub(since.withdrawn);
         match moved {
             // It is in the balance that its own reply tells.
-            Some((Way::Deposit, amount)) => low = low.saturating_add(minor(amount)),
-            Some((Way::Withdrawal, amount)) => high = high.saturating_sub(minor(amount)),
+            Some((Movement::Deposit, amount)) => low = low.saturating_add(minor(amount)),
+            Some((Movement::Withdrawal, amount)) => high = high.saturating_sub(minor(amount)),
             None => {}
         }
         Some((low, high))
     }
 
     /// Notes that a request was acknowledged as done.
-    pub fn settle(&self, (way, amount): (Way, Amount)) {
+    pub fn settle(&self, (way, amount): (Movement, Amount)) {
         self.sums(way).done.fetch_add(minor(amount), Ordering::AcqRel);
     }
 
     /// Notes that a request was refused: it will never be in a balance.
-    pub fn refuse(&self, (way, amount): (Way, Amount)) {
+    pub fn refuse(&self, (way, amount): (Movement, Amount)) {
         self.sums(way).asked.fetch_sub(minor(amount), Ordering::AcqRel);
     }
 
@@ -155,12 +158,12 @@ impl Books {
     }
 
     /// What was asked to move this way and not refused, in minor units.
-    pub fn asked(&self, way: Way) -> i64 {
+    pub fn asked(&self, way: Movement) -> i64 {
         self.sums(way).asked.load(Ordering::Acquire)
     }
 
     /// What was acknowledged as moved this way, in minor units.
-    pub fn done(&self, way: Way) -> i64 {
+    pub fn done(&self, way: Movement) -> i64 {
         self.sums(way).done.load(Ordering::Acquire)
     }
 
@@ -178,9 +181,9 @@ impl Books {
 
 /// Minor units, which may be owed, as money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Money(pub i64);
+pub struct SignedMoney(pub i64);
 
-impl fmt::Display for Money {
+impl fmt::Display for SignedMoney {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let minor = self.0.unsigned_abs();
         write!(f, "{}${}.{:02}", if self.0 < 0 { "-" } else { "" }, minor / 100, minor % 100)
@@ -195,15 +198,15 @@ mod tests {
         Amount::from_units(units).unwrap()
     }
 
-    fn wrong(books: &Books) -> u64 {
+    fn wrong(books: &BalanceAuditor) -> u64 {
         books.faults().0
     }
 
     #[test]
     fn one_session_is_checked_to_the_cent() {
-        let books = Books::default();
+        let books = BalanceAuditor::default();
         books.open(units(100));
-        let forty = (Way::Deposit, units(40));
+        let forty = (Movement::Deposit, units(40));
         let since = books.ask(Some(forty));
         books.check(units(140), since, Some(forty));
         books.settle(forty);
@@ -213,7 +216,7 @@ mod tests {
             books.check(told, books.ask(None), None);
             assert_eq!(wrong(&books), before + 1, "{told}");
         }
-        let ten = (Way::Withdrawal, units(10));
+        let ten = (Movement::Withdrawal, units(10));
         let since = books.ask(Some(ten));
         books.check(units(130), since, Some(ten));
         assert_eq!(wrong(&books), 2);
@@ -222,9 +225,9 @@ mod tests {
 
     #[test]
     fn what_is_out_may_be_in_a_balance_or_not_and_then_must() {
-        let books = Books::default();
+        let books = BalanceAuditor::default();
         books.open(units(100));
-        let other = (Way::Deposit, units(7));
+        let other = (Movement::Deposit, units(7));
         books.ask(Some(other));
         for told in [100, 107] {
             books.check(units(told), books.ask(None), None);
@@ -240,9 +243,9 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_in_no_balance() {
-        let books = Books::default();
+        let books = BalanceAuditor::default();
         books.open(units(5));
-        let much = (Way::Withdrawal, units(5));
+        let much = (Movement::Withdrawal, units(5));
         books.ask(Some(much));
         books.refuse(much);
         books.check(units(0), books.ask(None), None);
@@ -251,7 +254,7 @@ mod tests {
 
     #[test]
     fn nothing_is_checked_where_others_move_money_too() {
-        let books = Books::default();
+        let books = BalanceAuditor::default();
         books.check(units(5), books.ask(None), None);
         assert_eq!((books.checked(), wrong(&books)), (0, 0));
     }
