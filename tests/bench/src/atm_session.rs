@@ -1,32 +1,33 @@
-//! A session with an ATM, whatever the wire.
+//! A client session with an ATM, on any wire.
 use super::{
     customer::Customer,
     protocol::{ClientProtocol, Received, SessionError},
 };
 
-/// A dialogue with a person at it.
+/// The protocol of a wire, with the simulated customer who uses it.
 pub trait AtmSession<'a>: ClientProtocol {
-    /// The person.
-    fn person(&mut self) -> &mut Customer<'a>;
+    /// The customer.
+    fn customer(&mut self) -> &mut Customer<'a>;
 }
 
-/// Lets a session take what came, behind what it has held; what it leaves is held.
-pub(super) fn hear<S>(
+/// Parses a reply from the kept bytes of a session and the `bytes` that follow them. `parse` returns how many bytes it has
+/// taken; the others are kept.
+pub(super) fn receive_buffered<S>(
     session: &mut S,
-    held: impl Fn(&mut S) -> &mut Vec<u8>,
-    take: impl Fn(&mut S, &[u8]) -> Result<(usize, Received), SessionError>,
+    kept: impl Fn(&mut S) -> &mut Vec<u8>,
+    parse: impl Fn(&mut S, &[u8]) -> Result<(usize, Received), SessionError>,
     bytes: &[u8],
 ) -> Result<Received, SessionError> {
-    if held(session).is_empty() {
-        // A reply nearly always comes whole, and is read where it stands.
-        let (taken, heard) = take(session, bytes)?;
-        held(session).extend_from_slice(bytes.get(taken..).unwrap_or_default());
-        return Ok(heard);
+    if kept(session).is_empty() {
+        // A reply nearly always arrives whole and is parsed without a copy.
+        let (taken, received) = parse(session, bytes)?;
+        kept(session).extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        return Ok(received);
     }
-    let mut all = std::mem::take(held(session));
+    let mut all = std::mem::take(kept(session));
     all.extend_from_slice(bytes);
-    let (taken, heard) = take(session, &all)?;
+    let (taken, received) = parse(session, &all)?;
     all.drain(..taken);
-    *held(session) = all;
-    Ok(heard)
+    *kept(session) = all;
+    Ok(received)
 }

@@ -1,9 +1,9 @@
-//! What all sessions of a load have moved, and what a balance can be then.
+//! Balance auditor: checks every reported balance against bounds that follow from what all sessions have moved.
 //!
-//! A balance that is told lies between two bounds. Whatever was acknowledged (to any session) before the request was
-//! made is in it; whatever is asked for only after the reply came is not; what was out in between may be in it or not.
-//! With one session nothing else is ever out: the bounds meet, and each balance is checked to the cent. At the end, when
-//! nothing is out at all, they meet for any number of sessions.
+//! Every movement that was acknowledged (to any session) before the request was sent is in the balance; no movement that is
+//! requested only after the reply came is. A movement that was outstanding in between may be in it or not. With one
+//! session nothing else is ever outstanding: the bounds are equal, and each balance is checked to the cent. At the end,
+//! when nothing is outstanding, they are equal for any number of sessions.
 use atm_core::money::Amount;
 use std::{
     fmt,
@@ -13,10 +13,10 @@ use std::{
     },
 };
 
-/// Faults that are kept as text; the others are counted.
-const KEPT: usize = 5;
+/// Violations that are kept as text; the others are only counted.
+const MAX_TEXTS: usize = 5;
 
-/// Which way money goes.
+/// A movement of money: which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Movement {
     /// Into the account.
@@ -34,38 +34,38 @@ impl fmt::Display for Movement {
     }
 }
 
-/// The books of one load, for all its threads. Sums are in minor units.
+/// The totals of one run, shared by all its threads. Amounts are in minor units.
 ///
-/// Every counter only tells more than is so where it must be an upper bound and less where it must be a lower one: an
-/// amount is added to what was asked before the request is sent, and to what was done after its reply has come.
+/// An amount is added to the requested total before its request is sent, and to the acknowledged total after its reply has
+/// come: at any time the former is an upper bound of what the server has moved, and the latter a lower one.
 #[derive(Debug, Default)]
 pub struct BalanceAuditor {
-    /// The balance before the load. Not known where others may move money too.
-    start: OnceLock<Amount>,
-    deposits: Sums,
-    withdrawals: Sums,
+    /// The balance before the run; not set where others may move money too.
+    initial: OnceLock<Amount>,
+    deposits: MovementTotals,
+    withdrawals: MovementTotals,
     checked: AtomicU64,
     wrong: AtomicU64,
-    faults: Mutex<Vec<String>>,
+    violations: Mutex<Vec<String>>,
 }
 
-/// What goes one way, in minor units.
+/// The totals of the movements one way, in minor units.
 #[derive(Debug, Default)]
-struct Sums {
-    /// What was asked for and not refused.
-    asked: AtomicI64,
-    /// What was acknowledged.
-    done: AtomicI64,
+struct MovementTotals {
+    /// Requested and not refused.
+    requested: AtomicI64,
+    /// Acknowledged as done.
+    acknowledged: AtomicI64,
 }
 
-/// What was acknowledged when a request was made.
+/// The acknowledged totals at the time when a request was sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditSnapshot {
     deposited: i64,
     withdrawn: i64,
 }
 
-/// What a request moved, if anything.
+/// What a request is to move, or has moved, if anything.
 pub type Moved = Option<(Movement, Amount)>;
 
 fn minor(amount: Amount) -> i64 {
@@ -73,64 +73,64 @@ fn minor(amount: Amount) -> i64 {
 }
 
 impl BalanceAuditor {
-    fn sums(&self, way: Movement) -> &Sums {
-        match way {
+    fn totals(&self, movement: Movement) -> &MovementTotals {
+        match movement {
             Movement::Deposit => &self.deposits,
             Movement::Withdrawal => &self.withdrawals,
         }
     }
 
-    /// From now on balances are checked against this one, and nobody else moves money.
-    pub fn open(&self, balance: Amount) {
-        // It is opened once.
-        let _ = self.start.set(balance);
+    /// Starts to check balances: `balance` is the one before the run, and no other client moves money.
+    pub fn set_initial(&self, balance: Amount) {
+        // It is set once a run.
+        let _ = self.initial.set(balance);
     }
 
-    /// The balance before the load.
-    pub fn start(&self) -> Option<Amount> {
-        self.start.get().copied()
+    /// The balance before the run.
+    pub fn initial(&self) -> Option<Amount> {
+        self.initial.get().copied()
     }
 
-    /// Notes that a request is to be made; returns what it is to be held against.
-    pub fn ask(&self, moves: Moved) -> AuditSnapshot {
-        let since = AuditSnapshot {
-            deposited: self.done(Movement::Deposit),
-            withdrawn: self.done(Movement::Withdrawal),
+    /// Records that a request is about to be sent; returns the snapshot to check its reply against.
+    pub fn request(&self, moves: Moved) -> AuditSnapshot {
+        let snapshot = AuditSnapshot {
+            deposited: self.acknowledged(Movement::Deposit),
+            withdrawn: self.acknowledged(Movement::Withdrawal),
         };
-        if let Some((way, amount)) = moves {
-            self.sums(way).asked.fetch_add(minor(amount), Ordering::AcqRel);
+        if let Some((movement, amount)) = moves {
+            self.totals(movement).requested.fetch_add(minor(amount), Ordering::AcqRel);
         }
-        since
+        snapshot
     }
 
-    /// Checks a balance that was told as of a request, which was made at `since` and moved `moved`.
-    pub fn check(&self, told: Amount, since: AuditSnapshot, moved: Moved) {
-        let Some((low, high)) = self.bounds(since, moved) else { return };
+    /// Checks a balance reported in the reply to a request that was sent at `snapshot` and has moved `moved`.
+    pub fn check(&self, reported: Amount, snapshot: AuditSnapshot, moved: Moved) {
+        let Some((low, high)) = self.bounds(snapshot, moved) else { return };
         self.checked.fetch_add(1, Ordering::Relaxed);
-        if !(low..=high).contains(&minor(told)) {
-            let (told, low, high) = (SignedMoney(minor(told)), SignedMoney(low), SignedMoney(high));
-            self.fail(if low == high {
-                format!("a balance of {told} was told, and it must be {low}")
+        if !(low..=high).contains(&minor(reported)) {
+            let (reported, low, high) = (SignedMoney(minor(reported)), SignedMoney(low), SignedMoney(high));
+            self.report_violation(if low == high {
+                format!("a balance of {reported} was reported, but it must be {low}")
             } else {
-                format!("a balance of {told} was told, and it must be from {low} to {high}")
+                format!("a balance of {reported} was reported, but it must be from {low} to {high}")
             });
         }
     }
 
-    /// May the account be empty, as of a request that was made at `since`, was to withdraw `asked` and has moved nothing?
-    pub fn may_be_empty(&self, since: AuditSnapshot, asked: Amount) -> bool {
-        self.bounds(since, None)
-            .is_none_or(|(low, high)| (low.saturating_add(minor(asked))..=high).contains(&0))
+    /// Can the account be empty, as of a request that was sent at `snapshot`, was to withdraw `amount` and has moved nothing?
+    pub fn may_be_empty(&self, snapshot: AuditSnapshot, amount: Amount) -> bool {
+        self.bounds(snapshot, None)
+            .is_none_or(|(low, high)| (low.saturating_add(minor(amount))..=high).contains(&0))
     }
 
-    /// Between which amounts a balance must be; nothing is known where others move money too.
-    fn bounds(&self, since: AuditSnapshot, moved: Moved) -> Option<(i64, i64)> {
-        let start = self.start()?;
-        let (mut low, mut high) = (minor(start), minor(start));
-        low = low.saturating_add(since.deposited).saturating_sub(self.asked(Movement::Withdrawal));
-        high = high.saturating_add(self.asked(Movement::Deposit)).saturating_sub(since.withdrawn);
+    /// The bounds of a balance; `None` where others move money too.
+    fn bounds(&self, snapshot: AuditSnapshot, moved: Moved) -> Option<(i64, i64)> {
+        let initial = self.initial()?;
+        let (mut low, mut high) = (minor(initial), minor(initial));
+        low = low.saturating_add(snapshot.deposited).saturating_sub(self.requested(Movement::Withdrawal));
+        high = high.saturating_add(self.requested(Movement::Deposit)).saturating_sub(snapshot.withdrawn);
         match moved {
-            // It is in the balance that its own reply tells.
+            // The request's own movement is in the balance that its reply reports.
             Some((Movement::Deposit, amount)) => low = low.saturating_add(minor(amount)),
             Some((Movement::Withdrawal, amount)) => high = high.saturating_sub(minor(amount)),
             None => {}
@@ -138,48 +138,48 @@ impl BalanceAuditor {
         Some((low, high))
     }
 
-    /// Notes that a request was acknowledged as done.
-    pub fn settle(&self, (way, amount): (Movement, Amount)) {
-        self.sums(way).done.fetch_add(minor(amount), Ordering::AcqRel);
+    /// Records that a movement was acknowledged as done.
+    pub fn acknowledge(&self, (movement, amount): (Movement, Amount)) {
+        self.totals(movement).acknowledged.fetch_add(minor(amount), Ordering::AcqRel);
     }
 
-    /// Notes that a request was refused: it will never be in a balance.
-    pub fn refuse(&self, (way, amount): (Movement, Amount)) {
-        self.sums(way).asked.fetch_sub(minor(amount), Ordering::AcqRel);
+    /// Records that a movement was refused: it will be in no balance.
+    pub fn refuse(&self, (movement, amount): (Movement, Amount)) {
+        self.totals(movement).requested.fetch_sub(minor(amount), Ordering::AcqRel);
     }
 
-    /// Notes something that cannot be so.
-    pub fn fail(&self, what: String) {
+    /// Records a reply of the server that contradicts the others.
+    pub fn report_violation(&self, what: String) {
         self.wrong.fetch_add(1, Ordering::Relaxed);
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        if faults.len() < KEPT {
-            faults.push(what);
+        let mut violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
+        if violations.len() < MAX_TEXTS {
+            violations.push(what);
         }
     }
 
-    /// What was asked to move this way and not refused, in minor units.
-    pub fn asked(&self, way: Movement) -> i64 {
-        self.sums(way).asked.load(Ordering::Acquire)
+    /// The requested amounts that were not refused, in minor units.
+    pub fn requested(&self, movement: Movement) -> i64 {
+        self.totals(movement).requested.load(Ordering::Acquire)
     }
 
-    /// What was acknowledged as moved this way, in minor units.
-    pub fn done(&self, way: Movement) -> i64 {
-        self.sums(way).done.load(Ordering::Acquire)
+    /// The acknowledged amounts, in minor units.
+    pub fn acknowledged(&self, movement: Movement) -> i64 {
+        self.totals(movement).acknowledged.load(Ordering::Acquire)
     }
 
-    /// How many balances were held against the bounds.
+    /// How many balances were checked.
     pub fn checked(&self) -> u64 {
         self.checked.load(Ordering::Relaxed)
     }
 
-    /// How many things could not be so, and the first of them.
-    pub fn faults(&self) -> (u64, Vec<String>) {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.wrong.load(Ordering::Relaxed), faults.clone())
+    /// The number of violations, and the texts of the first of them.
+    pub fn violations(&self) -> (u64, Vec<String>) {
+        let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.wrong.load(Ordering::Relaxed), violations.clone())
     }
 }
 
-/// Minor units, which may be owed, as money.
+/// An amount of minor units that may be negative, displayed as money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SignedMoney(pub i64);
 
@@ -198,64 +198,64 @@ mod tests {
         Amount::from_units(units).unwrap()
     }
 
-    fn wrong(books: &BalanceAuditor) -> u64 {
-        books.faults().0
+    fn wrong(auditor: &BalanceAuditor) -> u64 {
+        auditor.violations().0
     }
 
     #[test]
-    fn one_session_is_checked_to_the_cent() {
-        let books = BalanceAuditor::default();
-        books.open(units(100));
+    fn the_balances_of_one_session_are_checked_to_the_cent() {
+        let auditor = BalanceAuditor::default();
+        auditor.set_initial(units(100));
         let forty = (Movement::Deposit, units(40));
-        let since = books.ask(Some(forty));
-        books.check(units(140), since, Some(forty));
-        books.settle(forty);
-        assert_eq!(wrong(&books), 0);
-        for told in [Amount::from_minor(13_999).unwrap(), Amount::from_minor(14_001).unwrap()] {
-            let before = wrong(&books);
-            books.check(told, books.ask(None), None);
-            assert_eq!(wrong(&books), before + 1, "{told}");
+        let snapshot = auditor.request(Some(forty));
+        auditor.check(units(140), snapshot, Some(forty));
+        auditor.acknowledge(forty);
+        assert_eq!(wrong(&auditor), 0);
+        for reported in [Amount::from_minor(13_999).unwrap(), Amount::from_minor(14_001).unwrap()] {
+            let before = wrong(&auditor);
+            auditor.check(reported, auditor.request(None), None);
+            assert_eq!(wrong(&auditor), before + 1, "{reported}");
         }
         let ten = (Movement::Withdrawal, units(10));
-        let since = books.ask(Some(ten));
-        books.check(units(130), since, Some(ten));
-        assert_eq!(wrong(&books), 2);
-        assert_eq!(books.faults().1[0], "a balance of $139.99 was told, and it must be $140.00");
+        let snapshot = auditor.request(Some(ten));
+        auditor.check(units(130), snapshot, Some(ten));
+        assert_eq!(wrong(&auditor), 2);
+        assert_eq!(auditor.violations().1[0], "a balance of $139.99 was reported, but it must be $140.00");
     }
 
     #[test]
-    fn what_is_out_may_be_in_a_balance_or_not_and_then_must() {
-        let books = BalanceAuditor::default();
-        books.open(units(100));
+    fn an_outstanding_movement_may_be_in_a_balance_and_an_acknowledged_one_must() {
+        let auditor = BalanceAuditor::default();
+        auditor.set_initial(units(100));
         let other = (Movement::Deposit, units(7));
-        books.ask(Some(other));
-        for told in [100, 107] {
-            books.check(units(told), books.ask(None), None);
+        auditor.request(Some(other));
+        for reported in [100, 107] {
+            auditor.check(units(reported), auditor.request(None), None);
         }
-        assert_eq!(wrong(&books), 0);
-        let early = books.ask(None);
-        books.settle(other);
-        books.check(units(100), early, None);
-        assert_eq!(wrong(&books), 0, "it was asked for before the other was acknowledged");
-        books.check(units(100), books.ask(None), None);
-        assert_eq!(wrong(&books), 1);
+        assert_eq!(wrong(&auditor), 0);
+        let early = auditor.request(None);
+        auditor.acknowledge(other);
+        auditor.check(units(100), early, None);
+        assert_eq!(wrong(&auditor), 0, "it was requested before the other movement was acknowledged");
+        auditor.check(units(100), auditor.request(None), None);
+        assert_eq!(wrong(&auditor), 1);
     }
 
     #[test]
-    fn what_was_refused_is_in_no_balance() {
-        let books = BalanceAuditor::default();
-        books.open(units(5));
+    fn a_refused_movement_is_in_no_balance() {
+        let auditor = BalanceAuditor::default();
+        auditor.set_initial(units(5));
         let much = (Movement::Withdrawal, units(5));
-        books.ask(Some(much));
-        books.refuse(much);
-        books.check(units(0), books.ask(None), None);
-        assert_eq!(wrong(&books), 1);
+        auditor.request(Some(much));
+        auditor.refuse(much);
+        auditor.check(units(0), auditor.request(None), None);
+        assert_eq!(wrong(&auditor), 1);
     }
 
     #[test]
-    fn nothing_is_checked_where_others_move_money_too() {
-        let books = BalanceAuditor::default();
-        books.check(units(5), books.ask(None), None);
-        assert_eq!((books.checked(), wrong(&books)), (0, 0));
+    fn nothing_is_checked_without_an_initial_balance() {
+        let auditor = BalanceAuditor::default();
+        auditor.check(units(5), auditor.request(None), None);
+        assert_eq!((auditor.checked(), wrong(&auditor)), (0, 0));
     }
 }

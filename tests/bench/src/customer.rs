@@ -1,4 +1,4 @@
-//! The person at one session: what they want, what they type, and whether what they are told can be so.
+//! Simulated customer: draws operations from the mix, writes the input for each prompt and checks every reply.
 use super::{
     balance_auditor::{AuditSnapshot, BalanceAuditor, Movement},
     mix::{Mix, OperationKind},
@@ -8,46 +8,46 @@ use atm_core::money::Amount;
 use fastrand::Rng;
 use std::fmt;
 
-/// The most that is moved at once, in whole units.
-const MOST: u64 = 100;
+/// The greatest amount of one operation, in whole units.
+const MAX_UNITS: u64 = 100;
 
-/// Where a conversation stands.
+/// The prompt that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenPrompt {
-    /// At the menu.
+    /// The menu.
     Menu,
-    /// Asked how much to deposit.
+    /// How much to deposit.
     Deposit,
-    /// Asked how much to withdraw.
+    /// How much to withdraw.
     Withdraw {
-        /// The balance that was shown with the question, where it could be read.
+        /// The balance in the prompt, if it could be parsed.
         balance: Option<Amount>,
     },
 }
 
-/// What became of an operation, as far as a wire tells it.
+/// The outcome of an operation, as far as the wire reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportedOutcome {
     /// The balance.
     Balance(Amount),
-    /// Money was moved; the program that this one replaces does not say how much.
+    /// The movement, its amount (which the program that this one replaces does not report) and the balance after it.
     Moved(Movement, Option<Amount>, Amount),
-    /// There is not as much as was asked for; here is what there is, where that is told.
+    /// The balance is too small for the withdrawal; the balance, if it is reported.
     Insufficient(Option<Amount>),
-    /// The account cannot hold as much.
+    /// The balance would exceed its limit; the balance, if it is reported.
     BalanceLimit(Option<Amount>),
 }
 
-/// What a reply tells, whatever the wire.
+/// A reply of the server, on any wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParsedReply {
-    /// The prompt that is open now.
-    pub at: OpenPrompt,
-    /// The outcome that it tells.
+    /// The prompt that it opens.
+    pub prompt: OpenPrompt,
+    /// The outcome that it reports.
     pub outcome: Option<ReportedOutcome>,
 }
 
-/// What was typed last.
+/// The last input that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LastInput {
     Nothing,
@@ -57,36 +57,36 @@ enum LastInput {
     Back,
 }
 
-/// How people ask for money to be moved.
+/// How a customer requests a movement of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputStyle {
-    /// They choose from the menu and then name an amount: two answers.
+    /// A choice from the menu, then the amount: two answers.
     Menu,
-    /// They type both at once, as in `deposit 40`: one answer.
+    /// Both at once, as in `deposit 40`: one answer.
     Words,
 }
 
-/// The person at one session.
+/// The simulated customer of one session.
 #[derive(Debug)]
 pub struct Customer<'a> {
-    books: &'a BalanceAuditor,
+    auditor: &'a BalanceAuditor,
     mix: Mix,
-    manner: InputStyle,
+    input_style: InputStyle,
     rng: Rng,
-    at: OpenPrompt,
-    typed: LastInput,
-    since: AuditSnapshot,
-    /// Only the balance is of interest any more.
-    asking: bool,
-    told: Option<Amount>,
-    /// What was settled.
+    prompt: OpenPrompt,
+    last_input: LastInput,
+    snapshot: AuditSnapshot,
+    /// During a balance query: nothing is drawn from the mix.
+    querying_balance: bool,
+    queried_balance: Option<Amount>,
+    /// The completed operations.
     pub counts: OperationCounts,
 }
 
-/// Operations that were settled.
+/// Completed operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperationCounts {
-    /// Balances that were asked for and told.
+    /// Balances that were queried.
     pub balances: u64,
     /// Deposits done.
     pub deposits: u64,
@@ -97,15 +97,15 @@ pub struct OperationCounts {
 }
 
 impl OperationCounts {
-    /// All of them.
-    pub fn all(&self) -> u64 {
+    /// All operations.
+    pub fn total(&self) -> u64 {
         self.balances
             .saturating_add(self.deposits)
             .saturating_add(self.withdrawals)
             .saturating_add(self.refused)
     }
 
-    /// Adds another person's.
+    /// Adds the operations of another customer.
     pub fn add(&mut self, other: &Self) {
         self.balances = self.balances.saturating_add(other.balances);
         self.deposits = self.deposits.saturating_add(other.deposits);
@@ -115,51 +115,51 @@ impl OperationCounts {
 }
 
 impl<'a> Customer<'a> {
-    /// Somebody who was not greeted yet.
-    pub fn new(books: &'a BalanceAuditor, mix: Mix, manner: InputStyle, seed: u64) -> Self {
+    /// A customer whose session is not greeted yet.
+    pub fn new(auditor: &'a BalanceAuditor, mix: Mix, input_style: InputStyle, seed: u64) -> Self {
         Self {
-            books,
+            auditor,
             mix,
-            manner,
+            input_style,
             rng: Rng::with_seed(seed),
-            at: OpenPrompt::Menu,
-            typed: LastInput::Nothing,
-            since: AuditSnapshot::default(),
-            asking: false,
-            told: None,
+            prompt: OpenPrompt::Menu,
+            last_input: LastInput::Nothing,
+            snapshot: AuditSnapshot::default(),
+            querying_balance: false,
+            queried_balance: None,
             counts: OperationCounts::default(),
         }
     }
 
-    /// Only asks for the balance until [`told`](Self::told) has it.
-    pub fn ask_balance(&mut self) {
-        self.asking = true;
-        self.told = None;
+    /// Starts a balance query: the next inputs lead to the balance, until [`queried_balance`](Self::queried_balance) has it.
+    pub fn start_balance_query(&mut self) {
+        self.querying_balance = true;
+        self.queried_balance = None;
     }
 
-    /// The balance that was asked for with [`ask_balance`](Self::ask_balance).
-    pub fn told(&self) -> Option<Amount> {
-        self.told
+    /// The result of the balance query.
+    pub fn queried_balance(&self) -> Option<Amount> {
+        self.queried_balance
     }
 
-    /// Goes on as the mix says.
-    pub fn go_on(&mut self) {
-        self.asking = false;
+    /// Ends the balance query: the next operation is drawn from the mix.
+    pub fn end_balance_query(&mut self) {
+        self.querying_balance = false;
     }
 
-    /// Hands what is typed next to `write`: a word, and a number of whole units where one follows it.
-    pub fn answer(&mut self, write: impl FnOnce(&str, Option<u64>)) {
-        let (typed, word, number) = self.next();
-        self.typed = typed;
-        self.since = self.books.ask(match typed {
-            LastInput::Move(way, amount) => Some((way, amount)),
+    /// Passes the next input to `write`: a word, and the number of whole units that follows it, if any.
+    pub fn write_input(&mut self, write: impl FnOnce(&str, Option<u64>)) {
+        let (input, word, number) = self.next_input();
+        self.last_input = input;
+        self.snapshot = self.auditor.request(match input {
+            LastInput::Move(movement, amount) => Some((movement, amount)),
             _ => None,
         });
         write(word, number);
     }
 
-    fn next(&mut self) -> (LastInput, &'static str, Option<u64>) {
-        let way = match (self.at, self.asking) {
+    fn next_input(&mut self) -> (LastInput, &'static str, Option<u64>) {
+        let movement = match (self.prompt, self.querying_balance) {
             (OpenPrompt::Menu, true) => return (LastInput::Balance, "3", None),
             (OpenPrompt::Menu, false) => match self.mix.draw(&mut self.rng) {
                 OperationKind::Balance => return (LastInput::Balance, "3", None),
@@ -167,126 +167,138 @@ impl<'a> Customer<'a> {
                 OperationKind::Withdrawal => Movement::Withdrawal,
             },
             (_, true) => return (LastInput::Back, "back", None),
-            // What was refused is not asked for again.
-            _ if !matches!(self.typed, LastInput::Choice(_)) => return (LastInput::Back, "back", None),
+            // After a refusal the server asks for the amount again.
+            _ if !matches!(self.last_input, LastInput::Choice(_)) => return (LastInput::Back, "back", None),
             (OpenPrompt::Deposit, false) => Movement::Deposit,
             (OpenPrompt::Withdraw { .. }, false) => Movement::Withdrawal,
         };
-        let word = match (way, self.at, self.manner) {
+        let word = match (movement, self.prompt, self.input_style) {
             (Movement::Deposit, OpenPrompt::Menu, InputStyle::Menu) => {
-                return (LastInput::Choice(way), "1", None);
+                return (LastInput::Choice(movement), "1", None);
             }
             (Movement::Withdrawal, OpenPrompt::Menu, InputStyle::Menu) => {
-                return (LastInput::Choice(way), "2", None);
+                return (LastInput::Choice(movement), "2", None);
             }
             (Movement::Deposit, OpenPrompt::Menu, InputStyle::Words) => "deposit ",
             (Movement::Withdrawal, OpenPrompt::Menu, InputStyle::Words) => "withdraw ",
             _ => "",
         };
-        let units = self.rng.u64(1..=MOST);
-        (LastInput::Move(way, Amount::from_units(units).unwrap_or(Amount::ZERO)), word, Some(units))
+        let units = self.rng.u64(1..=MAX_UNITS);
+        (LastInput::Move(movement, Amount::from_units(units).unwrap_or(Amount::ZERO)), word, Some(units))
     }
 
-    /// Takes the reply to what was typed last, or the greeting.
+    /// Takes the reply to the last input, or the greeting, and checks it.
     ///
     /// # Errors
-    /// Where it is no reply to that: nothing that follows would mean anything.
-    pub fn hear(&mut self, told: &ParsedReply) -> Result<Received, SessionError> {
-        let settles = self.settle(told)?;
-        self.at = told.at;
-        Ok(Received::Reply { settles })
+    /// It is not a reply to that input; the session cannot continue.
+    pub fn receive(&mut self, reply: &ParsedReply) -> Result<Received, SessionError> {
+        let completes_operation = self.check_reply(reply)?;
+        self.prompt = reply.prompt;
+        Ok(Received::Reply { completes_operation })
     }
 
-    fn settle(&mut self, told: &ParsedReply) -> Result<bool, SessionError> {
-        match (self.typed, told.outcome, told.at) {
+    /// Returns whether the reply completes an operation.
+    fn check_reply(&mut self, reply: &ParsedReply) -> Result<bool, SessionError> {
+        match (self.last_input, reply.outcome, reply.prompt) {
             (LastInput::Nothing | LastInput::Back, None, OpenPrompt::Menu)
             | (LastInput::Choice(Movement::Deposit), None, OpenPrompt::Deposit) => {
                 return Ok(false);
             }
             (LastInput::Choice(Movement::Withdrawal), None, OpenPrompt::Withdraw { balance }) => {
                 if let Some(balance) = balance {
-                    self.books.check(balance, self.since, None);
+                    self.auditor.check(balance, self.snapshot, None);
                 }
                 return Ok(false);
             }
-            // There is nothing to withdraw.
+            // The account is empty.
             (
                 LastInput::Choice(Movement::Withdrawal),
                 None | Some(ReportedOutcome::Insufficient(_)),
                 OpenPrompt::Menu,
             ) => {
-                self.books.check(Amount::ZERO, self.since, None);
+                self.auditor.check(Amount::ZERO, self.snapshot, None);
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
             (LastInput::Balance, Some(ReportedOutcome::Balance(balance)), OpenPrompt::Menu) => {
-                self.books.check(balance, self.since, None);
-                self.told = Some(balance);
+                self.auditor.check(balance, self.snapshot, None);
+                self.queried_balance = Some(balance);
                 self.counts.balances = self.counts.balances.saturating_add(1);
             }
             (
-                LastInput::Move(way, asked),
+                LastInput::Move(movement, requested),
                 Some(ReportedOutcome::Moved(moved, amount, balance)),
                 OpenPrompt::Menu,
-            ) if moved == way => {
-                let amount = amount.unwrap_or(asked);
-                if amount != asked {
-                    self.books.fail(format!("{asked} was asked for, and {amount} was moved"));
+            ) if moved == movement => {
+                let amount = amount.unwrap_or(requested);
+                if amount != requested {
+                    self.auditor
+                        .report_violation(format!("{requested} was requested, but {amount} was moved"));
                 }
-                self.books.check(balance, self.since, Some((way, asked)));
-                self.books.settle((way, asked));
-                let count = match way {
+                self.auditor.check(balance, self.snapshot, Some((movement, requested)));
+                self.auditor.acknowledge((movement, requested));
+                let count = match movement {
                     Movement::Deposit => &mut self.counts.deposits,
                     Movement::Withdrawal => &mut self.counts.withdrawals,
                 };
                 *count = count.saturating_add(1);
             }
             (
-                LastInput::Move(Movement::Withdrawal, asked),
+                LastInput::Move(Movement::Withdrawal, requested),
                 Some(ReportedOutcome::Insufficient(balance)),
-                at,
-            ) if at != OpenPrompt::Deposit => {
-                self.books.refuse((Movement::Withdrawal, asked));
+                prompt,
+            ) if prompt != OpenPrompt::Deposit => {
+                self.auditor.refuse((Movement::Withdrawal, requested));
                 if let Some(balance) = balance {
-                    self.books.check(balance, self.since, None);
-                    if balance >= asked {
-                        self.books.fail(format!("{asked} of {balance} was refused: there is enough"));
+                    self.auditor.check(balance, self.snapshot, None);
+                    if balance >= requested {
+                        self.auditor.report_violation(format!(
+                            "a withdrawal of {requested} was refused with a balance of {balance}, which is enough"
+                        ));
                     }
                 }
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            (LastInput::Move(Movement::Deposit, asked), Some(ReportedOutcome::BalanceLimit(balance)), at)
-                if !matches!(at, OpenPrompt::Withdraw { .. }) =>
-            {
-                self.books.refuse((Movement::Deposit, asked));
+            (
+                LastInput::Move(Movement::Deposit, requested),
+                Some(ReportedOutcome::BalanceLimit(balance)),
+                prompt,
+            ) if !matches!(prompt, OpenPrompt::Withdraw { .. }) => {
+                self.auditor.refuse((Movement::Deposit, requested));
                 if let Some(balance) = balance {
-                    self.books.check(balance, self.since, None);
-                    if balance.checked_add(asked).is_some() {
-                        self.books.fail(format!("{asked} on top of {balance} was refused: it can be held"));
+                    self.auditor.check(balance, self.snapshot, None);
+                    if balance.checked_add(requested).is_some() {
+                        self.auditor.report_violation(format!(
+                            "a deposit of {requested} was refused with a balance of {balance}, which leaves room for it"
+                        ));
                     }
                 }
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            // Asked again: the machine takes no such amount (`--limit`), whatever the balance.
-            (LastInput::Move(way @ Movement::Deposit, asked), None, OpenPrompt::Deposit)
-            | (LastInput::Move(way @ Movement::Withdrawal, asked), None, OpenPrompt::Withdraw { .. }) => {
-                self.books.refuse((way, asked));
+            // The server asks for the amount again: it exceeds the limit of one operation (`--limit`).
+            (LastInput::Move(movement @ Movement::Deposit, requested), None, OpenPrompt::Deposit)
+            | (
+                LastInput::Move(movement @ Movement::Withdrawal, requested),
+                None,
+                OpenPrompt::Withdraw { .. },
+            ) => {
+                self.auditor.refuse((movement, requested));
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            // There is nothing to withdraw: that comes before an amount is looked at.
-            (LastInput::Move(Movement::Withdrawal, asked), None, OpenPrompt::Menu)
-                if self.books.may_be_empty(self.since, asked) =>
+            // The account is empty, which the server checks before the amount.
+            (LastInput::Move(Movement::Withdrawal, requested), None, OpenPrompt::Menu)
+                if self.auditor.may_be_empty(self.snapshot, requested) =>
             {
-                self.books.refuse((Movement::Withdrawal, asked));
+                self.auditor.refuse((Movement::Withdrawal, requested));
                 self.counts.refused = self.counts.refused.saturating_add(1);
             }
-            (LastInput::Move(..), None, OpenPrompt::Menu) if self.manner == InputStyle::Words => {
+            (LastInput::Move(..), None, OpenPrompt::Menu) if self.input_style == InputStyle::Words => {
                 let why =
-                    "the server does not know an operation in words, as in `deposit 40`: leave out --words";
+                    "the server does not take an operation in words, as in `deposit 40`: leave out --words";
                 return Err(SessionError(why.to_owned()));
             }
-            (typed, outcome, at) => {
+            (input, outcome, prompt) => {
                 let outcome = outcome.map_or_else(|| "no outcome".to_owned(), |outcome| outcome.to_string());
-                return Err(SessionError(format!("{typed} was answered with {outcome}, {at}")));
+                return Err(SessionError(format!("{input} was answered with {outcome}, {prompt}")));
             }
         }
         Ok(true)
@@ -298,8 +310,8 @@ impl fmt::Display for LastInput {
         match self {
             Self::Nothing => f.write_str("a new session"),
             Self::Balance => f.write_str("the choice of the balance"),
-            Self::Choice(way) => write!(f, "the choice of {way}"),
-            Self::Move(way, amount) => write!(f, "{way} of {amount}"),
+            Self::Choice(movement) => write!(f, "the choice of {movement}"),
+            Self::Move(movement, amount) => write!(f, "{movement} of {amount}"),
             Self::Back => f.write_str("`back`"),
         }
     }
@@ -309,12 +321,12 @@ impl fmt::Display for ReportedOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balance(balance) => write!(f, "a balance of {balance}"),
-            Self::Moved(way, Some(amount), balance) => {
-                write!(f, "{way} of {amount} and a balance of {balance}")
+            Self::Moved(movement, Some(amount), balance) => {
+                write!(f, "{movement} of {amount} and a balance of {balance}")
             }
-            Self::Moved(way, None, balance) => write!(f, "{way} and a balance of {balance}"),
-            Self::Insufficient(_) => f.write_str("a refusal, for there is not enough"),
-            Self::BalanceLimit(_) => f.write_str("a refusal, for the account cannot hold as much"),
+            Self::Moved(movement, None, balance) => write!(f, "{movement} and a balance of {balance}"),
+            Self::Insufficient(_) => f.write_str("a refusal: the balance is too small"),
+            Self::BalanceLimit(_) => f.write_str("a refusal: the balance would exceed its limit"),
         }
     }
 }
@@ -323,8 +335,8 @@ impl fmt::Display for OpenPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Menu => "at the menu",
-            Self::Deposit => "at the question how much to deposit",
-            Self::Withdraw { .. } => "at the question how much to withdraw",
+            Self::Deposit => "at the prompt for the amount of a deposit",
+            Self::Withdraw { .. } => "at the prompt for the amount of a withdrawal",
         })
     }
 }

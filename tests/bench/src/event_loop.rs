@@ -1,6 +1,6 @@
-//! The event loop of a load: non-blocking sockets, one dialogue each.
+//! Event loop of the load generator: drives many sessions over non-blocking sockets, in a closed or an open loop.
 use super::{
-    measurements::{Measurements, computed},
+    measurements::{Measurements, thread_cpu_time},
     protocol::ClientProtocol,
     schedule::Schedule,
 };
@@ -15,36 +15,36 @@ use std::{
 
 mod session_table;
 
-/// Events that are taken at once.
-const EVENTS: usize = 1024;
+/// Events taken by one poll.
+const MAX_EVENTS: usize = 1024;
 
-/// The system's timers are this coarse, in the loop's view: what is due sooner is not slept for but looked for again and
-/// again. A load on schedule may take a whole core for that.
-const COARSE: Duration = Duration::from_millis(1);
+/// The resolution of a poll's timeout. The loop does not sleep for a request that is due sooner, but polls without a
+/// timeout: an open loop may take a whole core.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// How often it is looked whether the load is to stop.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often the stop flag is read.
+const STOP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// As many figures as the waits of requests that were never made are told apart in.
-const STEPS: u64 = 4096;
+/// The greatest number of histogram entries for requests that were never sent.
+const MISSED_STEPS: u64 = 4096;
 
-/// What a load tells while it runs, and what it is told.
+/// What the event loops share with the thread that observes them.
 #[derive(Debug)]
 pub struct Control<'a> {
-    /// Replies that have come.
+    /// Replies received so far.
     pub replies: AtomicU64,
-    /// Set when it is to stop before its time is over.
+    /// Set to stop the loops early.
     pub stop: &'a AtomicBool,
 }
 
 impl<'a> Control<'a> {
-    /// Nothing has come yet.
+    /// Counts replies from zero.
     pub fn new(stop: &'a AtomicBool) -> Self {
         Self { replies: AtomicU64::new(0), stop }
     }
 
-    /// What is left until then; nothing where it is to stop.
-    fn left(&self, until: Instant) -> Option<Duration> {
+    /// The time left until then; `None` if it has passed or the stop flag is set.
+    fn time_left(&self, until: Instant) -> Option<Duration> {
         let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
         left.filter(|_| !self.stop.load(Ordering::Relaxed))
     }
@@ -53,248 +53,249 @@ impl<'a> Control<'a> {
 /// How to open sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
-    /// Where the server listens.
+    /// The server's address.
     pub address: SocketAddr,
-    /// How many may be opening at once.
+    /// How many sessions may be opening at once.
     pub burst: usize,
-    /// How long nothing may happen before the rest of them are given up.
-    pub patience: Duration,
+    /// After this time without a session opened, those that are opening are given up.
+    pub timeout: Duration,
 }
 
-/// Sessions that are open, and the thread's loop that drives them.
+/// One thread's event loop with its sessions.
 #[derive(Debug)]
-pub struct EventLoop<D> {
+pub struct EventLoop<P> {
     poll: Poll,
     events: Events,
-    floor: SessionTable<D>,
+    table: SessionTable<P>,
 }
 
-impl<D: ClientProtocol> EventLoop<D> {
-    /// Opens a session for each dialogue, and returns when the server has greeted all of them that it will greet.
+impl<P: ClientProtocol> EventLoop<P> {
+    /// Opens a session for each protocol, and returns when each was greeted or lost.
     ///
     /// # Errors
-    /// What makes waiting for sockets impossible. A session that cannot be opened is lost, and counted.
-    pub fn open(opening: &ConnectOptions, dialogues: impl IntoIterator<Item = D>) -> io::Result<Self> {
-        let mut load =
-            Self { poll: Poll::new()?, events: Events::with_capacity(EVENTS), floor: SessionTable::new() };
-        let mut rest = dialogues.into_iter();
-        let (mut seen, mut since) = (0, Instant::now());
+    /// The system cannot poll sockets. A session that cannot be opened is counted as lost.
+    pub fn connect(options: &ConnectOptions, protocols: impl IntoIterator<Item = P>) -> io::Result<Self> {
+        let mut event_loop = Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(MAX_EVENTS),
+            table: SessionTable::new(),
+        };
+        let mut rest = protocols.into_iter();
+        let (mut opened, mut since) = (0, Instant::now());
         loop {
-            while load.floor.opening < opening.burst {
-                let Some(dialogue) = rest.next() else { break };
-                load.add(opening.address, dialogue)?;
+            while event_loop.table.opening < options.burst {
+                let Some(protocol) = rest.next() else { break };
+                event_loop.add(options.address, protocol)?;
             }
-            if load.floor.opening == 0 {
-                return Ok(load);
+            if event_loop.table.opening == 0 {
+                return Ok(event_loop);
             }
-            let open = load.floor.sessions.len().saturating_sub(load.floor.opening);
-            if open != seen {
-                (seen, since) = (open, Instant::now());
+            let now_open = event_loop.table.sessions.len().saturating_sub(event_loop.table.opening);
+            if now_open != opened {
+                (opened, since) = (now_open, Instant::now());
             }
-            let left = opening.patience.saturating_sub(since.elapsed());
+            let left = options.timeout.saturating_sub(since.elapsed());
             if left.is_zero() {
-                load.floor
-                    .give_up(&format!("not greeted within {:?}: is it the same protocol?", opening.patience));
+                let reason = format!("no greeting within {:?}: is it the same protocol?", options.timeout);
+                event_loop.table.lose_waiting(&reason);
             } else {
-                load.turn(Some(left))?;
+                event_loop.poll(Some(left))?;
             }
         }
     }
 
-    fn add(&mut self, address: SocketAddr, dialogue: D) -> io::Result<()> {
+    fn add(&mut self, address: SocketAddr, protocol: P) -> io::Result<()> {
         let mut stream = match TcpStream::connect(address) {
             Ok(stream) => stream,
             Err(error) => {
-                self.floor.lost = self.floor.lost.saturating_add(1);
-                self.floor.note(format!("not connected: {error}"));
+                self.table.lost = self.table.lost.saturating_add(1);
+                self.table.add_reason(format!("not connected: {error}"));
                 return Ok(());
             }
         };
-        let token = Token(self.floor.sessions.len());
+        let token = Token(self.table.sessions.len());
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        self.floor.add(stream, dialogue);
+        self.table.add(stream, protocol);
         Ok(())
     }
 
-    /// Every session asks again as soon as it has its reply, until the time is over or `progress` says stop.
+    /// Runs a closed loop: each session sends its next request as soon as it has its reply, until `until` or the stop flag.
     ///
     /// # Errors
-    /// What makes waiting for sockets impossible.
-    pub fn closed(&mut self, until: Instant, progress: &Control<'_>) -> io::Result<()> {
-        self.floor.closed = true;
-        while let Some(index) = self.floor.next() {
-            self.floor.ask(index, Instant::now());
+    /// The system cannot poll sockets.
+    pub fn run_closed(&mut self, until: Instant, control: &Control<'_>) -> io::Result<()> {
+        self.table.closed_loop = true;
+        while let Some(index) = self.table.next_idle() {
+            self.table.send_request(index, Instant::now());
         }
-        while let Some(left) = progress.left(until) {
-            if self.floor.out == 0 {
+        while let Some(left) = control.time_left(until) {
+            if self.table.outstanding == 0 {
                 break;
             }
-            self.turn_and_tell(left, progress)?;
+            self.poll_and_count(left, control)?;
         }
-        self.floor.closed = false;
+        self.table.closed_loop = false;
         Ok(())
     }
 
-    /// Requests are made as they are due, by whichever session has waited longest, until the time is over. What is due
-    /// while every session waits for a reply is made up for as soon as one is free, and counts from when it was due.
+    /// Runs an open loop: requests are sent when they are due, each by the session that has been idle longest, until `until`
+    /// or the stop flag. A request that is due while every session waits for a reply is sent as soon as one is idle, and its
+    /// latency counts from when it was due.
     ///
     /// # Errors
-    /// What makes waiting for sockets impossible.
-    pub fn scheduled(
+    /// The system cannot poll sockets.
+    pub fn run_open(
         &mut self,
         schedule: &mut Schedule,
         until: Instant,
-        progress: &Control<'_>,
+        control: &Control<'_>,
     ) -> io::Result<()> {
-        while let Some(left) = progress.left(until) {
+        while let Some(left) = control.time_left(until) {
             let now = Instant::now();
-            self.ask_for(schedule, now.min(until));
-            if self.floor.living == 0 {
+            self.send_due(schedule, now.min(until));
+            if self.table.alive == 0 {
                 return Ok(());
             }
-            let due = schedule.due();
-            let wait = if due <= now { left } else { (due - now).saturating_sub(COARSE).min(left) };
-            self.turn_and_tell(wait, progress)?;
+            let due = schedule.next_due();
+            let wait = if due <= now { left } else { (due - now).saturating_sub(TIMER_RESOLUTION).min(left) };
+            self.poll_and_count(wait, control)?;
         }
-        // The loop may have woken late: what was due by then is asked for where a session is free.
-        self.ask_for(schedule, until.min(Instant::now()));
+        // The last poll may have returned late: requests that are due by now are sent where a session is idle.
+        self.send_due(schedule, until.min(Instant::now()));
         Ok(())
     }
 
-    /// Makes the requests that are due before `until`, as long as sessions are free.
-    fn ask_for(&mut self, schedule: &mut Schedule, until: Instant) {
-        let mut due = schedule.due();
+    /// Sends the requests that are due before `until`, as long as sessions are idle.
+    fn send_due(&mut self, schedule: &mut Schedule, until: Instant) {
+        let mut due = schedule.next_due();
         while due < until {
-            let Some(index) = self.floor.next() else { return };
-            self.floor.ask(index, due);
-            schedule.step();
-            due = schedule.due();
+            let Some(index) = self.table.next_idle() else { return };
+            self.table.send_request(index, due);
+            schedule.advance();
+            due = schedule.next_due();
         }
     }
 
-    /// What was due before `until`, or before now where that is sooner, and was never asked for is measured as if its reply
-    /// came now.
-    pub fn overdue(&mut self, schedule: &mut Schedule, until: Instant) {
+    /// Records the requests that were due before `until` (or before now, if that is earlier) and never sent, each with the
+    /// time from when it was due to now as its latency.
+    pub fn record_missed(&mut self, schedule: &mut Schedule, until: Instant) {
         let now = Instant::now();
-        let (until, measured) = (until.min(now), &mut self.floor.measured);
-        let mut left = schedule.before(until);
-        measured.late = measured.late.saturating_add(left);
-        if self.floor.living == 0 {
-            measured.orphaned = measured.orphaned.saturating_add(left);
+        let (until, measurements) = (until.min(now), &mut self.table.measurements);
+        let mut left = schedule.due_before(until);
+        measurements.missed = measurements.missed.saturating_add(left);
+        if self.table.alive == 0 {
+            measurements.missed_without_session = measurements.missed_without_session.saturating_add(left);
         }
-        let early = self.floor.from.map_or(left, |from| schedule.before(from).min(left));
+        let early = self.table.measured_from.map_or(left, |from| schedule.due_before(from).min(left));
         schedule.skip(early);
         left -= early;
-        // In so many steps at the most, each with the longest wait in it.
-        let step = left.div_ceil(STEPS).max(1);
+        // In a bounded number of steps, each with the longest wait of its requests.
+        let step = left.div_ceil(MISSED_STEPS).max(1);
         while left > 0 {
             let count = step.min(left);
-            measured.never_answered(now.saturating_duration_since(schedule.due()), count);
+            measurements.record_unanswered(now.saturating_duration_since(schedule.next_due()), count);
             schedule.skip(count);
             left -= count;
         }
     }
 
-    /// One request of one session, and its reply; false where that session cannot be asked or was lost.
+    /// Sends one request of one session and waits for the reply; false if the session is not idle or is lost.
     ///
     /// # Errors
-    /// What makes waiting for sockets impossible.
-    pub fn once(&mut self, index: usize, patience: Duration) -> io::Result<bool> {
-        let state = |load: &Self| load.floor.sessions.get(index).map(|session| session.state);
-        if state(self) != Some(SessionState::Free) {
+    /// The system cannot poll sockets.
+    pub fn exchange(&mut self, index: usize, timeout: Duration) -> io::Result<bool> {
+        let state = |event_loop: &Self| event_loop.table.sessions.get(index).map(|session| session.state);
+        if state(self) != Some(SessionState::Idle) {
             return Ok(false);
         }
-        self.floor.free.retain(|free| *free != index);
-        self.floor.ask(index, Instant::now());
-        self.settle(patience)?;
-        Ok(state(self) == Some(SessionState::Free))
+        self.table.idle.retain(|idle| *idle != index);
+        self.table.send_request(index, Instant::now());
+        self.drain(timeout)?;
+        Ok(state(self) == Some(SessionState::Idle))
     }
 
-    /// Waits for the replies to whatever is out; a session whose reply does not come in time is lost.
+    /// Waits for the outstanding replies; a session without its reply after `timeout` is lost.
     ///
     /// # Errors
-    /// What makes waiting for sockets impossible.
-    pub fn settle(&mut self, patience: Duration) -> io::Result<()> {
+    /// The system cannot poll sockets.
+    pub fn drain(&mut self, timeout: Duration) -> io::Result<()> {
         let begin = Instant::now();
-        while self.floor.out > 0 {
-            let left = patience.saturating_sub(begin.elapsed());
+        while self.table.outstanding > 0 {
+            let left = timeout.saturating_sub(begin.elapsed());
             if left.is_zero() {
-                self.floor.give_up(&format!("no reply within {patience:?}"));
+                self.table.lose_waiting(&format!("no reply within {timeout:?}"));
             } else {
-                self.turn(Some(left))?;
+                self.poll(Some(left))?;
             }
         }
         Ok(())
     }
 
-    /// Begins to measure: what was due before does not count.
-    pub fn measure(&mut self) {
-        self.floor.measured = Measurements { busy: computed(), ..Measurements::default() };
-        self.floor.from = Some(Instant::now());
-        self.floor.counting = true;
+    /// Starts to measure, at the end of the warm-up: requests that were due before do not count.
+    pub fn start_measuring(&mut self) {
+        self.table.measurements = Measurements { cpu_time: thread_cpu_time(), ..Measurements::default() };
+        self.table.measured_from = Some(Instant::now());
+        self.table.counting = true;
     }
 
-    /// Replies that come now are not counted any more, but how long they took is measured.
+    /// Ends the measured time: later replies do not count for the throughput, but their latency is still recorded.
     pub fn stop_counting(&mut self) {
-        self.floor.counting = false;
-        let measured = &mut self.floor.measured;
-        measured.busy = measured.busy.zip(computed()).map(|(then, now)| now.saturating_sub(then));
-        measured.elapsed = self.floor.from.map_or(Duration::ZERO, |from| from.elapsed());
+        self.table.counting = false;
+        let measurements = &mut self.table.measurements;
+        measurements.cpu_time =
+            measurements.cpu_time.zip(thread_cpu_time()).map(|(then, now)| now.saturating_sub(then));
+        measurements.elapsed = self.table.measured_from.map_or(Duration::ZERO, |from| from.elapsed());
     }
 
-    /// What is asked for from now on is not measured.
+    /// Ends the measurement: later requests are not measured.
     pub fn stop_measuring(&mut self) {
-        self.floor.from = None;
+        self.table.measured_from = None;
     }
 
-    /// What was measured.
-    pub fn measured(self) -> Measurements {
-        let mut measured = self.floor.measured;
-        measured.lost = self.floor.lost;
-        measured.reasons = self.floor.reasons;
-        measured
+    /// The measurements.
+    pub fn into_measurements(self) -> Measurements {
+        let mut measurements = self.table.measurements;
+        measurements.lost = self.table.lost;
+        measurements.reasons = self.table.reasons;
+        measurements
     }
 
-    /// The dialogues of sessions that were opened, lost ones too.
-    pub fn dialogues(&mut self) -> impl Iterator<Item = &mut D> {
-        self.floor.sessions.iter_mut().map(|session| &mut session.dialogue)
+    /// The protocols of all sessions, lost ones too.
+    pub fn protocols(&mut self) -> impl Iterator<Item = &mut P> {
+        self.table.sessions.iter_mut().map(|session| &mut session.protocol)
     }
 
-    /// Sessions that have nothing out.
-    pub fn free(&self) -> impl Iterator<Item = usize> {
-        let free = |session: &Session<D>| session.state == SessionState::Free;
-        self.floor
-            .sessions
-            .iter()
-            .enumerate()
-            .filter(move |(_, session)| free(session))
-            .map(|(index, _)| index)
+    /// The indices of the sessions without an outstanding request.
+    pub fn idle_sessions(&self) -> impl Iterator<Item = usize> {
+        let is_idle = |session: &Session<P>| session.state == SessionState::Idle;
+        let sessions = self.table.sessions.iter().enumerate();
+        sessions.filter(move |(_, session)| is_idle(session)).map(|(index, _)| index)
     }
 
-    /// One session's dialogue.
-    pub fn dialogue(&mut self, index: usize) -> Option<&mut D> {
-        self.floor.sessions.get_mut(index).map(|session| &mut session.dialogue)
+    /// One session's protocol.
+    pub fn protocol(&mut self, index: usize) -> Option<&mut P> {
+        self.table.sessions.get_mut(index).map(|session| &mut session.protocol)
     }
 
     /// How many sessions were lost.
     pub fn lost(&self) -> usize {
-        self.floor.lost
+        self.table.lost
     }
 
-    fn turn_and_tell(&mut self, wait: Duration, progress: &Control<'_>) -> io::Result<()> {
-        let before = self.floor.replies;
-        self.turn(Some(wait.min(GLANCE)))?;
-        progress.replies.fetch_add(self.floor.replies.wrapping_sub(before), Ordering::Relaxed);
+    fn poll_and_count(&mut self, wait: Duration, control: &Control<'_>) -> io::Result<()> {
+        let before = self.table.replies;
+        self.poll(Some(wait.min(STOP_INTERVAL)))?;
+        control.replies.fetch_add(self.table.replies.wrapping_sub(before), Ordering::Relaxed);
         Ok(())
     }
 
-    fn turn(&mut self, wait: Option<Duration>) -> io::Result<()> {
+    fn poll(&mut self, wait: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, wait) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             result => result?,
         }
         for event in &self.events {
-            self.floor.ready(event);
+            self.table.handle_event(event);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! A JSON object's fields, for whoever trusts the writer to know JSON and wants to know them fast.
+//! Fast reader of the JSON objects that a host sends.
 //!
-//! Every object that is well formed (RFC 8259) is read rightly. What is not well formed is not always noticed.
+//! It reads every well-formed object (RFC 8259) correctly, but does not detect every malformed one: a load generator must
+//! take less time for a message than the server that it measures.
 
-/// The fields of a host's message. Strings are as they stand between the quotes, escapes and all.
+/// The fields of a host's message. Strings are the bytes between the quotes, escapes included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct JsonReply<'a> {
     /// Bytes from the first to the closing brace.
@@ -21,25 +22,25 @@ pub(super) struct JsonReply<'a> {
     pub(super) balance: Option<u64>,
 }
 
-/// A value, as far as it is of use.
+/// A value of a known type.
 #[derive(Clone, Copy)]
 enum JsonValue<'a> {
     Text(&'a [u8]),
     Number(u64),
     Bool(bool),
-    /// Null, a number that is no count, an object or a list.
+    /// Null, a number other than an unsigned integer, an object or an array.
     Other,
 }
 
-/// Reads the object at the start of `bytes`; `None` where it is not whole or is no object.
+/// Reads the object at the start of `bytes`; `None` if it is incomplete or not an object.
 pub(super) fn read(bytes: &[u8]) -> Option<JsonReply<'_>> {
-    usual(bytes).or_else(|| any(bytes))
+    read_usual_order(bytes).or_else(|| read_any_order(bytes))
 }
 
-/// Reads what this project's server says nearly always, in its order of fields; `None` for anything else.
+/// Fast path: reads the messages that this project's server sends most, with the fields in its order; `None` for any other.
 ///
-/// It takes a quarter of the instructions: little enough beside what the system does for a message.
-fn usual(bytes: &[u8]) -> Option<JsonReply<'_>> {
+/// It takes a quarter of the instructions of [`read_any_order`].
+fn read_usual_order(bytes: &[u8]) -> Option<JsonReply<'_>> {
     let mut object = JsonReply { input: Some(true), ..JsonReply::default() };
     let (seq, rest) = match bytes.strip_prefix(br#"{"seq":"#) {
         None => (None, bytes.strip_prefix(b"{")?),
@@ -83,7 +84,7 @@ fn usual(bytes: &[u8]) -> Option<JsonReply<'_>> {
     Some(object)
 }
 
-/// The count that stands at the start, and what follows; a number that goes on with anything but digits is none.
+/// The unsigned integer at the start, and the bytes behind it; `None` for any other number.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (digits, rest) = bytes.split_at_checked(bytes.iter().position(|byte| !byte.is_ascii_digit())?)?;
     if digits.is_empty() || !matches!(rest.first(), Some(b',' | b'}')) {
@@ -93,25 +94,25 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((digits.iter().try_fold(0, sum)?, rest))
 }
 
-/// Reads any object.
-fn any(bytes: &[u8]) -> Option<JsonReply<'_>> {
+/// Reads an object with any fields in any order.
+fn read_any_order(bytes: &[u8]) -> Option<JsonReply<'_>> {
     let mut cursor = Cursor(bytes);
     let mut object = JsonReply::default();
-    cursor.must(b'{')?;
-    if cursor.next()? != b'}' {
+    cursor.expect(b'{')?;
+    if cursor.peek()? != b'}' {
         loop {
-            cursor.must(b'"')?;
-            let key = cursor.text()?;
-            cursor.must(b':')?;
+            cursor.expect(b'"')?;
+            let key = cursor.string()?;
+            cursor.expect(b':')?;
             let value = cursor.value()?;
             object.set(key, value);
-            if cursor.next()? != b',' {
+            if cursor.peek()? != b',' {
                 break;
             }
             cursor.skip();
         }
     }
-    cursor.must(b'}')?;
+    cursor.expect(b'}')?;
     object.length = bytes.len().saturating_sub(cursor.0.len());
     Some(object)
 }
@@ -136,12 +137,12 @@ impl<'a> JsonReply<'a> {
     }
 }
 
-/// What is still to be read.
+/// The bytes that are still to be read.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    /// The next byte that is no white space; it stays the next one.
-    fn next(&mut self) -> Option<u8> {
+    /// Skips white space and returns the next byte without taking it.
+    fn peek(&mut self) -> Option<u8> {
         loop {
             let (first, rest) = self.0.split_first()?;
             if !matches!(first, b' ' | b'\n' | b'\r' | b'\t') {
@@ -155,17 +156,17 @@ impl<'a> Cursor<'a> {
         self.0 = self.0.get(1..).unwrap_or_default();
     }
 
-    fn must(&mut self, byte: u8) -> Option<()> {
-        (self.next()? == byte).then(|| self.skip())
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.skip())
     }
 
-    /// What stands up to the closing quote, which is taken too.
-    fn text(&mut self) -> Option<&'a [u8]> {
+    /// Takes a string up to its closing quote, the quote included.
+    fn string(&mut self) -> Option<&'a [u8]> {
         let mut from = 0;
         loop {
             let end = from + quote(self.0.get(from..)?)?;
             let (text, rest) = self.0.split_at_checked(end)?;
-            // A quote behind an odd number of backslashes is part of the text.
+            // A quote behind an odd number of backslashes is part of the string.
             let slashes = || text.iter().rev().take_while(|byte| **byte == b'\\').count();
             if text.last() != Some(&b'\\') || slashes() % 2 == 0 {
                 self.0 = rest.get(1..)?;
@@ -176,17 +177,17 @@ impl<'a> Cursor<'a> {
     }
 
     fn value(&mut self) -> Option<JsonValue<'a>> {
-        match self.next()? {
+        match self.peek()? {
             b'"' => {
                 self.skip();
-                self.text().map(JsonValue::Text)
+                self.string().map(JsonValue::Text)
             }
             b'{' | b'[' => self.nested(),
             _ => self.plain(),
         }
     }
 
-    /// A number or a word: what stands up to where the next thing begins.
+    /// Takes a number or a literal name.
     fn plain(&mut self) -> Option<JsonValue<'a>> {
         let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
         let (word, rest) = self.0.split_at_checked(self.0.iter().position(ends)?)?;
@@ -203,14 +204,14 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// An object or a list, passed over.
+    /// Skips an object or an array.
     fn nested(&mut self) -> Option<JsonValue<'a>> {
         let mut depth = 0usize;
         loop {
-            let byte = self.next()?;
+            let byte = self.peek()?;
             self.skip();
             match byte {
-                b'"' => drop(self.text()?),
+                b'"' => drop(self.string()?),
                 b'{' | b'[' => depth = depth.saturating_add(1),
                 b'}' | b']' if depth == 1 => return Some(JsonValue::Other),
                 b'}' | b']' => depth = depth.saturating_sub(1),
@@ -220,7 +221,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Where the first quote is. Names are short, and are found before a search for many bytes at once has begun.
+/// The index of the first quote. A name is short, and a loop over its bytes ends before memchr's search has started.
 fn quote(bytes: &[u8]) -> Option<usize> {
     const SHORT: usize = 12;
     let is_quote = |byte: &u8| *byte == b'"';
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_read() {
+    fn a_reply_is_read_and_an_incomplete_one_is_not() {
         let text = br#"{"seq":8,"re":7,"input":true,"data":"A \"b\" \\","outcome":"done","amount":4000,"balance":14000} "#;
         let object = read(text).unwrap();
         let expected = JsonReply {
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_passed_over() {
+    fn unknown_fields_and_types_are_skipped() {
         let text = br#" { "x" : {"y":[1,"}]",{}],"seq":1} , "z":null, "amount":-4.5e3, "seq" :
             2,"re":99999999999999999999,"end":true, "input" : false }{"#;
         let object = read(text).unwrap();
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_read_the_usual_way_and_alike() {
+    fn both_readers_agree_on_the_messages_of_the_server() {
         use atm_core::{
             codec::json,
             ledger::{Outcome, Receipt},
@@ -287,8 +288,8 @@ mod tests {
                 let mut bytes = [0; 1024];
                 let reply = Reply { seq: 8, re, screens: screens.clone(), welcome: None };
                 let length = json::write_reply(&reply, &mut bytes).unwrap();
-                let object = usual(&bytes[..length]).unwrap();
-                assert_eq!(Some(object), any(&bytes));
+                let object = read_usual_order(&bytes[..length]).unwrap();
+                assert_eq!(Some(object), read_any_order(&bytes));
                 assert_eq!((object.seq, object.re, object.length), (Some(8), re, length));
                 for end in 0..length {
                     assert_eq!(read(&bytes[..end]), None, "{end}");
@@ -296,13 +297,13 @@ mod tests {
             }
             let mut bytes = [0; 1024];
             let length = json::write_bare(None, &screens, &mut bytes).unwrap();
-            assert_eq!(usual(&bytes), any(&bytes[..length]));
-            assert!(usual(&bytes).is_some_and(|object| object.length == length));
+            assert_eq!(read_usual_order(&bytes), read_any_order(&bytes[..length]));
+            assert!(read_usual_order(&bytes).is_some_and(|object| object.length == length));
         }
     }
 
     #[test]
-    fn what_is_no_object_is_none() {
+    fn text_that_is_not_an_object_is_refused() {
         for text in ["[1]", "{1:2}", "{\"a\"}", "{\"a\":}", "{\"a\":1 2}", "text", ""] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
         }

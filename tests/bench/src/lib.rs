@@ -1,9 +1,9 @@
-//! A load: many people at once at a server that is somewhere, how fast it answers them, and whether what it tells them
-//! can be so.
+//! `atm-bench`, a load generator: many sessions at a running server, its throughput and latency, and a check of every
+//! balance that it reports.
 //!
-//! [`load`] is an event loop that knows nothing of what it carries ([`dialogue`] is what it drives); [`person`] wants
-//! something, types it and judges the reply, [`text`] and [`typed`] say it on a wire, and [`books`] holds what all of them
-//! have moved.
+//! [`event_loop`] drives sessions of any [`protocol`], in a closed or an open loop. A simulated [`customer`] draws operations
+//! from a [`mix`] and checks the replies; [`text_session`] and [`postcard_session`] put its input on a wire;
+//! [`balance_auditor`] knows the bounds of a correct balance.
 #![forbid(unsafe_code)]
 
 use crate::{
@@ -44,293 +44,303 @@ pub mod report;
 pub mod schedule;
 pub mod text_session;
 
-/// How long a reply may take, and how long nothing may happen while sessions open.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reply may take, and how long sessions may be opening without progress.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often whoever watches is told how far it is.
-const WATCH: Duration = Duration::from_millis(100);
+/// How often the progress is reported.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is to be done.
+/// The configuration of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The server.
+    /// The server's address.
     pub address: SocketAddr,
     /// Its wire.
     pub wire: Wire,
-    /// Sessions, all of them open all the time.
+    /// Sessions, all of them open during the whole run.
     pub sessions: usize,
-    /// How many of them may be opening at once.
+    /// How many sessions may be opening at once.
     pub burst: usize,
-    /// Threads to drive them.
+    /// Threads that drive the sessions.
     pub threads: usize,
-    /// How long to ask before anything counts.
+    /// Load before the measured time.
     pub warm_up: Duration,
-    /// How long to measure.
+    /// The measured time.
     pub duration: Duration,
-    /// What people want.
+    /// How often each kind of operation is requested.
     pub mix: Mix,
-    /// How they ask for it.
-    pub manner: InputStyle,
-    /// Answers a second, on schedule; `None`: each as soon as the last one has its reply.
+    /// How an operation is requested.
+    pub input_style: InputStyle,
+    /// Open loop: answers a second, over all sessions. `None`: closed loop.
     pub rate: Option<f64>,
-    /// What is drawn by chance is drawn from this.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Others move money too: balances cannot be checked.
+    /// Other clients move money too: balances cannot be checked.
     pub shared: bool,
     /// How long a reply may take.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
-/// What came of it.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was to be done.
+    /// The configuration.
     pub config: Config,
-    /// What was measured.
-    pub measured: Measurements,
-    /// The operations that were settled from beginning to end, also in the time that does not count.
+    /// Throughput and latency in the measured time.
+    pub measurements: Measurements,
+    /// The completed operations, the warm-up included.
     pub counts: OperationCounts,
-    /// How long it took until every session was greeted.
-    pub opened: Duration,
-    /// Balances that were held against what was moved, and how it came out.
+    /// The time until every session was greeted.
+    pub opening_time: Duration,
+    /// The checks of balances.
     pub balances: Balances,
-    /// Was it stopped before its time was over?
+    /// Was it stopped early?
     pub stopped: bool,
 }
 
-/// The money.
+/// The results of the balance auditor.
 #[derive(Clone, Debug, Default)]
 pub struct Balances {
-    /// Before; not known where others move money too.
+    /// The balance before the run; `None` where other clients move money too.
     pub start: Option<Amount>,
-    /// After, when nothing was out any more.
+    /// The balance after the run, with no request outstanding.
     pub end: Option<Amount>,
     /// Acknowledged deposits, in minor units.
     pub deposited: i64,
     /// Acknowledged withdrawals, in minor units.
     pub withdrawn: i64,
-    /// How many balances were checked.
+    /// The number of checked balances.
     pub checked: u64,
-    /// How many things cannot be so.
+    /// The number of violations: wrong balances, amounts and refusals.
     pub wrong: u64,
     /// The first of them.
-    pub faults: Vec<String>,
+    pub violations: Vec<String>,
 }
 
 impl Report {
-    /// Was nobody lost, and is all that was told so?
-    pub fn is_good(&self) -> bool {
-        self.measured.lost == 0 && self.balances.wrong == 0
+    /// Was no session lost and no balance wrong?
+    pub fn passed(&self) -> bool {
+        self.measurements.lost == 0 && self.balances.wrong == 0
     }
 }
 
-/// How far a load is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum LoadProgress {
-    /// Sessions open.
+    /// Sessions are opening.
     Opening,
-    /// They ask; this long ago the first of them did, and this many replies have come.
-    Asking(Duration, u64),
+    /// Requests are sent.
+    Running {
+        /// The time since all sessions were open.
+        elapsed: Duration,
+        /// Replies so far.
+        replies: u64,
+    },
 }
 
-/// Puts a load on a server, and tells `watch` how far it is.
+/// Runs a load, and calls `on_progress` regularly.
 ///
 /// # Errors
-/// What makes it impossible. Lost sessions and what is told wrongly are in the report.
-pub fn run(config: &Config, watch: &mut dyn FnMut(LoadProgress)) -> io::Result<Report> {
-    run_until(config, watch, &AtomicBool::new(false))
+/// The system cannot start threads or poll sockets. Lost sessions and wrong balances are in the report.
+pub fn run(config: &Config, on_progress: &mut dyn FnMut(LoadProgress)) -> io::Result<Report> {
+    run_until(config, on_progress, &AtomicBool::new(false))
 }
 
-/// The same, and stops before its time is over when `stop` is set: what was measured until then is in the report.
+/// Like [`run`], but stops early when `stop` is set; the report has what was measured until then.
 ///
 /// # Errors
 /// See [`run`].
 pub fn run_until(
     config: &Config,
-    watch: &mut dyn FnMut(LoadProgress),
+    on_progress: &mut dyn FnMut(LoadProgress),
     stop: &AtomicBool,
 ) -> io::Result<Report> {
-    let books = BalanceAuditor::default();
+    let auditor = BalanceAuditor::default();
     match config.wire {
-        Wire::Json => drive((config, stop), &books, watch, TextSession::json),
-        Wire::Raw => drive((config, stop), &books, watch, TextSession::raw),
-        Wire::Postcard => drive((config, stop), &books, watch, PostcardSession::new),
+        Wire::Json => run_threads((config, stop), &auditor, on_progress, TextSession::json),
+        Wire::Raw => run_threads((config, stop), &auditor, on_progress, TextSession::raw),
+        Wire::Postcard => run_threads((config, stop), &auditor, on_progress, PostcardSession::new),
     }
 }
 
 /// What the threads share.
 struct Shared<'a> {
     config: &'a Config,
-    books: &'a BalanceAuditor,
-    progress: Control<'a>,
-    /// How many threads have opened their sessions.
+    auditor: &'a BalanceAuditor,
+    control: Control<'a>,
+    /// Threads whose sessions are open.
     open: AtomicUsize,
 }
 
-/// What one thread brings.
-struct Part {
-    measured: Measurements,
+/// The results of one thread.
+struct ThreadResult {
+    measurements: Measurements,
     counts: OperationCounts,
-    opened: Duration,
+    opening_time: Duration,
     end: Option<Amount>,
 }
 
-fn drive<'a, D: AtmSession<'a> + Send>(
+fn run_threads<'a, S: AtmSession<'a> + Send>(
     (config, stop): (&Config, &AtomicBool),
-    books: &'a BalanceAuditor,
-    watch: &mut dyn FnMut(LoadProgress),
-    dialogue: impl Fn(Customer<'a>) -> D + Sync,
+    auditor: &'a BalanceAuditor,
+    on_progress: &mut dyn FnMut(LoadProgress),
+    session: impl Fn(Customer<'a>) -> S + Sync,
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
-    let shared = Shared { config, books, progress: Control::new(stop), open: AtomicUsize::new(0) };
-    // All threads wait for each other: when every session is open, when the first balance is known, when nothing is out any more.
+    let shared = Shared { config, auditor, control: Control::new(stop), open: AtomicUsize::new(0) };
+    // The threads wait for each other until every session is open, the first balance is known, and nothing is outstanding.
     let barrier = Barrier::new(threads);
-    // Set once every thread was spawned. Where one cannot be, the others end instead of waiting for it.
+    // Set once every thread was spawned. If one cannot be, the others end instead of waiting at the barrier.
     let spawned = RwLock::new(false);
     let mut seeds = Rng::with_seed(config.seed);
-    let parts = thread::scope(|scope| {
+    let results = thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let mut all_spawned = spawned.write().map_err(|_| io::ErrorKind::Other)?;
         for thread in 0..threads {
-            // As many each, and one more for the first ones where they do not divide.
+            // The first threads have one session more if the number does not divide evenly.
             let sessions = (config.sessions + threads - 1 - thread) / threads;
             let seeds: Vec<u64> = (0..sessions).map(|_| seeds.u64(..)).collect();
             let (sender, shared, barrier) = (sender.clone(), &shared, &barrier);
-            let (dialogue, spawned) = (&dialogue, &spawned);
+            let (session, spawned) = (&session, &spawned);
             thread::Builder::new().name(format!("load {thread}")).spawn_scoped(scope, move || {
                 if !spawned.read().is_ok_and(|all| *all) {
                     return;
                 }
-                let people = seeds
+                let sessions = seeds
                     .into_iter()
-                    .map(|seed| dialogue(Customer::new(books, config.mix, config.manner, seed)));
-                // Nobody is there to be told only where the other threads have failed.
-                let _ = sender.send(part(thread == 0, shared, barrier, people));
+                    .map(|seed| session(Customer::new(auditor, config.mix, config.input_style, seed)));
+                // The receiver is gone only after another thread has failed.
+                let _ = sender.send(run_thread(thread == 0, shared, barrier, sessions));
             })?;
         }
         *all_spawned = true;
         drop(all_spawned);
         drop(sender);
-        let (mut parts, mut since) = (Vec::new(), None);
+        let (mut results, mut since) = (Vec::new(), None);
         loop {
-            match receiver.recv_timeout(WATCH) {
-                Ok(part) => parts.push(part?),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok::<_, io::Error>(parts),
+            match receiver.recv_timeout(PROGRESS_INTERVAL) {
+                Ok(result) => results.push(result?),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok::<_, io::Error>(results),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-            watch(if shared.open.load(Ordering::Acquire) < threads {
+            on_progress(if shared.open.load(Ordering::Acquire) < threads {
                 LoadProgress::Opening
             } else {
-                let since = *since.get_or_insert_with(Instant::now);
-                LoadProgress::Asking(since.elapsed(), shared.progress.replies.load(Ordering::Relaxed))
+                LoadProgress::Running {
+                    elapsed: since.get_or_insert_with(Instant::now).elapsed(),
+                    replies: shared.control.replies.load(Ordering::Relaxed),
+                }
             });
         }
     })?;
+    let (wrong, violations) = auditor.violations();
     let mut report = Report {
         config: *config,
-        measured: Measurements::default(),
+        measurements: Measurements::default(),
         counts: OperationCounts::default(),
-        opened: Duration::ZERO,
-        balances: Balances { start: books.start(), ..Balances::default() },
+        opening_time: Duration::ZERO,
+        balances: Balances {
+            start: auditor.initial(),
+            end: None,
+            deposited: auditor.acknowledged(Movement::Deposit),
+            withdrawn: auditor.acknowledged(Movement::Withdrawal),
+            checked: auditor.checked(),
+            wrong,
+            violations,
+        },
         stopped: stop.load(Ordering::Relaxed),
     };
-    for part in parts {
-        report.measured.add(part.measured);
-        report.counts.add(&part.counts);
-        report.opened = report.opened.max(part.opened);
-        report.balances.end = report.balances.end.or(part.end);
+    for result in results {
+        report.measurements.add(result.measurements);
+        report.counts.add(&result.counts);
+        report.opening_time = report.opening_time.max(result.opening_time);
+        report.balances.end = report.balances.end.or(result.end);
     }
-    let (wrong, faults) = books.faults();
-    report.balances = Balances {
-        deposited: books.done(Movement::Deposit),
-        withdrawn: books.done(Movement::Withdrawal),
-        checked: books.checked(),
-        wrong,
-        faults,
-        ..report.balances
-    };
     Ok(report)
 }
 
-/// One thread's part of it; the first thread asks for the balances.
-fn part<'a, D: AtmSession<'a>>(
+/// The run of one thread; the first thread queries the balance before and after.
+fn run_thread<'a, S: AtmSession<'a>>(
     first: bool,
     shared: &Shared<'_>,
     barrier: &Barrier,
-    people: impl Iterator<Item = D>,
-) -> io::Result<Part> {
+    sessions: impl Iterator<Item = S>,
+) -> io::Result<ThreadResult> {
     let config = shared.config;
     let begin = Instant::now();
-    let opening =
-        ConnectOptions { address: config.address, burst: config.burst.max(1), patience: config.patience };
-    let opened = EventLoop::open(&opening, people);
-    let took = begin.elapsed();
+    let options =
+        ConnectOptions { address: config.address, burst: config.burst.max(1), timeout: config.timeout };
+    let opened = EventLoop::connect(&options, sessions);
+    let opening_time = begin.elapsed();
     shared.open.fetch_add(1, Ordering::AcqRel);
-    // Nobody may miss where all wait: what went wrong is told afterwards.
+    // A thread that has failed still comes to every barrier, and returns its error afterwards.
     barrier.wait();
-    let asked = opened.and_then(|mut load| {
+    let ready = opened.and_then(|mut event_loop| {
         if first && !config.shared {
-            let start = balance(&mut load, config)?;
-            start.inspect(|start| shared.books.open(*start));
+            let start = query_balance(&mut event_loop, config)?;
+            start.inspect(|start| shared.auditor.set_initial(*start));
         }
-        Ok(load)
+        Ok(event_loop)
     });
     barrier.wait();
-    let asked = asked.and_then(|mut load| ask(&mut load, shared).map(|()| load));
+    let done = ready.and_then(|mut event_loop| run_load(&mut event_loop, shared).map(|()| event_loop));
     barrier.wait();
-    let mut load = asked?;
-    let end = if first && !config.shared { balance(&mut load, config)? } else { None };
+    let mut event_loop = done?;
+    let end = if first && !config.shared { query_balance(&mut event_loop, config)? } else { None };
     let mut counts = OperationCounts::default();
-    for dialogue in load.dialogues() {
-        counts.add(&dialogue.person().counts);
+    for session in event_loop.protocols() {
+        counts.add(&session.customer().counts);
     }
-    Ok(Part { measured: load.measured(), counts, opened: took, end })
+    Ok(ThreadResult { measurements: event_loop.into_measurements(), counts, opening_time, end })
 }
 
-/// The load itself.
-fn ask<'a, D: AtmSession<'a>>(load: &mut EventLoop<D>, shared: &Shared<'_>) -> io::Result<()> {
-    let (config, progress) = (shared.config, &shared.progress);
+/// The warm-up and the measured time.
+fn run_load<'a, S: AtmSession<'a>>(event_loop: &mut EventLoop<S>, shared: &Shared<'_>) -> io::Result<()> {
+    let (config, control) = (shared.config, &shared.control);
     let start = Instant::now();
-    // Each thread has its share of the schedule.
+    // Each thread has an equal share of the rate.
     let threads = config.threads.clamp(1, config.sessions.max(1));
     let mut schedule = config.rate.map(|rate| Schedule::new(start, rate / threads as f64));
     let warm = start + config.warm_up;
     let until = warm + config.duration;
     for end in [warm, until] {
         if end == until {
-            if progress.stop.load(Ordering::Relaxed) {
-                // It never came to what counts.
-                return load.settle(config.patience);
+            if control.stop.load(Ordering::Relaxed) {
+                // Stopped during the warm-up: nothing is measured.
+                return event_loop.drain(config.timeout);
             }
-            load.measure();
+            event_loop.start_measuring();
         }
         match &mut schedule {
-            Some(schedule) => load.scheduled(schedule, end, progress)?,
-            None => load.closed(end, progress)?,
+            Some(schedule) => event_loop.run_open(schedule, end, control)?,
+            None => event_loop.run_closed(end, control)?,
         }
     }
-    load.stop_counting();
-    load.settle(config.patience)?;
+    event_loop.stop_counting();
+    event_loop.drain(config.timeout)?;
     if let Some(schedule) = &mut schedule {
-        load.overdue(schedule, until);
+        event_loop.record_missed(schedule, until);
     }
-    load.stop_measuring();
+    event_loop.stop_measuring();
     Ok(())
 }
 
-/// Asks for the balance at whichever session can be asked.
-fn balance<'a, D: AtmSession<'a>>(load: &mut EventLoop<D>, config: &Config) -> io::Result<Option<Amount>> {
+/// Queries the balance in the first idle session; `None` if every session is lost.
+fn query_balance<'a, S: AtmSession<'a>>(
+    event_loop: &mut EventLoop<S>,
+    config: &Config,
+) -> io::Result<Option<Amount>> {
     loop {
-        let Some(index) = load.free().next() else { return Ok(None) };
-        if let Some(dialogue) = load.dialogue(index) {
-            dialogue.person().ask_balance();
+        let Some(index) = event_loop.idle_sessions().next() else { return Ok(None) };
+        if let Some(session) = event_loop.protocol(index) {
+            session.customer().start_balance_query();
         }
-        // It may have to go back to the menu first.
-        while load.once(index, config.patience)? {
-            let Some(person) = load.dialogue(index).map(AtmSession::person) else { break };
-            if let Some(told) = person.told() {
-                person.go_on();
-                return Ok(Some(told));
+        // The customer may have to return to the menu first.
+        while event_loop.exchange(index, config.timeout)? {
+            let Some(customer) = event_loop.protocol(index).map(AtmSession::customer) else { break };
+            if let Some(balance) = customer.queried_balance() {
+                customer.end_balance_query();
+                return Ok(Some(balance));
             }
         }
     }

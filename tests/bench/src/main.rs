@@ -1,11 +1,11 @@
-//! `atm-bench`: puts a load on a running server and prints what it measured.
+//! `atm-bench`: runs a load on a server and prints the report.
 #![forbid(unsafe_code)]
 
 mod arguments;
 
 use anyhow::{Context, Result, ensure};
 use arguments::{Arguments, Format};
-use atm_bench::{Config, LoadProgress, PATIENCE, customer::InputStyle, report::JsonReport};
+use atm_bench::{Config, LoadProgress, TIMEOUT, customer::InputStyle};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -16,10 +16,10 @@ use std::{
     time::Duration,
 };
 
-/// Exit code of a program that was interrupted, as a shell tells it.
+/// Exit code of a program that was interrupted: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// Sessions that are opened at once: fewer than wait at any server.
+/// Sessions that may be opening at once: fewer than the usual accept backlog of 128.
 const BURST: usize = 100;
 
 fn main() -> ExitCode {
@@ -35,12 +35,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Arguments) -> Result<ExitCode> {
     let sessions = usize::try_from(options.sessions)?;
-    let most = sessions_by_files();
-    ensure!(
-        sessions <= most,
-        "the system allows files for {most} sessions (ulimit -n), and not for {sessions}"
-    );
-    let address = reached(&options.connect)?;
+    let most = max_sessions();
+    ensure!(sessions <= most, "the limit of open files (ulimit -n) allows {most} sessions, not {sessions}");
+    let address = resolve(&options.connect)?;
     let config = Config {
         address,
         wire: options.wire,
@@ -50,51 +47,51 @@ fn run(options: &Arguments) -> Result<ExitCode> {
         warm_up: options.warm_up,
         duration: options.duration,
         mix: options.mix,
-        manner: if options.words { InputStyle::Words } else { InputStyle::Menu },
+        input_style: if options.words { InputStyle::Words } else { InputStyle::Menu },
         rate: options.rate,
         seed: options.seed.unwrap_or_else(|| fastrand::u64(..)),
         shared: options.shared,
-        patience: PATIENCE,
+        timeout: TIMEOUT,
     };
     let whole = config.warm_up + config.duration;
-    let bar = bar(whole)?;
-    // The first signal ends the load, and what was measured until then is told; the second one ends the program.
+    let bar = progress_bar(whole)?;
+    // The first signal ends the load, and the report is printed; the second one ends the program.
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
-    let mut watch = |stage| match stage {
-        LoadProgress::Opening => bar.set_message("sessions open"),
-        LoadProgress::Asking(since, replies) => {
-            bar.set_position(milliseconds(since.min(whole)));
+    let mut on_progress = |progress| match progress {
+        LoadProgress::Opening => bar.set_message("opening sessions"),
+        LoadProgress::Running { elapsed, replies } => {
+            bar.set_position(milliseconds(elapsed.min(whole)));
             bar.set_message(format!("{replies} answers"));
         }
     };
-    let report = atm_bench::run_until(&config, &mut watch, &stop);
+    let report = atm_bench::run_until(&config, &mut on_progress, &stop);
     bar.finish_and_clear();
-    let report = report.with_context(|| format!("no load can be put on {}", config.address))?;
+    let report = report.with_context(|| format!("the load on {} failed", config.address))?;
     let mut out = io::stdout().lock();
     match options.format {
         Format::Text => write!(out, "{report}"),
-        Format::Json => writeln!(out, "{}", JsonReport(&report)),
+        Format::Json => writeln!(out, "{}", report.to_json()),
     }
-    .context("the report could not be written")?;
+    .context("the report cannot be written")?;
     if report.stopped {
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The address that a name stands for; of several, the first at which somebody listens.
-fn reached(name: &str) -> Result<SocketAddr> {
+/// Resolves a name; of several addresses, the first that accepts a connection.
+fn resolve(name: &str) -> Result<SocketAddr> {
     let addresses: Vec<SocketAddr> =
-        name.to_socket_addrs().with_context(|| format!("no address is known by the name {name}"))?.collect();
+        name.to_socket_addrs().with_context(|| format!("{name} cannot be resolved"))?.collect();
     let first = *addresses.first().with_context(|| format!("{name} has no address"))?;
-    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, PATIENCE).is_ok();
+    let accepts = |address: &&SocketAddr| TcpStream::connect_timeout(address, TIMEOUT).is_ok();
     let several = addresses.len() > 1;
-    Ok(addresses.iter().find(|address| several && listens(address)).copied().unwrap_or(first))
+    Ok(addresses.iter().find(|address| several && accepts(address)).copied().unwrap_or(first))
 }
 
-/// A bar for as long as the load takes, where a person looks on.
-fn bar(whole: Duration) -> Result<ProgressBar> {
+/// A progress bar over the time of the run; hidden if standard error is not a terminal.
+fn progress_bar(whole: Duration) -> Result<ProgressBar> {
     let bar = ProgressBar::with_draw_target(Some(milliseconds(whole)), ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template("{wide_bar} {percent}% {msg}")?);
     Ok(bar)
@@ -104,17 +101,17 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Files that are open besides the sockets of the sessions.
+/// Open files besides the sockets of the sessions.
 #[cfg(unix)]
 const OTHER_FILES: u64 = 16;
 
-/// How many sessions the system allows files for, after the limit was raised as far as it may be.
+/// Raises the limit of open files as far as possible, and returns how many sessions it allows.
 #[cfg(unix)]
-fn sessions_by_files() -> usize {
+fn max_sessions() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where it cannot be raised, the present limit holds.
+    // If it cannot be raised, the present limit holds.
     let _ = setrlimit(Resource::Nofile, limit);
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1)
@@ -122,7 +119,7 @@ fn sessions_by_files() -> usize {
 
 /// Other systems have no such limit.
 #[cfg(not(unix))]
-fn sessions_by_files() -> usize {
+fn max_sessions() -> usize {
     usize::MAX
 }
 
@@ -137,7 +134,7 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-/// Elsewhere the system ends the process.
+/// On other systems, Ctrl-C ends the process.
 #[cfg(not(unix))]
 fn stop_on_signals(_: &Arc<AtomicBool>) -> Result<()> {
     Ok(())

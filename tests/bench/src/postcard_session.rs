@@ -1,4 +1,6 @@
-//! The `postcard` wire, by the core's endpoint: what it takes for a reply (some 2,400 instructions) is little enough.
+//! A session on the `postcard` wire, over the core's terminal endpoint.
+//!
+//! The endpoint takes some 2,400 instructions for a reply: few enough for a load generator.
 use super::{
     atm_session::{self, AtmSession},
     balance_auditor::Movement,
@@ -14,21 +16,21 @@ use atm_core::{
     wire::Wire,
 };
 
-/// No time passes here: a line that loses nothing needs no repeats, and the load has deadlines of its own.
+/// The endpoint's clock stands still: TCP loses nothing, so nothing is retransmitted, and the event loop has its own timeouts.
 const NOW: Instant = Instant::from_millis(0);
 
 /// A session on the `postcard` wire.
 #[derive(Debug)]
 pub struct PostcardSession<'a> {
-    person: Customer<'a>,
+    customer: Customer<'a>,
     terminal: Terminal<POSTCARD_OUT, POSTCARD_IN>,
-    /// What the endpoint has not taken yet.
-    held: Vec<u8>,
+    /// Received bytes that the endpoint has not taken yet.
+    kept: Vec<u8>,
 }
 
 impl<'a> PostcardSession<'a> {
-    /// A session that is to be greeted.
-    pub fn new(person: Customer<'a>) -> Self {
+    /// A session before its greeting.
+    pub fn new(customer: Customer<'a>) -> Self {
         let config = Config {
             wire: Wire::Postcard,
             link: LinkKind::Connection,
@@ -36,27 +38,28 @@ impl<'a> PostcardSession<'a> {
             retransmit: None,
             frame_timeout: Duration::from_secs(60),
         };
-        Self { person, terminal: Terminal::new(config, NOW), held: Vec::new() }
+        Self { customer, terminal: Terminal::new(config, NOW), kept: Vec::new() }
     }
 
-    /// Takes bytes up to the end of a reply; says how many.
-    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Received), SessionError> {
+    /// Takes bytes up to the end of a reply; returns how many.
+    fn parse(&mut self, bytes: &[u8]) -> Result<(usize, Received), SessionError> {
         let mut taken = 0;
         loop {
             let rest = bytes.get(taken..).unwrap_or_default();
             taken = taken.saturating_add(self.terminal.feed(rest, NOW));
             match self.terminal.poll_event(NOW) {
-                None if taken >= bytes.len() => return Ok((taken, Received::More)),
+                None if taken >= bytes.len() => return Ok((taken, Received::Incomplete)),
                 None => {}
-                Some(Event::Message(said)) => {
-                    let told =
-                        told(&said).ok_or_else(|| SessionError(format!("the server said: {}", said.text)))?;
-                    return Ok((taken, self.person.hear(&told)?));
+                Some(Event::Message(message)) => {
+                    let reply = parsed(&message).ok_or_else(|| {
+                        SessionError(format!("unexpected message from the server: {}", message.text))
+                    })?;
+                    return Ok((taken, self.customer.receive(&reply)?));
                 }
                 Some(Event::Fault(fault) | Event::Broken(fault)) => {
-                    return Err(SessionError(format!("this is no message of this wire: {fault}")));
+                    return Err(SessionError(format!("not a message of this wire: {fault}")));
                 }
-                // Nothing is waited for on this side.
+                // Without a retransmission timer there are none.
                 Some(Event::LinkDown | Event::LinkUp) => {}
             }
         }
@@ -68,11 +71,11 @@ impl ClientProtocol for PostcardSession<'_> {
         true
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn write_request(&mut self, out: &mut Vec<u8>) {
         let Some(prompt) = self.terminal.prompt() else { return };
         let terminal = &mut self.terminal;
-        self.person.answer(|word, number| {
-            // Both are short, and the prompt is open.
+        self.customer.write_input(|word, number| {
+            // It cannot fail: the text is short and the prompt is open.
             let _ = match number {
                 None => terminal.answer(prompt, word, NOW),
                 Some(number) => terminal.answer(prompt, &format!("{word}{number}"), NOW),
@@ -82,27 +85,27 @@ impl ClientProtocol for PostcardSession<'_> {
         self.terminal.consume(self.terminal.output().len());
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
-        atm_session::hear(self, |typed| &mut typed.held, Self::take, bytes)
+    fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+        atm_session::receive_buffered(self, |session| &mut session.kept, Self::parse, bytes)
     }
 }
 
 impl<'a> AtmSession<'a> for PostcardSession<'a> {
-    fn person(&mut self) -> &mut Customer<'a> {
-        &mut self.person
+    fn customer(&mut self) -> &mut Customer<'a> {
+        &mut self.customer
     }
 }
 
-/// What a reply tells; `None` for what no person at a load waits for.
-fn told(said: &HostMessage<'_>) -> Option<ParsedReply> {
-    let MessageText::Screens(screens) = &said.text else { return None };
-    let at = match screens.last()? {
+/// A reply's prompt and outcome; `None` for a message that is not a reply to a customer's input.
+fn parsed(message: &HostMessage<'_>) -> Option<ParsedReply> {
+    let MessageText::Screens(screens) = &message.text else { return None };
+    let prompt = match screens.last()? {
         Screen::Menu => OpenPrompt::Menu,
         Screen::DepositPrompt => OpenPrompt::Deposit,
         Screen::WithdrawPrompt { balance } => OpenPrompt::Withdraw { balance: Some(*balance) },
         _ => return None,
     };
-    let outcome = match said.outcome {
+    let outcome = match message.outcome {
         None => None,
         Some(ledger::Outcome::Done(receipt)) => Some(match receipt {
             Receipt::Balance { balance } => ReportedOutcome::Balance(balance),
@@ -121,5 +124,5 @@ fn told(said: &HostMessage<'_>) -> Option<ParsedReply> {
         }
         Some(_) => return None,
     };
-    Some(ParsedReply { at, outcome })
+    Some(ParsedReply { prompt, outcome })
 }

@@ -1,35 +1,35 @@
-//! What one session says and hears, without a socket.
+//! The client's side of a request-reply protocol, without a socket.
 
-/// One session with a server that answers every request with one reply, whatever the protocol: the event loop
-/// ([`EventLoop`](super::event_loop::EventLoop)) moves its bytes and takes the times, and knows nothing of what they mean.
+/// One client session of a protocol in which a server answers each request with one reply. The event loop
+/// ([`EventLoop`](super::event_loop::EventLoop)) transfers its bytes and measures the latency; it does not interpret them.
 ///
-/// A request is out at the most at any time: the loop asks again when the reply is whole.
+/// At most one request is outstanding: the next one is written after the whole reply was received.
 pub trait ClientProtocol {
-    /// Does the server speak first? Then a reply comes before the first request.
+    /// Does the server send a greeting before the first request?
     fn is_greeted(&self) -> bool;
 
-    /// Appends the next request to `out`, whole.
-    fn ask(&mut self, out: &mut Vec<u8>);
+    /// Appends the next request to `out`.
+    fn write_request(&mut self, out: &mut Vec<u8>);
 
-    /// Takes bytes that came in: all of them, and what is not of use yet is kept.
+    /// Takes all of the received bytes, and keeps those of an incomplete reply.
     ///
     /// # Errors
-    /// What makes it pointless to go on with this session.
-    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError>;
+    /// The server sent something else than a reply to the last request; the session cannot continue.
+    fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError>;
 }
 
-/// What came of some bytes.
+/// The result of received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// The reply is not whole yet.
-    More,
-    /// The reply is whole.
+    /// The reply is incomplete.
+    Incomplete,
+    /// The reply is complete.
     Reply {
-        /// Is an operation settled with it (done or refused), and not only the next question asked?
-        settles: bool,
+        /// Does the reply end an operation (done or refused)? Otherwise it only asks the next question.
+        completes_operation: bool,
     },
 }
 
-/// Why a session is over.
+/// Why a session was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionError(pub String);

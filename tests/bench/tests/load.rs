@@ -1,7 +1,8 @@
-//! `atm-bench`: what it counts is what happened, a server that lies is caught, and a schedule is kept.
+//! The load generator against real and faulty servers: its counts are right, wrong balances are detected, and an open loop
+//! keeps its schedule.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_bench::{Config, LoadProgress, Report, customer::InputStyle, mix::Mix, report::JsonReport};
+use atm_bench::{Config, LoadProgress, Report, customer::InputStyle, mix::Mix};
 use atm_e2e::{
     Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, project_root, python,
     raise_file_limit,
@@ -22,7 +23,7 @@ fn load_generator(arguments: &[&str]) -> Command {
     command
 }
 
-/// A short load: one session on the `json` wire.
+/// A short run: one session on the `json` wire, closed loop.
 fn short(address: SocketAddr) -> Config {
     Config {
         address,
@@ -33,11 +34,11 @@ fn short(address: SocketAddr) -> Config {
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
         mix: Mix::default(),
-        manner: InputStyle::Menu,
+        input_style: InputStyle::Menu,
         rate: None,
         seed: 7,
         shared: false,
-        patience: TIMEOUT,
+        timeout: TIMEOUT,
     }
 }
 
@@ -45,9 +46,9 @@ fn run(config: &Config) -> Report {
     atm_bench::run(config, &mut |_| {}).unwrap()
 }
 
-/// An ATM that was never asked for an amount, one session at a time; `balance` says what it tells the `n`th time, in
+/// A server that knows only the balance query, one session at a time. `balance` returns what it reports the `n`th time, in
 /// cents, or ends the session.
-fn fake(balance: impl Fn(u64) -> Option<u64> + Send + 'static) -> SocketAddr {
+fn fake_server(balance: impl Fn(u64) -> Option<u64> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -79,9 +80,9 @@ fn read_frame(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn what_is_counted_is_what_happened() {
+fn the_report_agrees_with_the_servers_balance() {
     assert!(raise_file_limit() > 2100, "the system allows too few open files (ulimit -n)");
-    for (wire, sessions, threads, manner) in [
+    for (wire, sessions, threads, input_style) in [
         ("json", 1, 1, InputStyle::Menu),
         ("json", 20, 2, InputStyle::Words),
         ("postcard", 1, 1, InputStyle::Words),
@@ -92,22 +93,23 @@ fn what_is_counted_is_what_happened() {
     ] {
         let server = Server::start(&["--wire", wire, "--log", "warn"]);
         let wire = wire.parse().unwrap();
-        let report = run(&Config { wire, sessions, threads, manner, ..short(server.address) });
-        assert!(report.is_good(), "{report}");
-        let (measured, counts, balances) = (&report.measured, report.counts, &report.balances);
-        assert!(measured.answers > 0 && measured.settled <= measured.answers, "{report}");
-        // What was out at the end of the time is measured and not counted.
-        assert!(measured.latency.count().abs_diff(measured.answers) <= sessions as u64, "{report}");
+        let report = run(&Config { wire, sessions, threads, input_style, ..short(server.address) });
+        assert!(report.passed(), "{report}");
+        let (measurements, counts, balances) = (&report.measurements, report.counts, &report.balances);
+        assert!(measurements.answers > 0 && measurements.operations <= measurements.answers, "{report}");
+        // A request that is outstanding at the end counts in the latency but not in the throughput.
+        let latencies = measurements.answer_latency.count();
+        assert!(latencies.abs_diff(measurements.answers) <= sessions as u64, "{report}");
         assert!(counts.balances > 0 && counts.deposits > 0 && counts.withdrawals > 0, "{report}");
-        // Every operation told a balance, the first and the last one too, and some questions did.
-        assert!(balances.checked >= counts.all() - 1, "{report}");
+        // Every operation reports a balance, and so do the prompts for a withdrawal.
+        assert!(balances.checked >= counts.total() - 1, "{report}");
         let minor = |amount: Option<atm_core::money::Amount>| i64::try_from(amount.unwrap().minor()).unwrap();
         assert_eq!(
             minor(balances.start) + balances.deposited - balances.withdrawn,
             minor(balances.end),
             "{report}"
         );
-        // A later load begins where this one ended.
+        // A later run starts with the balance at the end of this one.
         let next = run(&Config { wire, duration: Duration::from_millis(1), ..short(server.address) });
         assert_eq!(next.balances.start, balances.end, "{next}");
         server.stop();
@@ -115,7 +117,7 @@ fn what_is_counted_is_what_happened() {
 }
 
 #[test]
-fn the_program_tells_it_and_exits_as_it_went() {
+fn the_program_prints_the_report_and_its_exit_code_says_whether_it_passed() {
     let server = Server::start(&["--log", "warn"]);
     let address = server.address.to_string();
     let load = ["--connect", &address, "--sessions", "3", "--duration", "200ms", "--warm-up", "50ms"];
@@ -135,7 +137,7 @@ fn the_program_tells_it_and_exits_as_it_went() {
     );
     let done = Program::run(load_generator(&load), "");
     assert_eq!(done.code, Some(0), "{done:?}");
-    for word in ["answers", "operations", "p99.9", "--seed", "0 lost", "0 wrong"] {
+    for word in ["throughput", "answers/s", "operations/s", "p99.9", "--seed", "0 lost", "0 wrong"] {
         assert!(done.stdout.contains(word), "{word}: {done:?}");
     }
     server.stop();
@@ -145,24 +147,24 @@ fn the_program_tells_it_and_exits_as_it_went() {
 }
 
 #[test]
-fn a_lie_about_a_balance_is_caught() {
-    let address = fake(|number| Some(if number == 5 { 10_001 } else { 10_000 }));
+fn a_wrong_balance_is_detected() {
+    let address = fake_server(|number| Some(if number == 5 { 10_001 } else { 10_000 }));
     let address = address.to_string();
     let load = ["--connect", &address, "--sessions", "1", "--duration", "100ms", "--warm-up", "0s"];
     let done = Program::run(load_generator(&[&load[..], &["--mix", "balance=1"]].concat()), "");
     assert_eq!(done.code, Some(1), "{done:?}");
-    let told = "1 wrong";
-    assert!(done.stdout.contains(told), "{done:?}");
-    assert!(done.stdout.contains("a balance of $100.01 was told, and it must be $100.00"), "{done:?}");
+    for text in ["1 wrong", "a balance of $100.01 was reported, but it must be $100.00"] {
+        assert!(done.stdout.contains(text), "{text}: {done:?}");
+    }
 }
 
 #[test]
-fn a_session_that_is_lost_is_told() {
+fn a_lost_session_is_reported_with_its_reason() {
     let mix = "balance=1".parse().unwrap();
-    let report = run(&Config { mix, ..short(fake(|number| (number < 5).then_some(10_000))) });
-    assert_eq!((report.measured.lost, report.is_good()), (1, false), "{report}");
-    assert_eq!(report.measured.reasons, ["the server closed the connection"]);
-    // One that says nothing any more is given up.
+    let report = run(&Config { mix, ..short(fake_server(|number| (number < 5).then_some(10_000))) });
+    assert_eq!((report.measurements.lost, report.passed()), (1, false), "{report}");
+    assert_eq!(report.measurements.reasons, ["the server closed the connection"]);
+    // A server that does not reply in time.
     let silent = |number| {
         if number < 5 {
             Some(10_000)
@@ -172,75 +174,81 @@ fn a_session_that_is_lost_is_told() {
             }
         }
     };
-    let patience = Duration::from_millis(200);
-    let report = run(&Config { mix, patience, ..short(fake(silent)) });
-    assert_eq!(report.measured.reasons, ["no reply within 200ms"]);
-    assert!(report.measured.latency.max() >= patience, "what it waited for in vain is measured: {report}");
-    // Nothing that is due later waits for anything: the load is over with its last session.
+    let timeout = Duration::from_millis(200);
+    let report = run(&Config { mix, timeout, ..short(fake_server(silent)) });
+    assert_eq!(report.measurements.reasons, ["no reply within 200ms"]);
+    assert!(report.measurements.answer_latency.max() >= timeout, "the wait counts in the latency: {report}");
+    // An open loop ends with its last session.
     let (rate, duration) = (Some(20.0), Duration::from_secs(3600));
-    let report = run(&Config { mix, rate, duration, ..short(fake(|number| (number < 5).then_some(10_000))) });
-    let measured = &report.measured;
-    assert!(measured.late == measured.orphaned && measured.late < 20 * 60, "{report}");
+    let report =
+        run(&Config { mix, rate, duration, ..short(fake_server(|number| (number < 5).then_some(10_000))) });
+    let measurements = &report.measurements;
+    assert!(measurements.missed == measurements.missed_without_session, "{report}");
+    assert!(measurements.missed < 20 * 60, "{report}");
     assert!(
-        measured.elapsed < duration / 60 && report.to_string().contains("none is left, 1 lost"),
+        measurements.elapsed < duration / 60 && report.to_string().contains("none left, 1 lost"),
         "{report}"
     );
-    // One over the limit is told so by the server.
+    // The server refuses a session over its limit with a notice.
     let server = Server::start(&["--max-sessions", "3", "--log", "off"]);
     let report = run(&Config { sessions: 4, ..short(server.address) });
-    assert_eq!((report.measured.lost, report.balances.wrong), (1, 0), "{report}");
-    assert!(report.measured.reasons[0].contains("as many sessions as it takes"), "{report}");
+    assert_eq!((report.measurements.lost, report.balances.wrong), (1, 0), "{report}");
+    assert!(report.measurements.reasons[0].contains("as many sessions as it takes"), "{report}");
 }
 
 #[test]
-fn it_is_noticed_that_others_move_money() {
+fn a_deposit_by_another_client_is_detected_unless_the_server_is_shared() {
     for shared in [false, true] {
         let server = Server::start(&["--log", "warn"]);
         let (mut other, mut moved) = (Client::greeted(server.address), false);
-        let report = atm_bench::run(&Config { shared, ..short(server.address) }, &mut |stage| {
-            if matches!(stage, LoadProgress::Asking(_, replies) if replies > 0) && !moved {
+        let report = atm_bench::run(&Config { shared, ..short(server.address) }, &mut |progress| {
+            if matches!(progress, LoadProgress::Running { replies: 1.., .. }) && !moved {
                 moved = true;
                 other.ask("deposit 1");
             }
         });
         let report = report.unwrap();
-        assert!(moved && report.measured.lost == 0, "{report}");
-        assert_eq!(report.is_good(), shared, "{report}");
+        assert!(moved && report.measurements.lost == 0, "{report}");
+        assert_eq!(report.passed(), shared, "{report}");
     }
 }
 
 #[test]
-fn a_schedule_is_kept_and_no_wait_is_left_out() {
+fn an_open_loop_keeps_its_schedule_and_avoids_coordinated_omission() {
     let server = Server::start(&["--log", "warn"]);
     let (rate, duration) = (500.0, Duration::from_secs(1));
     let report = run(&Config { sessions: 100, rate: Some(rate), duration, ..short(server.address) });
-    // Sessions were free all the time: nothing may be left for having woken late.
-    assert!(report.is_good() && report.measured.late == 0, "{report}");
-    // Each request that was due in this time is measured, whenever it was made.
-    assert!(report.measured.latency.count().abs_diff(500) <= 1, "{report}");
+    // Sessions were idle all the time: no request may be missed because the loop woke late.
+    assert!(report.passed() && report.measurements.missed == 0, "{report}");
+    // Every request that was due in the measured time is measured, whenever it was sent.
+    assert!(report.measurements.answer_latency.count().abs_diff(500) <= 1, "{report}");
 
-    // The server stops for a fifth of the time. A session that only asks again after each reply waits once; on schedule,
-    // whatever was due in the meantime has waited too.
-    let stops = || {
-        fake(move |number| {
+    // The server stalls for a fifth of the time. A closed loop measures one slow reply; an open loop also measures the wait
+    // of every request that was due in the meantime.
+    let stalling = || {
+        fake_server(move |number| {
             if number == 300 {
-                // What is measured is how long this takes.
+                // The stall itself is measured: it must take this long.
                 thread::sleep(duration / 5);
             }
             Some(10_000)
         })
     };
     let mix = "balance=1".parse().unwrap();
-    let closed = run(&Config { mix, duration, ..short(stops()) });
-    let open = run(&Config { mix, duration, rate: Some(1000.0), ..short(stops()) });
+    let closed = run(&Config { mix, duration, ..short(stalling()) });
+    let open = run(&Config { mix, duration, rate: Some(1000.0), ..short(stalling()) });
     let tenth = duration / 10;
-    assert!(closed.measured.latency.max() > tenth && closed.measured.latency.at(0.95) < tenth, "{closed}");
-    assert!(open.measured.latency.count().abs_diff(1000) <= 1, "{open}");
-    assert!(open.measured.latency.at(0.95) > tenth, "{open}");
+    assert!(
+        closed.measurements.answer_latency.max() > tenth
+            && closed.measurements.answer_latency.quantile(0.95) < tenth,
+        "{closed}"
+    );
+    assert!(open.measurements.answer_latency.count().abs_diff(1000) <= 1, "{open}");
+    assert!(open.measurements.answer_latency.quantile(0.95) > tenth, "{open}");
 }
 
 #[test]
-fn the_original_and_its_way_for_many_are_checked_alike() {
+fn the_original_servers_are_measured_and_checked_too() {
     let folder = original_programs();
     let many = project_root().join("tests/compare/python/threads.py");
     for (script, argument, sessions) in [(folder.join("server.py"), "0", 1), (many, "--nodelay", 8)] {
@@ -252,14 +260,14 @@ fn the_original_and_its_way_for_many_are_checked_alike() {
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let report = run(&Config { wire: "raw".parse().unwrap(), sessions, ..short(address) });
-        assert!(report.is_good() && report.counts.all() > 0 && report.balances.checked > 0, "{report}");
+        assert!(report.passed() && report.counts.total() > 0 && report.balances.checked > 0, "{report}");
         assert!(report.balances.end.is_some(), "{report}");
     }
 }
 
 #[test]
-fn what_is_over_the_limit_is_a_refusal() {
-    for (wire, manner) in [
+fn an_amount_over_the_servers_limit_counts_as_refused() {
+    for (wire, input_style) in [
         ("json", InputStyle::Menu),
         ("json", InputStyle::Words),
         ("raw", InputStyle::Menu),
@@ -268,9 +276,9 @@ fn what_is_over_the_limit_is_a_refusal() {
         ("postcard", InputStyle::Words),
     ] {
         let server = Server::start(&["--wire", wire, "--limit", "10", "--log", "warn"]);
-        let report = run(&Config { wire: wire.parse().unwrap(), manner, ..short(server.address) });
+        let report = run(&Config { wire: wire.parse().unwrap(), input_style, ..short(server.address) });
         assert!(
-            report.is_good() && report.counts.refused > 0 && report.counts.deposits > 0,
+            report.passed() && report.counts.refused > 0 && report.counts.deposits > 0,
             "{wire}: {report}"
         );
         server.stop();
@@ -278,26 +286,29 @@ fn what_is_over_the_limit_is_a_refusal() {
 }
 
 #[test]
-fn a_load_that_is_stopped_tells_what_it_has_measured() {
+fn a_stopped_run_reports_what_it_has_measured() {
     let server = Server::start(&["--log", "warn"]);
     let duration = Duration::from_secs(3600);
     for rate in [None, Some(1000.0)] {
         let (stop, begin) = (AtomicBool::new(false), Instant::now());
         let config = Config { rate, duration, ..short(server.address) };
-        let mut watch = |stage| {
-            if matches!(stage, LoadProgress::Asking(_, replies) if replies > 0) {
+        let mut on_progress = |progress| {
+            if matches!(progress, LoadProgress::Running { replies: 1.., .. }) {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let report = atm_bench::run_until(&config, &mut watch, &stop).unwrap();
-        assert!(report.stopped && report.is_good() && report.measured.answers > 0, "{report}");
-        assert!(begin.elapsed() < duration / 60 && report.measured.late < 60_000, "{report}");
+        let report = atm_bench::run_until(&config, &mut on_progress, &stop).unwrap();
+        assert!(report.stopped && report.passed() && report.measurements.answers > 0, "{report}");
+        assert!(begin.elapsed() < duration / 60 && report.measurements.missed < 60_000, "{report}");
     }
-    // Before anything counts.
+    // Stopped during the warm-up.
     let config = Config { warm_up: duration, ..short(server.address) };
     let report = atm_bench::run_until(&config, &mut |_| {}, &AtomicBool::new(true)).unwrap();
-    assert!(report.is_good() && report.to_string().contains("answers     none"), "{report}");
-    assert!(JsonReport(&report).to_string().contains("\"answers_per_second\":null"), "{report}");
+    assert!(
+        report.passed() && report.to_string().contains("throughput  no answers were measured"),
+        "{report}"
+    );
+    assert!(report.to_json()["answers_per_second"].is_null(), "{report}");
     let (address, before) = (server.address.to_string(), server.balance());
     let load =
         ["--connect", &address, "--sessions", "2", "--mix", "deposit=1", "--shared", "--duration", "1h"];
@@ -306,12 +317,12 @@ fn a_load_that_is_stopped_tells_what_it_has_measured() {
     program.signal(Signal::INT);
     let done = program.finish();
     assert_eq!(done.code, Some(130), "{done:?}");
-    assert!(done.stdout.contains("stopped     before") && done.stdout.contains("0 lost"), "{done:?}");
+    assert!(done.stdout.contains("stopped     before the end") && done.stdout.contains("0 lost"), "{done:?}");
     server.stop();
 }
 
 #[test]
-fn what_was_not_measured_is_told_as_nothing() {
+fn figures_that_were_not_measured_are_null_or_absent() {
     let server = Server::start(&["--log", "warn"]);
     let address = server.address.to_string();
     server.stop();
@@ -321,5 +332,35 @@ fn what_was_not_measured_is_told_as_nothing() {
     assert!(["latency", "settling", "busy"].iter().all(|name| report[name].is_null()), "{report}");
     assert_eq!((&report["words"], &report["shared"]), (&true.into(), &false.into()), "{report}");
     let done = Program::run(load_generator(&load), "");
-    assert!(done.stdout.contains("latency     none: an answer") && !done.stdout.contains("% of"), "{done:?}");
+    assert!(
+        done.stdout.contains("latency     none measured of answers") && !done.stdout.contains("% of"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn wrong_usage_is_refused_with_exit_code_2() {
+    let code = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Program::run(load_generator(&words), "").code
+    };
+    for line in [
+        "--sessions 0",
+        "--duration 0s",
+        "--duration 10",
+        "--warm-up -1s",
+        "--warm-up 2days",
+        "--mix theft=1",
+        "--mix deposit=0",
+        "--rate 0",
+        "--rate NaN",
+        "--wire morse",
+        "--format xml",
+    ] {
+        assert_eq!(code(line), Some(2), "{line}");
+    }
+    // Every option is accepted; the session is lost, since no server listens there.
+    let line = "--connect 127.0.0.1:1 --wire raw --sessions 2 --duration 500ms --warm-up 0s --mix deposit=1 --words \
+                --rate 0.5 --threads 2 --shared --seed 7 --format json";
+    assert_eq!(code(line), Some(1));
 }

@@ -26,16 +26,18 @@ impl ClientProtocol for Frames {
         false
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn write_request(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.request);
     }
 
-    fn hear(&mut self, mut bytes: &[u8]) -> Result<Received, SessionError> {
+    fn receive(&mut self, mut bytes: &[u8]) -> Result<Received, SessionError> {
         if self.left == 0 {
             let header = bytes.len().min(HEADER - self.header.len());
             self.header.extend_from_slice(&bytes[..header]);
             bytes = &bytes[header..];
-            let Ok(length) = <[u8; HEADER]>::try_from(&self.header[..]) else { return Ok(Received::More) };
+            let Ok(length) = <[u8; HEADER]>::try_from(&self.header[..]) else {
+                return Ok(Received::Incomplete);
+            };
             self.header.clear();
             self.left = u32::from_be_bytes(length) as usize;
         }
@@ -43,7 +45,7 @@ impl ClientProtocol for Frames {
             return Err(SessionError("more than one frame came back".to_owned()));
         }
         self.left -= bytes.len();
-        Ok(if self.left == 0 { Received::Reply { settles: true } } else { Received::More })
+        Ok(if self.left == 0 { Received::Reply { completes_operation: true } } else { Received::Incomplete })
     }
 }
 
@@ -70,7 +72,7 @@ impl Counter {
         match number {
             Some(number) if number > self.last => {
                 self.last = number;
-                Ok(Received::Reply { settles: true })
+                Ok(Received::Reply { completes_operation: true })
             }
             _ => {
                 Err(SessionError(format!("Redis said {} after {}", String::from_utf8_lossy(line), self.last)))
@@ -84,7 +86,7 @@ impl ClientProtocol for Counter {
         false
     }
 
-    fn ask(&mut self, out: &mut Vec<u8>) {
+    fn write_request(&mut self, out: &mut Vec<u8>) {
         let number = self.rng.u8(1..=100);
         let digits = match number {
             100.. => 3,
@@ -98,7 +100,7 @@ impl ClientProtocol for Counter {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+    fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
         if self.held.is_empty()
             && let Some(line) = bytes.strip_suffix(b"\r\n")
         {
@@ -110,7 +112,7 @@ impl ClientProtocol for Counter {
                 self.held.clear();
                 self.read(&line)
             }
-            None => Ok(Received::More),
+            None => Ok(Received::Incomplete),
         }
     }
 }
@@ -126,13 +128,13 @@ mod tests {
             let mut dialogue = Frames::new(3);
             for _ in 0..2 {
                 let mut out = Vec::new();
-                dialogue.ask(&mut out);
+                dialogue.write_request(&mut out);
                 assert_eq!(out, b"\0\0\0\x03xxx");
                 let heard: Vec<Received> =
-                    reply.chunks(cut).map(|piece| dialogue.hear(piece).unwrap()).collect();
+                    reply.chunks(cut).map(|piece| dialogue.receive(piece).unwrap()).collect();
                 let (last, before) = heard.split_last().unwrap();
-                assert_eq!(*last, Received::Reply { settles: true }, "{cut}");
-                assert!(before.iter().all(|heard| *heard == Received::More));
+                assert_eq!(*last, Received::Reply { completes_operation: true }, "{cut}");
+                assert!(before.iter().all(|heard| *heard == Received::Incomplete));
             }
         }
     }
@@ -140,15 +142,15 @@ mod tests {
     #[test]
     fn a_count_that_does_not_grow_is_no_reply() {
         let mut dialogue = Counter::new(1);
-        assert_eq!(dialogue.hear(b":5\r\n"), Ok(Received::Reply { settles: true }));
-        assert_eq!(dialogue.hear(b":1"), Ok(Received::More));
-        assert_eq!(dialogue.hear(b"2\r\n"), Ok(Received::Reply { settles: true }));
-        assert!(dialogue.hear(b":12\r\n").is_err());
-        assert!(dialogue.hear(b"-MISCONF\r\n").is_err());
+        assert_eq!(dialogue.receive(b":5\r\n"), Ok(Received::Reply { completes_operation: true }));
+        assert_eq!(dialogue.receive(b":1"), Ok(Received::Incomplete));
+        assert_eq!(dialogue.receive(b"2\r\n"), Ok(Received::Reply { completes_operation: true }));
+        assert!(dialogue.receive(b":12\r\n").is_err());
+        assert!(dialogue.receive(b"-MISCONF\r\n").is_err());
         let (mut lengths, mut out) = (std::collections::HashSet::new(), Vec::new());
         for _ in 0..1000 {
             out.clear();
-            dialogue.ask(&mut out);
+            dialogue.write_request(&mut out);
             let text = String::from_utf8(out.clone()).unwrap();
             let words: Vec<&str> = text.split("\r\n").collect();
             assert_eq!(words[5], format!("${}", words[6].len()));

@@ -65,17 +65,17 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
             TextSession::json(Customer::new(&books, Mix::default(), InputStyle::Menu, seed as u64))
         })
     };
-    let opening = ConnectOptions { address: server.address, burst: sessions, patience: TIMEOUT };
+    let opening = ConnectOptions { address: server.address, burst: sessions, timeout: TIMEOUT };
     // What a first session makes it take for good is none of a thousandth one's.
-    drop(EventLoop::open(&opening, people(1))?);
+    drop(EventLoop::connect(&opening, people(1))?);
     let before = resident(server)?;
     let begin = Instant::now();
-    let idle = EventLoop::open(&opening, people(sessions))?;
+    let idle = EventLoop::connect(&opening, people(sessions))?;
     let greeted = begin.elapsed();
     let memory = (resident(server)? - before) as f64 / sessions as f64;
     let begin = Instant::now();
-    let mut newcomer = EventLoop::open(&opening, people(1))?;
-    let answered = newcomer.once(0, TIMEOUT)?;
+    let mut newcomer = EventLoop::connect(&opening, people(1))?;
+    let answered = newcomer.exchange(0, TIMEOUT)?;
     let took = begin.elapsed();
     if !answered {
         return Err(io::Error::other("one more session was not served"));
@@ -91,17 +91,17 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         warm_up: Duration::ZERO,
         duration,
         mix: Mix::default(),
-        manner: InputStyle::Menu,
+        input_style: InputStyle::Menu,
         rate: None,
         seed: 1,
         shared: false,
-        patience: TIMEOUT,
+        timeout: TIMEOUT,
     };
     // The one before may still be going.
     let until = Instant::now() + TIMEOUT;
     let report = loop {
         let report = atm_bench::run_until(&config, &mut |_| {}, signals::flag())?;
-        if report.is_good() {
+        if report.passed() {
             break report;
         }
         if Instant::now() > until {
@@ -114,15 +114,15 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         greeted,
         memory,
         newcomer: took,
-        p50: report.measured.latency.at(0.5),
-        p99: report.measured.latency.at(0.99),
+        p50: report.measurements.answer_latency.quantile(0.5),
+        p99: report.measurements.answer_latency.quantile(0.99),
         told,
     })
 }
 
 /// Is one more told that there are as many as there may be?
 fn turned_away<'a>(opening: &ConnectOptions, one: impl Iterator<Item = TextSession<'a>>) -> io::Result<bool> {
-    let measured = EventLoop::open(opening, one)?.measured();
+    let measured = EventLoop::connect(opening, one)?.into_measurements();
     Ok(measured.reasons.iter().any(|reason| reason.contains("as many sessions as it takes")))
 }
 

@@ -76,15 +76,15 @@ fn load<D: ClientProtocol>(
     sessions: usize,
     times: Times,
 ) -> io::Result<Measurements> {
-    let opening = ConnectOptions { address, burst: BURST, patience: TIMEOUT };
-    let mut load = EventLoop::open(&opening, (0..sessions).map(|_| dialogue()))?;
+    let opening = ConnectOptions { address, burst: BURST, timeout: TIMEOUT };
+    let mut load = EventLoop::connect(&opening, (0..sessions).map(|_| dialogue()))?;
     let (warm, progress) = (Instant::now() + times.warm_up, Control::new(signals::flag()));
-    load.closed(warm, &progress)?;
-    load.measure();
-    load.closed(warm + times.duration, &progress)?;
+    load.run_closed(warm, &progress)?;
+    load.start_measuring();
+    load.run_closed(warm + times.duration, &progress)?;
     load.stop_counting();
-    load.settle(TIMEOUT)?;
-    Ok(load.measured())
+    load.drain(TIMEOUT)?;
+    Ok(load.into_measurements())
 }
 
 /// A port that nobody listens on. Somebody else may take it before it is used; whoever is to listen there then fails.

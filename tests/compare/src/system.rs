@@ -74,7 +74,7 @@ enum What {
     Atm {
         server: Server,
         wire: Wire,
-        manner: InputStyle,
+        input_style: InputStyle,
         mix: Mix,
         durable: Durable,
     },
@@ -116,25 +116,28 @@ impl System {
             Wire::Postcard => ("atm, postcard", "postcard"),
         };
         let server = Server::start(&["--wire", option, "--log", "warn"]);
-        let (manner, mix) = (InputStyle::Menu, Mix::default());
-        Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
+        let (input_style, mix) = (InputStyle::Menu, Mix::default());
+        Self { name, what: What::Atm { server, wire, input_style, mix, durable: None } }
     }
 
     /// Our server, with its ledger on the disk; every person deposits.
     ///
     /// # Errors
     /// Where it has no folder there.
-    pub fn durable_atm(place: &Place, manner: InputStyle) -> Result<Self, String> {
+    pub fn durable_atm(place: &Place, input_style: InputStyle) -> Result<Self, String> {
         let folder = place.folder()?;
         let data = folder.path().join("ledger");
         let data = data.to_str().ok_or("the folder's name is no text")?;
         let server = Server::start(&["--data", data, "--log", "warn"]);
-        let name = match manner {
+        let name = match input_style {
             InputStyle::Menu => "atm, two answers a deposit",
             InputStyle::Words => "atm, one answer a deposit",
         };
         let mix = Mix::only(OperationKind::Deposit);
-        Ok(Self { name, what: What::Atm { server, wire: Wire::Json, manner, mix, durable: Some(folder) } })
+        Ok(Self {
+            name,
+            what: What::Atm { server, wire: Wire::Json, input_style, mix, durable: Some(folder) },
+        })
     }
 
     /// A bare echo server.
@@ -198,8 +201,8 @@ impl System {
         }
         let name = if nodelay { "Python, TCP_NODELAY" } else { "Python" };
         let server = Server::of(Program::start(command));
-        let (wire, manner, mix) = (Wire::Raw, InputStyle::Menu, Mix::default());
-        Self { name, what: What::Atm { server, wire, manner, mix, durable: None } }
+        let (wire, input_style, mix) = (Wire::Raw, InputStyle::Menu, Mix::default());
+        Self { name, what: What::Atm { server, wire, input_style, mix, durable: None } }
     }
 
     /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update any of many.
@@ -241,10 +244,10 @@ impl System {
 
     fn try_measure(&self, sessions: usize, times: Times) -> Result<Sample, String> {
         match &self.what {
-            What::Atm { server, wire, manner, mix, durable } => {
-                let report = atm_load(server.address, (*wire, *manner, *mix), sessions, times)?;
+            What::Atm { server, wire, input_style, mix, durable } => {
+                let report = atm_load(server.address, (*wire, *input_style, *mix), sessions, times)?;
                 // A disk is measured by what it has kept, and a server in memory by its answers.
-                Ok(sample(&report.measured, durable.is_some()))
+                Ok(sample(&report.measurements, durable.is_some()))
             }
             What::Echo { server, request } => {
                 measured(load(server.address, || Frames::new(*request), sessions, times))
@@ -266,21 +269,24 @@ impl System {
     /// # Errors
     /// Where they could not be measured.
     pub fn bodies(&self) -> Result<Bodies, String> {
-        let What::Atm { server, wire, manner, mix, .. } = &self.what else {
+        let What::Atm { server, wire, input_style, mix, .. } = &self.what else {
             return Err(format!("{} is no ATM", self.name));
         };
         let times = Times { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
-        let report = atm_load(server.address, (*wire, *manner, *mix), 8, times)?;
+        let report = atm_load(server.address, (*wire, *input_style, *mix), 8, times)?;
         let body =
-            |bytes: u64| (bytes as f64 / report.measured.answers.max(1) as f64).round() as usize - HEADER;
-        Ok(Bodies { request: body(report.measured.sent), reply: body(report.measured.received) })
+            |bytes: u64| (bytes as f64 / report.measurements.answers.max(1) as f64).round() as usize - HEADER;
+        Ok(Bodies {
+            request: body(report.measurements.bytes_sent),
+            reply: body(report.measurements.bytes_received),
+        })
     }
 }
 
 /// A load with every balance checked.
 fn atm_load(
     address: SocketAddr,
-    (wire, manner, mix): (Wire, InputStyle, Mix),
+    (wire, input_style, mix): (Wire, InputStyle, Mix),
     sessions: usize,
     times: Times,
 ) -> Result<Report, String> {
@@ -294,15 +300,15 @@ fn atm_load(
         warm_up,
         duration,
         mix,
-        manner,
+        input_style,
         rate: None,
         seed: fastrand::u64(..),
         shared: false,
-        patience: TIMEOUT,
+        timeout: TIMEOUT,
     };
     let report =
         atm_bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
-    if report.is_good() { Ok(report) } else { Err(report.to_string()) }
+    if report.passed() { Ok(report) } else { Err(report.to_string()) }
 }
 
 fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, String> {
@@ -317,14 +323,14 @@ fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, Strin
 /// What was measured of all requests, or only of those that settled an operation.
 fn sample(measured: &Measurements, operations: bool) -> Sample {
     let (count, latency) = match operations {
-        false => (measured.answers, &measured.latency),
-        true => (measured.settled, &measured.settling),
+        false => (measured.answers, &measured.answer_latency),
+        true => (measured.operations, &measured.operation_latency),
     };
     Sample {
-        rate: measured.rate(count),
-        p50: Some(latency.at(0.5)),
-        p99: Some(latency.at(0.99)),
-        busy: measured.share_busy(),
+        rate: measured.throughput(count),
+        p50: Some(latency.quantile(0.5)),
+        p99: Some(latency.quantile(0.99)),
+        busy: measured.cpu_share(),
     }
 }
 

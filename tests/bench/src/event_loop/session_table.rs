@@ -1,4 +1,4 @@
-//! The sessions of one event loop, and what happens at them.
+//! Session table of an event loop: the state of every session, and its reads and writes.
 use super::super::{
     measurements::Measurements,
     protocol::{ClientProtocol, Received, SessionError},
@@ -10,102 +10,104 @@ use std::{
     time::Instant,
 };
 
-/// What one read brings at the most.
-const READ: usize = 16 * 1024;
+/// Bytes of one read.
+const READ_SIZE: usize = 16 * 1024;
 
-/// Sessions that were lost whose reason is kept; the others are counted.
-const KEPT: usize = 5;
+/// Lost sessions whose reason is kept; the others are only counted.
+const MAX_REASONS: usize = 5;
 
-/// Everything but what the events come from.
+/// The sessions of one event loop, and their measurements.
 #[derive(Debug)]
-pub(super) struct SessionTable<D> {
-    pub(super) sessions: Vec<Session<D>>,
-    /// Sessions to be asked next, the one that has waited longest first; some may be lost by now.
-    pub(super) free: VecDeque<usize>,
-    /// Where a reply is followed by the next request at once.
-    pub(super) closed: bool,
-    /// How many sessions are there, opening, have a request out, and are lost.
-    pub(super) living: usize,
+pub(super) struct SessionTable<P> {
+    pub(super) sessions: Vec<Session<P>>,
+    /// Sessions without an outstanding request, the one that has been idle longest first. Some may be lost by now.
+    pub(super) idle: VecDeque<usize>,
+    /// In a closed loop each reply is followed at once by the next request.
+    pub(super) closed_loop: bool,
+    /// Sessions that are not lost.
+    pub(super) alive: usize,
+    /// Sessions that are connecting or wait for the greeting.
     pub(super) opening: usize,
-    pub(super) out: usize,
+    /// Sessions with an outstanding request.
+    pub(super) outstanding: usize,
     pub(super) lost: usize,
     pub(super) reasons: Vec<String>,
-    /// Set while replies count.
+    /// Set during the measured time, in which replies and bytes are counted.
     pub(super) counting: bool,
     /// Requests that were due from here on are measured.
-    pub(super) from: Option<Instant>,
-    pub(super) measured: Measurements,
-    /// Replies since the load was begun.
+    pub(super) measured_from: Option<Instant>,
+    pub(super) measurements: Measurements,
+    /// All replies, the warm-up included.
     pub(super) replies: u64,
     incoming: Vec<u8>,
     request: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct Session<D> {
+pub(super) struct Session<P> {
     pub(super) stream: TcpStream,
-    pub(super) dialogue: D,
+    pub(super) protocol: P,
     pub(super) state: SessionState,
-    /// What the socket had no room for.
+    /// Bytes that the socket had no room for.
     unsent: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionState {
     Connecting,
-    Greeted,
-    Free,
-    /// A request is out that was due then.
-    Asked(Instant),
+    /// Connected, before the server's greeting.
+    Connected,
+    Idle,
+    /// With an outstanding request that was due then.
+    Waiting(Instant),
     Lost,
 }
 
-impl<D: ClientProtocol> SessionTable<D> {
-    /// A floor without a session.
+impl<P: ClientProtocol> SessionTable<P> {
     pub(super) fn new() -> Self {
         Self {
             sessions: Vec::new(),
-            free: VecDeque::new(),
-            closed: false,
-            living: 0,
+            idle: VecDeque::new(),
+            closed_loop: false,
+            alive: 0,
             opening: 0,
-            out: 0,
+            outstanding: 0,
             lost: 0,
             reasons: Vec::new(),
             counting: false,
-            from: None,
-            measured: Measurements::default(),
+            measured_from: None,
+            measurements: Measurements::default(),
             replies: 0,
-            incoming: vec![0; READ],
+            incoming: vec![0; READ_SIZE],
             request: Vec::new(),
         }
     }
 
-    /// A socket is to be a session's.
-    pub(super) fn add(&mut self, stream: TcpStream, dialogue: D) {
-        self.sessions.push(Session { stream, dialogue, state: SessionState::Connecting, unsent: Vec::new() });
-        self.living = self.living.saturating_add(1);
+    /// Adds a session whose socket is connecting.
+    pub(super) fn add(&mut self, stream: TcpStream, protocol: P) {
+        self.sessions.push(Session { stream, protocol, state: SessionState::Connecting, unsent: Vec::new() });
+        self.alive = self.alive.saturating_add(1);
         self.opening = self.opening.saturating_add(1);
     }
 
-    /// A session to be asked.
-    pub(super) fn next(&mut self) -> Option<usize> {
+    /// Takes the session that has been idle longest from the queue.
+    pub(super) fn next_idle(&mut self) -> Option<usize> {
         loop {
-            let index = self.free.pop_front()?;
-            if self.sessions.get(index).is_some_and(|session| session.state == SessionState::Free) {
+            let index = self.idle.pop_front()?;
+            if self.sessions.get(index).is_some_and(|session| session.state == SessionState::Idle) {
                 return Some(index);
             }
         }
     }
 
-    pub(super) fn ready(&mut self, event: &Event) {
+    pub(super) fn handle_event(&mut self, event: &Event) {
         let index = event.token().0;
         let Some(session) = self.sessions.get_mut(index) else { return };
         if session.state == SessionState::Connecting {
             match session.is_connected() {
                 Ok(false) => return,
-                Ok(true) if session.dialogue.is_greeted() => session.state = SessionState::Greeted,
-                Ok(true) => self.opened(index),
+                Ok(true) if session.protocol.is_greeted() => session.state = SessionState::Connected,
+                Ok(true) => self.set_open(index),
                 Err(error) => return self.lose(index, format!("not connected: {error}")),
             }
         }
@@ -119,8 +121,8 @@ impl<D: ClientProtocol> SessionTable<D> {
         }
     }
 
-    /// Reads what there is. Less than was asked for is all there is, but for the end of the stream.
-    fn read(&mut self, index: usize, ends: bool) {
+    /// Reads until the socket is empty: a short read shows it, except before the end of the stream.
+    fn read(&mut self, index: usize, closed: bool) {
         loop {
             let Some(session) =
                 self.sessions.get_mut(index).filter(|session| session.state != SessionState::Lost)
@@ -131,12 +133,12 @@ impl<D: ClientProtocol> SessionTable<D> {
                 Ok(0) => return self.lose(index, "the server closed the connection".to_owned()),
                 Ok(count) => {
                     if self.counting {
-                        self.measured.received += count as u64;
+                        self.measurements.bytes_received += count as u64;
                     }
-                    let heard = session.dialogue.hear(self.incoming.get(..count).unwrap_or_default());
-                    self.heard(index, heard);
-                    // On Windows the next event only comes after a read that found nothing.
-                    if count < READ && !ends && !cfg!(windows) {
+                    let received = session.protocol.receive(self.incoming.get(..count).unwrap_or_default());
+                    self.handle_received(index, received);
+                    // On Windows the next event only comes after a read that would block.
+                    if count < READ_SIZE && !closed && !cfg!(windows) {
                         return;
                     }
                 }
@@ -147,63 +149,65 @@ impl<D: ClientProtocol> SessionTable<D> {
         }
     }
 
-    fn heard(&mut self, index: usize, heard: Result<Received, SessionError>) {
+    fn handle_received(&mut self, index: usize, received: Result<Received, SessionError>) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let settles = match heard {
-            Ok(Received::More) => return,
-            Ok(Received::Reply { settles }) => settles,
+        let completes_operation = match received {
+            Ok(Received::Incomplete) => return,
+            Ok(Received::Reply { completes_operation }) => completes_operation,
             Err(SessionError(reason)) => return self.lose(index, reason),
         };
         match session.state {
-            SessionState::Greeted => self.opened(index),
-            SessionState::Asked(due) => {
+            SessionState::Connected => self.set_open(index),
+            SessionState::Waiting(due) => {
                 let now = Instant::now();
-                session.state = SessionState::Free;
-                self.out = self.out.saturating_sub(1);
+                session.state = SessionState::Idle;
+                self.outstanding = self.outstanding.saturating_sub(1);
                 self.replies = self.replies.wrapping_add(1);
                 if self.counting {
-                    self.measured.answers += 1;
-                    self.measured.settled += u64::from(settles);
+                    self.measurements.answers += 1;
+                    self.measurements.operations += u64::from(completes_operation);
                 }
-                if self.from.is_some_and(|from| due >= from) {
-                    self.measured.answered(now.saturating_duration_since(due), settles);
+                if self.measured_from.is_some_and(|from| due >= from) {
+                    self.measurements.record_reply(now.saturating_duration_since(due), completes_operation);
                 }
-                if self.closed { self.ask(index, now) } else { self.free.push_back(index) }
+                if self.closed_loop { self.send_request(index, now) } else { self.idle.push_back(index) }
             }
-            _ => self.lose(index, "the server spoke without being asked".to_owned()),
+            _ => self.lose(index, "the server sent a message without a request".to_owned()),
         }
     }
 
-    fn opened(&mut self, index: usize) {
+    fn set_open(&mut self, index: usize) {
         self.opening = self.opening.saturating_sub(1);
         if let Some(session) = self.sessions.get_mut(index) {
-            session.state = SessionState::Free;
-            self.free.push_back(index);
+            session.state = SessionState::Idle;
+            self.idle.push_back(index);
         }
     }
 
-    pub(super) fn ask(&mut self, index: usize, due: Instant) {
+    /// Sends the next request of a session; its latency counts from `due`.
+    pub(super) fn send_request(&mut self, index: usize, due: Instant) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         self.request.clear();
-        session.dialogue.ask(&mut self.request);
-        session.state = SessionState::Asked(due);
-        self.out = self.out.saturating_add(1);
+        session.protocol.write_request(&mut self.request);
+        session.state = SessionState::Waiting(due);
+        self.outstanding = self.outstanding.saturating_add(1);
         if self.counting {
-            self.measured.sent += self.request.len() as u64;
+            self.measurements.bytes_sent += self.request.len() as u64;
         }
         if let Err(error) = session.send(&self.request) {
             self.lose(index, format!("the connection was lost: {error}"));
         }
     }
 
-    /// Gives up whatever is opening or out.
-    pub(super) fn give_up(&mut self, reason: &str) {
+    /// Closes every session that is opening or waits for a reply, and counts it as lost.
+    pub(super) fn lose_waiting(&mut self, reason: &str) {
         for index in 0..self.sessions.len() {
             let state = self.sessions.get(index).map(|session| session.state);
-            if matches!(
+            let waits = matches!(
                 state,
-                Some(SessionState::Connecting | SessionState::Greeted | SessionState::Asked(_))
-            ) {
+                Some(SessionState::Connecting | SessionState::Connected | SessionState::Waiting(_))
+            );
+            if waits {
                 self.lose(index, reason.to_owned());
             }
         }
@@ -213,31 +217,33 @@ impl<D: ClientProtocol> SessionTable<D> {
         let Some(session) = self.sessions.get_mut(index) else { return };
         match std::mem::replace(&mut session.state, SessionState::Lost) {
             SessionState::Lost => return,
-            SessionState::Connecting | SessionState::Greeted => self.opening = self.opening.saturating_sub(1),
-            SessionState::Asked(due) => {
-                self.out = self.out.saturating_sub(1);
-                // It has waited as long at the least: a server that stalls does not make that unseen by losing it.
-                if self.from.is_some_and(|from| due >= from) {
-                    self.measured.answered(due.elapsed(), false);
+            SessionState::Connecting | SessionState::Connected => {
+                self.opening = self.opening.saturating_sub(1);
+            }
+            SessionState::Waiting(due) => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                // The latency is at least the time waited so far: a stall is recorded even if it ends in a lost session.
+                if self.measured_from.is_some_and(|from| due >= from) {
+                    self.measurements.record_unanswered(due.elapsed(), 1);
                 }
             }
-            SessionState::Free => {}
+            SessionState::Idle => {}
         }
-        // The server need not wait to learn it; that it may know already is no fault.
+        // Tells the server at once. It fails if the server has closed the connection, which is no error here.
         let _ = session.stream.shutdown(std::net::Shutdown::Both);
-        self.living = self.living.saturating_sub(1);
+        self.alive = self.alive.saturating_sub(1);
         self.lost = self.lost.saturating_add(1);
-        self.note(reason);
+        self.add_reason(reason);
     }
 
-    pub(super) fn note(&mut self, reason: String) {
-        if self.reasons.len() < KEPT {
+    pub(super) fn add_reason(&mut self, reason: String) {
+        if self.reasons.len() < MAX_REASONS {
             self.reasons.push(reason);
         }
     }
 }
 
-impl<D> Session<D> {
+impl<P> Session<P> {
     fn is_connected(&mut self) -> io::Result<bool> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);

@@ -1,4 +1,4 @@
-//! What a server says on the text wires, and what a person makes of it.
+//! Sessions on the text wires: requests written and replies parsed, on any cut, of this server and the original one.
 use super::*;
 use crate::{
     balance_auditor::BalanceAuditor,
@@ -18,9 +18,9 @@ fn framed(body: &str) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body.as_bytes()].concat()
 }
 
-fn asked(dialogue: &mut TextSession<'_>) -> Vec<u8> {
+fn request(session: &mut TextSession<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    dialogue.ask(&mut out);
+    session.write_request(&mut out);
     out
 }
 
@@ -28,20 +28,20 @@ const GREETING: &str = r#"{"seq":4,"input":true,"data":"Type a number or a word;
 const REPLY: &str = r#"{"seq":5,"re":4,"input":true,"data":"Your balance is $12.50.\n\nquit also stops the server.","outcome":"done","operation":"balance","balance":1250}"#;
 
 #[test]
-fn the_ends_of_prompts_are_those_of_the_screens() {
+fn every_prompt_of_the_screens_is_recognised() {
     let balance = units(140);
     for (screen, prompt) in [
         (Screen::Menu, OpenPrompt::Menu),
         (Screen::DepositPrompt, OpenPrompt::Deposit),
         (Screen::WithdrawPrompt { balance }, OpenPrompt::Withdraw { balance: Some(balance) }),
     ] {
-        assert_eq!(at(screen.to_string().as_bytes()), Some(prompt), "{screen}");
+        assert_eq!(open_prompt(screen.to_string().as_bytes()), Some(prompt), "{screen}");
     }
-    assert_eq!(at(b"Goodbye."), None);
+    assert_eq!(open_prompt(b"Goodbye."), None);
 }
 
 #[test]
-fn outcomes_are_read_from_the_texts_of_the_screens() {
+fn every_outcome_of_the_screens_is_parsed_from_its_text() {
     use ledger::{Outcome as LedgerOutcome, Receipt, Refusal};
     let (amount, balance) = (units(40), Amount::from_minor(14_050).unwrap());
     for (outcome, expected) in [
@@ -68,36 +68,36 @@ fn outcomes_are_read_from_the_texts_of_the_screens() {
         ),
     ] {
         let text = ScreenText(&[Screen::Outcome(outcome), Screen::Menu]).to_string().replace('\n', "\\n");
-        assert_eq!(shown(text.as_bytes()), Some(expected), "{text}");
+        assert_eq!(outcome_in_text(text.as_bytes()), Some(expected), "{text}");
     }
     for screen in [Screen::Menu, Screen::DepositPrompt, Screen::Goodbye] {
-        assert_eq!(shown(screen.to_string().as_bytes()), None, "{screen}");
+        assert_eq!(outcome_in_text(screen.to_string().as_bytes()), None, "{screen}");
     }
 }
 
 #[test]
-fn a_reply_is_the_same_however_it_is_cut() {
+fn a_reply_is_parsed_however_it_is_cut() {
     for cut in 1..200 {
-        let books = BalanceAuditor::default();
-        books.open(Amount::from_minor(1250).unwrap());
-        let person = Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1);
-        let mut dialogue = TextSession::json(person);
-        assert_eq!(dialogue.hear(&framed(GREETING)), Ok(Received::Reply { settles: false }));
-        assert_eq!(asked(&mut dialogue), framed(r#"{"re":4,"data":"3"}"#));
+        let auditor = BalanceAuditor::default();
+        auditor.set_initial(Amount::from_minor(1250).unwrap());
+        let customer = Customer::new(&auditor, Mix::only(OperationKind::Balance), InputStyle::Menu, 1);
+        let mut session = TextSession::json(customer);
+        assert_eq!(session.receive(&framed(GREETING)), Ok(Received::Reply { completes_operation: false }));
+        assert_eq!(request(&mut session), framed(r#"{"re":4,"data":"3"}"#));
         let reply = framed(REPLY);
-        let mut heard = Received::More;
+        let mut received = Received::Incomplete;
         for piece in reply.chunks(cut) {
-            assert_eq!(heard, Received::More);
-            heard = dialogue.hear(piece).unwrap();
+            assert_eq!(received, Received::Incomplete);
+            received = session.receive(piece).unwrap();
         }
-        assert_eq!(heard, Received::Reply { settles: true }, "{cut}");
-        assert_eq!((books.checked(), books.faults().0), (1, 0));
-        assert_eq!(asked(&mut dialogue), framed(r#"{"re":5,"data":"3"}"#));
+        assert_eq!(received, Received::Reply { completes_operation: true }, "{cut}");
+        assert_eq!((auditor.checked(), auditor.violations().0), (1, 0));
+        assert_eq!(request(&mut session), framed(r#"{"re":5,"data":"3"}"#));
     }
 }
 
 #[test]
-fn what_is_no_reply_to_the_answer_ends_the_session() {
+fn a_message_that_is_not_the_reply_to_the_request_is_an_error() {
     for reply in [
         REPLY.replace("\"re\":4", "\"re\":3"),
         REPLY.replace("\"seq\":5", "\"seq\":4"),
@@ -110,50 +110,54 @@ fn what_is_no_reply_to_the_answer_ends_the_session() {
         r#"{"input":false,"data":"The message is not JSON.","error":"not-json"}"#.to_owned(),
         "text".to_owned(),
     ] {
-        let books = BalanceAuditor::default();
-        let mut dialogue =
-            TextSession::json(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
-        dialogue.hear(&framed(GREETING)).unwrap();
-        asked(&mut dialogue);
-        assert!(dialogue.hear(&framed(&reply)).is_err(), "{reply}");
+        let auditor = BalanceAuditor::default();
+        let mut session = TextSession::json(Customer::new(
+            &auditor,
+            Mix::only(OperationKind::Balance),
+            InputStyle::Menu,
+            1,
+        ));
+        session.receive(&framed(GREETING)).unwrap();
+        request(&mut session);
+        assert!(session.receive(&framed(&reply)).is_err(), "{reply}");
     }
-    let books = BalanceAuditor::default();
-    let mut dialogue =
-        TextSession::json(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
-    assert!(dialogue.hear(b"HTTP/1.1 400 Bad Request\r\n").is_err());
-    // The other text wire.
-    let mut dialogue =
-        TextSession::raw(Customer::new(&books, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
-    assert!(dialogue.hear(&framed(GREETING)).is_err());
+    let auditor = BalanceAuditor::default();
+    let mut session =
+        TextSession::json(Customer::new(&auditor, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
+    assert!(session.receive(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+    // A length in front of the object, on the raw wire.
+    let mut session =
+        TextSession::raw(Customer::new(&auditor, Mix::only(OperationKind::Balance), InputStyle::Menu, 1));
+    assert!(session.receive(&framed(GREETING)).is_err());
 }
 
 #[test]
-fn the_program_that_this_one_replaces_is_understood() {
+fn the_replies_of_the_original_program_are_parsed() {
     let menu = r#"{"input": true, "data": "Welcome to the ATM. What would you like to do?\n1. Deposit\n2. Withdraw\n3. Balance\n"}"#;
-    let talk = |wish: OperationKind, replies: &[(&str, &[&str])]| {
-        let books = BalanceAuditor::default();
-        books.open(units(100));
-        let mut dialogue = TextSession::raw(Customer::new(&books, Mix::only(wish), InputStyle::Menu, 1));
-        assert_eq!(dialogue.hear(menu.as_bytes()), Ok(Received::Reply { settles: false }));
+    let converse = |kind: OperationKind, replies: &[(&str, &[&str])]| {
+        let auditor = BalanceAuditor::default();
+        auditor.set_initial(units(100));
+        let mut session = TextSession::raw(Customer::new(&auditor, Mix::only(kind), InputStyle::Menu, 1));
+        assert_eq!(session.receive(menu.as_bytes()), Ok(Received::Reply { completes_operation: false }));
         for (typed, said) in replies {
-            let answer = String::from_utf8(asked(&mut dialogue)).unwrap();
+            let answer = String::from_utf8(request(&mut session)).unwrap();
             assert!(*typed == answer || *typed == "N", "{answer}");
             let number: u64 = answer.parse().unwrap_or(0);
-            let mut heard = Received::More;
+            let mut received = Received::Incomplete;
             for message in *said {
-                assert_eq!(heard, Received::More);
+                assert_eq!(received, Received::Incomplete);
                 let message = message
                     .replace("SUM", &(100 + number).to_string())
                     .replace("REST", &(100 - number).to_string());
-                heard = dialogue.hear(message.as_bytes()).unwrap();
+                received = session.receive(message.as_bytes()).unwrap();
             }
-            assert!(matches!(heard, Received::Reply { .. }), "{said:?}");
+            assert!(matches!(received, Received::Reply { .. }), "{said:?}");
         }
-        assert_eq!(books.faults(), (0, Vec::new()));
-        (dialogue.person.counts, books.checked())
+        assert_eq!(auditor.violations(), (0, Vec::new()));
+        (session.customer.counts, auditor.checked())
     };
     let shown = |data: &str, input: bool| format!(r#"{{"input": {input}, "data": "{data}"}}"#);
-    let (counts, checked) = talk(
+    let (counts, checked) = converse(
         OperationKind::Deposit,
         &[
             ("1", &[&shown("How much would you like to deposit?", true)]),
@@ -162,11 +166,12 @@ fn the_program_that_this_one_replaces_is_understood() {
     );
     assert_eq!((counts.deposits, checked), (1, 1));
     let question = shown("Your balance is $100. How much would you like to withdraw?", true);
-    let (counts, checked) = talk(
+    let (counts, checked) = converse(
         OperationKind::Withdrawal,
         &[("2", &[&question]), ("N", &[&shown("Amount withdrawn. Your balance is $REST", false), menu])],
     );
     assert_eq!((counts.withdrawals, checked), (1, 2));
-    let (counts, _) = talk(OperationKind::Balance, &[("3", &[&shown("Your balance is $100", false), menu])]);
+    let (counts, _) =
+        converse(OperationKind::Balance, &[("3", &[&shown("Your balance is $100", false), menu])]);
     assert_eq!(counts.balances, 1);
 }
