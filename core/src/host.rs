@@ -1,17 +1,19 @@
-//! The host's endpoint: a sans-IO state machine that turns the bytes of one link into ledger requests and replies.
+//! The host's endpoint: a sans-IO state machine that turns the bytes of one link into ledger requests and
+//! replies.
 //!
-//! A [`Host`] is the ATM's side of one link. It decodes frames, keeps the dialogue, numbers its replies, answers a
-//! duplicate with the same reply, and emits at most one ledger request for each answer. It has no socket, no clock and
-//! no money; its driver supplies them by four kinds of methods:
+//! A [`Host`] is the ATM's side of one link. It decodes frames, keeps the dialogue, numbers its replies,
+//! answers a duplicate with the same reply, and emits at most one ledger request for each answer. It has no
+//! socket, no clock and no money; its driver supplies them by four kinds of methods:
 //!
 //! * input: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
 //!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`shut_down`](Host::shut_down);
 //! * output: [`output`](Host::output), then [`consume`](Host::consume);
 //! * work for the driver: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
-//! * state: [`is_finished`](Host::is_finished), [`conversation`](Host::conversation), [`counters`](Host::counters).
+//! * state: [`is_finished`](Host::is_finished), [`conversation`](Host::conversation),
+//!   [`counters`](Host::counters).
 //!
-//! The one invariant: after any call the driver drains events and output, and asks for the deadline again. No method
-//! blocks, and none panics, whatever the bytes and the order of calls.
+//! The one invariant: after any call the driver drains events and output, and asks for the deadline again. No
+//! method blocks, and none panics, whatever the bytes and the order of calls.
 //!
 //! # The run loop
 //!
@@ -73,9 +75,9 @@
 //! # }
 //! ```
 //!
-//! `core/examples/tcp_server.rs` is a complete driver, and `kiosk` (with the feature `embedded-io`) the same loop for a
-//! serial port. A server with many connections also keeps the conversations of terminals that are between two of them: see
-//! [`Event::Hello`], [`take_over`](Host::take_over) and [`park`](Host::park).
+//! `core/examples/tcp_server.rs` is a complete driver, and `kiosk` (with the feature `embedded-io`) the same
+//! loop for a serial port. A server with many connections also keeps the conversations of terminals that are
+//! between two of them: see [`Event::Hello`], [`take_over`](Host::take_over) and [`park`](Host::park).
 use crate::{
     frame::Decoded,
     ledger::{Origin, Request, Response},
@@ -92,22 +94,24 @@ pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
 
-/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 230 of them, the
-/// longest answer 410 with each of its bytes escaped as `\u00XX`.
+/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 230 of
+/// them, the longest answer 410 with each of its bytes escaped as `\u00XX`.
 pub const IN: usize = 512;
 
-/// Size in bytes of the output buffer. The longest reply takes 763 of them between a `working` and a `taken-over`
-/// notice, and 651 behind a fault. A `taken-over` that does not fit behind unread output is left out.
+/// Size in bytes of the output buffer. The longest reply takes 763 of them between a `working` and a
+/// `taken-over` notice, and 651 behind a fault. A `taken-over` that does not fit behind unread output is left
+/// out.
 pub const OUT: usize = 768;
 
-/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the checksum 4.
+/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the
+/// checksum 4.
 pub const POSTCARD_IN: usize = 96;
 
 /// [`OUT`], where `postcard` is the only wire.
 pub const POSTCARD_OUT: usize = 160;
 
-/// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of output:
-/// [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
+/// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of
+/// output: [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Host<const IN: usize, const OUT: usize> {
     config: Config,
@@ -139,9 +143,9 @@ pub struct Host<const IN: usize, const OUT: usize> {
 }
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
-    /// Creates the endpoint of a link that was just opened. On a [`LinkKind::Connection`] the greeting is in the output
-    /// at once. `session` identifies the link's unnamed operations: no other link of the same ledger may have it. See the
-    /// [run loop](self#the-run-loop).
+    /// Creates the endpoint of a link that was just opened. On a [`LinkKind::Connection`] the greeting is in
+    /// the output at once. `session` identifies the link's unnamed operations: no other link of the same
+    /// ledger may have it. See the [run loop](self#the-run-loop).
     // Not inlined, nor are the functions that it calls: see `silent`.
     #[inline(never)]
     pub fn new(config: Config, session: u64, now: Instant) -> Self {
@@ -151,8 +155,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Not inlined, so that the endpoint is built in its final place. `greeting` changes the value afterwards: inlined, it
-    /// would take the stack for a second copy on a microcontroller that never greets.
+    /// Not inlined, so that the endpoint is built in its final place. `greeting` changes the value
+    /// afterwards: inlined, it would take the stack for a second copy on a microcontroller that never greets.
     #[inline(never)]
     fn silent(config: Config, session: u64, now: Instant) -> Self {
         Self {
@@ -183,8 +187,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         host
     }
 
-    /// Takes received bytes and returns how many it took. The rest must be fed again after output was sent, a request
-    /// was completed, or a hello was admitted or refused.
+    /// Takes received bytes and returns how many it took. The rest must be fed again after output was sent, a
+    /// request was completed, or a hello was admitted or refused.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
         let mut taken = 0usize;
         loop {
@@ -208,7 +212,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.closing { bytes.len() } else { taken }
     }
 
-    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. Complete messages are still served.
+    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. Complete messages are still
+    /// served.
     pub fn end(&mut self, now: Instant) {
         self.input_ended = true;
         self.inbox.end();
@@ -230,8 +235,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// The next thing that the driver must do, as in the [run loop](self#the-run-loop); `None` until another call changes
-    /// the endpoint.
+    /// The next thing that the driver must do, as in the [run loop](self#the-run-loop); `None` until another
+    /// call changes the endpoint.
     pub fn poll_event(&mut self) -> Option<Event> {
         if core::mem::take(&mut self.report_quit) {
             return Some(Event::Quit);
@@ -242,9 +247,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
     }
 
-    /// Takes the ledger's response to a request of this endpoint, and returns whether the endpoint was waiting for it. A
-    /// server looks for the conversation elsewhere if not: the terminal may have moved to another connection, or is
-    /// parked ([`Conversation::complete_parked`]).
+    /// Takes the ledger's response to a request of this endpoint, and returns whether the endpoint was
+    /// waiting for it. A server looks for the conversation elsewhere if not: the terminal may have moved to
+    /// another connection, or is parked ([`Conversation::complete_parked`]).
     // Not inlined: the reply's stack is not needed while the ledger works.
     #[inline(never)]
     pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
@@ -261,8 +266,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.incoming_hello.as_ref()
     }
 
-    /// Admits the terminal of the incoming hello. `conversation` is the one that was parked, or that another endpoint gave
-    /// out by [`take_over`](Self::take_over), if there is one.
+    /// Admits the terminal of the incoming hello. `conversation` is the one that was parked, or that another
+    /// endpoint gave out by [`take_over`](Self::take_over), if there is one.
     pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
@@ -273,8 +278,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Admits the terminal of the incoming hello, where no conversation with it is held. The same as `admit(None, now)`, for
-    /// a driver that has one link: it links none of the code for a held conversation.
+    /// Admits the terminal of the incoming hello, where no conversation with it is held. The same as
+    /// `admit(None, now)`, but without its code for a held conversation, which the image of a kiosk does not need.
     pub fn admit_new(&mut self, now: Instant) {
         let Some(hello) = self.incoming_hello.take() else { return };
         let effect = self.start_conversation(&hello);
@@ -282,7 +287,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Refuses the incoming hello with `name-in-use`: its epoch is older than that of the terminal's conversation.
+    /// Refuses the incoming hello with `name-in-use`: its epoch is older than that of the terminal's
+    /// conversation.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
             self.drop_conversation();
@@ -290,7 +296,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Ends the session, and answers every later message with `out-of-service`: the ledger's records cannot be read.
+    /// Ends the session, and answers every later message with `out-of-service`: the ledger's records cannot
+    /// be read.
     pub fn take_out_of_service(&mut self, now: Instant) {
         self.out_of_service = true;
         self.incoming_hello = None;
@@ -302,30 +309,33 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Emits the outstanding request once more, as the next event, because the ledger could not take it or is in doubt.
+    /// Emits the outstanding request once more, as the next event, because the ledger could not take it or is
+    /// in doubt.
     pub fn retry_request(&mut self) {
         if let Some(conversation) = &mut self.conversation {
             conversation.retry_request();
         }
     }
 
-    /// Rejects a connection that was just opened with `busy`, in place of the greeting: the driver serves no more.
+    /// Rejects a connection that was just opened with `busy`, in place of the greeting: the driver serves no
+    /// more.
     pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
         self.conversation = None;
         self.apply(Effect::EndWithNotice(Notice::Busy), now);
     }
 
-    /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint with a
-    /// `taken-over` notice. The driver passes the conversation to [`admit`](Self::admit) of the other endpoint.
+    /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint
+    /// with a `taken-over` notice. The driver passes the conversation to [`admit`](Self::admit) of the other
+    /// endpoint.
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
         let (start, attempt) = conversation.epoch();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
-        // Appended even to unsent output: a terminal that saw only its link close would reconnect and take over in its
-        // turn. If the notice does not fit, the peer does not read.
+        // Appended even to unsent output: a terminal that saw only its link close would reconnect and take
+        // over in its turn. If the notice does not fit, the peer does not read.
         let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == LinkKind::Connection;
         Some(conversation)
@@ -336,15 +346,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.conversation.as_ref()
     }
 
-    /// Takes out the conversation with a named terminal whose link is gone, to keep it until the terminal reconnects.
-    /// `None` if the session is over or the terminal has no name.
+    /// Takes out the conversation with a named terminal whose link is gone, to keep it until the terminal
+    /// reconnects. `None` if the session is over or the terminal has no name.
     pub fn park(&mut self) -> Option<Conversation> {
         self.conversation.take_if(|conversation| {
             matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
         })
     }
 
-    /// Ends the session and then the link, with a `stopping` notice; the outcome of an outstanding request is sent first.
+    /// Ends the session and then the link, with a `stopping` notice; the outcome of an outstanding request is
+    /// sent first.
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.advance(now);

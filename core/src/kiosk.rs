@@ -1,4 +1,5 @@
-//! The run loop of a microcontroller: drives the host's endpoint and a ledger over any [`embedded_io`] port, without blocking.
+//! The run loop of a microcontroller: drives the host's endpoint and a ledger over any [`embedded_io`] port,
+//! without blocking.
 //!
 //! ```no_run
 //! # use atm_core::{host::*, kiosk::*, ledger::*, money::Amount, time::Instant, wire::Wire};
@@ -48,8 +49,8 @@ const SESSION: u64 = 1;
 pub enum KioskError<E> {
     /// The port failed.
     Port(E),
-    /// The ledger is in doubt, and no outcome is sent. If the driver continues, the request is retried after 500 ms, and
-    /// after 30 s without success the ATM is out of service.
+    /// The ledger is in doubt, and no outcome is sent. If the driver continues, the request is retried after
+    /// 500 ms, and after 30 s without success the ATM is out of service.
     Ledger(InDoubt),
 }
 
@@ -64,8 +65,8 @@ impl<E: fmt::Display> fmt::Display for KioskError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for KioskError<E> {}
 
-/// An ATM with its ledger, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of output (see
-/// [`Host`]). The module's page has an example.
+/// An ATM with its ledger, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of output
+/// (see [`Host`]). The module's page has an example.
 pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     host: Host<IN, OUT>,
     ledger: Option<L>,
@@ -81,8 +82,8 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
 }
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// Creates an ATM whose port was just opened. Pass no ledger if its records cannot be read: the ATM then answers every
-    /// message with `out-of-service`.
+    /// Creates an ATM whose port was just opened. Pass no ledger if its records cannot be read: the ATM then
+    /// answers every message with `out-of-service`.
     // Neither this nor `turn` and `apply` are inlined, so that each takes its stack only while it runs.
     #[inline(never)]
     pub fn new(config: Config, ledger: Option<L>, now: Instant) -> Self {
@@ -98,8 +99,8 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until the port is
-    /// ready or the [`deadline`](Self::deadline) has come.
+    /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until
+    /// the port is ready or the [`deadline`](Self::deadline) has come.
     ///
     /// # Errors
     /// [`KioskError`] if the port failed or the ledger is in doubt. The caller may continue.
@@ -134,7 +135,8 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         earliest(self.host.deadline(), self.retry_at)
     }
 
-    /// Ends the session with a `stopping` notice; [`is_finished`](Self::is_finished) is true once it was sent.
+    /// Ends the session with a `stopping` notice; [`is_finished`](Self::is_finished) is true once it was
+    /// sent.
     pub fn shut_down(&mut self, now: Instant) {
         self.host.shut_down(now);
     }
@@ -169,14 +171,16 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Ok(true)
     }
 
-    /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as unknown.
+    /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as
+    /// unknown.
     #[inline(never)]
     fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let result = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         let (response, reported) = match (result, request) {
             (Ok(response), _) => (response, Ok(())),
-            // Out of service. After a start that can read the records, the next hello settles the outstanding request.
+            // Out of service. After a start that can read the records, the next hello settles the outstanding
+            // request.
             (Err(error), _) if self.failures > MAX_RETRIES => {
                 self.ledger = None;
                 return Err(error);

@@ -66,7 +66,8 @@ pub(crate) struct FixedText {
     pub(crate) escaped: &'static str,
 }
 
-/// Constant text, one literal for each line. The build checks that only the line breaks need an escape in JSON.
+/// Constant text, one literal for each line. The build checks that only the line breaks need an escape in
+/// JSON.
 macro_rules! fixed {
     ($first:literal $(, $line:literal)*) => {{
         assert!(needs_no_escape($first) $(&& needs_no_escape($line))*);
@@ -135,7 +136,8 @@ impl Screen {
         }
     }
 
-    /// Passes the parts of the text to `write` in order: a constant text, and the amount behind it if there is one.
+    /// Passes the parts of the text to `write` in order: a constant text, and the amount behind it if there
+    /// is one.
     pub(crate) fn for_each_part<E>(
         &self,
         mut write: impl FnMut(FixedText, Option<Amount>) -> Result<(), E>,

@@ -17,7 +17,8 @@ use heapless::String;
 /// The longest answer, in bytes of UTF-8 after trimming: enough for any amount, choice or name.
 pub const MAX_ANSWER: usize = 64;
 
-/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or the fact that it was longer.
+/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or the fact that it
+/// was longer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer(Option<String<MAX_ANSWER>>);
@@ -61,8 +62,9 @@ impl Answer {
 
 /// An answer's length and CRC-32, by which a duplicate is recognised in a tenth of the answer's memory.
 ///
-/// The same answer always has the same fingerprint. A different answer has it in about one of 2^32 cases, and then gets the
-/// reply to the first instead of a conflict. No money depends on it: an answered prompt never takes another answer.
+/// The same answer always has the same fingerprint. A different answer has it in about one of 2^32 cases, and
+/// then gets the reply to the first instead of a conflict. No money depends on it: an answered prompt never
+/// takes another answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint {
     length: Option<usize>,
@@ -147,8 +149,8 @@ enum Choice<'a> {
 }
 
 impl Session {
-    /// Handles the answer to the open prompt. The caller must not pass an answer while no prompt is open: while an operation
-    /// is outstanding, and after the end.
+    /// Handles the answer to the open prompt. The caller must not pass an answer while no prompt is open:
+    /// while an operation is outstanding, and after the end.
     pub fn answer(&mut self, answer: &Answer, policy: &Policy) -> Action {
         let Some(text) = answer.text() else { return self.reprompt(Screen::AnswerTooLong) };
         let word = Word(text);
@@ -245,8 +247,8 @@ impl Session {
         }
     }
 
-    /// `shown_balance` is the balance that the prompt showed. At the menu there is none, so that the prompt after an invalid
-    /// amount needs an inquiry first.
+    /// `shown_balance` is the balance that the prompt showed. At the menu there is none, so that the prompt
+    /// after an invalid amount needs an inquiry first.
     fn withdraw(&mut self, text: &str, shown_balance: Option<Amount>, policy: &Policy) -> Action {
         let word = Word(text);
         if word.is("back") {

@@ -1,19 +1,21 @@
-//! The terminal's endpoint: a sans-IO state machine that shows each reply once and sends each answer until it has a reply.
+//! The terminal's endpoint: a sans-IO state machine that shows each reply once and sends each answer until it
+//! has a reply.
 //!
-//! A [`Terminal`] is the person's side of one link. It shows the host's replies in the order of their numbers and drops
-//! duplicates; it takes an answer for the open prompt; it does the handshake (hello and welcome); and where the link may
-//! lose messages it retransmits what has no reply, with exponential backoff. Its driver supplies the link, the clock, the
-//! storage and the person by four kinds of methods:
+//! A [`Terminal`] is the person's side of one link. It shows the host's replies in the order of their numbers
+//! and drops duplicates; it takes an answer for the open prompt; it does the handshake (hello and welcome);
+//! and where the link may lose messages it retransmits what has no reply, with exponential backoff. Its
+//! driver supplies the link, the clock, the storage and the person by four kinds of methods:
 //!
-//! * input: [`feed`](Terminal::feed), [`end`](Terminal::end), [`answer`](Terminal::answer), [`tick`](Terminal::tick),
-//!   [`reconnect`](Terminal::reconnect), [`give_up`](Terminal::give_up);
+//! * input: [`feed`](Terminal::feed), [`end`](Terminal::end), [`answer`](Terminal::answer),
+//!   [`tick`](Terminal::tick), [`reconnect`](Terminal::reconnect), [`give_up`](Terminal::give_up);
 //! * output: [`output`](Terminal::output), then [`consume`](Terminal::consume);
 //! * work for the driver: [`poll_event`](Terminal::poll_event), [`deadline`](Terminal::deadline);
 //! * state: [`memory`](Terminal::memory) (to be stored), [`prompt`](Terminal::prompt),
 //!   [`is_awaiting_reply`](Terminal::is_awaiting_reply), [`is_over`](Terminal::is_over).
 //!
-//! The one invariant: after any call the driver drains events, stores the memory if it has changed, and only then sends
-//! output, so that the number of an answered prompt is stored before its answer is sent. No method blocks or panics.
+//! The one invariant: after any call the driver drains events, stores the memory if it has changed, and only
+//! then sends output, so that the number of an answered prompt is stored before its answer is sent. No method
+//! blocks or panics.
 //!
 //! # The run loop
 //!
@@ -179,8 +181,8 @@ enum PendingEvent {
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
-    /// Creates the endpoint of a link that was just opened. With a [`Profile`], a hello is in the output at once. See the
-    /// [run loop](self#the-run-loop).
+    /// Creates the endpoint of a link that was just opened. With a [`Profile`], a hello is in the output at
+    /// once. See the [run loop](self#the-run-loop).
     pub fn new(config: Config, now: Instant) -> Self {
         let memory = config.profile.as_ref().map(|profile| profile.memory).unwrap_or_default();
         let mut terminal = Self {
@@ -207,8 +209,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         terminal
     }
 
-    /// Starts again on a link that was opened anew, or for another session on the same link: says hello, and asks to resume
-    /// the session if it is not over.
+    /// Starts again on a link that was opened anew, or for another session on the same link: says hello, and
+    /// asks to resume the session if it is not over.
     pub fn reconnect(&mut self, now: Instant) {
         if self.state == TerminalState::Over {
             self.give_up();
@@ -242,8 +244,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         taken
     }
 
-    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. An unfinished message is shown as text on
-    /// the `raw` wire, and discarded on the others.
+    /// Reports the end of the input (a read of 0 bytes), after all of it was fed. An unfinished message is
+    /// shown as text on the `raw` wire, and discarded on the others.
     pub fn end(&mut self) {
         self.release_frame();
         if !self.config.wire.is_numbered() {
@@ -251,8 +253,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
     }
 
-    /// Bytes to send; [`consume`](Self::consume) removes those that were sent. Store the [`memory`](Self::memory) first if it
-    /// has changed.
+    /// Bytes to send; [`consume`](Self::consume) removes those that were sent. Store the
+    /// [`memory`](Self::memory) first if it has changed.
     pub fn output(&self) -> &[u8] {
         self.outbox.output()
     }
@@ -322,15 +324,15 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         Ok(())
     }
 
-    /// Gives up the session, because the person has left. An answer without a reply is not sent again; the next hello asks
-    /// only for its outcome, which voids it if it was not done.
+    /// Gives up the session, because the person has left. An answer without a reply is not sent again; the
+    /// next hello asks only for its outcome, which voids it if it was not done.
     pub fn give_up(&mut self) {
         self.resume = false;
         self.answer = None;
     }
 
-    /// Handles the received frames up to the next event, as in the [run loop](self#the-run-loop); `None` until another
-    /// call changes the endpoint.
+    /// Handles the received frames up to the next event, as in the [run loop](self#the-run-loop); `None`
+    /// until another call changes the endpoint.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'_>> {
         loop {
             self.release_frame();
@@ -374,7 +376,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.send();
     }
 
-    /// Sends the message that waits for a reply (the hello or the answer), or defers it while other output is unsent.
+    /// Sends the message that waits for a reply (the hello or the answer), or defers it while other output is
+    /// unsent.
     fn send(&mut self) {
         self.send_deferred = !self.outbox.is_empty();
         if self.send_deferred {

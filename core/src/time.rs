@@ -1,4 +1,5 @@
-//! Instants and durations in milliseconds. The core never reads a clock: `now` is an argument of every call that needs it.
+//! Instants and durations in milliseconds. The core never reads a clock: `now` is an argument of every call
+//! that needs it.
 //!
 //! ```
 //! use atm_core::time::{Duration, Instant};
@@ -40,8 +41,8 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// A span of time in milliseconds, at most about 49 days: 32 bits, because a Cortex-M3 divides no 64-bit number in
-/// hardware and no timer of this protocol is longer.
+/// A span of time in milliseconds, at most about 49 days: 32 bits, because a Cortex-M3 divides no 64-bit
+/// number in hardware and no timer of this protocol is longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Duration(u32);

@@ -12,7 +12,8 @@ use crate::{
 pub enum LinkKind {
     /// A connection (TCP): the host greets at once, and the link closes when the session ends.
     Connection,
-    /// A permanent link (a serial port): the host sends nothing before a hello, and the link outlives sessions.
+    /// A permanent link (a serial port): the host sends nothing before a hello, and the link outlives
+    /// sessions.
     Serial,
 }
 
@@ -28,7 +29,8 @@ pub struct Config {
     pub policy: Policy,
     /// How long a prompt stays open without an answer. Then the session ends.
     pub idle_timeout: Duration,
-    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection closes.
+    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection
+    /// closes.
     pub frame_timeout: Duration,
     /// On a connection, how long the peer may leave output unread. Then it closes.
     pub stall_timeout: Duration,
@@ -52,12 +54,13 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
-    /// Give this to the ledger, and its response to [`Host::complete`](super::Host::complete), at any later time.
+    /// Give this to the ledger, and its response to [`Host::complete`](super::Host::complete), at any later
+    /// time.
     Request(Request),
     /// A named terminal said hello, and this endpoint does not hold its conversation. Call
     /// [`Host::admit`](super::Host::admit) with the conversation if it is held elsewhere and
-    /// [admits](super::Conversation::admits) the hello, [`Host::refuse`](super::Host::refuse) if it does not admit it, and
-    /// [`Host::admit_new`](super::Host::admit_new) if none is held.
+    /// [admits](super::Conversation::admits) the hello, [`Host::refuse`](super::Host::refuse) if it does not
+    /// admit it, and [`Host::admit_new`](super::Host::admit_new) if none is held.
     Hello(Name),
     /// The person typed `quit` and has the permission: stop the host.
     Quit,

@@ -1,15 +1,17 @@
-//! One terminal's conversation with the host: a numbered exchange in which every answer has one reply, exactly once.
+//! One terminal's conversation with the host: a numbered exchange in which every answer has one reply,
+//! exactly once.
 //!
-//! The number of a prompt (`seq` of its reply) is the idempotency key of the operation that its answer causes. For a named
-//! terminal it is used once for all time, and the ledger carries out at most one operation under it. Three rules follow:
+//! The number of a prompt (`seq` of its reply) is the idempotency key of the operation that its answer
+//! causes. For a named terminal it is used once for all time, and the ledger carries out at most one
+//! operation under it. Three rules follow:
 //!
 //! * only an answer to the open prompt has an effect;
-//! * a duplicate of the answer before it, by the link or by the terminal's retransmission, gets the same reply again, and
-//!   an answer with other content is a conflict;
+//! * a duplicate of the answer before it, by the link or by the terminal's retransmission, gets the same
+//!   reply again, and an answer with other content is a conflict;
 //! * while a request is outstanding, a duplicate is answered with `working`, and everything else waits.
 //!
-//! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response while it is
-//! parked, and moves to the endpoint where the terminal says hello next.
+//! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response
+//! while it is parked, and moves to the endpoint where the terminal says hello next.
 use crate::{
     ledger::{LedgerId, Numbers, Origin, Request, Response},
     message::{Answer, Fault, Hello, Notice, Reply},
@@ -22,8 +24,8 @@ mod request;
 use hello::HelloClaims;
 use request::Outstanding;
 
-/// What the endpoint must do after an input. Small, because it is returned through several calls: the reply stays in the
-/// conversation.
+/// What the endpoint must do after an input. Small, because it is returned through several calls: the reply
+/// stays in the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// The input was not expected.
@@ -42,11 +44,13 @@ pub(crate) enum Effect {
     EndWithNotice(Notice),
 }
 
-/// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a duplicate.
+/// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a
+/// duplicate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversation {
     origin: Origin,
-    /// The terminal epoch: `start` and `attempt` of the latest hello. `None` where the host greeted without a hello.
+    /// The terminal epoch: `start` and `attempt` of the latest hello. `None` where the host greeted without a
+    /// hello.
     epoch: Option<(u64, u32)>,
     ledger: Option<LedgerId>,
     numbers: Numbers,
@@ -65,8 +69,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation with a peer that has sent nothing yet: its first reply is the menu. Replies are numbered from
-    /// `first_seq`.
+    /// A conversation with a peer that has sent nothing yet: its first reply is the menu. Replies are
+    /// numbered from `first_seq`.
     pub(crate) fn greeting(session: u64, first_seq: u64) -> Self {
         let mut conversation = Self::new(Origin::Session(session), None);
         conversation.numbers = Numbers::block(first_seq, u32::MAX);
@@ -74,8 +78,9 @@ impl Conversation {
         conversation
     }
 
-    /// A conversation with a terminal that said hello; [`serve_hello`](Self::serve_hello) makes its first reply. A terminal
-    /// without a name has its replies numbered from `first_seq`, and its operations belong to `session`.
+    /// A conversation with a terminal that said hello; [`serve_hello`](Self::serve_hello) makes its first
+    /// reply. A terminal without a name has its replies numbered from `first_seq`, and its operations belong
+    /// to `session`.
     pub(crate) fn for_hello(hello: &Hello, session: u64, first_seq: u64) -> Self {
         let origin = hello.terminal.clone().map_or(Origin::Session(session), Origin::Terminal);
         let mut conversation = Self::new(origin, Some((hello.start, hello.attempt)));
@@ -116,9 +121,9 @@ impl Conversation {
         !self.is_busy() && self.last_reply.as_ref().is_none_or(|reply| !reply.is_prompt())
     }
 
-    /// Whether `hello` may take this conversation over: its epoch is not older than the conversation's. The driver then
-    /// passes the conversation to [`Host::admit`](super::Host::admit) of the endpoint that received the hello, and
-    /// otherwise calls [`Host::refuse`](super::Host::refuse) there.
+    /// Whether `hello` may take this conversation over: its epoch is not older than the conversation's. The
+    /// driver then passes the conversation to [`Host::admit`](super::Host::admit) of the endpoint that
+    /// received the hello, and otherwise calls [`Host::refuse`](super::Host::refuse) there.
     pub fn admits(&self, hello: &Hello) -> bool {
         self.epoch.is_none_or(|epoch| (hello.start, hello.attempt) >= epoch)
     }
@@ -138,9 +143,9 @@ impl Conversation {
         self.last_reply.as_ref()
     }
 
-    /// The reply to send again after a fault. A terminal that said hello knows a reply by its number and shows it once, so
-    /// it gets the whole reply, which it may have missed. A plain peer gets the prompt alone, without the notices that it
-    /// has already shown.
+    /// The reply to send again after a fault. A terminal that said hello knows a reply by its number and
+    /// shows it once, so it gets the whole reply, which it may have missed. A plain peer gets the prompt
+    /// alone, without the notices that it has already shown.
     pub(crate) fn open_prompt(&self) -> Option<Reply> {
         let last = self.last_reply.as_ref().filter(|last| !self.is_busy() && last.is_prompt())?;
         let mut open = last.clone();
@@ -252,8 +257,8 @@ impl Conversation {
         }
     }
 
-    /// Takes the ledger's response to `request` while the conversation is parked, and returns the next request, if there is
-    /// one. The reply is kept until the terminal says hello.
+    /// Takes the ledger's response to `request` while the conversation is parked, and returns the next
+    /// request, if there is one. The reply is kept until the terminal says hello.
     pub fn complete_parked(&mut self, request: &Request, response: Response) -> Option<Request> {
         self.complete(request, response);
         self.take_request()
@@ -264,7 +269,8 @@ impl Conversation {
         self.make_reply(re, screens, false)
     }
 
-    /// Makes a reply under the next number, or requests more numbers first. `quit` asks the driver to stop the host.
+    /// Makes a reply under the next number, or requests more numbers first. `quit` asks the driver to stop
+    /// the host.
     fn make_reply(&mut self, re: Option<u64>, screens: Screens, quit: bool) -> Effect {
         self.unserved_hello = None;
         let number = self.numbers.take();

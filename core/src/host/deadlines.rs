@@ -24,7 +24,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             self.frame_since = None;
             let fault = self.inbox.give_up();
             if connection && !self.closing {
-                // The rest of the frame would be read as the start of another: the connection cannot be used any more.
+                // The rest of the frame would be read as the start of another: the connection cannot be used
+                // any more.
                 self.close_with(Notice::Fault(fault), now);
             }
         }
@@ -45,14 +46,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         stalls.then(|| self.stall_since + self.config.stall_timeout)
     }
 
-    /// When an unfinished frame has taken too long. The timer waits for an outstanding request, so that its outcome is sent
-    /// before the connection ends.
+    /// When an unfinished frame has taken too long. The timer waits for an outstanding request, so that its
+    /// outcome is sent before the connection ends.
     fn frame_deadline(&self) -> Option<Instant> {
         self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
     }
 
-    /// When the open prompt has had no answer for too long. Replies restart this timer; noise and faults do not, so that
-    /// they cannot hold a session open.
+    /// When the open prompt has had no answer for too long. Replies restart this timer; noise and faults do
+    /// not, so that they cannot hold a session open.
     fn idle_deadline(&self) -> Option<Instant> {
         let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
         open.then(|| self.idle_since + self.config.idle_timeout)

@@ -1,4 +1,5 @@
-//! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation on the link.
+//! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation
+//! on the link.
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     codec::BufferTooSmall,

@@ -5,14 +5,15 @@ use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// Serves a port until [`is_finished`](Self::is_finished). `clock` returns the time; `sleep` waits until an instant, or
-    /// for ever without one (with embassy: `Timer::at`, or `core::future::pending`).
+    /// Serves a port until [`is_finished`](Self::is_finished). `clock` returns the time; `sleep` waits until
+    /// an instant, or for ever without one (with embassy: `Timer::at`, or `core::future::pending`).
     ///
-    /// The port's reads and writes must be cancel-safe: a future that is dropped before it is ready has transferred nothing.
-    /// Those of embassy's buffered serial ports are.
+    /// The port's reads and writes must be cancel-safe: a future that is dropped before it is ready has
+    /// transferred nothing. Those of embassy's buffered serial ports are.
     ///
     /// # Errors
-    /// [`KioskError`] if the port failed or the ledger is in doubt. After [`KioskError::Ledger`] it may be called again.
+    /// [`KioskError`] if the port failed or the ledger is in doubt. After [`KioskError::Ledger`] it may be
+    /// called again.
     pub async fn run<P: Read + Write>(
         &mut self,
         port: &mut P,

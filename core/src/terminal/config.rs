@@ -11,7 +11,8 @@ use crate::{
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// How a terminal retransmits a hello or an answer that has no reply: exponential backoff, up to a longest wait.
+/// How a terminal retransmits a hello or an answer that has no reply: exponential backoff, up to a longest
+/// wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Retransmit {
@@ -21,14 +22,14 @@ pub struct Retransmit {
     pub max_wait: Duration,
     /// The time without a message after which the link is reported down.
     pub down_after: Duration,
-    /// For how long an answer is retransmitted. Then the person may have left: the terminal says hello for a new person and
-    /// asks only for the outcome of the answer.
+    /// For how long an answer is retransmitted. Then the person may have left: the terminal says hello for a
+    /// new person and asks only for the outcome of the answer.
     pub give_up_after: Duration,
 }
 
 impl Retransmit {
-    /// The times for a serial line of `baud` bits a second, with ten bits a byte. The first wait is the time of a message of
-    /// [`OUT`](crate::host::OUT) bytes each way, and 100 ms for the host.
+    /// The times for a serial line of `baud` bits a second, with ten bits a byte. The first wait is the time
+    /// of a message of [`OUT`](crate::host::OUT) bytes each way, and 100 ms for the host.
     ///
     /// ```
     /// # use atm_core::terminal::Retransmit;
@@ -58,7 +59,8 @@ pub struct Memory {
     /// The highest number of a reply that was shown.
     #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
-    /// The number of the answered prompt whose reply was not shown: the idempotency key of a request in doubt.
+    /// The number of the answered prompt whose reply was not shown: the idempotency key of a request in
+    /// doubt.
     #[serde(serialize_with = "number::serialize_option")]
     pub pending: Option<u64>,
 }
@@ -88,7 +90,8 @@ pub struct Config {
     pub profile: Option<Profile>,
     /// How to retransmit; `None` on a link that loses nothing (TCP).
     pub retransmit: Option<Retransmit>,
-    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection is broken.
+    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection is
+    /// broken.
     pub frame_timeout: Duration,
 }
 

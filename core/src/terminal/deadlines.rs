@@ -1,4 +1,5 @@
-//! The terminal's timers: unfinished frames, retransmission with exponential backoff, a link that is down, and giving up.
+//! The terminal's timers: unfinished frames, retransmission with exponential backoff, a link that is down,
+//! and giving up.
 use super::{PendingEvent, Terminal};
 use crate::{
     host::LinkKind,

@@ -94,7 +94,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             Notice::Fault(Fault::Version | Fault::BadName) if self.state == TerminalState::AwaitWelcome => {
                 self.end_session()
             }
-            // The fault is about a message that was damaged, late or a duplicate; this side retransmits anyway.
+            // The fault is about a message that was damaged, late or a duplicate; this side retransmits
+            // anyway.
             Notice::Fault(_) if self.config.retransmit.is_some() => FrameResult::Skip,
             Notice::Fault(_) => {
                 self.host_sent_fault = true;
@@ -141,8 +142,9 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             {
                 self.accept_reply(seq, reply)
             }
-            // After a fault the host sends the open prompt again. On a link that loses nothing, the fault was about this
-            // answer, which had no effect. Without a fault the prompt is a duplicate made by the link.
+            // After a fault the host sends the open prompt again. On a link that loses nothing, the fault was
+            // about this answer, which had no effect. Without a fault the prompt is a duplicate made by the
+            // link.
             TerminalState::AwaitReply(Some(pending)) if seq == pending && self.host_sent_fault => {
                 self.accept_reply(seq, reply)
             }

@@ -1,4 +1,5 @@
-//! Tests of the terminal's endpoint against a real host with a ledger in memory, over a link whose faults a test sets.
+//! Tests of the terminal's endpoint against a real host with a ledger in memory, over a link whose faults a
+//! test sets.
 #![cfg(all(feature = "json", feature = "postcard"))]
 use super::*;
 use crate::{

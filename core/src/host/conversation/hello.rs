@@ -1,9 +1,9 @@
 //! The handshake: what a hello gets, and how a request whose reply was lost is settled.
 //!
-//! A terminal that reconnects in the same life (`start` is unchanged) and asks to resume continues where it was. Any other
-//! hello starts a new session at the menu. If the terminal has not shown the outcome of its last request, the ledger
-//! settles it first: the outcome is looked up under its idempotency key, or the key is voided, so that the operation can
-//! never be done later.
+//! A terminal that reconnects in the same life (`start` is unchanged) and asks to resume continues where it
+//! was. Any other hello starts a new session at the menu. If the terminal has not shown the outcome of its
+//! last request, the ledger settles it first: the outcome is looked up under its idempotency key, or the key
+//! is voided, so that the operation can never be done later.
 use super::{Conversation, Effect, Outstanding};
 use crate::{
     ledger::{LedgerId, Origin, Outcome, Record},
@@ -61,8 +61,8 @@ impl Conversation {
         }
         let Some(last) = &self.last_reply else { return hello.pending.is_none() };
         match hello.pending {
-            // It waits for no reply. One that it has not shown answered an earlier hello, and may have the outcome of
-            // an answer whose reply it has shown since.
+            // It waits for no reply. One that it has not shown answered an earlier hello, and may have the
+            // outcome of an answer whose reply it has shown since.
             None => last.seq <= hello.shown,
             // Its answer was lost: the prompt is still open, and the terminal retransmits.
             Some(pending) if pending == last.seq => true,
@@ -87,7 +87,8 @@ impl Conversation {
         self.epoch.map(|(start, attempt)| Welcome { ledger: self.ledger, start, attempt })
     }
 
-    /// Starts a new session at the menu, after the outcome of the terminal's last request if it was never shown.
+    /// Starts a new session at the menu, after the outcome of the terminal's last request if it was never
+    /// shown.
     pub(crate) fn serve_hello(&mut self, hello: &Hello) -> Effect {
         self.unserved_hello = Some(claims(hello));
         self.restart()
@@ -102,7 +103,8 @@ impl Conversation {
             Origin::Terminal(_) => self.emit_request(Outstanding::Open),
             Origin::Session(_) => {
                 let claims = self.unserved_hello.take();
-                // A restarted host numbers from 1 again, and the terminal ignores numbers that it has already shown.
+                // A restarted host numbers from 1 again, and the terminal ignores numbers that it has already
+                // shown.
                 let shown = claims.map_or(0, |claims| claims.shown);
                 self.numbers = self.numbers.above(shown);
                 let pending = claims.and_then(|claims| claims.pending);
@@ -117,7 +119,8 @@ impl Conversation {
         }
     }
 
-    /// Answers a hello with what the terminal does not know yet: the outcome of its last request, or the menu alone.
+    /// Answers a hello with what the terminal does not know yet: the outcome of its last request, or the menu
+    /// alone.
     pub(super) fn handle_opened(&mut self, ledger: LedgerId, last: Option<Record>) -> Effect {
         let Some(claims) = self.unserved_hello else { return self.reply_with(None, screens([Screen::Menu])) };
         if claims.ledger != Some(ledger) {
@@ -128,11 +131,12 @@ impl Conversation {
             };
         }
         match (claims.pending, last) {
-            // This ledger has not reserved that number, so it has no operation under it; and a void would be above every
-            // id to come, so that all of them would be refused.
+            // This ledger has not reserved that number, so it has no operation under it; and a void would be
+            // above every id to come, so that all of them would be refused.
             (Some(id), _) if !self.numbers.are_above(id) => self.reply_with_outcome(id, Outcome::Unknown),
             (Some(id), _) => self.emit_request(Outstanding::Settle { id }),
-            // A reply has a higher number than the answer it follows, so the reply with this outcome was never shown.
+            // A reply has a higher number than the answer it follows, so the reply with this outcome was
+            // never shown.
             (_, Some(Record { id, outcome, .. })) if id >= claims.shown => {
                 self.reply_with_outcome(id, outcome)
             }

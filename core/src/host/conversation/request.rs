@@ -1,4 +1,5 @@
-//! The conversation's one outstanding ledger request: made, handed to the driver, and matched with its response.
+//! The conversation's one outstanding ledger request: made, handed to the driver, and matched with its
+//! response.
 use super::{Conversation, Effect};
 use crate::ledger::{Name, Operation, Origin, Request};
 

@@ -5,7 +5,8 @@ pub(super) fn welcome(ledger: Option<LedgerId>, start: u64, attempt: u32) -> Opt
     Some(Welcome { ledger, start, attempt })
 }
 
-/// Asserts the first reply of a new session: the outcome of an earlier request, if there is one, and the menu.
+/// Asserts the first reply of a new session: the outcome of an earlier request, if there is one, and the
+/// menu.
 #[track_caller]
 pub(super) fn assert_new_session(received: &Received, re: Option<u64>, outcome: Option<Outcome>) {
     assert_eq!((received.re, received.outcome), (re, outcome), "{received:?}");

@@ -1,4 +1,5 @@
-//! Outstanding requests: what waits for the response, and that the outcome is sent before a session or a link ends.
+//! Outstanding requests: what waits for the response, and that the outcome is sent before a session or a link
+//! ends.
 use super::*;
 
 #[test]

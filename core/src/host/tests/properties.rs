@@ -156,7 +156,8 @@ proptest! {
             let mut driver = TestDriver::new(wire, link);
             driver.hold_requests = hold_requests;
             let (mut rest, mut cuts, mut refused) = (&stream[..], cuts.iter().cycle(), 0);
-            // The driver drains only when the host takes no more, since a duplicate is dropped while its reply is unsent.
+            // The driver drains only when the host takes no more, since a duplicate is dropped while its
+            // reply is unsent.
             while !rest.is_empty() {
                 let (mut piece, behind) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
                 while !piece.is_empty() {
