@@ -1,5 +1,6 @@
 //! Architecture: reads the sources and checks that a module of the core uses only the modules above it in the table of
-//! core/src/lib.rs, that host and firmware-sim use only the endpoints' API, and that no lint against panics is allowed.
+//! core/src/lib.rs, that host and firmware-sim use only the endpoints' API and their modules nothing that ARCHITECTURE.md rules
+//! out, and that no lint against panics is allowed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_e2e::project_root;
@@ -162,6 +163,15 @@ fn tree(code: &str, before: &str, found: &mut Vec<String>) -> usize {
     blank + length + if after.trim_start().starts_with("as ") { end } else { 0 }
 }
 
+/// Whether the code uses `path`, such as `mio` or `crate::ledger`, or something in it.
+fn uses(code: &str, path: &str) -> bool {
+    let (start, rest) = path.split_once("::").unwrap_or((path, ""));
+    paths(code, start).iter().any(|used| {
+        rest.is_empty()
+            || used.strip_prefix(rest).is_some_and(|more| more.is_empty() || more.starts_with("::"))
+    })
+}
+
 /// The modules of the core in the order of the table on its crate page.
 fn modules() -> Vec<String> {
     let page = fs::read_to_string(project_root().join("core/src/lib.rs")).unwrap();
@@ -170,6 +180,16 @@ fn modules() -> Vec<String> {
     let modules: Vec<String> = rows.filter_map(|row| row.split('`').nth(1).map(str::to_owned)).collect();
     assert!(modules.len() >= 10 && modules[0] == "money", "{modules:?}");
     modules
+}
+
+#[test]
+fn architecture_md_lists_the_modules_in_the_order_of_the_crate_page() {
+    let page = fs::read_to_string(project_root().join("ARCHITECTURE.md")).unwrap();
+    let (_, table) = page.split_once("| module (`core/src`) |").expect("the page has a table of modules");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+    let first_cells = rows.filter_map(|row| row.split('|').nth(1));
+    let listed: Vec<&str> = first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(listed, modules());
 }
 
 #[test]
@@ -233,6 +253,46 @@ fn drivers_use_only_the_endpoints_api() {
     }
 }
 
+/// Modules of the drivers, and what they must not know by the tables of ARCHITECTURE.md.
+const MUST_NOT_KNOW: [(&str, &str, &[&str]); 14] = [
+    ("host", "server::accept", &["crate::ledger", "atm_core::ledger"]),
+    ("host", "server::connection", &["crate::ledger", "crate::metrics"]),
+    ("host", "server::conversations", &["crate::ledger", "mio::net"]),
+    ("host", "server::dispatch", &["crate::ledger", "mio::net", "std::fs"]),
+    ("host", "server::committer", &["crate", "mio", "std::fs"]),
+    ("host", "server::disk_ledger", &["mio"]),
+    ("host", "server::timers", &["crate"]),
+    ("host", "server::serial", &["mio", "std::net"]),
+    (
+        "host",
+        "ledger",
+        &["crate::server", "crate::client", "mio", "atm_core::host", "atm_core::session", "atm_core::wire"],
+    ),
+    ("host", "metrics", &["crate::server", "crate::ledger", "crate::client"]),
+    ("host", "client", &["crate::server", "crate::ledger", "crate::metrics", "atm_core::money"]),
+    ("host", "serial", &["crate", "atm_core"]),
+    ("firmware-sim", "board", &["atm_core", "std"]),
+    ("firmware-sim", "fault_injector", &["atm_core::message", "atm_core::wire", "atm_core::host"]),
+];
+
+#[test]
+fn a_module_of_a_driver_does_not_use_what_it_must_not_know() {
+    for (krate, module, forbidden) in MUST_NOT_KNOW {
+        let sources = sources(krate, "lib.rs");
+        let within = |source: &&Source| {
+            let path = source.module.join("::");
+            path == module || path.starts_with(&format!("{module}::"))
+        };
+        let files: Vec<&Source> = sources.iter().filter(within).collect();
+        assert!(!files.is_empty(), "{krate} has no module {module}");
+        for source in files {
+            for path in forbidden {
+                assert!(!uses(&source.code, path), "{} uses {path}", source.path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn no_code_allows_a_panic() {
     const CALLS: [&str; 8] = [
@@ -291,4 +351,6 @@ fn paths_and_modules_are_read_from_code_only() {
     let code = without_tests(&without_prose(text));
     assert_eq!(paths(&code, "crate"), ["a::b", "a::c", "e::*", "f", "g::h", "i"]);
     assert_eq!(declared(&code), ["yes"]);
+    assert!(uses(&code, "crate::a") && uses(&code, "crate::a::b") && uses(&code, "crate"));
+    assert!(!uses(&code, "crate::no") && !uses(&code, "mio"));
 }
