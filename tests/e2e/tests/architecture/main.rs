@@ -271,7 +271,11 @@ const MUST_NOT_KNOW: [(&str, &str, &[&str]); 14] = [
     ("host", "metrics", &["crate::server", "crate::ledger", "crate::client"]),
     ("host", "client", &["crate::server", "crate::ledger", "crate::metrics", "atm_core::money"]),
     ("host", "serial", &["crate", "atm_core"]),
-    ("firmware-sim", "board", &["atm_core", "std"]),
+    (
+        "firmware-sim",
+        "board",
+        &["atm_core::host", "atm_core::terminal", "atm_core::ledger", "atm_core::wire", "std"],
+    ),
     ("firmware-sim", "fault_injector", &["atm_core::message", "atm_core::wire", "atm_core::host"]),
 ];
 
