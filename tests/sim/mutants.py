@@ -73,10 +73,10 @@ def run(tree, target, name):
     original = path.read_text()
     path.write_text(original.replace(old, new))
     try:
-        cargo = ["cargo", "build", "-q", "--profile", "mutants", "-p", "atm-sim"]
+        cargo = ["cargo", "build", "-q", "--profile", "campaign", "-p", "atm-sim"]
         subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
         durable = ["--durable"] if file.startswith("host/") else []
-        simulate = [pathlib.Path(target) / "mutants" / "simulate", *SIMULATE, *durable]
+        simulate = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *durable]
         ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
     finally:
         path.write_text(original)
