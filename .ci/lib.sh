@@ -1,4 +1,5 @@
 # Sourced by the scripts beside it: strict mode, the repository's root as working directory, headings, missing programs.
+# What they do not install: rustup, git and a C compiler.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CI_START="${CI_START:-$EPOCHSECONDS}"
