@@ -5,7 +5,7 @@ use atm_core::{terminal::Profile, wire::Wire};
 use atm_host::{
     client::{self, Options, StateFile, Target},
     demo,
-    server::{Config, Server},
+    server::{Server, ServerConfig},
 };
 use clap::CommandFactory;
 use std::{
@@ -64,7 +64,7 @@ fn run_client(arguments: Client) -> Result<ExitCode> {
 /// Runs a server and a client in one process: `atm` without a command.
 fn run_server_and_client() -> Result<ExitCode> {
     let server =
-        Server::bind("127.0.0.1:0", Config::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
+        Server::bind("127.0.0.1:0", ServerConfig::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
     let code = client::run(&Options::new(Target::Tcp(address.to_string())), None);

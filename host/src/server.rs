@@ -20,7 +20,7 @@ use atm_core::{
     time::{Duration, Instant},
 };
 use committer::{Committer, InMemory};
-use connection::{Connection, Progress};
+use connection::{AdvanceResult, Connection};
 use conversations::{ConversationTable, Location};
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
@@ -43,7 +43,7 @@ mod dispatch;
 pub mod serial;
 mod stop;
 mod timers;
-pub use config::Config;
+pub use config::ServerConfig;
 pub use stop::Stop;
 
 /// Draws the identity of a new ledger.
@@ -73,7 +73,7 @@ const FIRST_CONNECTION: usize = 2;
 
 /// A bound server.
 pub struct Server {
-    config: Config,
+    config: ServerConfig,
     poll: Poll,
     listener: TcpListener,
     address: SocketAddr,
@@ -109,7 +109,7 @@ impl Server {
     ///
     /// # Errors
     /// The address is malformed, in use or not permitted, or the system is out of file descriptors.
-    pub fn bind(address: &str, config: Config) -> io::Result<Self> {
+    pub fn bind(address: &str, config: ServerConfig) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         // std listens with a backlog of 128. Linux drops the SYNs beyond that, and a client retransmits one
         // only after 1 s, 3 s, 7 s (RFC 6298).
@@ -251,8 +251,8 @@ impl Server {
         let Some(mut connection) = self.connections.remove(&token) else { return };
         loop {
             match connection.advance(&mut self.buffer, self.now) {
-                Progress::Event(event) => self.handle_event(token, &mut connection, event),
-                Progress::Blocked => {
+                AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
+                AdvanceResult::Blocked => {
                     // The goodbye is sent: a lingering connection is no session.
                     if connection.is_lingering() && std::mem::take(&mut connection.is_session) {
                         self.end_session(token, &connection);
@@ -262,11 +262,11 @@ impl Server {
                     }
                     break;
                 }
-                Progress::Yield => {
+                AdvanceResult::Yield => {
                     self.ready_queue.push(token);
                     break;
                 }
-                Progress::Closed => {
+                AdvanceResult::Closed => {
                     self.close_connection(token, connection);
                     return;
                 }

@@ -2,7 +2,7 @@
 use super::run_session;
 use crate::{
     client::{Link, Options, Target},
-    server::{Config, Server},
+    server::{Server, ServerConfig},
 };
 use anyhow::{Context, Result, bail};
 use atm_core::wire::Wire;
@@ -20,7 +20,7 @@ pub fn run(wire: Wire) -> Result<()> {
 }
 
 fn run_to(wire: Wire, out: &mut dyn Write) -> Result<()> {
-    let config = Config::new(wire);
+    let config = ServerConfig::new(wire);
     let balance = config.balance;
     let server = Server::bind("127.0.0.1:0", config).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_wrong_balance_fails_the_step() {
-        let config = Config { balance: Amount::from_units(99).unwrap(), ..Config::new(Wire::Raw) };
+        let config =
+            ServerConfig { balance: Amount::from_units(99).unwrap(), ..ServerConfig::new(Wire::Raw) };
         let server = Server::bind("127.0.0.1:0", config).unwrap();
         let (address, stop) = (server.local_addr(), server.stop_handle());
         let serving = thread::spawn(move || server.run());

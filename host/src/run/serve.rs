@@ -6,7 +6,7 @@ use atm_core::{time::Duration, wire::Wire};
 use atm_host::{
     metrics::page,
     serial::Port,
-    server::{Config, Server, serial},
+    server::{Server, ServerConfig, serial},
 };
 use std::{
     io::{self, Write},
@@ -21,7 +21,7 @@ use tracing::{info, level_filters::LevelFilter, warn};
 pub(super) fn run(options: &Serve) -> Result<ExitCode> {
     init_logging(options.log);
     let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
-    let config = Config {
+    let config = ServerConfig {
         balance: options.balance,
         limit: options.limit,
         idle: Duration::from_secs(options.idle_timeout),
@@ -29,7 +29,7 @@ pub(super) fn run(options: &Serve) -> Result<ExitCode> {
         stall: Duration::from_secs(options.stall_timeout),
         max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
         allow_remote_quit: options.allow_remote_quit,
-        ..Config::new(options.wire.unwrap_or(default_wire))
+        ..ServerConfig::new(options.wire.unwrap_or(default_wire))
     };
     match &options.serial {
         Some(path) => serve_serial(path, options, &config)?,
@@ -38,7 +38,7 @@ pub(super) fn run(options: &Serve) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
+fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
     let (wire, address) = (config.wire, options.listen.as_str());
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
@@ -66,7 +66,7 @@ fn serve_tcp(options: &Serve, mut config: Config) -> Result<()> {
     served.context("the server failed")
 }
 
-fn serve_serial(path: &str, options: &Serve, config: &Config) -> Result<()> {
+fn serve_serial(path: &str, options: &Serve, config: &ServerConfig) -> Result<()> {
     let baud = options.baud;
     let mut port = Port::open(path, baud)?;
     let stop_requested = Arc::new(AtomicBool::new(false));

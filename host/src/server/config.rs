@@ -8,9 +8,9 @@ use atm_core::{
 };
 use std::net::SocketAddr;
 
-/// Configuration of a server. [`Config::new`] has the defaults.
+/// Configuration of a server. [`ServerConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ServerConfig {
     /// How messages are framed and encoded.
     pub wire: Wire,
     /// The balance of a new ledger.
@@ -29,7 +29,7 @@ pub struct Config {
     pub allow_remote_quit: bool,
 }
 
-impl Config {
+impl ServerConfig {
     /// The defaults for a wire: 100 whole units, 10,000 sessions, and the times of [`host::Config::new`].
     pub fn new(wire: Wire) -> Self {
         let host = host::Config::new(wire, LinkKind::Connection);

@@ -20,7 +20,7 @@ const STEPS_PER_TURN: usize = 64;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Why [`Connection::advance`] returned.
-pub(super) enum Progress {
+pub(super) enum AdvanceResult {
     /// The server is to handle an event.
     Event(Event),
     /// The connection waits for its socket or its deadline.
@@ -119,20 +119,20 @@ impl Connection {
 
     /// Moves bytes until there is an event, the socket would block, or the turn is over; `buffer` is for one
     /// read.
-    pub(super) fn advance(&mut self, buffer: &mut [u8], now: Instant) -> Progress {
+    pub(super) fn advance(&mut self, buffer: &mut [u8], now: Instant) -> AdvanceResult {
         for _ in 0..STEPS_PER_TURN {
             if self.is_closed {
                 // Requests that are still to be submitted to the ledger.
-                return self.host.poll_event().map_or(Progress::Closed, Progress::Event);
+                return self.host.poll_event().map_or(AdvanceResult::Closed, AdvanceResult::Event);
             }
             if self.linger_until.is_some() {
                 if !self.discard_input(buffer) {
-                    return if self.is_closed { Progress::Closed } else { Progress::Blocked };
+                    return if self.is_closed { AdvanceResult::Closed } else { AdvanceResult::Blocked };
                 }
                 continue;
             }
             if let Some(event) = self.host.poll_event() {
-                return Progress::Event(event);
+                return AdvanceResult::Event(event);
             }
             if self.write_output(now) || self.feed_unread(now) || self.read_input(buffer, now) {
                 continue;
@@ -141,9 +141,9 @@ impl Connection {
                 self.start_lingering(now);
                 continue;
             }
-            return if self.is_closed { Progress::Yield } else { Progress::Blocked };
+            return if self.is_closed { AdvanceResult::Yield } else { AdvanceResult::Blocked };
         }
-        Progress::Yield
+        AdvanceResult::Yield
     }
 
     /// Writes output; true where any was written, or the connection failed.

@@ -1,6 +1,6 @@
 //! The server's ledger on disk: opens the ledger in a folder and commits each turn's requests to it as one
 //! batch.
-use super::{Config, Server, committer::Committer, new_identity};
+use super::{Server, ServerConfig, committer::Committer, new_identity};
 use crate::{
     ledger::{disk::Folder, entry::Time, error::Error, keeper::Keeper, teller::Teller},
     metrics::Metrics,
@@ -27,7 +27,7 @@ impl Server {
 /// one.
 pub(super) fn open_keeper(
     folder: &Path,
-    config: &Config,
+    config: &ServerConfig,
     fresh: LedgerId,
     metrics: &Arc<Metrics>,
 ) -> Result<Keeper, Error> {

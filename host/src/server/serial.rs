@@ -1,7 +1,7 @@
 //! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
-use super::{Config, SHUTDOWN_GRACE, TERMINALS, new_identity};
+use super::{SHUTDOWN_GRACE, ServerConfig, TERMINALS, new_identity};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, LinkKind, OUT},
@@ -29,7 +29,12 @@ const MAX_WAIT: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The port failed, or its device is gone: that does not come back by itself.
-pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool, ready: impl FnOnce()) -> io::Result<()> {
+pub fn serve(
+    port: &mut Port,
+    config: &ServerConfig,
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     let identity = new_identity()?;
     ready();
     run_kiosk(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), stop)
@@ -42,7 +47,7 @@ pub fn serve(port: &mut Port, config: &Config, stop: &AtomicBool, ready: impl Fn
 #[cfg(feature = "ledger")]
 pub fn serve_from_disk(
     port: &mut Port,
-    config: &Config,
+    config: &ServerConfig,
     folder: &Path,
     stop: &AtomicBool,
     ready: impl FnOnce(),
@@ -55,7 +60,12 @@ pub fn serve_from_disk(
     served.and(keeper.close().map_err(io::Error::other))
 }
 
-fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &AtomicBool) -> io::Result<()> {
+fn run_kiosk(
+    port: &mut Port,
+    config: &ServerConfig,
+    ledger: impl Ledger,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut device = DevicePort(port);
     let clock = Clock::start();
     let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(), Some(ledger), clock.now()));
@@ -87,7 +97,7 @@ fn run_kiosk(port: &mut Port, config: &Config, ledger: impl Ledger, stop: &Atomi
     Ok(())
 }
 
-impl Config {
+impl ServerConfig {
     /// The configuration of a serial line's endpoint.
     fn serial_endpoint(&self) -> host::Config {
         host::Config {
@@ -172,7 +182,7 @@ mod tests {
         for (wire, allow_remote_quit) in [(Wire::Postcard, false), (Wire::Json, true)] {
             let (mut port, loopback) = Port::loopback().unwrap();
             let stop = Arc::new(AtomicBool::new(false));
-            let config = Config { allow_remote_quit, ..Config::new(wire) };
+            let config = ServerConfig { allow_remote_quit, ..ServerConfig::new(wire) };
             let stop_requested = stop.clone();
             // The port is returned so that it stays open: to drop it would lose what is on its way.
             let serving = thread::spawn(move || (serve(&mut port, &config, &stop_requested, || ()), port));
@@ -199,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for round in 1..=2 {
             let (mut port, loopback) = Port::loopback().unwrap();
-            let config = Config { allow_remote_quit: true, ..Config::new(Wire::Postcard) };
+            let config = ServerConfig { allow_remote_quit: true, ..ServerConfig::new(Wire::Postcard) };
             let path = folder.path().to_owned();
             let serving = thread::spawn(move || {
                 (serve_from_disk(&mut port, &config, &path, &AtomicBool::new(false), || ()), port)
@@ -229,7 +239,7 @@ mod tests {
         let (master, loopback) = Port::loopback().unwrap();
         let mut port = Port::open(&loopback.path, 115_200).unwrap();
         let serving = thread::spawn(move || {
-            serve(&mut port, &Config::new(Wire::Postcard), &AtomicBool::new(false), || ())
+            serve(&mut port, &ServerConfig::new(Wire::Postcard), &AtomicBool::new(false), || ())
         });
         thread::sleep(Duration::from_millis(100));
         drop(master);

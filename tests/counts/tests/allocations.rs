@@ -3,7 +3,7 @@
 use atm_core::wire::Wire;
 use atm_counts::{ROUND, Round};
 use atm_e2e::TIMEOUT;
-use atm_host::server::{Config, Server};
+use atm_host::server::{Server, ServerConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, io::Read, io::Write, net::TcpStream, thread};
 
@@ -16,7 +16,7 @@ fn allocations(wire: Wire, texts: &[&str]) -> [usize; 2] {
     let round = Round::new(wire, texts);
     let (hello, frames) = round.sent();
     let (first, rest) = frames.split_at(ROUND / 10);
-    let server = Server::bind("127.0.0.1:0", Config::new(wire)).unwrap();
+    let server = Server::bind("127.0.0.1:0", ServerConfig::new(wire)).unwrap();
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::spawn(move || server.run());
 

@@ -216,7 +216,7 @@ fn a_terminal_without_a_name_or_with_no_reconnect_does_not_reconnect() {
 
 #[test]
 fn a_newer_terminal_of_the_same_name_takes_over() {
-    let server = Server::bind("127.0.0.1:0", server::Config::new(Wire::Json)).unwrap();
+    let server = Server::bind("127.0.0.1:0", server::ServerConfig::new(Wire::Json)).unwrap();
     let (address, stop) = (server.local_addr().to_string(), server.stop_handle());
     let serving = thread::spawn(move || server.run());
     let log = Log::default();

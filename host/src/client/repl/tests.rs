@@ -82,7 +82,7 @@ fn framed(body: &str) -> Vec<u8> {
 #[test]
 fn piped_lines_run_a_whole_session_on_every_wire() {
     for (_, wire) in Wire::ALL {
-        let server = server::Server::bind("127.0.0.1:0", server::Config::new(*wire)).unwrap();
+        let server = server::Server::bind("127.0.0.1:0", server::ServerConfig::new(*wire)).unwrap();
         let (address, stop) = (server.local_addr(), server.stop_handle());
         let serving = thread::spawn(move || server.run());
         let options = Options { wire: *wire, ..Options::new(Target::Tcp(address.to_string())) };
