@@ -52,7 +52,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The configuration of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct LoadConfig {
     /// The server's address.
     pub address: SocketAddr,
     /// Its wire.
@@ -85,7 +85,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The configuration.
-    pub config: Config,
+    pub config: LoadConfig,
     /// Throughput and latency in the measured time.
     pub measurements: Measurements,
     /// The completed operations, the warm-up included.
@@ -142,7 +142,7 @@ pub enum LoadProgress {
 ///
 /// # Errors
 /// The system cannot start threads or poll sockets. Lost sessions and wrong balances are in the report.
-pub fn run(config: &Config, on_progress: &mut dyn FnMut(LoadProgress)) -> io::Result<Report> {
+pub fn run(config: &LoadConfig, on_progress: &mut dyn FnMut(LoadProgress)) -> io::Result<Report> {
     run_until(config, on_progress, &AtomicBool::new(false))
 }
 
@@ -151,7 +151,7 @@ pub fn run(config: &Config, on_progress: &mut dyn FnMut(LoadProgress)) -> io::Re
 /// # Errors
 /// See [`run`].
 pub fn run_until(
-    config: &Config,
+    config: &LoadConfig,
     on_progress: &mut dyn FnMut(LoadProgress),
     stop: &AtomicBool,
 ) -> io::Result<Report> {
@@ -165,7 +165,7 @@ pub fn run_until(
 
 /// What the threads share.
 struct Shared<'a> {
-    config: &'a Config,
+    config: &'a LoadConfig,
     auditor: &'a BalanceAuditor,
     control: Control<'a>,
     /// Threads whose sessions are open.
@@ -181,7 +181,7 @@ struct ThreadResult {
 }
 
 fn run_threads<'a, S: AtmSession<'a> + Send>(
-    (config, stop): (&Config, &AtomicBool),
+    (config, stop): (&LoadConfig, &AtomicBool),
     auditor: &'a BalanceAuditor,
     on_progress: &mut dyn FnMut(LoadProgress),
     session: impl Fn(Customer<'a>) -> S + Sync,
@@ -328,7 +328,7 @@ fn run_load<'a, S: AtmSession<'a>>(event_loop: &mut EventLoop<S>, shared: &Share
 /// Queries the balance in the first idle session; `None` if every session is lost.
 fn query_balance<'a, S: AtmSession<'a>>(
     event_loop: &mut EventLoop<S>,
-    config: &Config,
+    config: &LoadConfig,
 ) -> io::Result<Option<Amount>> {
     loop {
         let Some(index) = event_loop.idle_sessions().next() else { return Ok(None) };

@@ -5,7 +5,7 @@ mod arguments;
 
 use anyhow::{Context, Result, ensure};
 use arguments::{Arguments, Format};
-use atm_bench::{Config, LoadProgress, TIMEOUT, customer::InputStyle};
+use atm_bench::{LoadConfig, LoadProgress, TIMEOUT, customer::InputStyle};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -38,7 +38,7 @@ fn run(options: &Arguments) -> Result<ExitCode> {
     let most = max_sessions();
     ensure!(sessions <= most, "the limit of open files (ulimit -n) allows {most} sessions, not {sessions}");
     let address = resolve(&options.connect)?;
-    let config = Config {
+    let config = LoadConfig {
         address,
         wire: options.wire,
         sessions,

@@ -2,7 +2,7 @@
 //! keeps its schedule.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_bench::{Config, LoadProgress, Report, customer::InputStyle, mix::Mix};
+use atm_bench::{LoadConfig, LoadProgress, Report, customer::InputStyle, mix::Mix};
 use atm_e2e::{
     Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, project_root, python,
     raise_file_limit,
@@ -24,8 +24,8 @@ fn load_generator(arguments: &[&str]) -> Command {
 }
 
 /// A short run: one session on the `json` wire, closed loop.
-fn short(address: SocketAddr) -> Config {
-    Config {
+fn short(address: SocketAddr) -> LoadConfig {
+    LoadConfig {
         address,
         wire: "json".parse().unwrap(),
         sessions: 1,
@@ -42,7 +42,7 @@ fn short(address: SocketAddr) -> Config {
     }
 }
 
-fn run(config: &Config) -> Report {
+fn run(config: &LoadConfig) -> Report {
     atm_bench::run(config, &mut |_| {}).unwrap()
 }
 
@@ -93,7 +93,7 @@ fn the_report_agrees_with_the_servers_balance() {
     ] {
         let server = Server::start(&["--wire", wire, "--log", "warn"]);
         let wire = wire.parse().unwrap();
-        let report = run(&Config { wire, sessions, threads, input_style, ..short(server.address) });
+        let report = run(&LoadConfig { wire, sessions, threads, input_style, ..short(server.address) });
         assert!(report.passed(), "{report}");
         let (measurements, counts, balances) = (&report.measurements, report.counts, &report.balances);
         assert!(measurements.answers > 0 && measurements.operations <= measurements.answers, "{report}");
@@ -110,7 +110,7 @@ fn the_report_agrees_with_the_servers_balance() {
             "{report}"
         );
         // A later run starts with the balance at the end of this one.
-        let next = run(&Config { wire, duration: Duration::from_millis(1), ..short(server.address) });
+        let next = run(&LoadConfig { wire, duration: Duration::from_millis(1), ..short(server.address) });
         assert_eq!(next.balances.start, balances.end, "{next}");
         server.stop();
     }
@@ -161,7 +161,7 @@ fn a_wrong_balance_is_detected() {
 #[test]
 fn a_lost_session_is_reported_with_its_reason() {
     let mix = "balance=1".parse().unwrap();
-    let report = run(&Config { mix, ..short(fake_server(|number| (number < 5).then_some(10_000))) });
+    let report = run(&LoadConfig { mix, ..short(fake_server(|number| (number < 5).then_some(10_000))) });
     assert_eq!((report.measurements.lost, report.passed()), (1, false), "{report}");
     assert_eq!(report.measurements.reasons, ["the server closed the connection"]);
     // A server that does not reply in time.
@@ -175,13 +175,17 @@ fn a_lost_session_is_reported_with_its_reason() {
         }
     };
     let timeout = Duration::from_millis(200);
-    let report = run(&Config { mix, timeout, ..short(fake_server(silent)) });
+    let report = run(&LoadConfig { mix, timeout, ..short(fake_server(silent)) });
     assert_eq!(report.measurements.reasons, ["no reply within 200ms"]);
     assert!(report.measurements.answer_latency.max() >= timeout, "the wait counts in the latency: {report}");
     // An open loop ends with its last session.
     let (rate, duration) = (Some(20.0), Duration::from_secs(3600));
-    let report =
-        run(&Config { mix, rate, duration, ..short(fake_server(|number| (number < 5).then_some(10_000))) });
+    let report = run(&LoadConfig {
+        mix,
+        rate,
+        duration,
+        ..short(fake_server(|number| (number < 5).then_some(10_000)))
+    });
     let measurements = &report.measurements;
     assert!(measurements.missed == measurements.missed_without_session, "{report}");
     assert!(measurements.missed < 20 * 60, "{report}");
@@ -191,7 +195,7 @@ fn a_lost_session_is_reported_with_its_reason() {
     );
     // The server refuses a session over its limit with a notice.
     let server = Server::start(&["--max-sessions", "3", "--log", "off"]);
-    let report = run(&Config { sessions: 4, ..short(server.address) });
+    let report = run(&LoadConfig { sessions: 4, ..short(server.address) });
     assert_eq!((report.measurements.lost, report.balances.wrong), (1, 0), "{report}");
     assert!(report.measurements.reasons[0].contains("as many sessions as it takes"), "{report}");
 }
@@ -201,7 +205,7 @@ fn a_deposit_by_another_client_is_detected_unless_the_server_is_shared() {
     for shared in [false, true] {
         let server = Server::start(&["--log", "warn"]);
         let (mut other, mut moved) = (Client::greeted(server.address), false);
-        let report = atm_bench::run(&Config { shared, ..short(server.address) }, &mut |progress| {
+        let report = atm_bench::run(&LoadConfig { shared, ..short(server.address) }, &mut |progress| {
             if matches!(progress, LoadProgress::Running { replies: 1.., .. }) && !moved {
                 moved = true;
                 other.ask("deposit 1");
@@ -217,7 +221,7 @@ fn a_deposit_by_another_client_is_detected_unless_the_server_is_shared() {
 fn an_open_loop_keeps_its_schedule_and_avoids_coordinated_omission() {
     let server = Server::start(&["--log", "warn"]);
     let (rate, duration) = (500.0, Duration::from_secs(1));
-    let report = run(&Config { sessions: 100, rate: Some(rate), duration, ..short(server.address) });
+    let report = run(&LoadConfig { sessions: 100, rate: Some(rate), duration, ..short(server.address) });
     // Sessions were idle all the time: no request may be missed because the loop woke late.
     assert!(report.passed() && report.measurements.missed == 0, "{report}");
     // Every request that was due in the measured time is measured, whenever it was sent.
@@ -235,8 +239,8 @@ fn an_open_loop_keeps_its_schedule_and_avoids_coordinated_omission() {
         })
     };
     let mix = "balance=1".parse().unwrap();
-    let closed = run(&Config { mix, duration, ..short(stalling()) });
-    let open = run(&Config { mix, duration, rate: Some(1000.0), ..short(stalling()) });
+    let closed = run(&LoadConfig { mix, duration, ..short(stalling()) });
+    let open = run(&LoadConfig { mix, duration, rate: Some(1000.0), ..short(stalling()) });
     let tenth = duration / 10;
     assert!(
         closed.measurements.answer_latency.max() > tenth
@@ -259,7 +263,7 @@ fn the_original_servers_are_measured_and_checked_too() {
             line.rsplit([' ', ':']).next()?.parse().ok()
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let report = run(&Config { wire: "raw".parse().unwrap(), sessions, ..short(address) });
+        let report = run(&LoadConfig { wire: "raw".parse().unwrap(), sessions, ..short(address) });
         assert!(report.passed() && report.counts.total() > 0 && report.balances.checked > 0, "{report}");
         assert!(report.balances.end.is_some(), "{report}");
     }
@@ -276,7 +280,7 @@ fn an_amount_over_the_servers_limit_counts_as_refused() {
         ("postcard", InputStyle::Words),
     ] {
         let server = Server::start(&["--wire", wire, "--limit", "10", "--log", "warn"]);
-        let report = run(&Config { wire: wire.parse().unwrap(), input_style, ..short(server.address) });
+        let report = run(&LoadConfig { wire: wire.parse().unwrap(), input_style, ..short(server.address) });
         assert!(
             report.passed() && report.counts.refused > 0 && report.counts.deposits > 0,
             "{wire}: {report}"
@@ -291,7 +295,7 @@ fn a_stopped_run_reports_what_it_has_measured() {
     let duration = Duration::from_secs(3600);
     for rate in [None, Some(1000.0)] {
         let (stop, begin) = (AtomicBool::new(false), Instant::now());
-        let config = Config { rate, duration, ..short(server.address) };
+        let config = LoadConfig { rate, duration, ..short(server.address) };
         let mut on_progress = |progress| {
             if matches!(progress, LoadProgress::Running { replies: 1.., .. }) {
                 stop.store(true, Ordering::Relaxed);
@@ -302,7 +306,7 @@ fn a_stopped_run_reports_what_it_has_measured() {
         assert!(begin.elapsed() < duration / 60 && report.measurements.missed < 60_000, "{report}");
     }
     // Stopped during the warm-up.
-    let config = Config { warm_up: duration, ..short(server.address) };
+    let config = LoadConfig { warm_up: duration, ..short(server.address) };
     let report = atm_bench::run_until(&config, &mut |_| {}, &AtomicBool::new(true)).unwrap();
     assert!(
         report.passed() && report.to_string().contains("throughput  no answers were measured"),

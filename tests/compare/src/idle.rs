@@ -6,7 +6,7 @@ use super::{
     system::idle_server,
 };
 use atm_bench::{
-    Config,
+    LoadConfig,
     balance_auditor::BalanceAuditor,
     customer::{Customer, InputStyle},
     event_loop::{ConnectOptions, EventLoop},
@@ -82,7 +82,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     }
     let told = turned_away(&opening, people(1))?;
     drop(newcomer);
-    let config = Config {
+    let config = LoadConfig {
         address: server.address,
         wire: atm_core::wire::Wire::Json,
         sessions: 1,

@@ -7,7 +7,7 @@ use super::{
     present, signals, sqlite,
 };
 use atm_bench::{
-    Config, Report,
+    LoadConfig, Report,
     customer::InputStyle,
     measurements::Measurements,
     mix::{Mix, OperationKind},
@@ -291,7 +291,7 @@ fn atm_load(
     times: Times,
 ) -> Result<Report, String> {
     let Times { warm_up, duration } = times;
-    let config = Config {
+    let config = LoadConfig {
         address,
         wire,
         sessions,
