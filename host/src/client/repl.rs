@@ -2,7 +2,7 @@
 //!
 //! The host's text goes to the output, everything about the link to the error output. `events` handles what the link
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
-use super::{console::Console, link::Link, screen::Screen};
+use super::{console::Console, link::Link, screen::OutputScreen};
 use atm_core::{
     terminal::Prompt,
     time::{Duration, Instant},
@@ -64,7 +64,7 @@ impl BusyCheck {
 struct Repl<'a> {
     link: &'a mut Link,
     console: &'a mut Console,
-    screen: Screen<'a>,
+    screen: OutputScreen<'a>,
     err: &'a mut dyn Write,
     /// Set while the console reads a line.
     reading: Option<Reading>,
@@ -91,7 +91,7 @@ pub fn run_repl(
     err: &mut dyn Write,
 ) -> ExitCode {
     let mut repl = Repl {
-        screen: Screen::new(out),
+        screen: OutputScreen::new(out),
         err,
         reading: None,
         held_answer: None,

@@ -18,12 +18,12 @@ enum Column {
 }
 
 /// An output and the position of its cursor.
-pub(super) struct Screen<'a> {
+pub(super) struct OutputScreen<'a> {
     out: &'a mut dyn Write,
     column: Column,
 }
 
-impl<'a> Screen<'a> {
+impl<'a> OutputScreen<'a> {
     pub(super) fn new(out: &'a mut dyn Write) -> Self {
         Self { out, column: Column::Start }
     }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_message_starts_on_a_new_line() {
         let mut out = Vec::new();
-        let mut screen = Screen::new(&mut out);
+        let mut screen = OutputScreen::new(&mut out);
         screen.piece("half ").unwrap();
         screen.piece("a line").unwrap();
         screen.message("Hello").unwrap();

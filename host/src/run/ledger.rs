@@ -27,7 +27,7 @@ pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
         Ledger::Verify { folder } => verify(&folder.data),
         Ledger::Export { folder, format } => {
             let mut source = Source::open(&folder.data, Wanted::All)?;
-            let (format, mut progress) = (export_format(*format), Progress::of(&source));
+            let (format, mut progress) = (export_format(*format), CommandProgress::of(&source));
             write_output(&folder.data, |out| {
                 tell::export(&mut source, format, out, |number| progress.update(number))
             })
@@ -38,7 +38,7 @@ pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
         }
         Ledger::Backup { file, folder } => {
             let mut source = Source::open(&folder.data, Wanted::All)?;
-            let mut progress = Progress::of(&source);
+            let mut progress = CommandProgress::of(&source);
             let entries = backup::backup(&mut source, file, |number| progress.update(number))?;
             drop(progress);
             print_line(&format!("{}: a backup of {}", file.display(), count_of(entries, "entry", "entries")))
@@ -102,7 +102,7 @@ fn print_line(line: &str) -> Result<ExitCode> {
 
 fn verify(folder: &Path) -> Result<ExitCode> {
     let report = Source::open(folder, Wanted::All).and_then(|mut source| {
-        let mut progress = Progress::of(&source);
+        let mut progress = CommandProgress::of(&source);
         let report = tell::verify(&mut source, |number| progress.update(number));
         report.map_err(|fault| Error { path: folder.to_owned(), fault })
     })?;
@@ -124,7 +124,7 @@ fn verify(folder: &Path) -> Result<ExitCode> {
 fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
     let fresh = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
     let mut disk = Folder::take(folder, Arc::default())?;
-    let mut progress = Progress::new(None);
+    let mut progress = CommandProgress::new(None);
     let books = backup::restore(file, &mut disk, fresh, |number| progress.update(number))?;
     drop(progress);
     print_line(&format!(
@@ -137,13 +137,13 @@ fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
 }
 
 /// Progress bar on standard error, shown once a command takes longer than [`PROGRESS_DELAY`].
-struct Progress {
+struct CommandProgress {
     bar: ProgressBar,
     began: Instant,
     shown: bool,
 }
 
-impl Progress {
+impl CommandProgress {
     fn of(source: &Source) -> Self {
         Self::new(source.stored.get("head").ok())
     }
@@ -174,7 +174,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for CommandProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
