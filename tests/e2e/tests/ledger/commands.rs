@@ -1,33 +1,19 @@
-//! `atm ledger`: the books of `atm serve --data`, while it serves and afterwards.
-use atm_e2e::{NamedTerminal, Output, Program, Server, Value, atm, examples, json, python};
+//! `atm ledger`: show, verify, export, backup and restore, beside a running server and without one.
+use atm_e2e::{
+    NamedTerminal, Program, Server, Value, atm, examples, json,
+    ledger::{ledger_stdout, run_ledger, start_server},
+    python,
+};
 use redb::{Database, TableDefinition};
 use std::{
     collections::BTreeMap,
     fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::Path,
 };
 use tempfile::TempDir;
 
-fn serve(folder: &Path) -> Server {
-    Server::start(&["--log", "warn", "--data", folder.to_str().unwrap()])
-}
-
-/// Runs a command on the ledger in a folder.
-fn ledger(command: &[&str], folder: &Path) -> Output {
-    let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
-    Program::run(atm(&arguments), "")
-}
-
-/// Runs one that must succeed; returns what it wrote.
-fn told(command: &[&str], folder: &Path) -> String {
-    let done = ledger(command, folder);
-    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{command:?}: {done:?}");
-    done.stdout
-}
-
-/// Some business: two terminals and somebody without a name.
-fn business(server: &Server) {
+/// Deposits and withdrawals, done and refused, of two named terminals and an unnamed session.
+fn run_sessions(server: &Server) {
     for (name, answers) in [("kiosk-1", ["deposit 40", "withdraw 15"]), ("kiosk-2", ["withdraw 500", "back"])]
     {
         let mut terminal = NamedTerminal::new(name);
@@ -45,14 +31,15 @@ fn business(server: &Server) {
 fn the_books_are_read_while_the_server_runs_and_without_it() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    business(&server);
+    let server = start_server(data);
+    run_sessions(&server);
     assert_eq!(data.join("ledger.sock").metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let read = || {
-        let csv = told(&["export"], data);
-        let json: Value = serde_json::from_str(&told(&["export", "--format", "json"], data)).unwrap();
-        let show = told(&["show", "--last", "3", "--terminals", "1"], data);
-        (told(&["verify"], data), csv, json, show)
+        let csv = ledger_stdout(&["export"], data);
+        let json: Value =
+            serde_json::from_str(&ledger_stdout(&["export", "--format", "json"], data)).unwrap();
+        let show = ledger_stdout(&["show", "--last", "3", "--terminals", "1"], data);
+        (ledger_stdout(&["verify"], data), csv, json, show)
     };
     let running = read();
     server.stop();
@@ -94,9 +81,9 @@ fn the_books_are_read_while_the_server_runs_and_without_it() {
 #[test]
 fn an_auditor_reads_the_export_alone() {
     let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
-    business(&server);
-    let csv = told(&["export"], folder.path());
+    let server = start_server(folder.path());
+    run_sessions(&server);
+    let csv = ledger_stdout(&["export"], folder.path());
     server.stop();
     let script = examples().join("audit.py");
     let Some(command) = python(&script, &[]) else { return };
@@ -116,15 +103,15 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     let (data, other) = (folder.path().join("data"), folder.path().join("other"));
     let file = folder.path().join("backup.csv");
     let path = file.to_str().unwrap();
-    let server = serve(&data);
-    business(&server);
+    let server = start_server(&data);
+    run_sessions(&server);
     let mut terminal = NamedTerminal::new("kiosk-1");
     let (mut client, welcome) = terminal.hello(server.address, false);
     terminal.show(&welcome);
-    told(&["backup", path], &data);
-    let csv = told(&["export"], &data);
+    ledger_stdout(&["backup", path], &data);
+    let csv = ledger_stdout(&["export"], &data);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let again = ledger(&["backup", path], &data);
+    let again = run_ledger(&["backup", path], &data);
     assert_eq!(again.code, Some(1), "a backup is not overwritten");
     // What comes after the backup is lost with the disk.
     terminal.answer(&mut client, "deposit 1000");
@@ -132,12 +119,12 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     drop(client);
     server.stop();
 
-    assert_eq!(ledger(&["restore", path], &data).code, Some(1), "nor is a ledger");
-    told(&["restore", path], &other);
-    let restored = told(&["export"], &other);
+    assert_eq!(run_ledger(&["restore", path], &data).code, Some(1), "nor is a ledger");
+    ledger_stdout(&["restore", path], &other);
+    let restored = ledger_stdout(&["export"], &other);
     assert!(restored.starts_with(&csv), "{restored}");
-    assert!(told(&["verify"], &other).contains("the balance is $132;"));
-    let server = serve(&other);
+    assert!(ledger_stdout(&["verify"], &other).contains("the balance is $132;"));
+    let server = start_server(&other);
     let known = terminal.ledger.clone();
     let (mut client, welcome) = terminal.hello(server.address, true);
     assert_ne!(welcome["ledger"], known, "it is another ledger");
@@ -148,7 +135,7 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     assert_eq!(client.read()["balance"], 13_300);
     drop(client);
     server.stop();
-    told(&["verify"], &other);
+    ledger_stdout(&["verify"], &other);
 }
 
 #[test]
@@ -156,9 +143,9 @@ fn a_backup_that_is_not_whole_makes_no_ledger() {
     let folder = TempDir::new().unwrap();
     let (data, other) = (folder.path().join("data"), folder.path().join("other"));
     let file = folder.path().join("backup.csv");
-    let server = serve(&data);
-    business(&server);
-    told(&["backup", file.to_str().unwrap()], &data);
+    let server = start_server(&data);
+    run_sessions(&server);
+    ledger_stdout(&["backup", file.to_str().unwrap()], &data);
     server.stop();
     let whole = fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
@@ -177,34 +164,34 @@ fn a_backup_that_is_not_whole_makes_no_ledger() {
     }
     for text in broken {
         fs::write(&file, &text).unwrap();
-        let done = ledger(&["restore", file.to_str().unwrap()], &other);
+        let done = run_ledger(&["restore", file.to_str().unwrap()], &other);
         assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{text}: {done:?}");
         assert!(!other.exists(), "what came to nothing is taken away");
     }
     // A later version's is not one that lacks something.
     fs::write(&file, whole.replacen("\n1,", "\n2,", 1)).unwrap();
-    let done = ledger(&["restore", file.to_str().unwrap()], &other);
+    let done = run_ledger(&["restore", file.to_str().unwrap()], &other);
     assert!(
         done.code == Some(1) && done.stderr.contains("a later version of atm wrote this, in format 2"),
         "{done:?}"
     );
     fs::write(&file, whole).unwrap();
-    told(&["restore", file.to_str().unwrap()], &other);
+    ledger_stdout(&["restore", file.to_str().unwrap()], &other);
 }
 
 #[test]
 fn a_backup_takes_no_other_files_place() {
     let folder = TempDir::new().unwrap();
     let (data, files) = (folder.path().join("data"), folder.path().join("files"));
-    let server = serve(&data);
-    business(&server);
+    let server = start_server(&data);
+    run_sessions(&server);
     fs::create_dir(&files).unwrap();
     let (file, link) = (files.join("backup.csv"), files.join("link.csv"));
     fs::write(files.join("backup.csv.tmp"), "somebody's").unwrap();
     std::os::unix::fs::symlink(files.join("nowhere"), &link).unwrap();
-    told(&["backup", file.to_str().unwrap()], &data);
+    ledger_stdout(&["backup", file.to_str().unwrap()], &data);
     for there in [&file, &link] {
-        let done = ledger(&["backup", there.to_str().unwrap()], &data);
+        let done = run_ledger(&["backup", there.to_str().unwrap()], &data);
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains("it exists already, and is not overwritten"), "{done:?}");
     }
@@ -228,8 +215,8 @@ print(stream.makefile().read())
 ";
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    business(&server);
+    let server = start_server(data);
+    run_sessions(&server);
     let socket = data.join("ledger.sock");
     for (path, mode) in [(data, 0o755), (&socket, 0o666)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -311,8 +298,8 @@ fn whatever_was_changed_is_found() {
     ];
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let server = serve(data);
-    business(&server);
+    let server = start_server(data);
+    run_sessions(&server);
     server.stop();
     let file = data.join("ledger.redb");
     let whole = fs::read(&file).unwrap();
@@ -323,7 +310,7 @@ fn whatever_was_changed_is_found() {
         change(&transaction);
         transaction.commit().unwrap();
         drop(database);
-        let done = ledger(&["verify"], data);
+        let done = run_ledger(&["verify"], data);
         assert_eq!(done.code, Some(1), "{found}: {done:?}");
         assert!(done.stdout.contains(found), "{found}: {done:?}");
     }

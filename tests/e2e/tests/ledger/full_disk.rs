@@ -1,4 +1,4 @@
-//! `atm serve --data` on a disk without room: nobody is told anything that is not so, and all goes on when there is room.
+//! `atm serve --data` on a full disk: no false outcome is sent, no money is lost, and service resumes when there is room.
 use atm_e2e::{Client, NamedTerminal, Program, SerialPair, Server, Signal, TIMEOUT, atm};
 use std::{
     fs::{self, File},
@@ -10,8 +10,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A server on a small disk of its own, in a namespace that is gone with it.
-fn serve(folder: &TempDir, arguments: &[&str]) -> Program {
+/// Starts a server with its folder on a tmpfs of 4 MB, in a mount namespace of its own (unshare(1)).
+fn start_server(folder: &TempDir, arguments: &[&str]) -> Program {
     let path = folder.path().to_str().unwrap();
     let mount = format!("mount -t tmpfs -o size=4m none {path} && exec \"$0\" \"$@\"");
     let mut command = Command::new("unshare");
@@ -21,10 +21,10 @@ fn serve(folder: &TempDir, arguments: &[&str]) -> Program {
     Program::start(command)
 }
 
-/// The small disk, as it is seen from here.
-struct Disk(PathBuf);
+/// The server's tmpfs, seen from the test.
+struct SmallDisk(PathBuf);
 
-impl Disk {
+impl SmallDisk {
     fn of(server: &Program, folder: &TempDir) -> Self {
         Self(server.root().join(folder.path().strip_prefix("/").unwrap()))
     }
@@ -45,27 +45,27 @@ impl Disk {
     }
 }
 
-/// How many commits have failed.
-fn faults(server: &Program) -> usize {
+/// The number of failed commits, by the log.
+fn failed_commits(server: &Program) -> usize {
     server.stderr().matches("the ledger's commit failed").count()
 }
 
 #[test]
 fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room() {
     let folder = TempDir::new().unwrap();
-    let server = Server::of(serve(&folder, &["--listen", "127.0.0.1:0"]));
-    let disk = Disk::of(&server.program, &folder);
+    let server = Server::of(start_server(&folder, &["--listen", "127.0.0.1:0"]));
+    let disk = SmallDisk::of(&server.program, &folder);
     let mut terminal = NamedTerminal::new("kiosk-1");
     let (mut client, welcome) = terminal.hello(server.address, false);
     terminal.show(&welcome);
     let (mut done, mut lost) = (0, 0);
     for _ in 0..3 {
         disk.fill();
-        let errors = faults(&server.program);
+        let errors = failed_commits(&server.program);
         // It takes some before the journal is full and the file has to grow.
-        while faults(&server.program) == errors {
+        while failed_commits(&server.program) == errors {
             terminal.answer(&mut client, "deposit 1");
-            let Some(reply) = client.read_unless(|| faults(&server.program) > errors) else {
+            let Some(reply) = client.read_unless(|| failed_commits(&server.program) > errors) else {
                 break;
             };
             assert_eq!(reply["outcome"], "done", "{reply}");
@@ -98,9 +98,9 @@ fn a_disk_that_is_full_costs_no_cent_and_the_server_goes_on_when_there_is_room()
 #[test]
 fn a_serial_line_waits_for_room_too() {
     let (folder, pair) = (TempDir::new().unwrap(), SerialPair::new());
-    let server = serve(&folder, &["--serial", &pair.near]);
+    let server = start_server(&folder, &["--serial", &pair.near]);
     server.wait_for("listening on");
-    let disk = Disk::of(&server, &folder);
+    let disk = SmallDisk::of(&server, &folder);
     let client = |name| atm(&["client", "--serial", &pair.far, "--terminal", name]);
     let (mut done, mut lost) = (0, 0);
     let faults = || server.stderr().matches("nobody is told anything").count();

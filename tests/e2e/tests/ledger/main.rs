@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commands;
-mod durable;
+mod durability;
 mod full_disk;
 mod readers;
 mod readers_and_writers;

@@ -1,4 +1,5 @@
-//! Those who read the books of `atm serve --data`: they keep nobody waiting, and learn what keeps them.
+//! Readers of the ledger (`atm ledger`), beside a server and without one: they delay no commit, change no file, and report
+//! what prevents them.
 use atm_e2e::{
     Program, Signal, atm,
     ledger::{deposit_repeatedly, ledger_command, ledger_stdout, run_ledger, start_server},
@@ -15,18 +16,18 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Serves until there is more in the books than pipes and sockets take by themselves.
-fn long_books(folder: &Path) -> String {
+/// Makes a ledger whose export is longer than the buffers of pipes and sockets; returns the export.
+fn long_ledger(folder: &Path) -> String {
     let server = start_server(folder);
     deposit_repeatedly(&server, 4_000);
     server.stop();
     ledger_stdout(&["export"], folder)
 }
 
-/// An export whose reader has stopped after the first byte.
-struct Paused(Child);
+/// An export that is blocked, as only its first byte is read.
+struct PausedExport(Child);
 
-impl Paused {
+impl PausedExport {
     fn start(folder: &Path) -> Self {
         let mut child = ledger_command(&["export"], folder)
             .stdout(Stdio::piped())
@@ -37,7 +38,7 @@ impl Paused {
         Self(child)
     }
 
-    /// Reads on; it must end well.
+    /// Reads the rest; the export must succeed.
     fn rest(mut self) -> String {
         let mut text = "f".to_owned();
         self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -51,8 +52,8 @@ impl Paused {
 fn readers_who_pause_keep_neither_each_other_nor_a_server_waiting() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let whole = long_books(data);
-    let mut paused: Vec<Paused> = (0..6).map(|_| Paused::start(data)).collect();
+    let whole = long_ledger(data);
+    let mut paused: Vec<PausedExport> = (0..6).map(|_| PausedExport::start(data)).collect();
     assert_eq!(ledger_stdout(&["export"], data), whole);
     assert!(ledger_stdout(&["verify"], data).contains("the balance is $4100;"));
     // Nobody else has been there: what is left is in the file.
@@ -66,7 +67,7 @@ fn readers_who_pause_keep_neither_each_other_nor_a_server_waiting() {
     assert_eq!(paused.pop().unwrap().rest(), whole);
     let longer = ledger_stdout(&["export"], data);
     assert!(longer.starts_with(&whole) && longer.len() > whole.len());
-    paused.extend((0..3).map(|_| Paused::start(data)));
+    paused.extend((0..3).map(|_| PausedExport::start(data)));
     deposit_repeatedly(&server, 10);
     server.program.signal(Signal::KILL);
     drop(server);
@@ -86,7 +87,7 @@ fn readers_who_pause_keep_neither_each_other_nor_a_server_waiting() {
 fn servers_that_come_and_go_change_nothing_of_what_is_read() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    let whole = long_books(data);
+    let whole = long_ledger(data);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let readers: Vec<_> = (0..3)
@@ -121,8 +122,8 @@ fn servers_that_come_and_go_change_nothing_of_what_is_read() {
 fn a_reader_does_not_go_on_in_another_ledger() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
-    long_books(data);
-    let mut paused = Paused::start(data);
+    long_ledger(data);
+    let mut paused = PausedExport::start(data);
     for name in ["ledger.redb", "ledger.journal", "ledger.told"] {
         fs::remove_file(data.join(name)).unwrap();
     }
@@ -246,7 +247,7 @@ fn a_server_that_is_stopped_is_told_of() {
 #[test]
 fn a_reader_who_falls_asleep_keeps_nobody_waiting() {
     let folder = TempDir::new().unwrap();
-    long_books(folder.path());
+    long_ledger(folder.path());
     let server = start_server(folder.path());
     let sleepers: Vec<UnixStream> = (0..12)
         .map(|_| {

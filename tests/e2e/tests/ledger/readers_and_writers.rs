@@ -1,4 +1,4 @@
-//! Who works on the folder of `atm serve --data`, and who waits for whom: a server, and those who read its books.
+//! Locking of the folder of `atm serve --data`: one server at a time, readers beside it, and how long each waits.
 use atm_e2e::{
     Program, Server, atm,
     ledger::{deposit_repeatedly, ledger_command, ledger_stdout, start_server},

@@ -1,14 +1,15 @@
-//! `atm serve --data`: what was said is on the disk, and a folder that is not as it should be is refused.
-use atm_e2e::{NamedTerminal, Output, Program, Server, Signal, atm, json};
+//! Durability of `atm serve --data`: an acknowledged outcome survives `kill -9`, and a folder without a sound ledger is
+//! refused.
+use atm_e2e::{NamedTerminal, Output, Program, Server, Signal, atm, json, ledger::run_ledger};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tempfile::TempDir;
 
-fn serve(folder: &Path) -> Server {
+fn start_server(folder: &Path) -> Server {
     Server::start(&["--data", folder.to_str().unwrap()])
 }
 
-/// A server that must not come up.
-fn refused(folder: &Path) -> Output {
+/// Starts a server that must exit with code 1 and one line of error.
+fn expect_refused_start(folder: &Path) -> Output {
     let done = Program::run(
         atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", folder.to_str().unwrap()]),
         "",
@@ -18,13 +19,7 @@ fn refused(folder: &Path) -> Output {
     done
 }
 
-/// Runs a command on the ledger in a folder.
-fn ledger(command: &[&str], folder: &Path) -> Output {
-    let arguments = [&["ledger"], command, &["--data", folder.to_str().unwrap()]].concat();
-    Program::run(atm(&arguments), "")
-}
-
-/// Loss of power, but for the system's memory.
+/// A power loss, except that the page cache survives.
 fn kill(server: Server) {
     server.program.signal(Signal::KILL);
     assert_eq!(server.program.finish().code, None);
@@ -34,7 +29,7 @@ fn kill(server: Server) {
 fn nothing_is_forgotten_when_the_server_is_killed() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("deep/data");
-    let server = serve(&data);
+    let server = start_server(&data);
     let (mut heard, mut deaf) = (NamedTerminal::new("kiosk-1"), NamedTerminal::new("kiosk-2"));
     let (mut client, welcome) = heard.hello(server.address, false);
     heard.show(&welcome);
@@ -48,7 +43,7 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
     let lost = client.read();
     kill(server);
 
-    let server = serve(&data);
+    let server = start_server(&data);
     let known = deaf.ledger.clone();
     let (mut client, welcome) = deaf.hello(server.address, true);
     assert_eq!(welcome["ledger"], known, "it is the same ledger");
@@ -72,14 +67,14 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
 #[test]
 fn an_answer_that_the_server_never_had_is_not_done_after_its_restart() {
     let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     let mut terminal = NamedTerminal::new("kiosk-3");
     let (client, welcome) = terminal.hello(server.address, false);
     let id = terminal.show(&welcome);
     terminal.pending = Some(id);
     drop(client);
     kill(server);
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     let (mut client, welcome) = terminal.hello(server.address, true);
     assert_eq!((&welcome["re"], &welcome["outcome"]), (&json!(id), &json!("not-done")), "{welcome}");
     terminal.show(&welcome);
@@ -98,7 +93,7 @@ fn the_balance_of_the_command_line_is_a_new_ledgers() {
         assert_eq!(server.balance(), 700);
         server.stop();
     }
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     assert_eq!(server.balance(), 700);
     server.stop();
 }
@@ -106,9 +101,9 @@ fn the_balance_of_the_command_line_is_a_new_ledgers() {
 #[test]
 fn a_second_server_is_refused() {
     let folder = TempDir::new().unwrap();
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     for _ in 0..2 {
-        let done = refused(folder.path());
+        let done = expect_refused_start(folder.path());
         assert!(done.stderr.contains("another process works on it"), "{done:?}");
         assert_eq!(server.client().ask("deposit 1")["outcome"], "done");
     }
@@ -128,14 +123,14 @@ fn what_is_not_a_ledger_is_refused_and_left_as_it_is() {
         (b"redb\x1a\x0a\xa9\x0d\x0a and then nothing of the kind", "it is damaged"),
     ] {
         fs::write(&file, content).unwrap();
-        let done = refused(folder.path());
+        let done = expect_refused_start(folder.path());
         assert!(done.stderr.contains(told), "{done:?}");
         assert_eq!(fs::read(&file).unwrap(), content);
     }
     // Where the folder is a file, or cannot be made.
-    let done = refused(&file);
+    let done = expect_refused_start(&file);
     assert!(done.stderr.contains("ledger.redb"), "{done:?}");
-    let done = refused(Path::new("/proc/none/data"));
+    let done = expect_refused_start(Path::new("/proc/none/data"));
     assert!(done.stderr.contains("/proc/none/data"), "{done:?}");
 }
 
@@ -143,7 +138,7 @@ fn what_is_not_a_ledger_is_refused_and_left_as_it_is() {
 fn a_new_ledger_that_was_not_finished_is_begun_again() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("ledger.redb.new"), b"half of it").unwrap();
-    let server = serve(folder.path());
+    let server = start_server(folder.path());
     assert_eq!(server.balance(), 10_000);
     server.stop();
     assert!(!folder.path().join("ledger.redb.new").exists());
@@ -155,20 +150,20 @@ fn a_link_that_leads_nowhere_is_no_reason_to_begin_anew() {
     let (data, away) = (folder.path().join("data"), folder.path().join("unmounted/ledger.redb"));
     fs::create_dir(&data).unwrap();
     std::os::unix::fs::symlink(&away, data.join("ledger.redb")).unwrap();
-    let done = refused(&data);
+    let done = expect_refused_start(&data);
     assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
     let backup = folder.path().join("backup.csv");
     fs::write(&backup, "").unwrap();
-    let done = ledger(&["restore", backup.to_str().unwrap()], &data);
+    let done = run_ledger(&["restore", backup.to_str().unwrap()], &data);
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
     assert!(data.join("ledger.redb").is_symlink() && !away.exists());
     // One that leads to a ledger is one.
     fs::create_dir(away.parent().unwrap()).unwrap();
-    let server = serve(away.parent().unwrap());
+    let server = start_server(away.parent().unwrap());
     assert_eq!(server.client().ask("deposit 40")["outcome"], "done");
     server.stop();
-    let server = serve(&data);
+    let server = start_server(&data);
     assert_eq!(server.balance(), 14_000);
     server.stop();
 }
@@ -205,7 +200,7 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
     for (name, replaced) in [("ledger.redb", false), ("ledger.redb", true), ("ledger.journal", false)] {
-        let server = serve(data);
+        let server = start_server(data);
         let mut client = server.client();
         assert_eq!(client.ask("deposit 40")["outcome"], "done");
         let (file, away) = (data.join(name), data.join("away"));
@@ -231,7 +226,7 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
                     "{done:?}"
                 );
                 fs::rename(&away, &file).unwrap();
-                let server = serve(data);
+                let server = start_server(data);
                 assert_eq!(server.balance(), 114_000);
                 server.stop();
                 clear(data);
@@ -239,7 +234,7 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
             ("ledger.redb", true) => {
                 // Its journal was not replaced, and has both.
                 fs::remove_file(&away).unwrap();
-                let server = serve(data);
+                let server = start_server(data);
                 assert_eq!(server.balance(), 114_000);
                 server.stop();
                 clear(data);
@@ -250,7 +245,7 @@ fn a_ledger_that_is_removed_under_the_server_stops_it() {
                 assert_eq!(done.code, Some(1), "{done:?}");
                 assert!(done.stderr.contains("was told of and is not in it"), "{done:?}");
                 fs::rename(&away, &file).unwrap();
-                let server = serve(data);
+                let server = start_server(data);
                 assert_eq!(server.balance(), 114_000);
                 server.stop();
             }
