@@ -142,7 +142,7 @@ impl Report {
             "rate": config.rate,
             "warm_up": config.warm_up.as_secs_f64(),
             "duration": measurements.elapsed.as_secs_f64(),
-            "opened": is_open.then(|| opening_time.as_secs_f64()),
+            "opened": is_open.then_some(opening_time.as_secs_f64()),
             "answers": measurements.answers,
             "answers_per_second": throughput(measurements.answers),
             "operations": measurements.operations,
@@ -175,9 +175,7 @@ fn quantiles(latency: &LatencyHistogram) -> Value {
     if latency.count() == 0 {
         return Value::Null;
     }
-    let mut object = json!({"max": latency.max().as_secs_f64(), "count": latency.count()});
-    for (quantile, value) in QUANTILES {
-        object[quantile] = latency.quantile(value).as_secs_f64().into();
-    }
-    object
+    let known = QUANTILES.iter().map(|(name, quantile)| (*name, latency.quantile(*quantile)));
+    let times = known.chain([("max", latency.max())]).map(|(name, time)| (name, json!(time.as_secs_f64())));
+    times.chain([("count", json!(latency.count()))]).collect()
 }
