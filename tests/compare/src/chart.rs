@@ -1,7 +1,7 @@
 //! Charts: one line per system over the numbers of sessions, as SVG.
 //!
 //! Drawn by plotters. The background is white, so that a chart is readable on a page of any colour.
-use super::round::Results;
+use super::rounds::Results;
 use plotters::{
     coord::ranged1d::{AsRangedCoord, ValueFormatter},
     prelude::*,
@@ -136,7 +136,7 @@ fn with_prefix(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::round::tests::results, *};
+    use super::{super::rounds::tests::results, *};
 
     #[test]
     fn every_system_is_drawn_and_named() {

@@ -1,5 +1,5 @@
 //! What the disk itself takes.
-use super::{Place, Sample, Times, median, signals};
+use super::{DataFolder, Sample, Timing, median, signals};
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
@@ -10,20 +10,20 @@ use std::{
 const WRITTEN: usize = 4096;
 
 /// Writes a page over the one before and syncs it (`fdatasync`), again and again: what is measured is the sync alone.
-pub(super) fn measure(place: &Place, times: Times) -> Result<Sample, String> {
-    let folder = place.folder()?;
-    try_measure(&folder.path().join("page"), times)
+pub(super) fn measure(data_folder: &DataFolder, timing: Timing) -> Result<Sample, String> {
+    let folder = data_folder.temporary()?;
+    try_measure(&folder.path().join("page"), timing)
         .map_err(|error| format!("the disk cannot be measured: {error}"))
 }
 
-fn try_measure(path: &std::path::Path, times: Times) -> io::Result<Sample> {
+fn try_measure(path: &std::path::Path, timing: Timing) -> io::Result<Sample> {
     let mut file = File::create(path)?;
     // Its length is on the disk before: only data are synced from then on.
     file.write_all(&[0; WRITTEN])?;
     file.sync_all()?;
     let (mut taken, mut turn) = (Vec::new(), 0u8);
-    let warm = Instant::now() + times.warm_up;
-    let until = warm + times.duration;
+    let warm = Instant::now() + timing.warm_up;
+    let until = warm + timing.duration;
     let mut first = None;
     loop {
         let begin = Instant::now();

@@ -1,6 +1,6 @@
 //! Bare echo servers: the least that a server over TCP does for a request, and so the limit of what any can do. They read a
 //! frame (a length of four bytes and a body, as on the `json` wire) and send one of a given size.
-use super::dialogues::HEADER;
+use super::protocols::HEADER;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -20,7 +20,7 @@ const LISTENER: Token = Token(usize::MAX);
 
 /// How a server serves many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Way {
+pub enum Concurrency {
     /// A thread each.
     Threads,
     /// One event loop.
@@ -31,27 +31,27 @@ pub enum Way {
 ///
 /// # Errors
 /// Whatever makes it impossible.
-pub fn serve(way: Way, reply: usize) -> io::Result<()> {
+pub fn serve(way: Concurrency, reply: usize) -> io::Result<()> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     rustix::net::listen(&listener, BACKLOG)?;
     let length = u32::try_from(reply).map_err(io::Error::other)?.to_be_bytes();
     let reply = [&length[..], &vec![b'x'; reply]].concat();
     println!("listening on {} (echo)", listener.local_addr()?);
     match way {
-        Way::Threads => threads(&listener, &reply),
-        Way::Loop => event_loop(listener, &reply),
+        Concurrency::Threads => threads(&listener, &reply),
+        Concurrency::Loop => event_loop(listener, &reply),
     }
 }
 
 /// How many frames end in some bytes that go on from others.
 #[derive(Debug, Default)]
-struct Frames {
+struct FrameCounter {
     header: [u8; HEADER],
     have: usize,
     left: usize,
 }
 
-impl Frames {
+impl FrameCounter {
     fn count(&mut self, mut bytes: &[u8]) -> usize {
         let mut whole = 0;
         while !bytes.is_empty() {
@@ -81,7 +81,7 @@ fn threads(listener: &std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
             let (mut stream, _) = listener.accept()?;
             stream.set_nodelay(true)?;
             thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
-                let (mut frames, mut bytes) = (Frames::default(), [0; READ]);
+                let (mut frames, mut bytes) = (FrameCounter::default(), [0; READ]);
                 loop {
                     let count = match stream.read(&mut bytes) {
                         Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -102,7 +102,7 @@ fn threads(listener: &std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
 
 struct Connection {
     stream: net::TcpStream,
-    frames: Frames,
+    frames: FrameCounter,
     /// What the socket had no room for.
     unsent: Vec<u8>,
 }
@@ -130,7 +130,8 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
                         Token(place),
                         Interest::READABLE | Interest::WRITABLE,
                     )?;
-                    let connection = Connection { stream, frames: Frames::default(), unsent: Vec::new() };
+                    let connection =
+                        Connection { stream, frames: FrameCounter::default(), unsent: Vec::new() };
                     match connections.get_mut(place) {
                         Some(slot) => *slot = Some(connection),
                         None => connections.push(Some(connection)),
@@ -201,7 +202,7 @@ mod tests {
     fn frames_are_counted_however_they_are_cut() {
         let stream = [&[0, 0, 0, 2, 1, 2][..], &[0, 0, 0, 0], &[0, 0, 0, 5, 1, 2, 3, 4, 5], &[0, 0]].concat();
         for cut in 1..=stream.len() {
-            let mut frames = Frames::default();
+            let mut frames = FrameCounter::default();
             let whole: usize = stream.chunks(cut).map(|piece| frames.count(piece)).sum();
             // One without a body ends with the first byte behind it.
             assert_eq!(whole, 3, "{cut}");

@@ -21,7 +21,7 @@ use std::{
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Idle {
+pub struct IdleResults {
     /// How many sessions.
     pub sessions: usize,
     /// How many of them were not served.
@@ -44,7 +44,7 @@ pub struct Idle {
 ///
 /// # Errors
 /// Where it could not be done.
-pub fn measure(sessions: usize, duration: Duration) -> Result<Idle, String> {
+pub fn measure(sessions: usize, duration: Duration) -> Result<IdleResults, String> {
     // Those, a new one, and what the program has open itself.
     let files = raise_file_limit();
     if files < sessions as u64 + 64 {
@@ -58,7 +58,7 @@ pub fn measure(sessions: usize, duration: Duration) -> Result<Idle, String> {
     try_measure(&server, sessions, duration).map_err(|error| format!("{sessions} idle sessions: {error}"))
 }
 
-fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<Idle> {
+fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<IdleResults> {
     let books = BalanceAuditor::default();
     let people = |count: usize| {
         (0..count).map(|seed| {
@@ -108,7 +108,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
             return Err(io::Error::other(report.to_string()));
         }
     };
-    Ok(Idle {
+    Ok(IdleResults {
         sessions,
         unserved: idle.lost(),
         greeted,

@@ -26,20 +26,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub mod aim;
 pub mod chart;
 pub mod cores;
-mod dialogues;
 mod disk;
 pub mod echo;
 pub mod idle;
 pub mod machine;
 mod postgres;
-pub mod round;
+mod protocols;
+pub mod rounds;
 pub mod signals;
 mod sqlite;
 pub mod system;
 pub mod table;
+pub mod targets;
 
 /// How long a reply may take, and how long nothing may happen while sessions open.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ const BURST: usize = 100;
 
 /// How long to ask.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct Timing {
     /// Before anything counts.
     pub warm_up: Duration,
     /// For what counts.
@@ -74,14 +74,14 @@ fn load<D: ClientProtocol>(
     address: SocketAddr,
     dialogue: impl Fn() -> D,
     sessions: usize,
-    times: Times,
+    timing: Timing,
 ) -> io::Result<Measurements> {
     let opening = ConnectOptions { address, burst: BURST, timeout: TIMEOUT };
     let mut load = EventLoop::connect(&opening, (0..sessions).map(|_| dialogue()))?;
-    let (warm, progress) = (Instant::now() + times.warm_up, Control::new(signals::flag()));
+    let (warm, progress) = (Instant::now() + timing.warm_up, Control::new(signals::flag()));
     load.run_closed(warm, &progress)?;
     load.start_measuring();
-    load.run_closed(warm + times.duration, &progress)?;
+    load.run_closed(warm + timing.duration, &progress)?;
     load.stop_counting();
     load.drain(TIMEOUT)?;
     Ok(load.into_measurements())
@@ -103,9 +103,9 @@ fn present(program: &Path, package: &str) -> Result<(), String> {
 
 /// A folder on the disk that is measured, for everything that keeps something.
 #[derive(Clone, Debug)]
-pub struct Place(PathBuf);
+pub struct DataFolder(PathBuf);
 
-impl Place {
+impl DataFolder {
     /// In `folder`, or where this program lies: that is a disk, and a folder of the system's for temporary files may be memory.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Place {
         fs::canonicalize(&folder).map(Self).map_err(|error| format!("{}: {error}", folder.display()))
     }
 
-    fn folder(&self) -> Result<tempfile::TempDir, String> {
+    fn temporary(&self) -> Result<tempfile::TempDir, String> {
         tempfile::tempdir_in(&self.0).map_err(|error| format!("{}: {error}", self.0.display()))
     }
 }

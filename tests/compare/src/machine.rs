@@ -1,11 +1,11 @@
 //! What it was measured on and with, for whoever reads the figures later.
-use super::{Place, postgres, system::Other};
+use super::{DataFolder, postgres, system::Competitor};
 use atm_e2e::project_root;
 use std::{fs, path::Path, process::Command};
 
 /// The machine, the programs and their versions, this project's commit and the date, as a list in Markdown; `place` is on the
 /// disk that is measured. Programs that are left out are not named.
-pub fn machine(place: &Place, without: &[Other]) -> String {
+pub fn machine(data_folder: &DataFolder, without: &[Competitor]) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -15,22 +15,22 @@ pub fn machine(place: &Place, without: &[Other]) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown");
-    let with = |others: &[Other]| others.iter().any(|other| !without.contains(other));
+    let with = |others: &[Competitor]| others.iter().any(|other| !without.contains(other));
     let redis = || said("redis-server", &["--version"]).map(|line| until(&line, " sha=").to_owned());
     let postgres = || said(postgres::programs().ok()?.join("postgres"), &["--version"]);
     let python = "import platform, sqlite3 as s; print('Python', platform.python_version() + ', SQLite', s.sqlite_version)";
     let programs = [
         said("rustc", &["--version"]),
-        with(&[Other::Redis]).then(redis).flatten(),
-        with(&[Other::Postgres]).then(postgres).flatten(),
-        with(&[Other::Python, Other::Sqlite]).then(|| said("python3", &["-c", python])).flatten(),
+        with(&[Competitor::Redis]).then(redis).flatten(),
+        with(&[Competitor::Postgres]).then(postgres).flatten(),
+        with(&[Competitor::Python, Competitor::Sqlite]).then(|| said("python3", &["-c", python])).flatten(),
     ];
     let programs: Vec<String> = programs.into_iter().flatten().collect();
     let unknown = || "unknown".to_owned();
     format!(
         "* {cores} cores of {model}, Linux {}; load average before: {load}\n* disk: {}\n* {}\n* commit {}, {}\n",
         kernel.trim(),
-        disk(&place.0).unwrap_or_else(unknown),
+        disk(&data_folder.0).unwrap_or_else(unknown),
         programs.join("; "),
         said("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown),
         said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]).unwrap_or_else(unknown)

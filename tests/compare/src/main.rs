@@ -1,16 +1,16 @@
 //! Our server beside programs that somebody would take instead.
 use atm_bench::customer::InputStyle;
 use atm_compare::{
-    Place, Times,
-    aim::{self, Aim},
+    DataFolder, Timing,
     chart::{Chart, Scale},
     cores::{self, Side},
     echo, idle,
     machine::machine,
-    round::Results,
+    rounds::Results,
     signals,
-    system::{Other, System},
+    system::{Competitor, System},
     table,
+    targets::{self, PerformanceTarget},
 };
 use atm_core::wire::Wire;
 use atm_e2e::raise_file_limit;
@@ -63,7 +63,7 @@ struct Arguments {
     parts: Vec<Part>,
     /// Leave these out, which the machine may not have
     #[arg(long, value_name = "PROGRAM,…", value_enum, value_delimiter = ',')]
-    without: Vec<Other>,
+    without: Vec<Competitor>,
     /// Keep what is kept in this folder: its disk is measured [default: where this program lies]
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
@@ -79,7 +79,7 @@ struct Arguments {
     seed: Option<u64>,
     /// Be an echo server instead: what the comparison starts itself as
     #[arg(long, hide = true, value_enum, requires = "echo_reply")]
-    echo: Option<echo::Way>,
+    echo: Option<echo::Concurrency>,
     #[arg(long, hide = true)]
     echo_reply: Option<usize>,
 }
@@ -134,7 +134,7 @@ fn guarded(arguments: Arguments) -> Result<(), String> {
 struct Page {
     text: String,
     pictures: Vec<(&'static str, String)>,
-    aims: Vec<Aim>,
+    aims: Vec<PerformanceTarget>,
     command: String,
     out: Option<PathBuf>,
 }
@@ -178,20 +178,20 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
         arguments.durable_sessions.retain(|sessions| *sessions <= 50);
         arguments.idle = arguments.idle.min(1000);
     }
-    Other::check(&arguments.without)?;
+    Competitor::check(&arguments.without)?;
     raise_file_limit();
     if arguments.apart {
         cores::keep_apart()?;
     }
-    let place = Place::new(arguments.disk.as_deref())?;
+    let data_folder = DataFolder::new(arguments.disk.as_deref())?;
     signals::watch().map_err(|error| format!("signals cannot be watched: {error}"))?;
     // What would end it late is tried before it begins.
     if let Some(folder) = &arguments.out {
         can_be_written(folder)?;
     }
-    if arguments.parts.contains(&Part::Durable) && !arguments.without.contains(&Other::Postgres) {
-        tell("PostgreSQL is tried".to_owned());
-        System::try_postgres(&place)?;
+    if arguments.parts.contains(&Part::Durable) && !arguments.without.contains(&Competitor::Postgres) {
+        report_progress("PostgreSQL is tried".to_owned());
+        System::try_postgres(&data_folder)?;
     }
     let seed = *arguments.seed.get_or_insert_with(|| fastrand::u64(..));
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -202,12 +202,15 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
         "# Our server beside others\n\nMade by `{}`. What is counted and how: see docs/benchmarks.md.\n",
         page.command
     );
-    page.add(&format!("{}* orders of the rounds: `--seed {seed}`\n", machine(&place, &arguments.without)));
+    page.add(&format!(
+        "{}* orders of the rounds: `--seed {seed}`\n",
+        machine(&data_folder, &arguments.without)
+    ));
     if cfg!(debug_assertions) {
         page.add("This is a debug build: no figure here means anything.\n");
     }
     for part in &arguments.parts {
-        let done = signals::check().and_then(|()| measure_part(*part, &arguments, &place, &mut page));
+        let done = signals::check().and_then(|()| measure_part(*part, &arguments, &data_folder, &mut page));
         if let Err(error) = done {
             page.add(&format!("## Not finished\n\n{error}\n"));
             page.write()?;
@@ -221,15 +224,20 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
     page.write()
 }
 
-fn measure_part(part: Part, arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+fn measure_part(
+    part: Part,
+    arguments: &Arguments,
+    data_folder: &DataFolder,
+    page: &mut Page,
+) -> Result<(), String> {
     match part {
-        Part::Memory => memory(arguments, place, page),
-        Part::Durable => durable(arguments, place, page),
+        Part::Memory => memory(arguments, data_folder, page),
+        Part::Durable => durable(arguments, data_folder, page),
         Part::Idle => {
-            tell("idle sessions".to_owned());
+            report_progress("idle sessions".to_owned());
             let found = idle::measure(usize::from(arguments.idle), times(arguments).duration)?;
             signals::check()?;
-            page.aims.extend(aim::idle(&found));
+            page.aims.extend(targets::idle(&found));
             page.add(&format!("## Idle sessions\n\n{}", table::idle(&found)));
             Ok(())
         }
@@ -242,8 +250,8 @@ fn can_be_written(folder: &Path) -> Result<(), String> {
     made.map(drop).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-fn times(arguments: &Arguments) -> Times {
-    Times {
+fn times(arguments: &Arguments) -> Timing {
+    Timing {
         warm_up: Duration::from_secs_f64(arguments.warm_up),
         duration: Duration::from_secs_f64(arguments.duration),
     }
@@ -256,19 +264,19 @@ fn measure(arguments: &Arguments, systems: &[System], sessions: &[u16]) -> Resul
 }
 
 /// Every system in memory.
-fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+fn memory(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> Result<(), String> {
     let without = |other| arguments.without.contains(&other);
     cores::run_for(Side::Servers)?;
     let ours = System::atm(Wire::Json);
     let bodies = ours.bodies()?;
     let mut systems = vec![ours, System::atm(Wire::Postcard)];
-    for way in [echo::Way::Threads, echo::Way::Loop] {
+    for way in [echo::Concurrency::Threads, echo::Concurrency::Loop] {
         systems.push(System::echo(way, bodies)?);
     }
-    if !without(Other::Redis) {
-        systems.push(System::redis(place, false)?);
+    if !without(Competitor::Redis) {
+        systems.push(System::redis(data_folder, false)?);
     }
-    if !without(Other::Python) {
+    if !without(Competitor::Python) {
         systems.extend([System::python(false), System::python(true)]);
     }
     let results = measure(arguments, &systems, &arguments.sessions)?;
@@ -296,27 +304,29 @@ fn memory(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), S
         &results,
         |name, sessions| results.time(name, sessions, |sample| sample.p99).map(|seconds| seconds * 1e3),
     );
-    page.aims.extend(aim::in_memory(&results));
+    page.aims.extend(targets::in_memory(&results));
     Ok(())
 }
 
 /// Every system that keeps what it is told.
-fn durable(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), String> {
+fn durable(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> Result<(), String> {
     let without = |other| arguments.without.contains(&other);
     cores::run_for(Side::Servers)?;
-    let mut systems =
-        vec![System::durable_atm(place, InputStyle::Menu)?, System::durable_atm(place, InputStyle::Words)?];
-    if !without(Other::Redis) {
-        systems.push(System::redis(place, true)?);
+    let mut systems = vec![
+        System::durable_atm(data_folder, InputStyle::Menu)?,
+        System::durable_atm(data_folder, InputStyle::Words)?,
+    ];
+    if !without(Competitor::Redis) {
+        systems.push(System::redis(data_folder, true)?);
     }
-    if !without(Other::Postgres) {
-        tell("PostgreSQL starts".to_owned());
-        systems.extend(System::postgres(place)?);
+    if !without(Competitor::Postgres) {
+        report_progress("PostgreSQL starts".to_owned());
+        systems.extend(System::postgres(data_folder)?);
     }
-    if !without(Other::Sqlite) {
-        systems.push(System::sqlite(place));
+    if !without(Competitor::Sqlite) {
+        systems.push(System::sqlite(data_folder));
     }
-    systems.push(System::disk(place));
+    systems.push(System::disk(data_folder));
     let results = measure(arguments, &systems, &arguments.durable_sessions)?;
     page.add("## On the disk\n");
     page.add(&table::rates(&results, "operations a second"));
@@ -329,12 +339,12 @@ fn durable(arguments: &Arguments, place: &Place, page: &mut Page) -> Result<(), 
         &results,
         |name, sessions| results.rate(name, sessions),
     );
-    page.aims.extend(aim::durable(&results));
+    page.aims.extend(targets::durable(&results));
     Ok(())
 }
 
 /// What is done next, for a person who looks on.
-fn tell(what: String) {
+fn report_progress(what: String) {
     let mut err = io::stderr();
     if err.is_terminal() {
         // It is nobody's loss where it cannot be written.

@@ -1,5 +1,5 @@
 //! PostgreSQL, with a cluster of its own, and pgbench, which comes with it and is its own load.
-use super::{Place, Sample, TIMEOUT, Times, free_port};
+use super::{DataFolder, Sample, TIMEOUT, Timing, free_port};
 use atm_e2e::{Output, Program};
 use std::{
     fs,
@@ -51,9 +51,9 @@ pub(super) fn programs() -> Result<PathBuf, String> {
 }
 
 impl Postgres {
-    pub(super) fn start(place: &Place) -> Result<Self, String> {
+    pub(super) fn start(data_folder: &DataFolder) -> Result<Self, String> {
         let programs = programs()?;
-        let folder = place.folder()?;
+        let folder = data_folder.temporary()?;
         let user = if rustix::process::getuid().is_root() { Some(its_user()?) } else { None };
         if let Some((user, group)) = user {
             chown(folder.path(), Some(user), Some(group)).map_err(|error| format!("its folder: {error}"))?;
@@ -101,17 +101,17 @@ impl Postgres {
     }
 
     /// Updates for some time, a transaction each.
-    pub(super) fn measure(&self, rows: Rows, sessions: usize, times: Times) -> Result<Sample, String> {
+    pub(super) fn measure(&self, rows: Rows, sessions: usize, timing: Timing) -> Result<Sample, String> {
         let script = self.folder.path().join(match rows {
             Rows::Hot => "hot.sql",
             Rows::Many => "many.sql",
         });
         // It has no warm-up of its own; what it takes to connect is not in what it counts.
-        if !times.warm_up.is_zero() {
-            self.pgbench(&script, sessions, times.warm_up)?;
+        if !timing.warm_up.is_zero() {
+            self.pgbench(&script, sessions, timing.warm_up)?;
         }
         let before = self.updates()?;
-        let done = self.pgbench(&script, sessions, times.duration)?;
+        let done = self.pgbench(&script, sessions, timing.duration)?;
         self.told(&done, before)
     }
 

@@ -1,18 +1,18 @@
 //! SQLite, by the module that comes with Python: threads that share a connection, as the threads of a server would.
-use super::{Place, Sample, Times};
+use super::{DataFolder, Sample, Timing};
 use atm_e2e::project_root;
 use serde_json::Value;
 use std::{process::Command, time::Duration};
 
 /// Updates one row for some time, a transaction each, in a file of its own.
-pub(super) fn measure(place: &Place, sessions: usize, times: Times) -> Result<Sample, String> {
-    let folder = place.folder()?;
+pub(super) fn measure(data_folder: &DataFolder, sessions: usize, timing: Timing) -> Result<Sample, String> {
+    let folder = data_folder.temporary()?;
     let mut command = Command::new("python3");
     command.arg(project_root().join("tests/compare/python/sqlite.py")).arg(folder.path().join("accounts.db"));
     command.args([
         sessions.to_string(),
-        times.warm_up.as_secs_f64().to_string(),
-        times.duration.as_secs_f64().to_string(),
+        timing.warm_up.as_secs_f64().to_string(),
+        timing.duration.as_secs_f64().to_string(),
     ]);
     let output = command.output().map_err(|error| format!("python3: {error}"))?;
     if !output.status.success() {

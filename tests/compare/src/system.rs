@@ -1,10 +1,10 @@
 //! The systems, each started for a comparison and stopped after it.
 use super::{
-    BURST, Place, Sample, TIMEOUT, Times,
-    dialogues::{Counter, Frames, HEADER},
-    disk, echo, free_port, load,
+    BURST, DataFolder, Sample, TIMEOUT, Timing, disk, echo, free_port, load,
     postgres::{self, Postgres, Rows},
-    present, signals, sqlite,
+    present,
+    protocols::{EchoProtocol, HEADER, RedisProtocol},
+    signals, sqlite,
 };
 use atm_bench::{
     LoadConfig, Report,
@@ -18,7 +18,7 @@ use std::{cell::Cell, env, net::SocketAddr, path::Path, process::Command, time::
 
 /// What a machine may lack, and what can be left out for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Other {
+pub enum Competitor {
     /// redis-server
     Redis,
     /// PostgreSQL and pgbench
@@ -29,7 +29,7 @@ pub enum Other {
     Sqlite,
 }
 
-impl Other {
+impl Competitor {
     const ALL: [Self; 4] = [Self::Redis, Self::Postgres, Self::Python, Self::Sqlite];
 
     /// Is everything there, but for what is left out? Says all that is not.
@@ -65,11 +65,11 @@ pub const DISK: &str = "one fdatasync after the other";
 pub struct System {
     /// What it is called in tables.
     pub name: &'static str,
-    what: What,
+    kind: SystemKind,
 }
 
 #[derive(Debug)]
-enum What {
+enum SystemKind {
     /// An ATM, ours or the original's way.
     Atm {
         server: Server,
@@ -91,8 +91,8 @@ enum What {
         postgres: std::rc::Rc<Postgres>,
         rows: Rows,
     },
-    Sqlite(Place),
-    Disk(Place),
+    Sqlite(DataFolder),
+    Disk(DataFolder),
 }
 
 /// Where a system of ours keeps its ledger.
@@ -117,15 +117,15 @@ impl System {
         };
         let server = Server::start(&["--wire", option, "--log", "warn"]);
         let (input_style, mix) = (InputStyle::Menu, Mix::default());
-        Self { name, what: What::Atm { server, wire, input_style, mix, durable: None } }
+        Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
     }
 
     /// Our server, with its ledger on the disk; every person deposits.
     ///
     /// # Errors
     /// Where it has no folder there.
-    pub fn durable_atm(place: &Place, input_style: InputStyle) -> Result<Self, String> {
-        let folder = place.folder()?;
+    pub fn durable_atm(data_folder: &DataFolder, input_style: InputStyle) -> Result<Self, String> {
+        let folder = data_folder.temporary()?;
         let data = folder.path().join("ledger");
         let data = data.to_str().ok_or("the folder's name is no text")?;
         let server = Server::start(&["--data", data, "--log", "warn"]);
@@ -136,7 +136,7 @@ impl System {
         let mix = Mix::only(OperationKind::Deposit);
         Ok(Self {
             name,
-            what: What::Atm { server, wire: Wire::Json, input_style, mix, durable: Some(folder) },
+            kind: SystemKind::Atm { server, wire: Wire::Json, input_style, mix, durable: Some(folder) },
         })
     }
 
@@ -144,16 +144,16 @@ impl System {
     ///
     /// # Errors
     /// Where this program does not know how to start itself again.
-    pub fn echo(way: echo::Way, bodies: Bodies) -> Result<Self, String> {
+    pub fn echo(way: echo::Concurrency, bodies: Bodies) -> Result<Self, String> {
         let (name, option) = match way {
-            echo::Way::Threads => ("echo, threads", "threads"),
-            echo::Way::Loop => ("echo, event loop", "loop"),
+            echo::Concurrency::Threads => ("echo, threads", "threads"),
+            echo::Concurrency::Loop => ("echo, event loop", "loop"),
         };
         let mut command = Command::new(env::current_exe().map_err(|error| error.to_string())?);
         command.args(["--echo", option, "--echo-reply", &bodies.reply.to_string()]);
         Ok(Self {
             name,
-            what: What::Echo { server: Server::of(Program::start(command)), request: bodies.request },
+            kind: SystemKind::Echo { server: Server::of(Program::start(command)), request: bodies.request },
         })
     }
 
@@ -161,8 +161,8 @@ impl System {
     ///
     /// # Errors
     /// Where it has no folder there, or no port.
-    pub fn redis(place: &Place, durable: bool) -> Result<Self, String> {
-        let folder = place.folder()?;
+    pub fn redis(data_folder: &DataFolder, durable: bool) -> Result<Self, String> {
+        let folder = data_folder.temporary()?;
         let port = free_port().map_err(|error| error.to_string())?;
         let mut command = Command::new("redis-server");
         command.args([
@@ -189,7 +189,7 @@ impl System {
         program.wait_for("Ready to accept connections");
         let name = if durable { "Redis, appendfsync always" } else { "Redis" };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { name, what: What::Redis { address, _program: program, _folder: folder } })
+        Ok(Self { name, kind: SystemKind::Redis { address, _program: program, _folder: folder } })
     }
 
     /// The original's way: a thread for each client in Python.
@@ -202,65 +202,66 @@ impl System {
         let name = if nodelay { "Python, TCP_NODELAY" } else { "Python" };
         let server = Server::of(Program::start(command));
         let (wire, input_style, mix) = (Wire::Raw, InputStyle::Menu, Mix::default());
-        Self { name, what: What::Atm { server, wire, input_style, mix, durable: None } }
+        Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
     }
 
     /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update any of many.
     ///
     /// # Errors
     /// Why it does not start.
-    pub fn postgres(place: &Place) -> Result<[Self; 2], String> {
-        let postgres = std::rc::Rc::new(Postgres::start(place)?);
-        Ok([("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)]
-            .map(|(name, rows)| Self { name, what: What::Postgres { postgres: postgres.clone(), rows } }))
+    pub fn postgres(data_folder: &DataFolder) -> Result<[Self; 2], String> {
+        let postgres = std::rc::Rc::new(Postgres::start(data_folder)?);
+        Ok([("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)].map(
+            |(name, rows)| Self { name, kind: SystemKind::Postgres { postgres: postgres.clone(), rows } },
+        ))
     }
 
     /// Can PostgreSQL be begun on that disk? It is, and stopped again.
     ///
     /// # Errors
     /// Why it does not start.
-    pub fn try_postgres(place: &Place) -> Result<(), String> {
-        Postgres::start(place).map(drop)
+    pub fn try_postgres(data_folder: &DataFolder) -> Result<(), String> {
+        Postgres::start(data_folder).map(drop)
     }
 
     /// SQLite.
-    pub fn sqlite(place: &Place) -> Self {
-        Self { name: "SQLite, WAL, FULL", what: What::Sqlite(place.clone()) }
+    pub fn sqlite(data_folder: &DataFolder) -> Self {
+        Self { name: "SQLite, WAL, FULL", kind: SystemKind::Sqlite(data_folder.clone()) }
     }
 
     /// The disk alone, one sync after the other, whatever the number of sessions.
-    pub fn disk(place: &Place) -> Self {
-        Self { name: DISK, what: What::Disk(place.clone()) }
+    pub fn disk(data_folder: &DataFolder) -> Self {
+        Self { name: DISK, kind: SystemKind::Disk(data_folder.clone()) }
     }
 
     /// Puts a load on it.
     ///
     /// # Errors
     /// Where a session was lost, a check failed, or it could not be done.
-    pub fn measure(&self, sessions: usize, times: Times) -> Result<Sample, String> {
-        self.try_measure(sessions, times)
+    pub fn measure(&self, sessions: usize, timing: Timing) -> Result<Sample, String> {
+        self.try_measure(sessions, timing)
             .map_err(|error| format!("{}, {sessions} sessions: {error}", self.name))
     }
 
-    fn try_measure(&self, sessions: usize, times: Times) -> Result<Sample, String> {
-        match &self.what {
-            What::Atm { server, wire, input_style, mix, durable } => {
-                let report = atm_load(server.address, (*wire, *input_style, *mix), sessions, times)?;
+    fn try_measure(&self, sessions: usize, timing: Timing) -> Result<Sample, String> {
+        match &self.kind {
+            SystemKind::Atm { server, wire, input_style, mix, durable } => {
+                let report = atm_load(server.address, (*wire, *input_style, *mix), sessions, timing)?;
                 // A disk is measured by what it has kept, and a server in memory by its answers.
                 Ok(sample(&report.measurements, durable.is_some()))
             }
-            What::Echo { server, request } => {
-                measured(load(server.address, || Frames::new(*request), sessions, times))
+            SystemKind::Echo { server, request } => {
+                measured(load(server.address, || EchoProtocol::new(*request), sessions, timing))
                     .map(|all| sample(&all, false))
             }
-            What::Redis { address, .. } => {
+            SystemKind::Redis { address, .. } => {
                 let seed = Cell::new(0);
-                let counter = || Counter::new(seed.replace(seed.get() + 1));
-                measured(load(*address, counter, sessions, times)).map(|all| sample(&all, false))
+                let counter = || RedisProtocol::new(seed.replace(seed.get() + 1));
+                measured(load(*address, counter, sessions, timing)).map(|all| sample(&all, false))
             }
-            What::Postgres { postgres, rows } => postgres.measure(*rows, sessions, times),
-            What::Sqlite(place) => sqlite::measure(place, sessions, times),
-            What::Disk(place) => disk::measure(place, times),
+            SystemKind::Postgres { postgres, rows } => postgres.measure(*rows, sessions, timing),
+            SystemKind::Sqlite(data_folder) => sqlite::measure(data_folder, sessions, timing),
+            SystemKind::Disk(data_folder) => disk::measure(data_folder, timing),
         }
     }
 
@@ -269,11 +270,11 @@ impl System {
     /// # Errors
     /// Where they could not be measured.
     pub fn bodies(&self) -> Result<Bodies, String> {
-        let What::Atm { server, wire, input_style, mix, .. } = &self.what else {
+        let SystemKind::Atm { server, wire, input_style, mix, .. } = &self.kind else {
             return Err(format!("{} is no ATM", self.name));
         };
-        let times = Times { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
-        let report = atm_load(server.address, (*wire, *input_style, *mix), 8, times)?;
+        let timing = Timing { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
+        let report = atm_load(server.address, (*wire, *input_style, *mix), 8, timing)?;
         let body =
             |bytes: u64| (bytes as f64 / report.measurements.answers.max(1) as f64).round() as usize - HEADER;
         Ok(Bodies {
@@ -288,9 +289,9 @@ fn atm_load(
     address: SocketAddr,
     (wire, input_style, mix): (Wire, InputStyle, Mix),
     sessions: usize,
-    times: Times,
+    timing: Timing,
 ) -> Result<Report, String> {
-    let Times { warm_up, duration } = times;
+    let Timing { warm_up, duration } = timing;
     let config = LoadConfig {
         address,
         wire,

@@ -1,5 +1,5 @@
 //! What came out, in Markdown.
-use super::{aim::Aim, idle::Idle, round::Results};
+use super::{idle::IdleResults, rounds::Results, targets::PerformanceTarget};
 use std::fmt::Write;
 
 /// A table of the middle rates, a row for each system.
@@ -45,7 +45,7 @@ fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<Str
 }
 
 /// A table of the aims: what was aimed at, what came out, and whether that is enough.
-pub fn aims(aims: &[Aim]) -> String {
+pub fn aims(aims: &[PerformanceTarget]) -> String {
     let mut text = "| aim | is to be | is | rounds | |\n|---|---:|---:|---:|---|\n".to_owned();
     for aim in aims {
         let unit = if aim.unit.is_empty() { String::new() } else { format!(" {}", aim.unit) };
@@ -64,7 +64,7 @@ pub fn aims(aims: &[Aim]) -> String {
 }
 
 /// What many idle sessions came to.
-pub fn idle(idle: &Idle) -> String {
+pub fn idle(idle: &IdleResults) -> String {
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     format!(
         "{} sessions, connected in one burst: all but {} greeted within {:.0} ms. Each takes {:.0} bytes of resident memory. One \
@@ -102,8 +102,8 @@ fn short(value: f64) -> String {
 mod tests {
     use super::{
         super::{
-            aim::{Aim, Bound},
-            round::tests::results,
+            rounds::tests::results,
+            targets::{Bound, PerformanceTarget},
         },
         *,
     };
@@ -113,7 +113,7 @@ mod tests {
         let all = results(&[("a", 1, &[1_234_567.4]), ("a", 1000, &[999.6]), ("b", 1, &[12.0])]);
         let expected = "| req/s | 1 | 1,000 |\n|---|---:|---:|\n| a | 1,234,567 | 1,000 |\n| b | 12 | – |\n";
         assert_eq!(rates(&all, "req/s"), expected);
-        let missed = Aim {
+        let missed = PerformanceTarget {
             what: "x".into(),
             bound: Bound::Least(0.9),
             value: 0.85,

@@ -1,6 +1,6 @@
 //! Rounds: every system once, in an order of its own, again and again, so that what the machine does meanwhile is shared by all.
 use super::{
-    Sample, Times,
+    Sample, Timing,
     cores::{self, Side},
     median, signals,
     system::System,
@@ -19,7 +19,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`; `tell` is told what is
+    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`; `report_progress` is told what is
     /// done next.
     ///
     /// # Errors
@@ -28,8 +28,8 @@ impl Results {
         systems: &[System],
         sessions: &[usize],
         (rounds, seed): (usize, u64),
-        times: Times,
-        tell: &mut dyn FnMut(String),
+        timing: Timing,
+        report_progress: &mut dyn FnMut(String),
     ) -> Result<Self, String> {
         let mut results = Self {
             systems: systems.iter().map(|system| system.name).collect(),
@@ -45,8 +45,12 @@ impl Results {
                 rng.shuffle(&mut order);
                 for system in order {
                     signals::check()?;
-                    tell(format!("round {} of {rounds}: {}, {sessions} sessions", round + 1, system.name));
-                    let sample = system.measure(sessions, times)?;
+                    report_progress(format!(
+                        "round {} of {rounds}: {}, {sessions} sessions",
+                        round + 1,
+                        system.name
+                    ));
+                    let sample = system.measure(sessions, timing)?;
                     // One that was stopped is none.
                     signals::check()?;
                     results.samples.entry((system.name, sessions)).or_default().push(sample);

@@ -6,14 +6,14 @@ pub(super) const HEADER: usize = 4;
 
 /// A session with an echo server: frames of one size out, frames of one size back.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct EchoProtocol {
     request: Vec<u8>,
     header: Vec<u8>,
     /// Bytes of the body that are still to come.
     left: usize,
 }
 
-impl Frames {
+impl EchoProtocol {
     /// Sends bodies of so many bytes.
     pub(super) fn new(body: usize) -> Self {
         let length = u32::try_from(body).unwrap().to_be_bytes();
@@ -21,7 +21,7 @@ impl Frames {
     }
 }
 
-impl ClientProtocol for Frames {
+impl ClientProtocol for EchoProtocol {
     fn is_greeted(&self) -> bool {
         false
     }
@@ -52,13 +52,13 @@ impl ClientProtocol for Frames {
 /// A session with Redis: `INCRBY account N`, as every client library sends it. All sessions count the same key up, as all of
 /// ours move the same account's money.
 #[derive(Debug)]
-pub(super) struct Counter {
+pub(super) struct RedisProtocol {
     rng: fastrand::Rng,
     last: u64,
     held: Vec<u8>,
 }
 
-impl Counter {
+impl RedisProtocol {
     pub(super) fn new(seed: u64) -> Self {
         Self { rng: fastrand::Rng::with_seed(seed), last: 0, held: Vec::new() }
     }
@@ -81,7 +81,7 @@ impl Counter {
     }
 }
 
-impl ClientProtocol for Counter {
+impl ClientProtocol for RedisProtocol {
     fn is_greeted(&self) -> bool {
         false
     }
@@ -125,7 +125,7 @@ mod tests {
     fn frames_are_counted_however_they_are_cut() {
         let reply = [&[0, 0, 0, 7][..], b"seven77"].concat();
         for cut in 1..=reply.len() {
-            let mut dialogue = Frames::new(3);
+            let mut dialogue = EchoProtocol::new(3);
             for _ in 0..2 {
                 let mut out = Vec::new();
                 dialogue.write_request(&mut out);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_count_that_does_not_grow_is_no_reply() {
-        let mut dialogue = Counter::new(1);
+        let mut dialogue = RedisProtocol::new(1);
         assert_eq!(dialogue.receive(b":5\r\n"), Ok(Received::Reply { completes_operation: true }));
         assert_eq!(dialogue.receive(b":1"), Ok(Received::Incomplete));
         assert_eq!(dialogue.receive(b"2\r\n"), Ok(Received::Reply { completes_operation: true }));

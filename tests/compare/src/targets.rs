@@ -1,14 +1,14 @@
 //! What is aimed at, each as a ratio in one run.
 use super::{
-    idle::Idle,
-    round::{Ratio, Results},
+    idle::IdleResults,
+    rounds::{Ratio, Results},
     system::DISK,
 };
 use std::fmt;
 
 /// An aim, and what came out.
 #[derive(Clone, Debug)]
-pub struct Aim {
+pub struct PerformanceTarget {
     /// What is aimed at.
     pub what: String,
     /// What it must be.
@@ -39,7 +39,7 @@ impl fmt::Display for Bound {
     }
 }
 
-impl Aim {
+impl PerformanceTarget {
     /// Is it met?
     pub fn is_met(&self) -> bool {
         match self.bound {
@@ -64,7 +64,7 @@ const ECHOES: [&str; 2] = ["echo, threads", "echo, event loop"];
 const DURABLE: &str = "atm, one answer a deposit";
 
 /// The aims in memory, for 8 and more sessions.
-pub fn in_memory(results: &Results) -> Vec<Aim> {
+pub fn in_memory(results: &Results) -> Vec<PerformanceTarget> {
     let rate = |name: &str, sessions| results.rate(name, sessions).unwrap_or(0.0);
     let mut aims = Vec::new();
     for &sessions in results.sessions.iter().filter(|sessions| **sessions >= 8) {
@@ -72,7 +72,7 @@ pub fn in_memory(results: &Results) -> Vec<Aim> {
         let faster = if rate(threads, sessions) >= rate(event_loop, sessions) { threads } else { event_loop };
         let mut aim = |name: &str, with: &str, bound, of: fn(&super::Sample) -> Option<f64>| {
             if let Some(ratio) = results.ratio((ATM, with), sessions, of) {
-                aims.push(Aim::of(format!("{name}, {sessions} sessions"), bound, ratio));
+                aims.push(PerformanceTarget::of(format!("{name}, {sessions} sessions"), bound, ratio));
             }
         };
         aim(
@@ -89,7 +89,7 @@ pub fn in_memory(results: &Results) -> Vec<Aim> {
 }
 
 /// The aims on the disk: for many sessions, and for one against what the disk itself takes.
-pub fn durable(results: &Results) -> Vec<Aim> {
+pub fn durable(results: &Results) -> Vec<PerformanceTarget> {
     let mut aims = Vec::new();
     for &sessions in results.sessions.iter().filter(|sessions| **sessions >= 50) {
         for (name, least) in [
@@ -99,21 +99,21 @@ pub fn durable(results: &Results) -> Vec<Aim> {
         ] {
             if let Some(ratio) = results.ratio((DURABLE, name), sessions, |one| Some(one.rate)) {
                 let what = format!("operations a second, of those of {name}, {sessions} sessions");
-                aims.push(Aim::of(what, Bound::Least(least), ratio));
+                aims.push(PerformanceTarget::of(what, Bound::Least(least), ratio));
             }
         }
     }
     let p50 = |one: &super::Sample| one.p50.map(|time| time.as_secs_f64());
     if let Some(ratio) = results.ratio((DURABLE, DISK), 1, p50) {
         let what = "p50 of the answer that settles a deposit, of one fdatasync, 1 session".to_owned();
-        aims.push(Aim::of(what, Bound::Most(1.5), ratio));
+        aims.push(PerformanceTarget::of(what, Bound::Most(1.5), ratio));
     }
     aims
 }
 
 /// The aims with idle sessions.
-pub fn idle(idle: &Idle) -> Vec<Aim> {
-    let aim = |what: &str, bound, value, unit| Aim {
+pub fn idle(idle: &IdleResults) -> Vec<PerformanceTarget> {
+    let aim = |what: &str, bound, value, unit| PerformanceTarget {
         what: format!("{what}, {} sessions", idle.sessions),
         bound,
         value,
@@ -136,7 +136,7 @@ pub fn idle(idle: &Idle) -> Vec<Aim> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::round::tests::results, *};
+    use super::{super::rounds::tests::results, *};
 
     #[test]
     fn the_faster_echo_is_the_measure() {
