@@ -1,6 +1,6 @@
-# Updates one row of an SQLite database (WAL, synchronous=FULL), a transaction each, from as many threads as are asked for,
-# and tells how often, as JSON. The threads share one connection, as those of a server would: only one can write anyway, and
-# connections of their own would wait for each other's lock by sleeping.
+# Load generator of SQLite: THREADS threads run transactions of one update each, all of the same row (WAL, synchronous=FULL);
+# prints throughput and latency as JSON. The threads share one connection, as those of a server would: SQLite has one writer at
+# a time, and separate connections would wait for its lock by sleeping.
 # python3 sqlite.py FILE THREADS WARM_UP DURATION (seconds)
 import json
 import sqlite3
@@ -17,17 +17,17 @@ connection.execute("CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGE
 connection.execute("INSERT INTO account VALUES (1, 100)")
 
 lock = threading.Lock()
-taken = [[] for _ in range(threads)]
+latencies = [[] for _ in range(threads)]
 counts = [0] * threads
 begin = time.perf_counter() + warm_up
 end = begin + duration
 
 
 def work(number):
-    mine = taken[number]
+    mine = latencies[number]
     while True:
-        asked = time.perf_counter()
-        if asked >= end:
+        started = time.perf_counter()
+        if started >= end:
             return
         with lock:
             # A transaction of its own: SQLite commits it before this returns.
@@ -35,7 +35,7 @@ def work(number):
         done = time.perf_counter()
         counts[number] += 1
         if begin <= done < end:
-            mine.append(done - asked)
+            mine.append(done - started)
 
 
 workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
@@ -45,8 +45,8 @@ for worker in workers:
     worker.join()
 (balance,) = connection.execute("SELECT balance FROM account").fetchone()
 assert balance == 100 + sum(counts), (balance, sum(counts))
-times = sorted(time for mine in taken for time in mine)
+times = sorted(time for mine in latencies for time in mine)
 if not times:
-    sys.exit("nothing was committed in the time")
-share = lambda part: times[min(len(times) - 1, int(len(times) * part))]
-print(json.dumps({"rate": len(times) / duration, "p50": share(0.5), "p99": share(0.99)}))
+    sys.exit("nothing was committed in the measured time")
+quantile = lambda part: times[min(len(times) - 1, int(len(times) * part))]
+print(json.dumps({"throughput": len(times) / duration, "p50": quantile(0.5), "p99": quantile(0.99)}))

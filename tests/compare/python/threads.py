@@ -1,7 +1,6 @@
-# The classroom server that atm replaces, for many clients: a thread each and a lock around the balance, the rest as it was
-# (tests/original/server.py): JSON without frames, one recv is one answer, a send for what became of it and another one for the
-# next question. Nagle's algorithm holds the second send back until the client has acknowledged the first; --nodelay is the
-# one line that helps.
+# The server that atm replaces (tests/e2e/original/server.py), for many clients: a thread per client and a lock around the
+# balance. The rest is unchanged: JSON without frames, one recv is one answer, one send has its outcome and another one the next
+# prompt. Nagle's algorithm (RFC 896) delays the second send until the client has acknowledged the first; --nodelay prevents it.
 import json
 import socket
 import sys

@@ -149,7 +149,7 @@ mod tests {
         ]);
         for scale in [Scale::Linear, Scale::Logarithmic] {
             let chart = Chart { title: "Title", label: "Label", scale };
-            let svg = chart.draw(&all, |name, sessions| all.rate(name, sessions));
+            let svg = chart.draw(&all, |name, sessions| all.throughput(name, sessions));
             assert_eq!(svg.matches("<circle").count(), 5, "{svg}");
             for text in ["a &amp; b", "Title", "Label", "sessions", "100 k"] {
                 assert!(svg.contains(text), "{text}: {svg}");

@@ -1,43 +1,46 @@
-//! Where the load and the servers run. Left to itself, the system moves them about and may put both on one core; that is what
-//! a user gets, and not the same twice.
+//! CPU affinity: keeps the load generator and the servers on different cores if asked to.
+//!
+//! Otherwise the scheduler moves them and may put both on one core, as it does for a user; results then vary more.
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::OnceLock;
 
-/// The first core, and the others: set where they are to be kept apart.
+/// The first core, and the others; set if they are to be kept apart.
 static CORES: OnceLock<(CpuSet, CpuSet)> = OnceLock::new();
 
-/// Who is to run from here on: this thread, and whatever it starts.
+/// What this thread does next, itself or by a process that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The load, on the first core.
+    /// Generates load, on the first core.
     Load,
-    /// Servers, on all others.
+    /// Starts servers, on all other cores.
     Servers,
 }
 
-/// Keeps the load and the servers apart from now on.
+/// Keeps the load generator and the servers on different cores from now on.
 ///
 /// # Errors
-/// Where there is only one core for both.
+/// There is only one core.
 pub fn keep_apart() -> Result<(), String> {
-    let mut others = sched_getaffinity(None).map_err(|error| format!("the cores are not known: {error}"))?;
+    let mut others =
+        sched_getaffinity(None).map_err(|error| format!("the CPU affinity cannot be read: {error}"))?;
     let first = (0..CpuSet::MAX_CPU).find(|core| others.is_set(*core));
-    let first =
-        first.filter(|_| others.count() > 1).ok_or("there is only one core for the load and the servers")?;
+    let first = first
+        .filter(|_| others.count() > 1)
+        .ok_or("there is only one core for the load generator and the servers")?;
     let mut load = CpuSet::new();
     load.set(first);
     others.unset(first);
-    // It is said once.
+    // It is called once.
     let _ = CORES.set((load, others));
     Ok(())
 }
 
-/// This thread runs for one side now; nothing happens where they are not kept apart.
+/// Sets the affinity of this thread and of the processes that it starts; does nothing without [`keep_apart`].
 ///
 /// # Errors
-/// What the system says against it.
+/// sched_setaffinity(2) fails.
 pub fn run_for(side: Side) -> Result<(), String> {
     let Some((load, servers)) = CORES.get() else { return Ok(()) };
     let cores = if side == Side::Load { load } else { servers };
-    sched_setaffinity(None, cores).map_err(|error| format!("no core can be chosen: {error}"))
+    sched_setaffinity(None, cores).map_err(|error| format!("the CPU affinity cannot be set: {error}"))
 }

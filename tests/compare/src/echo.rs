@@ -1,5 +1,5 @@
-//! Bare echo servers: the least that a server over TCP does for a request, and so the limit of what any can do. They read a
-//! frame (a length of four bytes and a body, as on the `json` wire) and send one of a given size.
+//! Bare echo servers: the least work of a server over TCP for a request, and so an upper bound of the throughput. They read
+//! frames (a length of four bytes and a body, as on the `json` wire) and send one of a fixed size for each.
 use super::protocols::HEADER;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
@@ -7,43 +7,43 @@ use std::{
     thread,
 };
 
-/// What one read brings at the most, as in our server.
-const READ: usize = 4096;
+/// Bytes of one read, as in our server.
+const READ_SIZE: usize = 4096;
 
-/// A thread's stack; it needs less.
+/// Bytes of a thread's stack; it needs less.
 const STACK: usize = 64 * 1024;
 
-/// Connections that may wait to be accepted, as in our server.
+/// The backlog of listen(2), as in our server.
 const BACKLOG: i32 = 4096;
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// How a server serves many connections.
+/// How an echo server serves many connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Concurrency {
-    /// A thread each.
+    /// A thread per connection.
     Threads,
     /// One event loop.
     Loop,
 }
 
-/// Listens on a free port, says which, and serves until it is killed; each reply has a body of `reply` bytes.
+/// Listens on a free port, prints its address, and serves until it is killed. Each reply has a body of `reply` bytes.
 ///
 /// # Errors
-/// Whatever makes it impossible.
-pub fn serve(way: Concurrency, reply: usize) -> io::Result<()> {
+/// A call to the system fails.
+pub fn serve(concurrency: Concurrency, reply: usize) -> io::Result<()> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     rustix::net::listen(&listener, BACKLOG)?;
     let length = u32::try_from(reply).map_err(io::Error::other)?.to_be_bytes();
     let reply = [&length[..], &vec![b'x'; reply]].concat();
     println!("listening on {} (echo)", listener.local_addr()?);
-    match way {
+    match concurrency {
         Concurrency::Threads => threads(&listener, &reply),
         Concurrency::Loop => event_loop(listener, &reply),
     }
 }
 
-/// How many frames end in some bytes that go on from others.
+/// Counts the frames in a stream of bytes, without their contents.
 #[derive(Debug, Default)]
 struct FrameCounter {
     header: [u8; HEADER],
@@ -81,7 +81,7 @@ fn threads(listener: &std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
             let (mut stream, _) = listener.accept()?;
             stream.set_nodelay(true)?;
             thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
-                let (mut frames, mut bytes) = (FrameCounter::default(), [0; READ]);
+                let (mut frames, mut bytes) = (FrameCounter::default(), [0; READ_SIZE]);
                 loop {
                     let count = match stream.read(&mut bytes) {
                         Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -91,7 +91,7 @@ fn threads(listener: &std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
                         return;
                     }
                     for _ in 0..frames.count(&bytes[..count]) {
-                        // Whoever is gone is seen at the next read.
+                        // A closed connection ends the thread at the next read.
                         let _ = stream.write_all(reply);
                     }
                 }
@@ -103,7 +103,7 @@ fn threads(listener: &std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
 struct Connection {
     stream: net::TcpStream,
     frames: FrameCounter,
-    /// What the socket had no room for.
+    /// Bytes that the socket had no room for.
     unsent: Vec<u8>,
 }
 
@@ -112,9 +112,9 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
     let mut listener = net::TcpListener::from_std(listener);
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    // A connection's token is its place, and a place is used again: nothing is looked up, and nothing cleared for an event.
+    // A connection's token is its index, and free indices are used again: an event needs no lookup.
     let (mut connections, mut vacant) = (Vec::<Option<Connection>>::new(), Vec::new());
-    let mut bytes = [0; READ];
+    let mut bytes = [0; READ_SIZE];
     loop {
         match poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -124,15 +124,15 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
             if event.token() == LISTENER {
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
-                    let place = vacant.pop().unwrap_or(connections.len());
+                    let index = vacant.pop().unwrap_or(connections.len());
                     poll.registry().register(
                         &mut stream,
-                        Token(place),
+                        Token(index),
                         Interest::READABLE | Interest::WRITABLE,
                     )?;
                     let connection =
                         Connection { stream, frames: FrameCounter::default(), unsent: Vec::new() };
-                    match connections.get_mut(place) {
+                    match connections.get_mut(index) {
                         Some(slot) => *slot = Some(connection),
                         None => connections.push(Some(connection)),
                     }
@@ -149,8 +149,8 @@ fn event_loop(listener: std::net::TcpListener, reply: &[u8]) -> io::Result<()> {
 }
 
 impl Connection {
-    /// Does what there is to do; an error where the connection is over.
-    fn serve(&mut self, reply: &[u8], bytes: &mut [u8; READ], ends: bool) -> io::Result<()> {
+    /// Handles an event; an error if the connection is closed.
+    fn serve(&mut self, reply: &[u8], bytes: &mut [u8; READ_SIZE], closed: bool) -> io::Result<()> {
         if !self.unsent.is_empty() {
             let unsent = std::mem::take(&mut self.unsent);
             self.send(&unsent)?;
@@ -162,8 +162,8 @@ impl Connection {
                     for _ in 0..self.frames.count(&bytes[..count]) {
                         self.send(reply)?;
                     }
-                    // Less than was asked for is all there is, but for the end of the stream.
-                    if count < READ && !ends {
+                    // A short read shows that the socket is empty, except before the end of the stream.
+                    if count < READ_SIZE && !closed {
                         return Ok(());
                     }
                 }
@@ -204,7 +204,7 @@ mod tests {
         for cut in 1..=stream.len() {
             let mut frames = FrameCounter::default();
             let whole: usize = stream.chunks(cut).map(|piece| frames.count(piece)).sum();
-            // One without a body ends with the first byte behind it.
+            // A frame without a body is counted at the first byte behind it.
             assert_eq!(whole, 3, "{cut}");
         }
     }

@@ -1,4 +1,4 @@
-//! Many sessions that do nothing: what they take, and whether they are in anybody's way.
+//! Idle sessions: the memory they take, the time to open them in one burst, and the latency of one active session among them.
 use super::{
     TIMEOUT,
     cores::{self, Side},
@@ -19,37 +19,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Copy, Debug)]
 pub struct IdleResults {
-    /// How many sessions.
+    /// The number of idle sessions.
     pub sessions: usize,
-    /// How many of them were not served.
-    pub unserved: usize,
-    /// From the first connect to the last greeting, all of them asked for at once.
-    pub greeted: Duration,
-    /// Resident memory of the server for each, in bytes.
+    /// Sessions among them that were not greeted.
+    pub not_greeted: usize,
+    /// From the first connect to the last greeting, with all connects in one burst.
+    pub burst_time: Duration,
+    /// The server's resident memory per session, in bytes.
     pub memory: f64,
-    /// From the connect of one more to its first reply.
-    pub newcomer: Duration,
-    /// The middle answer to it and the slowest of a hundred, while the others are idle.
+    /// From the connect of one more session to its first reply.
+    pub connect_to_reply: Duration,
+    /// The median latency of that session, while the others are idle.
     pub p50: Duration,
-    /// See [`p50`](Self::p50).
+    /// The 99th percentile of its latency.
     pub p99: Duration,
-    /// Was one over the limit told that it is?
-    pub told: bool,
+    /// Did a session over the server's limit get the notice that says so?
+    pub notified: bool,
 }
 
-/// Opens so many sessions in one burst, and looks.
+/// Opens the sessions in one burst and measures; `duration` is the measured time of the active session.
 ///
 /// # Errors
-/// Where it could not be done.
+/// The system allows too few open files, or the server failed.
 pub fn measure(sessions: usize, duration: Duration) -> Result<IdleResults, String> {
-    // Those, a new one, and what the program has open itself.
+    // Besides the sockets of these sessions: those of the others, and what the program has open itself.
     let files = raise_file_limit();
     if files < sessions as u64 + 64 {
         return Err(format!(
-            "the system allows {files} open files (ulimit -n), too few for {sessions} sessions"
+            "the limit of open files (ulimit -n) is {files}, too low for {sessions} sessions"
         ));
     }
     cores::run_for(Side::Servers)?;
@@ -59,29 +59,29 @@ pub fn measure(sessions: usize, duration: Duration) -> Result<IdleResults, Strin
 }
 
 fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Result<IdleResults> {
-    let books = BalanceAuditor::default();
-    let people = |count: usize| {
+    let auditor = BalanceAuditor::default();
+    let customers = |count: usize| {
         (0..count).map(|seed| {
-            TextSession::json(Customer::new(&books, Mix::default(), InputStyle::Menu, seed as u64))
+            TextSession::json(Customer::new(&auditor, Mix::default(), InputStyle::Menu, seed as u64))
         })
     };
-    let opening = ConnectOptions { address: server.address, burst: sessions, timeout: TIMEOUT };
-    // What a first session makes it take for good is none of a thousandth one's.
-    drop(EventLoop::connect(&opening, people(1))?);
+    let options = ConnectOptions { address: server.address, burst: sessions, timeout: TIMEOUT };
+    // What the server allocates once, for its first session, does not count.
+    drop(EventLoop::connect(&options, customers(1))?);
     let before = resident(server)?;
     let begin = Instant::now();
-    let idle = EventLoop::connect(&opening, people(sessions))?;
-    let greeted = begin.elapsed();
+    let idle = EventLoop::connect(&options, customers(sessions))?;
+    let burst_time = begin.elapsed();
     let memory = (resident(server)? - before) as f64 / sessions as f64;
     let begin = Instant::now();
-    let mut newcomer = EventLoop::connect(&opening, people(1))?;
-    let answered = newcomer.exchange(0, TIMEOUT)?;
-    let took = begin.elapsed();
+    let mut active = EventLoop::connect(&options, customers(1))?;
+    let answered = active.exchange(0, TIMEOUT)?;
+    let connect_to_reply = begin.elapsed();
     if !answered {
         return Err(io::Error::other("one more session was not served"));
     }
-    let told = turned_away(&opening, people(1))?;
-    drop(newcomer);
+    let notified = is_refused_with_notice(&options, customers(1))?;
+    drop(active);
     let config = LoadConfig {
         address: server.address,
         wire: atm_core::wire::Wire::Json,
@@ -97,7 +97,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         shared: false,
         timeout: TIMEOUT,
     };
-    // The one before may still be going.
+    // The server may still count the session before.
     let until = Instant::now() + TIMEOUT;
     let report = loop {
         let report = atm_bench::run_until(&config, &mut |_| {}, signals::flag())?;
@@ -110,26 +110,29 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     };
     Ok(IdleResults {
         sessions,
-        unserved: idle.lost(),
-        greeted,
+        not_greeted: idle.lost(),
+        burst_time,
         memory,
-        newcomer: took,
+        connect_to_reply,
         p50: report.measurements.answer_latency.quantile(0.5),
         p99: report.measurements.answer_latency.quantile(0.99),
-        told,
+        notified,
     })
 }
 
-/// Is one more told that there are as many as there may be?
-fn turned_away<'a>(opening: &ConnectOptions, one: impl Iterator<Item = TextSession<'a>>) -> io::Result<bool> {
-    let measured = EventLoop::connect(opening, one)?.into_measurements();
+/// Does one more session get the notice that the server is full?
+fn is_refused_with_notice<'a>(
+    options: &ConnectOptions,
+    one: impl Iterator<Item = TextSession<'a>>,
+) -> io::Result<bool> {
+    let measured = EventLoop::connect(options, one)?.into_measurements();
     Ok(measured.reasons.iter().any(|reason| reason.contains("as many sessions as it takes")))
 }
 
-/// A program's resident memory, in bytes.
+/// The server's resident memory, in bytes: VmRSS of proc_pid_status(5).
 fn resident(server: &Server) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", server.program.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("the system tells no VmRSS"))
+    kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("VmRSS is missing in /proc"))
 }

@@ -1,10 +1,10 @@
-//! What it was measured on and with, for whoever reads the figures later.
-use super::{DataFolder, postgres, system::Competitor};
+//! The machine and the versions of all programs, for the readers of the results.
+use super::{DataFolder, competitor::Competitor, postgres};
 use atm_e2e::project_root;
 use std::{fs, path::Path, process::Command};
 
-/// The machine, the programs and their versions, this project's commit and the date, as a list in Markdown; `place` is on the
-/// disk that is measured. Programs that are left out are not named.
+/// The machine, the measured disk, the versions of the programs, this project's commit and the date, as a Markdown list.
+/// Programs that are left out are not listed.
 pub fn machine(data_folder: &DataFolder, without: &[Competitor]) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
@@ -15,15 +15,17 @@ pub fn machine(data_folder: &DataFolder, without: &[Competitor]) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown");
-    let with = |others: &[Competitor]| others.iter().any(|other| !without.contains(other));
-    let redis = || said("redis-server", &["--version"]).map(|line| until(&line, " sha=").to_owned());
-    let postgres = || said(postgres::programs().ok()?.join("postgres"), &["--version"]);
+    let with = |competitors: &[Competitor]| competitors.iter().any(|one| !without.contains(one));
+    let redis = || first_line("redis-server", &["--version"]).map(|line| until(&line, " sha=").to_owned());
+    let postgres = || first_line(postgres::programs().ok()?.join("postgres"), &["--version"]);
     let python = "import platform, sqlite3 as s; print('Python', platform.python_version() + ', SQLite', s.sqlite_version)";
     let programs = [
-        said("rustc", &["--version"]),
+        first_line("rustc", &["--version"]),
         with(&[Competitor::Redis]).then(redis).flatten(),
         with(&[Competitor::Postgres]).then(postgres).flatten(),
-        with(&[Competitor::Python, Competitor::Sqlite]).then(|| said("python3", &["-c", python])).flatten(),
+        with(&[Competitor::Python, Competitor::Sqlite])
+            .then(|| first_line("python3", &["-c", python]))
+            .flatten(),
     ];
     let programs: Vec<String> = programs.into_iter().flatten().collect();
     let unknown = || "unknown".to_owned();
@@ -32,13 +34,13 @@ pub fn machine(data_folder: &DataFolder, without: &[Competitor]) -> String {
         kernel.trim(),
         disk(&data_folder.0).unwrap_or_else(unknown),
         programs.join("; "),
-        said("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown),
-        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]).unwrap_or_else(unknown)
+        first_line("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown),
+        first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"]).unwrap_or_else(unknown)
     )
 }
 
-/// The first line that a program says, run in the project's folder; none where it lacks or fails.
-fn said(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
+/// The first line that a program prints, run in the project's folder; `None` if it is missing or fails.
+fn first_line(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).current_dir(project_root()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
     text.lines().next().map(str::to_owned)
@@ -48,25 +50,24 @@ fn until<'a>(text: &'a str, end: &str) -> &'a str {
     text.split_once(end).map_or(text, |(before, _)| before)
 }
 
-/// The file system that a folder is on, and what kind of disk is under it, where the system tells.
+/// The type of a folder's file system, and whether the kernel reports its disk as rotational.
 fn disk(folder: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let (device, kind) = mount(&mounts, folder)?;
     let block = Path::new("/sys/dev/block").join(device);
-    // A partition has what its disk is in the folder above.
-    let turns = ["queue/rotational", "../queue/rotational"]
+    // For a partition, the attributes of its disk are in the folder above (sysfs-block in the kernel's ABI documentation).
+    let rotational = ["queue/rotational", "../queue/rotational"]
         .iter()
         .find_map(|name| fs::read_to_string(fs::canonicalize(&block).ok()?.join(name)).ok());
-    let turns = match turns.as_deref().map(str::trim) {
-        Some("0") => "it does not rotate",
-        Some("1") => "it says that it rotates",
-        _ => "what is under it is not known",
+    let rotational = match rotational.as_deref().map(str::trim) {
+        Some("0") => "not rotational",
+        Some("1") => "reported as rotational",
+        _ => "disk type unknown",
     };
-    Some(format!("{kind}, {turns}"))
+    Some(format!("{kind}, {rotational}"))
 }
 
-/// The device and the type of the file system that a folder is on (proc(5), mountinfo): the last of those mounted nearest above
-/// it.
+/// The device and the type of a folder's file system: the last one with the longest mount point (proc_pid_mountinfo(5)).
 fn mount<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
     let all = mounts.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_mount_is_the_disk() {
+    fn the_file_system_is_that_of_the_longest_mount_point() {
         let mounts = "22 1 8:1 / / rw,noatime shared:1 - ext4 /dev/sda1 rw\n\
                       30 22 0:25 / /tmp rw - tmpfs tmpfs rw,size=1k\n\
                       31 22 8:17 / /data rw master:1 - xfs /dev/sdb1 rw\n";

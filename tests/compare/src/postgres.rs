@@ -1,4 +1,4 @@
-//! PostgreSQL, with a cluster of its own, and pgbench, which comes with it and is its own load.
+//! PostgreSQL with a database cluster of its own, and its load generator pgbench.
 use super::{DataFolder, Sample, TIMEOUT, Timing, free_port};
 use atm_e2e::{Output, Program};
 use std::{
@@ -9,35 +9,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Accounts, where each session updates any of them.
+/// Accounts, where sessions update random ones.
 const ACCOUNTS: u32 = 10_000;
 
-/// Sessions that may be open at once, beside those that it keeps for itself.
-const SESSIONS: usize = 1_100;
+/// PostgreSQL's max_connections: enough for 1,000 sessions and its own reserve.
+const MAX_CONNECTIONS: usize = 1_100;
 
-/// Which account is updated.
+/// Which accounts are updated.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rows {
-    /// Always the same one, as with us.
+    /// Always the same one, as in atm.
     Hot,
-    /// Any.
+    /// Random ones.
     Many,
 }
 
-/// A server with a cluster of its own.
+/// A running server.
 #[derive(Debug)]
 pub(super) struct Postgres {
     programs: PathBuf,
     port: u16,
     folder: tempfile::TempDir,
-    /// Dropped after the folder is not used any more, and before it is removed.
+    /// Stopped in `drop`, before the folder is removed.
     program: Option<Program>,
+    /// The user and group to run as, if this program runs as root: PostgreSQL refuses to.
     user: Option<(u32, u32)>,
 }
 
-/// Where Debian puts the programs of its newest version.
+/// The folder of the programs of the newest version that Debian has installed.
 pub(super) fn programs() -> Result<PathBuf, String> {
-    let lacks = || "there is no PostgreSQL on this machine: apt-get install postgresql".to_owned();
+    let lacks = || "PostgreSQL is not installed: apt-get install postgresql".to_owned();
     let versions = fs::read_dir("/usr/lib/postgresql").map_err(|_| lacks())?;
     let number = |path: &PathBuf| {
         path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
@@ -54,18 +55,19 @@ impl Postgres {
     pub(super) fn start(data_folder: &DataFolder) -> Result<Self, String> {
         let programs = programs()?;
         let folder = data_folder.temporary()?;
-        let user = if rustix::process::getuid().is_root() { Some(its_user()?) } else { None };
+        let user = if rustix::process::getuid().is_root() { Some(postgres_user()?) } else { None };
         if let Some((user, group)) = user {
-            chown(folder.path(), Some(user), Some(group)).map_err(|error| format!("its folder: {error}"))?;
+            chown(folder.path(), Some(user), Some(group))
+                .map_err(|error| format!("PostgreSQL's folder: {error}"))?;
         }
         let port = free_port().map_err(|error| error.to_string())?;
         let mut postgres = Self { programs, port, folder, program: None, user };
         let data = postgres.folder.path().join("data");
-        let data = data.to_str().ok_or("the folder's name is no text")?;
+        let data = data.to_str().ok_or("the folder's path is not UTF-8")?;
         postgres.run("initdb", &["-D", data, "-A", "trust", "-U", "postgres", "--no-sync"])?;
-        let (port, sessions) = (format!("port={port}"), format!("max_connections={SESSIONS}"));
+        let (port, sessions) = (format!("port={port}"), format!("max_connections={MAX_CONNECTIONS}"));
         let sockets = format!("unix_socket_directories={}", postgres.folder.path().display());
-        // Everything else as it comes: every commit is synced before it is acknowledged.
+        // All other settings are the defaults: every commit is synced before it is acknowledged.
         let settings =
             ["listen_addresses=127.0.0.1", &port, &sessions, &sockets, "fsync=on", "synchronous_commit=on"];
         let mut command = postgres.command("postgres");
@@ -100,22 +102,22 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Updates for some time, a transaction each.
+    /// Runs transactions of one update each.
     pub(super) fn measure(&self, rows: Rows, sessions: usize, timing: Timing) -> Result<Sample, String> {
         let script = self.folder.path().join(match rows {
             Rows::Hot => "hot.sql",
             Rows::Many => "many.sql",
         });
-        // It has no warm-up of its own; what it takes to connect is not in what it counts.
+        // pgbench has no warm-up of its own; its result does not include the time to connect.
         if !timing.warm_up.is_zero() {
             self.pgbench(&script, sessions, timing.warm_up)?;
         }
         let before = self.updates()?;
         let done = self.pgbench(&script, sessions, timing.duration)?;
-        self.told(&done, before)
+        self.sample(&done, before)
     }
 
-    /// Runs its load, for a whole number of seconds: it takes no other.
+    /// Runs pgbench, rounded up to whole seconds, which it requires.
     fn pgbench(&self, script: &Path, sessions: usize, time: Duration) -> Result<Output, String> {
         let seconds = time.as_secs_f64().ceil().max(1.0).to_string();
         let (port, sessions) = (self.port.to_string(), sessions.to_string());
@@ -142,25 +144,26 @@ impl Postgres {
         )
     }
 
-    /// What it told, held against what the accounts have more than before.
-    fn told(&self, done: &Output, before: i64) -> Result<Sample, String> {
+    /// The sample in pgbench's output; its number of transactions must be the one in the accounts.
+    fn sample(&self, done: &Output, before: i64) -> Result<Sample, String> {
         let after = |word: &str| {
             let line = done.stdout.lines().find_map(|line| line.strip_prefix(word));
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok())
-                .ok_or_else(|| format!("pgbench told no {word}: {done:?}"))
+                .ok_or_else(|| format!("pgbench reported no {word}: {done:?}"))
         };
-        let (rate, transactions) = (after("tps = ")?, after("number of transactions actually processed: ")?);
+        let (throughput, transactions) =
+            (after("tps = ")?, after("number of transactions actually processed: ")?);
         let updates = self.updates()? - before;
         if updates != transactions as i64 {
-            return Err(format!("PostgreSQL has {updates} updates of {transactions}"));
+            return Err(format!("the accounts have {updates} updates after {transactions} transactions"));
         }
-        Ok(Sample { rate, p50: None, p99: None, busy: None })
+        Ok(Sample { throughput, p50: None, p99: None, cpu_share: None })
     }
 
-    /// How much was added to the accounts.
+    /// The sum of all balances, to which each update adds 1.
     fn updates(&self) -> Result<i64, String> {
-        let told = self.sql("SELECT sum(balance) FROM account")?;
-        told.trim().parse().map_err(|_| format!("PostgreSQL told {told:?} for a sum"))
+        let sum = self.sql("SELECT sum(balance) FROM account")?;
+        sum.trim().parse().map_err(|_| format!("PostgreSQL returned {sum:?} for a sum"))
     }
 
     fn sql(&self, statement: &str) -> Result<String, String> {
@@ -189,26 +192,26 @@ impl Postgres {
     fn run(&self, program: &str, arguments: &[&str]) -> Result<Output, String> {
         let mut command = self.command(program);
         command.args(arguments);
-        // The time that it is to take and the patience that there is with it are different things.
-        let output = command.output().map_err(|error| self.denied(&format!("{program}: {error}")))?;
+        // Without a timeout: pgbench takes as long as it was asked to.
+        let output = command.output().map_err(|error| self.with_hint(&format!("{program}: {error}")))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let done =
             Output { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         if done.code == Some(0) {
             Ok(done)
         } else {
-            Err(self.denied(&format!("{program}: {}", done.stderr.trim())))
+            Err(self.with_hint(&format!("{program}: {}", done.stderr.trim())))
         }
     }
 
-    /// What is to be done where its user may not enter the folder.
-    fn denied(&self, error: &str) -> String {
+    /// Adds a hint to an error: the user postgres may have no access to the folder.
+    fn with_hint(&self, error: &str) -> String {
         let denied = self.user.is_some() && error.to_lowercase().contains("permission denied");
-        let help = "; the user postgres must be able to enter the folder: --disk DIR names another";
+        let help = "; the user postgres needs access to the folder: choose another one with --disk DIR";
         format!("{error}{}", if denied { help } else { "" })
     }
 
-    /// It refuses to work for root.
+    /// A command, run as the user postgres if this program runs as root.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.current_dir(self.folder.path()).env("LC_ALL", "C");
@@ -222,7 +225,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(program) = self.program.take() {
-            // At once, but in order: killed, it would leave shared memory behind.
+            // SIGINT is PostgreSQL's fast shutdown; after SIGKILL it would leave shared memory behind.
             program.signal(atm_e2e::Signal::INT);
             let _ = program.finish();
         }
@@ -230,16 +233,16 @@ impl Drop for Postgres {
 }
 
 fn path(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| "the folder's name is no text".to_owned())
+    path.to_str().ok_or_else(|| "the folder's path is not UTF-8".to_owned())
 }
 
-/// The user that Debian's package makes for it.
-fn its_user() -> Result<(u32, u32), String> {
+/// The user and group that Debian's package creates.
+fn postgres_user() -> Result<(u32, u32), String> {
     let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
     let line = users.lines().find(|line| line.starts_with("postgres:"));
     let numbers = line.and_then(|line| {
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     });
-    numbers.ok_or_else(|| "there is no user postgres on this machine: apt-get install postgresql".to_owned())
+    numbers.ok_or_else(|| "the user postgres does not exist: apt-get install postgresql".to_owned())
 }

@@ -1,20 +1,20 @@
-//! Sessions with servers that are no ATM.
+//! The client protocols of the echo servers and of Redis.
 use atm_bench::protocol::{ClientProtocol, Received, SessionError};
 
-/// Bytes of the length before a frame.
+/// Bytes of the length in front of a frame.
 pub(super) const HEADER: usize = 4;
 
-/// A session with an echo server: frames of one size out, frames of one size back.
+/// A session with an echo server: requests of one size, replies of another.
 #[derive(Debug)]
 pub(super) struct EchoProtocol {
     request: Vec<u8>,
     header: Vec<u8>,
-    /// Bytes of the body that are still to come.
+    /// Missing bytes of the body.
     left: usize,
 }
 
 impl EchoProtocol {
-    /// Sends bodies of so many bytes.
+    /// Requests with bodies of `body` bytes.
     pub(super) fn new(body: usize) -> Self {
         let length = u32::try_from(body).unwrap().to_be_bytes();
         Self { request: [&length[..], &vec![b'x'; body]].concat(), header: Vec::new(), left: 0 }
@@ -42,29 +42,29 @@ impl ClientProtocol for EchoProtocol {
             self.left = u32::from_be_bytes(length) as usize;
         }
         if bytes.len() > self.left {
-            return Err(SessionError("more than one frame came back".to_owned()));
+            return Err(SessionError("more than one frame was received".to_owned()));
         }
         self.left -= bytes.len();
         Ok(if self.left == 0 { Received::Reply { completes_operation: true } } else { Received::Incomplete })
     }
 }
 
-/// A session with Redis: `INCRBY account N`, as every client library sends it. All sessions count the same key up, as all of
-/// ours move the same account's money.
+/// A session with Redis: `INCRBY account N` in RESP, as every client library sends it. All sessions increment the same key, as
+/// all of ours use the same account.
 #[derive(Debug)]
 pub(super) struct RedisProtocol {
     rng: fastrand::Rng,
     last: u64,
-    held: Vec<u8>,
+    kept: Vec<u8>,
 }
 
 impl RedisProtocol {
     pub(super) fn new(seed: u64) -> Self {
-        Self { rng: fastrand::Rng::with_seed(seed), last: 0, held: Vec::new() }
+        Self { rng: fastrand::Rng::with_seed(seed), last: 0, kept: Vec::new() }
     }
 
-    /// The number in a reply, which can only have grown.
-    fn read(&mut self, line: &[u8]) -> Result<Received, SessionError> {
+    /// Checks the number in a reply, which must have grown.
+    fn check_reply(&mut self, line: &[u8]) -> Result<Received, SessionError> {
         let number = str::from_utf8(line)
             .ok()
             .and_then(|line| line.strip_prefix(':'))
@@ -74,9 +74,11 @@ impl RedisProtocol {
                 self.last = number;
                 Ok(Received::Reply { completes_operation: true })
             }
-            _ => {
-                Err(SessionError(format!("Redis said {} after {}", String::from_utf8_lossy(line), self.last)))
-            }
+            _ => Err(SessionError(format!(
+                "Redis replied {} after {}",
+                String::from_utf8_lossy(line),
+                self.last
+            ))),
         }
     }
 }
@@ -101,16 +103,16 @@ impl ClientProtocol for RedisProtocol {
     }
 
     fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
-        if self.held.is_empty()
+        if self.kept.is_empty()
             && let Some(line) = bytes.strip_suffix(b"\r\n")
         {
-            return self.read(line);
+            return self.check_reply(line);
         }
-        self.held.extend_from_slice(bytes);
-        match self.held.strip_suffix(b"\r\n").map(<[u8]>::to_vec) {
+        self.kept.extend_from_slice(bytes);
+        match self.kept.strip_suffix(b"\r\n").map(<[u8]>::to_vec) {
             Some(line) => {
-                self.held.clear();
-                self.read(&line)
+                self.kept.clear();
+                self.check_reply(&line)
             }
             None => Ok(Received::Incomplete),
         }
@@ -122,35 +124,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_counted_however_they_are_cut() {
+    fn a_reply_of_an_echo_server_is_complete_however_it_is_cut() {
         let reply = [&[0, 0, 0, 7][..], b"seven77"].concat();
         for cut in 1..=reply.len() {
-            let mut dialogue = EchoProtocol::new(3);
+            let mut session = EchoProtocol::new(3);
             for _ in 0..2 {
                 let mut out = Vec::new();
-                dialogue.write_request(&mut out);
+                session.write_request(&mut out);
                 assert_eq!(out, b"\0\0\0\x03xxx");
-                let heard: Vec<Received> =
-                    reply.chunks(cut).map(|piece| dialogue.receive(piece).unwrap()).collect();
-                let (last, before) = heard.split_last().unwrap();
+                let received: Vec<Received> =
+                    reply.chunks(cut).map(|piece| session.receive(piece).unwrap()).collect();
+                let (last, before) = received.split_last().unwrap();
                 assert_eq!(*last, Received::Reply { completes_operation: true }, "{cut}");
-                assert!(before.iter().all(|heard| *heard == Received::Incomplete));
+                assert!(before.iter().all(|received| *received == Received::Incomplete));
             }
         }
     }
 
     #[test]
-    fn a_count_that_does_not_grow_is_no_reply() {
-        let mut dialogue = RedisProtocol::new(1);
-        assert_eq!(dialogue.receive(b":5\r\n"), Ok(Received::Reply { completes_operation: true }));
-        assert_eq!(dialogue.receive(b":1"), Ok(Received::Incomplete));
-        assert_eq!(dialogue.receive(b"2\r\n"), Ok(Received::Reply { completes_operation: true }));
-        assert!(dialogue.receive(b":12\r\n").is_err());
-        assert!(dialogue.receive(b"-MISCONF\r\n").is_err());
+    fn a_redis_reply_must_grow_and_requests_are_well_formed() {
+        let mut session = RedisProtocol::new(1);
+        assert_eq!(session.receive(b":5\r\n"), Ok(Received::Reply { completes_operation: true }));
+        assert_eq!(session.receive(b":1"), Ok(Received::Incomplete));
+        assert_eq!(session.receive(b"2\r\n"), Ok(Received::Reply { completes_operation: true }));
+        assert!(session.receive(b":12\r\n").is_err());
+        assert!(session.receive(b"-MISCONF\r\n").is_err());
         let (mut lengths, mut out) = (std::collections::HashSet::new(), Vec::new());
         for _ in 0..1000 {
             out.clear();
-            dialogue.write_request(&mut out);
+            session.write_request(&mut out);
             let text = String::from_utf8(out.clone()).unwrap();
             let words: Vec<&str> = text.split("\r\n").collect();
             assert_eq!(words[5], format!("${}", words[6].len()));

@@ -1,4 +1,4 @@
-//! Rounds: every system once, in an order of its own, again and again, so that what the machine does meanwhile is shared by all.
+//! Rounds: each measures every system once, in a random order, so that disturbances of the machine affect all of them.
 use super::{
     Sample, Timing,
     cores::{self, Side},
@@ -8,22 +8,22 @@ use super::{
 use fastrand::Rng;
 use std::{collections::BTreeMap, time::Duration};
 
-/// What all rounds came to.
+/// The results of all rounds.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// The systems, in their order.
+    /// The names of the systems, in the order of the tables.
     pub systems: Vec<&'static str>,
-    /// The numbers of sessions, in their order.
+    /// The numbers of sessions, in the order of the tables.
     pub sessions: Vec<usize>,
     samples: BTreeMap<(&'static str, usize), Vec<Sample>>,
 }
 
 impl Results {
-    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`; `report_progress` is told what is
-    /// done next.
+    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`. `report_progress` is
+    /// called with each next step.
     ///
     /// # Errors
-    /// What went wrong with which system.
+    /// The first system that failed, and why; or a signal.
     pub fn measure(
         systems: &[System],
         sessions: &[usize],
@@ -40,7 +40,7 @@ impl Results {
         let mut rng = Rng::with_seed(seed);
         for round in 0..rounds {
             for &sessions in sessions {
-                // What one leaves behind (a warm disk, dirty pages) meets another one in each round.
+                // What one system leaves behind (a warm disk, dirty pages) affects another one in each round.
                 let mut order: Vec<&System> = systems.iter().collect();
                 rng.shuffle(&mut order);
                 for system in order {
@@ -51,7 +51,7 @@ impl Results {
                         system.name
                     ));
                     let sample = system.measure(sessions, timing)?;
-                    // One that was stopped is none.
+                    // A measurement that a signal has stopped does not count.
                     signals::check()?;
                     results.samples.entry((system.name, sessions)).or_default().push(sample);
                 }
@@ -60,20 +60,20 @@ impl Results {
         Ok(results)
     }
 
-    /// The samples of a system, a round each; none where it was left out.
+    /// The samples of a system, one per round; none if it was left out.
     pub fn samples(&self, system: &str, sessions: usize) -> &[Sample] {
         let system = self.systems.iter().find(|name| **name == system);
         system.and_then(|name| self.samples.get(&(*name, sessions))).map_or(&[], Vec::as_slice)
     }
 
-    /// The middle rate of a system.
-    pub fn rate(&self, system: &str, sessions: usize) -> Option<f64> {
+    /// The median throughput of a system.
+    pub fn throughput(&self, system: &str, sessions: usize) -> Option<f64> {
         let samples = self.samples(system, sessions);
-        (!samples.is_empty()).then(|| median(samples.iter().map(|sample| sample.rate).collect()))
+        (!samples.is_empty()).then(|| median(samples.iter().map(|sample| sample.throughput).collect()))
     }
 
-    /// The middle of a time of a system.
-    pub fn time(
+    /// The median of a latency of a system, in seconds.
+    pub fn latency(
         &self,
         system: &str,
         sessions: usize,
@@ -84,7 +84,7 @@ impl Results {
         (!times.is_empty()).then(|| median(times))
     }
 
-    /// The ratio of two systems, round by round: what disturbed one of a pair most likely disturbed the other.
+    /// The ratio of two systems, computed per round: a disturbance most likely affects both systems of a round.
     pub fn ratio(
         &self,
         (one, other): (&str, &str),
@@ -104,17 +104,17 @@ impl Results {
     }
 }
 
-/// The ratio of two systems: the middle of all rounds, the least and the most. An even number of rounds has two in the middle,
-/// and an aim has the one that is worse for it.
+/// The ratio of two systems: the median of all rounds, the least and the greatest. An even number of rounds has two values in
+/// the middle; a target is checked with the worse one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
-    /// The middle, or the lower of the two.
+    /// The median, or the lower of the two middle values.
     pub lower: f64,
-    /// The middle, or the upper of the two.
+    /// The median, or the upper of the two middle values.
     pub upper: f64,
-    /// The least.
+    /// The least value.
     pub least: f64,
-    /// The most.
+    /// The greatest value.
     pub most: f64,
 }
 
@@ -122,38 +122,41 @@ pub struct Ratio {
 pub(super) mod tests {
     use super::*;
 
-    /// Results with a rate for each round.
-    pub(crate) fn results(rates: &[(&'static str, usize, &[f64])]) -> Results {
+    /// Results with a throughput for each round.
+    pub(crate) fn results(throughputs: &[(&'static str, usize, &[f64])]) -> Results {
         let mut results = Results::default();
-        for (name, sessions, rates) in rates {
+        for (name, sessions, throughputs) in throughputs {
             if !results.systems.contains(name) {
                 results.systems.push(name);
             }
             if !results.sessions.contains(sessions) {
                 results.sessions.push(*sessions);
             }
-            let sample = |rate: &f64| Sample {
-                rate: *rate,
+            let sample = |throughput: &f64| Sample {
+                throughput: *throughput,
                 p50: None,
-                p99: Some(Duration::from_secs_f64(1.0 / rate)),
-                busy: None,
+                p99: Some(Duration::from_secs_f64(1.0 / throughput)),
+                cpu_share: None,
             };
-            results.samples.insert((name, *sessions), rates.iter().map(sample).collect());
+            results.samples.insert((name, *sessions), throughputs.iter().map(sample).collect());
         }
         results
     }
 
     #[test]
-    fn ratios_are_those_of_rounds() {
+    fn a_ratio_is_computed_per_round() {
         let all = results(&[("a", 8, &[10.0, 20.0, 90.0]), ("b", 8, &[10.0, 10.0, 100.0])]);
-        let ratio = all.ratio(("a", "b"), 8, |sample| Some(sample.rate)).unwrap();
+        let ratio = all.ratio(("a", "b"), 8, |sample| Some(sample.throughput)).unwrap();
         assert_eq!(ratio, Ratio { lower: 1.0, upper: 1.0, least: 0.9, most: 2.0 });
         let two = results(&[("a", 8, &[10.0, 20.0]), ("b", 8, &[10.0, 10.0])]);
-        let ratio = two.ratio(("a", "b"), 8, |sample| Some(sample.rate)).unwrap();
+        let ratio = two.ratio(("a", "b"), 8, |sample| Some(sample.throughput)).unwrap();
         assert_eq!((ratio.lower, ratio.upper), (1.0, 2.0));
-        assert_eq!((all.rate("a", 8), all.rate("a", 9), all.rate("c", 8)), (Some(20.0), None, None));
-        assert_eq!(all.ratio(("a", "c"), 8, |sample| Some(sample.rate)), None);
-        assert_eq!(all.time("a", 8, |sample| sample.p99), Some(0.05));
-        assert_eq!(all.time("a", 8, |sample| sample.p50), None);
+        assert_eq!(
+            (all.throughput("a", 8), all.throughput("a", 9), all.throughput("c", 8)),
+            (Some(20.0), None, None)
+        );
+        assert_eq!(all.ratio(("a", "c"), 8, |sample| Some(sample.throughput)), None);
+        assert_eq!(all.latency("a", 8, |sample| sample.p99), Some(0.05));
+        assert_eq!(all.latency("a", 8, |sample| sample.p50), None);
     }
 }

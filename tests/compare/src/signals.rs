@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: our own load stops at once, another's program has its time, and the comparison ends in order, so that
-//! nothing that it started stays.
+//! SIGINT and SIGTERM: the comparison ends in order, so that it leaves no process and no folder behind. Our own load stops at
+//! once; other load generators run to the end of their time.
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -14,16 +14,16 @@ use std::{
 
 static STOPPED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Exit code of a program that was interrupted, as a shell tells it.
+/// Exit code of a program that was interrupted: 128 + SIGINT, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 
-/// From now on the first signal is noted, and the second one ends the program at once.
+/// Installs the handlers: the first signal sets a flag, the second one ends the program at once.
 ///
 /// # Errors
-/// What the system says against it.
+/// A handler cannot be installed.
 pub fn watch() -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first one only finds the flag set by a signal before.
+        // In this order, so that the first signal does not see the flag that it sets itself.
         flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), STOPPED.clone())?;
         flag::register(signal, STOPPED.clone())?;
     }
@@ -35,15 +35,15 @@ pub fn stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 
-/// What our own load looks at.
+/// The stop flag of our own load.
 pub(super) fn flag() -> &'static AtomicBool {
     &STOPPED
 }
 
-/// Asked between two steps.
+/// To be called between two steps.
 ///
 /// # Errors
-/// Where there was a signal.
+/// There was a signal.
 pub fn check() -> Result<(), String> {
     if stopped() { Err("stopped by a signal".to_owned()) } else { Ok(()) }
 }

@@ -1,10 +1,10 @@
-//! SQLite, by the module that comes with Python: threads that share a connection, as the threads of a server would.
+//! SQLite through Python's module: threads that share one connection, as those of a server would.
 use super::{DataFolder, Sample, Timing};
 use atm_e2e::project_root;
 use serde_json::Value;
 use std::{process::Command, time::Duration};
 
-/// Updates one row for some time, a transaction each, in a file of its own.
+/// Runs transactions of one update each, all of the same row, in a new file.
 pub(super) fn measure(data_folder: &DataFolder, sessions: usize, timing: Timing) -> Result<Sample, String> {
     let folder = data_folder.temporary()?;
     let mut command = Command::new("python3");
@@ -18,8 +18,10 @@ pub(super) fn measure(data_folder: &DataFolder, sessions: usize, timing: Timing)
     if !output.status.success() {
         return Err(format!("SQLite: {}", String::from_utf8_lossy(&output.stderr)));
     }
-    let told: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("SQLite: {error}"))?;
-    let figure = |name: &str| told[name].as_f64().ok_or_else(|| format!("SQLite told no {name}: {told}"));
+    let results: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("SQLite: {error}"))?;
+    let figure =
+        |name: &str| results[name].as_f64().ok_or_else(|| format!("SQLite reported no {name}: {results}"));
     let time = |name: &str| figure(name).map(|seconds| Some(Duration::from_secs_f64(seconds)));
-    Ok(Sample { rate: figure("rate")?, p50: time("p50")?, p99: time("p99")?, busy: None })
+    Ok(Sample { throughput: figure("throughput")?, p50: time("p50")?, p99: time("p99")?, cpu_share: None })
 }

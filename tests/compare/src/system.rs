@@ -1,8 +1,7 @@
-//! The systems, each started for a comparison and stopped after it.
+//! The systems under test: each is started here, measured, and stopped when it is dropped.
 use super::{
     BURST, DataFolder, Sample, TIMEOUT, Timing, disk, echo, free_port, load,
-    postgres::{self, Postgres, Rows},
-    present,
+    postgres::{Postgres, Rows},
     protocols::{EchoProtocol, HEADER, RedisProtocol},
     signals, sqlite,
 };
@@ -14,63 +13,22 @@ use atm_bench::{
 };
 use atm_core::wire::Wire;
 use atm_e2e::{Program, Server, atm, project_root};
-use std::{cell::Cell, env, net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{cell::Cell, env, net::SocketAddr, process::Command, time::Duration};
 
-/// What a machine may lack, and what can be left out for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Competitor {
-    /// redis-server
-    Redis,
-    /// PostgreSQL and pgbench
-    Postgres,
-    /// The original's way, in Python
-    Python,
-    /// SQLite, by Python's module
-    Sqlite,
-}
+/// The name of the disk alone.
+pub const DISK: &str = "fdatasync alone";
 
-impl Competitor {
-    const ALL: [Self; 4] = [Self::Redis, Self::Postgres, Self::Python, Self::Sqlite];
-
-    /// Is everything there, but for what is left out? Says all that is not.
-    ///
-    /// # Errors
-    /// A line for each program that lacks, with the package that has it.
-    pub fn check(without: &[Self]) -> Result<(), String> {
-        let lacks: Vec<String> = Self::ALL
-            .iter()
-            .filter(|other| !without.contains(other))
-            .filter_map(|other| {
-                match other {
-                    Self::Redis => present(Path::new("redis-server"), "redis-server"),
-                    Self::Postgres => postgres::programs()
-                        .and_then(|programs| present(&programs.join("initdb"), "postgresql")),
-                    Self::Python | Self::Sqlite => present(Path::new("python3"), "python3"),
-                }
-                .err()
-            })
-            .collect();
-        if lacks.is_empty() {
-            return Ok(());
-        }
-        Err(format!("{}\nor leave it out: --without redis,postgres,python,sqlite", lacks.join("\n")))
-    }
-}
-
-/// What the disk alone is called.
-pub const DISK: &str = "one fdatasync after the other";
-
-/// A system that runs.
+/// A running system.
 #[derive(Debug)]
 pub struct System {
-    /// What it is called in tables.
+    /// Its name in tables.
     pub name: &'static str,
     kind: SystemKind,
 }
 
 #[derive(Debug)]
 enum SystemKind {
-    /// An ATM, ours or the original's way.
+    /// atm's server, or the original program's design in Python.
     Atm {
         server: Server,
         wire: Wire,
@@ -95,10 +53,10 @@ enum SystemKind {
     Disk(DataFolder),
 }
 
-/// Where a system of ours keeps its ledger.
+/// The folder of a server's ledger on disk.
 type Durable = Option<tempfile::TempDir>;
 
-/// Bodies on the wire: what our server is sent and sends for an answer, on the average.
+/// The average sizes of our server's requests and replies.
 #[derive(Clone, Copy, Debug)]
 pub struct Bodies {
     /// Bytes of a request, without its frame.
@@ -108,7 +66,7 @@ pub struct Bodies {
 }
 
 impl System {
-    /// Our server, with its ledger in memory.
+    /// atm's server with its ledger in memory.
     pub fn atm(wire: Wire) -> Self {
         let (name, option) = match wire {
             Wire::Json => ("atm, json", "json"),
@@ -120,14 +78,14 @@ impl System {
         Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
     }
 
-    /// Our server, with its ledger on the disk; every person deposits.
+    /// atm's server with its ledger on disk, for a load of deposits alone.
     ///
     /// # Errors
-    /// Where it has no folder there.
+    /// Its folder cannot be created.
     pub fn durable_atm(data_folder: &DataFolder, input_style: InputStyle) -> Result<Self, String> {
         let folder = data_folder.temporary()?;
         let data = folder.path().join("ledger");
-        let data = data.to_str().ok_or("the folder's name is no text")?;
+        let data = data.to_str().ok_or("the folder's path is not UTF-8")?;
         let server = Server::start(&["--data", data, "--log", "warn"]);
         let name = match input_style {
             InputStyle::Menu => "atm, two answers a deposit",
@@ -140,12 +98,12 @@ impl System {
         })
     }
 
-    /// A bare echo server.
+    /// A bare echo server, by this program with `--echo`.
     ///
     /// # Errors
-    /// Where this program does not know how to start itself again.
-    pub fn echo(way: echo::Concurrency, bodies: Bodies) -> Result<Self, String> {
-        let (name, option) = match way {
+    /// The path of this program is unknown.
+    pub fn echo(concurrency: echo::Concurrency, bodies: Bodies) -> Result<Self, String> {
+        let (name, option) = match concurrency {
             echo::Concurrency::Threads => ("echo, threads", "threads"),
             echo::Concurrency::Loop => ("echo, event loop", "loop"),
         };
@@ -160,7 +118,7 @@ impl System {
     /// Redis, in memory or with each write synced before its reply.
     ///
     /// # Errors
-    /// Where it has no folder there, or no port.
+    /// There is no folder or no free port for it.
     pub fn redis(data_folder: &DataFolder, durable: bool) -> Result<Self, String> {
         let folder = data_folder.temporary()?;
         let port = free_port().map_err(|error| error.to_string())?;
@@ -192,7 +150,7 @@ impl System {
         Ok(Self { name, kind: SystemKind::Redis { address, _program: program, _folder: folder } })
     }
 
-    /// The original's way: a thread for each client in Python.
+    /// The original program's design, in Python: a thread per client.
     pub fn python(nodelay: bool) -> Self {
         let mut command = Command::new("python3");
         command.arg(project_root().join("tests/compare/python/threads.py"));
@@ -205,10 +163,10 @@ impl System {
         Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
     }
 
-    /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update any of many.
+    /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update random rows.
     ///
     /// # Errors
-    /// Why it does not start.
+    /// It does not start.
     pub fn postgres(data_folder: &DataFolder) -> Result<[Self; 2], String> {
         let postgres = std::rc::Rc::new(Postgres::start(data_folder)?);
         Ok([("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)].map(
@@ -216,28 +174,28 @@ impl System {
         ))
     }
 
-    /// Can PostgreSQL be begun on that disk? It is, and stopped again.
+    /// Starts PostgreSQL and stops it again, to find errors before anything is measured.
     ///
     /// # Errors
-    /// Why it does not start.
+    /// It does not start.
     pub fn try_postgres(data_folder: &DataFolder) -> Result<(), String> {
         Postgres::start(data_folder).map(drop)
     }
 
-    /// SQLite.
+    /// SQLite with a write-ahead log, synced at each commit.
     pub fn sqlite(data_folder: &DataFolder) -> Self {
         Self { name: "SQLite, WAL, FULL", kind: SystemKind::Sqlite(data_folder.clone()) }
     }
 
-    /// The disk alone, one sync after the other, whatever the number of sessions.
+    /// The disk alone: one fdatasync after the other, whatever the number of sessions.
     pub fn disk(data_folder: &DataFolder) -> Self {
         Self { name: DISK, kind: SystemKind::Disk(data_folder.clone()) }
     }
 
-    /// Puts a load on it.
+    /// Measures it once.
     ///
     /// # Errors
-    /// Where a session was lost, a check failed, or it could not be done.
+    /// A session was lost, a balance is wrong, or the system failed.
     pub fn measure(&self, sessions: usize, timing: Timing) -> Result<Sample, String> {
         self.try_measure(sessions, timing)
             .map_err(|error| format!("{}, {sessions} sessions: {error}", self.name))
@@ -247,7 +205,7 @@ impl System {
         match &self.kind {
             SystemKind::Atm { server, wire, input_style, mix, durable } => {
                 let report = atm_load(server.address, (*wire, *input_style, *mix), sessions, timing)?;
-                // A disk is measured by what it has kept, and a server in memory by its answers.
+                // In memory answers are compared with requests, on disk operations with operations.
                 Ok(sample(&report.measurements, durable.is_some()))
             }
             SystemKind::Echo { server, request } => {
@@ -256,8 +214,8 @@ impl System {
             }
             SystemKind::Redis { address, .. } => {
                 let seed = Cell::new(0);
-                let counter = || RedisProtocol::new(seed.replace(seed.get() + 1));
-                measured(load(*address, counter, sessions, timing)).map(|all| sample(&all, false))
+                let protocol = || RedisProtocol::new(seed.replace(seed.get() + 1));
+                measured(load(*address, protocol, sessions, timing)).map(|all| sample(&all, false))
             }
             SystemKind::Postgres { postgres, rows } => postgres.measure(*rows, sessions, timing),
             SystemKind::Sqlite(data_folder) => sqlite::measure(data_folder, sessions, timing),
@@ -265,13 +223,13 @@ impl System {
         }
     }
 
-    /// The bodies of its requests and replies, on the average.
+    /// Measures the average sizes of its requests and replies.
     ///
     /// # Errors
-    /// Where they could not be measured.
+    /// It is not an ATM, or the measurement fails.
     pub fn bodies(&self) -> Result<Bodies, String> {
         let SystemKind::Atm { server, wire, input_style, mix, .. } = &self.kind else {
-            return Err(format!("{} is no ATM", self.name));
+            return Err(format!("{} is not an ATM", self.name));
         };
         let timing = Timing { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
         let report = atm_load(server.address, (*wire, *input_style, *mix), 8, timing)?;
@@ -284,7 +242,7 @@ impl System {
     }
 }
 
-/// A load with every balance checked.
+/// Runs a load on an ATM and checks every balance.
 fn atm_load(
     address: SocketAddr,
     (wire, input_style, mix): (Wire, InputStyle, Mix),
@@ -321,21 +279,21 @@ fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, Strin
     }
 }
 
-/// What was measured of all requests, or only of those that settled an operation.
+/// The sample of all requests, or of those that complete an operation.
 fn sample(measured: &Measurements, operations: bool) -> Sample {
     let (count, latency) = match operations {
         false => (measured.answers, &measured.answer_latency),
         true => (measured.operations, &measured.operation_latency),
     };
     Sample {
-        rate: measured.throughput(count),
+        throughput: measured.throughput(count),
         p50: Some(latency.quantile(0.5)),
         p99: Some(latency.quantile(0.99)),
-        busy: measured.cpu_share(),
+        cpu_share: measured.cpu_share(),
     }
 }
 
-/// A server of ours to be measured idle.
+/// atm's server for the measurement of idle sessions.
 pub(super) fn idle_server(sessions: usize) -> Server {
     Server::of(Program::start(atm(&[
         "serve",

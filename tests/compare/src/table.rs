@@ -1,30 +1,30 @@
-//! What came out, in Markdown.
+//! The results as Markdown tables.
 use super::{idle::IdleResults, rounds::Results, targets::PerformanceTarget};
 use std::fmt::Write;
 
-/// A table of the middle rates, a row for each system.
-pub fn rates(results: &Results, what: &str) -> String {
-    table(results, what, |name, sessions| results.rate(name, sessions).map(grouped))
+/// A table of the median throughputs, a row for each system.
+pub fn throughputs(results: &Results, what: &str) -> String {
+    table(results, what, |name, sessions| results.throughput(name, sessions).map(grouped))
 }
 
-/// A table of the middle and the slowest of a hundred times, in milliseconds.
-pub fn times(results: &Results) -> String {
+/// A table of the p50 and p99 latencies, in milliseconds.
+pub fn latencies(results: &Results) -> String {
     let milliseconds = |seconds: f64| format!("{:.3}", seconds * 1e3);
-    table(results, "p50 / p99, ms", |name, sessions| {
-        let p50 = results.time(name, sessions, |sample| sample.p50)?;
-        let p99 = results.time(name, sessions, |sample| sample.p99)?;
+    table(results, "latency p50 / p99, ms", |name, sessions| {
+        let p50 = results.latency(name, sessions, |sample| sample.p50)?;
+        let p99 = results.latency(name, sessions, |sample| sample.p99)?;
         Some(format!("{} / {}", milliseconds(p50), milliseconds(p99)))
     })
 }
 
-/// A table of how much of a core our load took.
-pub fn busy(results: &Results) -> String {
+/// A table of our load generator's processor time.
+pub fn cpu_shares(results: &Results) -> String {
     let known = |name: &str, sessions| {
         let shares: Vec<f64> =
-            results.samples(name, sessions).iter().filter_map(|sample| sample.busy).collect();
+            results.samples(name, sessions).iter().filter_map(|sample| sample.cpu_share).collect();
         (!shares.is_empty()).then(|| format!("{:.0}", super::median(shares) * 100.0))
     };
-    table(results, "the load, % of a core", known)
+    table(results, "load generator, % of a core", known)
 }
 
 fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<String>) -> String {
@@ -44,44 +44,45 @@ fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<Str
     text
 }
 
-/// A table of the aims: what was aimed at, what came out, and whether that is enough.
-pub fn aims(aims: &[PerformanceTarget]) -> String {
-    let mut text = "| aim | is to be | is | rounds | |\n|---|---:|---:|---:|---|\n".to_owned();
-    for aim in aims {
-        let unit = if aim.unit.is_empty() { String::new() } else { format!(" {}", aim.unit) };
-        let range = aim.range.map_or_else(String::new, |(least, most)| format!("{least:.2}–{most:.2}"));
-        let met = if aim.is_met() { "met" } else { "**missed**" };
+/// A table of the targets: what is required, what was measured, and whether the target is met.
+pub fn targets(targets: &[PerformanceTarget]) -> String {
+    let mut text =
+        "| target | required | measured | range over rounds | |\n|---|---:|---:|---:|---|\n".to_owned();
+    for target in targets {
+        let unit = if target.unit.is_empty() { String::new() } else { format!(" {}", target.unit) };
+        let range = target.range.map_or_else(String::new, |(least, most)| format!("{least:.2}–{most:.2}"));
+        let met = if target.is_met() { "met" } else { "**missed**" };
         writeln!(
             text,
             "| {} | {}{unit} | {}{unit} | {range} | {met} |",
-            aim.what,
-            aim.bound,
-            short(aim.value)
+            target.what,
+            target.bound,
+            short(target.value)
         )
         .unwrap();
     }
     text
 }
 
-/// What many idle sessions came to.
+/// The results of the idle sessions, as a paragraph.
 pub fn idle(idle: &IdleResults) -> String {
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     format!(
-        "{} sessions, connected in one burst: all but {} greeted within {:.0} ms. Each takes {:.0} bytes of resident memory. One \
-         more had its first reply {:.1} ms after it began to connect, and then one every {:.3} ms (p50; p99 {:.3} ms). One over \
-         the limit {} told so.\n",
+        "{} sessions, connected in one burst: all but {} greeted within {:.0} ms. Each takes {:.0} bytes of the server's resident \
+         memory. One more session had its first reply {:.1} ms after its connect, and a latency of {:.3} ms (p50; p99 {:.3} ms). A \
+         session over the limit got {} notice.\n",
         grouped(idle.sessions as f64),
-        idle.unserved,
-        milliseconds(idle.greeted),
+        idle.not_greeted,
+        milliseconds(idle.burst_time),
         idle.memory,
-        milliseconds(idle.newcomer),
+        milliseconds(idle.connect_to_reply),
         milliseconds(idle.p50),
         milliseconds(idle.p99),
-        if idle.told { "was" } else { "was not" }
+        if idle.notified { "a" } else { "no" }
     )
 }
 
-/// A whole number with its thousands apart.
+/// A rounded number with its thousands separated.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
@@ -109,10 +110,10 @@ mod tests {
     };
 
     #[test]
-    fn tables_are_markdown() {
+    fn tables_and_targets_are_markdown() {
         let all = results(&[("a", 1, &[1_234_567.4]), ("a", 1000, &[999.6]), ("b", 1, &[12.0])]);
         let expected = "| req/s | 1 | 1,000 |\n|---|---:|---:|\n| a | 1,234,567 | 1,000 |\n| b | 12 | – |\n";
-        assert_eq!(rates(&all, "req/s"), expected);
+        assert_eq!(throughputs(&all, "req/s"), expected);
         let missed = PerformanceTarget {
             what: "x".into(),
             bound: Bound::Least(0.9),
@@ -120,6 +121,6 @@ mod tests {
             range: Some((0.8, 0.9)),
             unit: "",
         };
-        assert!(aims(&[missed]).ends_with("| x | ≥ 0.9 | 0.85 | 0.80–0.90 | **missed** |\n"));
+        assert!(targets(&[missed]).ends_with("| x | ≥ 0.9 | 0.85 | 0.80–0.90 | **missed** |\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is aimed at, each as a ratio in one run.
+//! Performance targets: required ratios between the systems of one run, and limits for idle sessions.
 use super::{
     idle::IdleResults,
     rounds::{Ratio, Results},
@@ -6,27 +6,27 @@ use super::{
 };
 use std::fmt;
 
-/// An aim, and what came out.
+/// A target, and the measured value.
 #[derive(Clone, Debug)]
 pub struct PerformanceTarget {
-    /// What is aimed at.
+    /// What is measured.
     pub what: String,
-    /// What it must be.
+    /// The required value.
     pub bound: Bound,
-    /// What it is.
+    /// The measured value.
     pub value: f64,
-    /// Between which values the rounds were, where there were any.
+    /// The least and the greatest value of the rounds, if it was measured in rounds.
     pub range: Option<(f64, f64)>,
-    /// What the value is counted in; nothing for a ratio.
+    /// The unit of the value; empty for a ratio.
     pub unit: &'static str,
 }
 
-/// What a value must be.
+/// The bound of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// This, or more.
+    /// At least this.
     Least(f64),
-    /// This, or less.
+    /// At most this.
     Most(f64),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Bound {
 }
 
 impl PerformanceTarget {
-    /// Is it met?
+    /// Does the value meet the bound?
     pub fn is_met(&self) -> bool {
         match self.bound {
             Bound::Least(bound) => self.value >= bound,
@@ -57,63 +57,72 @@ impl PerformanceTarget {
     }
 }
 
-/// Ours and the echo servers' names in the tables.
+/// The names of our server and the echo servers in the tables.
 const ATM: &str = "atm, json";
 const ECHOES: [&str; 2] = ["echo, threads", "echo, event loop"];
-/// One request an operation, as those have whom it is compared with.
+/// One request per operation, as with the competitors.
 const DURABLE: &str = "atm, one answer a deposit";
 
-/// The aims in memory, for 8 and more sessions.
+/// The targets in memory, for 8 sessions and more.
 pub fn in_memory(results: &Results) -> Vec<PerformanceTarget> {
-    let rate = |name: &str, sessions| results.rate(name, sessions).unwrap_or(0.0);
-    let mut aims = Vec::new();
+    let throughput = |name: &str, sessions| results.throughput(name, sessions).unwrap_or(0.0);
+    let mut targets = Vec::new();
     for &sessions in results.sessions.iter().filter(|sessions| **sessions >= 8) {
         let [threads, event_loop] = ECHOES;
-        let faster = if rate(threads, sessions) >= rate(event_loop, sessions) { threads } else { event_loop };
-        let mut aim = |name: &str, with: &str, bound, of: fn(&super::Sample) -> Option<f64>| {
-            if let Some(ratio) = results.ratio((ATM, with), sessions, of) {
-                aims.push(PerformanceTarget::of(format!("{name}, {sessions} sessions"), bound, ratio));
+        let faster = if throughput(threads, sessions) >= throughput(event_loop, sessions) {
+            threads
+        } else {
+            event_loop
+        };
+        let mut target = |name: &str, other: &str, bound, of: fn(&super::Sample) -> Option<f64>| {
+            if let Some(ratio) = results.ratio((ATM, other), sessions, of) {
+                targets.push(PerformanceTarget::of(format!("{name}, {sessions} sessions"), bound, ratio));
             }
         };
-        aim(
-            &format!("answers a second, of the faster echo's ({faster})"),
+        target(
+            &format!("throughput relative to the faster echo server ({faster})"),
             faster,
             Bound::Least(0.9),
-            |one| Some(one.rate),
+            |one| Some(one.throughput),
         );
-        aim("answers a second, of Redis's requests", "Redis", Bound::Least(1.2), |one| Some(one.rate));
+        target("throughput relative to Redis", "Redis", Bound::Least(1.2), |one| Some(one.throughput));
         let p99: fn(&super::Sample) -> Option<f64> = |one| one.p99.map(|time| time.as_secs_f64());
-        aim(&format!("p99, of the faster echo's ({faster})"), faster, Bound::Most(1.3), p99);
+        target(
+            &format!("p99 latency relative to the faster echo server ({faster})"),
+            faster,
+            Bound::Most(1.3),
+            p99,
+        );
     }
-    aims
+    targets
 }
 
-/// The aims on the disk: for many sessions, and for one against what the disk itself takes.
+/// The targets on disk: for many sessions, and for one session relative to the disk alone.
 pub fn durable(results: &Results) -> Vec<PerformanceTarget> {
-    let mut aims = Vec::new();
+    let mut targets = Vec::new();
     for &sessions in results.sessions.iter().filter(|sessions| **sessions >= 50) {
         for (name, least) in [
             ("Redis, appendfsync always", 1.0),
             ("PostgreSQL, one row", 20.0),
             ("PostgreSQL, 10,000 rows", 3.0),
         ] {
-            if let Some(ratio) = results.ratio((DURABLE, name), sessions, |one| Some(one.rate)) {
-                let what = format!("operations a second, of those of {name}, {sessions} sessions");
-                aims.push(PerformanceTarget::of(what, Bound::Least(least), ratio));
+            if let Some(ratio) = results.ratio((DURABLE, name), sessions, |one| Some(one.throughput)) {
+                let what = format!("throughput relative to {name}, {sessions} sessions");
+                targets.push(PerformanceTarget::of(what, Bound::Least(least), ratio));
             }
         }
     }
     let p50 = |one: &super::Sample| one.p50.map(|time| time.as_secs_f64());
     if let Some(ratio) = results.ratio((DURABLE, DISK), 1, p50) {
-        let what = "p50 of the answer that settles a deposit, of one fdatasync, 1 session".to_owned();
-        aims.push(PerformanceTarget::of(what, Bound::Most(1.5), ratio));
+        let what = "p50 latency of a deposit relative to one fdatasync, 1 session".to_owned();
+        targets.push(PerformanceTarget::of(what, Bound::Most(1.5), ratio));
     }
-    aims
+    targets
 }
 
-/// The aims with idle sessions.
+/// The targets with idle sessions.
 pub fn idle(idle: &IdleResults) -> Vec<PerformanceTarget> {
-    let aim = |what: &str, bound, value, unit| PerformanceTarget {
+    let target = |what: &str, bound, value, unit| PerformanceTarget {
         what: format!("{what}, {} sessions", idle.sessions),
         bound,
         value,
@@ -121,16 +130,31 @@ pub fn idle(idle: &IdleResults) -> Vec<PerformanceTarget> {
         unit,
     };
     vec![
-        aim("resident memory of an idle session", Bound::Most(2048.0), idle.memory, "bytes"),
-        aim("not served of a burst of connects", Bound::Most(0.0), idle.unserved as f64, ""),
-        aim("until all of the burst are greeted", Bound::Most(5.0), idle.greeted.as_secs_f64(), "s"),
-        aim(
-            "a new session among them, from connect to reply",
-            Bound::Most(0.1),
-            idle.newcomer.as_secs_f64(),
+        target("resident memory per idle session", Bound::Most(2048.0), idle.memory, "bytes"),
+        target(
+            "sessions not greeted after a burst of connects",
+            Bound::Most(0.0),
+            idle.not_greeted as f64,
+            "",
+        ),
+        target(
+            "time until all sessions of the burst are greeted",
+            Bound::Most(5.0),
+            idle.burst_time.as_secs_f64(),
             "s",
         ),
-        aim("one over the limit is told so", Bound::Least(1.0), f64::from(u8::from(idle.told)), ""),
+        target(
+            "time from connect to first reply of one more session",
+            Bound::Most(0.1),
+            idle.connect_to_reply.as_secs_f64(),
+            "s",
+        ),
+        target(
+            "a session over the limit gets a notice (1 = yes)",
+            Bound::Least(1.0),
+            f64::from(u8::from(idle.notified)),
+            "",
+        ),
     ]
 }
 
@@ -139,33 +163,34 @@ mod tests {
     use super::{super::rounds::tests::results, *};
 
     #[test]
-    fn the_faster_echo_is_the_measure() {
+    fn the_targets_in_memory_are_relative_to_the_faster_echo_server() {
         let all = results(&[
             ("atm, json", 8, &[95.0]),
             ("echo, threads", 8, &[100.0]),
             ("echo, event loop", 8, &[200.0]),
             ("Redis", 8, &[50.0]),
         ]);
-        let aims = in_memory(&all);
-        let told: Vec<_> = aims.iter().map(|aim| ((aim.value * 1000.0).round(), aim.is_met())).collect();
-        // The samples' times are the rates turned over.
-        assert_eq!(told, [(475.0, false), (1900.0, true), (2105.0, false)]);
-        assert!(aims[0].what.contains("event loop"));
-        // Nothing is aimed at with one session, or against what was left out.
+        let targets = in_memory(&all);
+        let values: Vec<_> =
+            targets.iter().map(|target| ((target.value * 1000.0).round(), target.is_met())).collect();
+        // The p99 of a sample here is 1 / throughput.
+        assert_eq!(values, [(475.0, false), (1900.0, true), (2105.0, false)]);
+        assert!(targets[0].what.contains("event loop"));
+        // There is no target for one session, or relative to a system that was left out.
         assert!(in_memory(&results(&[("atm, json", 1, &[1.0]), ("echo, threads", 1, &[1.0])])).is_empty());
         assert_eq!(in_memory(&results(&[("atm, json", 8, &[1.0]), ("echo, threads", 8, &[1.0])])).len(), 2);
     }
 
     #[test]
-    fn aims_on_the_disk_are_for_many_sessions_and_for_one() {
+    fn a_target_without_its_figures_is_left_out() {
         let all = results(&[
             (DURABLE, 1, &[1000.0]),
             (DISK, 1, &[2000.0]),
             (DURABLE, 50, &[19.0]),
             ("PostgreSQL, one row", 50, &[1.0]),
         ]);
-        let aims = durable(&all);
-        assert_eq!(aims.len(), 1, "the middle time is not known here");
-        assert!(!aims[0].is_met() && aims[0].bound == Bound::Least(20.0));
+        let targets = durable(&all);
+        assert_eq!(targets.len(), 1, "the median latency is not known here");
+        assert!(!targets[0].is_met() && targets[0].bound == Bound::Least(20.0));
     }
 }

@@ -1,4 +1,4 @@
-//! The comparison: it measures what it says, writes what it measured, and says what it lacks.
+//! The comparison: its page has all results and targets, and it reports missing programs and failures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_e2e::{Program, Signal};
@@ -11,11 +11,11 @@ fn compare(arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn what_the_machine_has_not_can_be_left_out() {
+fn the_page_has_the_results_of_all_systems_that_are_not_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
-    let others = ["--without", "redis,postgres,python,sqlite"];
-    let few = [
+    let options = ["--without", "redis,postgres,python,sqlite"];
+    let short = [
         "--short",
         "--sessions",
         "1,8",
@@ -28,42 +28,37 @@ fn what_the_machine_has_not_can_be_left_out() {
         "--out",
         out.to_str().unwrap(),
     ];
-    let done = Program::run(compare(&[&few[..], &others].concat()), "");
+    let done = Program::run(compare(&[&short[..], &options].concat()), "");
     assert_eq!(done.code, Some(0), "{done:?}");
     let page = fs::read_to_string(out.join("compare.md")).unwrap();
-    for line in [
-        "| atm, json | ",
-        "| echo, threads | ",
-        "| echo, event loop | ",
-        "| one fdatasync after the other | ",
-    ] {
+    for line in ["| atm, json | ", "| echo, threads | ", "| echo, event loop | ", "| fdatasync alone | "] {
         assert!(page.contains(line) && done.stdout.contains(line), "{line}: {page}");
     }
-    for aim in [
-        "of the faster echo's",
-        "of one fdatasync",
-        "resident memory of an idle session, 50 sessions",
-        "is told so",
+    for target in [
+        "relative to the faster echo server",
+        "relative to one fdatasync",
+        "resident memory per idle session, 50 sessions",
+        "gets a notice",
     ] {
-        let line = page.lines().find(|line| line.starts_with("| ") && line.contains(aim));
-        let line = line.unwrap_or_else(|| panic!("{aim}: {page}"));
+        let line = page.lines().find(|line| line.starts_with("| ") && line.contains(target));
+        let line = line.unwrap_or_else(|| panic!("{target}: {page}"));
         assert!(line.ends_with("| met |") || line.ends_with("| **missed** |"), "{line}");
     }
     assert!(
         !page.contains("Redis") && page.contains("50 sessions, connected in one burst: all but 0 greeted"),
         "{page}"
     );
-    for told in ["Linux", "disk: ", "rustc ", "commit ", "--seed 7"] {
-        assert!(page.contains(told), "{told}: {page}");
+    for text in ["Linux", "disk: ", "rustc ", "commit ", "--seed 7"] {
+        assert!(page.contains(text), "{text}: {page}");
     }
-    for picture in ["memory-rate.svg", "memory-p99.svg", "durable-rate.svg"] {
-        assert!(page.contains(picture));
-        assert!(fs::read_to_string(out.join(picture)).unwrap().contains("<polyline"));
+    for chart in ["memory-rate.svg", "memory-p99.svg", "durable-rate.svg"] {
+        assert!(page.contains(chart));
+        assert!(fs::read_to_string(out.join(chart)).unwrap().contains("<polyline"));
     }
 }
 
 #[test]
-fn what_lacks_is_told_with_its_package() {
+fn missing_programs_are_reported_with_their_packages() {
     let mut command = compare(&["--short"]);
     let done = Program::run(
         {
@@ -80,14 +75,14 @@ fn what_lacks_is_told_with_its_package() {
 }
 
 #[test]
-fn a_signal_ends_it_and_leaves_nothing() {
+fn a_signal_ends_the_comparison_and_leaves_only_the_page() {
     let disk = tempfile::tempdir().unwrap();
     let out = disk.path().join("made");
     let (folder, out) = (disk.path().to_str().unwrap(), out.to_str().unwrap());
-    let others = ["--without", "redis,postgres,python,sqlite", "--parts", "durable,memory"];
+    let options = ["--without", "redis,postgres,python,sqlite", "--parts", "durable,memory"];
     let long = ["--duration", "3600", "--rounds", "1000", "--disk", folder, "--out", out];
-    let program = Program::start(compare(&[&long[..], &others].concat()));
-    program.wait_for("orders of the rounds");
+    let program = Program::start(compare(&[&long[..], &options].concat()));
+    program.wait_for("order of the systems");
     program.signal(Signal::TERM);
     let done = program.finish();
     assert_eq!(done.code, Some(130), "{done:?}");
@@ -99,17 +94,17 @@ fn a_signal_ends_it_and_leaves_nothing() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_before_anything_is_measured() {
+fn an_unwritable_folder_is_reported_before_anything_is_measured() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let out = file.path().join("made");
-    let others = ["--without", "redis,postgres,python,sqlite", "--out", out.to_str().unwrap()];
-    let done = Program::run(compare(&others), "");
+    let options = ["--without", "redis,postgres,python,sqlite", "--out", out.to_str().unwrap()];
+    let done = Program::run(compare(&options), "");
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
     assert!(done.stderr.contains(out.to_str().unwrap()), "{done:?}");
 }
 
 #[test]
-fn a_server_that_does_not_start_is_an_error() {
+fn a_server_that_does_not_start_is_reported_as_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("redis-server");
     fs::write(&program, "#!/bin/sh\ntest \"$1\" = --version\n").unwrap();

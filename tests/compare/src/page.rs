@@ -1,0 +1,66 @@
+//! The page with the results, compare.md, and its charts; written after each part, so that a later failure loses nothing.
+use atm_compare::{
+    chart::{Chart, Scale},
+    rounds::Results,
+    targets::PerformanceTarget,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+#[derive(Default)]
+pub(crate) struct Page {
+    text: String,
+    charts: Vec<(&'static str, String)>,
+    pub(crate) targets: Vec<PerformanceTarget>,
+    folder: Option<PathBuf>,
+}
+
+impl Page {
+    /// A page made by `command`, to be written into `folder`, which is created if missing.
+    ///
+    /// # Errors
+    /// No file can be created there.
+    pub(crate) fn new(command: &str, folder: Option<&Path>) -> Result<Self, String> {
+        if let Some(folder) = folder {
+            let created = fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
+            created.map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        let text = format!(
+            "# atm beside other servers\n\nMade by `{command}`. BENCHMARKS.md says what is measured, and how.\n"
+        );
+        Ok(Self { text, folder: folder.map(Path::to_owned), ..Self::default() })
+    }
+
+    /// Adds a paragraph or a table, and prints it.
+    pub(crate) fn add(&mut self, text: &str) {
+        print!("\n{text}");
+        self.text.push('\n');
+        self.text.push_str(text);
+    }
+
+    /// Adds a chart of a value of each system and number of sessions, in a file of its own.
+    pub(crate) fn draw(
+        &mut self,
+        name: &'static str,
+        (title, label, scale): (&str, &str, Scale),
+        results: &Results,
+        value: impl Fn(&str, usize) -> Option<f64>,
+    ) {
+        let chart = Chart { title, label, scale };
+        self.charts.push((name, chart.draw(results, value)));
+    }
+
+    /// Writes the page as it is now, if there is a folder for it.
+    pub(crate) fn write(&self) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let write = || {
+            for (name, chart) in &self.charts {
+                fs::write(folder.join(name), chart)?;
+            }
+            fs::write(folder.join("compare.md"), &self.text)
+        };
+        write().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
+    }
+}
