@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 ///
 /// In memory: bare echo servers (the limit), Redis, and the original program's design in Python. On disk: Redis with
 /// appendfsync always, PostgreSQL, SQLite. Then many idle sessions. All servers are started and stopped here, on free ports;
-/// BENCHMARKS.md says how each is set up and what is measured.
+/// docs/benchmarks.md says how each is set up and what is measured.
 #[derive(Parser)]
 #[command(
     name = "compare",

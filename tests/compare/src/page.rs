@@ -28,7 +28,7 @@ impl Page {
             created.map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let text = format!(
-            "# atm beside other servers\n\nMade by `{command}`. BENCHMARKS.md says what is measured, and how.\n"
+            "# atm beside other servers\n\nMade by `{command}`. docs/benchmarks.md says what is measured, and how.\n"
         );
         Ok(Self { text, folder: folder.map(Path::to_owned), ..Self::default() })
     }
