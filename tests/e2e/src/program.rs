@@ -59,8 +59,8 @@ pub fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// A program of the workspace, in the folder and the profile that this test was built into. `cargo test --workspace` has
-/// built it already; a command that names other packages may not have: then it is built here.
+/// A program of the workspace, of this test's target folder and profile. `cargo test --workspace` has built it, as atm-host
+/// and firmware-sim have integration tests; after a command that names other packages it is built here.
 fn built(name: &str, arguments: &[&str]) -> Command {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let build = || {
@@ -78,20 +78,20 @@ const PROGRAMS: [&str; 2] = ["atm", "firmware-sim"];
 /// The folder that Cargo puts programs into: `target/debug` or another profile's.
 fn target_folder() -> PathBuf {
     let test = env::current_exe().unwrap();
-    // A test lies in `deps` below it, a program in the folder itself.
+    // A test is in its subfolder `deps`, a program in the folder itself.
     let deps = test.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
     deps.or(test.parent()).unwrap().to_owned()
 }
 
-/// Is a program newer than each of its sources? Cargo lists them beside it, in the syntax of a Makefile
-/// (doc.rust-lang.org/cargo/reference/build-cache.html, "Dep-info files"); manifests are not among them.
+/// Whether a program is newer than each of its sources. Cargo lists these in a file beside it, in the syntax of a Makefile
+/// (doc.rust-lang.org/cargo/reference/build-cache.html, "Dep-info files"), without the manifests.
 fn is_up_to_date(program: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let (Some(built), Ok(list)) = (modified(program), fs::read_to_string(program.with_extension("d"))) else {
         return false;
     };
     let Some((_, sources)) = list.split_once(": ") else { return false };
-    // A blank inside a path has a backslash before it.
+    // A blank in a path is escaped by a backslash.
     let sources = sources.trim().replace("\\ ", "\0");
     let sources = sources.split(' ').map(|path| PathBuf::from(path.replace('\0', " ")));
     let manifests =
@@ -99,29 +99,19 @@ fn is_up_to_date(program: &Path) -> bool {
     sources.chain(manifests).all(|path| modified(&path).is_some_and(|changed| changed < built))
 }
 
-/// Builds the programs into `folder`. With this package among those named, their libraries have the features that they
-/// have in this test, and are not built a second time.
+/// Builds the programs into `folder`. This package is named too: so the libraries have the same features as in this test,
+/// and are not built a second time.
 fn build(folder: PathBuf) -> Result<PathBuf, String> {
     let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
         "debug" => "dev",
         other => other,
     };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "-p",
-        "atm-e2e",
-        "-p",
-        "atm-host",
-        "-p",
-        "firmware-sim",
-        "--profile",
-        profile,
-    ]);
+    cargo.args(["build", "--quiet", "--profile", profile]);
+    cargo.args(["atm-e2e", "atm-host", "firmware-sim"].iter().flat_map(|package| ["-p", package]));
     cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
     let parent = folder.parent().unwrap();
-    // Built for a target that was named, its folder stands between; both are marked.
+    // With `--target`, the folder is DIR/TARGET/PROFILE, and Cargo marks DIR and DIR/TARGET.
     match parent.parent().filter(|above| above.join("CACHEDIR.TAG").exists()) {
         Some(above) => cargo.arg("--target").arg(parent.file_name().unwrap()).arg("--target-dir").arg(above),
         None => cargo.arg("--target-dir").arg(parent),
