@@ -12,14 +12,14 @@ use atm_core_fuzz::frame;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
-enum Call {
+enum EndpointCall {
     Feed(Vec<u8>),
     /// A body in a valid frame, so that the input reaches the session.
     Frame(Vec<u8>),
     Answer(Option<u8>, String),
     Consume(u8),
     Wait(u16),
-    /// The ledger's response to the request that is out.
+    /// The ledger's response to the outstanding request.
     Settle,
     /// A response to a request that the host has not made.
     UnexpectedResponse(u8),
@@ -35,7 +35,7 @@ struct Input {
     wire: u8,
     serial: bool,
     may_quit: bool,
-    calls: Vec<Call>,
+    calls: Vec<EndpointCall>,
 }
 
 fuzz_target!(|input: Input| {
@@ -50,9 +50,9 @@ fuzz_target!(|input: Input| {
     let mut unfed: Vec<u8> = Vec::new();
     for call in input.calls {
         match call {
-            Call::Feed(bytes) => unfed.extend(bytes),
-            Call::Frame(body) => unfed.extend(frame(wire, &body)),
-            Call::Answer(re, text) => {
+            EndpointCall::Feed(bytes) => unfed.extend(bytes),
+            EndpointCall::Frame(body) => unfed.extend(frame(wire, &body)),
+            EndpointCall::Answer(re, text) => {
                 let mut out = [0; 512];
                 let re = re.map(u64::from);
                 let written = match wire {
@@ -64,8 +64,8 @@ fuzz_target!(|input: Input| {
                     unfed.extend(frame(wire, &out[..length]));
                 }
             }
-            Call::Consume(count) => host.consume(usize::from(count).min(host.output().len()), now),
-            Call::Wait(millis) => {
+            EndpointCall::Consume(count) => host.consume(usize::from(count).min(host.output().len()), now),
+            EndpointCall::Wait(millis) => {
                 now = now + Duration::from_millis(u32::from(millis));
                 host.tick(now);
                 assert!(
@@ -73,24 +73,24 @@ fuzz_target!(|input: Input| {
                     "tick handles every deadline that has passed"
                 );
             }
-            Call::Settle => {
+            EndpointCall::Settle => {
                 if let Some(request) = pending.take() {
                     let response = ledger.apply(&request).expect("a commit in memory cannot fail");
                     host.complete(&request, response, now);
                 }
             }
-            Call::UnexpectedResponse(id) => {
+            EndpointCall::UnexpectedResponse(id) => {
                 let id = u64::from(id);
                 let request = Request::Settle { terminal: "a".parse().expect("a name"), id };
                 let response = Response::Settled { id, outcome: atm_core::ledger::Outcome::NotDone };
                 host.complete(&request, response, now);
             }
-            Call::Admit => host.admit(None, now),
-            Call::Refuse => host.refuse(now),
-            Call::Park => drop(host.park()),
-            Call::End if unfed.is_empty() => host.end(now),
-            Call::End => {}
-            Call::ShutDown => host.shut_down(now),
+            EndpointCall::Admit => host.admit(None, now),
+            EndpointCall::Refuse => host.refuse(now),
+            EndpointCall::Park => drop(host.park()),
+            EndpointCall::End if unfed.is_empty() => host.end(now),
+            EndpointCall::End => {}
+            EndpointCall::ShutDown => host.shut_down(now),
         }
         let taken = host.feed(&unfed, now);
         unfed.drain(..taken);

@@ -11,7 +11,7 @@ use atm_core_fuzz::frame;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
-enum Call {
+enum EndpointCall {
     Feed(Vec<u8>),
     Frame(Vec<u8>),
     Answer(String),
@@ -27,8 +27,8 @@ struct Input {
     wire: u8,
     serial: bool,
     hello: bool,
-    repeat: bool,
-    calls: Vec<Call>,
+    retransmits: bool,
+    calls: Vec<EndpointCall>,
 }
 
 fuzz_target!(|input: Input| {
@@ -37,7 +37,7 @@ fuzz_target!(|input: Input| {
         wire,
         link: if input.serial { LinkKind::Serial } else { LinkKind::Connection },
         profile: input.hello.then(Profile::default),
-        retransmit: input.repeat.then(|| Retransmit::for_baud(9600)),
+        retransmit: input.retransmits.then(|| Retransmit::for_baud(9600)),
         frame_timeout: Duration::from_secs(1),
     };
     let mut now = Instant::default();
@@ -46,27 +46,27 @@ fuzz_target!(|input: Input| {
     let mut shown = 0;
     for call in input.calls {
         match call {
-            Call::Feed(bytes) => unfed.extend(bytes),
-            Call::Frame(body) => unfed.extend(frame(wire, &body)),
-            Call::Answer(text) => {
+            EndpointCall::Feed(bytes) => unfed.extend(bytes),
+            EndpointCall::Frame(body) => unfed.extend(frame(wire, &body)),
+            EndpointCall::Answer(text) => {
                 if let Some(prompt) = terminal.prompt() {
                     let _ = terminal.answer(prompt, &text, now);
                 }
             }
-            Call::Consume(count) => terminal.consume(usize::from(count).min(terminal.output().len())),
-            Call::Wait(millis) => {
+            EndpointCall::Consume(count) => terminal.consume(usize::from(count).min(terminal.output().len())),
+            EndpointCall::Wait(millis) => {
                 now = now + Duration::from_millis(millis % 100_000);
                 terminal.tick(now);
             }
-            Call::Reconnect => {
+            EndpointCall::Reconnect => {
                 terminal.reconnect(now);
                 unfed.clear();
                 if !input.hello {
                     shown = 0;
                 }
             }
-            Call::GiveUp => terminal.give_up(),
-            Call::End => terminal.end(),
+            EndpointCall::GiveUp => terminal.give_up(),
+            EndpointCall::End => terminal.end(),
         }
         let mut turns = 0;
         loop {
@@ -76,15 +76,15 @@ fuzz_target!(|input: Input| {
             let ledger = terminal.memory().ledger;
             while let Some(event) = terminal.poll_event(now) {
                 events = true;
-                if let Event::Message(said) = event {
-                    let _ = said.text.to_string();
-                    if let Some(welcome) = said.welcome
+                if let Event::Message(message) = event {
+                    let _ = message.text.to_string();
+                    if let Some(welcome) = message.welcome
                         && welcome.ledger != ledger
                     {
                         shown = 0;
                     }
                     // Replies are shown in order; only a refused answer opens its prompt again.
-                    if let Some(seq) = said.seq {
+                    if let Some(seq) = message.seq {
                         assert!(seq >= shown, "{seq} after {shown}");
                         shown = seq;
                     }

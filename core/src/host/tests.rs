@@ -33,7 +33,7 @@ fn deposited(amount: u64, balance: u64) -> Outcome {
 
 /// A message of the host, as a terminal reads it.
 #[derive(Clone, Debug, PartialEq)]
-struct Received {
+struct DecodedMessage {
     seq: Option<u64>,
     re: Option<u64>,
     prompt: bool,
@@ -137,7 +137,7 @@ impl TestDriver {
     }
 
     /// Applies the requests that were held back.
-    fn release_requests(&mut self) -> Vec<Received> {
+    fn release_requests(&mut self) -> Vec<DecodedMessage> {
         self.hold_requests = false;
         for request in std::mem::take(&mut self.requests) {
             self.settle(&request);
@@ -145,32 +145,32 @@ impl TestDriver {
         self.received()
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Vec<Received> {
+    fn send(&mut self, bytes: &[u8]) -> Vec<DecodedMessage> {
         self.unfed.extend_from_slice(bytes);
         self.received()
     }
 
     /// The messages that the host has sent since the last call.
-    fn received(&mut self) -> Vec<Received> {
+    fn received(&mut self) -> Vec<DecodedMessage> {
         self.drive();
         decode(self.wire, &std::mem::take(&mut self.sent))
     }
 
-    fn hello(&mut self, hello: &Hello) -> Vec<Received> {
+    fn hello(&mut self, hello: &Hello) -> Vec<DecodedMessage> {
         self.send(&frame(self.wire, |out| out.hello(hello)))
     }
 
-    fn answer(&mut self, re: impl Into<Option<u64>>, text: &str) -> Vec<Received> {
+    fn answer(&mut self, re: impl Into<Option<u64>>, text: &str) -> Vec<DecodedMessage> {
         self.send(&answer(self.wire, re, text))
     }
 
     /// Sends an answer and returns the one message that it gets.
     #[track_caller]
-    fn reply(&mut self, re: impl Into<Option<u64>>, text: &str) -> Received {
+    fn reply(&mut self, re: impl Into<Option<u64>>, text: &str) -> DecodedMessage {
         only(self.answer(re, text))
     }
 
-    fn after(&mut self, span: Duration) -> Vec<Received> {
+    fn after(&mut self, span: Duration) -> Vec<DecodedMessage> {
         self.now = self.now + span;
         self.host.tick(self.now);
         self.received()
@@ -182,13 +182,13 @@ impl TestDriver {
 }
 
 #[track_caller]
-fn only(received: Vec<Received>) -> Received {
+fn only(received: Vec<DecodedMessage>) -> DecodedMessage {
     assert_eq!(received.len(), 1, "{received:?}");
     received.into_iter().next().unwrap()
 }
 
 /// The number of each reply, and the kind of each notice.
-fn kinds(received: &[Received]) -> Vec<Result<u64, Notice>> {
+fn kinds(received: &[DecodedMessage]) -> Vec<Result<u64, Notice>> {
     received.iter().map(|received| received.seq.ok_or_else(|| received.notice.unwrap())).collect()
 }
 
@@ -204,7 +204,7 @@ fn answer(wire: Wire, re: impl Into<Option<u64>>, text: &str) -> Vec<u8> {
 
 /// Decodes the output of a host, all of which must be messages.
 #[track_caller]
-fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Received> {
+fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<DecodedMessage> {
     let mut inbox = Inbox::<OUT>::for_terminal(wire);
     let mut received = vec![];
     while !bytes.is_empty() {
@@ -216,7 +216,7 @@ fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<Received> {
         }
         assert_eq!(found, Decoded::Frame, "{}", String::from_utf8_lossy(body));
         let message = wire.read_host(body).unwrap().unwrap();
-        received.push(Received {
+        received.push(DecodedMessage {
             seq: message.seq,
             re: message.re,
             prompt: message.prompt,

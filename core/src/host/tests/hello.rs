@@ -8,7 +8,7 @@ pub(super) fn welcome(ledger: Option<LedgerId>, start: u64, attempt: u32) -> Opt
 /// Asserts the first reply of a new session: the outcome of an earlier request, if there is one, and the
 /// menu.
 #[track_caller]
-pub(super) fn assert_new_session(received: &Received, re: Option<u64>, outcome: Option<Outcome>) {
+pub(super) fn assert_new_session(received: &DecodedMessage, re: Option<u64>, outcome: Option<Outcome>) {
     assert_eq!((received.re, received.outcome), (re, outcome), "{received:?}");
     assert_eq!(received.text.starts_with("About your earlier request:"), outcome.is_some(), "{received:?}");
     assert!(received.prompt && received.text.contains("Welcome to the ATM"), "{received:?}");
@@ -214,8 +214,9 @@ fn an_outcome_never_shown_is_sent_although_a_second_hello_asks_to_resume() {
     assert_new_session(&only(driver.release_requests()), Some(menu), Some(deposited(40, 140)));
 }
 
-#[test]
-fn a_second_hello_while_the_first_is_settled_does_not_affect_the_next_answer() {
+/// A host whose terminal has said hello in a new life, with the menu's answer pending: the ledger holds back the
+/// request that settles it.
+fn settling_a_hello() -> (TestDriver, u64) {
     let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     driver.hold_requests = true;
     driver.hello(&knowing(2, 1, menu, menu, false));
@@ -223,6 +224,12 @@ fn a_second_hello_while_the_first_is_settled_does_not_affect_the_next_answer() {
     driver.settle(&opened);
     driver.received();
     assert!(matches!(driver.requests[..], [Request::Settle { .. }]));
+    (driver, menu)
+}
+
+#[test]
+fn a_second_hello_while_the_first_is_settled_does_not_affect_the_next_answer() {
+    let (mut driver, menu) = settling_a_hello();
     driver.hello(&knowing(3, 1, menu, menu, false));
     let received = only(driver.release_requests());
     assert_new_session(&received, Some(menu), Some(Outcome::NotDone));
@@ -258,13 +265,7 @@ fn a_new_life_cannot_resume_the_session_of_another() {
 
 #[test]
 fn a_settled_outcome_goes_only_to_the_hello_that_asked_for_it() {
-    let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
-    driver.hold_requests = true;
-    driver.hello(&knowing(2, 1, menu, menu, false));
-    let opened = driver.requests.pop().unwrap();
-    driver.settle(&opened);
-    driver.received();
-    assert!(matches!(driver.requests[..], [Request::Settle { .. }]));
+    let (mut driver, menu) = settling_a_hello();
     driver.hello(&Hello { ledger: Some(LedgerId(1)), ..knowing(3, 1, menu, menu, false) });
     assert_new_session(&only(driver.release_requests()), Some(menu), Some(Outcome::Unknown));
 }

@@ -24,7 +24,7 @@ fn piece(wire: Wire) -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[derive(Clone, Debug)]
-enum Call {
+enum EndpointCall {
     Feed(Vec<u8>),
     Tick(u32),
     Consume(Index),
@@ -39,17 +39,17 @@ enum Call {
     RejectBusy,
 }
 
-fn call(wire: Wire) -> impl Strategy<Value = Call> {
+fn call(wire: Wire) -> impl Strategy<Value = EndpointCall> {
     prop_oneof![
-        10 => piece(wire).prop_map(Call::Feed),
-        6 => any::<Index>().prop_map(Call::Consume),
-        6 => Just(Call::Poll),
-        4 => Just(Call::Respond),
-        2 => Just(Call::Admit),
-        2 => (0u32..400_000).prop_map(Call::Tick),
+        10 => piece(wire).prop_map(EndpointCall::Feed),
+        6 => any::<Index>().prop_map(EndpointCall::Consume),
+        6 => Just(EndpointCall::Poll),
+        4 => Just(EndpointCall::Respond),
+        2 => Just(EndpointCall::Admit),
+        2 => (0u32..400_000).prop_map(EndpointCall::Tick),
         1 => prop_oneof![
-            Just(Call::Park), Just(Call::TakeOver), Just(Call::Refuse), Just(Call::ShutDown), Just(Call::End),
-            Just(Call::RejectBusy),
+            Just(EndpointCall::Park), Just(EndpointCall::TakeOver), Just(EndpointCall::Refuse), Just(EndpointCall::ShutDown), Just(EndpointCall::End),
+            Just(EndpointCall::RejectBusy),
         ],
     ]
 }
@@ -80,35 +80,35 @@ proptest! {
         for call in calls {
             let before = host.output().len();
             match call {
-                Call::Feed(bytes) => prop_assert!(host.feed(&bytes, now) <= bytes.len()),
-                Call::Tick(millis) => {
+                EndpointCall::Feed(bytes) => prop_assert!(host.feed(&bytes, now) <= bytes.len()),
+                EndpointCall::Tick(millis) => {
                     now = now + Duration::from_millis(millis);
                     host.tick(now);
                     prop_assert!(host.deadline().is_none_or(|at| at > now), "{:?} {:?}", host.deadline(), now);
                 }
-                Call::Consume(index) => {
+                EndpointCall::Consume(index) => {
                     let count = index.index(before + 1);
                     sent.extend_from_slice(&host.output()[..count]);
                     host.consume(count, now);
                 }
-                Call::Poll => {
+                EndpointCall::Poll => {
                     if let Some(Event::Request(request)) = host.poll_event() {
                         requests.push(request);
                     }
                 }
-                Call::Respond => {
+                EndpointCall::Respond => {
                     if let Some(request) = requests.pop() {
                         let response = ledger.apply(&request).unwrap();
                         host.complete(&request, response, now);
                     }
                 }
-                Call::Park => parked = host.park().or(parked),
-                Call::TakeOver => parked = host.take_over(now).or(parked),
-                Call::Admit => host.admit(parked.take(), now),
-                Call::Refuse => host.refuse(now),
-                Call::ShutDown => host.shut_down(now),
-                Call::End => host.end(now),
-                Call::RejectBusy => {
+                EndpointCall::Park => parked = host.park().or(parked),
+                EndpointCall::TakeOver => parked = host.take_over(now).or(parked),
+                EndpointCall::Admit => host.admit(parked.take(), now),
+                EndpointCall::Refuse => host.refuse(now),
+                EndpointCall::ShutDown => host.shut_down(now),
+                EndpointCall::End => host.end(now),
+                EndpointCall::RejectBusy => {
                     // Unsent output is discarded, as when the connection is closed.
                     sent.truncate(whole);
                     host.reject_busy(now);

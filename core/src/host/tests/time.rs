@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Ticks exactly at the deadline, which must be `span` from now.
 #[track_caller]
-fn at_deadline(driver: &mut TestDriver, span: Duration) -> Vec<Received> {
+fn at_deadline(driver: &mut TestDriver, span: Duration) -> Vec<DecodedMessage> {
     let before = driver.now;
     assert_eq!(driver.host.deadline(), Some(before + span));
     let early = Duration::from_millis(span.millis() - 1);
