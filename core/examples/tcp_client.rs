@@ -12,11 +12,11 @@ type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
 
 fn main() -> Result<()> {
     let stream = net::TcpStream::connect(std::env::args().nth(1).unwrap_or("127.0.0.1:4000".into()))?;
-    talk(stream, io::stdin().lock().lines(), io::stdout())
+    run_session(stream, io::stdin().lock().lines(), io::stdout())
 }
 
 /// Runs one session: answers come from `lines`, texts go to `screen`.
-pub(crate) fn talk(
+pub(crate) fn run_session(
     mut stream: net::TcpStream,
     mut lines: impl Iterator<Item = io::Result<String>>,
     mut screen: impl Write,

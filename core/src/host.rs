@@ -188,7 +188,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Takes received bytes and returns how many it took. The rest must be fed again after output was sent, a
-    /// request was completed, or a hello was admitted or refused.
+    /// request was completed, or a hello was admitted or refused. See the [run loop](self#the-run-loop).
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
         let mut taken = 0usize;
         loop {

@@ -1,11 +1,11 @@
 //! An ATM over an unreliable byte stream: the protocol core, for both sides.
 //!
-//! The **host** keeps the dialogue and asks; the **terminal** shows its screens and sends what a person
-//! types. The link between them may lose, duplicate, damage or delay messages, and both sides may lose power:
-//! each deposit and withdrawal of a named terminal is still done exactly once. Both endpoints are sans-IO
-//! state machines, `no_std`, without heap, `unsafe`, clock or sockets. A driver moves their bytes, passes the
-//! time in, and carries requests to a [`ledger::Ledger`]; so the same code runs on a Cortex-M3, behind a TCP
-//! port and in a simulator.
+//! The **host** runs the dialogue and sends prompts; the **terminal** shows its screens and sends what a
+//! person types. The link between them may lose, duplicate, damage or delay messages, and both sides may lose
+//! power: each deposit and withdrawal of a named terminal is still done exactly once. Both endpoints are
+//! sans-IO state machines, `no_std`, without heap, `unsafe`, clock or sockets. A driver moves their bytes,
+//! passes the time in, and carries requests to a [`ledger::Ledger`]; so the same code runs on a Cortex-M3,
+//! behind a TCP port and in a simulator.
 //!
 //! # Example
 //!

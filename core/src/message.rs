@@ -49,7 +49,7 @@ impl Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TerminalMessage {
-    /// The handshake, first or again.
+    /// A hello: the terminal's half of the handshake.
     Hello(Hello),
     /// An answer to a prompt.
     Answer {

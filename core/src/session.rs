@@ -31,21 +31,21 @@ impl Answer {
 
     /// The answer with these characters, without a buffer for a text that is too long.
     pub fn from_chars(text: impl Iterator<Item = char>) -> Self {
-        let mut kept = String::<MAX_ANSWER>::new();
+        let mut trimmed_text = String::<MAX_ANSWER>::new();
         // Blanks are held back until another character follows: those at the end are trimmed.
         let mut blanks = String::<MAX_ANSWER>::new();
         for c in text {
             if !c.is_ascii_whitespace() {
-                if kept.push_str(&blanks).is_err() || kept.push(c).is_err() {
+                if trimmed_text.push_str(&blanks).is_err() || trimmed_text.push(c).is_err() {
                     return Self(None);
                 }
                 blanks.clear();
-            } else if !kept.is_empty() {
+            } else if !trimmed_text.is_empty() {
                 // When the buffer is full, any further character makes the answer too long.
                 let _ = blanks.push(c);
             }
         }
-        Self(Some(kept))
+        Self(Some(trimmed_text))
     }
 
     /// The fingerprint by which a duplicate is recognised.

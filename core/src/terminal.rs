@@ -353,9 +353,9 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Show => break,
             }
         }
-        let (found, body) = self.inbox.decoded();
+        let (decoded, body) = self.inbox.decoded();
         let read =
-            if found == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
+            if decoded == Decoded::Frame { self.config.wire.read_host(body).ok().flatten() } else { None };
         Some(Event::Message(read.unwrap_or(plain_message(body))))
     }
 

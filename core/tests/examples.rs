@@ -25,7 +25,7 @@ fn two_sessions_over_tcp_share_a_balance() {
     let session = |answers: &[&str]| {
         let mut screen = Vec::new();
         let lines = answers.iter().map(|line| Ok((*line).to_owned()));
-        tcp_client::talk(TcpStream::connect(address).unwrap(), lines, &mut screen).unwrap();
+        tcp_client::run_session(TcpStream::connect(address).unwrap(), lines, &mut screen).unwrap();
         String::from_utf8(screen).unwrap()
     };
     let first = session(&["1", "40", "exit"]);

@@ -73,7 +73,7 @@ fn escape(text: &str) -> Option<(char, &str)> {
     Some((char, chars.as_str()))
 }
 
-/// The same for the text after `\u`.
+/// The character of a `\uXXXX` escape or a surrogate pair, and the rest; `text` follows the `\u`.
 fn unicode(text: &str) -> Option<(char, &str)> {
     let (unit, rest) = four_digits(text)?;
     if let 0xd800..=0xdbff = unit

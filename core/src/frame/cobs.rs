@@ -256,12 +256,12 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_too_small_is_an_error() {
-        for room in 0..12 {
+        for capacity in 0..12 {
             let mut buffer = [0x55; 12];
-            let made = encode(&mut buffer[..room], |_| Ok(5));
+            let made = encode(&mut buffer[..capacity], |_| Ok(5));
             assert_eq!(
                 made,
-                if room >= 11 { Ok(11) } else { Err(BufferTooSmall) },
+                if capacity >= 11 { Ok(11) } else { Err(BufferTooSmall) },
                 "5 bytes, 4 of checksum, one of overhead, and the zero"
             );
         }

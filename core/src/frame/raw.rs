@@ -74,10 +74,10 @@ enum ObjectState {
 
 const SHOWN: ObjectState = ObjectState::Text { shown: true };
 
-/// Whether the byte was taken, and the result.
-enum Taken {
-    Yes(Decoded),
-    No(Decoded),
+/// Whether the decoder consumed the byte, and what it found.
+enum ByteResult {
+    Consumed(Decoded),
+    Unconsumed(Decoded),
 }
 
 impl ObjectDecoder {
@@ -86,9 +86,9 @@ impl ObjectDecoder {
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
             match self.byte(body, byte) {
-                Taken::No(decoded) => return (taken, decoded),
-                Taken::Yes(Decoded::More) => {}
-                Taken::Yes(decoded) => return (taken.saturating_add(1), decoded),
+                ByteResult::Unconsumed(decoded) => return (taken, decoded),
+                ByteResult::Consumed(Decoded::More) => {}
+                ByteResult::Consumed(decoded) => return (taken.saturating_add(1), decoded),
             }
         }
         // Text has no terminator: it is shown as it comes, except for a character that is cut in two.
@@ -114,14 +114,14 @@ impl ObjectDecoder {
         matches!(self.state, ObjectState::Object(_) | ObjectState::Text { shown: false })
     }
 
-    fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> Taken {
+    fn byte(&mut self, body: &mut VecView<u8>, byte: u8) -> ByteResult {
         match &mut self.state {
-            ObjectState::Broken => Taken::Yes(Decoded::More),
-            ObjectState::Between if byte.is_ascii_whitespace() => Taken::Yes(Decoded::More),
+            ObjectState::Broken => ByteResult::Consumed(Decoded::More),
+            ObjectState::Between if byte.is_ascii_whitespace() => ByteResult::Consumed(Decoded::More),
             // Every length of the `json` wire begins with a zero, and text never does.
             ObjectState::Between if byte == 0 => {
                 self.state = ObjectState::Broken;
-                Taken::Yes(Decoded::Broken(Fault::WrongWire))
+                ByteResult::Consumed(Decoded::Broken(Fault::WrongWire))
             }
             ObjectState::Between | ObjectState::Text { shown: true } => {
                 body.clear();
@@ -136,16 +136,16 @@ impl ObjectDecoder {
             // Too long for the buffer: shown in pieces.
             ObjectState::Text { .. } | ObjectState::Object(_) if body.is_full() => {
                 self.state = SHOWN;
-                Taken::No(Decoded::Plain)
+                ByteResult::Unconsumed(Decoded::Plain)
             }
             ObjectState::Text { .. } if byte == b'{' && !body.is_empty() => {
                 self.state = SHOWN;
-                Taken::No(Decoded::Plain)
+                ByteResult::Unconsumed(Decoded::Plain)
             }
             ObjectState::Text { .. } => {
                 // It fits: the buffer is not full.
                 let _ = body.push(byte);
-                Taken::Yes(Decoded::More)
+                ByteResult::Consumed(Decoded::More)
             }
             ObjectState::Object(scanner) => {
                 let scanned = scanner.push(byte);
@@ -154,11 +154,11 @@ impl ObjectDecoder {
                     Ok(Scan::More) => {}
                     Ok(Scan::Done) => {
                         self.state = ObjectState::Between;
-                        return Taken::Yes(Decoded::Frame);
+                        return ByteResult::Consumed(Decoded::Frame);
                     }
                     Err(_) => self.state = ObjectState::Text { shown: false },
                 }
-                Taken::Yes(Decoded::More)
+                ByteResult::Consumed(Decoded::More)
             }
         }
     }
@@ -281,9 +281,9 @@ mod tests {
     proptest! {
         #[test]
         fn every_byte_of_any_stream_is_returned(stream in prop::collection::vec(1u8.., 0..crate::few(300)), cut in 1usize..40) {
-            let kept: StdVec<u8> = objects(&stream, &[cut]).into_iter().flat_map(|(_, bytes)| bytes).collect();
+            let bodies: StdVec<u8> = objects(&stream, &[cut]).into_iter().flat_map(|(_, bytes)| bytes).collect();
             let squeeze = |bytes: &[u8]| bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<StdVec<_>>();
-            prop_assert_eq!(squeeze(&kept), squeeze(&stream));
+            prop_assert_eq!(squeeze(&bodies), squeeze(&stream));
         }
     }
 }

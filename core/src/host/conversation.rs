@@ -208,7 +208,9 @@ impl Conversation {
             return Effect::Nothing;
         }
         match (self.outstanding, response) {
-            (Outstanding::Operate { id, .. }, Response::Settled { id: done, outcome }) if id == done => {
+            (Outstanding::Operate { id, .. }, Response::Settled { id: settled_id, outcome })
+                if id == settled_id =>
+            {
                 self.outstanding = Outstanding::None;
                 if self.unserved_hello.is_some() {
                     return self.restart();
@@ -216,12 +218,14 @@ impl Conversation {
                 let screens = self.session.complete(outcome);
                 self.reply_with(Some(id), screens)
             }
-            (Outstanding::Settle { id }, Response::Settled { id: done, outcome }) if id == done => {
+            (Outstanding::Settle { id }, Response::Settled { id: settled_id, outcome })
+                if id == settled_id =>
+            {
                 self.outstanding = Outstanding::None;
                 // A hello that came in the meantime may know another ledger, or wait for another reply.
-                let asked_for =
+                let is_current_claim =
                     |claims: HelloClaims| claims.ledger == self.ledger && claims.pending == Some(id);
-                if self.unserved_hello.is_some_and(asked_for) {
+                if self.unserved_hello.is_some_and(is_current_claim) {
                     self.reply_with_outcome(id, outcome)
                 } else {
                     self.restart()

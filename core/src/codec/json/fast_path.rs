@@ -1,5 +1,5 @@
-//! Fast path for answers in their usual form, without the validating scanner and the parser: these two take
-//! longer than all the rest of the work on an answer.
+//! Fast path for answers in their usual form, without the validating scanner and the parser, which take longer
+//! than the rest of the work on an answer.
 
 /// The prompt's number and the text of `{"re":7,"data":"40"}`, also with the blanks that Python's `json`
 /// writes after a colon and a comma. `None` for any other body: the parser has to decide.

@@ -11,13 +11,13 @@ pub(super) struct ObjectWriter<'a> {
     /// The unused rest of the slice.
     out: &'a mut [u8],
     /// The slice's length in bytes.
-    room: usize,
+    capacity: usize,
 }
 
 impl<'a> ObjectWriter<'a> {
     pub(super) fn new(out: &'a mut [u8]) -> Self {
-        let room = out.len();
-        Self { out, room }
+        let capacity = out.len();
+        Self { out, capacity }
     }
 
     /// Appends JSON text as it is.
@@ -70,6 +70,6 @@ impl<'a> ObjectWriter<'a> {
     /// Closes the object; returns the bytes written.
     pub(super) fn end(mut self) -> Result<usize, BufferTooSmall> {
         self.push("}")?;
-        Ok(self.room.saturating_sub(self.out.len()))
+        Ok(self.capacity.saturating_sub(self.out.len()))
     }
 }

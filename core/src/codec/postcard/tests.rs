@@ -195,8 +195,8 @@ fn an_over_long_answer_decodes_as_too_long() {
 #[test]
 fn a_buffer_that_is_too_small_is_an_error() {
     let whole = written(|out| write_hello(&hello(), out)).len();
-    for room in (0..whole).step_by(crate::STRIDE) {
-        assert_eq!(write_hello(&hello(), &mut [0; 64][..room]), Err(BufferTooSmall));
+    for capacity in (0..whole).step_by(crate::STRIDE) {
+        assert_eq!(write_hello(&hello(), &mut [0; 64][..capacity]), Err(BufferTooSmall));
     }
 }
 

@@ -24,10 +24,10 @@ impl Conversation {
         match (self.outstanding, request) {
             (
                 Outstanding::Operate { id, operation },
-                Request::Operate { origin, id: asked, operation: requested },
-            ) => id == *asked && operation == *requested && *origin == self.origin,
-            (Outstanding::Settle { id }, Request::Settle { terminal, id: asked }) => {
-                id == *asked && self.is_terminal(terminal)
+                Request::Operate { origin, id: requested_id, operation: requested_operation },
+            ) => id == *requested_id && operation == *requested_operation && *origin == self.origin,
+            (Outstanding::Settle { id }, Request::Settle { terminal, id: requested_id }) => {
+                id == *requested_id && self.is_terminal(terminal)
             }
             (Outstanding::Open | Outstanding::ReserveNumbers { .. }, Request::Open { terminal }) => {
                 self.is_terminal(terminal)

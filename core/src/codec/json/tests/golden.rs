@@ -177,8 +177,8 @@ fn a_reply_with_every_outcome_decodes_to_the_same() {
 fn a_buffer_that_is_too_small_is_an_error() {
     let reply = reply(&[Screen::Menu]);
     let whole = written(|out| write_reply(&reply, out)).len();
-    for room in (0..whole).step_by(crate::STRIDE) {
-        assert_eq!(write_reply(&reply, &mut [0; 512][..room]), Err(BufferTooSmall));
+    for capacity in (0..whole).step_by(crate::STRIDE) {
+        assert_eq!(write_reply(&reply, &mut [0; 512][..capacity]), Err(BufferTooSmall));
     }
     assert_eq!(write_reply(&reply, &mut [0; 512][..whole]), Ok(whole));
 }
