@@ -60,9 +60,9 @@ fn main() -> std::io::Result<()> {
         now(),
     );
 
-    // The run loop. A turn does what can be done without waiting for the port: it reads what has come, lets
-    // the ledger work, writes what the port takes, and handles a deadline that has passed. Its work is
-    // bounded (16 steps, each with one ledger request at most), so a watchdog is fed once a turn.
+    // The run loop. A turn never waits for the port: it reads available input, applies at most one ledger
+    // request per step, writes what the port accepts, and handles expired deadlines. Its work is bounded (16
+    // steps), so a watchdog is fed once a turn.
     loop {
         // watchdog.feed();
         match kiosk.turn(&mut port, now()) {

@@ -1,8 +1,8 @@
 //! Board support for the Stellaris LM3S6965 evaluation board, which QEMU emulates (`-M lm3s6965evb`): clocks,
 //! pins, UARTs, EEPROM, SysTick and watchdog.
 //!
-//! It knows nothing of the protocol. Chapters, tables and registers are those of the LM3S6965 datasheet
-//! (Texas Instruments, SPMS144), if nothing else is said.
+//! It does not depend on the protocol. Chapters, tables and registers are those of the LM3S6965 datasheet
+//! (Texas Instruments, SPMS144), unless another source is named.
 use clock::Clock;
 use cortex_m::peripheral::NVIC;
 use eeprom::Eeprom;
@@ -68,7 +68,7 @@ fn start_clocks() {
     // it has locked.
     RCC.write(0x0780_0b80 | BYPASS);
     RCC.write(0x07c0_0380 | BYPASS);
-    // Bounded: a part whose crystal is dead goes on with the clock that it has.
+    // Bounded, because the watchdog has not started yet: a PLL that never locks must not stop the start.
     for _ in 0..100_000 {
         if RIS.read() & 0x40 != 0 {
             break;

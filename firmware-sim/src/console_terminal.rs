@@ -36,7 +36,8 @@ pub enum ConsoleTerminalError {
     Link,
     /// The console failed.
     Console,
-    /// The memory failed. Nothing was sent: a terminal stores that an answer is out before it sends it.
+    /// The memory failed. Nothing was sent: a terminal stores that an answer has no reply yet before it
+    /// sends the answer.
     Memory,
 }
 
@@ -61,7 +62,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     /// memory in the configuration's profile are replaced by the stored ones.
     ///
     /// # Errors
-    /// The store's. Without its memory a terminal must not run: it would forget an answer that is out.
+    /// The store's. Without its memory a terminal must not run: it would forget an unanswered request.
     pub fn new(mut config: Config, medium: S, now: Instant) -> Result<Self, StoreError<S::Error>> {
         let mut store = Store::new(medium, FORMAT)?;
         let (writes, mut state) = match store.read::<PersistentState>(0)? {

@@ -1,7 +1,7 @@
 //! Firmware image that counts instructions: runs a fixed session between a kiosk and a terminal in one image.
 //!
 //! The link between the two is memory. For each answer it prints a line on UART0: clock ticks of the kiosk,
-//! of the terminal, bytes to the kiosk, bytes from it, and commits. Nothing waits, so in QEMU with `-icount`
+//! of the terminal, bytes to the kiosk, bytes from it, and commits. It never waits, so in QEMU with `-icount`
 //! every run of an image prints the same numbers.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 

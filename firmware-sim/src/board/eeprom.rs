@@ -150,8 +150,8 @@ impl Storage for Eeprom {
         let mut at = offset;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = PAGE - at as usize % PAGE;
-            let (page, more) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            let space = PAGE - at as usize % PAGE;
+            let (page, more) = rest.split_at_checked(space).unwrap_or((rest, &[]));
             self.address(at)?;
             for byte in page {
                 self.send(*byte, 0)?;
