@@ -4,7 +4,7 @@
 //! One thread is enough: an answer costs the core a microsecond. It also commits to the ledger, so a
 //! conversation moves between two connections without a lock. Requests to a ledger on disk are committed at
 //! the end of a turn, as one batch (group commit); after a fault of the disk their responses come later. An
-//! outcome goes to the connection where its terminal is by then.
+//! outcome goes to the connection where its terminal is when the response comes.
 //!
 //! * `accept` accepts connections, or turns them away;
 //! * `connection` is a socket and its endpoint;

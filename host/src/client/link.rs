@@ -25,7 +25,6 @@ use std::io;
 
 mod config;
 mod events;
-
 mod recovery;
 mod stream;
 
@@ -118,7 +117,8 @@ impl Link {
         })
     }
 
-    /// Stores the terminal's memory in `memory_store` from now on; the store must already have what the profile said.
+    /// Stores the terminal's memory in `memory_store` from now on; the store must already have the
+    /// profile's memory.
     pub fn store_memory_in(&mut self, memory_store: impl MemoryStore + 'static) {
         self.memory_store = Some(Box::new(memory_store));
     }

@@ -1,4 +1,4 @@
-//! Memory store: where a named terminal's memory is kept between its starts.
+//! Memory store: durable storage of a named terminal's memory between its starts.
 use atm_core::terminal::Memory;
 use std::io;
 

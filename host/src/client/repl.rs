@@ -20,7 +20,7 @@ mod script;
 /// How long a pipe waits for a reply after the link was reported down.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// How long an answer is without a reply before a person is told that the host is working on it.
+/// How long an answer is without a reply before the REPL reports that the host is working on it.
 const BUSY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a person who leaves waits for the host's goodbye.
@@ -45,13 +45,14 @@ enum Leaving {
     Exit(Instant),
 }
 
-/// Tells a host that is working on an answer from one that is silent: retransmissions make it send `working` notices.
+/// Distinguishes a host that is working on an answer from one that is silent: retransmissions make it send
+/// `working` notices.
 #[derive(Clone, Copy)]
 struct BusyCheck {
     last: Instant,
-    /// How many frames had come from the host by then.
+    /// Frames received from the host until then.
     frames: u32,
-    /// Was the person told?
+    /// Whether that was reported.
     reported: bool,
 }
 

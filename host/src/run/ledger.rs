@@ -65,7 +65,7 @@ fn write_output(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), 
     }
 }
 
-/// The result after an error of standard output. A closed pipe is silent: its reader has read what it wants.
+/// The result after an error of standard output. For a closed pipe no error is printed.
 fn output_error(error: io::Error) -> Result<ExitCode> {
     match error.kind() {
         ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),

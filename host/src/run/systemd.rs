@@ -21,7 +21,7 @@ pub(super) fn notify_stopping() {
 #[cfg(target_os = "linux")]
 fn notify(state: sd_notify::NotifyState<'_>) {
     let sent = match std::env::var_os("NOTIFY_SOCKET") {
-        // sd_notify(3): `@` begins the name of an abstract socket. The crate takes it for a file's.
+        // sd_notify(3): `@` begins the name of an abstract socket. The `sd-notify` crate treats it as a path.
         Some(socket) if socket.as_encoded_bytes().starts_with(b"@") => {
             send_to_abstract_socket(&socket, &state.to_string())
         }

@@ -23,8 +23,8 @@ impl Server {
         }
     }
 
-    /// Stops the server after the ledger has failed for good. No outcome is sent: a terminal whose request
-    /// was out asks for its outcome when it says hello again.
+    /// Stops the server after the ledger has failed for good. No outcome is sent: a terminal with an
+    /// outstanding request asks for its outcome when it says hello again.
     fn stop_after_ledger_failure(&mut self, error: InDoubt) {
         if !self.ledger_failed {
             error!(%error, "the ledger has failed: stopping");
@@ -100,12 +100,12 @@ impl Server {
         };
         match conversation {
             Ok(conversation) => {
-                info!(session = token.0, terminal = %name, known = conversation.is_some(), "terminal arrived");
+                info!(session = token.0, terminal = %name, known = conversation.is_some(), "hello admitted");
                 self.conversations.connect(name, token);
                 connection.host.admit(conversation, now);
             }
             Err(()) => {
-                info!(session = token.0, terminal = %name, "terminal refused: a later one has its name");
+                info!(session = token.0, terminal = %name, "hello refused: the name is in use by a later epoch");
                 connection.host.refuse(now);
             }
         }

@@ -170,7 +170,7 @@ mod tests {
     fn next_message(link: &mut crate::client::Link) -> ReceivedMessage {
         loop {
             match link.next(None) {
-                LinkEvent::Message(said) => return said,
+                LinkEvent::Message(message) => return message,
                 LinkEvent::LinkDown | LinkEvent::LinkUp => {}
                 other => panic!("{other:?}"),
             }
@@ -191,10 +191,10 @@ mod tests {
             let mut prompt = next_message(&mut link).prompt.unwrap();
             for (answer, expected) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
                 link.answer(prompt, answer).unwrap();
-                let said = next_message(&mut link);
-                assert!(said.text.contains(expected), "{said:?}");
-                assert_eq!(said.ends, answer == "quit" && allow_remote_quit);
-                prompt = said.prompt.unwrap_or_default();
+                let message = next_message(&mut link);
+                assert!(message.text.contains(expected), "{message:?}");
+                assert_eq!(message.ends, answer == "quit" && allow_remote_quit);
+                prompt = message.prompt.unwrap_or_default();
             }
             if !allow_remote_quit {
                 stop.store(true, Ordering::Release);

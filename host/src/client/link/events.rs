@@ -42,7 +42,7 @@ impl Link {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
                 }
-                Some(Event::Message(said)) => LinkEvent::Message(ReceivedMessage::from(&said)),
+                Some(Event::Message(message)) => LinkEvent::Message(ReceivedMessage::from(&message)),
                 Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
                 Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
                 Some(Event::LinkDown) => LinkEvent::LinkDown,
