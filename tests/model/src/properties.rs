@@ -1,6 +1,7 @@
-//! Properties: what must hold in every state, and what must be reachable, so that the rest means something.
+//! Properties: invariants of every state, and states that must be reachable, so that the invariants are not
+//! vacuous.
 //!
-//! | property | what it says |
+//! | property | statement |
 //! |---|---|
 //! | safety: exactly once | an operation moves money at most once |
 //! | safety: as typed | money moves only for a typed answer, by what it says |

@@ -1,6 +1,6 @@
 //! Auditor: checks a run from outside, by the answers typed, replies shown and requests committed.
 //!
-//! | property | kind | what it says |
+//! | property | kind | statement |
 //! |---|---|---|
 //! | exactly once | safety | an operation moves money at most once |
 //! | as typed | safety | money moves only for an answer typed at a named terminal, and by what was typed |

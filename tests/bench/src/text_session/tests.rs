@@ -139,19 +139,19 @@ fn the_replies_of_the_original_program_are_parsed() {
         auditor.set_initial(units(100));
         let mut session = TextSession::raw(Customer::new(&auditor, Mix::only(kind), InputStyle::Menu, 1));
         assert_eq!(session.receive(menu.as_bytes()), Ok(Received::Reply { completes_operation: false }));
-        for (typed, said) in replies {
+        for (typed, messages) in replies {
             let answer = String::from_utf8(request(&mut session)).unwrap();
             assert!(*typed == answer || *typed == "N", "{answer}");
             let number: u64 = answer.parse().unwrap_or(0);
             let mut received = Received::Incomplete;
-            for message in *said {
+            for message in *messages {
                 assert_eq!(received, Received::Incomplete);
                 let message = message
                     .replace("SUM", &(100 + number).to_string())
                     .replace("REST", &(100 - number).to_string());
                 received = session.receive(message.as_bytes()).unwrap();
             }
-            assert!(matches!(received, Received::Reply { .. }), "{said:?}");
+            assert!(matches!(received, Received::Reply { .. }), "{messages:?}");
         }
         assert_eq!(auditor.violations(), (0, Vec::new()));
         (session.customer.counts, auditor.checked())
