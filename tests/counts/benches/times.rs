@@ -1,33 +1,36 @@
-//! How long the hot paths of the core take: `cargo bench -p atm-counts`.
+//! The time of an answer in the core: `cargo bench -p atm-counts`.
 #![allow(missing_docs, clippy::unwrap_used)]
-use atm_counts::{ROUND, Round};
+use atm_counts::Workload;
 use divan::{Bencher, counter::ItemsCount};
 
 fn main() {
     divan::main();
 }
 
-fn round(bencher: Bencher<'_, '_>, wire: &str, texts: &[&str]) {
-    let round = Round::new(wire.parse().unwrap(), texts);
-    bencher.counter(ItemsCount::new(ROUND)).with_inputs(|| round.clone()).bench_refs(|round| round.run());
+fn run(bencher: Bencher<'_, '_>, wire: &str, texts: &[&str]) {
+    let workload = Workload::new(wire.parse().unwrap(), texts);
+    bencher
+        .counter(ItemsCount::new(Workload::ANSWERS))
+        .with_inputs(|| workload.clone())
+        .bench_refs(Workload::run);
 }
 
 const WIRES: [&str; 3] = ["json", "postcard", "raw"];
 
-/// An answer that shows the menu again: no operation.
+/// An invalid choice: the menu again, and no operation.
 #[divan::bench(args = WIRES)]
 fn menu(bencher: Bencher<'_, '_>, wire: &str) {
-    round(bencher, wire, &["?"]);
+    run(bencher, wire, &["?"]);
 }
 
-/// The balance, and the menu.
+/// The balance, then the menu.
 #[divan::bench(args = WIRES)]
 fn balance(bencher: Bencher<'_, '_>, wire: &str) {
-    round(bencher, wire, &["3"]);
+    run(bencher, wire, &["3"]);
 }
 
-/// A withdrawal: first how much, then that it is done, and the menu.
+/// A withdrawal in two answers: the choice, then the amount.
 #[divan::bench(args = WIRES)]
 fn withdrawal(bencher: Bencher<'_, '_>, wire: &str) {
-    round(bencher, wire, &["2", "20"]);
+    run(bencher, wire, &["2", "20"]);
 }

@@ -1,5 +1,6 @@
-//! What is done most often, for whoever counts its instructions or takes its time: a whole answer in one process, from
-//! the frame of a terminal to the frame of the reply.
+//! The workload of the core's hot path: answers handled in one process, from the terminal's frame to the frame of the reply.
+//!
+//! `counts` measures its instructions, the bench `times` its time, and the tests its bytes and allocations.
 #![forbid(unsafe_code)]
 // A failure here is loud, as in a test.
 #![allow(
@@ -19,58 +20,55 @@ use atm_core::{
     wire::Wire,
 };
 
-/// Answers in a round. The ledger gives numbers for a few more at once.
-pub const ROUND: usize = 200;
-
 const NOW: Instant = Instant::from_millis(1);
 
-/// The host's side, and its ledger.
+/// The host's endpoint with its ledger.
 #[derive(Clone)]
-struct Bank {
-    host: Host<{ host::IN }, { host::OUT }>,
+struct HostWithLedger {
+    endpoint: Host<{ host::IN }, { host::OUT }>,
     ledger: RamLedger<8>,
 }
 
-impl Bank {
-    /// Feeds a frame; what is said to it is then the output.
-    fn hear(&mut self, frame: &[u8]) {
-        let taken = self.host.feed(frame, NOW);
+impl HostWithLedger {
+    /// Handles a frame; its reply is the output then.
+    fn handle(&mut self, frame: &[u8]) {
+        let taken = self.endpoint.feed(frame, NOW);
         assert_eq!(taken, frame.len());
-        while let Some(event) = self.host.poll_event() {
+        while let Some(event) = self.endpoint.poll_event() {
             match event {
                 Event::Request(request) => {
                     let response = self.ledger.apply(&request).unwrap();
-                    self.host.complete(&request, response, NOW);
+                    self.endpoint.complete(&request, response, NOW);
                 }
-                Event::Hello(_) => self.host.admit(None, NOW),
-                Event::Quit => panic!("nobody has asked for that"),
+                Event::Hello(_) => self.endpoint.admit(None, NOW),
+                Event::Quit => panic!("no answer is `quit`"),
             }
         }
     }
 
-    /// Takes what is said.
-    fn said(&mut self) -> usize {
-        let said = self.host.output().len();
-        self.host.consume(said, NOW);
-        said
+    /// Consumes the output; returns its length.
+    fn consume_output(&mut self) -> usize {
+        let length = self.endpoint.output().len();
+        self.endpoint.consume(length, NOW);
+        length
     }
 }
 
-type Person = Terminal<{ host::OUT }, { terminal::OUT }>;
+type WorkloadTerminal = Terminal<{ host::OUT }, { terminal::OUT }>;
 
-/// Carries what is to be said across until both are silent; returns what the terminal has sent.
-fn exchange(terminal: &mut Person, bank: &mut Bank) -> Vec<u8> {
+/// Transfers output both ways until there is none; returns the bytes that the terminal has sent.
+fn exchange(terminal: &mut WorkloadTerminal, host: &mut HostWithLedger) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         let sent = terminal.output().to_vec();
         terminal.consume(sent.len());
-        bank.hear(&sent);
-        let said = bank.host.output().to_vec();
-        if sent.is_empty() && said.is_empty() {
+        host.handle(&sent);
+        let reply = host.endpoint.output().to_vec();
+        if sent.is_empty() && reply.is_empty() {
             return all;
         }
-        bank.said();
-        let mut rest = said.as_slice();
+        host.consume_output();
+        let mut rest = reply.as_slice();
         while !rest.is_empty() {
             rest = &rest[terminal.feed(rest, NOW)..];
             while terminal.poll_event(NOW).is_some() {}
@@ -79,24 +77,27 @@ fn exchange(terminal: &mut Person, bank: &mut Bank) -> Vec<u8> {
     }
 }
 
-/// A round of answers, as a terminal with a name has sent them, and those whom they are for.
+/// The frames of a named terminal's answers, and the host that they are for.
 #[derive(Clone)]
-pub struct Round {
-    bank: Bank,
+pub struct Workload {
+    host: HostWithLedger,
     hello: Vec<u8>,
     frames: Vec<Vec<u8>>,
 }
 
-impl Round {
-    /// `texts` again and again, each at the prompt that the reply to the last one has asked.
+impl Workload {
+    /// Answers in a workload. A block of reserved numbers is enough for a few more.
+    pub const ANSWERS: usize = 200;
+
+    /// A workload of the answers `texts`, repeated in order, each to the prompt in the reply to the one before.
     pub fn new(wire: Wire, texts: &[&str]) -> Self {
         let config = host::Config::new(wire, LinkKind::Connection);
-        let mut bank = Bank {
-            host: Host::new(config, 1, NOW),
+        let mut host = HostWithLedger {
+            endpoint: Host::new(config, 1, NOW),
             ledger: RamLedger::new(LedgerId(1), Amount::from_units(1_000_000).unwrap()),
         };
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), ..Profile::default() };
-        let mut terminal = Person::new(
+        let mut terminal = WorkloadTerminal::new(
             terminal::Config {
                 wire,
                 link: LinkKind::Connection,
@@ -106,40 +107,40 @@ impl Round {
             },
             NOW,
         );
-        let hello = exchange(&mut terminal, &mut bank);
-        let begun = bank.clone();
+        let hello = exchange(&mut terminal, &mut host);
+        let start = host.clone();
         let mut answer = |text: &&str| {
-            let prompt = terminal.prompt().expect("it is asked something");
+            let prompt = terminal.prompt().expect("the host has sent a prompt");
             terminal.answer(prompt, text, NOW).unwrap();
-            exchange(&mut terminal, &mut bank)
+            exchange(&mut terminal, &mut host)
         };
-        let frames = texts.iter().cycle().take(ROUND).map(&mut answer).collect();
-        Self { bank: begun, hello, frames }
+        let frames = texts.iter().cycle().take(Self::ANSWERS).map(&mut answer).collect();
+        Self { host: start, hello, frames }
     }
 
-    /// What the terminal has sent: its hello, which is empty on a wire that has none, and its answers.
+    /// The bytes that the terminal has sent: its hello (empty on the `raw` wire, which has none) and its answers.
     pub fn sent(&self) -> (&[u8], &[Vec<u8>]) {
         (&self.hello, &self.frames)
     }
 
-    /// Answers all prompts; returns how many bytes the replies have.
+    /// Handles all answers; returns the number of bytes of the replies.
     #[inline(never)]
     pub fn run(&mut self) -> usize {
-        let Self { bank, frames, .. } = self;
+        let Self { host, frames, .. } = self;
         let replies = frames.iter().map(|frame| {
-            bank.hear(frame);
-            // As a driver does after each call.
-            std::hint::black_box(bank.host.deadline());
-            bank.said()
+            host.handle(frame);
+            // A driver asks for the deadline after each call.
+            std::hint::black_box(host.endpoint.deadline());
+            host.consume_output()
         });
         replies.sum()
     }
 
-    /// Bytes of the answer and of the reply, at the end of a round.
+    /// Bytes of the last answer and of its reply, frames included.
     pub fn sizes(mut self) -> (usize, usize) {
-        let last = self.frames.pop().expect("a round is not empty");
+        let last = self.frames.pop().expect("a workload is not empty");
         self.run();
-        self.bank.hear(&last);
-        (last.len(), self.bank.said())
+        self.host.handle(&last);
+        (last.len(), self.host.consume_output())
     }
 }

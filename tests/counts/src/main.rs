@@ -1,6 +1,6 @@
-//! Counts the instructions of the hot paths with callgrind, and holds them against what they were.
+//! `counts`: counts the instructions of the hot paths with callgrind, and compares them with the recorded counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-use atm_counts::{ROUND, Round};
+use atm_counts::Workload;
 use atm_e2e::{Program, Server, Signal, atm, frame};
 use clap::Parser;
 use std::{
@@ -8,22 +8,22 @@ use std::{
     process::{self, Command, ExitCode},
 };
 
-/// Count instructions with callgrind, and fail where there are more than 5 % above what is written here, or 10 % below.
+/// Count the instructions of an answer with callgrind; fail if a count is more than 5 % above the recorded one, or 10 % below.
 ///
-/// A whole answer in one process, from the frame of a terminal to the frame of the reply; and a whole answer of the server
-/// over TCP, without what the kernel does for it. The counts are the same on every run, whatever else the machine does;
-/// those of another compiler, or of a processor that copies in other steps, differ by some percent.
+/// Measured are an answer in the core, from the terminal's frame to the frame of the reply, and an answer of the server over TCP,
+/// without the kernel's part. The counts are the same in every run, however busy the machine is; they differ by some percent with
+/// another compiler, or a processor for which libc copies in other steps.
 #[derive(Parser)]
 #[command(name = "counts")]
 struct Arguments {
-    /// Only answer a round, on this wire and with these answers: what is counted
+    /// Run only the workload of these answers on this wire: the program under callgrind
     #[arg(long, num_args = 2.., value_names = ["WIRE", "ANSWER"])]
-    round: Option<Vec<String>>,
+    workload: Option<Vec<String>>,
 }
 
-/// What is counted, and instructions an answer when it was counted last. Whoever makes it faster puts the new figure here;
-/// a change that needs more says why.
-const ROUNDS: [(&str, &[&str], u64); 12] = [
+/// The workloads, and the recorded instructions per answer. A change that makes one faster records the new count here; a change
+/// that needs more says why.
+const WORKLOADS: [(&str, &[&str], u64); 12] = [
     ("json", &["?"], 1609),
     ("json", &["3"], 2143),
     ("json", &["deposit 40"], 2982),
@@ -38,36 +38,36 @@ const ROUNDS: [(&str, &[&str], u64); 12] = [
     ("raw", &["2", "20"], 1669),
 ];
 
-/// The same of the server: wire `json`, answer `3`.
+/// The recorded instructions per answer of the server: wire `json`, answer `3`.
 const SERVER: u64 = 3227;
 
-/// Answers of the server that are counted, and before them those that are not.
-const ANSWERS: [u64; 2] = [1000, 100];
+/// Answers of the server that are counted, and those of a start that is not.
+const SERVER_ANSWERS: [u64; 2] = [1000, 100];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some([wire, answers @ ..]) = arguments.round.as_deref() {
+    if let Some([wire, answers @ ..]) = arguments.workload.as_deref() {
         let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
-        let mut round = Round::new(wire.parse().expect("a wire"), &answers);
-        std::hint::black_box(round.run());
+        let mut workload = Workload::new(wire.parse().expect("a wire"), &answers);
+        std::hint::black_box(workload.run());
         return ExitCode::SUCCESS;
     }
-    println!("| an answer | instructions | before |\n|---|---|---|");
+    println!("| an answer | instructions | recorded |\n|---|---|---|");
     let mut fails = false;
-    let mut told = |what: &str, count: u64, before: u64| {
-        let verdict = match count * 100 {
-            more if more > before * 105 => " MORE THAN 5 % ABOVE",
-            // What is gained is to be kept, and what is not counted at all is to be seen.
-            less if less < before * 90 => " MORE THAN 10 % BELOW",
+    let mut report = |what: &str, count: u64, recorded: u64| {
+        let deviation = match count * 100 {
+            more if more > recorded * 105 => " MORE THAN 5 % ABOVE",
+            // An improvement must be recorded, and a count of nearly nothing is a broken measurement.
+            less if less < recorded * 90 => " MORE THAN 10 % BELOW",
             _ => "",
         };
-        fails |= !verdict.is_empty();
-        println!("| {what} | {count} | {before} |{verdict}");
+        fails |= !deviation.is_empty();
+        println!("| {what} | {count} | {recorded} |{deviation}");
     };
-    for (wire, answers, before) in ROUNDS {
-        told(&format!("core, {wire}: {}", answers.join(", ")), round(wire, answers), before);
+    for (wire, answers, recorded) in WORKLOADS {
+        report(&format!("core, {wire}: {}", answers.join(", ")), core(wire, answers), recorded);
     }
-    told("server, json: 3", server(), SERVER);
+    report("server, json: 3", server(), SERVER);
     if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -77,28 +77,29 @@ fn callgrind(out: &str) -> Command {
     command
 }
 
-/// Instructions an answer of a round in a process of its own.
-fn round(wire: &str, answers: &[&str]) -> u64 {
+/// Instructions per answer in the core, for a workload in a process of its own.
+fn core(wire: &str, answers: &[&str]) -> u64 {
     let run = callgrind("/dev/null")
-        .args(["--collect-atstart=no", "--toggle-collect=*Round*run*"])
+        .args(["--collect-atstart=no", "--toggle-collect=*Workload*run*"])
         .arg(env::current_exe().expect("this program has a path"))
-        .args(["--round", wire])
+        .args(["--workload", wire])
         .args(answers)
         .output()
         .expect("valgrind is installed");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    collected(&String::from_utf8_lossy(&run.stderr)) / ROUND as u64
+    collected(&String::from_utf8_lossy(&run.stderr)) / Workload::ANSWERS as u64
 }
 
-/// Instructions an answer of the server: what more of them took.
+/// Instructions per answer of the server: the difference between two runs.
 fn server() -> u64 {
-    let [more, few] = [ANSWERS[0] + ANSWERS[1], ANSWERS[1]].map(serve);
-    (more - few) / ANSWERS[0]
+    let [more, few] = [SERVER_ANSWERS[0] + SERVER_ANSWERS[1], SERVER_ANSWERS[1]].map(serve);
+    (more - few) / SERVER_ANSWERS[0]
 }
 
+/// The instructions of a server that starts, handles so many answers and stops.
 fn serve(answers: u64) -> u64 {
     let out = env::temp_dir().join(format!("atm-counts-{}", process::id()));
-    let mut command = callgrind(out.to_str().expect("a path of characters"));
+    let mut command = callgrind(out.to_str().expect("the path is UTF-8"));
     let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
     command.arg(serve.get_program()).args(serve.get_args());
     let server = Server::of(Program::start(command));
@@ -107,20 +108,21 @@ fn serve(answers: u64) -> u64 {
     for _ in 0..answers {
         let reply = client.read();
         let seq = reply.get("seq").expect("a reply has a number");
-        // As our own terminals write it.
+        // The bytes that the core's terminal would send.
         client.send(&frame(format!(r#"{{"re":{seq},"data":"3"}}"#)));
     }
     client.read();
     drop(client);
     server.program.signal(Signal::TERM);
     let done = server.program.finish();
-    // Nothing of it is of use but the sum.
+    // Only the total, which callgrind prints, is used.
     let _ = fs::remove_file(out);
     assert_eq!(done.code, Some(0), "{done:?}");
     collected(&done.stderr)
 }
 
+/// The total in callgrind's output.
 fn collected(log: &str) -> u64 {
-    let (_, count) = log.rsplit_once("Collected : ").expect("callgrind says what it has counted");
+    let (_, count) = log.rsplit_once("Collected : ").expect("callgrind prints its total");
     count.lines().next().unwrap().trim().parse().unwrap()
 }

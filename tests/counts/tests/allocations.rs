@@ -1,48 +1,48 @@
-//! With its ledger in memory, the server asks for no memory to answer once a session has begun.
+//! A server with its ledger in memory allocates nothing for an answer, after the first answers of a session.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use atm_core::wire::Wire;
-use atm_counts::{ROUND, Round};
+use atm_counts::Workload;
 use atm_e2e::TIMEOUT;
 use atm_host::server::{Server, ServerConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, io::Read, io::Write, net::TcpStream, thread};
 
-/// Counts for all threads: the test has one client, which takes no memory while it is counted.
+/// Counts the allocations of all threads. The test's one client allocates nothing while they are counted.
 #[global_allocator]
-static MEMORY: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How often memory is asked for to begin a session with its first answers, and for all the answers after them.
+/// The number of allocations for the start of a session with its first answers, and for all later answers.
 fn allocations(wire: Wire, texts: &[&str]) -> [usize; 2] {
-    let round = Round::new(wire, texts);
-    let (hello, frames) = round.sent();
-    let (first, rest) = frames.split_at(ROUND / 10);
+    let workload = Workload::new(wire, texts);
+    let (hello, frames) = workload.sent();
+    let (first, rest) = frames.split_at(Workload::ANSWERS / 10);
     let server = Server::bind("127.0.0.1:0", ServerConfig::new(wire)).unwrap();
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::spawn(move || server.run());
 
-    let mut region = Region::new(MEMORY);
-    let mut taken = || {
+    let mut region = Region::new(ALLOCATOR);
+    let mut allocated = || {
         let change = region.change_and_reset();
         change.allocations + change.reallocations
     };
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     if wire != Wire::Postcard {
-        // Where terminals may have no name, nobody waits for a hello.
+        // On the text wires the server greets without a hello.
         read(&mut stream, wire);
     }
     if !hello.is_empty() {
         answer(&mut stream, wire, hello);
     }
     first.iter().for_each(|frame| answer(&mut stream, wire, frame));
-    let begun = taken();
+    let start = allocated();
     rest.iter().for_each(|frame| answer(&mut stream, wire, frame));
-    let answered = taken();
+    let answers = allocated();
 
     drop(stream);
     stop.stop();
     serving.join().unwrap().unwrap();
-    [begun, answered]
+    [start, answers]
 }
 
 fn answer(stream: &mut TcpStream, wire: Wire, frame: &[u8]) {
@@ -74,10 +74,10 @@ fn read(stream: &mut TcpStream, wire: Wire) {
 }
 
 #[test]
-fn an_answer_takes_no_memory() {
+fn an_answer_allocates_nothing() {
     for (name, wire) in Wire::ALL {
-        let [begun, answered] = allocations(*wire, &["deposit 40", "2", "20", "3", "?"]);
-        assert!(begun > 0, "what is counted is counted");
-        assert_eq!(answered, 0, "{name}: {} answers", ROUND - ROUND / 10);
+        let [start, answers] = allocations(*wire, &["deposit 40", "2", "20", "3", "?"]);
+        assert!(start > 0, "{name}: the allocator counts");
+        assert_eq!(answers, 0, "{name}");
     }
 }

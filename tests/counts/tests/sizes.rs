@@ -1,15 +1,15 @@
-//! How many bytes an answer and its reply take on each wire, frames included.
+//! The bytes of an answer and of its reply on each wire, frames included.
 #![allow(missing_docs, clippy::unwrap_used)]
-use atm_counts::Round;
+use atm_counts::Workload;
 
 #[test]
-fn an_answer_and_its_reply_take_so_many_bytes() {
-    let taken = |wire: &str| {
+fn the_sizes_of_answers_and_replies_stay_the_same() {
+    let sizes = |wire: &str| {
         [&["?"][..], &["3"], &["2", "20"], &["deposit 40"], &["withdraw 20"]]
-            .map(|texts| Round::new(wire.parse().unwrap(), texts).sizes())
+            .map(|texts| Workload::new(wire.parse().unwrap(), texts).sizes())
     };
-    // Not a choice; the balance; the amount of a withdrawal, after the question; a deposit and a withdrawal in one line.
-    assert_eq!(taken("json"), [(25, 238), (25, 295), (26, 333), (34, 332), (35, 333)]);
-    assert_eq!(taken("postcard"), [(12, 16), (12, 22), (13, 24), (21, 24), (22, 24)]);
-    assert_eq!(taken("raw"), [(1, 215), (1, 213), (2, 235), (10, 236), (11, 235)]);
+    // An invalid choice; the balance; the amount of a withdrawal, at its prompt; a deposit and a withdrawal in one line.
+    assert_eq!(sizes("json"), [(25, 238), (25, 295), (26, 333), (34, 332), (35, 333)]);
+    assert_eq!(sizes("postcard"), [(12, 16), (12, 22), (13, 24), (21, 24), (22, 24)]);
+    assert_eq!(sizes("raw"), [(1, 215), (1, 213), (2, 235), (10, 236), (11, 235)]);
 }
