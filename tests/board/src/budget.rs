@@ -1,6 +1,5 @@
-//! What an image takes of a microcontroller.
-use super::{Board, Lie, Person, image, qemu::workspace_root};
-use crate::PATIENCE;
+//! Resource budget: the flash, RAM, stack, instructions, bytes and EEPROM writes of each image, measured in QEMU.
+use super::{Board, LinkFaults, TIMEOUT, TerminalDriver, image, qemu::workspace_root};
 use atm_core::wire::Wire;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::{
@@ -14,46 +13,46 @@ use std::{
     time::Instant,
 };
 
-/// What an image takes, or may take.
+/// The resources that an image takes, or its limits.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
-    /// Bytes of flash: code, constants, and what RAM begins with.
+pub struct Resources {
+    /// Bytes of flash: code, constants, and the initial values of static RAM.
     pub flash: u64,
-    /// Bytes of RAM for what stays.
+    /// Bytes of static RAM.
     pub statics: u64,
-    /// Bytes of the stack that were ever used.
+    /// The greatest depth of the stack, in bytes.
     pub stack: u64,
     /// Instructions of a deposit, from the menu to the menu.
     pub deposit: u64,
     /// Instructions of a withdrawal.
     pub withdrawal: u64,
-    /// Bytes that a withdrawal takes on the line, both ways.
+    /// Bytes of a withdrawal on the serial link, both ways.
     pub bytes: u64,
-    /// Pages of EEPROM that a withdrawal writes.
+    /// EEPROM pages that a withdrawal writes.
     pub pages: u64,
 }
 
-impl Limits {
-    /// What they are called, in the order of [`rows`](Self::rows).
-    pub const ROWS: [&str; 7] = [
+impl Resources {
+    /// The names of the values, in the order of [`values`](Self::values).
+    pub const NAMES: [&str; 7] = [
         "flash, bytes",
         "static RAM, bytes",
         "stack, bytes",
         "a deposit, instructions",
         "a withdrawal, instructions",
-        "a withdrawal, bytes on the line",
+        "a withdrawal, bytes on the link",
         "a withdrawal, pages written",
     ];
 
-    /// All of them.
-    pub fn rows(&self) -> [u64; 7] {
+    /// All values.
+    pub fn values(&self) -> [u64; 7] {
         [self.flash, self.statics, self.stack, self.deposit, self.withdrawal, self.bytes, self.pages]
     }
 }
 
-/// Builds all images and measures the kiosk on each wire, and the terminal.
-pub fn measure(folder: &Path) -> [Limits; 3] {
-    // Both kiosks have the same place: the first is moved aside.
+/// Builds all images; measures the kiosk on `postcard` and on `json`, and the terminal.
+pub fn measure(folder: &Path) -> [Resources; 3] {
+    // Both kiosk images have the same path: the first one is measured before the second one is built.
     build(&["fw-json"]);
     build(&["fw-measure", "--no-default-features", "--features", "json"]);
     let json = kiosk(Wire::Json, &folder.join("json"));
@@ -62,21 +61,21 @@ pub fn measure(folder: &Path) -> [Limits; 3] {
     build(&["fw-terminal"]);
     let postcard = kiosk(Wire::Postcard, &folder.join("postcard"));
     for name in ["kiosk", "terminal"] {
-        assert_eq!(panics(&image(name)), Vec::<String>::new(), "{name}: there is no panic in it");
+        assert_eq!(panics(&image(name)), Vec::<String>::new(), "{name} has no panic");
     }
     [postcard, json, terminal(&folder.join("terminal"))]
 }
 
-fn kiosk(wire: Wire, folder: &Path) -> Limits {
+fn kiosk(wire: Wire, folder: &Path) -> Resources {
     let kiosk = image("kiosk");
     let (flash, statics) = sizes(&kiosk);
     let counted = exchanges(&folder.join("measure"));
-    assert_eq!(counted, exchanges(&folder.join("again")), "the same instructions in every run");
+    assert_eq!(counted, exchanges(&folder.join("again")), "each run takes the same instructions");
     let sum = |range: Range<usize>, what: fn(&Exchange) -> u64| counted[range].iter().map(what).sum();
-    Limits {
+    Resources {
         flash,
         statics,
-        stack: converse(&kiosk, wire, folder, statics),
+        stack: exercise(&kiosk, wire, folder, statics),
         deposit: sum(DEPOSIT, |exchange| exchange.kiosk),
         withdrawal: sum(WITHDRAWAL, |exchange| exchange.kiosk),
         bytes: sum(WITHDRAWAL, |exchange| exchange.bytes),
@@ -96,7 +95,7 @@ fn sizes(image: &Path) -> (u64, u64) {
     (sum(&[".vector_table", ".text", ".rodata", ".data"]), sum(&[".data", ".bss", ".uninit"]))
 }
 
-/// The functions in it that panic.
+/// The symbols of panicking functions in an image.
 fn panics(image: &Path) -> Vec<String> {
     let bytes = fs::read(image).unwrap();
     let elf = object::File::parse(&*bytes).unwrap();
@@ -108,7 +107,7 @@ fn panics(image: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Bytes of the stack that were ever used: at the start all of it is painted.
+/// The greatest depth of the stack, in bytes: cortex-m-rt's `paint-stack` fills all of it at the start.
 fn stack(board: &Board, statics: u64) -> u64 {
     const PAINT: u8 = 0xcc;
     let ram = board.ram();
@@ -116,43 +115,43 @@ fn stack(board: &Board, statics: u64) -> u64 {
     free.iter().skip_while(|byte| **byte == PAINT).count() as u64
 }
 
-/// What one exchange costs, counted on the part.
+/// The cost of one answer with its reply, counted by the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Exchange {
-    /// Instructions of the kiosk, with its ledger and its EEPROM.
+    /// Instructions of the kiosk, its ledger and its EEPROM driver included.
     kiosk: u64,
     /// Instructions of the terminal's endpoint.
     terminal: u64,
     /// Bytes to the kiosk and from it.
     bytes: u64,
-    /// Pages that the kiosk has written.
+    /// EEPROM pages that the kiosk writes.
     pages: u64,
 }
 
-/// Where the answers of each are, behind the hello and the terminal's first operation.
+/// The exchanges of a deposit and of a withdrawal, behind the hello and the terminal's first operation.
 const DEPOSIT: Range<usize> = 2..4;
 const WITHDRAWAL: Range<usize> = 4..6;
 
-/// Runs the image that measures.
+/// Runs the measuring image.
 fn exchanges(folder: &Path) -> Vec<Exchange> {
     let board = Board::start(&image("measure"), folder, &["-icount", "shift=7,sleep=off"]);
-    let line = board.line();
-    line.set_nonblocking(false).unwrap();
-    line.set_read_timeout(Some(PATIENCE)).unwrap();
-    let lines = BufReader::new(line).lines().map(|line| line.expect("the image says what it has counted"));
+    let serial_port = board.serial_port();
+    serial_port.set_nonblocking(false).unwrap();
+    serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let lines = BufReader::new(serial_port).lines().map(|line| line.expect("the image prints its counts"));
     lines
         .take_while(|line| line != "end")
         .map(|line| {
             let numbers: Vec<u64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
             let [kiosk, terminal, up, down, commits] = numbers[..] else { panic!("{line:?}") };
-            // A tick of the part's clock is 80 ns, and QEMU takes 128 ns for an instruction (`shift=7`).
+            // A tick of the part's clock is 80 ns; with `-icount shift=7` QEMU takes 2^7 ns for an instruction.
             let [kiosk, terminal] = [kiosk, terminal].map(|ticks| ticks * 80 / 128);
             Exchange { kiosk, terminal, bytes: up + down, pages: 2 * commits }
         })
         .collect()
 }
 
-/// Builds an image by one of the project's aliases.
+/// Builds an image by one of the aliases in `.cargo/config.toml`.
 fn build(alias: &[&str]) {
     let cargo = env!("CARGO");
     let status =
@@ -160,13 +159,13 @@ fn build(alias: &[&str]) {
     assert!(status.success(), "cargo {} has failed", alias.join(" "));
 }
 
-/// Talks to a kiosk about all that there is, good and bad; gives out how deep its stack has been.
-fn converse(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
+/// Sends a kiosk every kind of input, valid and invalid; returns the greatest depth of its stack.
+fn exercise(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
     let board = Board::start(kiosk, folder, &[]);
-    let mut person = Person::new(wire, Lie::default());
+    let mut driver = TerminalDriver::new(wire, LinkFaults::default());
     for name in ["kiosk-1", "a-name-of-the-greatest-length-0123"[..32].as_ref(), "kiosk-1"] {
-        person.come(name, board.line());
-        person.settle();
+        driver.connect(name, board.serial_port());
+        driver.wait_for_prompt();
         for answer in [
             "1",
             "40",
@@ -186,30 +185,33 @@ fn converse(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
             "withdraw 1",
             "exit",
         ] {
-            person.answer(answer);
+            driver.answer(answer);
         }
-        // Noise, and a frame that is cut off.
-        board.line().write_all(&[0x55; 300]).unwrap();
-        board.line().write_all(&[0]).unwrap();
+        // Noise, and an incomplete frame.
+        board.serial_port().write_all(&[0x55; 300]).unwrap();
+        board.serial_port().write_all(&[0]).unwrap();
     }
     stack(&board, statics)
 }
 
-/// Runs a terminal at a kiosk, and types at its console.
-fn terminal(folder: &Path) -> Limits {
+/// Runs a terminal connected to a kiosk, and types at its console.
+fn terminal(folder: &Path) -> Resources {
     let terminal = image("terminal");
     let (flash, statics) = sizes(&terminal);
     let counted = exchanges(&folder.join("measure"));
     let sum = |range: Range<usize>| counted[range].iter().map(|exchange| exchange.terminal).sum();
-    // A pseudo-terminal would do, but a socket is there as soon as the kiosk is.
+    // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have to be found out.
     fs::create_dir_all(folder).unwrap();
     let between = format!("unix:{}", folder.join("line").display());
-    let kiosk =
-        Board::start_behind(&format!("{between},server=on,wait=off"), &image("kiosk"), &folder.join("kiosk"));
-    let board = Board::start_behind(&between, &terminal, &folder.join("terminal"));
-    let mut console = Console { line: board.line(), shown: String::new() };
-    console.line.set_nonblocking(false).unwrap();
-    console.line.set_read_timeout(Some(PATIENCE)).unwrap();
+    let kiosk = Board::start_connected_to(
+        &format!("{between},server=on,wait=off"),
+        &image("kiosk"),
+        &folder.join("kiosk"),
+    );
+    let board = Board::start_connected_to(&between, &terminal, &folder.join("terminal"));
+    let mut console = TerminalConsole { serial_port: board.serial_port(), shown: String::new() };
+    console.serial_port.set_nonblocking(false).unwrap();
+    console.serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();
     console.wait_for("quit also stops the server.");
     for (keys, shown) in [
         ("1\r", "deposit? (whole units, or back)\r\n> "),
@@ -229,47 +231,52 @@ fn terminal(folder: &Path) -> Limits {
     drop(kiosk);
     let (deposit, withdrawal) = (sum(DEPOSIT), sum(WITHDRAWAL));
     let bytes = counted[WITHDRAWAL].iter().map(|exchange| exchange.bytes).sum();
-    Limits { flash, statics, stack, deposit, withdrawal, bytes, pages }
+    Resources { flash, statics, stack, deposit, withdrawal, bytes, pages }
 }
 
-/// How often the terminal has stored what it must not forget, once no answer is out: the number of what it stored last.
+/// How often the terminal has stored its memory, read once no answer is outstanding: the number of the last entry.
 fn writes(folder: &Path) -> u64 {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let page = fs::read(folder.join("eeprom")).unwrap();
-        // Behind the format and the length stands the number, a varint that stays below 128 here; at the end of the body
-        // whether an answer is out, which ends as the reply is shown.
+        // Behind the format and the length is the number, a varint that stays below 128 here. The last byte of the body says
+        // whether an answer is outstanding; it is cleared when the reply is shown.
         let [_, length, number, ..] = page[..] else { panic!("the EEPROM is empty") };
         if page[1 + usize::from(length)] == 0 {
             assert!(number < 0x80);
             return number.into();
         }
-        assert!(Instant::now() < until, "the terminal does not store that it has shown the reply");
+        assert!(
+            Instant::now() < until,
+            "the terminal does not store within the timeout that it has shown the reply"
+        );
         thread::yield_now();
     }
 }
 
-struct Console {
-    line: UnixStream,
+struct TerminalConsole {
+    serial_port: UnixStream,
     shown: String,
 }
 
-impl Console {
-    /// Waits until it was shown, and the console is at rest behind it.
+impl TerminalConsole {
+    /// Waits until the console has shown `text` and waits for input behind it.
     fn wait_for(&mut self, text: &str) {
         const ENDS: [&str; 2] = ["\r\n> ", "Press Enter to begin.\r\n"];
         while !self.shown.contains(text) || !ENDS.iter().any(|end| self.shown.ends_with(end)) {
             let mut chunk = [0; 512];
-            let count =
-                self.line.read(&mut chunk).unwrap_or_else(|error| panic!("{error}, after {}", self.shown));
+            let count = self
+                .serial_port
+                .read(&mut chunk)
+                .unwrap_or_else(|error| panic!("{error}, after {}", self.shown));
             self.shown.push_str(&String::from_utf8_lossy(&chunk[..count]));
         }
     }
 
     fn type_in(&mut self, keys: &str, shown: &str) {
-        // What is shown already is not what is waited for.
+        // Only what is shown from now on counts.
         self.shown.clear();
-        self.line.write_all(keys.as_bytes()).unwrap();
+        self.serial_port.write_all(keys.as_bytes()).unwrap();
         self.wait_for(shown);
     }
 }

@@ -1,5 +1,5 @@
-//! A kiosk whose power is cut again and again, and an audit of what it remembers.
-use super::{Board, Lie, Person, Told};
+//! Power cuts: cuts a kiosk's power in the middle of operations, corrupts EEPROM pages, and audits every outcome and balance.
+use super::{Board, LinkFaults, ReceivedMessage, TerminalDriver};
 use atm_core::{
     ledger::{Outcome, Receipt, Refusal},
     money::Amount,
@@ -13,38 +13,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of a page, and of a half of the EEPROM.
+/// Bytes of a page, and of one copy: half of the EEPROM.
 const PAGE: u64 = 128;
 const HALF: u64 = 4_096;
 
-/// The terminals that come to it.
+/// The terminals that connect to the kiosk.
 const NAMES: [&str; 3] = ["kiosk-1", "kiosk-2", "service"];
 
-/// A run, and what it has come to.
-pub struct Day {
+/// A run of power cuts, with its counts.
+pub struct PowerCutRun {
     rng: Rng,
     folder: PathBuf,
     image: PathBuf,
-    person: Person,
-    /// What everything that was told adds up to, in cents.
+    driver: TerminalDriver,
+    /// The balance that follows from all acknowledged outcomes, in cents.
     balance: u64,
-    /// Operations whose outcome was told at once.
-    pub told: u64,
-    /// Operations that a hello after a cut found done, or refused.
+    /// Movements of money acknowledged in the reply to their answer.
+    pub acknowledged: u64,
+    /// Movements of money that a hello after a cut reported as done.
     pub done: u64,
-    /// Operations that it found not done.
-    pub undone: u64,
-    /// Pages that were spoilt.
+    /// Operations that it reported as not done.
+    pub not_done: u64,
+    /// Pages that were corrupted.
     pub torn: u64,
 }
 
-impl Day {
-    /// A kiosk that was never used, in a folder for its files.
-    pub fn new(image: PathBuf, wire: Wire, lie: Lie, folder: PathBuf) -> Self {
-        let person = Person::new(wire, lie);
-        let seed = lie.seed;
-        let rng = Rng::with_seed(seed);
-        Self { rng, folder, image, person, balance: 0, told: 0, done: 0, undone: 0, torn: 0 }
+impl PowerCutRun {
+    /// A run with a new kiosk, whose files are in `folder`.
+    pub fn new(image: PathBuf, wire: Wire, faults: LinkFaults, folder: PathBuf) -> Self {
+        let driver = TerminalDriver::new(wire, faults);
+        let rng = Rng::with_seed(faults.seed);
+        Self { rng, folder, image, driver, balance: 0, acknowledged: 0, done: 0, not_done: 0, torn: 0 }
     }
 
     fn eeprom(&self) -> PathBuf {
@@ -55,95 +54,95 @@ impl Day {
         Board::start(&self.image, &self.folder, &[])
     }
 
-    /// Cuts its power so often.
+    /// Cuts the power `cuts` times.
     pub fn run(mut self, cuts: u64) -> Self {
         let mut name = NAMES[0];
         let mut board = self.start();
-        self.person.come(name, board.line());
-        self.person.settle();
+        self.driver.connect(name, board.serial_port());
+        self.driver.wait_for_prompt();
         for cut in 0..cuts {
             for _ in 0..self.rng.u32(0..3) {
-                let wish = self.wish();
-                let told = self.person.answer(&wish);
-                self.told += u64::from(self.book(&told));
-                if matches!(told.outcome, Some(Outcome::Refused(_))) {
-                    // It asks how much instead.
-                    self.person.answer("back");
+                let input = self.random_input();
+                let reply = self.driver.answer(&input);
+                self.acknowledged += u64::from(self.check_outcome(&reply));
+                if matches!(reply.outcome, Some(Outcome::Refused(_))) {
+                    // The kiosk asks for another amount.
+                    self.driver.answer("back");
                 }
             }
-            // Somebody else, at times.
+            // Sometimes another terminal connects.
             if self.rng.u32(0..4) == 0 {
                 name = NAMES[self.rng.usize(..NAMES.len())];
-                self.person.come(name, board.line());
-                let said = self.person.settle();
-                self.nothing_is_told(cut, &said);
+                self.driver.connect(name, board.serial_port());
+                let messages = self.driver.wait_for_prompt();
+                self.assert_no_outcome(cut, &messages);
             }
-            let out = self.cut(board);
-            let torn = self.tear();
+            let outstanding = self.cut_power(board);
+            let torn = self.tear_page();
             board = self.start();
-            // The terminal may have lost its power, too.
+            // In half of the cases the terminal loses its power, too.
             if self.rng.bool() {
-                self.person.come(name, board.line());
+                self.driver.connect(name, board.serial_port());
             } else {
-                self.person.reconnect(board.line());
+                self.driver.reconnect(board.serial_port());
             }
-            let said = self.person.settle();
-            if out {
-                self.outcome_is_told(cut, &said);
+            let messages = self.driver.wait_for_prompt();
+            if outstanding {
+                self.check_recovered_outcome(cut, &messages);
             } else {
-                self.nothing_is_told(cut, &said);
+                self.assert_no_outcome(cut, &messages);
             }
             if torn {
-                self.is_mended(cut);
+                self.assert_copies_equal(cut);
             }
         }
-        let told = self.person.answer("3");
-        self.book(&told);
+        let reply = self.driver.answer("3");
+        self.check_outcome(&reply);
         self
     }
 
-    /// An answer that moves money.
-    fn wish(&mut self) -> String {
+    /// A random input that moves money.
+    fn random_input(&mut self) -> String {
         let amount = self.rng.u32(1..100);
         if self.rng.bool() { format!("deposit {amount}") } else { format!("withdraw {amount}") }
     }
 
-    /// Cuts the power, at a chosen point or at any; says whether an answer was out.
-    fn cut(&mut self, board: Board) -> bool {
-        let wish = self.wish();
+    /// Cuts the power at a random point; returns whether an answer was outstanding.
+    fn cut_power(&mut self, board: Board) -> bool {
+        let input = self.random_input();
         match self.rng.u32(0..8) {
-            // With nothing to do.
+            // While the kiosk is idle.
             0 => {
-                board.cut();
+                board.cut_power();
                 return false;
             }
-            // As soon as the answer was sent.
-            1 => self.person.type_in(&wish),
-            // As the reply comes.
+            // As soon as the answer is sent.
+            1 => self.driver.send_answer(&input),
+            // At the first byte of the reply.
             2 => {
-                self.person.type_in(&wish);
-                self.person.hear_a_byte(Duration::from_millis(100));
+                self.driver.send_answer(&input);
+                self.driver.wait_for_byte(Duration::from_millis(100));
             }
-            // At any time between.
+            // At a random time in between.
             _ => {
-                self.person.type_in(&wish);
+                self.driver.send_answer(&input);
                 let until = Instant::now() + Duration::from_micros(self.rng.u64(..3_000));
                 while Instant::now() < until {
                     std::hint::spin_loop();
                 }
             }
         }
-        board.cut();
+        board.cut_power();
         true
     }
 
-    /// Spoils a page of one copy, as a write does that was cut off; true where it did.
-    fn tear(&mut self) -> bool {
+    /// Corrupts a page of one copy in half of the cases, as an interrupted write does; returns whether it did.
+    fn tear_page(&mut self) -> bool {
         if self.rng.bool() {
             return false;
         }
         let file = OpenOptions::new().read(true).write(true).open(self.eeprom()).unwrap();
-        // Mostly of what is used.
+        // Mostly one of the first slots, which are in use.
         let slot = if self.rng.bool() { self.rng.u64(..4) } else { self.rng.u64(..HALF / PAGE) };
         let page = self.rng.u64(..2) * HALF + slot * PAGE;
         let mut bytes = [0; PAGE as usize];
@@ -159,42 +158,44 @@ impl Day {
         true
     }
 
-    /// Books what was told, and holds the balance that was told against the sum; true where money has moved.
-    fn book(&mut self, told: &Told) -> bool {
-        let (moved, balance) = match told.outcome.unwrap_or_else(|| panic!("no outcome was told: {told:?}")) {
+    /// Adds an outcome's movement to the expected balance and compares it with the reported one; returns whether money has
+    /// moved.
+    fn check_outcome(&mut self, message: &ReceivedMessage) -> bool {
+        let (moved, balance) = match message.outcome.unwrap_or_else(|| panic!("no outcome: {message:?}")) {
             Outcome::Done(Receipt::Balance { balance }) => (0, balance),
             Outcome::Done(Receipt::Deposited { amount, balance }) => (signed(amount), balance),
             Outcome::Done(Receipt::Withdrawn { amount, balance }) => (-signed(amount), balance),
             Outcome::Refused(Refusal::Insufficient { balance }) => (0, balance),
-            other => panic!("{other:?} was told"),
+            other => panic!("unexpected outcome {other:?}"),
         };
         self.balance = self.balance.checked_add_signed(moved).expect("the balance is never below zero");
-        assert_eq!(balance.minor(), self.balance, "what was told adds up: {told:?}");
+        assert_eq!(balance.minor(), self.balance, "{message:?}");
         moved != 0
     }
 
-    /// After a cut with an answer out: its outcome is told, once.
-    fn outcome_is_told(&mut self, cut: u64, said: &[Told]) {
-        let outcomes: Vec<&Told> = said.iter().filter(|told| told.outcome.is_some()).collect();
-        let [told] = outcomes[..] else { panic!("after cut {cut}: {said:?}") };
-        match told.outcome {
-            Some(Outcome::NotDone) => self.undone += 1,
-            Some(Outcome::Unknown) | None => panic!("after cut {cut}: {said:?}"),
-            _ => self.done += u64::from(self.book(told)),
+    /// Checks the messages after a cut with an answer outstanding: exactly one has its outcome, and that is known.
+    fn check_recovered_outcome(&mut self, cut: u64, messages: &[ReceivedMessage]) {
+        let outcomes: Vec<&ReceivedMessage> =
+            messages.iter().filter(|message| message.outcome.is_some()).collect();
+        let [message] = outcomes[..] else { panic!("after cut {cut}: {messages:?}") };
+        match message.outcome {
+            Some(Outcome::NotDone) => self.not_done += 1,
+            Some(Outcome::Unknown) | None => panic!("after cut {cut}: {messages:?}"),
+            _ => self.done += u64::from(self.check_outcome(message)),
         }
     }
 
-    /// What was told before is not told again.
-    fn nothing_is_told(&self, cut: u64, said: &[Told]) {
-        assert!(said.iter().all(|told| told.outcome.is_none()), "after cut {cut}: {said:?}");
+    /// An outcome that was acknowledged before is not sent again.
+    fn assert_no_outcome(&self, cut: u64, messages: &[ReceivedMessage]) {
+        assert!(messages.iter().all(|message| message.outcome.is_none()), "after cut {cut}: {messages:?}");
     }
 
-    /// Both copies are the same again, before anything else was asked of it.
-    fn is_mended(&self, cut: u64) {
+    /// The kiosk has repaired the torn page at its start: both copies are equal again.
+    fn assert_copies_equal(&self, cut: u64) {
         let bytes = fs::read(self.eeprom()).unwrap();
         let pages: Vec<&[u8]> = bytes.chunks(PAGE as usize).collect();
         let slots = (HALF / PAGE) as usize;
-        // The first slot, the terminals' and the last one, each without what stands behind its check sum.
+        // The first slot, those of the terminals and the last one, each up to its checksum.
         for slot in (0..=terminals(pages[0])).chain([slots - 1]) {
             let [first, second] =
                 [pages[slot], pages[slots + slot]].map(|page| &page[..6 + usize::from(page[1])]);
@@ -203,8 +204,8 @@ impl Day {
     }
 }
 
-/// How many terminals the first slot counts: behind the commit's number, the identity, the balance and the first number that is
-/// free, all of them varints.
+/// The number of terminals in the first slot. It is behind the commit's number, the ledger's identity, the balance and the first
+/// free number, all of them varints.
 fn terminals(page: &[u8]) -> usize {
     let body = &page[2..];
     let mut ends = body.iter().enumerate().filter(|(_, byte)| **byte < 0x80);

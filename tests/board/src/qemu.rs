@@ -1,5 +1,5 @@
-//! A board in QEMU: its image, its EEPROM in a file, its serial port on a socket.
-use crate::PATIENCE;
+//! A board in QEMU (machine lm3s6965evb): its image, its EEPROM in a file, its serial port on a Unix socket.
+use crate::TIMEOUT;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use std::{
@@ -19,36 +19,37 @@ pub(crate) fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// Where `cargo fw` leaves an image.
+/// The path of an image that `cargo fw` has built.
 pub fn image(name: &str) -> PathBuf {
     workspace_root().join("target/thumbv7m-none-eabi/firmware").join(name)
 }
 
-/// The RAM of the part (datasheet, chapter 1.1).
+/// The RAM of the LM3S6965 (its datasheet, chapter 1.1).
 const RAM: u64 = 0x2000_0000;
 const RAM_SIZE: usize = 65_536;
 
-/// A board that is switched on, and off without warning where it goes out of scope.
+/// A running board; its power is cut when it is dropped.
 pub struct Board {
     qemu: Child,
     folder: PathBuf,
-    line: UnixStream,
+    serial_port: UnixStream,
 }
 
 impl Board {
-    /// Switches a board on whose first serial port is ours. `folder` is for its files and belongs to it alone; `more` are
-    /// arguments for QEMU.
-    pub fn start(image: &Path, folder: &Path, more: &[&str]) -> Self {
-        Self::with(image, folder, None, more)
+    /// Starts a board and connects to its first serial port. Its files are in `folder`, which no other board may use;
+    /// `arguments` are for QEMU.
+    pub fn start(image: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(image, folder, None, arguments)
     }
 
-    /// Switches a board on whose first serial port is at `peer`, as QEMU takes it, and whose second one is ours.
-    pub fn start_behind(peer: &str, image: &Path, folder: &Path) -> Self {
-        Self::with(image, folder, Some(peer), &[])
+    /// Starts a board whose first serial port is connected to `peer` (an argument of QEMU's `-serial`), and connects to its
+    /// second one.
+    pub fn start_connected_to(peer: &str, image: &Path, folder: &Path) -> Self {
+        Self::start_with(image, folder, Some(peer), &[])
     }
 
-    fn with(image: &Path, folder: &Path, peer: Option<&str>, more: &[&str]) -> Self {
-        assert!(image.exists(), "{} is not there: build it with `cargo fw`", image.display());
+    fn start_with(image: &Path, folder: &Path, peer: Option<&str>, arguments: &[&str]) -> Self {
+        assert!(image.exists(), "{} is missing: build it with `cargo fw`", image.display());
         fs::create_dir_all(folder).unwrap();
         let socket = folder.join("uart");
         let _ = fs::remove_file(&socket);
@@ -59,58 +60,58 @@ impl Board {
         let qemu = Command::new(script)
             .arg(image)
             .args(["-qmp", &format!("unix:{},server=on,wait=off", folder.join("qmp").display())])
-            .args(more)
+            .args(arguments)
             .args(second.into_iter().flat_map(|second| ["-serial", second]))
             .env("EEPROM", folder.join("eeprom"))
             .env("SERIAL", first)
             .stdin(Stdio::null())
-            // It says of a watchdog that is set for the first time that its period was zero.
+            // QEMU warns that the watchdog's period is zero before the image sets it.
             .stderr(Stdio::null())
             .spawn()
-            .expect("QEMU is needed: qemu-system-arm");
-        assert!(is_ready(&listener, PATIENCE), "QEMU does not come to its serial port");
-        let (line, _) = listener.accept().unwrap();
-        line.set_nonblocking(true).unwrap();
-        Self { qemu, folder: folder.to_owned(), line }
+            .expect("qemu-system-arm is installed");
+        assert!(is_ready(&listener, TIMEOUT), "QEMU does not open its serial port within the timeout");
+        let (serial_port, _) = listener.accept().unwrap();
+        serial_port.set_nonblocking(true).unwrap();
+        Self { qemu, folder: folder.to_owned(), serial_port }
     }
 
-    /// The other end of the serial port.
-    pub fn line(&self) -> UnixStream {
-        self.line.try_clone().unwrap()
+    /// Our end of the serial port, non-blocking.
+    pub fn serial_port(&self) -> UnixStream {
+        self.serial_port.try_clone().unwrap()
     }
 
-    /// Pulls the plug.
-    pub fn cut(mut self) {
-        self.off();
+    /// Cuts the power.
+    pub fn cut_power(mut self) {
+        self.kill();
     }
 
-    fn off(&mut self) {
+    fn kill(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
 
-    /// All that stands in RAM.
+    /// The contents of the RAM.
     pub fn ram(&self) -> Vec<u8> {
         let file = self.folder.join("ram");
-        self.order("pmemsave", json!({"val": RAM, "size": RAM_SIZE, "filename": file}));
+        self.execute("pmemsave", json!({"val": RAM, "size": RAM_SIZE, "filename": file}));
         fs::read(file).unwrap()
     }
 
-    /// Gives QEMU an order and waits until it is carried out.
-    fn order(&self, command: &str, arguments: Value) {
-        let mut orders = UnixStream::connect(self.folder.join("qmp")).unwrap();
-        orders.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut answers = BufReader::new(orders.try_clone().unwrap()).lines();
-        // It greets first.
-        answers.next().unwrap().unwrap();
-        for order in
+    /// Executes a command of QEMU's machine protocol (QMP) and waits for its result.
+    fn execute(&self, command: &str, arguments: Value) {
+        let mut qmp = UnixStream::connect(self.folder.join("qmp")).unwrap();
+        qmp.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let mut responses = BufReader::new(qmp.try_clone().unwrap()).lines();
+        // The first line is QEMU's greeting.
+        responses.next().unwrap().unwrap();
+        for command_line in
             [json!({"execute": "qmp_capabilities"}), json!({"execute": command, "arguments": arguments})]
         {
-            writeln!(orders, "{order}").unwrap();
+            writeln!(qmp, "{command_line}").unwrap();
             loop {
-                let answer: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
-                assert!(answer.get("error").is_none(), "{order}: {answer}");
-                if answer.get("return").is_some() {
+                let response: Value = serde_json::from_str(&responses.next().unwrap().unwrap()).unwrap();
+                assert!(response.get("error").is_none(), "{command_line}: {response}");
+                if response.get("return").is_some() {
                     break;
                 }
             }
@@ -120,13 +121,13 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        self.off();
+        self.kill();
     }
 }
 
-/// Waits until there is something to read or to accept; false where there is nothing for so long.
-pub(super) fn is_ready(from: &impl AsFd, patience: Duration) -> bool {
-    let timeout = patience.try_into().unwrap();
+/// Waits until a read or an accept would not block; false after `timeout`.
+pub(super) fn is_ready(from: &impl AsFd, timeout: Duration) -> bool {
+    let timeout = timeout.try_into().unwrap();
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -1,23 +1,23 @@
-//! Builds the images for a microcontroller, runs them in QEMU, and holds what they take against what they may.
-use atm_board::budget::{Limits, measure};
+//! `budget`: measures the microcontroller images in QEMU and compares their resources with the limits.
+use atm_board::budget::{Resources, measure};
 use clap::Parser;
 use std::{
     fs, io,
     process::{self, Command, ExitCode},
 };
 
-/// Build the images for a Cortex-M3, measure them in QEMU, and fail where one takes more than it may.
+/// Build the images for a Cortex-M3, measure them in QEMU, and fail if one exceeds a limit.
 ///
-/// Sizes are those of the compiler that is named; another one's differ by some percent.
+/// The compiler's version is printed; the sizes differ by some percent with another one.
 #[derive(Parser)]
 #[command(name = "budget")]
 struct Arguments {}
 
-/// What each image may take: what it takes, and a little, because compilers differ. A change that needs more says why here.
-const LIMITS: [(&str, Limits); 3] = [
+/// The limits of each image: the measured values and a small reserve, because compilers differ. A change that needs more says why.
+const LIMITS: [(&str, Resources); 3] = [
     (
         "kiosk, postcard",
-        Limits {
+        Resources {
             flash: 23_300,
             statics: 160,
             stack: 2_600,
@@ -29,7 +29,7 @@ const LIMITS: [(&str, Limits); 3] = [
     ),
     (
         "kiosk, json",
-        Limits {
+        Resources {
             flash: 41_500,
             statics: 160,
             stack: 3_800,
@@ -39,10 +39,10 @@ const LIMITS: [(&str, Limits); 3] = [
             pages: 2,
         },
     ),
-    // Instructions are those of the endpoint alone, without the console.
+    // The instructions are those of the endpoint, without the console.
     (
         "terminal, postcard",
-        Limits {
+        Resources {
             flash: 21_000,
             statics: 290,
             stack: 3_300,
@@ -60,15 +60,15 @@ fn main() -> io::Result<ExitCode> {
     println!("{}", String::from_utf8_lossy(&version.stdout).trim());
     let folder = std::env::temp_dir().join(format!("atm-budget-{}", process::id()));
     fs::create_dir_all(&folder)?;
-    let taken = measure(&folder);
+    let measured = measure(&folder);
     fs::remove_dir_all(&folder)?;
     println!("| | {} |", LIMITS.map(|(name, _)| name).join(" | "));
     println!("|---|{}", "---|".repeat(LIMITS.len()));
     let mut over = false;
-    for (row, name) in Limits::ROWS.iter().enumerate() {
-        let columns = LIMITS.iter().zip(&taken).map(|((_, may), takes)| {
-            let of = |limits: &Limits| limits.rows().get(row).copied().unwrap_or_default();
-            let (value, limit) = (of(takes), of(may));
+    for (row, name) in Resources::NAMES.iter().enumerate() {
+        let columns = LIMITS.iter().zip(&measured).map(|((_, limits), measured)| {
+            let of = |resources: &Resources| resources.values().get(row).copied().unwrap_or_default();
+            let (value, limit) = (of(measured), of(limits));
             over |= value > limit;
             format!(" {value} (at most {limit}){} |", if value > limit { " OVER" } else { "" })
         });

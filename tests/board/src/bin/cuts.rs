@@ -1,30 +1,30 @@
-//! Cuts the power of a kiosk in QEMU again and again, in the middle of conversations, and audits what it remembers.
-use atm_board::{Day, Lie, image};
+//! `cuts`: cuts the power of a kiosk in QEMU in the middle of operations, and audits every outcome and balance.
+use atm_board::{LinkFaults, PowerCutRun, image};
 use atm_core::wire::Wire;
 use clap::Parser;
 use firmware_sim::fault_injector::Chances;
 use std::{fs, io, path::PathBuf, process, time::Instant};
 
-/// Cut a kiosk's power in the middle of conversations, tear its EEPROM, and audit: what was told stands, what was not told
-/// was done once or not at all, and the next hello tells which.
+/// Cut a kiosk's power in the middle of operations and corrupt its EEPROM. Check that an acknowledged operation stands, and that
+/// any other was done once or not at all, as the reply to the next hello says.
 #[derive(Parser)]
 #[command(name = "cuts")]
 struct Arguments {
     /// How often to cut the power
     #[arg(long, default_value_t = 100)]
     cuts: u64,
-    /// What everything is drawn from; it is printed where none is given
+    /// Seed of all random numbers; random if not given, and printed
     #[arg(long)]
     seed: Option<u64>,
-    /// The image; without it the one that `cargo fw` has built
+    /// The kiosk's image [default: the one that `cargo fw` has built]
     #[arg(long, value_name = "PATH")]
     image: Option<PathBuf>,
-    /// The image speaks json
+    /// The image is for the json wire
     #[arg(long)]
     json: bool,
-    /// The chance of each fault of the line, for each chunk; on json only of those that lose and repeat nothing
-    #[arg(long, default_value_t = 0.0, value_name = "P")]
-    lies: f32,
+    /// The chance of each fault of the link, per chunk; on json only of merged chunks, because json has no checksum
+    #[arg(long, alias = "lies", default_value_t = 0.0, value_name = "P")]
+    fault_chance: f32,
 }
 
 fn main() -> io::Result<()> {
@@ -34,24 +34,30 @@ fn main() -> io::Result<()> {
     let folder = std::env::temp_dir().join(format!("atm-cuts-{}", process::id()));
     fs::create_dir_all(&folder)?;
     let (wire, chances) = if arguments.json {
-        (Wire::Json, Chances { merge: arguments.lies, ..Chances::default() })
+        (Wire::Json, Chances { merge: arguments.fault_chance, ..Chances::default() })
     } else {
-        // A delay would cost a run only time.
-        (Wire::Postcard, Chances { delay: 0.0, reorder: 0.0, cut: 0.0, ..Chances::all(arguments.lies) })
+        // Without the faults that only make the run longer.
+        (
+            Wire::Postcard,
+            Chances { delay: 0.0, reorder: 0.0, cut: 0.0, ..Chances::all(arguments.fault_chance) },
+        )
     };
     let image = arguments.image.unwrap_or_else(|| image("kiosk"));
-    let began = Instant::now();
-    let day = Day::new(image, wire, Lie { chances, seed }, folder.clone()).run(arguments.cuts);
+    let start = Instant::now();
+    let run = PowerCutRun::new(image, wire, LinkFaults { chances, seed }, folder.clone()).run(arguments.cuts);
     println!(
-        "{} operations told at once, {} found done after a cut, {} found not done, {} pages spoilt; {:.1} s",
-        day.told,
-        day.done,
-        day.undone,
-        day.torn,
-        began.elapsed().as_secs_f64()
+        "{} operations acknowledged at once, {} found done after a cut, {} found not done, {} pages corrupted; {:.1} s",
+        run.acknowledged,
+        run.done,
+        run.not_done,
+        run.torn,
+        start.elapsed().as_secs_f64()
     );
     fs::remove_dir_all(&folder)?;
-    // A run that never cut where it hurts has shown nothing.
-    assert!(arguments.cuts < 50 || (day.done > 0 && day.undone > 0 && day.torn > 0), "no cut was in time");
+    // A run whose cuts all missed the commits has tested nothing.
+    assert!(
+        arguments.cuts < 50 || (run.done > 0 && run.not_done > 0 && run.torn > 0),
+        "no cut was during a commit"
+    );
     Ok(())
 }
