@@ -6,22 +6,24 @@ use std::time::Duration;
 
 /// The end of `atm-bench --help`.
 const HELP: &str = "\
-An answer is what a person types at one prompt, and the reply to it: one message each way. An operation is a balance query \
-(one answer), or a deposit or a withdrawal (two answers: the choice, then the amount; with --words one). The report has the \
-throughput and the latency of both.
+An answer is what a person types at one prompt, and the reply to it: one message each way. An operation is a \
+balance query (one answer), or a deposit or a withdrawal (two answers: the choice, then the amount; with \
+--words one). The report has the throughput and the latency of both.
 
-Without --rate the load is a closed loop: each session sends its next answer as soon as it has its reply. This measures the \
-greatest throughput. With --rate it is an open loop: answers are due on a schedule, each is sent by an idle session, and \
-latency counts from when the answer was due, so that a server that stalls does not hide its own pauses (coordinated \
-omission). An answer that was due and never sent, or never answered, counts in the latency with the time that it waited.
+Without --rate the load is a closed loop: each session sends its next answer as soon as it has its reply. \
+This measures the greatest throughput. With --rate it is an open loop: answers are due on a schedule, each \
+is sent by an idle session, and latency counts from when the answer was due, so that a server that stalls \
+does not hide its own pauses (coordinated omission). An answer that was due and never sent, or never \
+answered, counts in the latency with the time that it waited.
 
-Every balance is checked: it must include what was acknowledged before its request was sent, and nothing that was requested \
-after its reply came. With one session that is exactly one amount. With many it is one amount at the start and at the end, \
-with no request outstanding, and a range in between. Nobody else may move money on the server during a run. With --shared \
-others may: balances are not checked then, only the amount of each operation.
+Every balance is checked: it must include what was acknowledged before its request was sent, and nothing \
+that was requested after its reply came. With one session that is exactly one amount. With many it is one \
+amount at the start and at the end, with no request outstanding, and a range in between. No other client \
+may move money on the server during a run. With --shared others may: balances are not checked then, only \
+the amount of each operation.
 
-Exit codes: 0 success, 1 a session was lost or a balance is wrong, 2 wrong usage, 130 stopped by a signal: the report of \
-what was measured until then is printed, and a second signal ends the program at once.";
+Exit codes: 0 success, 1 a session was lost or a balance is wrong, 2 wrong usage, 130 stopped by a signal: \
+the report of what was measured until then is printed, and a second signal ends the program at once.";
 
 /// Load generator: measure the throughput and latency of a running server, and check every balance
 #[derive(Debug, Parser)]

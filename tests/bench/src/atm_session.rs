@@ -10,8 +10,8 @@ pub trait AtmSession<'a>: ClientProtocol {
     fn customer(&mut self) -> &mut Customer<'a>;
 }
 
-/// Parses a reply from the kept bytes of a session and the `bytes` that follow them. `parse` returns how many bytes it has
-/// taken; the others are kept.
+/// Parses a reply from the kept bytes of a session and the `bytes` that follow them. `parse` returns how many
+/// bytes it has taken; the others are kept.
 pub(super) fn receive_buffered<S>(
     session: &mut S,
     kept: impl Fn(&mut S) -> &mut Vec<u8>,

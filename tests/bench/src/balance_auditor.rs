@@ -1,9 +1,10 @@
-//! Balance auditor: checks every reported balance against bounds that follow from what all sessions have moved.
+//! Balance auditor: checks every reported balance against bounds that follow from what all sessions have
+//! moved.
 //!
-//! Every movement that was acknowledged (to any session) before the request was sent is in the balance; no movement that is
-//! requested only after the reply came is. A movement that was outstanding in between may be in it or not. With one
-//! session nothing else is ever outstanding: the bounds are equal, and each balance is checked to the cent. At the end,
-//! when nothing is outstanding, they are equal for any number of sessions.
+//! Every movement that was acknowledged (to any session) before the request was sent is in the balance; no
+//! movement that is requested only after the reply came is. A movement that was outstanding in between may be
+//! in it or not. With one session nothing else is ever outstanding: the bounds are equal, and each balance is
+//! checked to the cent. At the end, when nothing is outstanding, they are equal for any number of sessions.
 use atm_core::money::Amount;
 use std::{
     fmt,
@@ -36,8 +37,9 @@ impl fmt::Display for Movement {
 
 /// The totals of one run, shared by all its threads. Amounts are in minor units.
 ///
-/// An amount is added to the requested total before its request is sent, and to the acknowledged total after its reply has
-/// come: at any time the former is an upper bound of what the server has moved, and the latter a lower one.
+/// An amount is added to the requested total before its request is sent, and to the acknowledged total after
+/// its reply has come: at any time the former is an upper bound of what the server has moved, and the latter
+/// a lower one.
 #[derive(Debug, Default)]
 pub struct BalanceAuditor {
     /// The balance before the run; not set where others may move money too.
@@ -117,7 +119,8 @@ impl BalanceAuditor {
         }
     }
 
-    /// Can the account be empty, as of a request that was sent at `snapshot`, was to withdraw `amount` and has moved nothing?
+    /// Can the account be empty, as of a request that was sent at `snapshot`, was to withdraw `amount` and
+    /// has moved nothing?
     pub fn may_be_empty(&self, snapshot: AuditSnapshot, amount: Amount) -> bool {
         self.bounds(snapshot, None)
             .is_none_or(|(low, high)| (low.saturating_add(minor(amount))..=high).contains(&0))

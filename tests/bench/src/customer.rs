@@ -1,4 +1,5 @@
-//! Simulated customer: draws operations from the mix, writes the input for each prompt and checks every reply.
+//! Simulated customer: draws operations from the mix, writes the input for each prompt and checks every
+//! reply.
 use super::{
     balance_auditor::{AuditSnapshot, BalanceAuditor, Movement},
     mix::{Mix, OperationKind},
@@ -30,7 +31,8 @@ pub enum OpenPrompt {
 pub enum ReportedOutcome {
     /// The balance.
     Balance(Amount),
-    /// The movement, its amount (which the program that this one replaces does not report) and the balance after it.
+    /// The movement, its amount (which the program that this one replaces does not report) and the balance
+    /// after it.
     Moved(Movement, Option<Amount>, Amount),
     /// The balance is too small for the withdrawal; the balance, if it is reported.
     Insufficient(Option<Amount>),
@@ -131,7 +133,8 @@ impl<'a> Customer<'a> {
         }
     }
 
-    /// Starts a balance query: the next inputs lead to the balance, until [`queried_balance`](Self::queried_balance) has it.
+    /// Starts a balance query: the next inputs lead to the balance, until
+    /// [`queried_balance`](Self::queried_balance) has it.
     pub fn start_balance_query(&mut self) {
         self.querying_balance = true;
         self.queried_balance = None;

@@ -1,4 +1,5 @@
-//! Event loop of the load generator: drives many sessions over non-blocking sockets, in a closed or an open loop.
+//! Event loop of the load generator: drives many sessions over non-blocking sockets, in a closed or an open
+//! loop.
 use super::{
     measurements::{Measurements, thread_cpu_time},
     protocol::ClientProtocol,
@@ -18,8 +19,8 @@ mod session_table;
 /// Events taken by one poll.
 const MAX_EVENTS: usize = 1024;
 
-/// The resolution of a poll's timeout. The loop does not sleep for a request that is due sooner, but polls without a
-/// timeout: an open loop may take a whole core.
+/// The resolution of a poll's timeout. The loop does not sleep for a request that is due sooner, but polls
+/// without a timeout: an open loop may take a whole core.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// How often the stop flag is read.
@@ -119,7 +120,8 @@ impl<P: ClientProtocol> EventLoop<P> {
         Ok(())
     }
 
-    /// Runs a closed loop: each session sends its next request as soon as it has its reply, until `until` or the stop flag.
+    /// Runs a closed loop: each session sends its next request as soon as it has its reply, until `until` or
+    /// the stop flag.
     ///
     /// # Errors
     /// The system cannot poll sockets.
@@ -138,9 +140,9 @@ impl<P: ClientProtocol> EventLoop<P> {
         Ok(())
     }
 
-    /// Runs an open loop: requests are sent when they are due, each by the session that has been idle longest, until `until`
-    /// or the stop flag. A request that is due while every session waits for a reply is sent as soon as one is idle, and its
-    /// latency counts from when it was due.
+    /// Runs an open loop: requests are sent when they are due, each by the session that has been idle
+    /// longest, until `until` or the stop flag. A request that is due while every session waits for a reply
+    /// is sent as soon as one is idle, and its latency counts from when it was due.
     ///
     /// # Errors
     /// The system cannot poll sockets.
@@ -160,7 +162,8 @@ impl<P: ClientProtocol> EventLoop<P> {
             let wait = if due <= now { left } else { (due - now).saturating_sub(TIMER_RESOLUTION).min(left) };
             self.poll_and_count(wait, control)?;
         }
-        // The last poll may have returned late: requests that are due by now are sent where a session is idle.
+        // The last poll may have returned late: requests that are due by now are sent where a session is
+        // idle.
         self.send_due(schedule, until.min(Instant::now()));
         Ok(())
     }
@@ -176,8 +179,8 @@ impl<P: ClientProtocol> EventLoop<P> {
         }
     }
 
-    /// Records the requests that were due before `until` (or before now, if that is earlier) and never sent, each with the
-    /// time from when it was due to now as its latency.
+    /// Records the requests that were due before `until` (or before now, if that is earlier) and never sent,
+    /// each with the time from when it was due to now as its latency.
     pub fn record_missed(&mut self, schedule: &mut Schedule, until: Instant) {
         let now = Instant::now();
         let (until, measurements) = (until.min(now), &mut self.table.measurements);
@@ -238,7 +241,8 @@ impl<P: ClientProtocol> EventLoop<P> {
         self.table.counting = true;
     }
 
-    /// Ends the measured time: later replies do not count for the throughput, but their latency is still recorded.
+    /// Ends the measured time: later replies do not count for the throughput, but their latency is still
+    /// recorded.
     pub fn stop_counting(&mut self) {
         self.table.counting = false;
         let measurements = &mut self.table.measurements;

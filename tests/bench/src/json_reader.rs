@@ -1,7 +1,7 @@
 //! Fast reader of the JSON objects that a host sends.
 //!
-//! It reads every well-formed object (RFC 8259) correctly, but does not detect every malformed one: a load generator must
-//! take less time for a message than the server that it measures.
+//! It reads every well-formed object (RFC 8259) correctly, but does not detect every malformed one: a load
+//! generator must take less time for a message than the server that it measures.
 
 /// The fields of a host's message. Strings are the bytes between the quotes, escapes included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<JsonReply<'_>> {
     read_usual_order(bytes).or_else(|| read_any_order(bytes))
 }
 
-/// Fast path: reads the messages that this project's server sends most, with the fields in its order; `None` for any other.
+/// Fast path: reads the messages that this project's server sends most, with the fields in its order; `None`
+/// for any other.
 ///
 /// It takes a quarter of the instructions of [`read_any_order`].
 fn read_usual_order(bytes: &[u8]) -> Option<JsonReply<'_>> {
@@ -221,7 +222,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The index of the first quote. A name is short, and a loop over its bytes ends before memchr's search has started.
+/// The index of the first quote. A name is short, and a loop over its bytes ends before memchr's search has
+/// started.
 fn quote(bytes: &[u8]) -> Option<usize> {
     const SHORT: usize = 12;
     let is_quote = |byte: &u8| *byte == b'"';

@@ -1,9 +1,9 @@
-//! `atm-bench`, a load generator: many sessions at a running server, its throughput and latency, and a check of every
-//! balance that it reports.
+//! `atm-bench`, a load generator: many sessions at a running server, its throughput and latency, and a check
+//! of every balance that it reports.
 //!
-//! [`event_loop`] drives sessions of any [`protocol`], in a closed or an open loop. A simulated [`customer`] draws operations
-//! from a [`mix`] and checks the replies; [`text_session`] and [`postcard_session`] put its input on a wire;
-//! [`balance_auditor`] knows the bounds of a correct balance.
+//! [`event_loop`] drives sessions of any [`protocol`], in a closed or an open loop. A simulated [`customer`]
+//! draws operations from a [`mix`] and checks the replies; [`text_session`] and [`postcard_session`] put its
+//! input on a wire; [`balance_auditor`] knows the bounds of a correct balance.
 #![forbid(unsafe_code)]
 
 use crate::{
@@ -188,7 +188,8 @@ fn run_threads<'a, S: AtmSession<'a> + Send>(
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
     let shared = Shared { config, auditor, control: Control::new(stop), open: AtomicUsize::new(0) };
-    // The threads wait for each other until every session is open, the first balance is known, and nothing is outstanding.
+    // The threads wait for each other until every session is open, the first balance is known, and nothing is
+    // outstanding.
     let barrier = Barrier::new(threads);
     // Set once every thread was spawned. If one cannot be, the others end instead of waiting at the barrier.
     let spawned = RwLock::new(false);

@@ -2,7 +2,8 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// The longest latency that a histogram distinguishes: an hour, in nanoseconds. Longer ones are recorded as this.
+/// The longest latency that a histogram distinguishes: an hour, in nanoseconds. Longer ones are recorded as
+/// this.
 const MAX_LATENCY: u64 = 3_600_000_000_000;
 
 /// The shortest time whose processor time is reported: Linux updates it at ticks of 1 to 10 ms.
@@ -20,12 +21,14 @@ pub struct Measurements {
     pub operations: u64,
     /// The measured time.
     pub elapsed: Duration,
-    /// Processor time of the load generator's threads in the measured time, the kernel's work for their sockets included.
-    /// Where it equals the measured time, the load generator is the bottleneck. `None` on systems other than Linux.
+    /// Processor time of the load generator's threads in the measured time, the kernel's work for their
+    /// sockets included. Where it equals the measured time, the load generator is the bottleneck. `None` on
+    /// systems other than Linux.
     pub cpu_time: Option<Duration>,
-    /// Latency of the replies to requests that were due in the measured time, whenever the reply came, counted from when the
-    /// request was due. A request that was never sent or answered is recorded with the time that it had waited: otherwise a
-    /// server that stalls would hide its own pauses (coordinated omission).
+    /// Latency of the replies to requests that were due in the measured time, whenever the reply came,
+    /// counted from when the request was due. A request that was never sent or answered is recorded with the
+    /// time that it had waited: otherwise a server that stalls would hide its own pauses (coordinated
+    /// omission).
     pub answer_latency: LatencyHistogram,
     /// Latency of those replies that completed an operation.
     pub operation_latency: LatencyHistogram,
@@ -76,7 +79,8 @@ impl Measurements {
         self.reasons.extend(other.reasons);
     }
 
-    /// Processor time as a share of one core; `None` if it is unknown or the measured time is too short for it.
+    /// Processor time as a share of one core; `None` if it is unknown or the measured time is too short for
+    /// it.
     pub fn cpu_share(&self) -> Option<f64> {
         let elapsed = self.elapsed.as_secs_f64();
         self.cpu_time.filter(|_| self.elapsed >= MIN_CPU_INTERVAL).map(|time| time.as_secs_f64() / elapsed)
@@ -89,8 +93,8 @@ impl Measurements {
     }
 }
 
-/// The processor time of this thread since its start, on Linux (the first field of schedstat, see sched-stats.rst in the
-/// documentation of its kernel).
+/// The processor time of this thread since its start, on Linux (the first field of schedstat, see
+/// sched-stats.rst in the documentation of its kernel).
 ///
 /// POSIX's CLOCK_THREAD_CPUTIME_ID has it too, but is read through the vDSO, which valgrind does not provide.
 pub(super) fn thread_cpu_time() -> Option<Duration> {

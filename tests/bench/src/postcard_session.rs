@@ -16,7 +16,8 @@ use atm_core::{
     wire::Wire,
 };
 
-/// The endpoint's clock stands still: TCP loses nothing, so nothing is retransmitted, and the event loop has its own timeouts.
+/// The endpoint's clock stands still: TCP loses nothing, so nothing is retransmitted, and the event loop has
+/// its own timeouts.
 const NOW: Instant = Instant::from_millis(0);
 
 /// A session on the `postcard` wire.

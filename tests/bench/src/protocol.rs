@@ -1,7 +1,8 @@
 //! The client's side of a request-reply protocol, without a socket.
 
 /// One client session of a protocol in which a server answers each request with one reply. The event loop
-/// ([`EventLoop`](super::event_loop::EventLoop)) transfers its bytes and measures the latency; it does not interpret them.
+/// ([`EventLoop`](super::event_loop::EventLoop)) transfers its bytes and measures the latency; it does not
+/// interpret them.
 ///
 /// At most one request is outstanding: the next one is written after the whole reply was received.
 pub trait ClientProtocol {

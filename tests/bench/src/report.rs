@@ -121,7 +121,8 @@ fn latency(f: &mut fmt::Formatter<'_>, name: &str, latency: &LatencyHistogram) -
 }
 
 impl Report {
-    /// The report as one JSON object. Times are in seconds, money in minor units; null is what was not measured.
+    /// The report as one JSON object. Times are in seconds, money in minor units; null is what was not
+    /// measured.
     pub fn to_json(&self) -> Value {
         let Self { config, measurements, counts, opening_time, balances, stopped } = self;
         let throughput = |count| {

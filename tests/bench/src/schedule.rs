@@ -30,7 +30,8 @@ impl Schedule {
     /// How many further requests are due before `until`.
     pub fn due_before(&self, until: Instant) -> u64 {
         let span = until.saturating_duration_since(self.start).as_secs_f64();
-        // A request due at `until` itself is not counted. The quotient may be off by one; the loops correct it.
+        // A request due at `until` itself is not counted. The quotient may be off by one; the loops correct
+        // it.
         let mut all = (span / self.interval).ceil() as u64;
         while all > 0 && self.at(all - 1) >= until {
             all -= 1;

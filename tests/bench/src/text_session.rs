@@ -1,7 +1,8 @@
 //! A session on the `json` or the `raw` wire, with as few instructions for a reply as possible.
 //!
-//! The core's terminal endpoint takes some 33,000 instructions for a reply in JSON, more than a server for an answer: a load
-//! generator over it would measure itself. This one only parses what the simulated customer checks.
+//! The core's terminal endpoint takes some 33,000 instructions for a reply in JSON, more than a server for an
+//! answer: a load generator over it would measure itself. This one only parses what the simulated customer
+//! checks.
 use super::{
     atm_session::{self, AtmSession},
     balance_auditor::Movement,
@@ -17,7 +18,8 @@ const MAX_MESSAGE: usize = 4096;
 /// Bytes of the length in front of a message on the `json` wire.
 const HEADER: usize = 4;
 
-/// The last words of each prompt, as escaped in JSON: those of this project and of the program that it replaces.
+/// The last words of each prompt, as escaped in JSON: those of this project and of the program that it
+/// replaces.
 const MENU: [&[u8]; 2] = [b"quit also stops the server.", br"3. Balance\n"];
 const DEPOSIT: [&[u8]; 2] = [b"deposit? (whole units, or back)", b"deposit?"];
 const WITHDRAW: [&[u8]; 2] = [b"(whole units, all, or back)", b"withdraw?"];

@@ -1,5 +1,5 @@
-//! The load generator against real and faulty servers: its counts are right, wrong balances are detected, and an open loop
-//! keeps its schedule.
+//! The load generator against real and faulty servers: its counts are right, wrong balances are detected, and
+//! an open loop keeps its schedule.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use atm_bench::{LoadConfig, LoadProgress, Report, customer::InputStyle, mix::Mix};
@@ -46,8 +46,8 @@ fn run(config: &LoadConfig) -> Report {
     atm_bench::run(config, &mut |_| {}).unwrap()
 }
 
-/// A server that knows only the balance query, one session at a time. `balance` returns what it reports the `n`th time, in
-/// cents, or ends the session.
+/// A server that knows only the balance query, one session at a time. `balance` returns what it reports the
+/// `n`th time, in cents, or ends the session.
 fn fake_server(balance: impl Fn(u64) -> Option<u64> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -227,8 +227,8 @@ fn an_open_loop_keeps_its_schedule_and_avoids_coordinated_omission() {
     // Every request that was due in the measured time is measured, whenever it was sent.
     assert!(report.measurements.answer_latency.count().abs_diff(500) <= 1, "{report}");
 
-    // The server stalls for a fifth of the time. A closed loop measures one slow reply; an open loop also measures the wait
-    // of every request that was due in the meantime.
+    // The server stalls for a fifth of the time. A closed loop measures one slow reply; an open loop also
+    // measures the wait of every request that was due in the meantime.
     let stalling = || {
         fake_server(move |number| {
             if number == 300 {

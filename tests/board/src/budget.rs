@@ -1,4 +1,5 @@
-//! Resource budget: the flash, RAM, stack, instructions, bytes and EEPROM writes of each image, measured in QEMU.
+//! Resource budget: the flash, RAM, stack, instructions, bytes and EEPROM writes of each image, measured in
+//! QEMU.
 use super::{Board, LinkFaults, TIMEOUT, TerminalDriver, image, qemu::workspace_root};
 use atm_core::wire::Wire;
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -144,7 +145,8 @@ fn exchanges(folder: &Path) -> Vec<Exchange> {
         .map(|line| {
             let numbers: Vec<u64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
             let [kiosk, terminal, up, down, commits] = numbers[..] else { panic!("{line:?}") };
-            // A tick of the part's clock is 80 ns; with `-icount shift=7` QEMU takes 2^7 ns for an instruction.
+            // A tick of the part's clock is 80 ns; with `-icount shift=7` QEMU takes 2^7 ns for an
+            // instruction.
             let [kiosk, terminal] = [kiosk, terminal].map(|ticks| ticks * 80 / 128);
             Exchange { kiosk, terminal, bytes: up + down, pages: 2 * commits }
         })
@@ -200,7 +202,8 @@ fn terminal(folder: &Path) -> Resources {
     let (flash, statics) = sizes(&terminal);
     let counted = exchanges(&folder.join("measure"));
     let sum = |range: Range<usize>| counted[range].iter().map(|exchange| exchange.terminal).sum();
-    // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have to be found out.
+    // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have
+    // to be found out.
     fs::create_dir_all(folder).unwrap();
     let between = format!("unix:{}", folder.join("line").display());
     let kiosk = Board::start_connected_to(
@@ -234,13 +237,14 @@ fn terminal(folder: &Path) -> Resources {
     Resources { flash, statics, stack, deposit, withdrawal, bytes, pages }
 }
 
-/// How often the terminal has stored its memory, read once no answer is outstanding: the number of the last entry.
+/// How often the terminal has stored its memory, read once no answer is outstanding: the number of the last
+/// entry.
 fn writes(folder: &Path) -> u64 {
     let until = Instant::now() + TIMEOUT;
     loop {
         let page = fs::read(folder.join("eeprom")).unwrap();
-        // Behind the format and the length is the number, a varint that stays below 128 here. The last byte of the body says
-        // whether an answer is outstanding; it is cleared when the reply is shown.
+        // Behind the format and the length is the number, a varint that stays below 128 here. The last byte
+        // of the body says whether an answer is outstanding; it is cleared when the reply is shown.
         let [_, length, number, ..] = page[..] else { panic!("the EEPROM is empty") };
         if page[1 + usize::from(length)] == 0 {
             assert!(number < 0x80);

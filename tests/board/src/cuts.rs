@@ -1,4 +1,5 @@
-//! Power cuts: cuts a kiosk's power in the middle of operations, corrupts EEPROM pages, and audits every outcome and balance.
+//! Power cuts: cuts a kiosk's power in the middle of operations, corrupts EEPROM pages, and audits every
+//! outcome and balance.
 use super::{Board, LinkFaults, ReceivedMessage, TerminalDriver};
 use atm_core::{
     ledger::{Outcome, Receipt, Refusal},
@@ -136,7 +137,8 @@ impl PowerCutRun {
         true
     }
 
-    /// Corrupts a page of one copy in half of the cases, as an interrupted write does; returns whether it did.
+    /// Corrupts a page of one copy in half of the cases, as an interrupted write does; returns whether it
+    /// did.
     fn tear_page(&mut self) -> bool {
         if self.rng.bool() {
             return false;
@@ -158,8 +160,8 @@ impl PowerCutRun {
         true
     }
 
-    /// Adds an outcome's movement to the expected balance and compares it with the reported one; returns whether money has
-    /// moved.
+    /// Adds an outcome's movement to the expected balance and compares it with the reported one; returns
+    /// whether money has moved.
     fn check_outcome(&mut self, message: &ReceivedMessage) -> bool {
         let (moved, balance) = match message.outcome.unwrap_or_else(|| panic!("no outcome: {message:?}")) {
             Outcome::Done(Receipt::Balance { balance }) => (0, balance),
@@ -173,7 +175,8 @@ impl PowerCutRun {
         moved != 0
     }
 
-    /// Checks the messages after a cut with an answer outstanding: exactly one has its outcome, and that is known.
+    /// Checks the messages after a cut with an answer outstanding: exactly one has its outcome, and that is
+    /// known.
     fn check_recovered_outcome(&mut self, cut: u64, messages: &[ReceivedMessage]) {
         let outcomes: Vec<&ReceivedMessage> =
             messages.iter().filter(|message| message.outcome.is_some()).collect();
@@ -204,8 +207,8 @@ impl PowerCutRun {
     }
 }
 
-/// The number of terminals in the first slot. It is behind the commit's number, the ledger's identity, the balance and the first
-/// free number, all of them varints.
+/// The number of terminals in the first slot. It is behind the commit's number, the ledger's identity, the
+/// balance and the first free number, all of them varints.
 fn terminals(page: &[u8]) -> usize {
     let body = &page[2..];
     let mut ends = body.iter().enumerate().filter(|(_, byte)| **byte < 0x80);

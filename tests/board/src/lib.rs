@@ -1,4 +1,5 @@
-//! The microcontroller images in QEMU: the kiosk under power cuts with an audit, and the resources that each image takes.
+//! The microcontroller images in QEMU: the kiosk under power cuts with an audit, and the resources that each
+//! image takes.
 #![forbid(unsafe_code)]
 // A failure here is loud, as in a test.
 #![allow(

@@ -36,14 +36,14 @@ pub struct Board {
 }
 
 impl Board {
-    /// Starts a board and connects to its first serial port. Its files are in `folder`, which no other board may use;
-    /// `arguments` are for QEMU.
+    /// Starts a board and connects to its first serial port. Its files are in `folder`, which no other board
+    /// may use; `arguments` are for QEMU.
     pub fn start(image: &Path, folder: &Path, arguments: &[&str]) -> Self {
         Self::start_with(image, folder, None, arguments)
     }
 
-    /// Starts a board whose first serial port is connected to `peer` (an argument of QEMU's `-serial`), and connects to its
-    /// second one.
+    /// Starts a board whose first serial port is connected to `peer` (an argument of QEMU's `-serial`), and
+    /// connects to its second one.
     pub fn start_connected_to(peer: &str, image: &Path, folder: &Path) -> Self {
         Self::start_with(image, folder, Some(peer), &[])
     }

@@ -1,4 +1,5 @@
-//! Terminal driver: named terminals on the desktop, one at a time connected to the kiosk's serial port, over a link with faults.
+//! Terminal driver: named terminals on the desktop, one at a time connected to the kiosk's serial port, over
+//! a link with faults.
 use super::qemu::is_ready;
 use crate::TIMEOUT;
 use atm_core::{
@@ -75,8 +76,8 @@ impl TerminalDriver {
         Instant::from_millis(self.start.elapsed().as_millis().try_into().unwrap())
     }
 
-    /// Starts a terminal and connects it. It has the memory that it stored before its last power loss, and the next start
-    /// counter.
+    /// Starts a terminal and connects it. It has the memory that it stored before its last power loss, and
+    /// the next start counter.
     pub fn connect(&mut self, name: &str, serial_port: UnixStream) {
         let (name, now) = (name.parse::<Name>().unwrap(), self.now());
         let (start, memory) = self.stored.entry(name.clone()).or_default();

@@ -1,6 +1,6 @@
-# Load generator of SQLite: THREADS threads run transactions of one update each, all of the same row (WAL, synchronous=FULL);
-# prints throughput and latency as JSON. The threads share one connection, as those of a server would: SQLite has one writer at
-# a time, and separate connections would wait for its lock by sleeping.
+# Load generator of SQLite: THREADS threads run transactions of one update each, all of the same row (WAL,
+# synchronous=FULL); prints throughput and latency as JSON. The threads share one connection, as those of a
+# server would: SQLite has one writer at a time, and separate connections would wait for its lock by sleeping.
 # python3 sqlite.py FILE THREADS WARM_UP DURATION (seconds)
 import json
 import sqlite3

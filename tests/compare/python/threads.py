@@ -1,6 +1,7 @@
-# The server that atm replaces (tests/e2e/original/server.py), for many clients: a thread per client and a lock around the
-# balance. The rest is unchanged: JSON without frames, one recv is one answer, one send has its outcome and another one the next
-# prompt. Nagle's algorithm (RFC 896) delays the second send until the client has acknowledged the first; --nodelay prevents it.
+# The server that atm replaces (tests/e2e/original/server.py), for many clients: a thread per client and a
+# lock around the balance. The rest is unchanged: JSON without frames, one recv is one answer, one send has
+# its outcome and another one the next prompt. Nagle's algorithm (RFC 896) delays the second send until the
+# client has acknowledged the first; --nodelay prevents it.
 import json
 import socket
 import sys

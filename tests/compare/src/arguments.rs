@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Duration};
 
 /// Compare atm's server with other servers, in turn and in one run, and check the performance targets.
 ///
-/// In memory: bare echo servers (the limit), Redis, and the original program's design in Python. On disk: Redis with
-/// appendfsync always, PostgreSQL, SQLite. Then many idle sessions. All servers are started and stopped here, on free ports;
-/// docs/benchmarks.md says how each is set up and what is measured.
+/// In memory: bare echo servers (the limit), Redis, and the original program's design in Python. On disk:
+/// Redis with appendfsync always, PostgreSQL, SQLite. Then many idle sessions. All servers are started and
+/// stopped here, on free ports; docs/benchmarks.md says how each is set up and what is measured.
 #[derive(Parser)]
 #[command(
     name = "compare",
@@ -45,7 +45,8 @@ pub(crate) struct Arguments {
     /// Folder on the disk to measure [default: the one of this program]
     #[arg(long, value_name = "DIR")]
     pub(crate) disk: Option<PathBuf>,
-    /// Run the load on the first core and the servers on the others: steadier, but on two cores no server has a second one
+    /// Run the load on the first core and the servers on the others: steadier, but on two cores no server has
+    /// a second one
     #[arg(long)]
     pub(crate) apart: bool,
     /// Write compare.md and its charts into this folder, created if missing

@@ -50,8 +50,8 @@ pub struct Chart<'a> {
 type Series<'a> = (&'a str, Vec<(usize, f64)>);
 
 impl Chart<'_> {
-    /// The chart of `value` of each system and number of sessions, as SVG. Values that are absent, zero or negative are left
-    /// out.
+    /// The chart of `value` of each system and number of sessions, as SVG. Values that are absent, zero or
+    /// negative are left out.
     pub fn draw(&self, results: &Results, value: impl Fn(&str, usize) -> Option<f64>) -> String {
         let series: Vec<Series<'_>> = results
             .systems

@@ -1,6 +1,7 @@
 //! CPU affinity: keeps the load generator and the servers on different cores if asked to.
 //!
-//! Otherwise the scheduler moves them and may put both on one core, as it does for a user; results then vary more.
+//! Otherwise the scheduler moves them and may put both on one core, as it does for a user; results then vary
+//! more.
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::OnceLock;
 

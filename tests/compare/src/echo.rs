@@ -1,5 +1,6 @@
-//! Bare echo servers: the least work of a server over TCP for a request, and so an upper bound of the throughput. They read
-//! frames (a length of four bytes and a body, as on the `json` wire) and send one of a fixed size for each.
+//! Bare echo servers: the least work of a server over TCP for a request, and so an upper bound of the
+//! throughput. They read frames (a length of four bytes and a body, as on the `json` wire) and send one of a
+//! fixed size for each.
 use super::protocols::HEADER;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
@@ -27,7 +28,8 @@ pub enum Concurrency {
     Loop,
 }
 
-/// Listens on a free port, prints its address, and serves until it is killed. Each reply has a body of `reply` bytes.
+/// Listens on a free port, prints its address, and serves until it is killed. Each reply has a body of
+/// `reply` bytes.
 ///
 /// # Errors
 /// A call to the system fails.

@@ -1,4 +1,5 @@
-//! Idle sessions: the memory they take, the time to open them in one burst, and the latency of one active session among them.
+//! Idle sessions: the memory they take, the time to open them in one burst, and the latency of one active
+//! session among them.
 use super::{
     TIMEOUT,
     cores::{self, Side},

@@ -3,8 +3,8 @@ use super::{DataFolder, competitor::Competitor, postgres};
 use atm_e2e::project_root;
 use std::{fs, path::Path, process::Command};
 
-/// The machine, the measured disk, the versions of the programs, this project's commit and the date, as a Markdown list.
-/// Programs that are left out are not listed.
+/// The machine, the measured disk, the versions of the programs, this project's commit and the date, as a
+/// Markdown list. Programs that are left out are not listed.
 pub fn machine(data_folder: &DataFolder, without: &[Competitor]) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
@@ -55,7 +55,8 @@ fn disk(folder: &Path) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let (device, kind) = mount(&mounts, folder)?;
     let block = Path::new("/sys/dev/block").join(device);
-    // For a partition, the attributes of its disk are in the folder above (sysfs-block in the kernel's ABI documentation).
+    // For a partition, the attributes of its disk are in the folder above (sysfs-block in the kernel's ABI
+    // documentation).
     let rotational = ["queue/rotational", "../queue/rotational"]
         .iter()
         .find_map(|name| fs::read_to_string(fs::canonicalize(&block).ok()?.join(name)).ok());
@@ -67,7 +68,8 @@ fn disk(folder: &Path) -> Option<String> {
     Some(format!("{kind}, {rotational}"))
 }
 
-/// The device and the type of a folder's file system: the last one with the longest mount point (proc_pid_mountinfo(5)).
+/// The device and the type of a folder's file system: the last one with the longest mount point
+/// (proc_pid_mountinfo(5)).
 fn mount<'a>(mounts: &'a str, folder: &Path) -> Option<(&'a str, &'a str)> {
     let all = mounts.lines().filter_map(|line| {
         let (left, right) = line.split_once(" - ")?;

@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the comparison. The tests' support library, which starts the servers, panics where one does not start: that is an
-/// error here, and unwinding stops the other servers.
+/// Runs the comparison. The tests' support library, which starts the servers, panics where one does not
+/// start: that is an error here, and unwinding stops the other servers.
 fn catch_panics(arguments: Arguments) -> Result<(), String> {
     panic::set_hook(Box::new(|_| {}));
     panic::catch_unwind(AssertUnwindSafe(|| compare(arguments))).unwrap_or_else(|cause| {

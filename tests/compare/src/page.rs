@@ -1,4 +1,5 @@
-//! The page with the results, compare.md, and its charts; written after each part, so that a later failure loses nothing.
+//! The page with the results, compare.md, and its charts; written after each part, so that a later failure
+//! loses nothing.
 use atm_compare::{
     chart::{Chart, Scale},
     rounds::Results,

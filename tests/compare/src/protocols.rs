@@ -49,8 +49,8 @@ impl ClientProtocol for EchoProtocol {
     }
 }
 
-/// A session with Redis: `INCRBY account N` in RESP, as every client library sends it. All sessions increment the same key, as
-/// all of ours use the same account.
+/// A session with Redis: `INCRBY account N` in RESP, as every client library sends it. All sessions increment
+/// the same key, as all of ours use the same account.
 #[derive(Debug)]
 pub(super) struct RedisProtocol {
     rng: fastrand::Rng,

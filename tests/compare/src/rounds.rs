@@ -1,4 +1,5 @@
-//! Rounds: each measures every system once, in a random order, so that disturbances of the machine affect all of them.
+//! Rounds: each measures every system once, in a random order, so that disturbances of the machine affect all
+//! of them.
 use super::{
     Sample, Timing,
     cores::{self, Side},
@@ -19,8 +20,8 @@ pub struct Results {
 }
 
 impl Results {
-    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`. `report_progress` is
-    /// called with each next step.
+    /// Measures each system with each number of sessions, `rounds` times, in orders drawn from `seed`.
+    /// `report_progress` is called with each next step.
     ///
     /// # Errors
     /// The first system that failed, and why; or a signal.
@@ -84,7 +85,8 @@ impl Results {
         (!times.is_empty()).then(|| median(times))
     }
 
-    /// The ratio of two systems, computed per round: a disturbance most likely affects both systems of a round.
+    /// The ratio of two systems, computed per round: a disturbance most likely affects both systems of a
+    /// round.
     pub fn ratio(
         &self,
         (one, other): (&str, &str),
@@ -104,8 +106,8 @@ impl Results {
     }
 }
 
-/// The ratio of two systems: the median of all rounds, the least and the greatest. An even number of rounds has two values in
-/// the middle; a target is checked with the worse one.
+/// The ratio of two systems: the median of all rounds, the least and the greatest. An even number of rounds
+/// has two values in the middle; a target is checked with the worse one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
     /// The median, or the lower of the two middle values.

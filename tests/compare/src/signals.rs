@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM: the comparison ends in order, so that it leaves no process and no folder behind. Our own load stops at
-//! once; other load generators run to the end of their time.
+//! SIGINT and SIGTERM: the comparison ends in order, so that it leaves no process and no folder behind. Our
+//! own load stops at once; other load generators run to the end of their time.
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,

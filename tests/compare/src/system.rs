@@ -163,7 +163,8 @@ impl System {
         Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
     }
 
-    /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update random rows.
+    /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update
+    /// random rows.
     ///
     /// # Errors
     /// It does not start.

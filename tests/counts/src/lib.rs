@@ -1,4 +1,5 @@
-//! The workload of the core's hot path: answers handled in one process, from the terminal's frame to the frame of the reply.
+//! The workload of the core's hot path: answers handled in one process, from the terminal's frame to the
+//! frame of the reply.
 //!
 //! `counts` measures its instructions, the bench `times` its time, and the tests its bytes and allocations.
 #![forbid(unsafe_code)]
@@ -89,7 +90,8 @@ impl Workload {
     /// Answers in a workload. A block of reserved numbers is enough for a few more.
     pub const ANSWERS: usize = 200;
 
-    /// A workload of the answers `texts`, repeated in order, each to the prompt in the reply to the one before.
+    /// A workload of the answers `texts`, repeated in order, each to the prompt in the reply to the one
+    /// before.
     pub fn new(wire: Wire, texts: &[&str]) -> Self {
         let config = host::Config::new(wire, LinkKind::Connection);
         let mut host = HostWithLedger {
@@ -118,7 +120,8 @@ impl Workload {
         Self { host: start, hello, frames }
     }
 
-    /// The bytes that the terminal has sent: its hello (empty on the `raw` wire, which has none) and its answers.
+    /// The bytes that the terminal has sent: its hello (empty on the `raw` wire, which has none) and its
+    /// answers.
     pub fn sent(&self) -> (&[u8], &[Vec<u8>]) {
         (&self.hello, &self.frames)
     }

@@ -1,4 +1,5 @@
-//! `counts`: counts the instructions of the hot paths with callgrind, and compares them with the recorded counts.
+//! `counts`: counts the instructions of the hot paths with callgrind, and compares them with the recorded
+//! counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use atm_counts::Workload;
 use atm_e2e::{Program, Server, Signal, atm, frame};
@@ -8,11 +9,13 @@ use std::{
     process::{self, Command, ExitCode},
 };
 
-/// Count the instructions of an answer with callgrind; fail if a count is more than 5 % above the recorded one, or 10 % below.
+/// Count the instructions of an answer with callgrind; fail if a count is more than 5 % above the recorded
+/// one, or 10 % below.
 ///
-/// Measured are an answer in the core, from the terminal's frame to the frame of the reply, and an answer of the server over TCP,
-/// without the kernel's part. The counts are the same in every run, however busy the machine is; they differ by some percent with
-/// another compiler, or a processor for which libc copies in other steps.
+/// Measured are an answer in the core, from the terminal's frame to the frame of the reply, and an answer of
+/// the server over TCP, without the kernel's part. The counts are the same in every run, however busy the
+/// machine is; they differ by some percent with another compiler, or a processor for which libc copies in
+/// other steps.
 #[derive(Parser)]
 #[command(name = "counts")]
 struct Arguments {
@@ -21,8 +24,8 @@ struct Arguments {
     workload: Option<Vec<String>>,
 }
 
-/// The workloads, and the recorded instructions per answer. A change that makes one faster records the new count here; a change
-/// that needs more says why.
+/// The workloads, and the recorded instructions per answer. A change that makes one faster records the new
+/// count here; a change that needs more says why.
 const WORKLOADS: [(&str, &[&str], u64); 12] = [
     ("json", &["?"], 1609),
     ("json", &["3"], 2143),

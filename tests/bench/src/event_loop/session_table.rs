@@ -20,7 +20,8 @@ const MAX_REASONS: usize = 5;
 #[derive(Debug)]
 pub(super) struct SessionTable<P> {
     pub(super) sessions: Vec<Session<P>>,
-    /// Sessions without an outstanding request, the one that has been idle longest first. Some may be lost by now.
+    /// Sessions without an outstanding request, the one that has been idle longest first. Some may be lost by
+    /// now.
     pub(super) idle: VecDeque<usize>,
     /// In a closed loop each reply is followed at once by the next request.
     pub(super) closed_loop: bool,
@@ -222,7 +223,8 @@ impl<P: ClientProtocol> SessionTable<P> {
             }
             SessionState::Waiting(due) => {
                 self.outstanding = self.outstanding.saturating_sub(1);
-                // The latency is at least the time waited so far: a stall is recorded even if it ends in a lost session.
+                // The latency is at least the time waited so far: a stall is recorded even if it ends in a
+                // lost session.
                 if self.measured_from.is_some_and(|from| due >= from) {
                     self.measurements.record_unanswered(due.elapsed(), 1);
                 }

@@ -1,4 +1,5 @@
-//! Sessions on the text wires: requests written and replies parsed, on any cut, of this server and the original one.
+//! Sessions on the text wires: requests written and replies parsed, on any cut, of this server and the
+//! original one.
 use super::*;
 use crate::{
     balance_auditor::BalanceAuditor,

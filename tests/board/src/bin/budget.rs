@@ -13,7 +13,8 @@ use std::{
 #[command(name = "budget")]
 struct Arguments {}
 
-/// The limits of each image: the measured values and a small reserve, because compilers differ. A change that needs more says why.
+/// The limits of each image: the measured values and a small reserve, because compilers differ. A change that
+/// needs more says why.
 const LIMITS: [(&str, Resources); 3] = [
     (
         "kiosk, postcard",

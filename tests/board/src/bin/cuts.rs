@@ -1,12 +1,13 @@
-//! `cuts`: cuts the power of a kiosk in QEMU in the middle of operations, and audits every outcome and balance.
+//! `cuts`: cuts the power of a kiosk in QEMU in the middle of operations, and audits every outcome and
+//! balance.
 use atm_board::{LinkFaults, PowerCutRun, image};
 use atm_core::wire::Wire;
 use clap::Parser;
 use firmware_sim::fault_injector::Chances;
 use std::{fs, io, path::PathBuf, process, time::Instant};
 
-/// Cut a kiosk's power in the middle of operations and corrupt its EEPROM. Check that an acknowledged operation stands, and that
-/// any other was done once or not at all, as the reply to the next hello says.
+/// Cut a kiosk's power in the middle of operations and corrupt its EEPROM. Check that an acknowledged
+/// operation stands, and that any other was done once or not at all, as the reply to the next hello says.
 #[derive(Parser)]
 #[command(name = "cuts")]
 struct Arguments {
@@ -22,7 +23,8 @@ struct Arguments {
     /// The image is for the json wire
     #[arg(long)]
     json: bool,
-    /// The chance of each fault of the link, per chunk; on json only of merged chunks, because json has no checksum
+    /// The chance of each fault of the link, per chunk; on json only of merged chunks, because json has no
+    /// checksum
     #[arg(long, alias = "lies", default_value_t = 0.0, value_name = "P")]
     fault_chance: f32,
 }
