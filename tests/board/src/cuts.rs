@@ -1,6 +1,6 @@
 //! Power cuts: cuts a kiosk's power in the middle of operations, corrupts EEPROM pages, and audits every
 //! outcome and balance.
-use super::{Board, LinkFaults, ReceivedMessage, TerminalDriver};
+use super::{Board, KioskMessage, LinkFaults, TerminalDriver};
 use atm_core::{
     ledger::{Outcome, Receipt, Refusal},
     money::Amount,
@@ -162,7 +162,7 @@ impl PowerCutRun {
 
     /// Adds an outcome's movement to the expected balance and compares it with the reported one; returns
     /// whether money has moved.
-    fn check_outcome(&mut self, message: &ReceivedMessage) -> bool {
+    fn check_outcome(&mut self, message: &KioskMessage) -> bool {
         let (moved, balance) = match message.outcome.unwrap_or_else(|| panic!("no outcome: {message:?}")) {
             Outcome::Done(Receipt::Balance { balance }) => (0, balance),
             Outcome::Done(Receipt::Deposited { amount, balance }) => (signed(amount), balance),
@@ -177,8 +177,8 @@ impl PowerCutRun {
 
     /// Checks the messages after a cut with an answer outstanding: exactly one has its outcome, and that is
     /// known.
-    fn check_recovered_outcome(&mut self, cut: u64, messages: &[ReceivedMessage]) {
-        let outcomes: Vec<&ReceivedMessage> =
+    fn check_recovered_outcome(&mut self, cut: u64, messages: &[KioskMessage]) {
+        let outcomes: Vec<&KioskMessage> =
             messages.iter().filter(|message| message.outcome.is_some()).collect();
         let [message] = outcomes[..] else { panic!("after cut {cut}: {messages:?}") };
         match message.outcome {
@@ -189,7 +189,7 @@ impl PowerCutRun {
     }
 
     /// An outcome that was acknowledged before is not sent again.
-    fn assert_no_outcome(&self, cut: u64, messages: &[ReceivedMessage]) {
+    fn assert_no_outcome(&self, cut: u64, messages: &[KioskMessage]) {
         assert!(messages.iter().all(|message| message.outcome.is_none()), "after cut {cut}: {messages:?}");
     }
 

@@ -22,4 +22,4 @@ mod terminal_driver;
 
 pub use cuts::PowerCutRun;
 pub use qemu::{Board, image};
-pub use terminal_driver::{LinkFaults, ReceivedMessage, TerminalDriver};
+pub use terminal_driver::{KioskMessage, LinkFaults, TerminalDriver};

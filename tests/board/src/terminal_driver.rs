@@ -18,9 +18,9 @@ use std::{
     time,
 };
 
-/// A message of the host.
+/// A message of the kiosk.
 #[derive(Debug)]
-pub struct ReceivedMessage {
+pub struct KioskMessage {
     /// The number of the prompt that it opens; `None` for a notice, and at the end of a session.
     pub prompt: Option<u64>,
     /// The outcome of an operation.
@@ -120,13 +120,13 @@ impl TerminalDriver {
     }
 
     /// Sends an answer and waits for the next message.
-    pub fn answer(&mut self, text: &str) -> ReceivedMessage {
+    pub fn answer(&mut self, text: &str) -> KioskMessage {
         self.send_answer(text);
         self.receive()
     }
 
     /// Waits for the next message.
-    pub fn receive(&mut self) -> ReceivedMessage {
+    pub fn receive(&mut self) -> KioskMessage {
         let until = time::Instant::now() + 3 * TIMEOUT;
         loop {
             if let Some(message) = self.poll_message() {
@@ -177,7 +177,7 @@ impl TerminalDriver {
     }
 
     /// Reads what there is, runs the terminal, and returns its next message.
-    fn poll_message(&mut self) -> Option<ReceivedMessage> {
+    fn poll_message(&mut self) -> Option<KioskMessage> {
         let now = self.now();
         let mut chunk = [0; 1024];
         if let Some(serial_port) = &mut self.serial_port {
@@ -204,11 +204,8 @@ impl TerminalDriver {
                 match terminal.poll_event(now) {
                     Some(Event::Message(message)) => {
                         let prompt = message.seq.filter(|_| message.prompt);
-                        received = Some(ReceivedMessage {
-                            prompt,
-                            outcome: message.outcome,
-                            notice: message.notice,
-                        });
+                        received =
+                            Some(KioskMessage { prompt, outcome: message.outcome, notice: message.notice });
                     }
                     Some(_) => {}
                     None if taken == 0 => break,
@@ -227,13 +224,13 @@ impl TerminalDriver {
     }
 
     /// Waits until a prompt is open or a notice ends the session; returns the messages until then.
-    pub fn wait_for_prompt(&mut self) -> Vec<ReceivedMessage> {
+    pub fn wait_for_prompt(&mut self) -> Vec<KioskMessage> {
         let until = time::Instant::now() + 3 * TIMEOUT;
         let mut messages = Vec::new();
         while self.prompt().is_none() {
             messages.extend(self.poll_message());
             assert!(time::Instant::now() < until, "no prompt within the timeout");
-            let is_end = |message: &ReceivedMessage| {
+            let is_end = |message: &KioskMessage| {
                 message.prompt.is_none() && message.notice.is_some_and(|notice| notice.ends_session())
             };
             if messages.iter().any(is_end) {
