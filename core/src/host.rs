@@ -348,6 +348,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Takes out the conversation with a named terminal whose link is gone, to keep it until the terminal
     /// reconnects. `None` if the session is over or the terminal has no name.
+    ///
+    /// [`Conversation`] has an example.
     pub fn park(&mut self) -> Option<Conversation> {
         self.conversation.take_if(|conversation| {
             matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()

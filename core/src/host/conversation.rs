@@ -46,6 +46,73 @@ pub(crate) enum Effect {
 
 /// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a
 /// duplicate.
+///
+/// # Example
+/// A link is lost at the deposit prompt, and the terminal goes on there over another one:
+/// ```
+/// # #[cfg(feature = "json")] {
+/// use atm_core::{host::*, ledger::*, money::Amount, time::Instant, wire::Wire};
+/// use atm_core::terminal::{self, Profile, Terminal};
+///
+/// /// Carries bytes and requests until nothing moves. A hello is admitted with the parked conversation.
+/// fn exchange(
+///     host: &mut Host<IN, OUT>,
+///     terminal: &mut Terminal<OUT, IN>,
+///     ledger: &mut RamLedger<1>,
+///     parked: &mut Option<Conversation>,
+/// ) {
+///     let now = Instant::from_millis(0);
+///     loop {
+///         let sent = host.feed(terminal.output(), now);
+///         terminal.consume(sent);
+///         while let Some(event) = host.poll_event() {
+///             match event {
+///                 Event::Request(request) => {
+///                     let response = ledger.apply(&request).unwrap();
+///                     host.complete(&request, response, now);
+///                 }
+///                 Event::Hello(_) => {
+///                     let hello = host.incoming_hello().unwrap();
+///                     if parked.as_ref().is_none_or(|conversation| conversation.admits(hello)) {
+///                         host.admit(parked.take(), now);
+///                     } else {
+///                         host.refuse(now);
+///                     }
+///                 }
+///                 Event::Quit => host.shut_down(now),
+///             }
+///         }
+///         let received = terminal.feed(host.output(), now);
+///         host.consume(received, now);
+///         while terminal.poll_event(now).is_some() {}
+///         if sent == 0 && received == 0 {
+///             return;
+///         }
+///     }
+/// }
+///
+/// let now = Instant::from_millis(0);
+/// let open = |session| Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), session, now);
+/// let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, ..Profile::default() };
+/// let config = terminal::Config { profile: Some(profile), ..terminal::Config::new(Wire::Json, LinkKind::Connection) };
+/// let mut terminal = Terminal::<OUT, IN>::new(config, now);
+/// let (mut ledger, mut parked) = (RamLedger::<1>::new(LedgerId(7), Amount::ZERO), None);
+///
+/// let mut first = open(1);
+/// exchange(&mut first, &mut terminal, &mut ledger, &mut parked);
+/// terminal.answer(terminal.prompt().unwrap(), "1", now)?; // deposit
+/// exchange(&mut first, &mut terminal, &mut ledger, &mut parked);
+/// parked = first.park();
+///
+/// let mut second = open(2);
+/// terminal.reconnect(now);
+/// exchange(&mut second, &mut terminal, &mut ledger, &mut parked);
+/// terminal.answer(terminal.prompt().unwrap(), "40", now)?; // at the prompt of the first link
+/// exchange(&mut second, &mut terminal, &mut ledger, &mut parked);
+/// assert_eq!(ledger.balance(), Amount::parse_units("40")?);
+/// # }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversation {
     origin: Origin,
