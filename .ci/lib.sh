@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: strict mode, the repository's root as working directory, headings, missing programs.
-# What they do not install: rustup, git and a C compiler.
+# What they do not install: rustup and git.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CI_START="${CI_START:-$EPOCHSECONDS}"
@@ -16,3 +16,6 @@ debian() {
     $sudo apt-get update -qq
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
 }
+
+# Rust links with it, and SQLite is compiled from C.
+has cc || debian gcc libc6-dev
