@@ -44,7 +44,8 @@ pub(crate) fn run_session(
             match event {
                 Event::Message(message) => writeln!(screen, "{}", message.text)?,
                 Event::Fault(fault) | Event::Broken(fault) => return Err(fault.to_string().into()),
-                Event::LinkDown | Event::LinkUp => {}
+                // They come only with retransmission and with a hello.
+                Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. } => {}
             }
         }
         if let Some(prompt) = terminal.prompt() {

@@ -43,6 +43,7 @@
 //!                 Event::Broken(fault) => return Err(Error::other(fault.text())),
 //!                 Event::LinkDown => println!("No connection. Please wait."),
 //!                 Event::LinkUp => println!("Connected again."),
+//!                 Event::LedgerSetBack { .. } => println!("The ATM has lost records: check the balance."),
 //!             }
 //!         } else if terminal.memory() != stored {
 //!             stored = terminal.memory();
@@ -124,10 +125,14 @@ use input::FrameResult;
 /// The state of the session, as the terminal knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum TerminalState {
-    /// It sends no hello and waits for the host's greeting.
+    /// It sends no hello and waits for the host's greeting; or it has reported a ledger that was set back, and
+    /// handles the welcome once more.
     AwaitGreeting,
     /// It has said hello and waits for the welcome.
-    AwaitWelcome,
+    AwaitWelcome {
+        /// The hello asks to resume.
+        resume: bool,
+    },
     /// A prompt is open.
     PromptOpen(Prompt),
     /// The prompt was answered, and its reply is awaited.
@@ -287,7 +292,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// Whether the host's greeting or welcome is awaited.
     pub fn is_handshaking(&self) -> bool {
-        matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome)
+        matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome { .. })
     }
 
     /// Whether the session is over. [`reconnect`](Self::reconnect) starts another.
@@ -343,11 +348,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                     PendingEvent::Broken(fault) => Event::Broken(fault),
                 });
             }
+            let pending = self.memory.pending;
             let result = self.handle_frame(now);
-            self.frame_reported = !matches!(result, FrameResult::NoFrame);
+            self.frame_reported = !matches!(result, FrameResult::NoFrame | FrameResult::LedgerSetBack);
             match result {
                 FrameResult::NoFrame => return None,
                 FrameResult::Skip => {}
+                FrameResult::LedgerSetBack => return Some(Event::LedgerSetBack { pending }),
                 FrameResult::Fault(fault) => return Some(Event::Fault(fault)),
                 FrameResult::Broken(fault) => return Some(Event::Broken(fault)),
                 FrameResult::Show => break,
@@ -371,7 +378,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return;
         }
         self.attempt = self.attempt.saturating_add(1);
-        self.state = TerminalState::AwaitWelcome;
+        self.state = TerminalState::AwaitWelcome { resume: self.resume };
         self.start_retransmit_timer(now);
         self.send();
     }
@@ -384,7 +391,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return;
         }
         let sent = match (&self.state, &self.config.profile, &self.answer) {
-            (TerminalState::AwaitWelcome, Some(profile), _) => self.outbox.hello(&Hello {
+            (TerminalState::AwaitWelcome { resume }, Some(profile), _) => self.outbox.hello(&Hello {
                 version: VERSION,
                 terminal: profile.name.clone(),
                 start: profile.start,
@@ -392,7 +399,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 ledger: self.memory.ledger,
                 shown: self.memory.shown,
                 pending: self.memory.pending,
-                resume: self.resume,
+                resume: *resume,
             }),
             (TerminalState::AwaitReply(prompt), _, Some(answer)) => self.outbox.answer(*prompt, answer),
             _ => Ok(()),

@@ -136,6 +136,13 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             Event::Fault(fault) | Event::Broken(fault) => writeln!(writer, "{fault}"),
             Event::LinkDown => writer.write_str("\nNo connection. Please wait.\n"),
             Event::LinkUp => writer.write_str("\nConnected again.\n"),
+            Event::LedgerSetBack { .. } => {
+                // What is being typed is for a prompt that is not open any more.
+                self.typed.clear();
+                writer.write_str(
+                    "\nWarning: the ledger was set back. The last outcome is unknown: check the balance.\n",
+                )
+            }
         };
         writer.failed.map_or(Ok(true), Err)
     }

@@ -72,6 +72,7 @@ fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
             LinkEvent::Fault(fault) | LinkEvent::Broken(fault) => {
                 bail!("the host sent something that is not a message: {fault}")
             }
+            LinkEvent::LedgerSetBack { .. } => bail!("the host's ledger was set back to an earlier state"),
             LinkEvent::Closed(Some(error)) => return Err(error).context("the link failed"),
             LinkEvent::Closed(None) => bail!("the host closed the connection"),
             LinkEvent::Timeout => bail!("no reply came in {} seconds", REPLY_TIMEOUT.millis() / 1000),

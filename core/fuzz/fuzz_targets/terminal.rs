@@ -76,6 +76,9 @@ fuzz_target!(|input: Input| {
             let ledger = terminal.memory().ledger;
             while let Some(event) = terminal.poll_event(now) {
                 events = true;
+                if let Event::LedgerSetBack { .. } = event {
+                    shown = 0;
+                }
                 if let Event::Message(message) = event {
                     let _ = message.text.to_string();
                     if let Some(welcome) = message.welcome

@@ -56,7 +56,7 @@ impl Retransmit {
 pub struct Memory {
     /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
-    /// The highest number of a reply that was shown.
+    /// The highest number of a reply that was shown. Lower than before where the ledger was set back.
     #[serde(serialize_with = "number::serialize")]
     pub shown: u64,
     /// The number of the answered prompt whose reply was not shown: the idempotency key of a request in
@@ -120,6 +120,12 @@ pub enum Event<'a> {
     LinkDown,
     /// A message was received after [`Event::LinkDown`].
     LinkUp,
+    /// The host has lost replies that this terminal has shown: its ledger was set back to an earlier state.
+    /// Warn the person; the reply to the hello follows as the next [`Event::Message`].
+    LedgerSetBack {
+        /// The prompt whose answer had no reply: the outcome of that answer is unknown.
+        pending: Option<u64>,
+    },
 }
 
 /// Why [`Terminal::answer`](super::Terminal::answer) did not take an answer.

@@ -14,6 +14,8 @@ pub(super) enum FrameResult {
     Skip,
     /// The frame is reported as a message.
     Show,
+    /// The frame proves that the ledger was set back, and is handled once more after that was reported.
+    LedgerSetBack,
     /// The frame is not a message; the stream is in step.
     Fault(Fault),
     /// The stream cannot get in step again.
@@ -80,7 +82,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             Notice::Who if self.config.profile.is_some() => {
-                if self.state != TerminalState::AwaitWelcome {
+                if !matches!(self.state, TerminalState::AwaitWelcome { .. }) {
                     self.say_hello(now);
                 }
                 FrameResult::Skip
@@ -91,7 +93,9 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             // The host will never accept this hello.
-            Notice::Fault(Fault::Version | Fault::BadName) if self.state == TerminalState::AwaitWelcome => {
+            Notice::Fault(Fault::Version | Fault::BadName)
+                if matches!(self.state, TerminalState::AwaitWelcome { .. }) =>
+            {
                 self.end_session()
             }
             // The fault is about a message that was damaged, late or a duplicate; this side retransmits
@@ -130,12 +134,13 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return FrameResult::Show;
         };
         match self.state {
-            TerminalState::AwaitWelcome => match reply.welcome.filter(|welcome| self.is_own_welcome(welcome))
-            {
-                Some(welcome) => self.handle_welcome(welcome, seq, reply, now),
-                // A greeting from before the host read the hello, or a reply to an earlier hello.
-                None => FrameResult::Skip,
-            },
+            TerminalState::AwaitWelcome { resume } => {
+                match reply.welcome.filter(|welcome| self.is_own_welcome(welcome)) {
+                    Some(welcome) => self.handle_welcome(welcome, resume, seq, reply, now),
+                    // A greeting from before the host read the hello, or a reply to an earlier hello.
+                    None => FrameResult::Skip,
+                }
+            }
             TerminalState::AwaitGreeting => self.accept_reply(seq, reply),
             TerminalState::AwaitReply(Some(pending))
                 if reply.re == Some(pending) && seq > self.memory.shown =>
@@ -158,33 +163,54 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         welcome.start == start && welcome.attempt == self.attempt
     }
 
-    /// Handles the welcome: resumes the session, or shows the first reply of a new one.
+    /// Handles the welcome: resumes the session, or shows the first reply of a new one, after the report that
+    /// the ledger was set back if the number proves that.
     fn handle_welcome(
         &mut self,
         welcome: Welcome,
+        resume: bool,
         seq: u64,
         reply: &MessageFields,
         now: Instant,
     ) -> FrameResult {
+        if resume && !self.resume {
+            // The driver gave up after this hello: another one asks for the outcome.
+            self.say_hello(now);
+            return FrameResult::Skip;
+        }
         self.resume = true;
-        if welcome.ledger != self.memory.ledger {
-            // The stored numbers are of another ledger.
+        let other_ledger = welcome.ledger != self.memory.ledger;
+        let shown_before = !other_ledger && seq <= self.memory.shown;
+        // A host uses a number once, so it sends one that was shown before only to resume: that of the last
+        // reply. A reply to the prompt `seq` has a higher number than `seq`.
+        if shown_before && resume && seq == self.memory.shown && reply.re < Some(seq) {
+            if self.memory.pending == Some(seq) && self.answer.is_some() {
+                // The prompt is still open, so the answer was lost: it is sent again, and no other in its
+                // place.
+                self.state = TerminalState::AwaitReply(Some(seq));
+                self.start_retransmit_timer(now);
+                self.send();
+            } else {
+                // The reply was shown before: its prompt is open again.
+                self.stop_retransmit_timer();
+                self.state =
+                    if reply.prompt { TerminalState::PromptOpen(Some(seq)) } else { TerminalState::Over };
+            }
+            return FrameResult::Skip;
+        }
+        if other_ledger || shown_before {
+            // The stored numbers are of another ledger, or of a later state of this one.
             self.memory = Memory { ledger: welcome.ledger, shown: 0, pending: None };
-            return self.accept_reply(seq, reply);
         }
-        if self.memory.pending == Some(seq) && self.answer.is_some() {
-            // The prompt is still open, so the answer was lost: it is sent again, and no other in its place.
-            self.state = TerminalState::AwaitReply(Some(seq));
-            self.start_retransmit_timer(now);
-            self.send();
-            return FrameResult::Skip;
-        }
-        if seq <= self.memory.shown {
-            // The reply was shown before: its prompt is open again.
-            self.stop_retransmit_timer();
-            self.state =
-                if reply.prompt { TerminalState::PromptOpen(Some(seq)) } else { TerminalState::Over };
-            return FrameResult::Skip;
+        if shown_before {
+            // After the event the welcome is handled once more, as a greeting, and its number becomes the last
+            // one shown. If the link drops before, the next hello says that nothing was shown.
+            //
+            // A late duplicate of a lost reply is not shown: replies are read only while an answer is pending,
+            // and then only one whose `re` names its prompt. The host would have to use that prompt's number
+            // again while the link still holds the duplicate.
+            self.state = TerminalState::AwaitGreeting;
+            return FrameResult::LedgerSetBack;
         }
         self.accept_reply(seq, reply)
     }

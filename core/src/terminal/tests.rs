@@ -16,6 +16,7 @@ mod exchange;
 mod hello;
 mod properties;
 mod retransmit;
+mod set_back;
 mod wires;
 
 const LEDGER: LedgerId = LedgerId(0xbeef);
@@ -43,6 +44,7 @@ enum Shown {
     Broken(Fault),
     LinkDown,
     LinkUp,
+    LedgerSetBack { pending: Option<u64> },
 }
 
 impl Shown {
@@ -84,6 +86,7 @@ fn drain(terminal: &mut TestTerminal, now: Instant) -> Vec<Shown> {
             Event::Broken(fault) => Shown::Broken(fault),
             Event::LinkDown => Shown::LinkDown,
             Event::LinkUp => Shown::LinkUp,
+            Event::LedgerSetBack { pending } => Shown::LedgerSetBack { pending },
         });
     }
     shown

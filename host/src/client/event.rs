@@ -58,6 +58,12 @@ pub enum LinkEvent {
     LinkDown,
     /// The host was silent and has sent something again.
     LinkUp,
+    /// The host's ledger was set back to an earlier state: it has lost replies that were shown here. The reply to the
+    /// hello follows.
+    LedgerSetBack {
+        /// The prompt whose answer had no reply: the outcome of that answer is unknown.
+        pending: Option<u64>,
+    },
     /// The connection is lost; reconnecting has started.
     ConnectionLost,
     /// There is a new connection, and the host serves it.

@@ -60,8 +60,8 @@ impl<'a> PostcardSession<'a> {
                 Some(Event::Fault(fault) | Event::Broken(fault)) => {
                     return Err(SessionError(format!("not a message of this wire: {fault}")));
                 }
-                // Without a retransmission timer there are none.
-                Some(Event::LinkDown | Event::LinkUp) => {}
+                // Without a retransmission timer and a hello there are none.
+                Some(Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. }) => {}
             }
         }
     }

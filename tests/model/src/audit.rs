@@ -22,6 +22,8 @@ pub(super) enum Violation {
     OutcomeChanged,
     /// The outcome "unknown" was shown, but the ledger has lost nothing.
     UnknownOutcome,
+    /// A ledger that was set back was reported, but it has lost nothing.
+    SetBack,
     /// A reply was shown whose number is not above the last one's.
     ReplyOrder,
     /// A ledger in memory returned an error.

@@ -147,6 +147,9 @@ impl Driver {
 
     fn drain_events(&mut self) {
         while let Some(event) = self.station.terminal.poll_event(NOW) {
+            if let Event::LedgerSetBack { .. } = event {
+                self.station.audit.violate(Violation::SetBack);
+            }
             let Event::Message(message) = event else { continue };
             let Some(seq) = message.seq else { continue };
             let prompt = match &message.text {

@@ -31,7 +31,7 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
         Property::always("safety: person present", |_, s: &ModelState| !s.has(&[Violation::PersonGone])),
         Property::always("safety: final outcomes", |_, s: &ModelState| !s.has(&[Violation::AfterOutcome])),
         Property::always("safety: true outcomes", |_, s: &ModelState| {
-            !s.has(&[Violation::FalseOutcome, Violation::UnknownOutcome])
+            !s.has(&[Violation::FalseOutcome, Violation::UnknownOutcome, Violation::SetBack])
         }),
         Property::always("safety: one outcome", |_, s: &ModelState| !s.has(&[Violation::OutcomeChanged])),
         Property::always("safety: reply order", |_, s: &ModelState| !s.has(&[Violation::ReplyOrder])),

@@ -9,6 +9,7 @@
 //! | final outcomes | safety | no money moves once an outcome was shown; a later is the same or "unknown" |
 //! | true outcomes | safety | "done" shows the committed receipt; "refused" and "not done": no money moved |
 //! | nothing forgotten | safety | "unknown" is shown only by a terminal whose memory was replaced by a copy |
+//! | no false alarm | safety | no terminal reports that the ledger was set back |
 //! | reply order | safety | within one life of a terminal, the numbers of the replies shown grow |
 //! | conservation | invariant | the balance is the starting balance plus all movements |
 //! | reported | liveness | once the faults stop, the outcome of each movement is shown at its terminal |
@@ -152,6 +153,11 @@ impl Auditor {
         {
             self.violation(format!("{key:?}: {before:?} was shown and then {outcome:?}"));
         }
+    }
+
+    /// A terminal reported that the ledger was set back.
+    pub fn ledger_set_back(&mut self, name: &Name) {
+        self.violation(format!("{name}: a ledger that was set back was reported, but it has lost nothing"));
     }
 
     /// A terminal starts this life with an old copy of its memory.

@@ -219,6 +219,7 @@ impl Station {
                     Event::LinkDown if self.link_kind == LinkKind::Connection => {
                         self.returns_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
+                    Event::LedgerSetBack { .. } => auditor.ledger_set_back(&self.name),
                     Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) => {}
                 }
             }

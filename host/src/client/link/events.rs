@@ -47,6 +47,7 @@ impl Link {
                 Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
                 Some(Event::LinkDown) => LinkEvent::LinkDown,
                 Some(Event::LinkUp) => LinkEvent::LinkUp,
+                Some(Event::LedgerSetBack { pending }) => LinkEvent::LedgerSetBack { pending },
             };
         };
         // A message may have made the terminal send something.

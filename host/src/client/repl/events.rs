@@ -22,6 +22,7 @@ impl Repl<'_> {
                 self.report(&format!("link down: waiting for the server{}", self.exit_hint()))?;
             }
             LinkEvent::LinkUp => self.on_link_up()?,
+            LinkEvent::LedgerSetBack { pending } => self.on_ledger_set_back(pending)?,
             LinkEvent::ConnectionLost => return self.on_connection_lost(),
             LinkEvent::Reconnected => {
                 self.down = false;
@@ -81,6 +82,16 @@ impl Repl<'_> {
         }
         self.busy_check = BusyCheck::start(self.link);
         self.report("link up again")
+    }
+
+    fn on_ledger_set_back(&mut self, pending: Option<u64>) -> io::Result<()> {
+        if let Some(script) = &mut self.script {
+            script.on_ledger_set_back();
+        }
+        let outcome = if pending.is_some() { "; the outcome of the last request is unknown" } else { "" };
+        self.report(&format!(
+            "warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance"
+        ))
     }
 
     fn on_broken(&mut self, fault: Fault) -> io::Result<ExitCode> {

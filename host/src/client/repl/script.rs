@@ -10,6 +10,8 @@ pub(super) struct Script {
     greeted: bool,
     /// The answer that has no reply yet, and the prompt that it answers.
     unanswered: Option<(Prompt, String)>,
+    /// The ledger was set back since the last message.
+    set_back: bool,
 }
 
 impl Script {
@@ -23,18 +25,24 @@ impl Script {
         self.unanswered.as_ref().map(|(_, answer)| answer.as_str())
     }
 
+    /// Notes that the ledger was set back: whatever it reports about the answer, it has lost what was done before.
+    pub(super) fn on_ledger_set_back(&mut self) {
+        self.set_back = true;
+    }
+
     /// Checks a message of the host; returns the reason to stop, if it is one.
     pub(super) fn on_message(&mut self, message: &ReceivedMessage) -> Option<String> {
         // Without a number it is a notice, not a reply.
         message.seq?;
         let first = !std::mem::replace(&mut self.greeted, true);
+        let set_back = std::mem::take(&mut self.set_back);
         let Some((prompt, answer)) = self.unanswered.take() else {
             let reason =
                 "stopped: a new session began, and the remaining lines were meant for the previous one";
             return (!first).then(|| reason.to_owned());
         };
         let problem = match message.outcome {
-            _ if message.re != prompt => "its outcome is unknown",
+            _ if set_back || message.re != prompt => "its outcome is unknown",
             Some(Outcome::NotDone) => "it was not done",
             Some(Outcome::Unknown) => "its outcome is unknown",
             Some(Outcome::Refused(_)) if message.welcome => {
@@ -85,6 +93,12 @@ mod tests {
             script.on_answer(Some(7), "40");
             assert_eq!(script.on_message(&reply), reason, "{reply:?}");
         }
+        let mut script = Script::default();
+        script.on_ledger_set_back();
+        assert_eq!(script.on_message(&message(7, Some(9), true, unknown)), None, "no answer of the script");
+        script.on_answer(Some(7), "40");
+        script.on_ledger_set_back();
+        assert_eq!(script.on_message(&message(4, Some(7), true, None)), stop("its outcome is unknown"));
         let mut script = Script::default();
         assert_eq!(script.on_message(&message(7, None, true, None)), None);
         assert!(script.on_message(&message(9, None, true, None)).unwrap().contains("a new session began"));
