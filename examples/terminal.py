@@ -84,9 +84,12 @@ while True:
         reply = request(hello, time.monotonic() + GIVE_UP, is_mine)
         known = reply["ledger"] == state["ledger"]
         state["ledger"], resume, lost_since = reply["ledger"], True, None
-        if text is not None and not (known and reply["seq"] == state["pending"]):
-            text = None  # this reply reports its outcome; otherwise the host never got it
-        if text is None and not (known and reply["seq"] <= state["shown"]):
+        again = known and hello["resume"] and reply["seq"] == state["shown"] and reply.get("re", 0) < reply["seq"]
+        if not again:  # this reply reports the outcome of the answer; otherwise the host never got it
+            if known and reply["seq"] <= state["shown"]:
+                outcome = "; the outcome of the last request is unknown" if state["pending"] is not None else ""
+                print(f"warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance")
+            text = None
             show(reply)
         while True:
             if text is None:

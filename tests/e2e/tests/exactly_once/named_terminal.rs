@@ -25,28 +25,28 @@ const UNKNOWN: &str = "It is unknown what became of your request: check the bala
 const EARLIER: &str = "About your earlier request:\n\n";
 
 /// A directory with a terminal's state file, removed at the end of the test.
-struct StateDir(PathBuf);
+pub(crate) struct StateDir(PathBuf);
 
 impl StateDir {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let folder = env::temp_dir().join(format!("atm-named-{}-{test}", id()));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.0.join("state").to_str().unwrap().to_owned()
     }
 
     /// A client with this state file, whose lines the test types.
-    fn client(&self, address: SocketAddr, name: &str, more: &[&str]) -> Program {
+    pub(crate) fn client(&self, address: SocketAddr, name: &str, more: &[&str]) -> Program {
         let (address, path) = (address.to_string(), self.path());
         let arguments = ["client", "--connect", &address, "--terminal", name, "--state", &path];
         Program::start(atm(&[&arguments, more].concat()))
     }
 
     /// The Python example with this state file.
-    fn example(&self, address: SocketAddr, name: &str) -> Option<Program> {
+    pub(crate) fn example(&self, address: SocketAddr, name: &str) -> Option<Program> {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let arguments = [&host, &port, name, &self.path()];
         python(&examples().join("terminal.py"), &arguments).map(Program::start)
