@@ -24,7 +24,6 @@ const NAME_LIMIT: c_int = 512;
 pub struct Vfs {
     name: &'static CStr,
     mount: &'static Mount,
-    registered: *mut sqlite3_vfs,
 }
 
 /// What the registered VFS refers to. It is leaked with the VFS and its name, some 250 bytes: a connection
@@ -69,7 +68,7 @@ impl Vfs {
         }));
         // SAFETY: the VFS, its name and its functions are valid for ever, and SQLite alone writes `pNext`.
         match unsafe { ffi::sqlite3_vfs_register(registered, 0) } {
-            ffi::SQLITE_OK => Ok(Self { name, mount, registered }),
+            ffi::SQLITE_OK => Ok(Self { name, mount }),
             code => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
         }
     }
@@ -83,8 +82,8 @@ impl Vfs {
 impl Drop for Vfs {
     fn drop(&mut self) {
         *lock(&self.mount.0) = None;
-        // SAFETY: `register` made the pointer, and it stays valid.
-        unsafe { ffi::sqlite3_vfs_unregister(self.registered) };
+        // SAFETY: the name finds what `register` made, which stays valid.
+        unsafe { ffi::sqlite3_vfs_unregister(ffi::sqlite3_vfs_find(self.name.as_ptr())) };
     }
 }
 

@@ -1,7 +1,7 @@
 //! Errors, a full disk, a reader in the way, a call that hangs.
 use crate::{Store, connect, error_code, found};
 use atm_faulty_vfs::{Cut, Disk, Fault, Gate, Operation, When};
-use rusqlite::{ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::{thread, time::Duration};
 
 /// An error at each call of a commit that can fail: the commit returns an error or is done, and the next one
@@ -114,6 +114,19 @@ fn a_reader_reads_while_a_sync_hangs() {
         assert_eq!(commit.join().unwrap(), Ok(1));
     });
     assert_eq!(store.head(), Ok(2));
+}
+
+#[test]
+fn a_connection_outlives_its_vfs_but_opens_no_more_files() {
+    let disk = Disk::new();
+    let Store { sql, vfs } = Store::wal(&disk);
+    let name = vfs.name();
+    thread::spawn(move || drop(vfs)).join().unwrap();
+    assert_eq!(sql.execute("UPDATE head SET number = 1", ()), Ok(1));
+    sql.close().unwrap();
+    let again = Connection::open_with_flags_and_vfs("ledger.db", OpenFlags::default(), name);
+    assert!(again.is_err());
+    assert_eq!(Store::open(&disk).unwrap().head(), Ok(1));
 }
 
 #[test]
