@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p atm-core --example in_memory`
 use atm_core::host::{Config, Event, Host, LinkKind, POSTCARD_IN as IN, POSTCARD_OUT as OUT};
-use atm_core::ledger::{Ledger, LedgerId, RamLedger};
+use atm_core::ledger::{Ledger, LedgerId, RamLedger, SessionId};
 use atm_core::terminal::{self, Profile, Retransmit, Terminal};
 use atm_core::{money::Amount, time::Instant, wire::Wire};
 
@@ -18,7 +18,8 @@ pub(crate) fn run<'a>(
 ) -> Result<Amount, Box<dyn std::error::Error>> {
     let mut now = Instant::from_millis(0);
     let mut ledger = RamLedger::<4>::new(LedgerId(7), Amount::ZERO);
-    let mut host = Host::<IN, OUT>::new(Config::new(Wire::Postcard, LinkKind::Serial), 1, now);
+    let mut host =
+        Host::<IN, OUT>::new(Config::new(Wire::Postcard, LinkKind::Serial), SessionId::new(1), now);
     let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, ..Profile::default() };
     let config = terminal::Config {
         profile: Some(profile),
@@ -48,7 +49,9 @@ pub(crate) fn run<'a>(
         while let Some(event) = host.poll_event() {
             match event {
                 Event::Hello(_) => host.admit_new(now),
-                Event::Request(request) => drop(host.complete(&request, ledger.apply(&request)?, now)),
+                Event::Request(request) => {
+                    host.complete(request.ticket, ledger.apply(&request)?, now);
+                }
                 Event::Quit => host.shut_down(now),
             }
         }

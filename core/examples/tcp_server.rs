@@ -1,7 +1,7 @@
 //! TCP server: a thread a connection. `cargo run -p atm-core --example tcp_server [ADDRESS]`
 //! `atm serve` does more: sessions resumed on another connection, group commit, a ledger on disk.
 use atm_core::host::{Config, Event, Host, IN, LinkKind, OUT};
-use atm_core::ledger::{Ledger, LedgerId, RamLedger};
+use atm_core::ledger::{Ledger, LedgerId, RamLedger, SessionId};
 use atm_core::{money::Amount, time::Instant, wire::Wire};
 use std::io::{self, ErrorKind, Read, Write};
 use std::{net, sync::Mutex, thread, time};
@@ -18,14 +18,16 @@ pub(crate) fn serve(listener: &net::TcpListener) -> io::Result<()> {
     thread::scope(|scope| {
         for (session, stream) in (1..).zip(listener.incoming()) {
             let (stream, ledger) = (stream?, &ledger);
-            scope.spawn(move || drive(stream, session, ledger).inspect_err(|error| eprintln!("{error}")));
+            scope.spawn(move || {
+                drive(stream, SessionId::new(session), ledger).inspect_err(|error| eprintln!("{error}"))
+            });
         }
         Ok(())
     })
 }
 
 /// Drives the endpoint of one connection until its session is over.
-fn drive(mut stream: net::TcpStream, session: u64, ledger: &Mutex<RamLedger<1000>>) -> io::Result<()> {
+fn drive(mut stream: net::TcpStream, session: SessionId, ledger: &Mutex<RamLedger<1000>>) -> io::Result<()> {
     let start = time::Instant::now();
     let now = || Instant::from_millis(start.elapsed().as_millis() as u64);
     let mut host = Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), session, now());
@@ -35,7 +37,8 @@ fn drive(mut stream: net::TcpStream, session: u64, ledger: &Mutex<RamLedger<1000
         match host.poll_event() {
             Some(Event::Request(request)) => {
                 let mut ledger = ledger.lock().map_err(|_| io::Error::other("a session has panicked"))?;
-                host.complete(&request, ledger.apply(&request).map_err(io::Error::other)?, now());
+                let response = ledger.apply(&request).map_err(io::Error::other)?;
+                host.complete(request.ticket, response, now());
             }
             Some(Event::Hello(_)) => host.admit_new(now()),
             Some(Event::Quit) => host.shut_down(now()),

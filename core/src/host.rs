@@ -20,7 +20,7 @@
 //! ```
 //! # #[cfg(feature = "json")] {
 //! use atm_core::host::{Config, Event, Host, IN, LinkKind, OUT};
-//! use atm_core::ledger::{Ledger, LedgerId, RamLedger};
+//! use atm_core::ledger::{Ledger, LedgerId, RamLedger, SessionId};
 //! use atm_core::{money::Amount, time::Instant, wire::Wire};
 //! use std::io::{Error, ErrorKind, Read, Write};
 //!
@@ -28,7 +28,7 @@
 //! fn serve(
 //!     stream: &mut (impl Read + Write),
 //!     ledger: &mut RamLedger<4>,
-//!     session: u64,
+//!     session: SessionId,
 //!     clock: impl Fn() -> Instant,
 //! ) -> Result<(), Error> {
 //!     let mut host = Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), session, clock());
@@ -38,7 +38,7 @@
 //!             match event {
 //!                 Event::Request(request) => {
 //!                     let response = ledger.apply(&request).map_err(Error::other)?;
-//!                     host.complete(&request, response, clock());
+//!                     host.complete(request.ticket, response, clock());
 //!                 }
 //!                 // No other endpoint or table holds the terminal's conversation.
 //!                 Event::Hello(_) => host.admit_new(clock()),
@@ -70,7 +70,7 @@
 //! # }
 //! # let mut ledger = RamLedger::new(LedgerId(7), Amount::from_units(100).unwrap());
 //! # let mut stream = Stream(b"\0\0\0\x15{\"data\":\"deposit 40\"}", Vec::new());
-//! # serve(&mut stream, &mut ledger, 1, Instant::default).unwrap();
+//! # serve(&mut stream, &mut ledger, SessionId::new(1), Instant::default).unwrap();
 //! # assert!(String::from_utf8_lossy(&stream.1).contains("Amount deposited: $40. Your balance is $140."));
 //! # }
 //! ```
@@ -80,7 +80,7 @@
 //! between two of them: see [`Event::Hello`], [`take_over`](Host::take_over) and [`park`](Host::park).
 use crate::{
     frame::Decoded,
-    ledger::{Origin, Request, Response},
+    ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
     message::{Hello, Notice},
     time::Instant,
     wire::{Counters, Inbox, Outbox},
@@ -116,7 +116,9 @@ pub const POSTCARD_OUT: usize = 160;
 pub struct Host<const IN: usize, const OUT: usize> {
     config: Config,
     /// Identifies this link's operations in the ledger, where the terminal has no name.
-    session: u64,
+    session: SessionId,
+    /// The ticket of the next request that a new conversation of this link makes.
+    next_ticket: Ticket,
     inbox: Inbox<IN>,
     outbox: Outbox<OUT>,
     conversation: Option<Conversation>,
@@ -134,8 +136,6 @@ pub struct Host<const IN: usize, const OUT: usize> {
     closing: bool,
     /// Every message is answered with `out-of-service`.
     out_of_service: bool,
-    /// When the last prompt was opened.
-    idle_since: Instant,
     /// When the first byte of an unfinished frame came.
     frame_since: Option<Instant>,
     /// When output was last sent, or began to wait.
@@ -148,7 +148,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// ledger may have it. See the [run loop](self#the-run-loop).
     // Not inlined, nor are the functions that it calls: see `silent`.
     #[inline(never)]
-    pub fn new(config: Config, session: u64, now: Instant) -> Self {
+    pub fn new(config: Config, session: SessionId, now: Instant) -> Self {
         match config.link {
             LinkKind::Serial => Self::silent(config, session, now),
             LinkKind::Connection => Self::greeting(config, session, now),
@@ -158,10 +158,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Not inlined, so that the endpoint is built in its final place. `greeting` changes the value
     /// afterwards: inlined, it would take the stack for a second copy on a microcontroller that never greets.
     #[inline(never)]
-    fn silent(config: Config, session: u64, now: Instant) -> Self {
+    fn silent(config: Config, session: SessionId, now: Instant) -> Self {
         Self {
             config,
             session,
+            next_ticket: session.first_ticket(),
             inbox: Inbox::for_host(config.wire),
             outbox: Outbox::new(config.wire),
             conversation: None,
@@ -173,16 +174,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             shutting_down: false,
             closing: false,
             out_of_service: false,
-            idle_since: now,
             frame_since: None,
             stall_since: now,
         }
     }
 
     #[inline(never)]
-    fn greeting(config: Config, session: u64, now: Instant) -> Self {
+    fn greeting(config: Config, session: SessionId, now: Instant) -> Self {
         let mut host = Self::silent(config, session, now);
-        host.conversation = Some(Conversation::greeting(session, 1));
+        host.conversation = Some(Conversation::greeting(session, 1, host.next_ticket));
         host.apply(Effect::SendReply, now);
         host
     }
@@ -238,23 +238,40 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// The next thing that the driver must do, as in the [run loop](self#the-run-loop); `None` until another
     /// call changes the endpoint.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if core::mem::take(&mut self.report_quit) {
+        if self.take_quit() {
             return Some(Event::Quit);
         }
-        if core::mem::take(&mut self.report_hello) {
+        if self.take_hello_report() {
             return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Hello);
         }
-        self.conversation.as_mut().and_then(Conversation::take_request).map(Event::Request)
+        self.take_request().map(Event::Request)
     }
 
-    /// Takes the ledger's response to a request of this endpoint, and returns whether the endpoint was
-    /// waiting for it. A server looks for the conversation elsewhere if not: the terminal may have moved to
-    /// another connection, or is parked ([`Conversation::complete_parked`]).
+    // The events one by one, for a kiosk: an `Event` is moved several times on its way out of `poll_event`.
+
+    /// Whether `quit` is to be reported, once.
+    pub(crate) fn take_quit(&mut self) -> bool {
+        core::mem::take(&mut self.report_quit)
+    }
+
+    /// Whether the incoming hello is to be reported, once.
+    pub(crate) fn take_hello_report(&mut self) -> bool {
+        core::mem::take(&mut self.report_hello)
+    }
+
+    /// The outstanding request, once.
+    pub(crate) fn take_request(&mut self) -> Option<Request> {
+        self.conversation.as_mut().and_then(Conversation::take_request)
+    }
+
+    /// Takes the ledger's response to the request with this ticket, and returns whether the endpoint was waiting for
+    /// it. A server looks for the conversation elsewhere if not: the terminal may have moved to another connection, or
+    /// is parked ([`Conversation::complete_parked`]).
     // Not inlined: the reply's stack is not needed while the ledger works.
     #[inline(never)]
-    pub fn complete(&mut self, request: &Request, response: Response, now: Instant) -> bool {
+    pub fn complete(&mut self, ticket: Ticket, response: Response, now: Instant) -> bool {
         let Some(conversation) = &mut self.conversation else { return false };
-        let effect = conversation.complete(request, response);
+        let effect = conversation.complete(ticket, response);
         let expected = !matches!(effect, Effect::Nothing);
         self.apply(effect, now);
         self.advance(now);
@@ -272,7 +289,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
         self.drop_conversation();
-        let effect = conversation.handle_hello(&hello);
+        conversation.set_next_ticket(self.next_ticket);
+        let effect = conversation.take_hello(&hello, self.config.link == LinkKind::Serial);
         self.conversation = Some(conversation);
         self.apply(effect, now);
         self.advance(now);
@@ -287,7 +305,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// Refuses the incoming hello with `name-in-use`: its epoch is older than that of the terminal's
+    /// Refuses the incoming hello with `name-in-use`: its epoch is not greater than that of the terminal's
     /// conversation.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
@@ -330,7 +348,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// endpoint.
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
-        let (start, attempt) = conversation.epoch();
+        self.next_ticket = conversation.next_ticket();
+        let Epoch { start, attempt } = conversation.epoch();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
@@ -351,9 +370,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     ///
     /// [`Conversation`] has an example.
     pub fn park(&mut self) -> Option<Conversation> {
-        self.conversation.take_if(|conversation| {
+        let parked = self.conversation.take_if(|conversation| {
             matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
-        })
+        })?;
+        self.next_ticket = parked.next_ticket();
+        Some(parked)
     }
 
     /// Ends the session and then the link, with a `stopping` notice; the outcome of an outstanding request is
@@ -381,7 +402,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Whether `poll_event` has something to report.
-    fn has_event(&self) -> bool {
+    pub(crate) fn has_event(&self) -> bool {
         self.report_quit
             || self.report_hello
             || self.conversation.as_ref().is_some_and(Conversation::has_request)

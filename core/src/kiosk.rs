@@ -18,8 +18,8 @@
 //! # }
 //! ```
 use crate::{
-    host::{Config, Event, Host},
-    ledger::{InDoubt, Ledger, Operation, Origin, Outcome, Request, Response},
+    host::{Config, Host},
+    ledger::{Command, InDoubt, Ledger, Operation, Origin, Outcome, Request, Response, SessionId},
     time::{Duration, Instant, earliest},
 };
 use core::fmt;
@@ -41,7 +41,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MAX_RETRIES: u8 = 60;
 
 /// The session's number for the ledger: there is one link.
-const SESSION: u64 = 1;
+const SESSION: SessionId = SessionId::new(1);
 
 /// Why a turn of the loop failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,14 +161,25 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         if self.retry_at.take_if(|at| *at <= now).is_some() {
             self.host.retry_request();
         }
-        let Some(event) = self.host.poll_event() else { return Ok(false) };
-        match event {
-            Event::Request(request) => self.apply(&request, now)?,
-            // There is one link: no other endpoint holds a conversation.
-            Event::Hello(_) => self.host.admit_new(now),
-            Event::Quit => self.host.shut_down(now),
+        if !self.host.has_event() {
+            return Ok(false);
         }
+        self.serve_event(now)?;
         Ok(true)
+    }
+
+    // Not inlined: a request takes a tenth of the stack.
+    #[inline(never)]
+    fn serve_event(&mut self, now: Instant) -> Result<(), InDoubt> {
+        if self.host.take_quit() {
+            self.host.shut_down(now);
+        } else if self.host.take_hello_report() {
+            // There is one link: no other endpoint holds a conversation.
+            self.host.admit_new(now);
+        } else if let Some(request) = self.host.take_request() {
+            return self.apply(&request, now);
+        }
+        Ok(())
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as
@@ -176,29 +187,39 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     #[inline(never)]
     fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let result = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
-        self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
-        let (response, reported) = match (result, request) {
-            (Ok(response), _) => (response, Ok(())),
+        let error = match result {
+            Ok(response) => {
+                self.failures = 0;
+                self.host.complete(request.ticket, response, now);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        self.fail(request, now);
+        Err(error)
+    }
+
+    /// Has a request in doubt retried, or completes it as unknown.
+    #[inline(never)]
+    fn fail(&mut self, request: &Request, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        match request {
             // Out of service. After a start that can read the records, the next hello settles the outstanding
             // request.
-            (Err(error), _) if self.failures > MAX_RETRIES => {
-                self.ledger = None;
-                return Err(error);
-            }
+            _ if self.failures > MAX_RETRIES => self.ledger = None,
             // An unnamed operation has no idempotency key: a retry might do it twice.
-            (Err(error), Request::Operate { origin: Origin::Session(_), id, operation })
-                if *operation != Operation::Inquiry =>
-            {
-                (Response::Settled { id: *id, outcome: Outcome::Unknown }, Err(error))
+            Request {
+                ticket,
+                origin: Origin::Session(_),
+                command: Command::Operate { id, operation },
+                ..
+            } if *operation != Operation::Inquiry => {
+                let response = Response::Settled { id: *id, outcome: Outcome::Unknown };
+                self.host.complete(*ticket, response, now);
             }
             // A retry is safe: the ledger does it once. Until then a duplicate is answered with `working`.
-            (Err(error), _) => {
-                self.retry_at = Some(now + RETRY_AFTER);
-                return Err(error);
-            }
-        };
-        self.host.complete(request, response, now);
-        reported
+            _ => self.retry_at = Some(now + RETRY_AFTER),
+        }
     }
 
     /// Writes output if the port is ready; returns whether it took any.

@@ -18,14 +18,14 @@
 //!
 //! let now = Instant::from_millis(0); // a driver passes the time of its own clock
 //! let mut ledger = RamLedger::<1>::new(LedgerId(7), Amount::ZERO);
-//! let mut host = Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), 1, now);
+//! let mut host = Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), SessionId::new(1), now);
 //! let config = terminal::Config::new(Wire::Json, LinkKind::Connection);
 //! let mut terminal = Terminal::<OUT, IN>::new(config, now);
 //! let mut answers = ["1", "40"].into_iter(); // "1. Deposit", then the amount
 //! loop {
 //!     terminal.consume(host.feed(terminal.output(), now));
 //!     while let Some(Event::Request(request)) = host.poll_event() {
-//!         host.complete(&request, ledger.apply(&request)?, now);
+//!         host.complete(request.ticket, ledger.apply(&request)?, now);
 //!     }
 //!     host.consume(terminal.feed(host.output(), now), now);
 //!     while let Some(terminal::Event::Message(message)) = terminal.poll_event(now) {
@@ -75,7 +75,7 @@
 //! ```
 //!
 //! A module uses only those above it in this table, which a test checks; all may use `number` (varints) and
-//! `checksum`, and the last three [`time`].
+//! `checksum`; [`ledger`] and the last three use [`time`].
 //!
 //! | module | knows |
 //! |---|---|
@@ -138,14 +138,7 @@ pub mod wire;
 #[cfg(all(test, feature = "defmt"))]
 const _: () = {
     const fn shown<T: defmt::Format>() {}
-    shown::<(
-        ledger::Request,
-        ledger::Response,
-        ledger::Verdict,
-        message::Hello,
-        message::Reply,
-        message::Notice,
-    )>();
+    shown::<(ledger::Request, ledger::Response, message::Hello, message::Reply, message::Notice)>();
     shown::<(host::Event, host::Config, terminal::Event<'_>, terminal::Memory, wire::Counters, time::Instant)>(
     );
 };

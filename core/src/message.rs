@@ -1,6 +1,6 @@
 //! The protocol's messages as typed values: hello, answer, reply, notice and fault. The codecs encode them.
 use crate::{
-    ledger::{LedgerId, Name, Numbers, Outcome},
+    ledger::{Epoch, LedgerId, Name, Numbers, Outcome},
     number,
     screen::{Screen, Screens},
 };
@@ -21,7 +21,7 @@ pub struct Hello {
     /// The terminal's name. Without one the ledger does not remember its operations.
     pub terminal: Option<Name>,
     /// A number that grows with every start of the terminal. With `attempt` it is the terminal epoch.
-    #[serde(serialize_with = "number::serialize")]
+    #[serde(with = "number")]
     pub start: u64,
     /// The number of this hello since that start.
     #[serde(serialize_with = "number::serialize")]
@@ -29,7 +29,7 @@ pub struct Hello {
     /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
     /// The highest number of a reply that was shown.
-    #[serde(serialize_with = "number::serialize")]
+    #[serde(with = "number")]
     pub shown: u64,
     /// The number of the answered prompt whose reply was not shown.
     #[serde(serialize_with = "number::serialize_option")]
@@ -39,6 +39,11 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// The terminal epoch.
+    pub fn epoch(&self) -> Epoch {
+        Epoch { start: self.start, attempt: self.attempt }
+    }
+
     /// Whether its numbers are below [`Numbers::MAX`], as every number that a host or a terminal counts is.
     pub fn is_sound(&self) -> bool {
         [self.start, self.shown, self.pending.unwrap_or(0)].iter().all(|number| *number < Numbers::MAX)
@@ -67,7 +72,7 @@ pub struct Welcome {
     /// The identity of the ledger that reserves the numbers of the replies; `None` for an unnamed terminal.
     pub ledger: Option<LedgerId>,
     /// `start` of the hello that this answers.
-    #[serde(serialize_with = "number::serialize")]
+    #[serde(with = "number")]
     pub start: u64,
     /// `attempt` of the hello that this answers.
     #[serde(serialize_with = "number::serialize")]
@@ -124,16 +129,16 @@ pub enum Notice {
     /// The terminal said hello on another link, which took the session over.
     TakenOver {
         /// `start` of the hello whose session was taken over.
-        #[serde(serialize_with = "number::serialize")]
+        #[serde(with = "number")]
         start: u64,
         /// `attempt` of the hello whose session was taken over.
         #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
-    /// The hello is refused: a later one of the same name was received.
+    /// The hello is refused: a later one of the same name was received, or the same one on another connection.
     NameInUse {
         /// `start` of the refused hello.
-        #[serde(serialize_with = "number::serialize")]
+        #[serde(with = "number")]
         start: u64,
         /// `attempt` of the refused hello.
         #[serde(serialize_with = "number::serialize")]

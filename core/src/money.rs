@@ -1,7 +1,7 @@
 //! Money: [`Amount`], a non-negative integer of minor units (cents) with checked arithmetic.
 use crate::number;
 use core::{fmt, str::FromStr};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// An amount of money: a non-negative integer of minor units (cents), 100 to a whole unit.
 ///
@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(rest.minor(), 10_050);
 /// # Ok::<_, AmountError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[serde(try_from = "u64")]
 pub struct Amount(#[serde(serialize_with = "number::serialize")] u64);
 
 /// Minor units in a whole unit.
@@ -141,6 +140,13 @@ impl TryFrom<u64> for Amount {
     type Error = AmountError;
     fn try_from(minor: u64) -> Result<Self, AmountError> {
         Self::from_minor(minor).ok_or(AmountError::TooLarge)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_minor(number::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom(AmountError::TooLarge))
     }
 }
 

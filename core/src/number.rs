@@ -4,7 +4,7 @@
 //! each copy keeps a bounds check that the compiler does not remove at `opt-level = "s"`: a panic in an image
 //! that must have none. These functions are for `#[serde(serialize_with)]`. In a human-readable format they
 //! write an ordinary number or text.
-use serde::{Serialize, Serializer, ser::SerializeTuple};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeTuple};
 
 /// Serializes a number.
 pub(crate) fn serialize<T, S>(number: &T, serializer: S) -> Result<S::Ok, S::Error>
@@ -28,6 +28,12 @@ fn write<S: Serializer>(number: u64, serializer: S) -> Result<S::Ok, S::Error> {
     }
     bytes.serialize_element(&low_byte(rest))?;
     bytes.end()
+}
+
+/// Deserializes a number: one copy of postcard's decoder, which is inlined at every number otherwise.
+#[inline(never)]
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    u64::deserialize(deserializer)
 }
 
 /// Serializes an optional number.

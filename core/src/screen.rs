@@ -197,18 +197,18 @@ pub type Screens = Vec<Screen, 4>;
 /// Makes the screens of a reply. (`collect` would link a panic for a list that is too long.)
 pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {
     const { assert!(N <= 4, "a reply holds at most four screens") };
-    listed(&list)
+    let mut screens = Screens::new();
+    append(&mut screens, &list);
+    screens
 }
 
-// Not inlined: it has a dozen callers.
+/// Appends to the screens of a reply those that fit.
+// Not inlined: it has a dozen callers. It appends, because a return would copy the whole capacity.
 #[inline(never)]
-fn listed(list: &[Screen]) -> Screens {
-    let mut screens = Screens::new();
+pub(crate) fn append(screens: &mut Screens, list: &[Screen]) {
     for screen in list {
-        // They fit: `screens` has checked their number.
         let _ = screens.push(*screen);
     }
-    screens
 }
 
 /// Displays screens as one text, with a blank line between two of them.

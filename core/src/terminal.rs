@@ -71,7 +71,7 @@
 //!
 //! let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, memory: Memory::default() };
 //! let config = Config { profile: Some(profile), ..Config::new(Wire::Json, LinkKind::Connection) };
-//! # use atm_core::{host::{Event as HostEvent, Host}, ledger::{Ledger, LedgerId, RamLedger}, money::Amount};
+//! # use atm_core::{host::{Event as HostEvent, Host}, ledger::{Ledger, LedgerId, RamLedger, SessionId}, money::Amount};
 //! # struct Link(Host<{ host::IN }, { host::OUT }>, RamLedger<1>);
 //! # impl Write for Link {
 //! #     fn write(&mut self, buf: &[u8]) -> Result<usize, Error> { Ok(self.0.feed(buf, Instant::default())) }
@@ -83,7 +83,7 @@
 //! #             match event {
 //! #                 HostEvent::Request(request) => {
 //! #                     let response = self.1.apply(&request).unwrap();
-//! #                     self.0.complete(&request, response, Instant::default());
+//! #                     self.0.complete(request.ticket, response, Instant::default());
 //! #                 }
 //! #                 _ => self.0.admit_new(Instant::default()),
 //! #             }
@@ -93,7 +93,7 @@
 //! #         Ok(count)
 //! #     }
 //! # }
-//! # let host = Host::new(host::Config::new(Wire::Json, LinkKind::Connection), 1, Instant::default());
+//! # let host = Host::new(host::Config::new(Wire::Json, LinkKind::Connection), SessionId::new(1), Instant::default());
 //! # let mut link = Link(host, RamLedger::new(LedgerId(7), Amount::from_units(100).unwrap()));
 //! # let mut answers = ["deposit 40", "exit"].into_iter();
 //! # let mut stored = vec![];

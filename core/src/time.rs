@@ -32,6 +32,23 @@ impl Instant {
     }
 }
 
+/// Wall-clock time in milliseconds since 1970 (Unix time). It may jump, so only a ledger uses it, and no timer does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The time `millis` milliseconds after the beginning of 1970 in UTC.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the beginning of 1970 in UTC.
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
     // Not inlined: on a 32-bit processor this is longer than a call.

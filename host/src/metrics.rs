@@ -1,5 +1,5 @@
 //! Metrics: the counters and gauges of a running server, in Prometheus' text format.
-use atm_core::ledger::{Outcome, Response};
+use atm_core::ledger::{Admission, Outcome, Response};
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -26,6 +26,8 @@ pub struct Metrics {
     pub turned_away: AtomicU64,
     /// Duplicate requests: their idempotency key was used before.
     pub duplicates: AtomicU64,
+    /// Hellos that proved that the ledger was set back.
+    set_backs: AtomicU64,
     /// Commits of the ledger on disk.
     pub commits: AtomicU64,
     /// Requests in those commits.
@@ -68,14 +70,15 @@ impl Metrics {
         self.ledger.store(CLOSED.saturating_add(u64::from(is_open)), Ordering::Relaxed);
     }
 
-    /// Counts the outcome in a response, if it has one.
-    pub fn count_outcome(&self, response: &Response) {
-        let Response::Settled { outcome, .. } = response else { return };
-        let counter = match outcome {
-            Outcome::Done(_) => &self.done,
-            Outcome::Refused(_) => &self.refused,
-            Outcome::NotDone => &self.not_done,
-            Outcome::Unknown => &self.unknown,
+    /// Counts the outcome in a response, or the proof that the ledger was set back.
+    pub fn count_response(&self, response: &Response) {
+        let counter = match response {
+            Response::Settled { outcome: Outcome::Done(_), .. } => &self.done,
+            Response::Settled { outcome: Outcome::Refused(_), .. } => &self.refused,
+            Response::Settled { outcome: Outcome::NotDone, .. } => &self.not_done,
+            Response::Settled { outcome: Outcome::Unknown, .. } => &self.unknown,
+            Response::Admitted(Admission { set_back: Some(_), .. }) => &self.set_backs,
+            _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -101,6 +104,12 @@ impl fmt::Display for Metrics {
             "counter",
             "Duplicate requests: their idempotency key was used before.",
             now(&self.duplicates),
+        )?;
+        one(
+            "atm_ledger_set_backs_total",
+            "counter",
+            "Hellos that proved that the ledger was set back.",
+            now(&self.set_backs),
         )?;
         one("atm_ledger_commits_total", "counter", "Commits of the ledger on disk.", now(&self.commits))?;
         one("atm_ledger_entries_total", "counter", "Entries that were written.", now(&self.entries))?;
@@ -164,5 +173,24 @@ struct Seconds(u64);
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atm_core::ledger::{Gap, LedgerId, Numbers};
+
+    #[test]
+    fn only_a_hello_that_proves_a_set_back_counts_as_one() {
+        let metrics = Metrics::default();
+        let gap = Gap { start: 1, end: 2 };
+        for set_back in [None, Some(gap), None, Some(gap)] {
+            let numbers = Numbers::NONE;
+            let admission =
+                Admission { ledger: LedgerId(7), turn: 1, former: None, numbers, set_back, last: None };
+            metrics.count_response(&Response::Admitted(admission));
+        }
+        assert!(metrics.to_string().contains("\natm_ledger_set_backs_total 2\n"), "{metrics}");
     }
 }

@@ -279,8 +279,8 @@ impl Server {
         let now = self.now;
         match event {
             host::Event::Request(request) => {
-                if let Some(response) = self.submit(&request) {
-                    connection.host.complete(&request, response, now);
+                if let Some((request, response)) = self.submit(request) {
+                    connection.host.complete(request.ticket, response, now);
                 }
             }
             host::Event::Quit => {

@@ -10,55 +10,127 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
 STORE, KEEPER = "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
 JOURNAL = "host/src/ledger/journal.rs"
-RAM, VERDICT = "core/src/ledger/ram.rs", "core/src/ledger/verdict.rs"
-CONVERSATION, TERMINAL = "core/src/host/conversation.rs", "core/src/terminal.rs"
+DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
+CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
+TERMINAL = "core/src/terminal.rs"
+# Where the simulation finds a mutant.
+ONE_HOST, TWO_HOSTS, SET_BACK, DURABLE = [], ["--hosts", "2"], ["--hosts", "2", "--set-back"], ["--durable"]
 
-# name: (file, text, replacement). Mutants of the host's ledger are simulated on a faulty disk.
+# name: (options of the simulation, file, text, replacement).
 MUTANTS = {
     # The ledger does not recognise the idempotency key of an operation that it has carried out.
-    "forget-id": (RAM, "(terminal, record) {", "(terminal, record.filter(|_| false)) {"),
+    "forget-id": (
+        ONE_HOST,
+        DECIDE,
+        "_ => last.outcome,",
+        "_ => return false,",
+    ),
     # It recognises the keys of operations that were done, but not of those that were refused.
     "forget-refusal": (
-        RAM,
-        "(terminal, record) {",
-        "(terminal, record.filter(|record| !matches!(record.outcome, Outcome::Refused(_)))) {",
-    ),
-    # It answers "not done" for an unknown id without committing a void: the operation may still come.
-    "void-without-commit": (
-        VERDICT,
-        "Self::Commit { outcome, balance, record: Some(Record { id, operation: None, outcome }) }",
-        "{ let _ = balance; Self::Tell(outcome) }",
+        ONE_HOST,
+        DECIDE,
+        "_ => last.outcome,",
+        "_ if matches!(last.outcome, Outcome::Refused(_)) => return false, _ => last.outcome,",
     ),
     # It answers "not done" instead of "unknown" for an id below the last one.
     "not-done-for-lower-id": (
-        VERDICT,
-        "Known::Last(last) if last.id > id => Self::Tell(Outcome::Unknown),\n            // Where",
-        "Known::Last(last) if last.id > id => Self::Tell(Outcome::NotDone),\n            // Where",
+        ONE_HOST,
+        DECIDE,
+        "Some(last) if last.id > id => Outcome::Unknown,",
+        "Some(last) if last.id > id => Outcome::NotDone,",
     ),
-    # The host accepts an answer to an earlier prompt as one to the open prompt.
-    "accept-stale-answer": (CONVERSATION, "Some(re) if re != open =>", "Some(re) if re > open =>"),
-    # The terminal does not store the number of the prompt whose answer has no reply.
-    "forget-pending-answer": (TERMINAL, "self.memory.pending = prompt;", ""),
-    # The ledger gives out numbers without reserving them.
+    # It gives out numbers without reserving them.
     "skip-number-reservation": (
-        RAM,
-        "self.next_number = self.next_number.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);",
+        ONE_HOST,
+        DECIDE,
+        "    terminal.next_number = numbers.end();\n",
         "",
     ),
+    # It carries out requests of an earlier turn: any, or only operations.
+    "ignore-turn": (TWO_HOSTS, DECIDE, "_ if is_known && self.terminal.turn != request.turn =>", "_ if false =>"),
+    "carry-out-fenced-operation": (
+        TWO_HOSTS,
+        DECIDE,
+        "_ if is_known && self.terminal.turn != request.turn =>",
+        "_ if is_known && self.terminal.turn != request.turn && !matches!(request.command, Command::Operate { .. }) =>",
+    ),
+    # A hello of the same life does not raise the turn.
+    "keep-turn-in-same-life": (
+        TWO_HOSTS,
+        DECIDE,
+        "terminal.turn = terminal.turn.wrapping_add(1);",
+        "terminal.turn += u64::from(former.is_none_or(|former| former.start != claim.epoch.start));",
+    ),
+    # The ledger admits a hello again on another connection.
+    "admit-equal-hello": (TWO_HOSTS, DECIDE, " && !claim.admit_equal {", " && false {"),
+    # A host moves a conversation to a connection with an equal hello.
+    "move-for-equal-hello": (TWO_HOSTS, REQUEST, "self > held || self", "self >= held || self"),
+    # A host resumes a conversation although another one has served the terminal since.
+    "resume-after-another-host": (
+        TWO_HOSTS,
+        HELLO,
+        "let is_ours = self.turn != 0\n            && admission.former == Some(self.committed)\n"
+        "            && admission.turn == self.turn.wrapping_add(1);",
+        "let is_ours = true;",
+    ),
+    # A conversation takes the response to an earlier request.
+    "ignore-ticket": (TWO_HOSTS, CONVERSATION, "if ticket != self.ticket {", "if false {"),
+    # The numbers after a set-back do not begin above those that were shown.
+    "reuse-numbers-after-set-back": (SET_BACK, DECIDE, "        terminal.next_number = end;\n", ""),
+    # The numbers that a set-back has lost are not kept.
+    "forget-gap": (
+        SET_BACK,
+        DECIDE,
+        "        terminal.gap = terminal.gap.extended(terminal.next_number, end);\n",
+        "",
+    ),
+    # An id that was never reserved counts as unused.
+    "use-unreserved-id": (SET_BACK, DECIDE, "_ if id >= terminal.next_number || terminal", "_ if terminal"),
+    # "Not done" for the id of a name without a row.
+    "not-done-without-row": (
+        SET_BACK,
+        DECIDE,
+        "Response::Settled { id: *id, outcome: Outcome::Unknown };",
+        "Response::Settled { id: *id, outcome: Outcome::NotDone };",
+    ),
+    # The host accepts an answer to an earlier prompt as one to the open prompt.
+    "accept-stale-answer": (
+        ONE_HOST,
+        CONVERSATION,
+        "Some(re) if re != open =>",
+        "Some(re) if re > open =>",
+    ),
+    # The terminal does not store the number of the prompt whose answer has no reply.
+    "forget-pending-answer": (ONE_HOST, TERMINAL, "self.memory.pending = prompt;", ""),
     # The terminal retransmits an answer although it gave up on it.
-    "retransmit-after-give-up": (TERMINAL, "        self.resume = false;\n        self.answer = None;\n", ""),
+    "retransmit-after-give-up": (
+        ONE_HOST,
+        TERMINAL,
+        "        self.resume = false;\n        self.answer = None;\n",
+        "",
+    ),
     # The ledger on disk acknowledges a commit that is not synced.
-    "acknowledge-before-sync": (JOURNAL, "        self.bytes.sync_data()?;\n", ""),
+    "acknowledge-before-sync": (DURABLE, JOURNAL, "        self.bytes.sync_data()?;\n", ""),
     # It takes every commit in doubt for done.
-    "assume-doubtful-commit-done": (KEEPER, "if head == doubt.after {", "if head.number > 0 {"),
+    "assume-doubtful-commit-done": (
+        DURABLE,
+        KEEPER,
+        "doubt if head == self.books.head() => {",
+        "doubt if head.number > 0 => {",
+    ),
     # It gives out the numbers again that it gave out before a restart.
-    "reuse-numbers-after-restart": (STORE, "books.next = books.reserved;", "books.next = 1;"),
+    "reuse-numbers-after-restart": (
+        DURABLE,
+        STORE,
+        "books.start = books.reserved;",
+        "books.start = 1;",
+    ),
 }
 
 
 def occurrences(tree, name):
     """Nothing if the mutant's text occurs once in its file; otherwise why it does not apply."""
-    file, old, _ = MUTANTS[name]
+    _, file, old, _ = MUTANTS[name]
     path = tree / file
     count = path.read_text().count(old) if path.exists() else 0
     return None if count == 1 else f"does not apply: {count} places in {file} read {old!r}"
@@ -68,21 +140,20 @@ def run(tree, target, name):
     """Builds and simulates one mutant; nothing if it is detected, otherwise why not."""
     if why := occurrences(tree, name):
         return why
-    file, old, new = MUTANTS[name]
+    options, file, old, new = MUTANTS[name]
     path = tree / file
     original = path.read_text()
     path.write_text(original.replace(old, new))
     try:
         cargo = ["cargo", "build", "-q", "--profile", "campaign", "-p", "atm-sim"]
         subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
-        durable = ["--durable"] if file.startswith("host/") else []
-        simulate = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *durable]
+        simulate = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *options]
         ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
     finally:
         path.write_text(original)
     violations = [line for line in ran.stdout.splitlines() if line.startswith("seed ")]
     if ran.returncode != 1 or not violations:
-        return f"not detected by simulate {' '.join(SIMULATE + durable)}"
+        return f"not detected by simulate {' '.join(SIMULATE + options)}"
     print(f"detected  {name}: {violations[0]}", flush=True)
 
 

@@ -13,15 +13,16 @@
 //! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response
 //! while it is parked, and moves to the endpoint where the terminal says hello next.
 use crate::{
-    ledger::{LedgerId, Numbers, Origin, Request, Response},
+    ledger::{Epoch, LedgerId, Numbers, Origin, Request, Response, SessionId, Ticket},
     message::{Answer, Fault, Hello, Notice, Reply},
-    screen::{Screen, Screens, screens},
+    screen::{Screen, Screens, append, screens},
     session::{Action, Fingerprint, Policy, Session},
+    time::{Duration, Instant},
 };
 
 mod hello;
 mod request;
-use hello::HelloClaims;
+use hello::WaitingHello;
 use request::Outstanding;
 
 /// What the endpoint must do after an input. Small, because it is returned through several calls: the reply
@@ -69,7 +70,7 @@ pub(crate) enum Effect {
 ///             match event {
 ///                 Event::Request(request) => {
 ///                     let response = ledger.apply(&request).unwrap();
-///                     host.complete(&request, response, now);
+///                     host.complete(request.ticket, response, now);
 ///                 }
 ///                 Event::Hello(_) => {
 ///                     let hello = host.incoming_hello().unwrap();
@@ -92,7 +93,8 @@ pub(crate) enum Effect {
 /// }
 ///
 /// let now = Instant::from_millis(0);
-/// let open = |session| Host::<IN, OUT>::new(Config::new(Wire::Json, LinkKind::Connection), session, now);
+/// let config = Config::new(Wire::Json, LinkKind::Connection);
+/// let open = |link| Host::<IN, OUT>::new(config, SessionId::new(link), now);
 /// let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, ..Profile::default() };
 /// let config = terminal::Config { profile: Some(profile), ..terminal::Config::new(Wire::Json, LinkKind::Connection) };
 /// let mut terminal = Terminal::<OUT, IN>::new(config, now);
@@ -116,21 +118,29 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversation {
     origin: Origin,
-    /// The terminal epoch: `start` and `attempt` of the latest hello. `None` where the host greeted without a
-    /// hello.
-    epoch: Option<(u64, u32)>,
+    /// The terminal epoch: that of the latest hello. `None` where the host greeted without a hello.
+    epoch: Option<Epoch>,
+    /// The epoch of the hello that was served last. For a named terminal, the ledger has committed it.
+    committed: Epoch,
+    /// The terminal's turn that goes with it: a request of an earlier one is fenced. 0 before the first.
+    turn: u32,
     ledger: Option<LedgerId>,
     numbers: Numbers,
     session: Session,
     /// The last reply; its prompt is open unless a request is outstanding.
     last_reply: Option<Reply>,
+    /// When the last reply was first sent: idle time runs from here.
+    replied_at: Option<Instant>,
     /// The prompt and the fingerprint of the answer that caused the last reply or the outstanding request.
     last_answer: Option<(u64, Fingerprint)>,
     outstanding: Outstanding,
+    /// The ticket of the outstanding request, and of the next one.
+    ticket: Ticket,
+    next_ticket: Ticket,
     /// The driver has not taken the outstanding request yet.
     request_ready: bool,
-    /// A hello that is not served yet: it starts a new session when the outstanding request is done.
-    unserved_hello: Option<HelloClaims>,
+    /// A hello that is not served yet: it waits for the outstanding request, or for its admission.
+    waiting_hello: Option<WaitingHello>,
     /// Whether the next reply answers a hello and carries a welcome.
     welcome_due: bool,
 }
@@ -138,37 +148,41 @@ pub struct Conversation {
 impl Conversation {
     /// A conversation with a peer that has sent nothing yet: its first reply is the menu. Replies are
     /// numbered from `first_seq`.
-    pub(crate) fn greeting(session: u64, first_seq: u64) -> Self {
-        let mut conversation = Self::new(Origin::Session(session), None);
+    pub(crate) fn greeting(session: SessionId, first_seq: u64, ticket: Ticket) -> Self {
+        let mut conversation = Self::new(Origin::Session(session), ticket);
         conversation.numbers = Numbers::block(first_seq, u32::MAX);
-        conversation.reply_with(None, screens([Screen::Menu]));
+        conversation.reply_with(None, &[Screen::Menu]);
         conversation
     }
 
-    /// A conversation with a terminal that said hello; [`serve_hello`](Self::serve_hello) makes its first
-    /// reply. A terminal without a name has its replies numbered from `first_seq`, and its operations belong
-    /// to `session`.
-    pub(crate) fn for_hello(hello: &Hello, session: u64, first_seq: u64) -> Self {
+    /// A conversation with a terminal whose hello is passed to [`take_hello`](Self::take_hello) next. A terminal
+    /// without a name has its replies numbered from `first_seq`, and its operations belong to `session`.
+    pub(crate) fn for_hello(hello: &Hello, session: SessionId, first_seq: u64, ticket: Ticket) -> Self {
         let origin = hello.terminal.clone().map_or(Origin::Session(session), Origin::Terminal);
-        let mut conversation = Self::new(origin, Some((hello.start, hello.attempt)));
+        let mut conversation = Self::new(origin, ticket);
         if hello.terminal.is_none() {
             conversation.numbers = Numbers::block(first_seq, u32::MAX);
         }
         conversation
     }
 
-    fn new(origin: Origin, epoch: Option<(u64, u32)>) -> Self {
+    fn new(origin: Origin, ticket: Ticket) -> Self {
         Self {
             origin,
-            epoch,
+            epoch: None,
+            committed: Epoch::PLAIN,
+            turn: 0,
             ledger: None,
             numbers: Numbers::NONE,
             session: Session::Menu,
             last_reply: None,
+            replied_at: None,
             last_answer: None,
             outstanding: Outstanding::None,
+            ticket,
+            next_ticket: ticket,
             request_ready: false,
-            unserved_hello: None,
+            waiting_hello: None,
             welcome_due: false,
         }
     }
@@ -188,26 +202,22 @@ impl Conversation {
         !self.is_busy() && self.last_reply.as_ref().is_none_or(|reply| !reply.is_prompt())
     }
 
-    /// Whether `hello` may take this conversation over: its epoch is not older than the conversation's. The
-    /// driver then passes the conversation to [`Host::admit`](super::Host::admit) of the endpoint that
-    /// received the hello, and otherwise calls [`Host::refuse`](super::Host::refuse) there.
+    /// Whether `hello` may take this conversation over from another link: its epoch is greater than the
+    /// conversation's, or it is a plain client's, or the session is over. The driver then passes the conversation to
+    /// [`Host::admit`](super::Host::admit) of the endpoint that received the hello, and otherwise calls
+    /// [`Host::refuse`](super::Host::refuse) there.
     pub fn admits(&self, hello: &Hello) -> bool {
-        self.epoch.is_none_or(|epoch| (hello.start, hello.attempt) >= epoch)
+        self.is_over() || self.epoch.is_none_or(|held| hello.epoch().supersedes(held))
     }
 
-    /// The terminal epoch: `start` and `attempt` of the latest hello.
-    pub(crate) fn epoch(&self) -> (u64, u32) {
+    /// The terminal epoch: that of the latest hello.
+    pub(crate) fn epoch(&self) -> Epoch {
         self.epoch.unwrap_or_default()
     }
 
     /// Whether the terminal said hello.
     pub(crate) fn began_with_hello(&self) -> bool {
         self.epoch.is_some()
-    }
-
-    /// The last reply.
-    pub(crate) fn last_reply(&self) -> Option<&Reply> {
-        self.last_reply.as_ref()
     }
 
     /// The reply to send again after a fault. A terminal that said hello knows a reply by its number and
@@ -220,6 +230,22 @@ impl Conversation {
             open.screens = last.screens.last().map_or(Screens::new(), |prompt| screens([*prompt]));
         }
         Some(open)
+    }
+
+    /// The last reply is sent now; returns it.
+    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<&Reply> {
+        self.replied_at.get_or_insert(now);
+        self.last_reply.as_ref()
+    }
+
+    /// Whether the open prompt has had no answer for `timeout`, so that the session cannot be resumed.
+    pub fn is_idle(&self, timeout: Duration, now: Instant) -> bool {
+        self.idle_since().is_some_and(|since| since + timeout <= now)
+    }
+
+    /// When the open prompt was first sent: no duplicate, fault, hello or resumed session changes it.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.replied_at.filter(|_| !self.is_busy())
     }
 
     /// The number after that of the last reply.
@@ -259,8 +285,8 @@ impl Conversation {
                 let action = self.session.answer(answer, policy);
                 self.last_answer = Some((open, answer.fingerprint()));
                 match action {
-                    Action::Show(screens) => self.reply_with(Some(open), screens),
-                    Action::Quit(screens) => self.make_reply(Some(open), screens, true),
+                    Action::Show(screens) => self.reply_with(Some(open), &screens),
+                    Action::Quit(screens) => self.make_reply(Some(open), &screens, true),
                     Action::Operate(operation) => {
                         self.emit_request(Outstanding::Operate { id: open, operation })
                     }
@@ -269,89 +295,86 @@ impl Conversation {
         }
     }
 
-    /// Takes the ledger's response to `request`; [`Effect::Nothing`] if this request is not outstanding.
-    pub(crate) fn complete(&mut self, request: &Request, response: Response) -> Effect {
-        if !self.awaits(request) {
+    /// Takes the ledger's response to the request with this ticket; [`Effect::Nothing`] if that request is not
+    /// outstanding.
+    pub(crate) fn complete(&mut self, ticket: Ticket, response: Response) -> Effect {
+        if ticket != self.ticket {
             return Effect::Nothing;
         }
-        match (self.outstanding, response) {
-            (Outstanding::Operate { id, .. }, Response::Settled { id: settled_id, outcome })
-                if id == settled_id =>
+        let effect = match (core::mem::take(&mut self.outstanding), &response) {
+            (Outstanding::Operate { id, .. }, Response::Settled { id: settled, outcome })
+                if id == *settled =>
             {
-                self.outstanding = Outstanding::None;
-                if self.unserved_hello.is_some() {
-                    return self.restart();
-                }
-                let screens = self.session.complete(outcome);
-                self.reply_with(Some(id), screens)
+                let screens = self.session.complete(*outcome);
+                self.reply_with(Some(id), &screens)
             }
-            (Outstanding::Settle { id }, Response::Settled { id: settled_id, outcome })
-                if id == settled_id =>
-            {
-                self.outstanding = Outstanding::None;
-                // A hello that came in the meantime may know another ledger, or wait for another reply.
-                let is_current_claim =
-                    |claims: HelloClaims| claims.ledger == self.ledger && claims.pending == Some(id);
-                if self.unserved_hello.is_some_and(is_current_claim) {
-                    self.reply_with_outcome(id, outcome)
-                } else {
-                    self.restart()
-                }
+            (Outstanding::Settle { id }, Response::Settled { id: settled, outcome }) if id == *settled => {
+                self.reply_with_outcome(Some(id), *outcome)
             }
-            (Outstanding::Open, Response::Opened { ledger, numbers, last }) => {
-                self.outstanding = Outstanding::None;
-                self.numbers = numbers;
-                self.ledger = Some(ledger);
-                self.handle_opened(ledger, last)
+            (Outstanding::ReserveNumbers { quit }, Response::Reserved(numbers)) => {
+                self.numbers = *numbers;
+                self.number_reply(quit)
             }
-            (Outstanding::ReserveNumbers { quit }, Response::Opened { numbers, .. }) => {
-                self.outstanding = Outstanding::None;
-                if self.unserved_hello.is_some() {
-                    return self.restart();
-                }
-                self.numbers = numbers;
-                // A hello may have come in the meantime.
-                let welcome = if self.welcome_due { self.welcome() } else { None };
-                match (self.numbers.take(), &mut self.last_reply) {
-                    (Some(seq), Some(last)) => {
-                        (last.seq, last.welcome) = (seq, welcome);
-                        if quit { Effect::SendReplyAndQuit } else { Effect::SendReply }
-                    }
-                    // A new block is empty only when all 2^53 numbers are used up.
-                    _ => {
-                        self.last_reply = None;
-                        Effect::EndWithNotice(Notice::Busy)
-                    }
-                }
+            (Outstanding::Hello { epoch }, Response::Admitted(admission)) => {
+                return self.admitted(epoch, admission);
             }
-            _ => Effect::Nothing,
-        }
+            (Outstanding::Hello { epoch }, Response::Rejected(rejection)) => {
+                return self.rejected(epoch, *rejection);
+            }
+            (Outstanding::None, _) => return Effect::Nothing,
+            (_, Response::Fenced) => return self.fenced(),
+            (outstanding, _) => {
+                // Not a response to this request: it stays outstanding.
+                self.outstanding = outstanding;
+                return Effect::Nothing;
+            }
+        };
+        // The hello that waits gets the outcome, instead of the connection on which the request was made.
+        if self.waiting_hello.is_some() && !self.is_busy() { self.serve_hello() } else { effect }
     }
 
-    /// Takes the ledger's response to `request` while the conversation is parked, and returns the next
-    /// request, if there is one. The reply is kept until the terminal says hello.
-    pub fn complete_parked(&mut self, request: &Request, response: Response) -> Option<Request> {
-        self.complete(request, response);
+    /// Takes the ledger's response to the request with this ticket while the conversation is parked, and returns the
+    /// next request, if there is one. The reply is kept until the terminal says hello.
+    pub fn complete_parked(&mut self, ticket: Ticket, response: Response) -> Option<Request> {
+        self.complete(ticket, response);
         self.take_request()
     }
 
+    /// Gives the last reply, which waits for it, a number of the block that was just reserved.
+    fn number_reply(&mut self, quit: bool) -> Effect {
+        match (self.numbers.take(), &mut self.last_reply) {
+            // A block below the answered prompt is of a ledger that was set back: the next hello proves it.
+            (Some(seq), Some(last)) if last.re.is_none_or(|re| seq > re) => {
+                last.seq = seq;
+                if quit { Effect::SendReplyAndQuit } else { Effect::SendReply }
+            }
+            // A new block is empty only when all 2^53 numbers are used up.
+            _ => {
+                self.drop_session();
+                Effect::EndWithNotice(Notice::Busy)
+            }
+        }
+    }
+
     /// Makes a reply under the next number.
-    fn reply_with(&mut self, re: Option<u64>, screens: Screens) -> Effect {
+    fn reply_with(&mut self, re: Option<u64>, screens: &[Screen]) -> Effect {
         self.make_reply(re, screens, false)
     }
 
     /// Makes a reply under the next number, or requests more numbers first. `quit` asks the driver to stop
     /// the host.
-    fn make_reply(&mut self, re: Option<u64>, screens: Screens, quit: bool) -> Effect {
-        self.unserved_hello = None;
+    fn make_reply(&mut self, re: Option<u64>, screens: &[Screen], quit: bool) -> Effect {
         let number = self.numbers.take();
         if number.is_none() && matches!(self.origin, Origin::Session(_)) {
             // All numbers of the unnamed session are used up: up to 2^32 replies on one link.
             return Effect::EndWithNotice(Notice::Busy);
         }
         let welcome = if self.welcome_due { self.welcome() } else { None };
+        self.replied_at = None;
         // A reply without a number is not sent: `ReserveNumbers` is outstanding.
-        self.last_reply = Some(Reply { seq: number.unwrap_or(Numbers::MAX), re, screens, welcome });
+        let seq = number.unwrap_or(Numbers::MAX);
+        let reply = self.last_reply.insert(Reply { seq, re, screens: Screens::new(), welcome });
+        append(&mut reply.screens, screens);
         match (number, quit) {
             (None, quit) => self.emit_request(Outstanding::ReserveNumbers { quit }),
             (Some(_), true) => Effect::SendReplyAndQuit,

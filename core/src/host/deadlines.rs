@@ -1,5 +1,5 @@
 //! The host's timers: unread output, unfinished frames and idle prompts.
-use super::{Host, LinkKind, conversation::Effect};
+use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     message::Notice,
     time::{Instant, earliest},
@@ -52,10 +52,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
     }
 
-    /// When the open prompt has had no answer for too long. Replies restart this timer; noise and faults do
-    /// not, so that they cannot hold a session open.
+    /// When the open prompt has had no answer for too long. Idle time runs from the first sending of the prompt, so
+    /// that no noise, duplicate or hello can hold a session open.
     fn idle_deadline(&self) -> Option<Instant> {
-        let open = self.conversation.is_some() && !self.is_busy() && !self.closing;
-        open.then(|| self.idle_since + self.config.idle_timeout)
+        let since = self.conversation.as_ref().and_then(Conversation::idle_since);
+        since.filter(|_| !self.closing).map(|since| since + self.config.idle_timeout)
     }
 }

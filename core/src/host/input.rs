@@ -98,7 +98,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             (Some(Origin::Session(_)), None) => true,
             _ => false,
         };
-        let epoch = (hello.start, hello.attempt);
+        let epoch = hello.epoch();
+        let on_serial = self.config.link == LinkKind::Serial;
         match &mut self.conversation {
             // A duplicate of the hello whose reply is being sent.
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
@@ -107,7 +108,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                     && self.release_and_apply(Effect::Nothing, now)
             }
             Some(conversation) if same_terminal && conversation.began_with_hello() => {
-                let effect = conversation.handle_hello(hello);
+                let effect = conversation.handle_hello(hello, on_serial);
                 self.release_and_apply(effect, now)
             }
             // An outstanding request, and unsent output, are finished first.
@@ -133,14 +134,15 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     pub(super) fn start_conversation(&mut self, hello: &Hello) -> Effect {
         self.drop_conversation();
-        let conversation =
-            self.conversation.insert(Conversation::for_hello(hello, self.session, self.first_seq));
-        conversation.serve_hello(hello)
+        let (session, first_seq) = (self.session, self.first_seq);
+        let conversation = Conversation::for_hello(hello, session, first_seq, self.next_ticket);
+        self.conversation.insert(conversation).take_hello(hello, self.config.link == LinkKind::Serial)
     }
 
     /// Drops the conversation; returns whether there was one whose session was not over.
     pub(super) fn drop_conversation(&mut self) -> bool {
         let Some(conversation) = &self.conversation else { return false };
+        self.next_ticket = conversation.next_ticket();
         if matches!(conversation.origin(), Origin::Session(_)) {
             self.first_seq = self.first_seq.max(conversation.next_seq());
         }
@@ -188,8 +190,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let written = match effect {
             Effect::Nothing | Effect::EmitRequest => Ok(()),
             Effect::SendReply | Effect::SendReplyAndQuit => {
-                self.idle_since = now;
-                let Some(reply) = self.conversation.as_ref().and_then(Conversation::last_reply) else {
+                let Some(reply) = self.conversation.as_mut().and_then(|held| held.send_reply(now)) else {
                     return;
                 };
                 self.closing |= connection && !reply.is_prompt();

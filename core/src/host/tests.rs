@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     codec::BufferTooSmall,
-    ledger::{Ledger, LedgerId, Name, Numbers, Outcome, RamLedger, Receipt},
+    ledger::{Command, Ledger, LedgerId, Name, Numbers, Operation, Outcome, RamLedger, Receipt, Request},
     message::{Fault, Reply, VERSION, Welcome},
     money::Amount,
     screen::{Screen, Screens},
@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{string::String, string::ToString, vec, vec::Vec};
 
+mod admission;
 mod faults;
 mod hello;
 mod links;
@@ -76,7 +77,7 @@ impl TestDriver {
         let now = Instant::from_millis(1000);
         let mut driver = Self {
             wire: config.wire,
-            host: Host::new(config, 1, now),
+            host: Host::new(config, SessionId::new(1), now),
             ledger: RamLedger::new(LEDGER, units(100)),
             now,
             unfed: vec![],
@@ -132,7 +133,7 @@ impl TestDriver {
     /// Applies a request to the ledger and completes it.
     fn settle(&mut self, request: &Request) {
         let response = self.ledger.apply(request).unwrap();
-        let expected = self.host.complete(request, response, self.now);
+        let expected = self.host.complete(request.ticket, response, self.now);
         assert!(expected || self.allow_unexpected, "{request:?} was outstanding");
     }
 
@@ -230,6 +231,11 @@ fn decode(wire: Wire, mut bytes: &[u8]) -> Vec<DecodedMessage> {
     }
     assert!(!inbox.is_partial(), "the last message is complete");
     received
+}
+
+/// The number of the last reply.
+fn last_seq(host: &Host<IN, OUT>) -> u64 {
+    host.conversation().unwrap().next_seq() - 1
 }
 
 fn name(text: &str) -> Name {

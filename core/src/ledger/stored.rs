@@ -1,14 +1,29 @@
-//! A ledger on a [`store`](crate::store): what was told survives a loss of power, a write that was cut off, and a
-//! byte that changes.
+//! A ledger on a [`store`](crate::store): what was acknowledged survives a loss of power, an interrupted write and a
+//! changed byte.
 //!
-//! The first slot is for commits that belong to no terminal; then there is one for each terminal, in the order in which they
-//! came. A slot holds the number of the commit, the ledger's identity, the balance, the first number that is not
-//! reserved, how many terminals there are, and the terminal with its record: the one with the highest number of all has
-//! the present balance.
+//! # Layout
+//! The first slot is for commits that belong to no terminal. Then each terminal with a record has a slot, in the order
+//! of their first operations. A slot holds the number of its commit, the head (what all rows share), and the terminal
+//! with its record or, in the first slot, the gap. The head of the highest commit is the current one.
 //!
-//! The count of terminals stands in the first slot before a terminal is told of its first record. So a slot up to that count
-//! that cannot be read is lost, and the ledger does not open; what stands in one beyond it nobody was told of.
-use super::{InDoubt, Known, Ledger, LedgerId, Name, Numbers, Outcome, Record, Request, Response, Verdict};
+//! The first slot counts a terminal before the terminal's first outcome is acknowledged. So an unreadable slot of a
+//! counted terminal is lost, and the ledger does not open; nothing in a slot beyond them was acknowledged.
+//!
+//! # Rows
+//! A terminal's row is made of the head, its record, and what memory holds of the conversations. A hello so writes no
+//! page, except where it reserves numbers or proves a set-back:
+//!
+//! * Numbers are reserved for all names at once, and none is given before its reserve is committed. The numbers that a
+//!   start finds reserved may have been given before it, so the next block begins above them.
+//! * There is one gap for all names: the smallest range that has the gaps of all inside. The first slot has it.
+//! * There is one turn for all names, which begins anew with every start. A hello of any name fences all earlier
+//!   conversations, as on a part with one serial line; conversations do not survive a start.
+//! * The epoch, and the limit of one set-back in a life without a clock, are those of the name that came last. For
+//!   another name the ledger has forgotten them: no conversation of it is resumed.
+use super::{
+    Account, AccountNumber, Gap, InDoubt, Ledger, LedgerId, Name, Numbers, Record, Request, Response,
+    Terminal, decide::RowsMut,
+};
 use crate::{
     money::Amount,
     number,
@@ -17,22 +32,19 @@ use crate::{
 use embedded_storage::Storage;
 use serde::{Deserialize, Serialize};
 
-/// The format of the store's entries.
-const FORMAT: u8 = 1;
+/// The format of the store's entries. Format 1 had no gap.
+const FORMAT: u8 = 2;
 
-/// Numbers given out by one [`Request::Open`].
-const BLOCK: u32 = 256;
-
-/// Numbers reserved by one commit.
+/// Numbers that one commit reserves beyond those it needs: 16 blocks.
 const RESERVE: u64 = 4096;
 
-/// What every commit says of the whole ledger, behind its number.
+/// What every commit has of the whole ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     identity: LedgerId,
     balance: Amount,
     /// The first number that is not reserved.
-    #[serde(serialize_with = "number::serialize")]
+    #[serde(with = "number")]
     free: u64,
     /// Terminals that have a slot.
     terminals: u8,
@@ -45,31 +57,38 @@ struct Owner {
     record: Record,
 }
 
-/// What a slot holds.
-type Commit = (Head, Option<Owner>);
+/// What a slot holds beside the head: the gap, if it is the first, or a terminal with its record.
+#[derive(Serialize, Deserialize)]
+enum Part<G, O> {
+    First(G),
+    Terminal(O),
+}
 
-/// A [`Ledger`] on a medium, for as many terminals as there are slots, at most 254; of those one is kept in memory.
+/// What a slot holds.
+type Commit = (Head, Part<Gap, Owner>);
+
+/// A [`Ledger`] on a medium, for as many terminals as there are slots, at most 254; memory holds one of them.
 #[derive(Clone, Debug)]
 pub struct StoredLedger<S> {
     store: Store<S>,
     /// The number of the last commit.
     commits: u64,
     head: Head,
-    /// The next number to give out, of those that are reserved.
-    next: u64,
-    /// The terminal that was looked for last, and its slot.
+    /// The terminal that came last, and its row. Its turn and its next number are those of all names.
+    name: Option<Name>,
+    terminal: Terminal,
+    /// The slot of that terminal; 0 if it has none.
     slot: u8,
-    owner: Option<Owner>,
-    /// A commit failed: what stands there has to be read again before anything is said.
-    doubt: bool,
+    /// The medium has to be read again: the terminal is another one, or a commit has failed.
+    stale: bool,
 }
 
 impl<S: Storage> StoredLedger<S> {
-    /// Opens the ledger that the medium holds, and mends it where one copy is older or damaged. A medium that was never
-    /// used gets a new one, with the identity and the balance that `fresh` gives; the identity must be random.
+    /// Opens the ledger on a medium, and repairs a copy that is older or damaged. A medium that was never used gets a
+    /// new ledger with the identity and the balance that `fresh` returns; the identity must be random.
     ///
     /// # Errors
-    /// [`StoreError`]. What both copies of are damaged is left as it is.
+    /// [`StoreError`]. Entries of which both copies are damaged are left as they are.
     pub fn open(
         storage: S,
         fresh: impl FnOnce() -> (LedgerId, Amount),
@@ -79,14 +98,19 @@ impl<S: Storage> StoredLedger<S> {
             return Err(StoreError::TooSmall);
         }
         let head = Head { identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
-        let mut ledger = Self { store, commits: 0, head, next: 1, slot: 0, owner: None, doubt: false };
-        let first = ledger.store.read::<Commit>(0)?;
-        if first.is_none() && ledger.store.is_new()? {
-            let (identity, balance) = fresh();
-            ledger.commit(Head { identity, balance, ..head }, false)?;
+        let terminal = Terminal::starting_at(1);
+        let mut ledger = Self { store, commits: 0, head, name: None, terminal, slot: 0, stale: false };
+        let has_first = match ledger.store.read::<Commit>(0) {
+            Ok(first) => first.is_some(),
+            Err(error) => return Err(error),
+        };
+        if !has_first && ledger.store.is_new()? {
+            (ledger.head.identity, ledger.head.balance) = fresh();
+            ledger.commit(0)?;
         } else {
             ledger.load()?;
         }
+        ledger.terminal.next_number = ledger.head.free;
         ledger.store.mark_initialized()?;
         Ok(ledger)
     }
@@ -111,158 +135,141 @@ impl<S: Storage> StoredLedger<S> {
         self.store.medium()
     }
 
-    /// Reads all that is there.
+    /// Loads the head, and the record of the terminal that came last.
+    // Not inlined, like `save`: what each needs of the stack is not needed at once.
+    #[inline(never)]
     fn load(&mut self) -> Result<(), StoreError<S::Error>> {
-        let (mut commits, mut head) = self.read_head(0)?.ok_or(StoreError::Damaged)?;
-        let counted = head.terminals;
-        let mut slot = 0;
-        while slot < self.store.slots().saturating_sub(1) {
-            slot += 1;
-            match self.read_head(slot)? {
-                Some((_, other)) if other.identity != head.identity => return Err(StoreError::Damaged),
-                Some((number, other)) if number > commits => (commits, head) = (number, other),
-                Some(_) => {}
-                None if slot <= head.terminals => return Err(StoreError::Damaged),
+        (self.commits, self.slot, self.terminal.last) = (0, 0, None);
+        let (mut slot, mut counted) = (0, 0);
+        while slot < self.store.slots() {
+            let read = self.store.read::<Commit>(slot);
+            let (number, (head, part)) = match &read {
+                Ok(Some(commit)) => commit,
                 // Beyond the last terminal.
-                None => break,
+                Ok(None) if slot > self.head.terminals => break,
+                Ok(None) => return Err(StoreError::Damaged),
+                Err(_) => return read.map(drop),
+            };
+            if slot == 0 {
+                counted = head.terminals;
+            } else if head.identity != self.head.identity {
+                return Err(StoreError::Damaged);
             }
-        }
-        (self.commits, self.head, self.next) = (commits, head, head.free);
-        self.owner = None;
-        if head.terminals > counted {
-            // Power went between a terminal's first record and the count of it.
-            self.commit(head, false)?;
-        }
-        self.doubt = false;
-        Ok(())
-    }
-
-    fn read_head(&mut self, slot: u8) -> Result<Option<(u64, Head)>, StoreError<S::Error>> {
-        Ok(self.store.read::<Commit>(slot)?.map(|(number, (head, _))| (number, head)))
-    }
-
-    /// Commits what there is to say of the ledger from now on: in the first slot, or in that of the terminal at hand, with its
-    /// record.
-    fn commit(&mut self, head: Head, with_owner: bool) -> Result<(), StoreError<S::Error>> {
-        let number = self.commits.saturating_add(1);
-        let (slot, owner) = if with_owner { (self.slot, self.owner.as_ref()) } else { (0, None) };
-        self.store.write(slot, number, &(head, owner))?;
-        self.commits = number;
-        self.head = head;
-        Ok(())
-    }
-
-    /// What becomes of a request, once it is committed.
-    fn answer(&mut self, request: &Request) -> Result<Response, StoreError<S::Error>> {
-        if self.doubt {
-            self.load()?;
-        }
-        let (terminal, id, verdict) = match request {
-            Request::Open { terminal } => {
-                self.find(terminal)?;
-                let numbers = self.reserve()?;
-                let last = self.record().copied();
-                return Ok(Response::Opened { ledger: self.head.identity, numbers, last });
+            if *number > self.commits {
+                (self.commits, self.head) = (*number, *head);
             }
-            Request::Operate { origin, id, operation } => {
-                let terminal = origin.terminal();
-                if let Some(terminal) = terminal {
-                    self.find(terminal)?;
+            match part {
+                Part::First(gap) => self.terminal.gap = *gap,
+                Part::Terminal(Owner { name, record }) if self.name.as_ref() == Some(name) => {
+                    (self.slot, self.terminal.last) = (slot, Some(*record));
                 }
-                let known = if terminal.is_some() { self.known() } else { Known::Unnamed };
-                (terminal, *id, Verdict::operate(known, self.head.balance, *id, *operation))
+                Part::Terminal(_) => {}
             }
-            Request::Settle { terminal, id } => {
-                self.find(terminal)?;
-                (Some(terminal), *id, Verdict::settle(self.known(), self.head.balance, *id))
-            }
-        };
-        let outcome = self.carry_out(terminal, verdict)?;
-        Ok(Response::Settled { id, outcome })
-    }
-
-    /// The record of the terminal that was looked for last.
-    fn record(&self) -> Option<&Record> {
-        self.owner.as_ref().map(|owner| &owner.record)
-    }
-
-    fn known(&self) -> Known<'_> {
-        let room = self.head.terminals.saturating_add(1) < self.store.slots();
-        self.record().map_or(Known::New { room }, Known::Last)
-    }
-
-    /// Looks for a terminal and keeps it at hand.
-    // Not inlined, like `carry_out`: what each needs of the stack is not needed at once.
-    #[inline(never)]
-    fn find(&mut self, terminal: &Name) -> Result<(), StoreError<S::Error>> {
-        let Self { store, slot, owner, .. } = self;
-        let mut next = 0;
-        while owner.as_ref().is_none_or(|owner| owner.name != *terminal) {
-            next += 1;
-            if next > self.head.terminals {
-                *owner = None;
-                break;
-            }
-            *slot = next;
-            (_, (_, *owner)) = store.read::<Commit>(next)?.ok_or(StoreError::Damaged)?;
+            slot = slot.saturating_add(1);
         }
+        if self.head.terminals > counted {
+            // Power failed between a terminal's first commit and the count of it.
+            self.commit(0)?;
+        }
+        self.stale = false;
         Ok(())
     }
 
-    /// Commits what a verdict says, with the record of the terminal that was looked for just now.
-    #[inline(never)]
-    fn carry_out(
-        &mut self,
-        terminal: Option<&Name>,
-        verdict: Verdict,
-    ) -> Result<Outcome, StoreError<S::Error>> {
-        let (outcome, balance, record) = match verdict {
-            Verdict::Tell(outcome) => return Ok(outcome),
-            Verdict::Commit { outcome, balance, record } => (outcome, balance, record),
+    /// Commits the head: in the first slot, or in the slot of the terminal that came last, with its record.
+    fn commit(&mut self, slot: u8) -> Result<(), StoreError<S::Error>> {
+        let number = self.commits.saturating_add(1);
+        let part = match (&self.name, &self.terminal.last) {
+            (Some(name), Some(record)) if slot > 0 => Part::Terminal((name, record)),
+            _ => Part::First(&self.terminal.gap),
         };
-        let mut head = Head { balance, ..self.head };
-        let counted = head.terminals;
-        let with_owner = match (terminal, record, &mut self.owner) {
-            // Where the commit fails, all that is at hand is read again before it is used.
-            (Some(_), Some(record), Some(owner)) => {
-                owner.record = record;
-                true
-            }
-            (Some(name), Some(record), none) => {
-                head.terminals = head.terminals.saturating_add(1);
-                self.slot = head.terminals;
-                *none = Some(Owner { name: name.clone(), record });
-                true
-            }
-            _ => false,
-        };
-        self.commit(head, with_owner)?;
-        if head.terminals > counted {
-            // Its first record is told of once the first slot counts it.
-            self.commit(head, false)?;
-        }
-        Ok(outcome)
+        self.store.write(slot, number, &(&self.head, part))?;
+        self.commits = number;
+        Ok(())
     }
 
-    /// Gives out numbers, and reserves more where too few are left.
-    fn reserve(&mut self) -> Result<Numbers, StoreError<S::Error>> {
-        let end = self.next.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);
-        if end > self.head.free {
-            let free = self.head.free.saturating_add(RESERVE).min(Numbers::MAX);
-            self.commit(Head { free, ..self.head }, false)?;
+    /// Loads the rows that a request touches.
+    fn load_rows(&mut self, request: &Request) -> Result<(), StoreError<S::Error>> {
+        if let Some(name) = request.origin.terminal()
+            && self.name.as_ref() != Some(name)
+        {
+            self.name = Some(name.clone());
+            (self.terminal.epoch, self.terminal.set_back_at, self.stale) = (None, None, true);
         }
-        let numbers = Numbers::block(self.next, BLOCK);
-        self.next = end;
-        Ok(numbers)
+        if self.stale { self.load() } else { Ok(()) }
+    }
+
+    /// Decides a request, and saves what changes.
+    #[inline(never)]
+    fn carry_out(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let mut response = Response::Fenced;
+        self.decide_and_save(request, &mut response).map_err(|_| InDoubt)?;
+        // An outcome is a third of the largest response, and the one that is copied for every operation.
+        match response {
+            Response::Settled { id, outcome } => Ok(Response::Settled { id, outcome }),
+            other => Ok(other),
+        }
+    }
+
+    /// Decides a request in the rows, and saves what has changed. If a commit fails, the rows stay stale.
+    #[inline(never)]
+    fn decide_and_save(
+        &mut self,
+        request: &Request,
+        response: &mut Response,
+    ) -> Result<(), StoreError<S::Error>> {
+        let Terminal { epoch, turn, next_number, gap, set_back_at, .. } = self.terminal;
+        let mut account = Account { number: AccountNumber::OPEN, balance: self.head.balance, version: 0 };
+        // A terminal is known as soon as there is a slot for it.
+        let has_room = self.slot > 0 || self.head.terminals.saturating_add(1) < self.store.slots();
+        let mut rows = RowsMut {
+            ledger: self.head.identity,
+            account: &mut account,
+            terminal: &mut self.terminal,
+            is_known: has_room,
+            has_room,
+        };
+        let entry = rows.decide(request, None, response);
+        self.head.balance = account.balance;
+        let is_recorded = entry.is_some() && request.origin.terminal().is_some();
+        let is_changed = entry.is_some() || self.terminal.gap != gap;
+        self.save(is_changed, is_recorded).inspect_err(|_| {
+            // A request that is tried again after a doubt finds the turn and the numbers of the first time.
+            let terminal = &mut self.terminal;
+            (terminal.epoch, terminal.turn) = (epoch, turn);
+            (terminal.next_number, terminal.set_back_at) = (next_number, set_back_at);
+        })
+    }
+
+    /// Saves the rows after a decision.
+    #[inline(never)]
+    fn save(&mut self, mut is_changed: bool, is_recorded: bool) -> Result<(), StoreError<S::Error>> {
+        self.stale = true;
+        if self.terminal.next_number > self.head.free {
+            self.head.free = self.terminal.next_number.saturating_add(RESERVE).min(Numbers::MAX);
+            is_changed = true;
+        }
+        if is_recorded {
+            let is_new = self.slot == 0;
+            if is_new {
+                self.head.terminals = self.head.terminals.saturating_add(1);
+                self.slot = self.head.terminals;
+            }
+            self.commit(self.slot)?;
+            // The first outcome of a terminal is acknowledged once the first slot counts it.
+            is_changed = is_new;
+        }
+        if is_changed {
+            self.commit(0)?;
+        }
+        self.stale = false;
+        Ok(())
     }
 }
 
 impl<S: Storage> Ledger for StoredLedger<S> {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
-        self.answer(request).map_err(|_| {
-            self.doubt = true;
-            InDoubt
-        })
+        self.load_rows(request).map_err(|_| InDoubt)?;
+        self.carry_out(request)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tests of the dialogue: every answer at every prompt, every outcome, and a model of the money.
 use super::*;
-use crate::ledger::{Ledger, LedgerId, Origin, RamLedger, Request, Response};
+use crate::ledger::{Command, Ledger, LedgerId, Origin, RamLedger, Request, Response, SessionId, Ticket};
 use crate::screen::ScreenText;
 use proptest::prelude::*;
 use std::{format, string::String, string::ToString, vec::Vec};
@@ -289,7 +289,12 @@ fn reply(
     match session.answer(&Answer::new(answer), policy) {
         Action::Show(screens) | Action::Quit(screens) => (screens, None),
         Action::Operate(operation) => {
-            let request = Request::Operate { origin: Origin::Session(1), id: 1, operation };
+            let request = Request {
+                ticket: Ticket::default(),
+                origin: Origin::Session(SessionId::new(1)),
+                turn: 0,
+                command: Command::Operate { id: 1, operation },
+            };
             let Ok(Response::Settled { outcome, .. }) = ledger.apply(&request) else { panic!() };
             (session.complete(outcome), Some(operation))
         }

@@ -93,7 +93,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             // The host will never accept this hello.
-            Notice::Fault(Fault::Version | Fault::BadName)
+            Notice::Fault(Fault::Version | Fault::BadName | Fault::NotAMessage)
                 if matches!(self.state, TerminalState::AwaitWelcome { .. }) =>
             {
                 self.end_session()

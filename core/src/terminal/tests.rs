@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     host::{self, Host, LinkKind},
-    ledger::{Ledger, LedgerId, Outcome, RamLedger, Receipt, Request},
+    ledger::{Ledger, LedgerId, Outcome, RamLedger, Receipt, Request, SessionId},
     message::{Notice, Welcome},
     money::Amount,
     time::earliest,
@@ -140,7 +140,7 @@ struct Pair {
 impl Pair {
     fn new(config: Config) -> Self {
         let now = Instant::from_millis(5000);
-        let host = Host::new(host::Config::new(config.wire, config.link), 1, now);
+        let host = Host::new(host::Config::new(config.wire, config.link), SessionId::new(1), now);
         let ledger = RamLedger::new(LEDGER, units(100));
         Self {
             terminal: Terminal::new(config, now),
@@ -225,7 +225,7 @@ impl Pair {
 
     fn settle(&mut self, request: &Request) {
         let response = self.ledger.apply(request).unwrap();
-        self.host.complete(request, response, self.now);
+        self.host.complete(request.ticket, response, self.now);
     }
 
     fn release_requests(&mut self) -> Vec<Shown> {
@@ -279,7 +279,7 @@ impl Pair {
     /// The host loses power; the ledger keeps what was committed.
     fn restart_host(&mut self) {
         let config = host::Config::new(self.terminal.config.wire, self.terminal.config.link);
-        self.host = Host::new(config, 2, self.now);
+        self.host = Host::new(config, SessionId::new(2), self.now);
         self.requests.clear();
     }
 

@@ -1,23 +1,25 @@
 //! The books as they stand: what follows from all entries so far, and what the next one must be.
 //!
-//! There is one set of rules: an entry that is about to be made and one that is read again go through the same
-//! [`Books::post`], so whatever the books say can be derived again from the first entry.
+//! The rules about money are those of [`decide`](atm_core::ledger::decide()) alone: it makes the entry of a request, and an
+//! entry that is read again must be the one that it makes. So whatever the books say can be derived again from the first
+//! entry.
 use super::entry::{ACCOUNT, Entry, Fact, Hash, Side, Time};
 use atm_core::{
     ledger::{
-        Known, LedgerId, Name, Numbers, Operation, Origin, Outcome, Record, Request, Response, Verdict,
+        Account, AccountNumber, BLOCK, Command, Decision, LedgerId, Name, Numbers, Origin, Outcome, Record,
+        Request, Response, Rows, Terminal, decide,
     },
     money::Amount,
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Numbers given by one [`Request::Open`]: a session of a few hundred answers asks once.
-const BLOCK: u32 = 256;
+mod check;
 
-/// Numbers reserved by one entry: what a start of the host may waste of 2^53. Small numbers take fewer bytes on the wire.
-const RESERVE: u64 = 1 << 16;
+/// Numbers reserved by one entry, for all names: what a start of the host may waste of 2^53. Small numbers take fewer bytes
+/// on the wire.
+const RESERVE: u64 = 256;
 
-/// Names that a ledger on disk remembers. Each takes some 200 bytes of memory.
+/// Names that a ledger on disk remembers. Each takes some 300 bytes of memory.
 pub const TERMINALS: usize = 1_000_000;
 
 /// The last entry: its number and its hash. Zero and zeros where there is none.
@@ -30,13 +32,27 @@ pub struct Head {
 }
 
 /// What is known of a terminal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Till {
     /// What came in less what went out, in minor units.
     pub cash: i128,
-    /// Its last operation, and the number of the entry that says so.
-    pub last: Option<(u64, Record)>,
+    /// The number of the entry of its last operation; 0 where there is none.
+    pub last: u64,
+    /// The number of its last `set-back` entry; 0 where there is none.
+    pub set_back: u64,
+    /// Its row. Epoch, turn and next number are in memory alone: no conversation outlives the process. A name that has no
+    /// entry has a row as long as the process lives.
+    pub row: Terminal,
 }
+
+impl Default for Till {
+    fn default() -> Self {
+        Self { cash: 0, last: 0, set_back: 0, row: Terminal::NEW }
+    }
+}
+
+/// The rows of terminals that said hello or reserved numbers in a batch, as they were before, in the order of the requests.
+pub type Undo = Vec<(Name, Option<Till>)>;
 
 /// An entry as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +80,8 @@ pub struct Books {
     /// Numbers below this one are reserved.
     pub(super) reserved: u64,
     pub(super) head: Head,
-    /// The next number to be given. What a start before this one has reserved is never given again.
-    pub(super) next: u64,
+    /// The first number that no process before this one has reserved: a terminal's numbers begin here.
+    pub(super) start: u64,
 }
 
 impl Books {
@@ -89,9 +105,9 @@ impl Books {
         self.accounts.iter().map(|(number, balance)| (*number, *balance))
     }
 
-    /// The terminals, in no order.
+    /// The terminals that have an entry, in no order.
     pub fn tills(&self) -> impl Iterator<Item = (&Name, &Till)> {
-        self.tills.iter()
+        self.tills.iter().filter(|(_, till)| till.last > 0 || till.set_back > 0)
     }
 
     /// What a side stands at: for an account what was credited less what was debited, for the others the reverse.
@@ -120,65 +136,94 @@ impl Books {
     /// These books contradict themselves: nothing may be told or stored.
     pub fn answer(
         &mut self,
-        request: &Request,
+        request: &mut Request,
         doubt: bool,
         time: Time,
         rows: &mut Vec<Row>,
+        undo: &mut Undo,
     ) -> Result<Response, Misfit> {
-        Ok(match request {
-            Request::Open { terminal } => {
-                let end = self.next.saturating_add(u64::from(BLOCK)).min(Numbers::MAX);
-                if end > self.reserved {
-                    let end = self.next.saturating_add(RESERVE).min(Numbers::MAX);
-                    self.write(Fact::Numbers { end }, time, rows)?;
-                }
-                let numbers = Numbers::block(self.next, BLOCK);
-                self.next = end;
-                let last =
-                    self.tills.get(terminal).and_then(|till| till.last.as_ref()).map(|(_, record)| *record);
-                Response::Opened { ledger: self.ledger(), numbers, last }
+        let mut decision = self.decide(request, time);
+        if let (true, Command::Operate { id, .. }, Some(_)) = (doubt, request.command, decision.entry) {
+            if matches!(request.origin, Origin::Session(_)) {
+                return Ok(Response::Settled { id, outcome: Outcome::NotDone });
             }
-            Request::Operate { origin, id, operation } => {
-                let (id, operation, balance) = (*id, *operation, self.balance());
-                let known = origin.terminal().map_or(Known::Unnamed, |name| self.known(name));
-                let outcome = match (Verdict::operate(known, balance, id, operation), origin) {
-                    (Verdict::Tell(outcome), _) => outcome,
-                    (Verdict::Commit { .. }, Origin::Session(_)) if doubt => Outcome::NotDone,
-                    (Verdict::Commit { .. }, Origin::Terminal(name)) if doubt => {
-                        self.void(name, id, time, rows)?
-                    }
-                    (Verdict::Commit { outcome, .. }, _) => {
-                        let key = origin.terminal().map(|name| (name.clone(), id));
-                        let operation = Some(operation);
-                        self.write(Fact::Settled { key, operation, outcome, account: ACCOUNT }, time, rows)?;
-                        outcome
-                    }
-                };
-                Response::Settled { id, outcome }
+            let operation = std::mem::replace(&mut request.command, Command::Settle { id });
+            decision = self.decide(request, time);
+            request.command = operation;
+        }
+        let Decision { response, changes, entry } = decision;
+        match (entry, changes.terminal, request.origin.terminal()) {
+            (Some(entry), _, name) => {
+                let Record { id, operation, outcome } = entry.record;
+                let key = name.map(|name| (name.clone(), id));
+                self.write(Fact::Settled { key, operation, outcome, account: ACCOUNT }, time, rows)?;
             }
-            Request::Settle { terminal, id } => {
-                Response::Settled { id: *id, outcome: self.void(terminal, *id, time, rows)? }
-            }
-        })
+            (None, Some(row), Some(name)) => self.set_row(name, row, time, rows, undo)?,
+            _ => {}
+        }
+        Ok(response)
     }
 
-    /// Tells what became of an id; where it is not known, commits that it never will be done.
-    fn void(&mut self, name: &Name, id: u64, time: Time, rows: &mut Vec<Row>) -> Result<Outcome, Misfit> {
-        match Verdict::settle(self.known(name), self.balance(), id) {
-            Verdict::Tell(outcome) => Ok(outcome),
-            Verdict::Commit { outcome, .. } => {
-                let key = Some((name.clone(), id));
-                self.write(Fact::Settled { key, operation: None, outcome, account: ACCOUNT }, time, rows)?;
-                Ok(outcome)
+    /// Decides a request by the rows as they stand.
+    fn decide(&self, request: &Request, time: Time) -> Decision {
+        let till = request.origin.terminal().and_then(|name| self.tills.get(name));
+        let has_room = till.is_some() || self.tills.len() < TERMINALS;
+        // A hello makes the row of a name that has none.
+        let new = (has_room && matches!(request.command, Command::Hello(_))).then_some(Terminal::NEW);
+        let row = till.map(|till| till.row).or(new);
+        let row = row.map(|row| Terminal { next_number: row.next_number.max(self.start), ..row });
+        self.decide_by(row.as_ref(), has_room, request, time)
+    }
+
+    fn decide_by(
+        &self,
+        terminal: Option<&Terminal>,
+        has_room: bool,
+        request: &Request,
+        time: Time,
+    ) -> Decision {
+        let account = Account { number: AccountNumber::OPEN, balance: self.balance(), version: 0 };
+        let rows = Rows { ledger: self.ledger(), account: &account, terminal, has_room };
+        decide(request, &rows, Some(time.into()))
+    }
+
+    /// Sets the row of a terminal that said hello or reserved numbers.
+    fn set_row(
+        &mut self,
+        name: &Name,
+        row: Terminal,
+        time: Time,
+        rows: &mut Vec<Row>,
+        undo: &mut Undo,
+    ) -> Result<(), Misfit> {
+        let before = self.tills.get(name).cloned();
+        let gap = before.as_ref().map_or(Terminal::NEW.gap, |till| till.row.gap);
+        undo.push((name.clone(), before));
+        if row.next_number > self.reserved {
+            let block = row.next_number.saturating_sub(u64::from(BLOCK));
+            let end = block.max(self.reserved).saturating_add(RESERVE).min(Numbers::MAX);
+            self.write(Fact::Numbers { end }, time, rows)?;
+        }
+        if row.gap != gap {
+            self.write(Fact::SetBack { terminal: name.clone(), gap: row.gap }, time, rows)?;
+        }
+        self.tills.entry(name.clone()).or_default().row = row;
+        Ok(())
+    }
+
+    /// These books were read again, because the last batch of `former` does not stand. Takes over from there what is in
+    /// memory alone: the epochs, turns and numbers of terminals as they were before that batch.
+    pub(super) fn adopt(&mut self, former: &mut Self, undo: Undo) {
+        for (name, till) in undo.into_iter().rev() {
+            match till {
+                Some(till) => drop(former.tills.insert(name, till)),
+                None => drop(former.tills.remove(&name)),
             }
         }
-    }
-
-    fn known(&self, name: &Name) -> Known<'_> {
-        let till = self.tills.get(name);
-        match till.and_then(|till| till.last.as_ref()) {
-            Some((_, last)) => Known::Last(last),
-            None => Known::New { room: till.is_some() || self.tills.len() < TERMINALS },
+        self.start = former.start;
+        for (name, Till { row: Terminal { epoch, turn, next_number, .. }, .. }) in former.tills.drain() {
+            let row = &mut self.tills.entry(name).or_default().row;
+            *row = Terminal { epoch, turn, next_number, ..*row };
         }
     }
 
@@ -187,7 +232,8 @@ impl Books {
         let number = self.head.number.saturating_add(1);
         let entry = Entry { number, time, fact };
         let line = entry.to_string();
-        self.post(entry, &line)?;
+        self.check_kind(&entry)?;
+        self.apply(entry, &line);
         rows.push(Row { head: self.head, line });
         Ok(())
     }
@@ -197,24 +243,16 @@ impl Books {
     /// # Errors
     /// Why it does not follow from those before it; the books are then as they were.
     pub fn post(&mut self, entry: Entry, line: &str) -> Result<(), Misfit> {
-        if entry.number != self.head.number.saturating_add(1) {
-            return Err("its number is not the next one");
+        self.check_kind(&entry)?;
+        if let Fact::Settled { key, operation, outcome, account } = &entry.fact {
+            self.check_decision(key.as_ref(), *operation, *outcome, *account, entry.time)?;
         }
-        match (&entry.fact, self.ledger) {
-            (Fact::Created { .. }, Some(_)) => return Err("the ledger was created before"),
-            (Fact::Created { .. }, None) => {}
-            (_, None) => return Err("the ledger was not created"),
-            (Fact::Restored { ledger }, Some(before)) if *ledger == before => {
-                return Err("a restored ledger has the identity that it had before");
-            }
-            (Fact::Numbers { end }, _) if *end <= self.reserved => {
-                return Err("the numbers were reserved before");
-            }
-            (Fact::Settled { key, operation, outcome, account }, _) => {
-                self.check(key.as_ref(), *operation, *outcome, *account)?;
-            }
-            _ => {}
-        }
+        self.apply(entry, line);
+        Ok(())
+    }
+
+    /// Takes an entry that was checked.
+    fn apply(&mut self, entry: Entry, line: &str) {
         let hash = self.head.hash.next(line);
         if let Some(posting) = entry.posting() {
             let amount = i128::from(posting.amount.minor());
@@ -225,18 +263,24 @@ impl Books {
         match entry.fact {
             Fact::Created { ledger, .. } => {
                 self.ledger = Some(ledger);
-                (self.reserved, self.next) = (1, 1);
+                (self.reserved, self.start) = (1, 1);
             }
             Fact::Restored { ledger } => self.ledger = Some(ledger),
             Fact::Numbers { end } => self.reserved = end,
+            Fact::SetBack { terminal, gap } => {
+                let till = self.tills.entry(terminal).or_default();
+                till.set_back = entry.number;
+                till.row.gap = gap;
+                till.row.set_back_at = Some(entry.time.into());
+            }
             Fact::Settled { key: Some((name, id)), operation, outcome, .. } => {
-                let record = Record { id, operation, outcome };
-                self.tills.entry(name).or_default().last = Some((entry.number, record));
+                let till = self.tills.entry(name).or_default();
+                till.last = entry.number;
+                till.row.last = Some(Record { id, operation, outcome });
             }
             Fact::Settled { .. } => {}
         }
         self.head = Head { number: entry.number, hash };
-        Ok(())
     }
 
     /// Debits a side, or credits it where `amount` is negative. Accounts are set by what the receipt says, which was
@@ -253,70 +297,7 @@ impl Books {
             }
         }
     }
-
-    fn check(
-        &self,
-        key: Option<&(Name, u64)>,
-        operation: Option<Operation>,
-        outcome: Outcome,
-        account: u64,
-    ) -> Result<(), Misfit> {
-        if account != ACCOUNT || !self.accounts.contains_key(&account) {
-            return Err("there is no such account");
-        }
-        let Some(operation) = operation else {
-            return if key.is_some() { self.check_id(key) } else { Err("a void is a terminal's") };
-        };
-        if operation.on(self.balance()).0 != outcome {
-            return Err("that is not what comes of this operation");
-        }
-        if key.is_none() && !matches!(outcome, Outcome::Done(_)) {
-            return Err("a refusal is a terminal's");
-        }
-        self.check_id(key)
-    }
-
-    /// A terminal's ids grow.
-    fn check_id(&self, key: Option<&(Name, u64)>) -> Result<(), Misfit> {
-        let last = |name| self.tills.get(name).and_then(|till: &Till| till.last.as_ref());
-        match key {
-            Some((name, id)) if last(name).is_some_and(|(_, last)| last.id >= *id) => {
-                Err("the terminal's id is not above its last one")
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use atm_core::ledger::Refusal;
-
-    #[test]
-    fn a_full_ledger_refuses_new_names_and_forgets_no_old_one() {
-        let (mut books, mut rows, time) = (Books::default(), Vec::new(), Time::default());
-        let begun = Fact::Created { ledger: LedgerId(7), account: ACCOUNT, balance: Amount::ZERO };
-        books.write(begun, time, &mut rows).unwrap();
-        let name = |number: usize| format!("kiosk-{number}").parse::<Name>().unwrap();
-        books.tills.extend((1..TERMINALS).map(|number| (name(number), Till::default())));
-        let one = Operation::Deposit(Amount::from_units(1).unwrap());
-        let mut answer = |number, settle| {
-            let request = match settle {
-                true => Request::Settle { terminal: name(number), id: 5 },
-                false => Request::Operate { origin: Origin::Terminal(name(number)), id: 5, operation: one },
-            };
-            match books.answer(&request, false, time, &mut rows).unwrap() {
-                Response::Settled { outcome, .. } => outcome,
-                other => panic!("{other:?}"),
-            }
-        };
-        let first = answer(0, false);
-        assert!(matches!(first, Outcome::Done(_)), "{first:?}");
-        assert_eq!(answer(TERMINALS, false), Outcome::Refused(Refusal::Full));
-        assert_eq!(answer(TERMINALS, true), Outcome::Unknown, "nothing stands against a late operation");
-        assert_eq!(answer(0, false), first);
-        assert!(matches!(answer(1, false), Outcome::Done(_)));
-        assert!(books.is_balanced());
-    }
-}
+mod tests;

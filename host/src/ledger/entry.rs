@@ -7,10 +7,10 @@
 //! | `format` | the version of this format: 1 |
 //! | `number` | 1 for the first entry, one more for each |
 //! | `time` | when, by the host's clock, in UTC (RFC 3339); a clock may jump, the numbers do not |
-//! | `kind` | `created`, `restored`, `numbers`, `done`, `refused` or `void` |
+//! | `kind` | `created`, `restored`, `numbers`, `set-back`, `done`, `refused` or `void` |
 //! | `ledger` | the identity that the ledger has from here on (`created`, `restored`) |
-//! | `numbers` | numbers of replies below this one are reserved (`numbers`) |
-//! | `terminal`, `id` | whose operation it is and under which id; empty for a session without a name |
+//! | `numbers` | numbers of replies below this one are reserved (`numbers`); the first number above the gap (`set-back`) |
+//! | `terminal`, `id` | whose operation it is and under which id; empty for a session without a name. In `set-back`, the terminal and the first number in its gap: an id in the gap is unknown for ever |
 //! | `operation` | `deposit`, `withdraw` or `withdraw-all`; empty for a void |
 //! | `reason` | why it was refused: `insufficient` or `balance-limit` |
 //! | `account` | the account that was asked for |
@@ -21,8 +21,9 @@
 //! The hash of an entry is the SHA-256 of the hash before it (64 hexadecimal digits; zeros before the first), a line feed
 //! and the line, so that `sha256sum` can check the chain. Whoever knows one hash knows everything before it.
 use atm_core::{
-    ledger::{LedgerId, Name, Operation, Outcome, Receipt, Refusal},
+    ledger::{Gap, LedgerId, Name, Operation, Outcome, Receipt, Refusal},
     money::Amount,
+    time::UnixTime,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -72,6 +73,12 @@ impl Time {
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::from_millis(u64::try_from(since.as_millis()).unwrap_or(LAST_TIME))
+    }
+}
+
+impl From<Time> for UnixTime {
+    fn from(time: Time) -> Self {
+        Self::from_millis(time.0)
     }
 }
 
@@ -183,6 +190,13 @@ pub enum Fact {
         /// All below this one are.
         end: u64,
     },
+    /// A terminal's hello proved that the ledger was set back.
+    SetBack {
+        /// The terminal.
+        terminal: Name,
+        /// The numbers whose outcomes are unknown for ever; all gaps before it are inside.
+        gap: Gap,
+    },
     /// An operation was settled.
     Settled {
         /// The terminal and the id under which it is remembered; `None` for a session without a name.
@@ -258,6 +272,9 @@ impl fmt::Display for Entry {
             }
             Fact::Restored { ledger } => return write!(f, "restored,{ledger},,,,,,,,,,"),
             Fact::Numbers { end } => return write!(f, "numbers,,{end},,,,,,,,,"),
+            Fact::SetBack { terminal, gap: Gap { start, end } } => {
+                return write!(f, "set-back,,{end},{terminal},{start},,,,,,,");
+            }
             Fact::Settled { key, operation, outcome, .. } => (key, operation, outcome),
         };
         let (kind, reason, balance) = said(outcome);
@@ -336,6 +353,10 @@ fn read(columns: &[&str; COLUMNS.len()]) -> Option<Entry> {
         }
         "restored" => Fact::Restored { ledger: ledger.parse().ok()? },
         "numbers" => Fact::Numbers { end: numbers.parse().ok()? },
+        "set-back" => Fact::SetBack {
+            terminal: terminal.parse().ok()?,
+            gap: Gap { start: id.parse().ok()?, end: numbers.parse().ok()? },
+        },
         _ => {
             let key = match (terminal, id) {
                 ("", "") => None,

@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use super::window::Window;
 use super::{
-    books::{Books, Head},
+    books::{Books, Head, Undo},
     disk::Disk,
     entry::{ACCOUNT, Fact, Time},
     error::{Error, Fault},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::metrics::{Metrics, add};
 use atm_core::{
-    ledger::{InDoubt, Ledger, LedgerId, Operation, Origin, Request, Response},
+    ledger::{Command, InDoubt, Ledger, LedgerId, Operation, Request, Response},
     money::Amount,
 };
 use std::sync::{Arc, atomic::Ordering};
@@ -23,12 +23,13 @@ pub type Answer = (Request, Response);
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Time + Send>;
 
-/// A batch whose commit failed: nobody knows whether it stands.
+/// A batch whose commit failed: nobody knows whether it stands. Its last entry is that of the books.
 struct Doubt {
     answers: Vec<Answer>,
-    /// The last entry before it and with it.
+    /// The last entry before it.
     before: Head,
-    after: Head,
+    /// The rows of terminals before it.
+    undo: Undo,
 }
 
 /// Who keeps the ledger on disk.
@@ -37,7 +38,9 @@ pub struct Keeper {
     #[cfg(unix)]
     window: Option<Window>,
     /// `None` while a fault lasts.
-    open: Option<(Store, Books)>,
+    store: Option<Store>,
+    /// As they are after the last batch, also while that is in doubt.
+    books: Books,
     /// For those who only read.
     shared: Shared,
     doubt: Option<Doubt>,
@@ -74,7 +77,8 @@ impl Keeper {
                     #[cfg(unix)]
                     window: None,
                     disk,
-                    open: None,
+                    store: None,
+                    books,
                     shared: Shared::default(),
                     doubt: None,
                     notes: true,
@@ -83,7 +87,7 @@ impl Keeper {
                     time,
                     metrics,
                 };
-                keeper.set(Some((store, books)));
+                keeper.set(Some(store));
                 Ok(keeper)
             }
             Err(fault) => Err(Error { path: disk.path().to_owned(), fault }),
@@ -92,12 +96,12 @@ impl Keeper {
 
     /// The books as they were committed last; `None` while a fault lasts.
     pub fn books(&self) -> Option<&Books> {
-        self.open.as_ref().map(|(_, books)| books)
+        self.store.as_ref().map(|_| &self.books)
     }
 
     /// The store; `None` while a fault lasts.
     pub fn store(&self) -> Option<&Store> {
-        self.open.as_ref().map(|(store, _)| store)
+        self.store.as_ref()
     }
 
     /// The ledger, for threads that only read it.
@@ -138,23 +142,28 @@ impl Keeper {
     fn look_up(&mut self) -> Result<Vec<Answer>, Error> {
         // Whatever is left of the old one is closed before the file is opened again.
         self.set(None);
-        let (store, books) = Store::open(self.disk.as_mut()).map_err(|fault| self.wrong(fault))?;
-        let head = books.head();
-        self.set(Some((store, books)));
-        let Some(doubt) = self.doubt.take() else { return Ok(Vec::new()) };
-        if head == doubt.after {
-            self.log_end_of_fault();
-            self.committed(head.number.saturating_sub(doubt.before.number), &doubt.answers);
-            self.count(&doubt.answers);
-            return Ok(doubt.answers);
+        let (store, mut found) = Store::open(self.disk.as_mut()).map_err(|fault| self.wrong(fault))?;
+        let head = found.head();
+        match self.doubt.take() {
+            doubt if head == self.books.head() => {
+                self.set(Some(store));
+                let Some(Doubt { answers, before, .. }) = doubt else { return Ok(Vec::new()) };
+                self.log_end_of_fault();
+                self.committed(head.number.saturating_sub(before.number), &answers);
+                self.count(&answers);
+                Ok(answers)
+            }
+            Some(doubt) if head == doubt.before => {
+                found.adopt(&mut self.books, doubt.undo);
+                self.books = found;
+                self.set(Some(store));
+                self.carry_out(doubt.answers.into_iter().map(|(request, _)| request).collect(), true)
+            }
+            doubt => {
+                self.doubt = doubt;
+                Err(self.wrong(Fault::Damaged("somebody else has written to it".to_owned())))
+            }
         }
-        if head != doubt.before {
-            self.set(None);
-            let fault = Fault::Damaged("somebody else has written to it".to_owned());
-            self.doubt = Some(doubt);
-            return Err(self.wrong(fault));
-        }
-        self.carry_out(doubt.answers.into_iter().map(|(request, _)| request).collect(), true)
     }
 
     /// Closes the file.
@@ -163,9 +172,9 @@ impl Keeper {
     /// Whatever the system says, also where a fault lasts; what was committed stands.
     pub fn close(mut self) -> Result<(), Error> {
         self.shared.set(None);
-        match self.open.take() {
-            Some((mut store, books)) => {
-                let summed = store.sum_up(&books);
+        match self.store.take() {
+            Some(mut store) => {
+                let summed = store.sum_up(&self.books);
                 summed.and_then(|()| store.close()).map_err(|fault| self.wrong(fault))
             }
             None => {
@@ -176,17 +185,19 @@ impl Keeper {
     }
 
     /// Nobody begins to read a store that is to be closed.
-    fn set(&mut self, open: Option<(Store, Books)>) {
-        self.shared.set(open.as_ref().map(|(store, _)| store));
-        self.metrics.set_ledger_open(open.is_some());
-        self.open = open;
+    fn set(&mut self, store: Option<Store>) {
+        self.shared.set(store.as_ref());
+        self.metrics.set_ledger_open(store.is_some());
+        self.store = store;
         self.note();
     }
 
     /// Notes the last entry, which is on the disk, before anybody is told of it.
     fn note(&mut self) {
-        let Some((_, books)) = &self.open else { return };
-        let noted = self.disk.note(books.head());
+        if self.store.is_none() {
+            return;
+        }
+        let noted = self.disk.note(self.books.head());
         if let (Err(error), true) = (&noted, self.notes) {
             warn!(%error, "it cannot be noted which entry was told of last: its loss would not be noticed");
         }
@@ -194,17 +205,18 @@ impl Keeper {
     }
 
     fn carry_out(&mut self, requests: Vec<Request>, doubt: bool) -> Result<Vec<Answer>, Error> {
-        let Some((store, books)) = &mut self.open else {
+        let Some(store) = &mut self.store else {
             return Err(self.wrong(Fault::Io(std::io::Error::other("the ledger is not open"))));
         };
-        let (before, time) = (books.head(), (self.time)());
+        let (before, time) = (self.books.head(), (self.time)());
         let mut rows = Vec::with_capacity(requests.len());
         let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
+        let mut undo = Undo::new();
+        for mut request in requests {
             let written = rows.len();
-            match books.answer(&request, doubt, time, &mut rows) {
+            match self.books.answer(&mut request, doubt, time, &mut rows, &mut undo) {
                 Ok(response) => {
-                    if rows.len() == written && is_remembered(&request) {
+                    if rows.len() == written && is_duplicate(&request, &response) {
                         add(&self.metrics.duplicates, 1);
                     }
                     answers.push((request, response));
@@ -215,15 +227,14 @@ impl Keeper {
         if !rows.is_empty() {
             // What is written to a file that was removed is gone at the end, however well it was written.
             let entries = rows.len() as u64;
-            let committed = store.commit(rows, books).and_then(|()| match self.disk.is_kept() {
+            let committed = store.commit(rows, &self.books).and_then(|()| match self.disk.is_kept() {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Fault::Taken),
                 Err(error) => Err(error.into()),
             });
             if let Err(fault) = committed {
-                let after = books.head();
                 add(&self.metrics.doubts, 1);
-                self.doubt = Some(Doubt { answers, before, after });
+                self.doubt = Some(Doubt { answers, before, undo });
                 // redb takes no more orders after a fault, and the books are ahead of it.
                 self.set(None);
                 return Err(self.wrong(fault));
@@ -245,25 +256,28 @@ impl Keeper {
 
     fn count(&self, answers: &[Answer]) {
         for (_, response) in answers {
-            self.metrics.count_outcome(response);
+            self.metrics.count_response(response);
         }
     }
 
     fn wrong(&self, fault: Fault) -> Error {
-        if self.open.is_none() {
+        if self.store.is_none() {
             self.shared.tell(&fault);
         }
         Error { path: self.disk.path().to_owned(), fault }
     }
 }
 
-/// Is this a request that is written down, unless it was before?
-fn is_remembered(request: &Request) -> bool {
-    match request {
-        Request::Operate { origin: Origin::Terminal(_), operation, .. } => *operation != Operation::Inquiry,
-        Request::Settle { .. } => true,
-        _ => false,
-    }
+/// Would this have been written down, if it had not been before?
+fn is_duplicate(request: &Request, response: &Response) -> bool {
+    let is_remembered = match &request.command {
+        Command::Operate { operation, .. } => {
+            request.origin.terminal().is_some() && *operation != Operation::Inquiry
+        }
+        Command::Settle { .. } => true,
+        Command::Hello(_) | Command::Reserve => false,
+    };
+    is_remembered && matches!(response, Response::Settled { .. })
 }
 
 /// Makes a ledger where there is none.
@@ -288,12 +302,16 @@ fn begin(
 /// One request at a time, for a loop that waits for each answer.
 impl Ledger for Keeper {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
-        let answered = match self.open {
+        let mut answers = match self.store {
             Some(_) => self.serve(vec![request.clone()]).or_else(|_| self.recover()),
-            // Whoever asked before has given up; what became of that is found out first.
-            None => self.recover().and_then(|_| self.serve(vec![request.clone()])),
+            None => self.recover(),
         };
-        answered.ok().and_then(|answers| answers.first().map(|(_, response)| *response)).ok_or(InDoubt)
+        // What was in doubt may have been another request.
+        if !matches!(&answers, Ok(answers) if answers.iter().any(|(asked, _)| asked == request)) {
+            answers = answers.and_then(|_| self.serve(vec![request.clone()]));
+        }
+        let answer = answers.ok().and_then(|mut answers| answers.pop());
+        answer.map(|(_, response)| response).ok_or(InDoubt)
     }
 }
 

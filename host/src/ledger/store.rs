@@ -6,6 +6,7 @@
 //! | `terminals` | a terminal's name; empty for sessions without one | the number of the entry of its last operation (0: none), and its cash |
 //! | `accounts` | an account's number | its balance |
 //! | `state` | `format`, `ledger`, `opening`, `numbers`, `head` | the format, the identity, what the accounts began with, the numbers reserved, the number of the entry behind which all this is so |
+//! | `state` | `set-back:` and a terminal's name | the number of its last entry of that kind |
 //!
 //! All but `entries` follows from `entries`: it is a summary, the books as they stood after some entry (`head`), and is
 //! there to be found fast. It is written each 32,768 entries; who opens the ledger derives what came behind it.
@@ -343,7 +344,7 @@ impl View {
             if books.head == head { Ok(()) } else { Err(wrong_hash(head.number)) }
         })?;
         // What was reserved before this start may have been given.
-        books.next = books.reserved;
+        books.start = books.reserved;
         Ok((books, summed))
     }
 }

@@ -1,17 +1,13 @@
-//! Where an event loop asks a ledger: now, and it is answered now or later.
+//! Group commit: queues the requests of one event-loop turn and commits them to the ledger on disk as one batch.
 //!
-//! A ledger may answer in any order, and later than it was asked; whose answer it is, each says by its request. One
-//! terminal never asks for two things at once, so no order between two requests is promised. What is asked in one turn of the
-//! loop is one batch.
-//!
-//! The ledger on disk commits a batch in the event loop, which waits for the disk meanwhile: whoever asks for money waits for
+//! Whose answer it is, each says by its request. The ledger commits a batch in the event loop, which waits for the disk meanwhile: whoever asks for money waits for
 //! it anyway, and a thread of its own costs more than half of a sync each time, by two wake-ups. Where a commit fails, a thread
 //! tries until it is known what became of it, and the loop goes on.
 use super::{
     error::Error,
     keeper::{Answer, Keeper},
 };
-use atm_core::ledger::{InDoubt, Ledger, Request, Response};
+use atm_core::ledger::{InDoubt, Request};
 use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -31,93 +27,8 @@ const BATCH: usize = 4096;
 /// Requests that may wait for the end of a fault before it [is full](Teller::is_full): each takes some hundred bytes.
 const WAITING: usize = 1 << 17;
 
-/// Where an event loop asks.
-pub struct Teller(Way);
-
-enum Way {
-    /// Answers each at once.
-    Here(Box<dyn Ledger + Send>),
-    /// Answers a batch.
-    OnDisk(Box<OnDisk>),
-}
-
-impl Teller {
-    /// A ledger that never waits.
-    pub fn here(ledger: impl Ledger + Send + 'static) -> Self {
-        Self(Way::Here(Box::new(ledger)))
-    }
-
-    /// A ledger on disk; `wake` is called from a thread when answers have come after a fault.
-    pub fn on_disk(keeper: Keeper, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Way::OnDisk(Box::new(OnDisk {
-            state: State::Open(Box::new(keeper)),
-            asked: Vec::new(),
-            answered: Vec::new(),
-            wake: Arc::new(wake),
-        })))
-    }
-
-    /// Asks. `None` where the answer comes later, after [`send`](Self::send).
-    ///
-    /// # Errors
-    /// The ledger answers nothing any more.
-    pub fn ask(&mut self, request: &Request) -> Result<Option<Response>, InDoubt> {
-        match &mut self.0 {
-            Way::Here(ledger) => ledger.apply(request).map(Some),
-            Way::OnDisk(ledger) => {
-                ledger.asked.push(request.clone());
-                Ok(None)
-            }
-        }
-    }
-
-    /// Lets go of what was asked since the last time, all at once.
-    pub fn send(&mut self) {
-        if let Way::OnDisk(ledger) = &mut self.0 {
-            ledger.send();
-        }
-    }
-
-    /// Would [`send`](Self::send) do something now?
-    pub fn has_asked(&self) -> bool {
-        match &self.0 {
-            Way::Here(_) => false,
-            Way::OnDisk(ledger) => !ledger.asked.is_empty() && matches!(ledger.state, State::Open(_)),
-        }
-    }
-
-    /// Do so many requests wait for the end of a fault that nobody else should be let in? Each session that is there can ask for
-    /// one more, and whoever comes and goes leaves one behind.
-    pub fn is_full(&self) -> bool {
-        match &self.0 {
-            Way::Here(_) => false,
-            Way::OnDisk(ledger) => ledger.asked.len() >= WAITING,
-        }
-    }
-
-    /// Carries out what was asked, unless a fault lasts, and closes the file. False where it is not known what became of a
-    /// request, or the file could not be closed in order: the log says so.
-    pub fn close(self) -> bool {
-        match self.0 {
-            Way::Here(_) => true,
-            Way::OnDisk(mut ledger) => ledger.close(),
-        }
-    }
-
-    /// Takes the answers that have come.
-    ///
-    /// # Errors
-    /// The ledger answers nothing any more.
-    pub fn answers(&mut self) -> Result<Vec<Answer>, InDoubt> {
-        match &mut self.0 {
-            Way::Here(_) => Ok(Vec::new()),
-            Way::OnDisk(ledger) => ledger.answers(),
-        }
-    }
-}
-
-/// A ledger on disk.
-struct OnDisk {
+/// Where an event loop asks the ledger on disk.
+pub struct Teller {
     state: State,
     asked: Vec<Request>,
     answered: Vec<Answer>,
@@ -140,8 +51,24 @@ struct Recovery {
     thread: JoinHandle<Recovered>,
 }
 
-impl OnDisk {
-    fn send(&mut self) {
+impl Teller {
+    /// A ledger on disk; `wake` is called from a thread when answers have come after a fault.
+    pub fn on_disk(keeper: Keeper, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            state: State::Open(Box::new(keeper)),
+            asked: Vec::new(),
+            answered: Vec::new(),
+            wake: Arc::new(wake),
+        }
+    }
+
+    /// Asks. The answer comes after [`send`](Self::send).
+    pub fn ask(&mut self, request: Request) {
+        self.asked.push(request);
+    }
+
+    /// Lets go of what was asked since the last time, all at once.
+    pub fn send(&mut self) {
         while let State::Open(keeper) = &mut self.state
             && !self.asked.is_empty()
         {
@@ -151,6 +78,49 @@ impl OnDisk {
                 Err(error) => self.doubt(error),
             }
         }
+    }
+
+    /// Would [`send`](Self::send) do something now?
+    pub fn has_asked(&self) -> bool {
+        !self.asked.is_empty() && matches!(self.state, State::Open(_))
+    }
+
+    /// Do so many requests wait for the end of a fault that nobody else should be let in? Each session that is there can ask for
+    /// one more, and whoever comes and goes leaves one behind.
+    pub fn is_full(&self) -> bool {
+        self.asked.len() >= WAITING
+    }
+
+    /// Takes the answers that have come.
+    ///
+    /// # Errors
+    /// The ledger answers nothing any more.
+    pub fn answers(&mut self) -> Result<Vec<Answer>, InDoubt> {
+        if matches!(&self.state, State::InDoubt(recovery) if recovery.desk.state().over) {
+            self.recovered();
+        }
+        match mem::take(&mut self.answered) {
+            none if none.is_empty() && matches!(self.state, State::Over) => Err(InDoubt),
+            answers => Ok(answers),
+        }
+    }
+
+    /// Carries out what was asked, unless a fault lasts, and closes the file. False where it is not known what became of a
+    /// request, or the file could not be closed in order: the log says so.
+    pub fn close(&mut self) -> bool {
+        self.send();
+        while let State::InDoubt(recovery) = &self.state {
+            recovery.desk.state().closing = true;
+            recovery.desk.changed.notify_one();
+            self.recovered();
+            self.send();
+        }
+        let State::Open(keeper) = mem::replace(&mut self.state, State::Over) else { return false };
+        let closed = keeper.close();
+        if let Err(error) = &closed {
+            error!(%error, "the ledger could not be closed; the next start checks it");
+        }
+        closed.is_ok()
     }
 
     fn doubt(&mut self, error: Error) {
@@ -169,16 +139,6 @@ impl OnDisk {
         }
     }
 
-    fn answers(&mut self) -> Result<Vec<Answer>, InDoubt> {
-        if matches!(&self.state, State::InDoubt(recovery) if recovery.desk.state().over) {
-            self.recovered();
-        }
-        match mem::take(&mut self.answered) {
-            none if none.is_empty() && matches!(self.state, State::Over) => Err(InDoubt),
-            answers => Ok(answers),
-        }
-    }
-
     /// Takes what the thread gives back, once it is over.
     fn recovered(&mut self) {
         let State::InDoubt(recovery) = mem::replace(&mut self.state, State::Over) else { return };
@@ -191,26 +151,10 @@ impl OnDisk {
             Err(_) => error!("the ledger's thread failed"),
         }
     }
-
-    fn close(&mut self) -> bool {
-        self.send();
-        while let State::InDoubt(recovery) = &self.state {
-            recovery.desk.state().closing = true;
-            recovery.desk.changed.notify_one();
-            self.recovered();
-            self.send();
-        }
-        let State::Open(keeper) = mem::replace(&mut self.state, State::Over) else { return false };
-        let closed = keeper.close();
-        if let Err(error) = &closed {
-            error!(%error, "the ledger could not be closed; the next start checks it");
-        }
-        closed.is_ok()
-    }
 }
 
 /// The file is closed in order however the server ends.
-impl Drop for OnDisk {
+impl Drop for Teller {
     fn drop(&mut self) {
         self.close();
     }

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::metrics::Metrics;
 use atm_core::{
-    ledger::{Ledger, LedgerId, Operation, Origin, Request, contract},
+    ledger::{
+        Command, Epoch, HelloClaim, Ledger, LedgerId, Operation, Origin, Request, SessionId, Ticket, contract,
+    },
     money::Amount,
 };
 use std::{
@@ -20,8 +22,35 @@ use std::{
 };
 use tempfile::TempDir;
 
+mod doubt;
+
 fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
+}
+
+/// A request of a session without a name.
+fn unnamed(session: u64, operation: Operation) -> Request {
+    let origin = Origin::Session(SessionId::new(session));
+    Request { ticket: Ticket::default(), origin, turn: 0, command: Command::Operate { id: 1, operation } }
+}
+
+fn named(name: &str, turn: u32, command: Command) -> Request {
+    let origin = Origin::Terminal(name.parse().unwrap());
+    Request { ticket: Ticket::default(), origin, turn, command }
+}
+
+fn deposit(id: u64) -> Command {
+    Command::Operate { id, operation: Operation::Deposit(units(1)) }
+}
+
+fn hello(name: &str, start: u64) -> Request {
+    let claim = HelloClaim {
+        epoch: Epoch { start, attempt: 1 },
+        admit_equal: false,
+        ledger: Some(LedgerId(7)),
+        seen: 0,
+    };
+    named(name, 0, Command::Hello(claim))
 }
 
 fn keeper(folder: &Path) -> Result<Keeper, Error> {
@@ -38,6 +67,8 @@ struct Folders(Vec<TempDir>);
 
 impl contract::Store for Folders {
     type Ledger = Keeper;
+    const KEEPS_ROWS: bool = false;
+
     fn create(&mut self, balance: Amount) -> Keeper {
         assert_eq!(balance, units(100));
         self.0.push(TempDir::new().unwrap());
@@ -172,12 +203,7 @@ fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_tol
         let kept = open(Faulty::over(folder.path(), &wrong), metrics.clone()).unwrap();
         let mut teller = Teller::on_disk(kept, || ());
         for session in 1..=ASKED {
-            let deposit = Request::Operate {
-                origin: Origin::Session(session),
-                id: 1,
-                operation: Operation::Deposit(units(1)),
-            };
-            assert_eq!(teller.ask(&deposit), Ok(None));
+            teller.ask(unnamed(session, Operation::Deposit(units(1))));
             assert!(!teller.is_full());
         }
         if is_wrong {
@@ -201,10 +227,8 @@ fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_tol
 fn a_fault_that_lasts_lets_only_so_many_ask() {
     let folder = TempDir::new().unwrap();
     let mut teller = Teller::on_disk(keeper(folder.path()).unwrap(), || ());
-    let inquiry =
-        |session| Request::Operate { origin: Origin::Session(session), id: 1, operation: Operation::Inquiry };
     let most = (0..1 << 20).find(|session| {
-        assert_eq!(teller.ask(&inquiry(*session)), Ok(None));
+        teller.ask(unnamed(*session, Operation::Inquiry));
         teller.is_full()
     });
     assert!(most.is_some());
@@ -220,8 +244,7 @@ fn a_ledger_that_is_closed_while_a_fault_lasts_says_so() {
     let wrong = Wrong::default();
     let mut keeper = open(Faulty::over(folder.path(), &wrong), Default::default()).unwrap();
     *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
-    let deposit =
-        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    let deposit = unnamed(1, Operation::Deposit(units(1)));
     assert!(keeper.apply(&deposit).is_err());
     let error = keeper.close().unwrap_err().to_string();
     assert!(error.contains("whoever asked may ask again"), "{error}");
@@ -249,12 +272,9 @@ fn a_fault_is_logged_when_it_begins_changes_and_ends() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
     let _logged = tracing::subscriber::set_default(subscriber);
+    keeper.apply(&hello("kiosk-1", 1)).unwrap();
     for id in 1..=2 {
-        let request = Request::Operate {
-            origin: Origin::Terminal("kiosk-1".parse().unwrap()),
-            id,
-            operation: Operation::Deposit(units(1)),
-        };
+        let request = named("kiosk-1", 1, deposit(id));
         for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
             *wrong.lock().unwrap() = Some(kind);
             for _ in 0..20 {
@@ -267,8 +287,7 @@ fn a_fault_is_logged_when_it_begins_changes_and_ends() {
         }
     }
     // What is asked without a name and fails is unknown at once, and nothing was written until the fault was over.
-    let deposit =
-        Request::Operate { origin: Origin::Session(1), id: 1, operation: Operation::Deposit(units(1)) };
+    let deposit = unnamed(1, Operation::Deposit(units(1)));
     for _ in 0..20 {
         *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
         assert!(keeper.serve(vec![deposit.clone()]).is_err());

@@ -107,14 +107,15 @@ fn compare(report: &mut Report, stored: &Stored) -> Result<(), Fault> {
     let nobody = stored.terminals.get("").map_or(0, |(_, cash)| *cash);
     report.same("the cash of sessions without a name", nobody, derived.cash);
     let named = stored.terminals.keys().filter(|name| !name.is_empty()).count();
-    report.same("the count of terminals", named, derived.tills.len());
+    let operated = derived.tills().filter(|(_, till)| till.last > 0).count();
+    report.same("the count of terminals", named, operated);
     let mut tills: Vec<_> = derived.tills().collect();
     tills.sort_by_key(|(name, _)| *name);
     for (name, till) in tills {
         let (last, cash) = stored.terminals.get(name.as_str()).copied().unwrap_or_default();
         report.same(&format!("the cash of {name}"), cash, till.cash);
-        let number = till.last.as_ref().map_or(0, |(number, _)| *number);
-        report.same(&format!("the last entry of {name}"), last, number);
+        report.same(&format!("the last entry of {name}"), last, till.last);
+        report.same(&format!("the last set-back of {name}"), stored.set_back(name), till.set_back);
     }
     if !derived.is_balanced() {
         report.note("the two sides of the movements do not add up".to_owned());

@@ -42,8 +42,8 @@ impl Server {
         let token = Token(self.next_token);
         self.next_token = self.next_token.wrapping_add(1).max(FIRST_CONNECTION);
         let now = self.now;
-        let opened =
-            Connection::open(stream, self.poll.registry(), token, &self.config.tcp_endpoint(peer), now);
+        let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer));
+        let opened = Connection::open(stream, registry, token, self.config.host, &endpoint, now);
         let mut connection = match opened {
             Ok(connection) => Box::new(connection),
             Err(error) => {

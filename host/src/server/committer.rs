@@ -4,15 +4,16 @@
 //! The event loop knows this trait alone. A response may come at once or later, and in any order: its request
 //! says which terminal or session it belongs to.
 use atm_core::ledger::{InDoubt, Ledger, Request, Response};
+use tracing::{info, warn};
 
 /// Commits requests for the event loop.
 pub(super) trait Committer: Send {
-    /// Submits a request. `None` where the response comes from [`responses`](Self::responses), after a
-    /// [`commit`](Self::commit).
+    /// Submits a request. It comes back with its response: at once, or from
+    /// [`responses`](Self::responses) after a [`commit`](Self::commit) (`None`).
     ///
     /// # Errors
     /// The ledger has failed for good: it answers no request.
-    fn submit(&mut self, request: &Request) -> Result<Option<Response>, InDoubt>;
+    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt>;
 
     /// Commits the requests that were queued since the last call, as one batch.
     fn commit(&mut self) {}
@@ -45,7 +46,24 @@ pub(super) trait Committer: Send {
 pub(super) struct InMemory<L>(pub(super) L);
 
 impl<L: Ledger + Send> Committer for InMemory<L> {
-    fn submit(&mut self, request: &Request) -> Result<Option<Response>, InDoubt> {
-        self.0.apply(request).map(Some)
+    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt> {
+        self.0.apply(&request).map(|response| Some((request, response)))
+    }
+}
+
+/// Logs a hello that the ledger did not admit, a fenced request, and the proof that the ledger was set back.
+pub(super) fn log_response(request: &Request, response: &Response) {
+    let Some(name) = request.origin.terminal() else { return };
+    match response {
+        Response::Admitted(admission) => {
+            let Some(gap) = admission.set_back else { return };
+            warn!(
+                terminal = %name, start = gap.start, end = gap.end,
+                "the ledger was set back: the terminal has seen replies that are not in it, and the outcomes of their numbers, below the end, are unknown"
+            );
+        }
+        Response::Rejected(reason) => info!(terminal = %name, ?reason, "hello rejected by the ledger"),
+        Response::Fenced => info!(terminal = %name, "request fenced: the terminal has said hello elsewhere"),
+        Response::Reserved(_) | Response::Settled { .. } => {}
     }
 }

@@ -25,6 +25,8 @@ pub struct ServerConfig {
     pub stall: Duration,
     /// Most sessions at once, over TCP.
     pub max_sessions: usize,
+    /// This host's number, which no other host of the same ledger has; 0 for the only one.
+    pub host: u32,
     /// Whether a peer that is not on this machine may stop the server with `quit`.
     pub allow_remote_quit: bool,
 }
@@ -41,6 +43,7 @@ impl ServerConfig {
             frame: host.frame_timeout,
             stall: host.stall_timeout,
             max_sessions: 10_000,
+            host: 0,
             allow_remote_quit: false,
         }
     }

@@ -3,7 +3,7 @@
 use super::timers::Alarm;
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
-    ledger::{Name, Origin},
+    ledger::{Name, Origin, SessionId},
     time::{Duration, Instant},
 };
 use mio::{Interest, Registry, Token, event, net::TcpStream};
@@ -58,13 +58,15 @@ impl Connection {
         mut stream: TcpStream,
         registry: &Registry,
         token: Token,
+        host_number: u32,
         config: &host::Config,
         now: Instant,
     ) -> io::Result<Self> {
         // A reply is one write, so Nagle's algorithm (RFC 896) would only delay it.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let session = u64::try_from(token.0).unwrap_or(u64::MAX);
+        let number = u64::try_from(token.0).unwrap_or(u64::MAX);
+        let session = SessionId { host: host_number, number };
         Ok(Self {
             stream,
             host: Host::new(*config, session, now),

@@ -40,8 +40,9 @@ pub(super) fn open_keeper(
 }
 
 impl Committer for Teller {
-    fn submit(&mut self, request: &Request) -> Result<Option<Response>, InDoubt> {
-        self.ask(request)
+    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt> {
+        self.ask(request);
+        Ok(None)
     }
 
     fn commit(&mut self) {
@@ -60,7 +61,7 @@ impl Committer for Teller {
         self.answers()
     }
 
-    fn close(self: Box<Self>) -> bool {
+    fn close(mut self: Box<Self>) -> bool {
         (*self).close()
     }
 }

@@ -1,20 +1,21 @@
 //! Dispatch: carries requests to the ledger, outcomes to where their terminals are, and a conversation to the
 //! connection where its terminal said hello.
-use super::{Connection, Location, Server};
+use super::{Connection, Location, Server, committer::log_response};
 use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
 use mio::Token;
 use tracing::{error, info};
 
 impl Server {
-    /// Submits a request to the ledger; `None` where the response comes later, or never because the ledger
-    /// has failed.
-    pub(super) fn submit(&mut self, request: &Request) -> Option<Response> {
+    /// Submits a request to the ledger, and returns it with its response; `None` where that comes later, or
+    /// never because the ledger has failed.
+    pub(super) fn submit(&mut self, request: Request) -> Option<(Request, Response)> {
         match self.committer.submit(request) {
-            Ok(response) => {
-                if let Some(response) = &response {
-                    self.metrics.count_outcome(response);
+            Ok(responded) => {
+                if let Some((request, response)) = &responded {
+                    self.metrics.count_response(response);
+                    log_response(request, response);
                 }
-                response
+                responded
             }
             Err(error) => {
                 self.stop_after_ledger_failure(error);
@@ -40,7 +41,8 @@ impl Server {
                 Ok(none) if none.is_empty() => return,
                 Ok(responses) => {
                     for (request, response) in responses {
-                        self.deliver(request, response);
+                        log_response(&request, &response);
+                        self.deliver(&request, response);
                     }
                 }
                 // Comes only after every response before it was delivered.
@@ -51,16 +53,18 @@ impl Server {
 
     /// Delivers an outcome to where its terminal is now: a connection, or a parked conversation. A terminal
     /// that is at neither asks for the outcome with its next hello.
-    fn deliver(&mut self, request: Request, response: Response) {
-        let token = match request.origin() {
-            Origin::Session(session) => usize::try_from(session).ok().map(Token),
-            Origin::Terminal(name) => match self.conversations.location_mut(&name) {
+    fn deliver(&mut self, request: &Request, response: Response) {
+        let token = match &request.origin {
+            Origin::Session(session) => usize::try_from(session.number).ok().map(Token),
+            Origin::Terminal(name) => match self.conversations.location_mut(name) {
                 Some(Location::Connected(token)) => Some(*token),
                 Some(Location::Parked(conversation)) => {
-                    if let Some(next) = conversation.complete_parked(&request, response)
-                        && let Some(response) = self.submit(&next)
-                    {
-                        self.deliver(next, response);
+                    let next = conversation.complete_parked(request.ticket, response);
+                    if conversation.is_over() {
+                        self.conversations.unpark(name);
+                    }
+                    if let Some((next, response)) = next.and_then(|next| self.submit(next)) {
+                        self.deliver(&next, response);
                     }
                     None
                 }
@@ -69,20 +73,23 @@ impl Server {
         };
         let Some(token) = token else { return };
         if let Some(connection) = self.connections.get_mut(&token) {
-            connection.host.complete(&request, response, self.now);
+            connection.host.complete(request.ticket, response, self.now);
             self.advance(token);
         }
     }
 
     /// Handles the hello of a named terminal: moves its conversation here from where it is held, or refuses
-    /// the hello if a later start of the terminal holds the conversation.
+    /// the hello unless its epoch is greater or that of a plain client.
     pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
         let Some(hello) = connection.host.incoming_hello() else { return };
         let conversation = match self.conversations.location(&name) {
             None => Ok(None),
             Some(Location::Parked(conversation)) if !conversation.admits(hello) => Err(()),
-            Some(Location::Parked(_)) => Ok(self.conversations.unpark(&name)),
+            Some(Location::Parked(_)) => {
+                let parked = self.conversations.unpark(&name);
+                Ok(parked.filter(|conversation| !conversation.is_idle(self.config.idle, now)))
+            }
             Some(Location::Connected(other_token)) => match self.connections.get_mut(other_token) {
                 None => Ok(None),
                 // Another terminal has said hello there in the meantime.
@@ -100,12 +107,12 @@ impl Server {
         };
         match conversation {
             Ok(conversation) => {
-                info!(session = token.0, terminal = %name, known = conversation.is_some(), "hello admitted");
+                info!(session = token.0, terminal = %name, known = conversation.is_some(), "hello dispatched");
                 self.conversations.connect(name, token);
                 connection.host.admit(conversation, now);
             }
             Err(()) => {
-                info!(session = token.0, terminal = %name, "hello refused: the name is in use by a later epoch");
+                info!(session = token.0, terminal = %name, "hello refused: the name is in use by this or a later epoch");
                 connection.host.refuse(now);
             }
         }

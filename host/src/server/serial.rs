@@ -1,12 +1,12 @@
 //! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
-use super::{SHUTDOWN_GRACE, ServerConfig, TERMINALS, new_identity};
+use super::{SHUTDOWN_GRACE, ServerConfig, TERMINALS, committer::log_response, new_identity};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, LinkKind, OUT},
     kiosk::{self, Kiosk},
-    ledger::{Ledger, RamLedger},
+    ledger::{InDoubt, Ledger, RamLedger, Request, Response},
     session::Policy,
     time::Instant,
 };
@@ -68,7 +68,8 @@ fn run_kiosk(
 ) -> io::Result<()> {
     let mut device = DevicePort(port);
     let clock = Clock::start();
-    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(), Some(ledger), clock.now()));
+    let ledger = Some(Logged(ledger));
+    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(), ledger, clock.now()));
     let mut stop_deadline: Option<Instant> = None;
     while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {
         if stop_deadline.is_none() && stop.load(Ordering::Acquire) {
@@ -95,6 +96,17 @@ fn run_kiosk(
     let counters = kiosk.host().counters();
     info!(frames = counters.frames, discarded = counters.discarded, "stopped");
     Ok(())
+}
+
+/// A ledger whose responses are logged.
+struct Logged<L>(L);
+
+impl<L: Ledger> Ledger for Logged<L> {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let response = self.0.apply(request)?;
+        log_response(request, &response);
+        Ok(response)
+    }
 }
 
 impl ServerConfig {

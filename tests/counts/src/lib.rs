@@ -14,7 +14,7 @@
 
 use atm_core::{
     host::{self, Event, Host, LinkKind},
-    ledger::{Ledger, LedgerId, RamLedger},
+    ledger::{Ledger, LedgerId, RamLedger, SessionId},
     money::Amount,
     terminal::{self, Profile, Terminal},
     time::Instant,
@@ -39,7 +39,7 @@ impl HostWithLedger {
             match event {
                 Event::Request(request) => {
                     let response = self.ledger.apply(&request).unwrap();
-                    self.endpoint.complete(&request, response, NOW);
+                    self.endpoint.complete(request.ticket, response, NOW);
                 }
                 Event::Hello(_) => self.endpoint.admit(None, NOW),
                 Event::Quit => panic!("no answer is `quit`"),
@@ -95,7 +95,7 @@ impl Workload {
     pub fn new(wire: Wire, texts: &[&str]) -> Self {
         let config = host::Config::new(wire, LinkKind::Connection);
         let mut host = HostWithLedger {
-            endpoint: Host::new(config, 1, NOW),
+            endpoint: Host::new(config, SessionId::new(1), NOW),
             ledger: RamLedger::new(LedgerId(1), Amount::from_units(1_000_000).unwrap()),
         };
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), ..Profile::default() };

@@ -2,12 +2,12 @@
 use super::{
     ModelState,
     bounds::Bounds,
-    driver::{Driver, TerminalPower},
+    driver::{Driver, TerminalPower, is_operation},
     station::Station,
 };
-use atm_core::{ledger::Request, screen::Screen};
+use atm_core::{ledger::Command, screen::Screen};
 
-/// An event that the model checker can choose next. The first number is the station's index; links and frames
+/// An event that the model checker can choose next. The first number is the station's index; hosts, links and frames
 /// follow by theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModelAction {
@@ -19,30 +19,34 @@ pub enum ModelAction {
     DeliverToTerminal(usize, usize),
     /// A frame reaches the terminal, which shows its message and loses power before it has stored that.
     DeliverThenCrash(usize, usize),
-    /// The ledger commits the terminal's next request.
-    Commit(usize),
-    /// The ledger commits the terminal's next request and returns an error: the request is sent again.
-    CommitInDoubt(usize),
+    /// The ledger commits a host's next request.
+    Commit(usize, usize),
+    /// The ledger commits a host's next request and returns an error: the request is sent again.
+    CommitInDoubt(usize, usize),
     /// The ledger commits a request of a host that has crashed since.
-    CommitOrphaned(usize),
+    CommitOrphaned(usize, usize),
     /// The ledger's response reaches the host.
-    Respond(usize),
+    Respond(usize, usize),
     /// The terminal retransmits the message that has no reply.
     Retransmit(usize),
     /// The terminal gives up and its person leaves, or the session is over: the next person comes.
     NextPerson(usize),
-    /// The terminal connects by a new link.
-    Reconnect(usize),
+    /// The terminal connects to a host by a new link.
+    Reconnect(usize, usize),
     /// The host notices that a link is dead.
     CloseLink(usize, usize),
     /// The idle time of an open prompt ends.
     IdleTimeout(usize, usize),
     /// The time to keep a parked conversation ends.
-    DropParked(usize),
+    DropParked(usize, usize),
     /// The terminal loses power and restarts.
     TerminalCrash(usize),
-    /// The host's ends of the terminal's links lose power and restart.
-    HostCrash(usize),
+    /// A host's ends of the terminal's links lose power and restart.
+    HostCrash(usize, usize),
+    /// The ledger is copied.
+    CopyLedger(usize),
+    /// The ledger is replaced by its copy.
+    SetBack(usize),
 }
 
 impl ModelAction {
@@ -53,35 +57,44 @@ impl ModelAction {
             | Self::DeliverToHost(at, ..)
             | Self::DeliverToTerminal(at, ..)
             | Self::DeliverThenCrash(at, _)
-            | Self::Commit(at)
-            | Self::CommitInDoubt(at)
-            | Self::CommitOrphaned(at)
-            | Self::Respond(at)
+            | Self::Commit(at, _)
+            | Self::CommitInDoubt(at, _)
+            | Self::CommitOrphaned(at, _)
+            | Self::Respond(at, _)
             | Self::Retransmit(at)
             | Self::NextPerson(at)
-            | Self::Reconnect(at)
+            | Self::Reconnect(at, _)
             | Self::CloseLink(at, _)
             | Self::IdleTimeout(at, _)
-            | Self::DropParked(at)
+            | Self::DropParked(at, _)
             | Self::TerminalCrash(at)
-            | Self::HostCrash(at) => at,
+            | Self::HostCrash(at, _)
+            | Self::CopyLedger(at)
+            | Self::SetBack(at) => at,
         }
     }
 
     /// Does it commit an operation? Only this can affect other stations, by the balance: a terminal's row in
     /// the ledger and its numbers are its own.
     pub(super) fn commits_operation(self, station: &Station) -> bool {
-        let next = match self {
-            Self::Commit(_) | Self::CommitInDoubt(_) => station.requests.first(),
-            Self::CommitOrphaned(_) => station.orphaned.first(),
+        match self {
+            Self::Commit(_, host) | Self::CommitInDoubt(_, host) => station.hosts[host].requests.first(),
+            Self::CommitOrphaned(_, host) => station.hosts[host].orphaned.first(),
             _ => None,
-        };
-        matches!(next, Some(Request::Operate { .. }))
+        }
+        .is_some_and(is_operation)
     }
 
-    /// Does the ledger commit something?
+    /// Does the ledger change?
     pub(super) fn commits(self) -> bool {
-        matches!(self, Self::Commit(_) | Self::CommitInDoubt(_) | Self::CommitOrphaned(_))
+        matches!(
+            self,
+            Self::Commit(..)
+                | Self::CommitInDoubt(..)
+                | Self::CommitOrphaned(..)
+                | Self::CopyLedger(_)
+                | Self::SetBack(_)
+        )
     }
 
     fn deliver_to_terminal(driver: &mut Driver, frame: usize, power: TerminalPower, bounds: &Bounds) -> bool {
@@ -114,23 +127,23 @@ impl ModelAction {
             Self::DeliverThenCrash(_, frame) => {
                 Self::deliver_to_terminal(driver, frame, TerminalPower::Fails, bounds)
             }
-            Self::Commit(_) => driver.commit_next(),
-            Self::CommitInDoubt(_) => {
-                let next = driver.station.requests.first().cloned();
-                next.and_then(|request| driver.commit(&request)).is_some()
+            Self::Commit(_, host) => driver.commit_next(host),
+            Self::CommitInDoubt(_, host) => {
+                let next = driver.station.hosts[host].requests.first().cloned();
+                next.and_then(|request| driver.commit(host, &request)).is_some()
             }
-            Self::CommitOrphaned(_) => {
-                let request = driver.station.orphaned.remove(0);
-                driver.commit(&request).is_some()
+            Self::CommitOrphaned(_, host) => {
+                let request = driver.station.hosts[host].orphaned.remove(0);
+                driver.commit(host, &request).is_some()
             }
-            Self::Respond(_) => driver.deliver_response(),
+            Self::Respond(_, host) => driver.deliver_response(host),
             Self::Retransmit(_) => driver.tick(bounds),
             Self::NextPerson(_) => {
                 driver.next_person(bounds);
                 true
             }
-            Self::Reconnect(_) => {
-                driver.reconnect(bounds, true);
+            Self::Reconnect(_, host) => {
+                driver.reconnect(bounds, Some(host));
                 true
             }
             Self::CloseLink(_, link) => {
@@ -141,19 +154,24 @@ impl ModelAction {
                 driver.station.idle_timeouts -= 1;
                 driver.idle_timeout(link)
             }
-            Self::DropParked(_) => {
+            Self::DropParked(_, host) => {
                 driver.station.idle_timeouts -= 1;
-                driver.station.parked.take().is_some()
+                driver.station.hosts[host].parked.take().is_some()
             }
             Self::TerminalCrash(_) => {
                 driver.crash_terminal(bounds);
                 true
             }
-            Self::HostCrash(_) => {
+            Self::HostCrash(_, host) => {
                 driver.station.host_crashes -= 1;
-                driver.station.crash_host(bounds);
+                driver.station.crash_host(host, bounds);
                 true
             }
+            Self::CopyLedger(_) => {
+                driver.copy_ledger();
+                true
+            }
+            Self::SetBack(_) => driver.set_back(),
         }
     }
 }
@@ -177,7 +195,7 @@ pub(super) fn possible_at(
     }
     if bounds.is_reliable(at) {
         // All other events happen at once: see `Driver::run_reliably`.
-        actions.extend(station.requests.first().map(|_| ModelAction::Commit(at)));
+        actions.extend(station.hosts[0].requests.first().map(|_| ModelAction::Commit(at, 0)));
         return;
     }
     for (link, end) in station.links.iter().enumerate() {
@@ -197,17 +215,29 @@ pub(super) fn possible_at(
             actions.push(ModelAction::DeliverThenCrash(at, frame));
         }
     }
-    if !station.requests.is_empty() {
-        actions.push(ModelAction::Commit(at));
-        if state.commits_in_doubt > 0 && !matches!(station.requests.first(), Some(Request::Open { .. })) {
-            actions.push(ModelAction::CommitInDoubt(at));
+    for (number, host) in station.hosts.iter().enumerate() {
+        if let Some(next) = host.requests.first() {
+            actions.push(ModelAction::Commit(at, number));
+            if state.commits_in_doubt > 0 && !matches!(next.command, Command::Hello(_) | Command::Reserve) {
+                actions.push(ModelAction::CommitInDoubt(at, number));
+            }
+        }
+        if !host.orphaned.is_empty() {
+            actions.push(ModelAction::CommitOrphaned(at, number));
+        }
+        if !host.responses.is_empty() {
+            actions.push(ModelAction::Respond(at, number));
+        }
+        if host.parked.is_some() && station.idle_timeouts > 0 {
+            actions.push(ModelAction::DropParked(at, number));
+        }
+        if station.host_crashes > 0 {
+            actions.push(ModelAction::HostCrash(at, number));
         }
     }
-    if !station.orphaned.is_empty() {
-        actions.push(ModelAction::CommitOrphaned(at));
-    }
-    if !station.responses.is_empty() {
-        actions.push(ModelAction::Respond(at));
+    if station.set_backs > 0 {
+        let is_copied = state.ledger.has_copy();
+        actions.push(if is_copied { ModelAction::SetBack(at) } else { ModelAction::CopyLedger(at) });
     }
     if !prompt && !station.terminal.is_over() {
         actions.push(ModelAction::Retransmit(at));
@@ -217,16 +247,10 @@ pub(super) fn possible_at(
             actions.push(ModelAction::NextPerson(at));
         }
         if station.links.len() < bounds.links {
-            actions.push(ModelAction::Reconnect(at));
+            actions.extend((0..bounds.hosts).map(|host| ModelAction::Reconnect(at, host)));
         }
-    }
-    if station.parked.is_some() && station.idle_timeouts > 0 {
-        actions.push(ModelAction::DropParked(at));
     }
     if state.terminal_crashes > 0 {
         actions.push(ModelAction::TerminalCrash(at));
-    }
-    if station.host_crashes > 0 {
-        actions.push(ModelAction::HostCrash(at));
     }
 }

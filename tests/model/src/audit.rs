@@ -1,34 +1,14 @@
 //! Audit: checks one terminal from outside, by the answers typed, requests committed and replies shown.
 use atm_core::{
-    ledger::{Operation, Outcome, Receipt, Request, Response},
+    ledger::{BLOCK, Command, Numbers, Operation, Outcome, Receipt, Request, Response},
     money::Amount,
     screen::Screen,
 };
+use history::{Copied, History};
+pub(super) use violation::Violation;
 
-/// A violation of a safety property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Violation {
-    /// An operation moved money a second time.
-    MovedTwice,
-    /// Money moved without an answer, or otherwise than it says.
-    NotRequested,
-    /// Money moved for an answer whose person had left, and a later person was shown something since.
-    PersonGone,
-    /// An operation moved money after an outcome of it was shown.
-    AfterOutcome,
-    /// The outcome shown is not what the ledger committed.
-    FalseOutcome,
-    /// Two different outcomes of one operation were shown.
-    OutcomeChanged,
-    /// The outcome "unknown" was shown, but the ledger has lost nothing.
-    UnknownOutcome,
-    /// A ledger that was set back was reported, but it has lost nothing.
-    SetBack,
-    /// A reply was shown whose number is not above the last one's.
-    ReplyOrder,
-    /// A ledger in memory returned an error.
-    LedgerFailed,
-}
+mod history;
+mod violation;
 
 /// A typed answer and what followed from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +17,8 @@ struct TypedAnswer {
     id: u64,
     /// Is the person who typed it still at the terminal?
     present: bool,
+    /// Was it typed before the set-back? Then a void may be lost, and no longer keep a late request from being done.
+    is_of_lost_history: bool,
     /// Was a later person shown something?
     abandoned: bool,
     /// The operation that it asks for, if any.
@@ -45,6 +27,13 @@ struct TypedAnswer {
     moved: Option<Receipt>,
     /// The last outcome of it that was shown.
     shown: Option<Outcome>,
+    /// The last outcome in the ledger's responses, and the last one before the set-back.
+    settled: Option<Outcome>,
+    lost: Option<Outcome>,
+    /// It was unknown because its number was not reserved. A late hello may reserve it since.
+    unknown: bool,
+    /// The outcome of the lost history was shown.
+    reported: bool,
 }
 
 /// The audit of one terminal, by what can be observed from outside, and the first violation found.
@@ -55,10 +44,20 @@ pub(super) struct Audit {
     last_reply: u64,
     /// The prompt of that reply.
     prompt: Option<Screen>,
+    history: History,
+    /// Whether the ledger may be set back, so that the outcomes in its responses are kept.
+    keeps_outcomes: bool,
+    copied: Option<Copied>,
+    is_set_back: bool,
     pub(super) violation: Option<Violation>,
 }
 
 impl Audit {
+    /// An audit of a terminal, whose ledger may be set back or not.
+    pub(super) fn new(keeps_outcomes: bool) -> Self {
+        Self { keeps_outcomes, ..Self::default() }
+    }
+
     /// The number of answers typed.
     pub(super) fn answers(&self) -> usize {
         self.typed.len()
@@ -94,11 +93,85 @@ impl Audit {
         self.typed.push(TypedAnswer {
             id,
             present: true,
+            is_of_lost_history: false,
             abandoned: false,
             operation,
             moved: None,
             shown: None,
+            settled: None,
+            lost: None,
+            unknown: false,
+            reported: false,
         });
+    }
+
+    /// The ledger gave `response` to a request of a host.
+    pub(super) fn responded(&mut self, host: usize, request: &Request, response: &Response) {
+        let history = &mut self.history;
+        let first = |mut numbers: Numbers| numbers.take().unwrap_or(0);
+        let end = history.blocks.last().map_or(1, |first| first + u64::from(BLOCK));
+        let violation = match (request.command, *response) {
+            (_, Response::Fenced | Response::Rejected(_)) => None,
+            (Command::Hello(claim), Response::Admitted(admission)) => {
+                let first = first(admission.numbers);
+                // A later hello hears of it too, as long as it has seen no number above the gap.
+                let is_set_back = claim.ledger == Some(admission.ledger)
+                    && claim.seen > 0
+                    && !history.is_reserved(claim.seen);
+                history.blocks.push(first);
+                (history.turn, history.host) = (admission.turn, host);
+                let is_told =
+                    admission.set_back.is_some() == is_set_back && (first > claim.seen || !is_set_back);
+                (!is_told || first < end).then_some(Violation::NotProved)
+            }
+            // After a set-back, turns are given again.
+            _ if !self.is_set_back && (request.turn, host) != (history.turn, history.host) => {
+                Some(Violation::NotFenced)
+            }
+            (Command::Operate { id, .. } | Command::Settle { id }, Response::Settled { outcome, .. }) => {
+                let keeps = self.keeps_outcomes;
+                let is_reserved = history.is_reserved(id);
+                if let Some(typed) = self.typed.iter_mut().find(|typed| keeps && typed.id == id) {
+                    typed.settled = Some(outcome);
+                    typed.unknown |= outcome == Outcome::Unknown && !is_reserved;
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(violation) = violation {
+            self.violate(violation);
+        }
+        self.forget_lost_outcomes();
+    }
+
+    /// The ledger was copied.
+    pub(super) fn copy(&mut self) {
+        let typed = self.typed.iter().map(|typed| (typed.moved, typed.settled)).collect();
+        self.copied = Some(Copied { history: self.history.clone(), typed });
+    }
+
+    /// The ledger was replaced by its copy.
+    pub(super) fn set_back(&mut self) {
+        let Some(copied) = self.copied.take() else { return };
+        self.history = copied.history;
+        self.is_set_back = true;
+        for (at, typed) in self.typed.iter_mut().enumerate() {
+            (typed.lost, typed.is_of_lost_history) = (typed.settled, true);
+            (typed.moved, typed.settled) = copied.typed.get(at).copied().unwrap_or_default();
+        }
+        self.forget_lost_outcomes();
+    }
+
+    /// Forgets the outcomes that the lost history gave to ids which the present one has reserved and not settled.
+    fn forget_lost_outcomes(&mut self) {
+        let (history, is_set_back) = (&self.history, self.is_set_back);
+        let is_lost = |typed: &&mut TypedAnswer| {
+            is_set_back && typed.lost.is_some() && typed.settled.is_none() && history.is_reserved(typed.id)
+        };
+        for typed in self.typed.iter_mut().filter(is_lost) {
+            typed.reported |= typed.shown.take().is_some();
+        }
     }
 
     /// The ledger committed `request`, which took the balance from `before` to `after`.
@@ -118,28 +191,30 @@ impl Audit {
         if !stays && before.checked_add(moved.0).and_then(|sum| sum.checked_sub(moved.1)) != Some(after) {
             return self.violate(Violation::FalseOutcome);
         }
-        let (Request::Operate { id, .. } | Request::Settle { id, .. }) = request else {
+        let (Command::Operate { id, .. } | Command::Settle { id }) = request.command else {
             if !stays {
                 self.violate(Violation::NotRequested);
             }
             return;
         };
-        let known = self.typed.iter_mut().find(|typed| typed.id == *id);
-        let violation = match (known, request) {
+        let known = self.typed.iter_mut().find(|typed| typed.id == id);
+        let violation = match (known, request.command) {
             (Some(typed), _) if stays => {
                 // The response to a duplicate has the receipt of the first.
                 let same = receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
                 (!same).then_some(Violation::FalseOutcome)
             }
             (_, _) if stays => None,
-            (Some(typed), Request::Operate { operation, .. }) => {
-                if typed.operation != Some(*operation) {
+            (Some(typed), Command::Operate { operation, .. }) => {
+                if typed.operation != Some(operation) {
                     Some(Violation::NotRequested)
+                } else if !self.history.is_reserved(id) {
+                    Some(Violation::NotReserved)
                 } else if typed.moved.is_some() {
                     Some(Violation::MovedTwice)
                 } else if typed.shown.is_some() {
                     Some(Violation::AfterOutcome)
-                } else if typed.abandoned {
+                } else if typed.abandoned && !typed.is_of_lost_history {
                     Some(Violation::PersonGone)
                 } else {
                     typed.moved = receipt;
@@ -169,21 +244,33 @@ impl Audit {
             typed.abandoned |= !typed.present;
         }
         let Some(outcome) = outcome else { return };
+        // Of no answer: what was done before the ledger was set back.
+        if re.is_none() && outcome == Outcome::Unknown && self.is_set_back {
+            return;
+        }
         let Some(typed) = re.and_then(|id| self.typed.iter_mut().find(|typed| typed.id == id)) else {
             return self.violate(Violation::FalseOutcome);
         };
-        let before = typed.shown.replace(outcome);
         (typed.present, typed.abandoned) = (false, false);
+        let is_reserved = self.history.is_reserved(typed.id);
+        let is_lost = typed.lost == Some(outcome) && typed.settled != Some(outcome);
+        if is_lost && is_reserved {
+            // The present history may still settle it, and otherwise.
+            typed.reported = true;
+            return;
+        }
+        let before = typed.shown.replace(outcome);
         let truth = match outcome {
             Outcome::Done(receipt) if is_inquiry(receipt) => typed.operation == Some(Operation::Inquiry),
             Outcome::Done(receipt) => typed.moved == Some(receipt),
-            Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none(),
+            Outcome::Refused(_) | Outcome::NotDone => typed.moved.is_none() && is_reserved,
+            Outcome::Unknown if typed.unknown || is_lost => return,
             Outcome::Unknown => return self.violate(Violation::UnknownOutcome),
         };
         // The ledger does not remember inquiries: after a power loss, one that was done is "not done".
         let differs =
             before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
-        if !truth {
+        if !truth && !is_lost {
             self.violate(Violation::FalseOutcome);
         } else if differs {
             self.violate(Violation::OutcomeChanged);
@@ -200,7 +287,7 @@ impl Audit {
 
     /// Was an outcome shown of every answer that moved money?
     pub(super) fn all_movements_reported(&self) -> bool {
-        self.typed.iter().all(|typed| typed.moved.is_none() || typed.shown.is_some())
+        self.typed.iter().all(|typed| typed.moved.is_none() || typed.shown.is_some() || typed.reported)
     }
 
     /// Was an outcome shown of every answer?

@@ -28,11 +28,15 @@ pub struct Bounds {
     pub hellos: u32,
     /// Hellos of a terminal in all its lives.
     pub hellos_in_all: u32,
-    /// Times that the host drops a terminal's conversation because no answer came.
+    /// Hosts of the ledger; a terminal that reconnects connects to any of them.
+    pub hosts: usize,
+    /// Times that the ledger is set back to a copy, which is made at any moment.
+    pub set_backs: u8,
+    /// Times that a host drops a terminal's conversation because no answer came.
     pub idle_timeouts: u8,
     /// Power losses of all terminals together.
     pub terminal_crashes: u8,
-    /// Power losses of the host for each terminal, which are independent as if each had its own host.
+    /// Power losses of hosts for each terminal, which are independent as if each had its own hosts.
     pub host_crashes: u8,
     /// Commits in doubt: done, but requested again.
     pub commits_in_doubt: u8,
@@ -54,6 +58,8 @@ impl Bounds {
         links: 1,
         hellos: 2,
         hellos_in_all: 3,
+        hosts: 1,
+        set_backs: 0,
         idle_timeouts: 0,
         terminal_crashes: 1,
         host_crashes: 1,
@@ -87,6 +93,29 @@ impl Bounds {
     /// reliable, to keep the states countable.
     const ALL: Self = Self { name: "all", terminals: 2, reliable: 1, menu: &["withdraw 1"], ..Self::SERIAL };
 
+    /// One terminal that moves between two hosts, whose requests reach the ledger at any time.
+    const HOSTS: Self = Self {
+        name: "hosts",
+        hosts: 2,
+        hellos: 3,
+        frames_in_flight: 1,
+        idle_timeouts: 0,
+        terminal_crashes: 0,
+        host_crashes: 0,
+        commits_in_doubt: 0,
+        ..Self::CONNECTIONS
+    };
+
+    /// The ledger is set back to a copy, while a terminal on a serial line and its host live on.
+    const SET_BACK: Self = Self {
+        name: "set-back",
+        set_backs: 1,
+        frames_in_flight: 1,
+        terminal_crashes: 0,
+        commits_in_doubt: 0,
+        ..Self::SERIAL
+    };
+
     /// Two terminals on links that reorder frames, with a crash of each side.
     const BOTH: Self = Self { name: "both", frames_in_flight: 2, ..Self::TWO };
 
@@ -95,11 +124,21 @@ impl Bounds {
         Self { hellos_in_all: 2, menu: &["withdraw 2"], ..Self::IDLE },
         Self { hellos_in_all: 2, frames_in_flight: 1, ..Self::CONNECTIONS },
         Self { host_crashes: 0, ..Self::TWO },
+        Self { menu: &["withdraw 2"], ..Self::HOSTS },
+        Self { host_crashes: 0, ..Self::SET_BACK },
     ];
 
     /// Configurations that take a few minutes.
-    pub const LARGE: &[Self] =
-        &[Self::SERIAL, Self::IDLE, Self::CONNECTIONS, Self::TWO, Self::REORDERED, Self::ALL];
+    pub const LARGE: &[Self] = &[
+        Self::SERIAL,
+        Self::IDLE,
+        Self::CONNECTIONS,
+        Self::TWO,
+        Self::REORDERED,
+        Self::ALL,
+        Self::HOSTS,
+        Self::SET_BACK,
+    ];
 
     /// Configurations that take 15 minutes and 16 GB of memory (122 million unique states).
     pub const HUGE: &[Self] = &[Self::BOTH];
@@ -122,8 +161,8 @@ impl fmt::Display for Bounds {
             f,
             "{}: {} terminal(s) on {kind}, {} of them without faults, {} answers each of {:?}, balance {}; \
              any of the last {} frame(s) sent each way arrives at any time, any number of times or never; \
-             {} link(s) a terminal, {} hellos a life and {} in all, {} idle timeout(s) each; {} power loss(es) \
-             of terminals, {} of the host for each terminal, {} commit(s) in doubt",
+             {} link(s) a terminal to {} host(s), {} hellos a life and {} in all, {} idle timeout(s) each; {} power loss(es) \
+             of terminals, {} of hosts for each terminal, {} commit(s) in doubt, {} set-back(s)",
             self.name,
             self.terminals,
             self.reliable,
@@ -132,12 +171,14 @@ impl fmt::Display for Bounds {
             self.balance,
             self.frames_in_flight,
             self.links,
+            self.hosts,
             self.hellos,
             self.hellos_in_all,
             self.idle_timeouts,
             self.terminal_crashes,
             self.host_crashes,
-            self.commits_in_doubt
+            self.commits_in_doubt,
+            self.set_backs
         )?;
         match self.bug {
             Some(bug) => write!(f, "; injected bug: {bug:?}"),

@@ -8,7 +8,7 @@ use super::{
 };
 use atm_core::{
     host::{self, LinkKind},
-    ledger::{Origin, Request, Response},
+    ledger::{Command, Request, Response},
     terminal::{Event, MessageText},
 };
 
@@ -30,6 +30,11 @@ pub(super) enum TerminalPower {
     Fails,
 }
 
+/// Does the request ask for an operation?
+pub(super) fn is_operation(request: &Request) -> bool {
+    matches!(request.command, Command::Operate { .. })
+}
+
 impl Driver {
     /// The terminal starts for the first time.
     pub(super) fn start(&mut self, bounds: &Bounds) {
@@ -47,8 +52,9 @@ impl Driver {
             } else if let Some(frame) = link.to_host.take() {
                 self.deliver_to_host(at, &frame);
             } else {
-                let is_operation = matches!(self.station.requests.first(), Some(Request::Operate { .. }));
-                if !self.deliver_response() && (is_operation || !self.commit_next()) {
+                let next = self.station.hosts.first().and_then(|host| host.requests.first());
+                let is_operation = next.is_some_and(is_operation);
+                if !self.deliver_response(0) && (is_operation || !self.commit_next(0)) {
                     return;
                 }
             }
@@ -98,16 +104,17 @@ impl Driver {
             self.station.audit.person_left();
             self.station.terminal.give_up();
         }
-        self.reconnect(bounds, bounds.link == LinkKind::Connection && self.station.terminal.is_over());
+        let anew = bounds.link == LinkKind::Connection && self.station.terminal.is_over();
+        self.reconnect(bounds, anew.then(|| self.station.server()));
     }
 
-    /// The terminal says hello again, on a new link if `anew`.
-    pub(super) fn reconnect(&mut self, bounds: &Bounds, anew: bool) {
+    /// The terminal says hello again, on a new link if `server` is the host to connect to.
+    pub(super) fn reconnect(&mut self, bounds: &Bounds, server: Option<usize>) {
         if self.station.terminal.is_over() {
             self.station.audit.person_left();
         }
-        if anew {
-            self.station.open_link(bounds);
+        if let Some(server) = server {
+            self.station.open_link(server, bounds);
         }
         self.station.terminal.reconnect(NOW);
         self.drain_terminal(TerminalPower::Stays, bounds);
@@ -187,10 +194,12 @@ impl Driver {
 
     /// The host closes a dead link and parks the conversation.
     pub(super) fn close_link(&mut self, at: usize) {
-        let conversation =
-            self.station.links.get_mut(at).and_then(|link| link.host.take()).and_then(|mut host| host.park());
-        if conversation.is_some() {
-            self.station.parked = conversation;
+        let Some(link) = self.station.links.get_mut(at) else { return };
+        let conversation = link.host.take().and_then(|mut host| host.park());
+        if conversation.is_some()
+            && let Some(host) = self.station.hosts.get_mut(link.server)
+        {
+            host.parked = conversation;
         }
     }
 
@@ -203,7 +212,9 @@ impl Driver {
     pub(super) fn drain_host(&mut self, at: usize) {
         for _ in 0..MAX_ROUNDS {
             let present = at + 1 == self.station.links.len();
-            let Some(ModelLink { host: Some(host), to_terminal, .. }) = self.station.links.get_mut(at) else {
+            let Some(ModelLink { server, host: Some(host), to_terminal, .. }) =
+                self.station.links.get_mut(at)
+            else {
                 return;
             };
             let event = host.poll_event();
@@ -216,7 +227,10 @@ impl Driver {
                 host.consume(output.len(), NOW);
             }
             match event {
-                Some(host::Event::Request(request)) => self.station.requests.push(request),
+                Some(host::Event::Request(request)) => {
+                    let server = *server;
+                    self.station.hosts[server].requests.push(request);
+                }
                 Some(host::Event::Hello(_)) => self.admit(at),
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
@@ -232,19 +246,19 @@ impl Driver {
 
     /// Admits a hello, with the conversation that is parked or held on an older link, or refuses it.
     fn admit(&mut self, at: usize) {
-        let host = self.station.links.get(at).and_then(|link| link.host.as_ref());
-        let Some(hello) = host.and_then(Host::incoming_hello).cloned() else { return };
-        let held = self.station.held_at().filter(|held| *held != at);
-        let parked = &self.station.parked;
+        let Some(link) = self.station.links.get(at) else { return };
+        let Some(hello) = link.host.as_ref().and_then(Host::incoming_hello).cloned() else { return };
+        let server = link.server;
+        let held = self.station.held_at(server).filter(|held| *held != at);
+        let parked = self.station.hosts.get(server).and_then(|host| host.parked.as_ref());
         let elsewhere =
             held.and_then(|held| self.station.links.get(held)).and_then(|link| link.host.as_ref());
         let admits = parked
-            .as_ref()
             .or(elsewhere.and_then(Host::conversation))
             .is_none_or(|conversation| conversation.admits(&hello));
         let mut conversation = None;
         if admits {
-            conversation = self.station.parked.take();
+            conversation = self.station.hosts.get_mut(server).and_then(|host| host.parked.take());
             if let (None, Some(held)) = (&conversation, held) {
                 let older = self.station.links.get_mut(held).and_then(|link| link.host.as_mut());
                 conversation = older.and_then(|host| host.take_over(NOW));
@@ -260,46 +274,61 @@ impl Driver {
 
     // Driver of the ledger.
 
-    /// The ledger commits a request, and the audit sees it.
-    pub(super) fn commit(&mut self, request: &Request) -> Option<Response> {
+    /// The ledger commits a request of a host, and the audit sees it.
+    pub(super) fn commit(&mut self, server: usize, request: &Request) -> Option<Response> {
         let before = self.ledger.balance();
         let Ok(response) = self.ledger.apply(request) else {
             self.station.audit.violate(Violation::LedgerFailed);
             return None;
         };
+        self.station.audit.responded(server, request, &response);
         self.station.audit.committed(request, &response, before, self.ledger.balance());
         Some(response)
     }
 
-    /// The ledger commits the next request; false if there is none.
-    pub(super) fn commit_next(&mut self) -> bool {
-        if self.station.requests.is_empty() {
+    /// The ledger commits the next request of a host; false if there is none.
+    pub(super) fn commit_next(&mut self, server: usize) -> bool {
+        let Some(host) = self.station.hosts.get_mut(server).filter(|host| !host.requests.is_empty()) else {
             return false;
-        }
-        let request = self.station.requests.remove(0);
-        if let Some(response) = self.commit(&request) {
-            self.station.responses.push((request, response));
+        };
+        let request = host.requests.remove(0);
+        if let Some(response) = self.commit(server, &request)
+            && let Some(host) = self.station.hosts.get_mut(server)
+        {
+            host.responses.push((request.ticket, response));
         }
         true
     }
 
-    /// The next response reaches the endpoint that holds the conversation now, or the parked one; false if
-    /// there is none.
-    pub(super) fn deliver_response(&mut self) -> bool {
-        if self.station.responses.is_empty() {
+    /// The next response reaches the endpoint of the host that holds the conversation now, or the parked one; false
+    /// if there is none.
+    pub(super) fn deliver_response(&mut self, server: usize) -> bool {
+        let held = self.station.held_at(server);
+        let Some(side) = self.station.hosts.get_mut(server).filter(|side| !side.responses.is_empty()) else {
             return false;
-        }
-        let (request, response) = self.station.responses.remove(0);
-        debug_assert_eq!(request.origin(), Origin::Terminal(self.station.name.clone()));
-        if let Some(at) = self.station.held_at() {
+        };
+        let (ticket, response) = side.responses.remove(0);
+        if let Some(at) = held {
             if let Some(host) = self.station.links.get_mut(at).and_then(|link| link.host.as_mut()) {
-                host.complete(&request, response, NOW);
+                host.complete(ticket, response, NOW);
             }
             self.drain_host(at);
-        } else if let Some(conversation) = &mut self.station.parked {
-            let next = conversation.complete_parked(&request, response);
-            self.station.requests.extend(next);
+        } else if let Some(conversation) = &mut side.parked {
+            side.requests.extend(conversation.complete_parked(ticket, response));
         }
         true
+    }
+
+    /// The ledger is replaced by its copy; false if there is none.
+    pub(super) fn set_back(&mut self) -> bool {
+        self.station.set_backs -= 1;
+        self.station.audit.set_back();
+        self.ledger.set_back()
+    }
+
+    /// The ledger is copied.
+    pub(super) fn copy_ledger(&mut self) {
+        self.station.audit.copy();
+        self.ledger.copy();
     }
 }

@@ -1,7 +1,11 @@
-//! The ledger of the model: the real one in memory, or that with an injected bug.
+//! The ledger of the model: the real one in memory, or that with an injected bug, and a copy of it.
 use atm_core::{
-    ledger::{InDoubt, Ledger, LedgerId, Name, Numbers, Origin, Outcome, RamLedger, Request, Response},
+    ledger::{
+        Command, InDoubt, Ledger, LedgerId, Name, Origin, Outcome, RamLedger, Request, Response,
+        SET_BACK_INTERVAL, SessionId,
+    },
     money::Amount,
+    time::UnixTime,
 };
 
 /// A bug of the ledger that the model checker must detect.
@@ -11,27 +15,55 @@ pub enum InjectedBug {
     ForgetId,
     /// The ledger does not remember what it refused
     ForgetRefusal,
-    /// The ledger answers "not done" without committing a void under that id
+    /// The ledger answers "not done" without committing a void under that id, and ignores the turn
     VoidWithoutCommit,
+    /// The ledger carries out requests of an earlier turn
+    IgnoreTurn,
+    /// The ledger does not read what a hello says that its terminal has seen
+    IgnoreSeen,
 }
 
 /// A ledger for two terminals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelLedger {
     ledger: RamLedger<2>,
-    /// The number of blocks that were reserved for each terminal.
-    blocks: Vec<(Name, u64)>,
+    /// What a set-back replaces it by.
+    copy: Option<RamLedger<2>>,
+    /// Minutes that have passed: only in a fault-free run, time does not stand still.
+    minutes: u64,
+    /// The turn that each terminal was given last, where there is a bug.
+    turns: Vec<(Name, u32)>,
     bug: Option<InjectedBug>,
 }
 
 impl ModelLedger {
-    pub(super) fn new(balance: Amount, names: &[Name], bug: Option<InjectedBug>) -> Self {
-        let blocks = names.iter().map(|name| (name.clone(), 0)).collect();
-        Self { ledger: RamLedger::new(LedgerId(1), balance), blocks, bug }
+    pub(super) fn new(balance: Amount, bug: Option<InjectedBug>) -> Self {
+        Self { ledger: RamLedger::new(LedgerId(1), balance), copy: None, minutes: 0, turns: Vec::new(), bug }
     }
 
     pub(super) fn balance(&self) -> Amount {
         self.ledger.balance()
+    }
+
+    /// Is there a copy?
+    pub(super) fn has_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Copies the ledger.
+    pub(super) fn copy(&mut self) {
+        self.copy = Some(self.ledger.clone());
+    }
+
+    /// Replaces the ledger by its copy; false if there is none.
+    pub(super) fn set_back(&mut self) -> bool {
+        self.copy.take().map(|copy| self.ledger = copy).is_some()
+    }
+
+    /// A minute passes: another hello may prove a set-back.
+    pub(super) fn pass_minute(&mut self) {
+        self.minutes += 1;
+        self.ledger.set_time(UnixTime::from_millis(self.minutes * SET_BACK_INTERVAL));
     }
 
     /// Carries out a request.
@@ -39,23 +71,29 @@ impl ModelLedger {
     /// # Errors
     /// Never: a ledger in memory has no doubt.
     pub(super) fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let Some(bug) = self.bug else { return self.ledger.apply(request) };
         let before = self.ledger.clone();
-        let mut response = match (self.bug, request) {
-            (Some(InjectedBug::ForgetId), Request::Operate { id, operation, .. }) => {
-                let origin = Origin::Session(0);
-                self.ledger.apply(&Request::Operate { origin, id: *id, operation: *operation })?
+        let mut changed = request.clone();
+        match (bug, &mut changed.command) {
+            (InjectedBug::ForgetId, Command::Operate { .. }) => {
+                changed.origin = Origin::Session(SessionId::default());
             }
-            _ => self.ledger.apply(request)?,
-        };
-        if let (Request::Open { terminal }, Response::Opened { numbers, .. }) = (request, &mut response) {
-            *numbers = self.reserve_block(terminal);
+            (InjectedBug::IgnoreTurn | InjectedBug::VoidWithoutCommit, Command::Operate { .. }) => {
+                let last = self.turns.iter().find(|(name, _)| Some(name) == request.origin.terminal());
+                changed.turn = last.map_or(request.turn, |(_, turn)| *turn);
+            }
+            (InjectedBug::IgnoreSeen, Command::Hello(claim)) => claim.seen = 0,
+            _ => {}
         }
-        let forgets = match (self.bug, &response) {
-            (Some(InjectedBug::ForgetRefusal), Response::Settled { outcome: Outcome::Refused(_), .. }) => {
-                true
-            }
-            (Some(InjectedBug::VoidWithoutCommit), Response::Settled { outcome: Outcome::NotDone, .. }) => {
-                matches!(request, Request::Settle { .. })
+        let response = self.ledger.apply(&changed)?;
+        if let (Response::Admitted(admission), Some(name)) = (response, request.origin.terminal()) {
+            self.turns.retain(|(known, _)| known != name);
+            self.turns.push((name.clone(), admission.turn));
+        }
+        let forgets = match (bug, response) {
+            (InjectedBug::ForgetRefusal, Response::Settled { outcome: Outcome::Refused(_), .. }) => true,
+            (InjectedBug::VoidWithoutCommit, Response::Settled { outcome: Outcome::NotDone, .. }) => {
+                matches!(request.command, Command::Settle { .. })
             }
             _ => false,
         };
@@ -63,22 +101,5 @@ impl ModelLedger {
             self.ledger = before;
         }
         Ok(response)
-    }
-
-    /// Reserves the next block of numbers for a terminal.
-    ///
-    /// The real ledger counts all terminals' blocks together. With two terminals that would multiply the
-    /// states, so each gets every second block here; one alone gets the real ones.
-    fn reserve_block(&mut self, terminal: &Name) -> Numbers {
-        const BLOCK: u32 = 256;
-        let terminals = self.blocks.len();
-        let Some((at, (_, count))) =
-            self.blocks.iter_mut().enumerate().find(|(_, (name, _))| name == terminal)
-        else {
-            return Numbers::NONE;
-        };
-        let before = u64::try_from(at).unwrap_or(0) + u64::try_from(terminals).unwrap_or(1) * *count;
-        *count += 1;
-        Numbers::block(1 + before * u64::from(BLOCK), BLOCK)
     }
 }

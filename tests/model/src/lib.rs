@@ -1,5 +1,5 @@
-//! Model checking: explores every order of events of one or two terminals, a host, lossy links and power
-//! losses, within stated bounds.
+//! Model checking: explores every order of events of one or two terminals, one or two hosts, lossy links, power
+//! losses and a set-back of the ledger, within stated bounds.
 //!
 //! The endpoints, conversations and the ledger in memory are the real ones, cloned at every step; the model
 //! replaces their drivers. [`Bounds`] makes the state space finite and
@@ -125,7 +125,7 @@ impl Model for AtmModel {
         let bounds = &self.bounds;
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
-        let mut ledger = ModelLedger::new(self.balance(), &names, bounds.bug);
+        let mut ledger = ModelLedger::new(self.balance(), bounds.bug);
         let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
             let mut driver =
@@ -171,7 +171,7 @@ impl Model for AtmModel {
         let mut next = state.clone();
         match action {
             ModelAction::DeliverThenCrash(..) | ModelAction::TerminalCrash(_) => next.terminal_crashes -= 1,
-            ModelAction::CommitInDoubt(_) => next.commits_in_doubt -= 1,
+            ModelAction::CommitInDoubt(..) => next.commits_in_doubt -= 1,
             _ => {}
         }
         let before = next.stations.get_mut(at)?;

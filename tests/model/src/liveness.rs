@@ -78,8 +78,16 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
             LivenessEvent::ToHost => {
                 link.and_then(|link| link.to_host.get(0)).map(|frame| FrameDisplay(&frame).to_string())
             }
-            LivenessEvent::Commit => station.requests.first().map(|request| format!("{request:?}")),
-            LivenessEvent::Respond => station.responses.first().map(|(_, response)| format!("{response:?}")),
+            LivenessEvent::Commit => station
+                .hosts
+                .iter()
+                .find_map(|host| host.requests.first())
+                .map(|request| format!("{request:?}")),
+            LivenessEvent::Respond => station
+                .hosts
+                .iter()
+                .find_map(|host| host.responses.first())
+                .map(|(_, response)| format!("{response:?}")),
             LivenessEvent::Reconnect
             | LivenessEvent::AskBalance
             | LivenessEvent::Retransmit
@@ -98,7 +106,7 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
 /// run. The states in which they arrived have runs of their own.
 fn stop_faults(driver: &mut Driver) {
     driver.capacity = usize::MAX;
-    driver.station.orphaned.clear();
+    driver.station.hosts.iter_mut().for_each(|host| host.orphaned.clear());
     for link in &mut driver.station.links {
         link.to_host.clear();
         link.to_terminal.clear();
@@ -135,15 +143,19 @@ fn step(driver: &mut Driver, progress: &mut Progress, bounds: &Bounds) -> Option
         driver.deliver_to_host(0, &frame);
         return Some(LivenessEvent::ToHost);
     }
-    if driver.commit_next() {
+    let mut hosts = 0..driver.station.hosts.len();
+    if hosts.clone().any(|host| driver.commit_next(host)) {
         return Some(LivenessEvent::Commit);
     }
-    if driver.deliver_response() {
+    if hosts.any(|host| driver.deliver_response(host)) {
         return Some(LivenessEvent::Respond);
     }
     let closed = driver.station.links.last().is_none_or(|link| link.host.is_none());
     Some(if closed || driver.station.terminal.is_over() {
-        driver.reconnect(bounds, closed);
+        if bounds.set_backs > 0 {
+            driver.ledger.pass_minute();
+        }
+        driver.reconnect(bounds, closed.then(|| driver.station.server()));
         LivenessEvent::Reconnect
     } else if driver.station.terminal.prompt().is_some() {
         // At another prompt than the menu, "balance" is an invalid answer, which gets a reply as well.

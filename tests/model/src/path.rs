@@ -24,22 +24,31 @@ fn at_station(station: &Station, action: ModelAction) -> String {
         ModelAction::DeliverThenCrash(_, frame) => {
             format!("to terminal: {}; it loses power before it stores that", text(to_terminal(frame)))
         }
-        ModelAction::Commit(_) => format!("the ledger commits {:?}", station.requests.first()),
-        ModelAction::CommitInDoubt(_) => {
-            format!("the ledger commits {:?}, in doubt", station.requests.first())
+        ModelAction::Commit(_, host) => {
+            format!("host {host}: the ledger commits {:?}", station.hosts[host].requests.first())
         }
-        ModelAction::CommitOrphaned(_) => {
-            format!("the ledger commits {:?} of the crashed host", station.orphaned.first())
+        ModelAction::CommitInDoubt(_, host) => {
+            format!("host {host}: the ledger commits {:?}, in doubt", station.hosts[host].requests.first())
         }
-        ModelAction::Respond(_) => format!("the ledger responds {:?}", station.responses.first()),
+        ModelAction::CommitOrphaned(_, host) => {
+            format!(
+                "host {host}: the ledger commits {:?} from before the crash",
+                station.hosts[host].orphaned.first()
+            )
+        }
+        ModelAction::Respond(_, host) => {
+            format!("host {host}: the ledger responds {:?}", station.hosts[host].responses.first())
+        }
         ModelAction::Retransmit(_) => "the terminal retransmits".to_owned(),
-        ModelAction::NextPerson(_) => "the terminal gives to_host, or the next person comes".to_owned(),
-        ModelAction::Reconnect(_) => "the terminal connects by a new link".to_owned(),
+        ModelAction::NextPerson(_) => "the terminal gives up, or the next person comes".to_owned(),
+        ModelAction::Reconnect(_, host) => format!("the terminal connects to host {host} by a new link"),
         ModelAction::CloseLink(_, link) => format!("the host notices that link {link} is dead"),
         ModelAction::IdleTimeout(_, link) => format!("the idle time ends on link {link}"),
-        ModelAction::DropParked(_) => "the host drops the parked conversation".to_owned(),
+        ModelAction::DropParked(_, host) => format!("host {host} drops the parked conversation"),
         ModelAction::TerminalCrash(_) => "the terminal loses power and restarts".to_owned(),
-        ModelAction::HostCrash(_) => "the host loses power and restarts".to_owned(),
+        ModelAction::HostCrash(_, host) => format!("host {host} loses power and restarts"),
+        ModelAction::CopyLedger(_) => "the ledger is copied".to_owned(),
+        ModelAction::SetBack(_) => "the ledger is replaced by its copy".to_owned(),
     }
 }
 

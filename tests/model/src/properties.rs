@@ -7,9 +7,12 @@
 //! | safety: as typed | money moves only for a typed answer, by what it says |
 //! | safety: person present | no money moves once the person has left and a later one was shown something |
 //! | safety: final outcomes | an operation moves no money once an outcome of it was shown |
-//! | safety: true outcomes | the outcome shown is the committed one; never "unknown": nothing was lost |
+//! | safety: true outcomes | the outcome shown is the committed one; "unknown" only of an id that is not reserved |
 //! | safety: one outcome | the outcome shown of an operation never changes |
 //! | safety: reply order | replies are shown once and in the order of their numbers |
+//! | safety: fenced | no request of an earlier turn, or of a host without the turn, is carried out |
+//! | safety: proved | a hello that has seen more than was reserved, and no other, is told of the set-back |
+//! | safety: reserved | money moves only under an id whose number is reserved |
 //! | safety: no doubt | the ledger in memory never returns an error |
 //! | invariant: conservation | the balance is the starting balance plus all movements |
 //! | liveness: quiescence | without further faults, each outcome is shown and each terminal served |
@@ -20,7 +23,10 @@ use super::{
     AtmModel, ModelState, audit::Violation, bounds::Bounds, driver::Driver, interned, ledger::ModelLedger,
     station::Station,
 };
-use atm_core::{ledger::Outcome, money::Amount};
+use atm_core::{
+    ledger::{Outcome, Response},
+    money::Amount,
+};
 use stateright::Property;
 
 /// The properties within `bounds`.
@@ -35,6 +41,9 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
         }),
         Property::always("safety: one outcome", |_, s: &ModelState| !s.has(&[Violation::OutcomeChanged])),
         Property::always("safety: reply order", |_, s: &ModelState| !s.has(&[Violation::ReplyOrder])),
+        Property::always("safety: fenced", |_, s: &ModelState| !s.has(&[Violation::NotFenced])),
+        Property::always("safety: proved", |_, s: &ModelState| !s.has(&[Violation::NotProved])),
+        Property::always("safety: reserved", |_, s: &ModelState| !s.has(&[Violation::NotReserved])),
         Property::always("safety: no doubt", |_, s: &ModelState| !s.has(&[Violation::LedgerFailed])),
         Property::always("invariant: conservation", AtmModel::conserves_money),
         Property::always("liveness: quiescence", AtmModel::comes_to_rest),
@@ -61,6 +70,17 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
             .push(Property::sometimes("reachable: a conversation is taken over", |_, s: &ModelState| {
                 s.stations.iter().any(|station| station.was_taken_over())
             }));
+    }
+    if bounds.hosts > 1 || bounds.set_backs > 0 {
+        properties.push(Property::sometimes("reachable: a request is fenced", |_, s: &ModelState| {
+            let mut hosts = s.stations.iter().flat_map(|station| &station.hosts);
+            hosts.any(|host| host.responses.iter().any(|(_, response)| *response == Response::Fenced))
+        }));
+    }
+    if bounds.set_backs > 0 {
+        properties.push(Property::sometimes("reachable: unknown is shown", |_, s: &ModelState| {
+            s.has_shown(|outcome| outcome == Outcome::Unknown)
+        }));
     }
     properties
 }

@@ -1,9 +1,9 @@
-//! A station: one terminal with its links, the host's ends of them, its parked conversation and its requests
+//! A station: one terminal with its links, the hosts' ends of them, its parked conversations and its requests
 //! to the ledger. Stations share only the ledger.
 use super::{audit::Audit, bounds::Bounds, channel::LossyChannel};
 use atm_core::{
     host::{self, Conversation, LinkKind},
-    ledger::{Name, Origin, Request, Response},
+    ledger::{Name, Origin, Request, Response, SessionId, Ticket},
     session::Policy,
     terminal::{self, Memory, Profile, Retransmit},
     time::{Duration, Instant},
@@ -19,9 +19,13 @@ const NEVER: Duration = Duration::from_secs(1);
 pub(super) type Host = host::Host<64, 128>;
 pub(super) type Terminal = terminal::Terminal<64, 64>;
 
-/// A link with the host's end of it.
+/// A link with a host's end of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelLink {
+    /// The index of the host.
+    pub(super) server: usize,
+    /// Tells its requests from those of the other links that are in use.
+    number: u64,
     pub(super) to_host: LossyChannel,
     pub(super) to_terminal: LossyChannel,
     /// `None` once the host has closed it.
@@ -30,14 +34,14 @@ pub(super) struct ModelLink {
 
 impl ModelLink {
     /// A link that was just opened.
-    fn open(bounds: &Bounds) -> Self {
-        let mut link =
-            Self { to_host: LossyChannel::default(), to_terminal: LossyChannel::default(), host: None };
+    fn open(server: usize, number: u64, bounds: &Bounds) -> Self {
+        let (to_host, to_terminal) = (LossyChannel::default(), LossyChannel::default());
+        let mut link = Self { server, number, to_host, to_terminal, host: None };
         link.restart(bounds);
         link
     }
 
-    /// The host opens its end. Its number would identify unnamed sessions, which request nothing here.
+    /// The host opens its end.
     pub(super) fn restart(&mut self, bounds: &Bounds) {
         let config = host::Config {
             wire: Wire::Postcard,
@@ -47,7 +51,8 @@ impl ModelLink {
             frame_timeout: NEVER,
             stall_timeout: NEVER,
         };
-        self.host = Some(Host::new(config, 0, NOW));
+        let session = SessionId { host: self.server as u32, number: self.number };
+        self.host = Some(Host::new(config, session, NOW));
     }
 
     /// Is the conversation of `name` held here?
@@ -59,7 +64,18 @@ impl ModelLink {
     }
 }
 
-/// A terminal with its side of the host.
+/// What a host holds of a terminal, apart from the links.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct HostSide {
+    pub(super) parked: Option<Conversation>,
+    /// Requests on their way to the ledger, and its responses on their way back.
+    pub(super) requests: Vec<Request>,
+    pub(super) responses: Vec<(Ticket, Response)>,
+    /// Requests from before a crash of the host; they may still reach the ledger, at any time.
+    pub(super) orphaned: Vec<Request>,
+}
+
+/// A terminal with its side of the hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Station {
     pub(super) name: Name,
@@ -73,16 +89,13 @@ pub(super) struct Station {
     past_hellos: u32,
     /// The terminal uses the last one.
     pub(super) links: Vec<ModelLink>,
-    pub(super) parked: Option<Conversation>,
-    /// Requests on their way to the ledger, and its responses on their way back.
-    pub(super) requests: Vec<Request>,
-    pub(super) responses: Vec<(Request, Response)>,
-    /// Requests of a host that has crashed since; they may still reach the ledger, at any time.
-    pub(super) orphaned: Vec<Request>,
-    /// How often the host may still drop the conversation because no answer comes.
+    pub(super) hosts: Vec<HostSide>,
+    /// How often a host may still drop the conversation because no answer comes.
     pub(super) idle_timeouts: u8,
-    /// How often the host's ends of this station may still lose power.
+    /// How often a host's ends of this station may still lose power.
     pub(super) host_crashes: u8,
+    /// How often the ledger may still be set back.
+    pub(super) set_backs: u8,
     pub(super) audit: Audit,
 }
 
@@ -96,21 +109,38 @@ impl Station {
             hellos: 1,
             past_hellos: 0,
             links: Vec::new(),
-            parked: None,
-            requests: Vec::new(),
-            responses: Vec::new(),
-            orphaned: Vec::new(),
+            hosts: vec![HostSide::default(); bounds.hosts],
             idle_timeouts: bounds.idle_timeouts,
             host_crashes: bounds.host_crashes,
-            audit: Audit::default(),
+            set_backs: bounds.set_backs,
+            audit: Audit::new(bounds.set_backs > 0),
         };
-        station.open_link(bounds);
+        station.open_link(0, bounds);
         station
     }
 
-    /// Connects the terminal to a new link.
-    pub(super) fn open_link(&mut self, bounds: &Bounds) {
-        self.links.push(ModelLink::open(bounds));
+    /// Connects the terminal to a host by a new link.
+    pub(super) fn open_link(&mut self, server: usize, bounds: &Bounds) {
+        // The smallest number that is not in use, so that states with the same future are equal.
+        let in_use = |number: u64| {
+            let held = &self.hosts;
+            self.links.iter().any(|link| link.number == number)
+                || held
+                    .iter()
+                    .flat_map(|host| &host.requests)
+                    .any(|request| u64::from(request.ticket.link) == number)
+                || held
+                    .iter()
+                    .flat_map(|host| &host.responses)
+                    .any(|(ticket, _)| u64::from(ticket.link) == number)
+        };
+        let number = (0..).find(|number| !in_use(*number)).unwrap_or(u64::MAX);
+        self.links.push(ModelLink::open(server, number, bounds));
+    }
+
+    /// The host that the terminal is connected to.
+    pub(super) fn server(&self) -> usize {
+        self.links.last().map_or(0, |link| link.server)
     }
 
     /// The terminal loses power and restarts from what it has stored.
@@ -121,15 +151,19 @@ impl Station {
         self.audit.restart();
         self.terminal = start_terminal(&self.name, self.life, self.stored, bounds);
         if bounds.link == LinkKind::Connection {
-            self.open_link(bounds);
+            self.open_link(self.server(), bounds);
         }
     }
 
-    /// The host loses power and restarts: it loses its conversations; its requests may still reach the
+    /// A host loses power and restarts: it loses its conversations; its requests may still reach the
     /// ledger.
-    pub(super) fn crash_host(&mut self, bounds: &Bounds) {
-        self.links.drain(..self.links.len().saturating_sub(1));
-        for link in &mut self.links {
+    pub(super) fn crash_host(&mut self, server: usize, bounds: &Bounds) {
+        let mut left = self.links.len();
+        self.links.retain(|link| {
+            left -= 1;
+            left == 0 || link.server != server
+        });
+        for link in self.links.iter_mut().filter(|link| link.server == server) {
             match bounds.link {
                 // The bytes in flight still arrive.
                 LinkKind::Serial => link.restart(bounds),
@@ -139,9 +173,10 @@ impl Station {
                 }
             }
         }
-        self.parked = None;
-        self.orphaned.append(&mut self.requests);
-        self.responses.clear();
+        let Some(host) = self.hosts.get_mut(server) else { return };
+        host.parked = None;
+        host.orphaned.append(&mut host.requests);
+        host.responses.clear();
     }
 
     /// Do the bounds allow `more` further hellos?
@@ -149,16 +184,17 @@ impl Station {
         self.hellos + more <= bounds.hellos && self.past_hellos + self.hellos + more <= bounds.hellos_in_all
     }
 
-    /// The index of the link whose host holds the conversation.
-    pub(super) fn held_at(&self) -> Option<usize> {
-        self.links.iter().rposition(|link| link.holds(&self.name))
+    /// The index of the link where this host holds the conversation.
+    pub(super) fn held_at(&self, server: usize) -> Option<usize> {
+        self.links.iter().rposition(|link| link.server == server && link.holds(&self.name))
     }
 
     /// Is the conversation on the newest link, while the host still has an older one open?
     pub(super) fn was_taken_over(&self) -> bool {
-        let older =
-            self.links.split_last().is_some_and(|(_, older)| older.iter().any(|link| link.host.is_some()));
-        older && self.held_at().is_some_and(|at| at + 1 == self.links.len())
+        let server = self.server();
+        let is_open = |link: &ModelLink| link.server == server && link.host.is_some();
+        let older = self.links.split_last().is_some_and(|(_, older)| older.iter().any(is_open));
+        older && self.held_at(server).is_some_and(|at| at + 1 == self.links.len())
     }
 
     /// Drops what has no effect any more, so that states with the same future are equal.

@@ -1,5 +1,5 @@
-//! Deterministic simulation: random people at terminals, one host, faulty links, power losses and a faulty
-//! disk, under a fake clock.
+//! Deterministic simulation: random people at terminals, hosts with one ledger, faulty links, power losses, a faulty
+//! disk and a ledger that is set back, under a fake clock.
 //!
 //! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The
 //! endpoints and ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the

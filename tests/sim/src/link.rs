@@ -1,6 +1,7 @@
-//! A link between a terminal and the host: two faulty directions, and the host's endpoint at one end.
+//! A link between a terminal and a host: two faulty directions, and the host's endpoint at one end.
 use atm_core::{
     host::{self, Host, IN, LinkKind, OUT},
+    ledger::SessionId,
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
@@ -9,6 +10,8 @@ use firmware_sim::fault_injector::{Chances, FaultyLink};
 pub(super) struct SimulatedLink {
     /// Unique in the run.
     pub(super) number: u64,
+    /// The index of the host.
+    pub(super) host: usize,
     pub(super) to_host: FaultyLink,
     pub(super) to_terminal: FaultyLink,
     /// `None` while the host has no power, and once it has closed the link.
@@ -23,15 +26,16 @@ pub(super) struct HostEnd {
 }
 
 impl SimulatedLink {
-    pub(super) fn new(number: u64, chances: Chances, baud: u32, seed: u64) -> Self {
+    pub(super) fn new(number: u64, host: usize, chances: Chances, baud: u32, seed: u64) -> Self {
         let (to_host, to_terminal) =
             (FaultyLink::new(chances, baud, seed), FaultyLink::new(chances, baud, seed.rotate_left(17)));
-        Self { number, to_host, to_terminal, host_end: None }
+        Self { number, host, to_host, to_terminal, host_end: None }
     }
 
     /// The host opens its end.
     pub(super) fn open(&mut self, config: host::Config, now: Instant) {
-        self.host_end = Some(HostEnd { host: Host::new(config, self.number, now), unread: Vec::new() });
+        let session = SessionId { host: u32::try_from(self.host).unwrap_or(u32::MAX), number: self.number };
+        self.host_end = Some(HostEnd { host: Host::new(config, session, now), unread: Vec::new() });
     }
 
     /// When bytes arrive or the host's deadline passes next.

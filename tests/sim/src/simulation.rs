@@ -1,16 +1,22 @@
 //! A run of the simulation: an event loop under a fake clock, first with faults, then without to the end.
-use super::{auditor::Auditor, ledger::SimulatedLedger, link::SimulatedLink, station::Station};
+use super::{
+    auditor::{Auditor, LedgerCounts},
+    ledger::SimulatedLedger,
+    link::SimulatedLink,
+    station::{Person, Station},
+};
 use atm_core::{
-    host::{Conversation, LinkKind},
-    ledger::{LedgerId, Name, Request, Response},
+    host::LinkKind,
+    ledger::{LedgerId, Name},
     money::Amount,
     time::{Duration, Instant},
 };
 use fastrand::Rng;
 use firmware_sim::fault_injector::{Chances, FaultCounts};
-use std::collections::VecDeque;
+use host::{SentRequest, SimulatedHost};
 
 mod connections;
+mod host;
 mod power;
 mod requests;
 
@@ -25,6 +31,10 @@ pub struct SimulationConfig {
     pub trace: bool,
     /// Is the ledger on a faulty disk, instead of in memory?
     pub durable: bool,
+    /// The number of hosts, which share the ledger. Several have it in memory.
+    pub hosts: u32,
+    /// Is the ledger, in memory, set back to older copies of itself?
+    pub set_back: bool,
 }
 
 /// What happened in a run.
@@ -40,6 +50,8 @@ pub struct SimulationReport {
     pub power_losses: u64,
     /// Commits that were in doubt.
     pub doubts: u64,
+    /// What the ledger did because of faults.
+    pub ledger: LedgerCounts,
     /// Faults injected into the links.
     pub link_faults: FaultCounts,
     /// Violations of the [`auditor`](crate::auditor)'s properties.
@@ -57,19 +69,14 @@ struct Simulation {
     rng: Rng,
     chances: Chances,
     ledger: SimulatedLedger,
-    /// Requests on their way to the ledger and responses on their way back, with the times of their arrival.
-    requests: VecDeque<(Instant, Request)>,
-    responses: VecDeque<(Instant, Request, Response)>,
-    /// Duplicates of requests, whose responses are dropped.
-    duplicate_requests: Vec<(Instant, Request)>,
+    hosts: Vec<SimulatedHost>,
+    /// Duplicates of requests, and the hosts that sent them.
+    duplicate_requests: Vec<(usize, SentRequest)>,
     stations: Vec<Station>,
-    /// Parked conversations, and when each expires.
-    parked: Vec<(Instant, Conversation)>,
-    host_restarts_at: Option<Instant>,
-    host_up: bool,
     idle_timeout: Duration,
     next_link_number: u64,
     next_power_loss: Option<Instant>,
+    next_set_back: Option<Instant>,
     auditor: Auditor,
     report: SimulationReport,
 }
@@ -97,30 +104,30 @@ impl Simulation {
         let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a link without faults to one that delivers little.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
+        // Who is in a hurry and never leaves uses up a block of numbers.
+        let person = if rng.u32(0..8) == 0 { Person::Hurried } else { Person::Usual };
         let count = rng.usize(1..=4);
         let stations = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
                 let kind = if rng.bool() { LinkKind::Serial } else { LinkKind::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
-                Some(Station::new(name, kind, baud))
+                let may_restore = !config.set_back;
+                Some(Station::new(name, kind, baud, person, may_restore))
             })
             .collect();
         Self {
             now: Instant::default(),
             chances,
             ledger: SimulatedLedger::new(config.durable, LedgerId(rng.u64(..)), balance, config.seed),
-            requests: VecDeque::new(),
-            responses: VecDeque::new(),
+            hosts: (0..config.hosts.max(1)).map(SimulatedHost::new).collect(),
             duplicate_requests: Vec::new(),
             stations,
-            parked: Vec::new(),
-            host_restarts_at: None,
-            host_up: true,
             idle_timeout: Duration::from_millis(rng.u32(2_000..60_000)),
             next_link_number: 1,
             next_power_loss: Some(Instant::from_millis(rng.u64(1..20_000))),
-            auditor: Auditor::new(balance, config.trace),
+            next_set_back: config.set_back.then(|| Instant::from_millis(rng.u64(1..60_000))),
+            auditor: Auditor::new(balance, !config.durable, config.set_back, config.trace),
             report: SimulationReport::default(),
             rng,
         }
@@ -153,19 +160,15 @@ impl Simulation {
     /// When something happens next.
     fn deadline(&self) -> Option<Instant> {
         let stations = self.stations.iter().filter_map(Station::deadline).min();
-        let request = self.requests.front().map(|(due, _)| *due);
-        let response = self.responses.front().map(|(due, ..)| *due);
-        let duplicate = self.duplicate_requests.iter().map(|(due, _)| *due).min();
-        let parked = self.parked.iter().map(|(until, _)| *until).min();
-        [stations, request, response, duplicate, parked, self.host_restarts_at, self.next_power_loss]
-            .into_iter()
-            .flatten()
-            .min()
+        let hosts = self.hosts.iter().filter_map(SimulatedHost::deadline).min();
+        let duplicate = self.duplicate_requests.iter().map(|(_, sent)| sent.due).min();
+        [stations, hosts, duplicate, self.next_power_loss, self.next_set_back].into_iter().flatten().min()
     }
 
     /// Handles everything that is due, once; true if anything was.
     fn turn(&mut self) -> bool {
         let mut progress = self.switch_power();
+        progress |= self.set_back();
         progress |= self.serve_ledger();
         for index in 0..self.stations.len() {
             progress |= self.connect(index);
@@ -180,6 +183,11 @@ impl Simulation {
         progress
     }
 
+    /// Do faults still happen?
+    fn has_faults(&self) -> bool {
+        self.next_power_loss.is_some()
+    }
+
     /// Adds the faults of a link that is removed.
     fn count_faults(&mut self, link: &SimulatedLink) {
         self.report.link_faults.add(link.to_host.counts());
@@ -190,6 +198,7 @@ impl Simulation {
     fn stop_faults(&mut self) {
         self.auditor.trace(self.now, || "the faults stop".to_owned());
         self.next_power_loss = None;
+        self.next_set_back = None;
         self.ledger.stop_faults();
         self.chances = Chances::default();
         for station in &mut self.stations {
@@ -211,6 +220,7 @@ impl Simulation {
             self.report.sessions += self.stations[index].sessions;
         }
         self.report.movements = self.auditor.movements() as u64;
+        self.report.ledger = self.auditor.counts();
         self.report.doubts = self.ledger.doubts();
         let (balance, violations) = self.ledger.verify();
         self.report.violations = self.auditor.finish(balance);

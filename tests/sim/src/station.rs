@@ -12,12 +12,34 @@ use firmware_sim::fault_injector::Chances;
 
 type Endpoint = Terminal<1024, { terminal::OUT }>;
 
+/// The person at a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Person {
+    /// Takes up to three seconds for an answer, and leaves at times.
+    Usual,
+    /// Takes up to a tenth of a second, and stays.
+    Hurried,
+}
+
+impl Person {
+    /// How long the person takes for an answer, in milliseconds.
+    fn delay(self, rng: &mut Rng) -> Duration {
+        Duration::from_millis(match self {
+            Self::Usual => rng.u32(10..3000),
+            Self::Hurried => rng.u32(10..100),
+        })
+    }
+}
+
 /// A terminal with its links and its person.
 pub(super) struct Station {
     pub(super) name: Name,
     pub(super) link_kind: LinkKind,
     wire: Wire,
     baud: u32,
+    person: Person,
+    /// May an old copy replace its memory?
+    may_restore: bool,
     /// `None` while it has no power.
     terminal: Option<Endpoint>,
     /// Bytes that arrived and that the endpoint has not taken yet.
@@ -33,6 +55,8 @@ pub(super) struct Station {
     pub(super) returns_at: Option<Instant>,
     /// The terminal uses the last one.
     pub(super) links: Vec<SimulatedLink>,
+    /// The next output is a hello that the first link gets too.
+    duplicates_hello: bool,
     pub(super) answers: u64,
     pub(super) sessions: u64,
     /// The faults have stopped: the person asks for the balance, and is done with the answer.
@@ -41,13 +65,15 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(name: Name, link_kind: LinkKind, baud: u32) -> Self {
+    pub(super) fn new(name: Name, link_kind: LinkKind, baud: u32, person: Person, may_restore: bool) -> Self {
         let wire = if link_kind == LinkKind::Serial { Wire::Postcard } else { Wire::Json };
         Self {
             name,
             link_kind,
             wire,
             baud,
+            person,
+            may_restore,
             terminal: None,
             unread: Vec::new(),
             stored: Memory::default(),
@@ -56,6 +82,7 @@ impl Station {
             person_acts_at: None,
             returns_at: Some(Instant::default()),
             links: Vec::new(),
+            duplicates_hello: false,
             answers: 0,
             sessions: 0,
             is_last_inquiry: false,
@@ -84,23 +111,31 @@ impl Station {
     }
 
     /// Connects the terminal to a new link.
-    pub(super) fn open_link(&mut self, number: u64, chances: Chances, seed: u64) {
+    pub(super) fn open_link(&mut self, number: u64, host: usize, chances: Chances, seed: u64) {
         let link = match self.link_kind {
-            LinkKind::Serial => SimulatedLink::new(number, chances, self.baud, seed),
+            LinkKind::Serial => SimulatedLink::new(number, host, chances, self.baud, seed),
             LinkKind::Connection => {
                 // The json wire has no checksum: it promises nothing if bytes are changed.
                 let unchanged = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
-                SimulatedLink::new(number, unchanged, 0, seed)
+                SimulatedLink::new(number, host, unchanged, 0, seed)
             }
         };
         self.links.push(link);
         self.unread.clear();
     }
 
+    /// The hello on the link that was opened before the newest reaches the host of the newest too, which becomes an
+    /// older link.
+    pub(super) fn duplicate_hello(&mut self) {
+        let duplicate = self.links.pop();
+        self.links.splice(0..0, duplicate);
+        self.duplicates_hello = true;
+    }
+
     /// The terminal gets power: it starts a new life.
     pub(super) fn start(&mut self, now: Instant, rng: &mut Rng, auditor: &mut Auditor) {
         self.life += 1;
-        if !self.is_last_inquiry && rng.u32(0..40) == 0 {
+        if self.may_restore && !self.is_last_inquiry && rng.u32(0..40) == 0 {
             // The memory was restored from an old copy.
             auditor.restored(&self.name, self.life);
             self.stored = self.copy;
@@ -181,6 +216,11 @@ impl Station {
         if !terminal.output().is_empty() {
             let output = terminal.output().to_vec();
             terminal.consume(output.len());
+            if std::mem::take(&mut self.duplicates_hello)
+                && let [duplicate, _, ..] = self.links.as_mut_slice()
+            {
+                duplicate.to_host.send(&output, now);
+            }
             if let Some(link) = self.links.last_mut() {
                 link.to_host.send(&output, now);
             }
@@ -209,7 +249,7 @@ impl Station {
                         if message.prompt && self.is_last_inquiry && message.outcome.is_some() {
                             self.done = true;
                         } else if message.prompt {
-                            self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+                            self.person_acts_at = Some(now + self.person.delay(rng));
                         } else if message.ends {
                             self.sessions += 1;
                             self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
@@ -234,7 +274,7 @@ impl Station {
         let Some(terminal) = &mut self.terminal else { return false };
         // A reconnect may open the prompt again without a message: the person is still there.
         if self.person_acts_at.is_none() && !self.done && terminal.prompt().is_some() {
-            self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
+            self.person_acts_at = Some(now + self.person.delay(rng));
         }
         if self.person_acts_at.is_none_or(|at| at > now) {
             return false;
@@ -249,7 +289,7 @@ impl Station {
             return true;
         }
         let Some(Some(number)) = terminal.prompt() else { return true };
-        let text = if self.is_last_inquiry { "3".to_owned() } else { random_answer(rng) };
+        let text = if self.is_last_inquiry { "3".to_owned() } else { random_answer(self.person, rng) };
         if terminal.answer(Some(number), &text, now).is_ok() {
             auditor.trace(now, || format!("{} types {text:?} at {number}", self.name));
             auditor.typed(&self.name, self.life, number, &text);
@@ -265,9 +305,10 @@ impl Station {
 }
 
 /// What a random person types: mostly valid answers to the menu or an amount prompt.
-fn random_answer(rng: &mut Rng) -> String {
+fn random_answer(person: Person, rng: &mut Rng) -> String {
     let amount = rng.u32(1..200);
-    match rng.u32(0..100) {
+    let kinds = if person == Person::Hurried { 92 } else { 100 };
+    match rng.u32(0..kinds) {
         0..25 => format!("deposit {amount}"),
         25..50 => format!("withdraw {amount}"),
         50..60 => format!("{amount}"),

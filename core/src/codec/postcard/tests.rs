@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     frame::cobs,
     host::{self, Host},
-    ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt, Refusal},
+    ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt, Refusal, SessionId},
     message::MAX_ANSWER,
     money::Amount,
     time::Instant,
@@ -205,7 +205,7 @@ fn a_buffer_that_is_too_small_is_an_error() {
 fn a_withdrawal_takes_at_most_80_bytes() {
     let now = Instant::default();
     let config = host::Config::new(Wire::Postcard, host::LinkKind::Serial);
-    let mut host = Host::<{ host::IN }, { host::OUT }>::new(config, 1, now);
+    let mut host = Host::<{ host::IN }, { host::OUT }>::new(config, SessionId::new(1), now);
     let mut ledger = RamLedger::<1>::new(LedgerId(u64::MAX), units(100_000));
     let mut exchange = |body: &[u8]| {
         let mut bytes = [0; 128];
@@ -220,7 +220,7 @@ fn a_withdrawal_takes_at_most_80_bytes() {
             match host.poll_event() {
                 Some(host::Event::Request(request)) => {
                     let response = ledger.apply(&request).unwrap();
-                    host.complete(&request, response, now);
+                    host.complete(request.ticket, response, now);
                 }
                 Some(_) => host.admit(None, now),
                 None => {}

@@ -1,65 +1,165 @@
 //! The handshake: what a hello gets, and how a request whose reply was lost is settled.
 //!
-//! A terminal that reconnects in the same life (`start` is unchanged) and asks to resume continues where it
-//! was. Any other hello starts a new session at the menu. If the terminal has not shown the outcome of its
-//! last request, the ledger settles it first: the outcome is looked up under its idempotency key, or the key
-//! is voided, so that the operation can never be done later.
+//! The ledger admits every hello of a named terminal before its welcome: it commits the hello's epoch, raises the
+//! terminal's turn, and returns the epoch that stood there. If that is the epoch of this conversation, no other host
+//! and no other conversation has served the terminal since, and a terminal that reconnects in the same life (`start` is
+//! unchanged) and asks to resume continues where it was. Any other hello starts a new session at the menu. If the
+//! terminal has not shown the outcome of its last request, the ledger settles it first: the outcome is looked up under
+//! its idempotency key, or the key is voided, so that the operation can never be done later.
 use super::{Conversation, Effect, Outstanding};
 use crate::{
-    ledger::{LedgerId, Origin, Outcome, Record},
-    message::{Hello, Notice, Welcome},
-    screen::{Screen, screens},
+    ledger::{Admission, Epoch, HelloClaim, LedgerId, Origin, Outcome, Record, Rejection},
+    message::{Fault, Hello, Notice, Welcome},
+    screen::Screen,
     session::Session,
 };
 
-/// What a hello says about the terminal's numbers.
+/// What a hello says about the terminal, until it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct HelloClaims {
-    pub(super) ledger: Option<LedgerId>,
+pub(super) struct WaitingHello {
+    ledger: Option<LedgerId>,
     shown: u64,
-    pub(super) pending: Option<u64>,
+    pending: Option<u64>,
+    resume: bool,
+    /// The link is a serial line, where a terminal retransmits its hello.
+    on_serial: bool,
+    /// The ledger was asked to admit it.
+    is_requested: bool,
 }
 
 impl Conversation {
-    /// Handles a hello of the terminal that this conversation is with.
-    pub(crate) fn handle_hello(&mut self, hello: &Hello) -> Effect {
+    /// Handles a hello on the link that holds this conversation.
+    pub(crate) fn handle_hello(&mut self, hello: &Hello, on_serial: bool) -> Effect {
         let (start, attempt) = (hello.start, hello.attempt);
-        let before = self.epoch;
-        if before == Some((start, attempt)) {
-            // A duplicate of the hello gets the same reply.
+        if self.epoch == Some(hello.epoch()) {
             return if self.is_busy() {
                 Effect::SendNotice(self.working_notice())
-            } else {
+            } else if self.last_reply.is_some() {
+                // A duplicate of the hello gets the same reply.
                 self.resend_with_welcome()
+            } else {
+                // It was admitted, and fenced since.
+                self.fenced()
             };
         }
         if !self.admits(hello) && matches!(self.origin, Origin::Terminal(_)) {
             return Effect::SendNotice(Notice::NameInUse { start, attempt });
         }
-        self.epoch = Some((start, attempt));
-        let same_life = before.is_some_and(|(life, _)| life == start);
-        if hello.resume && same_life && self.unserved_hello.is_none() && self.can_resume(hello) {
-            return if self.is_busy() {
-                self.welcome_due = true;
-                Effect::SendNotice(self.working_notice())
-            } else {
-                self.resend_with_welcome()
-            };
+        self.take_hello(hello, on_serial)
+    }
+
+    /// Takes a hello that is not a duplicate: serves it, or has it wait for the outstanding request.
+    pub(crate) fn take_hello(&mut self, hello: &Hello, on_serial: bool) -> Effect {
+        // A hello that waits and does not resume has ended the session, though it was not served yet.
+        let resume = hello.resume && self.waiting_hello.is_none_or(|waiting| waiting.resume);
+        let Hello { ledger, shown, pending, .. } = *hello;
+        self.epoch = Some(hello.epoch());
+        self.waiting_hello =
+            Some(WaitingHello { ledger, shown, pending, resume, on_serial, is_requested: false });
+        if self.is_busy() { Effect::SendNotice(self.working_notice()) } else { self.serve_hello() }
+    }
+
+    /// Serves the hello that waits: a named terminal's is admitted by the ledger first.
+    pub(super) fn serve_hello(&mut self) -> Effect {
+        let (Some(waiting), Some(epoch)) = (&mut self.waiting_hello, self.epoch) else {
+            return Effect::Nothing;
+        };
+        if matches!(self.origin, Origin::Terminal(_)) {
+            waiting.is_requested = true;
+            return self.emit_request(Outstanding::Hello { epoch });
         }
-        if self.is_busy() {
-            // The hello is served when the outstanding request is done.
-            self.unserved_hello = Some(claims(hello));
-            return Effect::SendNotice(self.working_notice());
+        let waiting = *waiting;
+        self.waiting_hello = None;
+        if !self.is_same_life(epoch) {
+            self.drop_session();
         }
-        self.serve_hello(hello)
+        self.committed = epoch;
+        if self.resumes(&waiting) {
+            return self.resend_with_welcome();
+        }
+        // A restarted host numbers from 1 again, and the terminal ignores numbers that it has already shown.
+        self.numbers = self.numbers.above(waiting.shown);
+        match waiting.pending {
+            Some(_) => self.reply_with(waiting.pending, &[Screen::Outcome(Outcome::Unknown), Screen::Menu]),
+            None => self.reply_with(None, &[Screen::Menu]),
+        }
+    }
+
+    /// What the ledger has to know of the hello that waits.
+    pub(super) fn hello_claim(&self, epoch: Epoch) -> Option<HelloClaim> {
+        let WaitingHello { ledger, shown, pending, on_serial, .. } = self.waiting_hello?;
+        Some(HelloClaim { epoch, admit_equal: on_serial, ledger, seen: shown.max(pending.unwrap_or(0)) })
+    }
+
+    /// Takes the ledger's admission of the hello of this epoch.
+    pub(super) fn admitted(&mut self, epoch: Epoch, admission: &Admission) -> Effect {
+        // No other host has admitted a hello since. Two plain clients have the same epoch, but not the same turn.
+        let is_ours = self.turn != 0
+            && admission.former == Some(self.committed)
+            && admission.turn == self.turn.wrapping_add(1);
+        let may_resume = is_ours
+            && self.is_same_life(epoch)
+            && self.ledger == Some(admission.ledger)
+            && admission.set_back.is_none();
+        self.committed = epoch;
+        self.ledger = Some(admission.ledger);
+        self.turn = admission.turn;
+        self.numbers = admission.numbers;
+        if !may_resume {
+            self.drop_session();
+        }
+        let Some(waiting) = self.waiting_hello.filter(|waiting| waiting.is_requested) else {
+            // A later hello has come in the meantime, and is not committed yet.
+            return self.serve_hello();
+        };
+        self.waiting_hello = None;
+        if self.resumes(&waiting) {
+            return self.resend_with_welcome();
+        }
+        self.start_session(&waiting, admission)
+    }
+
+    /// Ends the conversation, because its hello was not admitted, unless a later one waits.
+    pub(super) fn rejected(&mut self, epoch: Epoch, rejection: Rejection) -> Effect {
+        let Epoch { start, attempt } = epoch;
+        if self.epoch == Some(epoch) {
+            // Sent again, the hello is served anew: its notice may be lost on a serial line.
+            self.epoch = (self.turn != 0).then_some(self.committed);
+        }
+        self.end_or_serve(match rejection {
+            Rejection::InUse => Notice::NameInUse { start, attempt },
+            Rejection::Full | Rejection::TooSoon => Notice::Busy,
+            Rejection::Unsound => Notice::Fault(Fault::NotAMessage),
+        })
+    }
+
+    /// Ends the conversation, because another host has admitted a hello of the terminal since, unless a later hello
+    /// waits here.
+    pub(super) fn fenced(&mut self) -> Effect {
+        let Epoch { start, attempt } = self.committed;
+        self.end_or_serve(Notice::TakenOver { start, attempt })
+    }
+
+    fn end_or_serve(&mut self, notice: Notice) -> Effect {
+        self.drop_session();
+        if self.waiting_hello.is_some_and(|waiting| !waiting.is_requested) {
+            return self.serve_hello();
+        }
+        self.waiting_hello = None;
+        Effect::EndWithNotice(notice)
+    }
+
+    /// Whether the hello of this epoch comes from the life of the terminal that the session belongs to.
+    fn is_same_life(&self, epoch: Epoch) -> bool {
+        self.committed.start == epoch.start
     }
 
     /// Whether the terminal can continue its session: it lacks no reply, or only the last one.
-    fn can_resume(&self, hello: &Hello) -> bool {
-        if hello.ledger != self.ledger {
+    fn can_resume(&self, hello: &WaitingHello) -> bool {
+        let Some(last) = &self.last_reply else { return false };
+        if !hello.resume || hello.ledger != self.ledger {
             return false;
         }
-        let Some(last) = &self.last_reply else { return hello.pending.is_none() };
         match hello.pending {
             // It waits for no reply. One that it has not shown answered an earlier hello, and may have the
             // outcome of an answer whose reply it has shown since.
@@ -69,6 +169,23 @@ impl Conversation {
             // The reply to its answer was lost.
             Some(pending) => last.re == Some(pending) && hello.shown < last.seq,
         }
+    }
+
+    /// Whether the session goes on, with the last reply again. Otherwise it is dropped.
+    // Not inlined, like `drop_session`: named and unnamed terminals need it.
+    #[inline(never)]
+    fn resumes(&mut self, hello: &WaitingHello) -> bool {
+        self.welcome_due = true;
+        if !self.can_resume(hello) {
+            self.drop_session();
+            return false;
+        }
+        if let Some(last) = self.last_reply.as_mut().filter(|last| last.seq <= hello.shown) {
+            // The terminal has shown it and knows it by its number. The prompt that it followed may be of another
+            // ledger, with a higher number.
+            last.re = None;
+        }
+        true
     }
 
     /// Sends the last reply again, as the answer to the latest hello.
@@ -84,72 +201,39 @@ impl Conversation {
     }
 
     pub(super) fn welcome(&self) -> Option<Welcome> {
-        self.epoch.map(|(start, attempt)| Welcome { ledger: self.ledger, start, attempt })
+        self.epoch.map(|Epoch { start, attempt }| Welcome { ledger: self.ledger, start, attempt })
     }
 
-    /// Starts a new session at the menu, after the outcome of the terminal's last request if it was never
-    /// shown.
-    pub(crate) fn serve_hello(&mut self, hello: &Hello) -> Effect {
-        self.unserved_hello = Some(claims(hello));
-        self.restart()
-    }
-
-    /// Starts the session that `unserved_hello` asks for.
-    pub(super) fn restart(&mut self) -> Effect {
+    #[inline(never)]
+    pub(super) fn drop_session(&mut self) {
         self.session = Session::Menu;
+        self.last_reply = None;
         self.last_answer = None;
-        self.welcome_due = true;
-        match &self.origin {
-            Origin::Terminal(_) => self.emit_request(Outstanding::Open),
-            Origin::Session(_) => {
-                let claims = self.unserved_hello.take();
-                // A restarted host numbers from 1 again, and the terminal ignores numbers that it has already
-                // shown.
-                let shown = claims.map_or(0, |claims| claims.shown);
-                self.numbers = self.numbers.above(shown);
-                let pending = claims.and_then(|claims| claims.pending);
-                self.reply_with(
-                    pending,
-                    match pending {
-                        Some(_) => screens([Screen::Outcome(Outcome::Unknown), Screen::Menu]),
-                        None => screens([Screen::Menu]),
-                    },
-                )
-            }
-        }
     }
 
     /// Answers a hello with what the terminal does not know yet: the outcome of its last request, or the menu
     /// alone.
-    pub(super) fn handle_opened(&mut self, ledger: LedgerId, last: Option<Record>) -> Effect {
-        let Some(claims) = self.unserved_hello else { return self.reply_with(None, screens([Screen::Menu])) };
-        if claims.ledger != Some(ledger) {
-            // The terminal's numbers are of another ledger: only that one knows the outcome of its request.
-            return match claims.pending {
-                Some(pending) => self.reply_with_outcome(pending, Outcome::Unknown),
-                None => self.reply_with(None, screens([Screen::Menu])),
-            };
-        }
-        match (claims.pending, last) {
-            // This ledger has not reserved that number, so it has no operation under it; and a void would be
-            // above every id to come, so that all of them would be refused.
-            (Some(id), _) if !self.numbers.are_above(id) => self.reply_with_outcome(id, Outcome::Unknown),
+    fn start_session(&mut self, hello: &WaitingHello, admission: &Admission) -> Effect {
+        match (hello.pending, admission.last) {
+            // The number is of another ledger, and only that one knows its outcome.
+            (Some(id), _) if hello.ledger != self.ledger => {
+                self.reply_with_outcome(Some(id), Outcome::Unknown)
+            }
             (Some(id), _) => self.emit_request(Outstanding::Settle { id }),
+            _ if hello.ledger != self.ledger => self.reply_with(None, &[Screen::Menu]),
             // A reply has a higher number than the answer it follows, so the reply with this outcome was
             // never shown.
-            (_, Some(Record { id, outcome, .. })) if id >= claims.shown => {
-                self.reply_with_outcome(id, outcome)
+            (None, Some(Record { id, outcome, .. })) if id >= hello.shown => {
+                self.reply_with_outcome(Some(id), outcome)
             }
-            _ => self.reply_with(None, screens([Screen::Menu])),
+            // What the terminal did since the state to which the ledger was set back is not in it.
+            _ if admission.set_back.is_some() => self.reply_with_outcome(None, Outcome::Unknown),
+            _ => self.reply_with(None, &[Screen::Menu]),
         }
     }
 
     /// The menu after the outcome of an earlier request.
-    pub(super) fn reply_with_outcome(&mut self, id: u64, outcome: Outcome) -> Effect {
-        self.reply_with(Some(id), screens([Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu]))
+    pub(super) fn reply_with_outcome(&mut self, id: Option<u64>, outcome: Outcome) -> Effect {
+        self.reply_with(id, &[Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu])
     }
-}
-
-fn claims(hello: &Hello) -> HelloClaims {
-    HelloClaims { ledger: hello.ledger, shown: hello.shown, pending: hello.pending }
 }

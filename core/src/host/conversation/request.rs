@@ -1,15 +1,14 @@
-//! The conversation's one outstanding ledger request: made, handed to the driver, and matched with its
-//! response.
+//! The conversation's one outstanding ledger request: made, handed to the driver, and known again by its ticket.
 use super::{Conversation, Effect};
-use crate::ledger::{Name, Operation, Origin, Request};
+use crate::ledger::{Command, Epoch, Operation, Request, Ticket};
 
 /// The request whose response is outstanding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Outstanding {
     #[default]
     None,
-    /// Open the terminal's numbers and its last operation, for a hello.
-    Open,
+    /// Admit the hello of this epoch.
+    Hello { epoch: Epoch },
     /// Reserve more numbers: the last reply has none and waits for it.
     ReserveNumbers { quit: bool },
     /// Carry out an operation under the idempotency key `id`.
@@ -19,30 +18,11 @@ pub(super) enum Outstanding {
 }
 
 impl Conversation {
-    /// Whether `request` is the outstanding one.
-    pub(super) fn awaits(&self, request: &Request) -> bool {
-        match (self.outstanding, request) {
-            (
-                Outstanding::Operate { id, operation },
-                Request::Operate { origin, id: requested_id, operation: requested_operation },
-            ) => id == *requested_id && operation == *requested_operation && *origin == self.origin,
-            (Outstanding::Settle { id }, Request::Settle { terminal, id: requested_id }) => {
-                id == *requested_id && self.is_terminal(terminal)
-            }
-            (Outstanding::Open | Outstanding::ReserveNumbers { .. }, Request::Open { terminal }) => {
-                self.is_terminal(terminal)
-            }
-            _ => false,
-        }
-    }
-
-    fn is_terminal(&self, terminal: &Name) -> bool {
-        matches!(&self.origin, Origin::Terminal(name) if name == terminal)
-    }
-
     /// Makes a request outstanding.
     pub(super) fn emit_request(&mut self, outstanding: Outstanding) -> Effect {
         self.outstanding = outstanding;
+        self.ticket = self.next_ticket;
+        self.next_ticket.number = self.next_ticket.number.wrapping_add(1);
         self.request_ready = true;
         Effect::EmitRequest
     }
@@ -57,19 +37,28 @@ impl Conversation {
         self.request_ready
     }
 
+    /// The ticket of the next request, of the link that holds the conversation.
+    pub(crate) fn next_ticket(&self) -> Ticket {
+        self.next_ticket
+    }
+
+    /// Moves the conversation to another link, which counts its requests from here on.
+    pub(crate) fn set_next_ticket(&mut self, ticket: Ticket) {
+        self.next_ticket = ticket;
+    }
+
     /// The outstanding request, once.
     pub(crate) fn take_request(&mut self) -> Option<Request> {
         if !core::mem::take(&mut self.request_ready) {
             return None;
         }
-        let origin = self.origin.clone();
-        Some(match (self.outstanding, origin) {
-            (Outstanding::Operate { id, operation }, origin) => Request::Operate { origin, id, operation },
-            (Outstanding::Settle { id }, Origin::Terminal(terminal)) => Request::Settle { terminal, id },
-            (Outstanding::Open | Outstanding::ReserveNumbers { .. }, Origin::Terminal(terminal)) => {
-                Request::Open { terminal }
-            }
-            _ => return None,
-        })
+        let command = match self.outstanding {
+            Outstanding::None => return None,
+            Outstanding::Hello { epoch } => Command::Hello(self.hello_claim(epoch)?),
+            Outstanding::ReserveNumbers { .. } => Command::Reserve,
+            Outstanding::Operate { id, operation } => Command::Operate { id, operation },
+            Outstanding::Settle { id } => Command::Settle { id },
+        };
+        Some(Request { ticket: self.ticket, origin: self.origin.clone(), turn: self.turn, command })
     }
 }

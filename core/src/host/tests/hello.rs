@@ -94,7 +94,7 @@ fn a_hello_of_the_same_life_resumes_the_session() {
 
         // The answer was lost: its prompt is still open.
         let again = only(driver.hello(&knowing(1, 3, shown, shown, true)));
-        assert_eq!((again.seq, again.re), (asked.seq, asked.re));
+        assert_eq!((again.seq, again.re), (asked.seq, None));
         let done = driver.reply(shown, "40");
         assert_eq!(done.outcome, Some(deposited(40, 140)));
 
@@ -132,8 +132,10 @@ fn a_new_life_voids_the_answer_that_was_lost() {
 fn a_void_prevents_the_operation_for_ever() {
     let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     only(driver.hello(&knowing(2, 1, menu, menu, false)));
-    let origin = Origin::Terminal(name("a"));
-    let late = Request::Operate { origin, id: menu, operation: crate::ledger::Operation::Deposit(units(40)) };
+    let operation = Operation::Deposit(units(40));
+    let command = Command::Operate { id: menu, operation };
+    let ticket = Ticket::default();
+    let late = Request { ticket, origin: Origin::Terminal(name("a")), turn: 2, command };
     let voided = Response::Settled { id: menu, outcome: Outcome::NotDone };
     assert_eq!(driver.ledger.apply(&late), Ok(voided));
     assert_eq!(driver.balance(), units(100));
@@ -223,7 +225,7 @@ fn settling_a_hello() -> (TestDriver, u64) {
     let opened = driver.requests.pop().unwrap();
     driver.settle(&opened);
     driver.received();
-    assert!(matches!(driver.requests[..], [Request::Settle { .. }]));
+    assert!(matches!(driver.requests[..], [Request { command: Command::Settle { .. }, .. }]));
     (driver, menu)
 }
 
@@ -374,16 +376,4 @@ fn a_hello_while_numbers_are_reserved_gets_a_welcome() {
     let reply = only(driver.release_requests());
     let welcome = reply.welcome.expect("the reply answers the hello");
     assert_eq!((welcome.start, welcome.attempt, reply.re), (1, 2, Some(open)));
-}
-
-#[test]
-fn a_number_that_was_never_reserved_is_unknown_and_makes_no_void() {
-    for never in [1_000_000, Numbers::MAX - 1] {
-        let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
-        let received = only(driver.hello(&knowing(2, 1, menu, never, false)));
-        assert_new_session(&received, Some(never), Some(Outcome::Unknown));
-        // A void under it would be above every id to come.
-        let done = only(driver.answer(received.seq.unwrap(), "deposit 5"));
-        assert!(matches!(done.outcome, Some(Outcome::Done(_))), "{done:?}");
-    }
 }

@@ -94,7 +94,7 @@ fn only_the_session_of_a_named_terminal_survives_its_link() {
     // The response comes while the conversation is parked.
     let request = old.requests.pop().unwrap();
     let response = old.ledger.apply(&request).unwrap();
-    assert!(conversation.as_mut().unwrap().complete(&request, response) != Effect::Nothing);
+    assert!(conversation.as_mut().unwrap().complete(request.ticket, response) != Effect::Nothing);
     new.ledger = old.ledger.clone();
     new.hello(&knowing(1, 2, menu, menu, true));
     new.host.admit(conversation, new.now);
@@ -145,10 +145,10 @@ fn a_parked_conversation_emits_its_next_request() {
     let mut conversation = old.host.park().unwrap();
     let open = old.requests.pop().unwrap();
     let opened = old.ledger.apply(&open).unwrap();
-    let settle = conversation.complete_parked(&open, opened).unwrap();
-    assert_eq!(settle, Request::Settle { terminal: name("a"), id: 0 });
+    let settle = conversation.complete_parked(open.ticket, opened).unwrap();
+    assert_eq!((&settle.origin, settle.command), (&Origin::Terminal(name("a")), Command::Settle { id: 0 }));
     let settled = old.ledger.apply(&settle).unwrap();
-    assert_eq!(conversation.complete_parked(&settle, settled), None);
+    assert_eq!(conversation.complete_parked(settle.ticket, settled), None);
     new.hello(&knowing(2, 2, 0, 0, true));
     new.host.admit(Some(conversation), new.now);
     assert_new_session(&only(new.received()), Some(0), Some(Outcome::NotDone));

@@ -223,10 +223,21 @@ fn an_outcome_waits_until_more_numbers_are_reserved() {
     let (mut driver, mut open) = TestDriver::at_menu(Wire::Json);
     driver.hold_requests = true;
     use_up_the_block(&mut driver, &mut open);
-    assert!(matches!(driver.requests[..], [Request::Open { .. }]));
+    assert!(matches!(driver.requests[..], [Request { command: Command::Reserve, .. }]));
     let money = driver.balance();
     assert_eq!(driver.reply(open, "deposit 1").notice, Some(Notice::Working { re: Some(open) }));
     let reply = only(driver.release_requests());
     assert_eq!((reply.re, reply.outcome.is_some()), (Some(open), true));
     assert_eq!(driver.balance(), money);
+}
+
+#[test]
+fn a_block_below_the_answered_prompt_is_not_used() {
+    let (mut driver, mut open) = TestDriver::at_menu(Wire::Json);
+    driver.hold_requests = true;
+    use_up_the_block(&mut driver, &mut open);
+    let request = driver.requests.pop().unwrap();
+    // The ledger was set back to the state before this block was reserved.
+    assert!(driver.host.complete(request.ticket, Response::Reserved(Numbers::block(1, 256)), driver.now));
+    assert_eq!(only(driver.received()).notice, Some(Notice::Busy));
 }

@@ -1,6 +1,7 @@
 //! Outstanding requests: what waits for the response, and that the outcome is sent before a session or a link
 //! ends.
 use super::*;
+use crate::ledger::Rejection;
 
 #[test]
 fn a_duplicate_gets_working_while_a_request_is_outstanding() {
@@ -59,7 +60,7 @@ fn a_shutdown_comes_after_the_outcome() {
     for link in [LinkKind::Connection, LinkKind::Serial] {
         let mut driver = TestDriver::new(Wire::Json, link);
         driver.hello(&hello("a", 1, 1));
-        let open = driver.host.conversation().unwrap().last_reply().unwrap().seq;
+        let open = last_seq(&driver.host);
         driver.hold_requests = true;
         driver.answer(open, "deposit 40");
         driver.host.shut_down(driver.now);
@@ -100,7 +101,7 @@ fn exit_ends_a_connection_and_leaves_a_serial_line_open() {
     for (link, finished) in [(LinkKind::Connection, true), (LinkKind::Serial, false)] {
         let mut driver = TestDriver::new(Wire::Json, link);
         driver.hello(&hello("", 1, 1));
-        let open = driver.host.conversation().unwrap().last_reply().unwrap().seq;
+        let open = last_seq(&driver.host);
         assert!(driver.reply(open, "exit").ends);
         assert_eq!(driver.host.is_finished(), finished);
         assert!(!driver.quit);
@@ -156,21 +157,22 @@ fn a_response_to_another_request_is_refused() {
     let (mut driver, open) = TestDriver::at_menu(Wire::Json);
     driver.hold_requests = true;
     driver.answer(open, "deposit 40");
-    let asked = driver.requests[0].clone();
-    let response = driver.ledger.apply(&asked).unwrap();
-    let Request::Operate { id, operation, .. } = asked.clone() else { panic!("{asked:?}") };
+    let request = driver.requests[0].clone();
+    let response = driver.ledger.apply(&request).unwrap();
+    let (ticket, id) = (request.ticket, open);
     let settled = |id| Response::Settled { id, outcome: Outcome::NotDone };
-    for (request, response) in [
-        (Request::Operate { origin: Origin::Terminal(name("b")), id, operation }, response),
-        (Request::Operate { origin: Origin::Terminal(name("a")), id: id + 1, operation }, settled(id + 1)),
-        (asked.clone(), settled(id + 1)),
-        (Request::Settle { terminal: name("a"), id }, settled(id)),
-        (Request::Open { terminal: name("a") }, response),
+    for (ticket, response) in [
+        (Ticket { number: ticket.number + 1, ..ticket }, response),
+        (Ticket { number: ticket.number - 1, ..ticket }, response),
+        (Ticket { link: ticket.link + 1, ..ticket }, response),
+        (ticket, settled(id + 1)),
+        (ticket, Response::Reserved(Numbers::NONE)),
+        (ticket, Response::Rejected(Rejection::Full)),
     ] {
-        assert!(!driver.host.complete(&request, response, driver.now), "{request:?}");
+        assert!(!driver.host.complete(ticket, response, driver.now), "{ticket:?} {response:?}");
     }
-    assert!(driver.host.complete(&asked, response, driver.now));
-    assert!(!driver.host.complete(&asked, response, driver.now), "the outcome was sent already");
+    assert!(driver.host.complete(ticket, response, driver.now));
+    assert!(!driver.host.complete(ticket, response, driver.now), "the outcome was sent already");
     assert_eq!(only(driver.received()).outcome, Some(deposited(40, 140)));
 }
 
@@ -187,22 +189,16 @@ fn the_endpoint_is_not_finished_while_a_request_is_outstanding() {
 }
 
 #[test]
-fn the_outcome_of_another_request_does_not_settle_this_one() {
-    let mut driver = TestDriver::new(Wire::Json, LinkKind::Serial);
+fn every_request_of_a_link_has_a_ticket_of_its_own() {
+    let mut driver = TestDriver::new(Wire::Postcard, LinkKind::Serial);
     driver.hold_requests = true;
-    driver.ledger.apply(&Request::Open { terminal: name("a") }).unwrap();
-    driver.hello(&knowing(2, 1, 5, 5, false));
-    let open = driver.requests.pop().unwrap();
-    driver.settle(&open);
-    driver.received();
-    let asked = driver.requests.pop().unwrap();
-    assert_eq!(asked, Request::Settle { terminal: name("a"), id: 5 });
-    let other = Request::Settle { terminal: name("a"), id: 6 };
-    let settled = |id| Response::Settled { id, outcome: Outcome::NotDone };
-    let others = Request::Settle { terminal: name("b"), id: 5 };
-    for (request, id) in [(&asked, 6), (&other, 5), (&other, 6), (&others, 5)] {
-        assert!(!driver.host.complete(request, settled(id), driver.now), "{request:?} {id}");
+    let mut tickets = vec![];
+    for (terminal, start) in [("a", 1), ("b", 1), ("a", 2), ("b", 2)] {
+        driver.hello(&hello(terminal, start, 1));
+        let request = driver.requests.pop().unwrap();
+        assert!(!tickets.contains(&request.ticket), "{tickets:?}");
+        tickets.push(request.ticket);
+        driver.settle(&request);
+        driver.received();
     }
-    assert!(driver.host.complete(&asked, settled(5), driver.now));
-    assert_eq!(only(driver.received()).outcome, Some(Outcome::NotDone));
 }

@@ -99,7 +99,7 @@ proptest! {
                 EndpointCall::Respond => {
                     if let Some(request) = requests.pop() {
                         let response = ledger.apply(&request).unwrap();
-                        host.complete(&request, response, now);
+                        host.complete(request.ticket, response, now);
                     }
                 }
                 EndpointCall::Park => parked = host.park().or(parked),
@@ -125,7 +125,7 @@ proptest! {
         driver.host.consume(driver.host.output().len(), now);
         for request in requests {
             let response = ledger.apply(&request).unwrap();
-            driver.host.complete(&request, response, now);
+            driver.host.complete(request.ticket, response, now);
         }
         if driver.host.incoming_hello().is_some() {
             driver.host.admit(None, now);

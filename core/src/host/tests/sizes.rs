@@ -102,7 +102,7 @@ fn the_longest_messages_fit_the_buffers_of_postcard() {
     }
     let mut host = Host::<POSTCARD_IN, POSTCARD_OUT>::new(
         Config::new(Wire::Postcard, LinkKind::Serial),
-        1,
+        SessionId::new(1),
         Instant::default(),
     );
     let mut outbox = Outbox::<{ crate::terminal::OUT }>::new(Wire::Postcard);
@@ -119,7 +119,7 @@ fn the_longest_messages_fit_the_buffers_of_postcard() {
 #[test]
 fn an_output_buffer_that_is_too_small_closes_the_link_without_a_cut_message() {
     let config = Config::new(Wire::Json, LinkKind::Connection);
-    let host = Host::<IN, 64>::new(config, 1, Instant::default());
+    let host = Host::<IN, 64>::new(config, SessionId::new(1), Instant::default());
     assert!(host.output().is_empty() && host.is_finished());
 }
 
@@ -147,7 +147,7 @@ fn longest_hello() -> Hello {
         terminal: Some(name(&"x".repeat(32))),
         start: Numbers::MAX - 1,
         attempt: u32::MAX,
-        ledger: Some(LEDGER),
+        ledger: Some(LedgerId(u64::MAX)),
         shown: Numbers::MAX - 1,
         pending: Some(Numbers::MAX - 1),
         resume: false,

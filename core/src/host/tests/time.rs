@@ -41,6 +41,20 @@ fn an_answer_restarts_the_idle_timer_and_a_fault_does_not() {
 }
 
 #[test]
+fn no_duplicate_hello_or_resumed_session_extends_the_idle_time() {
+    let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
+    let shown = driver.reply(menu, "1").seq.unwrap();
+    let deadline = driver.host.deadline();
+    driver.after(SECOND);
+    assert_eq!(driver.reply(menu, "1").seq, Some(shown), "a duplicate answer");
+    assert_eq!(only(driver.hello(&hello("a", 1, 1))).seq, Some(shown), "a duplicate hello");
+    assert_eq!(only(driver.hello(&knowing(1, 2, shown, None, true))).seq, Some(shown), "a resumed session");
+    assert_eq!(driver.host.deadline(), deadline);
+    driver.hello(&knowing(1, 3, shown, None, false));
+    assert_eq!(driver.host.deadline(), Some(driver.now + driver.host.config.idle_timeout), "a new session");
+}
+
+#[test]
 fn an_idle_serial_line_drops_its_session_and_stays_open() {
     let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     let idle = driver.host.config.idle_timeout;

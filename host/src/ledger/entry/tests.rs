@@ -37,6 +37,10 @@ fn facts() -> impl Strategy<Value = Fact> {
         }),
         ledgers.prop_map(|ledger| Fact::Restored { ledger }),
         any::<u64>().prop_map(|end| Fact::Numbers { end }),
+        ("[A-Za-z0-9._-]{1,32}", any::<u64>(), any::<u64>()).prop_map(|(name, start, end)| Fact::SetBack {
+            terminal: name.parse().unwrap(),
+            gap: Gap { start, end }
+        }),
         (keys, settled(), any::<u64>()).prop_map(|(key, (operation, outcome), account)| {
             // A void is under an id and of no account.
             let key = key.or_else(|| operation.is_none().then(|| ("a".parse().unwrap(), 1)));
@@ -97,6 +101,7 @@ fn golden_lines() {
             Outcome::Done(Receipt::Withdrawn { amount: units(140), balance: Amount::ZERO }),
         ),
         Fact::Restored { ledger: LedgerId(u64::MAX) },
+        Fact::SetBack { terminal: "kiosk-7".parse().unwrap(), gap: Gap { start: 66_051, end: 66_052 } },
     ];
     let (mut hash, mut lines) = (Hash::default(), format!("{},hash\n", COLUMNS.join(",")));
     for (number, fact) in (1..).zip(facts) {

@@ -3,11 +3,11 @@
 use super::{ACCOUNTS, Entries, STATE, TERMINALS, damaged, fault, wrong_hash};
 use crate::ledger::{
     books::{Books, Head, Till},
-    entry::{Entry, FORMAT, Fact, Hash, Side},
+    entry::{Entry, FORMAT, Fact, Hash, Side, Time},
     error::Fault,
 };
 use atm_core::{
-    ledger::{LedgerId, Name, Record},
+    ledger::{Gap, LedgerId, Name, Record, Terminal},
     money::Amount,
 };
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
@@ -16,10 +16,13 @@ use std::collections::BTreeMap;
 /// Writes what has changed since the summary behind the entry `before`.
 pub(super) fn write(transaction: &WriteTransaction, books: &Books, before: u64) -> Result<(), Fault> {
     let mut terminals = transaction.open_table(TERMINALS).map_err(fault)?;
+    let mut state = transaction.open_table(STATE).map_err(fault)?;
     for (name, till) in books.tills() {
-        let last = till.last.as_ref().map_or(0, |(number, _)| *number);
-        if last > before {
-            terminals.insert(name.as_str(), (last, till.cash)).map_err(fault)?;
+        if till.last > before {
+            terminals.insert(name.as_str(), (till.last, till.cash)).map_err(fault)?;
+        }
+        if till.set_back > before {
+            state.insert(set_back_key(name).as_str(), till.set_back).map_err(fault)?;
         }
     }
     terminals.insert("", (0, books.cash)).map_err(fault)?;
@@ -27,7 +30,6 @@ pub(super) fn write(transaction: &WriteTransaction, books: &Books, before: u64) 
     for (number, balance) in books.accounts() {
         accounts.insert(number, balance.minor()).map_err(fault)?;
     }
-    let mut state = transaction.open_table(STATE).map_err(fault)?;
     let opening = u64::try_from(books.opening).map_err(|_| damaged("the accounts began with a debt"))?;
     for (key, value) in [
         ("format", FORMAT),
@@ -39,6 +41,13 @@ pub(super) fn write(transaction: &WriteTransaction, books: &Books, before: u64) 
         state.insert(key, value).map_err(fault)?;
     }
     Ok(())
+}
+
+/// Before a terminal's name, the key of its last `set-back` entry in the table `state`.
+const SET_BACK: &str = "set-back:";
+
+fn set_back_key(name: &Name) -> String {
+    format!("{SET_BACK}{name}")
 }
 
 /// What follows from the entries, as the summary and the entries behind it have it: nothing is checked.
@@ -62,6 +71,11 @@ impl Stored {
         value.ok_or_else(|| damaged(format!("its state does not tell the {key}")))
     }
 
+    /// The number of a terminal's last `set-back` entry; 0 where there is none.
+    pub(in crate::ledger) fn set_back(&self, name: &Name) -> u64 {
+        self.state.get(&set_back_key(name)).copied().unwrap_or(0)
+    }
+
     /// Takes the next entry. One that says nothing changes nothing: to find that out is for whoever derives the books.
     pub(super) fn follow(&mut self, number: u64, line: &str) {
         let mut set = |key: &str, value| self.state.insert(key.to_owned(), value);
@@ -70,6 +84,7 @@ impl Stored {
         match &entry.fact {
             Fact::Created { ledger, .. } | Fact::Restored { ledger } => drop(set("ledger", ledger.0)),
             Fact::Numbers { end } => drop(set("numbers", *end)),
+            Fact::SetBack { terminal, .. } => drop(set(&set_back_key(terminal), number)),
             Fact::Settled { key: Some((name, _)), .. } => {
                 self.terminals.entry(name.as_str().to_owned()).or_default().0 = number;
             }
@@ -149,14 +164,23 @@ pub(super) fn books(transaction: &ReadTransaction) -> Result<Books, Fault> {
             Amount::from_minor(balance).ok_or_else(|| damaged("a balance is more than there can be"))?;
         books.accounts.insert(number, balance);
     }
-    for (name, (last, cash)) in stored.terminals {
+    let parse = |name: &str| name.parse::<Name>().map_err(|_| damaged("a terminal has an impossible name"));
+    for (name, (last, cash)) in &stored.terminals {
         if name.is_empty() {
-            books.cash = cash;
+            books.cash = *cash;
             continue;
         }
-        let name: Name = name.parse().map_err(|_| damaged("a terminal has an impossible name"))?;
-        let record = record(&entries, &name, last)?;
-        books.tills.insert(name, Till { cash, last: Some((last, record)) });
+        let name = parse(name)?;
+        let record = record(&entries, &name, *last)?;
+        let row = Terminal { last: Some(record), ..Terminal::NEW };
+        books.tills.insert(name, Till { cash: *cash, last: *last, row, ..Till::default() });
+    }
+    for (key, number) in &stored.state {
+        let Some(name) = key.strip_prefix(SET_BACK) else { continue };
+        let name = parse(name)?;
+        let (gap, time) = set_back(&entries, &name, *number)?;
+        let till = books.tills.entry(name).or_default();
+        (till.set_back, till.row.gap, till.row.set_back_at) = (*number, gap, Some(time.into()));
     }
     if !books.is_balanced() {
         return Err(damaged("the balances do not add up"));
@@ -172,6 +196,17 @@ fn head(entries: &Entries, number: u64) -> Result<Head, Fault> {
         Some(before) => entries.get(before)?.0.hash,
     };
     if before.next(&line) == head.hash { Ok(head) } else { Err(wrong_hash(number)) }
+}
+
+/// A terminal's gap, and when it was proved.
+fn set_back(entries: &Entries, name: &Name, number: u64) -> Result<(Gap, Time), Fault> {
+    let (_, line) = entries.get(number)?;
+    match Entry::parse(&line) {
+        Some(Entry { fact: Fact::SetBack { terminal, gap }, time, .. }) if terminal == *name => {
+            Ok((gap, time))
+        }
+        _ => Err(damaged(format!("entry {number} is not of {name}"))),
+    }
 }
 
 /// A terminal's last operation.

@@ -9,7 +9,9 @@ use crate::ledger::{
     verify::verify,
 };
 use atm_core::{
-    ledger::{LedgerId, Operation, Origin, Request},
+    ledger::{
+        BLOCK, Command, Epoch, HelloClaim, LedgerId, Operation, Origin, Request, SessionId, Terminal, Ticket,
+    },
     money::Amount,
 };
 use redb::ReadableTable;
@@ -22,20 +24,35 @@ fn keeper(folder: &Path) -> Result<Keeper, crate::ledger::error::Error> {
     Keeper::open(disk, Amount::from_units(100).unwrap(), || LedgerId(7), clock, Default::default())
 }
 
-/// Deposits of three terminals and of a session without a name, with ids from `first` on.
+/// The first batch of a start: hellos of three terminals, and deposits of theirs and of a session without a name, with ids
+/// from `first` on.
 fn deposits(first: u64, count: u64) -> Vec<Request> {
-    let request = |id: u64| {
-        let origin = match id % 4 {
-            0 => Origin::Session(id),
-            terminal => Origin::Terminal(format!("kiosk-{terminal}").parse().unwrap()),
+    let kiosk = |number: u64| Origin::Terminal(format!("kiosk-{number}").parse().unwrap());
+    let request = |origin, turn, command| Request { ticket: Ticket::default(), origin, turn, command };
+    let claim = HelloClaim { epoch: Epoch::PLAIN, admit_equal: false, ledger: None, seen: 0 };
+    let hello = |number| request(kiosk(number), 0, Command::Hello(claim));
+    let deposit = |id: u64| {
+        let (origin, turn) = match id % 4 {
+            0 => (Origin::Session(SessionId::new(id)), 0),
+            number => (kiosk(number), 1),
         };
-        Request::Operate {
-            origin,
-            id,
-            operation: Operation::Deposit(Amount::from_minor(id % 7 + 1).unwrap()),
-        }
+        let operation = Operation::Deposit(Amount::from_minor(id % 7 + 1).unwrap());
+        request(origin, turn, Command::Operate { id, operation })
     };
-    (first..first + count).map(request).collect()
+    let reserve = |_| (1..=3).map(|number| request(kiosk(number), 1, Command::Reserve));
+    let reserves = (0..=count / u64::from(BLOCK)).flat_map(reserve);
+    (1..=3).map(hello).chain(reserves).chain((first..first + count).map(deposit)).collect()
+}
+
+/// What another start finds of these books: the rest is in memory alone.
+fn read_again(mut books: Books) -> Books {
+    for till in books.tills.values_mut() {
+        let Terminal { last, gap, set_back_at, .. } = till.row;
+        till.row = Terminal { last, gap, set_back_at, ..Terminal::NEW };
+    }
+    books.tills.retain(|_, till| till.last > 0 || till.set_back > 0);
+    books.start = books.reserved;
+    books
 }
 
 #[test]
@@ -46,10 +63,16 @@ fn a_summary_and_the_entries_behind_it_are_the_books() {
     // Behind the first summary, up to a second one, behind that, and closed.
     for (count, closed) in [(10, false), (SUMMARY, false), (5, false), (3, true), (0, true)] {
         let mut ledger = keeper(folder.path()).unwrap();
-        ledger.serve(vec![Request::Open { terminal: "kiosk-1".parse().unwrap() }]).unwrap();
         ledger.serve(deposits(first, count)).unwrap();
         first += count;
-        let mut before = ledger.books().unwrap().clone();
+        // One that has an entry of no other kind.
+        let late = Origin::Terminal(format!("late-{first}").parse().unwrap());
+        let claim =
+            HelloClaim { epoch: Epoch::PLAIN, admit_equal: false, ledger: Some(LedgerId(7)), seen: 9 };
+        let seen = ledger.books().unwrap().reserved + 5;
+        let command = Command::Hello(HelloClaim { seen, ..claim });
+        ledger.serve(vec![Request { ticket: Ticket::default(), origin: late, turn: 0, command }]).unwrap();
+        let before = read_again(ledger.books().unwrap().clone());
         if closed {
             ledger.close().unwrap();
         } else {
@@ -57,8 +80,6 @@ fn a_summary_and_the_entries_behind_it_are_the_books() {
         }
         let mut disk = Folder::take(folder.path(), Default::default()).unwrap();
         let (store, books) = Store::open(&mut disk).unwrap();
-        // A start gives none of the numbers that were reserved.
-        before.next = before.reserved;
         assert_eq!(books, before);
         let report = verify(&store.view().unwrap(), |_| {}).unwrap();
         assert_eq!((report.faults, report.books.head()), (vec![], books.head()));
@@ -207,7 +228,7 @@ fn an_entry_behind_the_summary_that_does_not_follow_is_found() {
     let whole = std::fs::read(&file).unwrap();
     type Change = fn(&mut Vec<u8>);
     let changes: [(&str, Change); 3] = [
-        ("entry 4: that is not what comes of this operation", |value| *value.last_mut().unwrap() ^= 1),
+        ("entry 4: that is not what comes of its request", |value| *value.last_mut().unwrap() ^= 1),
         ("entry 4 does not have the hash", |value| value[0] ^= 1),
         ("entry 4: it is not an entry", |value| value.truncate(40)),
     ];

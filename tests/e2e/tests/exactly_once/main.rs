@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod duplicates;
+mod name_in_use;
 mod named_terminal;
 mod set_back;

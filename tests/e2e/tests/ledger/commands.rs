@@ -106,6 +106,8 @@ fn a_backup_that_was_made_while_the_server_ran_is_restored_as_another_ledger() {
     let server = start_server(&data);
     run_sessions(&server);
     let mut terminal = NamedTerminal::new("kiosk-1");
+    // A name of those sessions, in a later start.
+    terminal.restart();
     let (mut client, welcome) = terminal.hello(server.address, false);
     terminal.show(&welcome);
     ledger_stdout(&["backup", path], &data);

@@ -6,3 +6,4 @@ mod durability;
 mod full_disk;
 mod readers;
 mod readers_and_writers;
+mod set_back;

@@ -58,6 +58,7 @@ fn a_page_has_the_counters_with_help_and_type() {
         ("atm_ledger_entries_total", 3.0),
         ("atm_ledger_batched_total", 3.0),
         ("atm_ledger_doubts_total", 0.0),
+        ("atm_ledger_set_backs_total", 0.0),
     ] {
         assert_eq!(value(name), expected, "{name}");
     }

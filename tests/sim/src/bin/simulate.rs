@@ -2,7 +2,7 @@
 //!
 //! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command to repeat the
 //! run.
-use atm_sim::{SimulationConfig, SimulationReport, run};
+use atm_sim::{SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
 use clap::Parser;
 use std::{
     process::ExitCode,
@@ -14,7 +14,10 @@ use std::{
     time::Instant,
 };
 
-/// Simulate terminals, people, faulty links and power losses, and audit each run
+/// Violations printed of a run: the first causes the others.
+const MAX_VIOLATIONS: usize = 10;
+
+/// Simulate terminals, people, hosts, faulty links and power losses, and audit each run
 #[derive(Parser)]
 #[command(name = "simulate")]
 struct Arguments {
@@ -28,8 +31,14 @@ struct Arguments {
     #[arg(long, default_value_t = 300)]
     seconds: u32,
     /// Keep the ledger on a faulty disk, which loses unsynced writes and fails at random calls
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["hosts", "set_back"])]
     durable: bool,
+    /// Number of hosts, which share one ledger
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    hosts: u32,
+    /// Set the ledger back to older copies of itself
+    #[arg(long)]
+    set_back: bool,
     /// Print every event
     #[arg(long)]
     trace: bool,
@@ -52,17 +61,19 @@ fn main() -> ExitCode {
                         break;
                     }
                     let seed = first.wrapping_add(index);
-                    let (trace, durable) = (arguments.trace, arguments.durable);
-                    let report = run(SimulationConfig { seed, length, trace, durable });
+                    let Arguments { trace, durable, hosts, set_back, .. } = arguments;
+                    let report = run(SimulationConfig { seed, length, trace, durable, hosts, set_back });
                     if !report.violations.is_empty() {
                         failed.store(true, Ordering::Relaxed);
-                        for violation in &report.violations {
+                        for violation in report.violations.iter().take(MAX_VIOLATIONS) {
                             println!("seed {seed}: {violation}");
                         }
                         println!(
-                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}",
+                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}",
                             arguments.seconds,
-                            if durable { " --durable" } else { "" }
+                            if durable { " --durable" } else { "" },
+                            if hosts > 1 { format!(" --hosts {hosts}") } else { String::new() },
+                            if set_back { " --set-back" } else { "" }
                         );
                     }
                     let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -71,6 +82,7 @@ fn main() -> ExitCode {
                     total.movements += report.movements;
                     total.power_losses += report.power_losses;
                     total.doubts += report.doubts;
+                    total.ledger.add(&report.ledger);
                     total.link_faults.add(&report.link_faults);
                 }
             });
@@ -86,6 +98,11 @@ fn main() -> ExitCode {
         total.movements,
         total.power_losses,
         total.doubts
+    );
+    let LedgerCounts { set_backs, proofs, too_soon, unknown, fenced, equal_hellos } = total.ledger;
+    println!(
+        "{set_backs} set-backs of the ledger, {proofs} proved by a hello, {too_soon} hellos too soon, {unknown} \
+         outcomes unknown; {fenced} requests fenced, {equal_hellos} equal hellos refused"
     );
     for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");

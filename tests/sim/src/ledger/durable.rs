@@ -2,7 +2,7 @@
 use super::{super::auditor::Auditor, PowerLost};
 use crate::faulty_disk::{DiskFailure, FaultyDisk};
 use atm_core::{
-    ledger::{LedgerId, Origin, Outcome, Receipt, Request, Response},
+    ledger::{Command, LedgerId, Origin, Outcome, Receipt, Request, Response, Ticket},
     money::Amount,
 };
 use atm_host::ledger::{
@@ -156,7 +156,9 @@ impl DurableLedger {
                     key: Some((name, id)), operation: Some(operation), outcome, ..
                 }) => {
                     let (before, after) = balances_around(outcome);
-                    let request = Request::Operate { origin: Origin::Terminal(name), id, operation };
+                    let origin = Origin::Terminal(name);
+                    let command = Command::Operate { id, operation };
+                    let request = Request { ticket: Ticket::default(), origin, turn: 0, command };
                     auditor.committed(&request, &Response::Settled { id, outcome }, before, after);
                 }
                 Some(Fact::Settled { key: None, .. }) | None => {

@@ -1,4 +1,4 @@
-//! Links between the terminals and the host: opened by the terminal, closed by the host or found dead.
+//! Links between the terminals and the hosts: opened by the terminal, closed by the host or found dead.
 use super::Simulation;
 use atm_core::{
     host::{self, LinkKind},
@@ -20,22 +20,25 @@ impl Simulation {
         if self.stations[index].returns_at.is_none_or(|at| at > self.now) {
             return false;
         }
-        let config = self.host_config(index);
-        let station = &mut self.stations[index];
-        station.returns_at = None;
-        if station.links.is_empty() || (station.link_kind == LinkKind::Connection && self.host_up) {
-            station.open_link(self.next_link_number, self.chances, self.rng.u64(..));
-            self.next_link_number += 1;
-            if self.host_up
-                && let Some(link) = station.links.last_mut()
-            {
-                link.open(config, self.now);
+        self.stations[index].returns_at = None;
+        // Any host serves any terminal; a serial line has one host.
+        let host = self.rng.usize(0..self.hosts.len());
+        let is_connection = self.stations[index].link_kind == LinkKind::Connection;
+        if self.stations[index].links.is_empty() || (is_connection && self.hosts[host].is_up) {
+            self.open_link(index, host);
+            if is_connection && self.has_faults() && self.rng.u32(0..20) == 0 {
+                // A proxy that believes the connection dead repeats its first bytes on another.
+                let host = self.rng.usize(0..self.hosts.len());
+                self.open_link(index, host);
+                self.stations[index].duplicate_hello();
             }
-        } else if station.link_kind == LinkKind::Connection {
+        } else if is_connection {
+            let station = &mut self.stations[index];
             // Connection refused: the terminal tries again.
             station.returns_at = Some(self.now + Duration::from_millis(500));
             return true;
         }
+        let station = &mut self.stations[index];
         if station.has_power() {
             station.reconnect(self.now, &self.auditor);
         } else {
@@ -44,7 +47,20 @@ impl Simulation {
         true
     }
 
-    /// Closes the connections that the host has finished or finds dead; true if there were any.
+    /// Opens a link of a station to a host.
+    fn open_link(&mut self, index: usize, host: usize) {
+        let config = self.host_config(index);
+        let station = &mut self.stations[index];
+        station.open_link(self.next_link_number, host, self.chances, self.rng.u64(..));
+        self.next_link_number += 1;
+        if self.hosts[host].is_up
+            && let Some(link) = station.links.last_mut()
+        {
+            link.open(config, self.now);
+        }
+    }
+
+    /// Closes the connections that their hosts have finished or find dead; true if there were any.
     pub(super) fn close_links(&mut self, index: usize) -> bool {
         let kind = self.stations[index].link_kind;
         if kind == LinkKind::Serial {
@@ -58,7 +74,8 @@ impl Simulation {
             let link = &mut self.stations[index].links[at];
             if link.is_finished(kind) || (found_dead && link.host_end.is_some()) {
                 if let Some(conversation) = link.host_end.as_mut().and_then(|end| end.host.park()) {
-                    self.parked.push((self.now + self.idle_timeout, conversation));
+                    let until = self.now + self.idle_timeout;
+                    self.hosts[link.host].parked.push((until, conversation));
                 }
                 link.host_end = None;
                 progress = true;

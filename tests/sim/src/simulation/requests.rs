@@ -1,6 +1,9 @@
-//! The host's driver: carries requests to the ledger and responses back, and moves conversations.
-use super::Simulation;
-use crate::ledger::PowerLost;
+//! The hosts' driver: carries requests to the ledger and responses back, and moves conversations.
+use super::{
+    Simulation,
+    host::{SentRequest, SentResponse},
+};
+use crate::{auditor::Sender, ledger::PowerLost};
 use atm_core::{
     host::{Conversation, Event},
     ledger::{Name, Origin, Request, Response},
@@ -12,82 +15,106 @@ impl Simulation {
     /// Delivers the requests and responses that are due; true if there were any.
     pub(super) fn serve_ledger(&mut self) -> bool {
         let mut progress = false;
-        self.parked.retain(|(until, conversation)| *until > self.now || conversation.is_busy());
-        let mut batch = Vec::new();
-        while self.requests.front().is_some_and(|(due, _)| *due <= self.now) {
-            batch.extend(self.requests.pop_front().map(|(_, request)| request));
-        }
-        progress |= !batch.is_empty();
-        for (request, response) in self.commit(batch) {
-            let due = self.now + Duration::from_millis(self.rng.u32(0..50));
-            let due = self.responses.back().map_or(due, |(last, ..)| due.max(*last));
-            self.responses.push_back((due, request, response));
+        for host in 0..self.hosts.len() {
+            progress |= self.serve_host(host);
         }
         let now = self.now;
-        for (_, request) in self.duplicate_requests.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>()
-        {
-            self.commit(vec![request]);
-            progress = true;
-        }
-        while self.responses.front().is_some_and(|(due, ..)| *due <= self.now) {
-            let Some((_, request, response)) = self.responses.pop_front() else { break };
-            self.respond(&request, response);
+        let duplicates = self.duplicate_requests.extract_if(.., |(_, sent)| sent.due <= now);
+        for (host, sent) in duplicates.collect::<Vec<_>>() {
+            let responses = self.commit(host, vec![(sent.sender, sent.request)]);
+            // The host may have answered the terminal since.
+            self.queue_responses(host, responses);
             progress = true;
         }
         progress
     }
 
+    fn serve_host(&mut self, host: usize) -> bool {
+        let now = self.now;
+        self.hosts[host].parked.retain(|(until, conversation)| *until > now || conversation.is_busy());
+        let batch = self.hosts[host].take_due(now);
+        let mut progress = !batch.is_empty();
+        let responses = self.commit(host, batch);
+        self.queue_responses(host, responses);
+        while self.hosts[host].responses.front().is_some_and(|sent| sent.due <= now) {
+            let Some(sent) = self.hosts[host].responses.pop_front() else { break };
+            self.respond(host, sent);
+            progress = true;
+        }
+        progress
+    }
+
+    /// Sends responses back to their host.
+    fn queue_responses(&mut self, host: usize, responses: Vec<(Request, Response)>) {
+        // A host that lost power meanwhile has lost its connection to the ledger.
+        if !self.hosts[host].is_up {
+            return;
+        }
+        for (Request { ticket, origin, .. }, response) in responses {
+            let due = self.now + Duration::from_millis(self.rng.u32(0..50));
+            let last = self.hosts[host].responses.back().map(|sent| sent.due);
+            let due = last.map_or(due, |last| due.max(last));
+            self.hosts[host].responses.push_back(SentResponse { due, ticket, origin, response });
+        }
+    }
+
     /// Commits a batch; no responses if the host loses power meanwhile.
-    fn commit(&mut self, batch: Vec<Request>) -> Vec<(Request, Response)> {
+    fn commit(&mut self, host: usize, batch: Vec<(Sender, Request)>) -> Vec<(Request, Response)> {
         if batch.is_empty() {
             return Vec::new();
         }
-        match self.ledger.commit(batch, &mut self.rng, &mut self.auditor) {
+        match self.ledger.commit(batch, self.now, &mut self.rng, &mut self.auditor) {
             Ok(responses) => {
                 for (request, response) in &responses {
-                    self.auditor.trace(self.now, || format!("ledger: {request:?} -> {response:?}"));
+                    self.auditor
+                        .trace(self.now, || format!("ledger, host {host}: {request:?} -> {response:?}"));
                 }
                 responses
             }
             Err(PowerLost) => {
-                if self.host_up {
-                    self.crash_host(self.now + Duration::from_millis(500));
+                if self.hosts[host].is_up {
+                    self.crash_host(host, self.now + Duration::from_millis(500));
                 }
                 Vec::new()
             }
         }
     }
 
-    /// Delivers a response to the endpoint that holds the conversation now, or to the parked one.
-    fn respond(&mut self, request: &Request, response: Response) {
-        let origin = request.origin();
+    /// Delivers a response to the endpoint of the host that holds the conversation now, or to the parked one.
+    fn respond(&mut self, host: usize, sent: SentResponse) {
+        let SentResponse { ticket, origin, response, .. } = sent;
         for link in self.stations.iter_mut().flat_map(|station| &mut station.links) {
-            if let Some(end) = &mut link.host_end
+            if link.host == host
+                && let Some(end) = &mut link.host_end
                 && end.host.conversation().is_some_and(|conversation| *conversation.origin() == origin)
             {
-                end.host.complete(request, response, self.now);
+                if end.host.complete(ticket, response, self.now) && !self.hosts[host].completed.insert(ticket)
+                {
+                    self.auditor.violation(format!("{origin:?}: two responses to {ticket:?} were taken"));
+                }
                 return;
             }
         }
-        if let Some((_, conversation)) =
-            self.parked.iter_mut().find(|(_, conversation)| *conversation.origin() == origin)
-            && let Some(next) = conversation.complete_parked(request, response)
+        let mut parked = self.hosts[host].parked.iter_mut().map(|(_, conversation)| conversation);
+        if let Some(conversation) = parked.find(|conversation| *conversation.origin() == origin)
+            && let Some(next) = conversation.complete_parked(ticket, response)
         {
-            self.send_request(next);
+            self.send_request(host, next);
         }
     }
 
     /// Sends a request to the ledger, sometimes late, and sometimes twice.
-    fn send_request(&mut self, request: Request) {
+    fn send_request(&mut self, host: usize, request: Request) {
+        let sender = self.auditor.sent(self.hosts[host].number, &request);
         let delay = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
         let due = self.now + Duration::from_millis(delay);
-        let due = self.requests.back().map_or(due, |(last, _)| due.max(*last));
+        let due = self.hosts[host].requests.back().map_or(due, |last| due.max(last.due));
         // A driver may retransmit a request of which it has lost track: the idempotency key makes that safe.
-        if self.next_power_loss.is_some() && self.rng.u32(0..50) == 0 {
-            self.duplicate_requests
-                .push((due + Duration::from_millis(self.rng.u32(1..10_000)), request.clone()));
+        if self.has_faults() && self.rng.u32(0..50) == 0 {
+            let due = due + Duration::from_millis(self.rng.u32(1..10_000));
+            self.duplicate_requests.push((host, SentRequest { due, sender, request: request.clone() }));
         }
-        self.requests.push_back((due, request));
+        self.hosts[host].requests.push_back(SentRequest { due, sender, request });
     }
 
     /// Handles an event of the host's end of a link; true if there was one.
@@ -95,22 +122,18 @@ impl Simulation {
         let link = &mut self.stations[index].links[at];
         let Some(end) = &mut link.host_end else { return false };
         let Some(event) = end.host.poll_event() else { return false };
-        self.auditor.trace(self.now, || format!("host, link {}: {event:?}", link.number));
+        let host = link.host;
+        self.auditor.trace(self.now, || format!("host {host}, link {}: {event:?}", link.number));
         match event {
-            Event::Request(request) => self.send_request(request),
+            Event::Request(request) => self.send_request(host, request),
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Hello(name) => {
                 let Some(hello) = end.host.incoming_hello().cloned() else { return true };
-                match self.take_conversation(&name, &hello, (index, at)) {
-                    Ok(conversation) => {
-                        if let Some(end) = &mut self.stations[index].links[at].host_end {
-                            end.host.admit(conversation, self.now);
-                        }
-                    }
-                    Err(()) => {
-                        if let Some(end) = &mut self.stations[index].links[at].host_end {
-                            end.host.refuse(self.now);
-                        }
+                let taken = self.take_conversation(&name, &hello, (index, at));
+                if let Some(end) = &mut self.stations[index].links[at].host_end {
+                    match taken {
+                        Ok(conversation) => end.host.admit(conversation, self.now),
+                        Err(()) => end.host.refuse(self.now),
                     }
                 }
             }
@@ -118,7 +141,7 @@ impl Simulation {
         true
     }
 
-    /// Takes a terminal's conversation, if there is one, from where it is parked or held.
+    /// Takes a terminal's conversation, if the host of the link `here` has one, from where it is parked or held.
     ///
     /// # Errors
     /// The conversation does not admit the hello.
@@ -128,28 +151,41 @@ impl Simulation {
         hello: &Hello,
         here: (usize, usize),
     ) -> Result<Option<Conversation>, ()> {
+        let host = self.stations[here.0].links[here.1].host;
         let origin = Origin::Terminal(name.clone());
-        if let Some(place) = self.parked.iter().position(|(_, conversation)| *conversation.origin() == origin)
-        {
-            return match self.parked[place].1.admits(hello) {
-                true => Ok(Some(self.parked.swap_remove(place).1)),
-                false => Err(()),
+        let is_its = |conversation: &Conversation| *conversation.origin() == origin;
+        let parked = &mut self.hosts[host].parked;
+        let mut taken = Ok(None);
+        if let Some(place) = parked.iter().position(|(_, conversation)| is_its(conversation)) {
+            taken = if parked[place].1.admits(hello) {
+                let (_, conversation) = parked.swap_remove(place);
+                Ok(Some(conversation).filter(|held| !held.is_idle(self.idle_timeout, self.now)))
+            } else {
+                Err(())
             };
-        }
-        for (index, station) in self.stations.iter_mut().enumerate() {
-            for (at, link) in station.links.iter_mut().enumerate() {
-                let Some(end) = &mut link.host_end else { continue };
-                if (index, at) == here
-                    || end.host.conversation().is_none_or(|conversation| *conversation.origin() != origin)
-                {
-                    continue;
+        } else {
+            for (index, station) in self.stations.iter_mut().enumerate() {
+                for (at, link) in station.links.iter_mut().enumerate() {
+                    let Some(end) = &mut link.host_end else { continue };
+                    if link.host == host
+                        && (index, at) != here
+                        && let Some(conversation) = end.host.conversation().filter(|held| is_its(held))
+                    {
+                        taken = if conversation.admits(hello) {
+                            Ok(end.host.take_over(self.now))
+                        } else {
+                            Err(())
+                        };
+                    }
                 }
-                return match end.host.conversation().is_some_and(|conversation| conversation.admits(hello)) {
-                    true => Ok(end.host.take_over(self.now)),
-                    false => Err(()),
-                };
             }
         }
-        Ok(None)
+        if let Ok(held) = &taken
+            && self.hosts[host].epochs.insert(name.clone(), hello.epoch()) == Some(hello.epoch())
+            && held.as_ref().is_some_and(|held| !held.is_over())
+        {
+            self.auditor.violation(format!("{name}: an equal hello took over: {:?}", hello.epoch()));
+        }
+        taken
     }
 }

@@ -2,7 +2,10 @@
 //! every acknowledged outcome is durable, no batch is half done, and every request gets its outcome.
 
 use atm_core::{
-    ledger::{LedgerId, Operation, Origin, Outcome, Receipt, Request, Response},
+    ledger::{
+        Command, Epoch, HelloClaim, LedgerId, Operation, Origin, Outcome, Receipt, Request, Response,
+        SessionId, Ticket,
+    },
     money::Amount,
 };
 use atm_host::ledger::{
@@ -32,19 +35,39 @@ fn open(disk: &FaultyDisk) -> Result<Keeper, Error> {
     Keeper::open(disk, units(100), || LedgerId(7), time, Default::default())
 }
 
+/// A request of a terminal in its turn: there is one hello of each in a process.
+fn of(terminal: &str, turn: u32, command: Command) -> Request {
+    let origin = Origin::Terminal(terminal.parse().unwrap());
+    Request { ticket: Ticket::default(), origin, turn, command }
+}
+
 fn named(terminal: &str, id: u64, operation: Operation) -> Request {
-    Request::Operate { origin: Origin::Terminal(terminal.parse().unwrap()), id, operation }
+    of(terminal, 1, Command::Operate { id, operation })
+}
+
+fn kiosk(number: u64) -> String {
+    format!("kiosk-{number}")
+}
+
+/// The hellos of all terminals.
+fn hellos() -> Vec<Request> {
+    let epoch = Epoch { start: 1, attempt: 1 };
+    let claim = HelloClaim { epoch, admit_equal: false, ledger: Some(LedgerId(7)), seen: 0 };
+    let hello = |name: String| of(&name, 0, Command::Hello(claim));
+    ["a", "b", "c"].map(String::from).into_iter().chain((0..40).map(kiosk)).map(hello).collect()
 }
 
 /// What is asked in a day, batch by batch.
 fn day() -> Vec<Vec<Request>> {
-    let open = |terminal: &str| Request::Open { terminal: terminal.parse().unwrap() };
-    let settle = |terminal: &str, id| Request::Settle { terminal: terminal.parse().unwrap(), id };
-    let unnamed =
-        |session, operation| Request::Operate { origin: Origin::Session(session), id: 2, operation };
+    let settle = |terminal: &str, id| of(terminal, 1, Command::Settle { id });
+    let unnamed = |session, operation| {
+        let origin = Origin::Session(SessionId::new(session));
+        let command = Command::Operate { id: 2, operation };
+        Request { ticket: Ticket::default(), origin, turn: 0, command }
+    };
     let mut day = vec![
-        vec![open("a")],
-        vec![open("b"), named("a", 3, Operation::Deposit(units(40)))],
+        hellos(),
+        vec![of("b", 1, Command::Reserve), named("a", 3, Operation::Deposit(units(40)))],
         vec![named("a", 3, Operation::Deposit(units(40))), named("b", 260, Operation::Withdraw(units(15)))],
         vec![settle("a", 5), named("b", 261, Operation::Withdraw(units(500)))],
         vec![unnamed(8, Operation::Deposit(units(7))), unnamed(9, Operation::Inquiry)],
@@ -53,9 +76,7 @@ fn day() -> Vec<Vec<Request>> {
     ];
     // Enough that pages split and the file grows.
     for round in 0..14u64 {
-        let deposit = |number: u64| {
-            named(&format!("kiosk-{number}"), 1000 + round, Operation::Deposit(units(1 + number)))
-        };
+        let deposit = |number: u64| named(&kiosk(number), 100 + round, Operation::Deposit(units(1 + number)));
         day.push((0..40).map(deposit).collect());
     }
     day.push(vec![named("c", 2, Operation::WithdrawAll), unnamed(8, Operation::Deposit(units(3)))]);
@@ -73,8 +94,10 @@ struct Told {
 impl Told {
     fn hear(&mut self, answers: &[Answer]) {
         for (request, response) in answers {
-            let (Request::Operate { origin, id, operation }, Response::Settled { outcome, .. }) =
-                (request, *response)
+            assert_ne!(*response, Response::Fenced, "{request:?}");
+            let Request { origin, command, .. } = request;
+            let (Command::Operate { id, operation }, Response::Settled { outcome, .. }) =
+                (command, *response)
             else {
                 continue;
             };
@@ -142,7 +165,9 @@ fn moved(outcome: Outcome) -> i128 {
 /// moved is what the books say.
 fn ask_again(keeper: &mut Keeper, batch: &[Request], told: &mut Told) {
     let before = told.unnamed;
-    let named = |request: &&Request| matches!(request.origin(), Origin::Terminal(_));
+    // Each says hello to the new process first.
+    keeper.serve(hellos()).unwrap();
+    let named = |request: &&Request| matches!(request.origin, Origin::Terminal(_));
     let answers = keeper.serve(batch.iter().filter(named).cloned().collect()).unwrap();
     told.hear(&answers);
     let view = keeper.store().unwrap().view().unwrap();
@@ -156,10 +181,10 @@ fn ask_again(keeper: &mut Keeper, batch: &[Request], told: &mut Told) {
     .unwrap();
     let asked: i128 = batch
         .iter()
-        .map(|request| match request {
-            Request::Operate {
-                origin: Origin::Session(_), operation: Operation::Deposit(amount), ..
-            } => i128::from(amount.minor()),
+        .map(|request| match (&request.origin, request.command) {
+            (Origin::Session(_), Command::Operate { operation: Operation::Deposit(amount), .. }) => {
+                i128::from(amount.minor())
+            }
             _ => 0,
         })
         .sum();
@@ -239,8 +264,10 @@ fn the_disk_fails_once_at_every_call() {
                         let answers = keeper.recover().or_else(|_| keeper.recover()).unwrap();
                         // Nobody voids a deposit here, but a ledger that has lost it.
                         let lost = answers.iter().any(|(request, response)| {
-                            matches!(request, Request::Operate { operation: Operation::Deposit(_), .. })
-                                && matches!(response, Response::Settled { outcome: Outcome::NotDone, .. })
+                            matches!(
+                                request.command,
+                                Command::Operate { operation: Operation::Deposit(_), .. }
+                            ) && matches!(response, Response::Settled { outcome: Outcome::NotDone, .. })
                         });
                         *(if lost { &mut fell } else { &mut stood }) += 1;
                         answers

@@ -1,6 +1,6 @@
 //! Corruption: a ledger on disk with a flipped bit is refused or unchanged, and never shows a wrong balance.
 use atm_core::{
-    ledger::{LedgerId, Operation, Origin, Request},
+    ledger::{Command, Epoch, HelloClaim, LedgerId, Operation, Origin, Request, Ticket},
     money::Amount,
 };
 use atm_e2e::{Program, Server, atm, seeded_rng};
@@ -22,22 +22,33 @@ fn open(disk: &FaultyDisk) -> Result<Keeper, Error> {
 
 const PAGE: usize = 4096;
 
-/// What is asked in a round.
-fn deposits(round: u64) -> Vec<Request> {
-    let deposit = |number: u64| Request::Operate {
-        origin: Origin::Terminal(format!("kiosk-{number}").parse().unwrap()),
-        id: round,
-        operation: Operation::Deposit(Amount::from_units(number + 1).unwrap()),
+/// What 20 terminals ask.
+fn requests(turn: u32, command: impl Fn(u64) -> Command) -> Vec<Request> {
+    let request = |number: u64| {
+        let origin = Origin::Terminal(format!("kiosk-{number}").parse().unwrap());
+        Request { ticket: Ticket::default(), origin, turn, command: command(number) }
     };
-    (0..20).map(deposit).collect()
+    (0..20).map(request).collect()
+}
+
+fn hellos() -> Vec<Request> {
+    let claim = HelloClaim { epoch: Epoch::PLAIN, admit_equal: false, ledger: None, seen: 0 };
+    requests(0, |_| Command::Hello(claim))
+}
+
+/// What is asked in a round.
+fn deposits(turn: u32, round: u64) -> Vec<Request> {
+    let amount = |number| Amount::from_units(number + 1).unwrap();
+    requests(turn, |number| Command::Operate { id: round, operation: Operation::Deposit(amount(number)) })
 }
 
 /// A ledger with some business in it, closed.
 fn whole() -> FaultyDisk {
     let whole = FaultyDisk::new(1);
     let mut keeper = open(&whole).unwrap();
+    keeper.serve(hellos()).unwrap();
     for round in 1..=20 {
-        keeper.serve(deposits(round)).unwrap();
+        keeper.serve(deposits(1, round)).unwrap();
     }
     keeper.close().unwrap();
     whole
@@ -88,8 +99,9 @@ fn a_bit_was_turned_where_the_server_was_killed() {
     let mut rng = seeded_rng();
     let disk = FaultyDisk::new(1);
     let mut keeper = open(&disk).unwrap();
+    keeper.serve(hellos()).unwrap();
     for round in 1..=20 {
-        keeper.serve(deposits(round)).unwrap();
+        keeper.serve(deposits(1, round)).unwrap();
     }
     let expected = books(&keeper);
     // As `kill -9` leaves it: it is not closed.
@@ -158,7 +170,7 @@ fn a_page_was_changed_while_the_ledger_was_open() {
             }
             // Whoever asks is answered by books that are right, or the ledger is closed for good.
             for next in 21..=30 {
-                let answers = keeper.serve(deposits(next)).or_else(|error| {
+                let answers = keeper.serve(deposits(0, next)).or_else(|error| {
                     // A reader came upon it first: all of the file is checked before anything else is done with it.
                     if error.fault.is_final() { Err(error) } else { keeper.recover() }
                 });

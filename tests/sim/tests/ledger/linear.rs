@@ -2,7 +2,10 @@
 //! between the request and its response.
 
 use atm_core::{
-    ledger::{Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt, Refusal, Request, Response},
+    ledger::{
+        Command, Epoch, HelloClaim, Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt,
+        Refusal, Request, Response, SessionId, Ticket,
+    },
     money::Amount,
 };
 use atm_e2e::TIMEOUT;
@@ -64,8 +67,20 @@ fn origin(session: usize) -> Origin {
     if session.is_multiple_of(2) {
         Origin::Terminal(format!("kiosk-{session}").parse().unwrap())
     } else {
-        Origin::Session(u64::try_from(session).unwrap())
+        Origin::Session(SessionId::new(u64::try_from(session).unwrap()))
     }
+}
+
+/// A request; a terminal is in its first turn.
+fn request(origin: Origin, command: Command) -> Request {
+    let turn = u32::from(origin.terminal().is_some());
+    Request { ticket: Ticket::default(), origin, turn, command }
+}
+
+fn hellos() -> Vec<Request> {
+    let claim = HelloClaim { epoch: Epoch::PLAIN, admit_equal: false, ledger: None, seen: 0 };
+    let named = (0..SESSIONS).map(origin).filter(|origin| origin.terminal().is_some());
+    named.map(|origin| request(origin, Command::Hello(claim))).collect()
 }
 
 struct Run {
@@ -90,9 +105,9 @@ impl Run {
             Operation::Withdraw(amount) => Operation::Withdraw(cents(amount)),
             other => other,
         };
-        let request = Request::Operate { origin: origin(session), id, operation };
+        let request = request(origin(session), Command::Operate { id, operation });
         self.out[session] = Some(self.calls.len());
-        assert_eq!(self.teller.ask(&request), Ok(None), "a ledger on disk answers later");
+        self.teller.ask(request.clone());
         self.calls.push(Call { session, request, asked: self.step, answered: usize::MAX, outcome: None });
     }
 
@@ -125,7 +140,8 @@ fn written(disk: &FaultyDisk) -> Vec<(Origin, Option<u64>, Operation, Outcome)> 
             Entry::parse(line).unwrap().fact
         {
             let id = key.as_ref().map(|(_, id)| *id);
-            let origin = key.map_or(Origin::Session(0), |(name, _)| Origin::Terminal(name));
+            let origin =
+                key.map_or(Origin::Session(SessionId::default()), |(name, _)| Origin::Terminal(name));
             written.push((origin, id, operation, outcome));
         }
         Ok::<(), Fault>(())
@@ -161,7 +177,9 @@ proptest! {
     fn there_is_an_order_that_explains_every_answer(steps in steps()) {
         let disk = FaultyDisk::new(1);
         let (wake, woken) = channel();
-        let teller = Teller::on_disk(open(&disk), move || {
+        let mut keeper = open(&disk);
+        keeper.serve(hellos()).unwrap();
+        let teller = Teller::on_disk(keeper, move || {
             let _ = wake.send(());
         });
         let mut run = Run { teller, woken, calls: Vec::new(), out: [None; SESSIONS], step: 0 };
@@ -187,17 +205,22 @@ proptest! {
         // same in the ledger in memory.
         let written = written(&disk);
         let mut alone = RamLedger::<SESSIONS>::new(LedgerId(7), Amount::from_units(100).unwrap());
+        for hello in hellos() {
+            alone.apply(&hello).unwrap();
+        }
         let mut balances = vec![alone.balance()];
         let mut place = vec![None; calls.len()];
         for (number, (origin, id, operation, outcome)) in written.iter().enumerate() {
-            let request =
-                Request::Operate { origin: origin.clone(), id: id.unwrap_or(0), operation: *operation };
+            let command = Command::Operate { id: id.unwrap_or(0), operation: *operation };
+            let request = request(origin.clone(), command);
             let response = Response::Settled { id: id.unwrap_or(0), outcome: *outcome };
             prop_assert_eq!(alone.apply(&request), Ok(response));
             balances.push(alone.balance());
             // Whose it is: a terminal's by its id; a session's is any that was told this and has no place yet.
             let call = calls.iter().enumerate().position(|(at, call)| {
-                let Request::Operate { origin: asker, id: asked, operation: what } = &call.request else {
+                let Request { origin: asker, command: Command::Operate { id: asked, operation: what }, .. } =
+                    &call.request
+                else {
                     return false;
                 };
                 let same = match id {
@@ -211,7 +234,7 @@ proptest! {
         }
         // What was not written down had its moment between two that were.
         for (at, call) in calls.iter().enumerate() {
-            let Request::Operate { operation, .. } = call.request else { panic!("{call:?}") };
+            let Command::Operate { operation, .. } = call.request.command else { panic!("{call:?}") };
             let others = || calls.iter().zip(&place).filter_map(|(call, place)| Some((call, (*place)?)));
             let after = others().filter(|(other, _)| other.answered < call.asked).map(|(_, place)| place).max();
             let before = others().filter(|(other, _)| other.asked > call.answered).map(|(_, place)| place).min();

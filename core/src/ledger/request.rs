@@ -1,0 +1,197 @@
+//! Requests of a host's endpoint to its ledger, and the ledger's responses.
+use super::{Gap, LedgerId, Name, Numbers, Outcome, Record};
+use crate::money::Amount;
+use serde::{Deserialize, Serialize};
+
+/// A link without a named terminal: the host, and the link's number there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SessionId {
+    /// The host's number, which no other host of the same ledger has; 0 for the only one.
+    pub host: u32,
+    /// The link's number, which the host gives to no other link.
+    pub number: u64,
+}
+
+impl SessionId {
+    /// The ticket of the link's first request.
+    pub(crate) fn first_ticket(&self) -> Ticket {
+        let [.., a, b, c, d] = self.number.to_be_bytes();
+        Ticket { link: u32::from_be_bytes([a, b, c, d]), number: 0 }
+    }
+
+    /// A link of the only host.
+    pub const fn new(number: u64) -> Self {
+        Self { host: 0, number }
+    }
+}
+
+/// Who requests an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Origin {
+    /// A named terminal: the ledger remembers its operations by their ids.
+    Terminal(Name),
+    /// A session without a name: its operations are not remembered.
+    Session(SessionId),
+}
+
+impl Origin {
+    /// The terminal's name, if it has one.
+    pub fn terminal(&self) -> Option<&Name> {
+        match self {
+            Self::Terminal(name) => Some(name),
+            Self::Session(_) => None,
+        }
+    }
+}
+
+/// A terminal epoch: orders the hellos of one terminal. `(0, 0)` is that of a plain client, which counts nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Epoch {
+    /// The terminal's start counter.
+    pub start: u64,
+    /// The hello's number in that start.
+    pub attempt: u32,
+}
+
+impl Epoch {
+    /// The epoch of a plain client.
+    pub const PLAIN: Self = Self { start: 0, attempt: 0 };
+
+    /// Whether a hello of this epoch takes the terminal over from `held`: it is greater, or a plain client's.
+    pub fn supersedes(self, held: Self) -> bool {
+        self > held || self == Self::PLAIN
+    }
+}
+
+/// Identifies a request of a host that is in flight: its conversation knows the response by it, and ignores any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ticket {
+    /// The low half of the link's [number](SessionId::number).
+    pub link: u32,
+    /// Counts the requests of that link.
+    pub number: u32,
+}
+
+/// What an operation does to the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Operation {
+    /// Report the balance. It moves nothing, so it is not remembered.
+    Inquiry,
+    /// Add to the balance.
+    Deposit(Amount),
+    /// Take from the balance.
+    Withdraw(Amount),
+    /// Take the whole balance as it is when the operation is done.
+    WithdrawAll,
+}
+
+/// A request to the ledger. The endpoint keeps no copy of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Request {
+    /// Comes back with the response. The ledger does not read it.
+    pub ticket: Ticket,
+    /// Who requests it.
+    pub origin: Origin,
+    /// The turn that the terminal's last hello was given; 0 before it and in an unnamed session. A request of an
+    /// earlier turn is [fenced](Response::Fenced).
+    pub turn: u32,
+    /// What is requested.
+    pub command: Command,
+}
+
+/// What a [`Request`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Command {
+    /// Admit the terminal: commit its epoch, raise its turn, reserve a block of numbers above all that it has seen.
+    Hello(HelloClaim),
+    /// Reserve another block of numbers.
+    Reserve,
+    /// Do an operation.
+    Operate {
+        /// The operation's id, its idempotency key.
+        id: u64,
+        /// What to do.
+        operation: Operation,
+    },
+    /// Find the outcome of an operation; if there is none, commit a void, so that it will never be done.
+    Settle {
+        /// The operation's id.
+        id: u64,
+    },
+}
+
+/// What a hello says about the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HelloClaim {
+    /// The hello's epoch.
+    pub epoch: Epoch,
+    /// Whether a hello of the very epoch that the ledger has committed is admitted: on a serial line the terminal
+    /// retransmits its hello, on a connection an equal one is another peer's.
+    pub admit_equal: bool,
+    /// The ledger whose numbers the terminal knows.
+    pub ledger: Option<LedgerId>,
+    /// The highest number that it has seen: shown, or answered.
+    pub seen: u64,
+}
+
+/// A ledger's response to a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Response {
+    /// To [`Command::Hello`].
+    Admitted(Admission),
+    /// To [`Command::Hello`]: the terminal is not admitted, and nothing has changed.
+    Rejected(Rejection),
+    /// To [`Command::Reserve`]: the block.
+    Reserved(Numbers),
+    /// To [`Command::Operate`] and [`Command::Settle`].
+    Settled {
+        /// The operation's id.
+        id: u64,
+        /// Its outcome.
+        outcome: Outcome,
+    },
+    /// The terminal has said hello elsewhere since: nothing was done, and the conversation is over here.
+    Fenced,
+}
+
+/// What an admitted hello gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Admission {
+    /// The ledger's identity.
+    pub ledger: LedgerId,
+    /// The turn of the terminal's requests from here on.
+    pub turn: u32,
+    /// The epoch of the hello that was committed before this one.
+    pub former: Option<Epoch>,
+    /// The block of numbers.
+    pub numbers: Numbers,
+    /// The terminal's gap, if the highest number that it has seen is inside: the ledger was set back, and this hello
+    /// proves it, or one before it whose welcome was lost.
+    pub set_back: Option<Gap>,
+    /// The terminal's last operation.
+    pub last: Option<Record>,
+}
+
+/// Why a hello is not admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Rejection {
+    /// The ledger has no room for another terminal.
+    Full,
+    /// A hello of this epoch was admitted on another link.
+    InUse,
+    /// It claims numbers too far above what was ever reserved.
+    Unsound,
+    /// It claims numbers that were never reserved, and another hello of this name did so within the last minute.
+    TooSoon,
+}
