@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 use atm_core::{
     host::{Config, Event, Host, IN, LinkKind, OUT},
-    ledger::{Ledger, LedgerId, RamLedger, Request, Response},
+    ledger::{Ledger, LedgerId, Numbers, Outcome, RamLedger, Rejection, Request, Response, SessionId, Ticket},
     money::Amount,
     time::{Duration, Instant},
     wire::Wire,
@@ -21,9 +21,11 @@ enum EndpointCall {
     Wait(u16),
     /// The ledger's response to the outstanding request.
     Settle,
-    /// A response to a request that the host has not made.
-    UnexpectedResponse(u8),
+    /// A response of any kind, to any request.
+    AnyResponse(u8, u8),
+    Retry,
     Admit,
+    AdmitNew,
     Refuse,
     Park,
     End,
@@ -45,7 +47,7 @@ fuzz_target!(|input: Input| {
     config.policy.may_quit = input.may_quit;
     let mut now = Instant::default();
     let mut ledger = RamLedger::<2>::new(LedgerId(1), Amount::from_minor(10_000).expect("it is small"));
-    let mut host = Host::<IN, OUT>::new(config, 1, now);
+    let mut host = Host::<IN, OUT>::new(config, SessionId::new(1), now);
     let mut pending: Option<Request> = None;
     let mut unfed: Vec<u8> = Vec::new();
     for call in input.calls {
@@ -76,15 +78,22 @@ fuzz_target!(|input: Input| {
             EndpointCall::Settle => {
                 if let Some(request) = pending.take() {
                     let response = ledger.apply(&request).expect("a commit in memory cannot fail");
-                    host.complete(&request, response, now);
+                    host.complete(request.ticket, response, now);
                 }
             }
-            EndpointCall::UnexpectedResponse(id) => {
-                let id = u64::from(id);
-                let request = Request::Settle { terminal: "a".parse().expect("a name"), id };
-                let response = Response::Settled { id, outcome: atm_core::ledger::Outcome::NotDone };
-                host.complete(&request, response, now);
+            EndpointCall::AnyResponse(number, kind) => {
+                let ticket = Ticket { link: 1, number: u32::from(number) };
+                let settled = Response::Settled { id: u64::from(kind), outcome: Outcome::NotDone };
+                let response = match kind % 4 {
+                    0 => Response::Fenced,
+                    1 => Response::Reserved(Numbers::NONE),
+                    2 => Response::Rejected(Rejection::Unsound),
+                    _ => settled,
+                };
+                host.complete(ticket, response, now);
             }
+            EndpointCall::Retry => host.retry_request(),
+            EndpointCall::AdmitNew => host.admit_new(now),
             EndpointCall::Admit => host.admit(None, now),
             EndpointCall::Refuse => host.refuse(now),
             EndpointCall::Park => drop(host.park()),
