@@ -78,9 +78,9 @@ impl core::error::Error for InDoubt {}
 ///
 /// A store for one process or one line may keep less than a row for each terminal: then a block of numbers may begin higher
 /// and a gap be wider than `decide` would have it, and epochs and turns may be lost with the power
-/// ([`contract::Store::KEEPS_ROWS`]).
+/// (`contract::Store::KEEPS_ROWS`).
 ///
-/// [`contract::check`] (feature `contract`) holds a ledger to it.
+/// `contract::check` (feature `contract`) holds a ledger to it.
 pub trait Ledger {
     /// Carries out a request.
     ///
