@@ -267,8 +267,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Takes the ledger's response to the request with this ticket, and returns whether the endpoint was waiting for
     /// it. A server looks for the conversation elsewhere if not: the terminal may have moved to another connection, or
     /// is parked ([`Conversation::complete_parked`]).
-    // Not inlined: the reply's stack is not needed while the ledger works.
-    #[inline(never)]
+    // Not inlined on a microcontroller: the reply's stack is not needed while the ledger works.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn complete(&mut self, ticket: Ticket, response: Response, now: Instant) -> bool {
         let Some(conversation) = &mut self.conversation else { return false };
         let effect = conversation.complete(ticket, response);

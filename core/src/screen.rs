@@ -203,8 +203,9 @@ pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {
 }
 
 /// Appends to the screens of a reply those that fit.
-// Not inlined: it has a dozen callers. It appends, because a return would copy the whole capacity.
-#[inline(never)]
+// Not inlined on a microcontroller: it has a dozen callers. It appends, because a return would copy the whole capacity.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub(crate) fn append(screens: &mut Screens, list: &[Screen]) {
     for screen in list {
         let _ = screens.push(*screen);

@@ -87,8 +87,9 @@ fn reserve(terminal: &mut Terminal) -> Numbers {
 
 impl RowsMut<'_> {
     /// Decides a request, changes the rows, and returns the entry. `response` is fenced before.
-    // Not inlined: what it needs of the stack is not needed while its changes are saved.
-    #[inline(never)]
+    // Not inlined on a microcontroller: what it needs of the stack is not needed while its changes are saved.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub(super) fn decide(
         &mut self,
         request: &Request,
@@ -150,8 +151,9 @@ impl RowsMut<'_> {
 
     /// Carries out an operation under its id, or voids the id where there is no operation. That of an unnamed session is
     /// not recorded.
-    // Not inlined, or a microcontroller has it twice.
-    #[inline(never)]
+    // Not inlined on a microcontroller, which would have it twice.
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn operate(
         &mut self,
         is_named: bool,
