@@ -27,18 +27,18 @@ struct Arguments {
 /// The workloads, and the recorded instructions per answer. A change that makes one faster records the new
 /// count here; a change that needs more says why.
 const WORKLOADS: [(&str, &[&str], u64); 12] = [
-    ("json", &["?"], 1609),
-    ("json", &["3"], 2143),
-    ("json", &["deposit 40"], 2982),
-    ("json", &["2", "20"], 2216),
-    ("postcard", &["?"], 1810),
-    ("postcard", &["3"], 2229),
-    ("postcard", &["deposit 40"], 3093),
-    ("postcard", &["2", "20"], 2328),
-    ("raw", &["?"], 1276),
-    ("raw", &["3"], 1617),
-    ("raw", &["deposit 40"], 2193),
-    ("raw", &["2", "20"], 1669),
+    ("json", &["?"], 1530),
+    ("json", &["3"], 2072),
+    ("json", &["deposit 40"], 2824),
+    ("json", &["2", "20"], 2085),
+    ("postcard", &["?"], 1730),
+    ("postcard", &["3"], 2152),
+    ("postcard", &["deposit 40"], 2938),
+    ("postcard", &["2", "20"], 2201),
+    ("raw", &["?"], 1201),
+    ("raw", &["3"], 1542),
+    ("raw", &["deposit 40"], 2100),
+    ("raw", &["2", "20"], 1589),
 ];
 
 /// The recorded instructions per answer of the server: wire `json`, answer `3`.

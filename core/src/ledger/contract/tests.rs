@@ -104,6 +104,17 @@ fn broken<const KEEPS_ROWS: bool>(bend: Bend, reopen: Reopen) -> Result<(), Brok
     check(&mut Shop::<KEEPS_ROWS> { bend, reopen })
 }
 
+/// Asserts that the suite names the clause that each of these ledgers breaks, by how it answers or over a loss of power.
+fn assert_named(bent: &[(Broken, Bend)], forgetful: &[(Broken, Reopen)]) {
+    for (number, (clause, bend)) in bent.iter().enumerate().step_by(crate::STRIDE) {
+        assert_eq!(broken::<true>(*bend, |old| old), Err(*clause), "ledger {number}");
+    }
+    for (number, (clause, reopen)) in forgetful.iter().enumerate().step_by(crate::STRIDE) {
+        assert_eq!(broken::<true>(Plain::apply, *reopen), Err(*clause), "forgetful ledger {number}");
+        assert_eq!(broken::<false>(Plain::apply, *reopen), Err(*clause), "forgetful ledger {number}");
+    }
+}
+
 const SUM: Broken = "the balance is the sum of what was done";
 const SAME: Broken = "a response is that of decide for the rows as the requests before it left them";
 

@@ -22,9 +22,9 @@ struct Peer {
     unread: Vec<u8>,
 }
 
-/// What it was told.
+/// A message that it received.
 #[derive(Debug)]
-struct Told {
+struct Received {
     text: String,
     notice: Option<Notice>,
     is_welcome: bool,
@@ -41,7 +41,7 @@ impl Peer {
     }
 
     /// The next message; `None` at the end of the stream.
-    fn next(&mut self) -> Option<Told> {
+    fn next(&mut self) -> Option<Received> {
         loop {
             let output = self.terminal.output();
             self.stream.write_all(output).unwrap();
@@ -51,7 +51,7 @@ impl Peer {
             self.unread.drain(..taken);
             match self.terminal.poll_event(NOW) {
                 Some(Event::Message(message)) => {
-                    return Some(Told {
+                    return Some(Received {
                         text: message.text.to_string(),
                         notice: message.notice,
                         is_welcome: message.welcome.is_some(),
@@ -72,9 +72,9 @@ impl Peer {
     /// The welcome, behind the greeting of an unnamed session.
     fn welcomed(mut self) -> Self {
         loop {
-            let told = self.next().expect("a welcome");
-            assert_eq!(told.notice, None, "{told:?}");
-            if told.is_welcome {
+            let received = self.next().expect("a welcome");
+            assert_eq!(received.notice, None, "{received:?}");
+            if received.is_welcome {
                 return self;
             }
         }
@@ -83,9 +83,9 @@ impl Peer {
     /// The hello is refused, and the connection closed.
     fn expect_refused(mut self, start: u64) {
         let mut last = None;
-        while let Some(told) = self.next() {
-            assert!(!told.is_welcome, "{told:?}");
-            last = told.notice;
+        while let Some(received) = self.next() {
+            assert!(!received.is_welcome, "{received:?}");
+            last = received.notice;
         }
         assert_eq!(last, Some(Notice::NameInUse { start, attempt: 1 }));
     }

@@ -290,17 +290,7 @@ const FORGETFUL: &[(Broken, Reopen)] = &[
 
 #[test]
 fn the_suite_names_the_clause_that_a_ledger_breaks() {
-    for (number, (clause, bend)) in BENT.iter().enumerate().step_by(crate::STRIDE) {
-        assert_eq!(broken::<true>(*bend, |old| old), Err(*clause), "ledger {number}");
-    }
-}
-
-#[test]
-fn the_suite_names_what_a_ledger_forgets_over_a_loss_of_power() {
-    for (number, (clause, reopen)) in FORGETFUL.iter().enumerate().step_by(crate::STRIDE) {
-        assert_eq!(broken::<true>(Plain::apply, *reopen), Err(*clause), "ledger {number}");
-        assert_eq!(broken::<false>(Plain::apply, *reopen), Err(*clause), "ledger {number}");
-    }
+    assert_named(BENT, FORGETFUL);
 }
 
 /// A ledger whose store fails.
