@@ -1,7 +1,7 @@
 //! Command line of `atm`: parses the arguments, and refuses options that do not go together.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::{ledger::books, server::TERMINALS};
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use atm_host::{ledger::batch::MAX_NAMES, server::TERMINALS};
+use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -41,6 +41,11 @@ pub(crate) enum Command {
 }
 
 impl Arguments {
+    /// Whether a service manager may have started the program.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self.command, Some(Command::Serve(_)))
+    }
+
     /// Parses the process's arguments; on wrong usage prints the error and exits with code 2.
     pub(crate) fn parse_or_exit() -> Self {
         let mut arguments = Self::parse();
@@ -124,12 +129,13 @@ fn fixed_limits() -> String {
     format!(
         "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals ({} with \
          --data) are remembered by name, and more names are refused.",
-        books::TERMINALS
+        MAX_NAMES
     )
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = fixed_limits())]
+#[command(group(ArgGroup::new("ledger").args(["data", "config"]).multiple(true)))]
 pub(crate) struct Serve {
     /// Read the options that the command line does not give from this file (examples/atm.toml has every key)
     #[arg(long, value_name = "FILE")]
@@ -152,6 +158,10 @@ pub(crate) struct Serve {
     /// synced. Without this option the ledger is in memory and lost at exit
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Go on with a ledger that is behind what was acknowledged, as another ledger: terminals learn that the
+    /// outcomes of their last requests are unknown
+    #[arg(long, requires = "ledger")]
+    pub(crate) accept_loss: bool,
     /// The balance of a new ledger, in whole units or with two digits of cents
     #[arg(long, value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
@@ -262,6 +272,7 @@ mod tests {
             "atm serve --serial b --wire raw",
             "atm serve --serial b --max-sessions 7",
             "atm serve --baud 9600",
+            "atm serve --accept-loss",
             "atm serve --metrics 0.0.0.0:9654",
             "atm serve --metrics 9654",
             "atm serve --allow-remote-quit=maybe",
@@ -282,6 +293,8 @@ mod tests {
             "atm client --serial b --baud 9600 --wire json --terminal a --state f",
             "atm serve --serial b --baud 9600 --wire json --allow-remote-quit",
             "atm serve --wire raw",
+            "atm serve --data d --accept-loss",
+            "atm serve --config f --accept-loss",
             "atm serve --metrics [::1]:0",
             "atm serve --metrics off --serial b --allow-remote-quit",
             "atm serve --allow-remote-quit=false --wire json",

@@ -1,5 +1,5 @@
-//! Clock: the monotonic time that the endpoints are driven with.
-use atm_core::time::{Duration, Instant};
+//! Clocks: the monotonic time that the endpoints are driven with, and the wall-clock time of the ledger's entries.
+use atm_core::time::{Duration, Instant, UnixTime};
 use std::time;
 
 /// A monotonic clock in milliseconds, which starts at zero.
@@ -26,4 +26,10 @@ impl Clock {
         }
         time::Duration::from_millis(u64::from(left.millis()))
     }
+}
+
+/// The wall-clock time.
+pub fn unix_time() -> UnixTime {
+    let since = time::SystemTime::now().duration_since(time::UNIX_EPOCH).unwrap_or_default();
+    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -12,6 +12,7 @@
 //! | [`demo`] | a whole session, checked step by step; with `server`, over TCP in one process | – |
 //! | `server` | many terminals over TCP, or one serial line | `server` |
 //! | `metrics` | a server's counters, and their page for Prometheus | `server` |
+//! | `exit` | the exit codes of the program | `cli` |
 //! | `ledger` | the ledger on disk | `ledger` |
 //!
 //! The feature `ledger` includes `server`, and `cli` (the default, the program `atm`) includes both.
@@ -20,6 +21,8 @@
 pub mod client;
 pub mod clock;
 pub mod demo;
+#[cfg(feature = "cli")]
+pub mod exit;
 #[cfg(feature = "ledger")]
 pub mod ledger;
 #[cfg(feature = "server")]

@@ -4,6 +4,7 @@
 mod cli;
 mod run;
 
+use atm_host::exit::Exit;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -11,13 +12,14 @@ use std::{
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse_or_exit();
+    let is_service = arguments.is_service();
     match run::run(arguments) {
         Ok(code) => code,
         Err(error) => {
             // The error and its causes in one line, so that grep finds both. A failure to write it cannot be
             // reported.
             let _ = writeln!(io::stderr(), "atm: {error:#}");
-            ExitCode::FAILURE
+            if is_service { run::exit_of_service(&error) } else { Exit::Error }.into()
         }
     }
 }

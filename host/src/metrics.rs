@@ -36,6 +36,8 @@ pub struct Metrics {
     pub entries: AtomicU64,
     /// Commits that returned an error and were in doubt.
     pub doubts: AtomicU64,
+    /// The length of the ledger's write-ahead log, in bytes.
+    pub log_bytes: AtomicU64,
     /// The state of the ledger on disk, see [`CLOSED`].
     ledger: AtomicU64,
     done: AtomicU64,
@@ -132,6 +134,12 @@ impl fmt::Display for Metrics {
                 "gauge",
                 "1 while the ledger on disk is open, 0 while a fault lasts.",
                 is_open,
+            )?;
+            one(
+                "atm_ledger_log_bytes",
+                "gauge",
+                "Length of the write-ahead log; it grows while another process keeps a transaction open.",
+                now(&self.log_bytes),
             )?;
         }
         f.write_str(

@@ -19,12 +19,14 @@ mod ledger;
 mod serve;
 mod systemd;
 
+pub(crate) use serve::exit_of_service;
+
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         None => run_server_and_client(),
-        Some(Command::Serve(options)) => serve::run(&options),
+        Some(Command::Serve(options)) => serve::run(&options).map(ExitCode::from),
         Some(Command::Client(options)) => run_client(options),
-        Some(Command::Ledger(command)) => ledger::run(&command),
+        Some(Command::Ledger(command)) => ledger::run(&command).map(ExitCode::from),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -241,8 +241,12 @@ impl Server {
             self.accept_retry,
             self.stop_deadline,
         ];
-        let first = deadlines.into_iter().flatten().min()?;
-        Some(std::time::Duration::from_millis(u64::from(self.now.until(first).millis())))
+        let first = deadlines.into_iter().flatten().min();
+        let wait =
+            first.map(|first| std::time::Duration::from_millis(u64::from(self.now.until(first).millis())));
+        let retry =
+            self.committer.retry_at().map(|at| at.saturating_duration_since(std::time::Instant::now()));
+        wait.into_iter().chain(retry).min()
     }
 
     /// Advances a connection until it is blocked, and handles its events.

@@ -8,15 +8,16 @@ import argparse, pathlib, shutil, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
-STORE, KEEPER = "host/src/ledger/store.rs", "host/src/ledger/keeper.rs"
-JOURNAL = "host/src/ledger/journal.rs"
+COMMITTER, BATCH = "host/src/ledger/committer.rs", "host/src/ledger/batch.rs"
+SQLITE, ROWS = "host/src/ledger/sqlite.rs", "host/src/ledger/sqlite/rows.rs"
 DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
 CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
 TERMINAL = "core/src/terminal.rs"
 # Where the simulation finds a mutant.
 ONE_HOST, TWO_HOSTS, SET_BACK, DURABLE = [], ["--hosts", "2"], ["--hosts", "2", "--set-back"], ["--durable"]
 
-# name: (options of the simulation, file, text, replacement).
+# name: (options of the simulation, file, text, replacement). In place of options, the name of a test of the ledger on the
+# faulty disk (tests/sim/tests/ledger).
 MUTANTS = {
     # The ledger does not recognise the idempotency key of an operation that it has carried out.
     "forget-id": (
@@ -110,21 +111,55 @@ MUTANTS = {
         "",
     ),
     # The ledger on disk acknowledges a commit that is not synced.
-    "acknowledge-before-sync": (DURABLE, JOURNAL, "        self.bytes.sync_data()?;\n", ""),
-    # It takes every commit in doubt for done.
-    "assume-doubtful-commit-done": (
-        DURABLE,
-        KEEPER,
-        "doubt if head == self.books.head() => {",
-        "doubt if head.number > 0 => {",
+    "acknowledge-before-sync": (DURABLE, SQLITE, '("synchronous", "full")', '("synchronous", "normal")'),
+    # It takes every commit in doubt for done, without a look at the journal's head.
+    "assume-doubtful-commit-done": (DURABLE, COMMITTER, "        if !stands {\n", "        if !stands && false {\n"),
+    # It does not look who wrote that head.
+    "owner-not-compared": (
+        "a_process_that_was_replaced",
+        COMMITTER,
+        "let is_ours = owner == self.turn.owner;",
+        "let is_ours = owner == owner;",
     ),
-    # It gives out the numbers again that it gave out before a restart.
-    "reuse-numbers-after-restart": (
+    # It answers "not done" for an operation of a batch that did not stand, and commits no void.
+    "void-not-written": (
         DURABLE,
-        STORE,
-        "books.start = books.reserved;",
-        "books.start = 1;",
+        BATCH,
+        "Some(self.decide(&Request { ticket, origin, turn, command: Command::Settle { id } }, time))",
+        "{ let _ = (ticket, origin, turn, time); Some(Response::Settled { id, outcome: Outcome::NotDone }) }",
     ),
+    # It does not note what it has acknowledged.
+    "mark-not-written": (
+        "each_file_and_each_pair",
+        SQLITE,
+        "self.mark.write(&batch.head)",
+        "Ok::<(), StoreFault>(())",
+    ),
+    # It notes a commit before it is durable.
+    "note-before-commit": (
+        DURABLE,
+        SQLITE,
+        '        execute(connection, "COMMIT")?;\n        let noted',
+        '        self.mark.write(&batch.head)?;\n        execute(self.connection()?, "COMMIT")?;\n        let noted',
+    ),
+    # It does not verify a ledger whose files are copies.
+    "copy-not-verified": ("a_hot_copy", SQLITE, "        if is_copy || lost.is_some() {\n", "        if is_copy && false {\n"),
+    # It recovers from frames that only the page cache has.
+    "keep-cached-log": (
+        "a_process_is_killed_after_a_sync_that_failed",
+        SQLITE,
+        "Some(disk) => disk.drop_cached(&log),",
+        "Some(_) => {}",
+    ),
+    # It does not notice that it has no write-ahead log, and loses commits when a journal reappears.
+    "log-not-checked": (
+        "an_error_at_each_call_of_a_day_with_a_reader",
+        SQLITE,
+        "set.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;",
+        "vec![set.query_row([], |row| row.get(0))?];",
+    ),
+    # It gives out the numbers again that it gave out before.
+    "reuse-numbers-after-restart": (DURABLE, ROWS, "next_number: row.get(4)?,", "next_number: 1,"),
 }
 
 
@@ -141,19 +176,26 @@ def run(tree, target, name):
     if why := occurrences(tree, name):
         return why
     options, file, old, new = MUTANTS[name]
+    is_test = isinstance(options, str)
     path = tree / file
     original = path.read_text()
     path.write_text(original.replace(old, new))
+    package = ["--profile", "campaign", "-p", "atm-sim", "--target-dir", target]
     try:
-        cargo = ["cargo", "build", "-q", "--profile", "campaign", "-p", "atm-sim"]
-        subprocess.run(cargo + ["--target-dir", target], cwd=tree, check=True)
-        simulate = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *options]
-        ran = subprocess.run(simulate, stdout=subprocess.PIPE, text=True, timeout=300)
+        if is_test:
+            test = ["cargo", "test", "-q", *package, "--test", "ledger"]
+            subprocess.run([*test, "--no-run"], cwd=tree, check=True)
+            detector = [*test, options]
+        else:
+            subprocess.run(["cargo", "build", "-q", *package], cwd=tree, check=True)
+            detector = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *options]
+        ran = subprocess.run(detector, cwd=tree, capture_output=True, text=True, timeout=300)
     finally:
         path.write_text(original)
-    violations = [line for line in ran.stdout.splitlines() if line.startswith("seed ")]
-    if ran.returncode != 1 or not violations:
-        return f"not detected by simulate {' '.join(SIMULATE + options)}"
+    found = "test result: FAILED" if is_test else "seed "
+    violations = [line for line in ran.stdout.splitlines() if line.startswith(found)]
+    if ran.returncode == 0 or not violations:
+        return f"not detected by {options if is_test else ' '.join(['simulate', *SIMULATE, *options])}"
     print(f"detected  {name}: {violations[0]}", flush=True)
 
 

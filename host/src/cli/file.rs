@@ -251,7 +251,8 @@ mod tests {
         let serve = command.find_subcommand("serve").unwrap();
         let options: BTreeSet<String> =
             serve.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
-        let others = ["config", "help", "version"].map(str::to_owned);
+        // A loss is accepted by a person, for one start.
+        let others = ["accept-loss", "config", "help", "version"].map(str::to_owned);
         assert_eq!(keys, options.difference(&BTreeSet::from(others)).cloned().collect());
         merge_text(sample, "atm serve").unwrap();
         // A serial port excludes an address.

@@ -1,4 +1,5 @@
 //! Command line of `atm ledger`.
+use atm_core::ledger::Name;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -12,31 +13,41 @@ pub(crate) struct DataFolder {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
-    /// Derive every balance, id and hash again from the first entry; exit code 1 if anything differs
+    /// Show the balances, the journals and the newest entries
+    Show {
+        #[command(flatten)]
+        folder: DataFolder,
+        /// Show this account instead
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["terminal", "last"])]
+        account: Option<u32>,
+        /// Show this terminal instead: its last operation and its numbers
+        #[arg(long, value_name = "NAME", conflicts_with = "last")]
+        terminal: Option<Name>,
+        /// Number of the newest entries to show
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        last: u64,
+    },
+    /// Derive everything again from the entries, and print the last entry of each journal; exit code 1 if anything
+    /// differs
     Verify {
         #[command(flatten)]
         folder: DataFolder,
+        /// What `verify` or `show` printed earlier, kept elsewhere: the journals must be the same, and go on from there
+        #[arg(long, value_name = "FILE")]
+        expect: Option<PathBuf>,
     },
-    /// Write all entries to standard output
+    /// Write all entries as text
     Export {
+        /// The file to create; `-` is standard output
+        #[arg(default_value = "-")]
+        file: PathBuf,
         #[command(flatten)]
         folder: DataFolder,
         /// One array of objects (json), or one line per entry (csv)
         #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
         format: ExportFormat,
     },
-    /// Show the balances and the last entries
-    Show {
-        #[command(flatten)]
-        folder: DataFolder,
-        /// Number of the last entries to show
-        #[arg(long, value_name = "N", default_value_t = 10)]
-        last: u64,
-        /// Number of terminals to show the cash of
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        terminals: usize,
-    },
-    /// Write all entries to a new file, from which the ledger can be restored
+    /// Copy the ledger to a new file, a database, from which it can be restored
     Backup {
         /// The file to create
         file: PathBuf,
@@ -48,7 +59,7 @@ pub(crate) enum Ledger {
     /// It gets a new identity: to a terminal with a request out it is another ledger, and the outcome is
     /// unknown.
     Restore {
-        /// The backup to read
+        /// The backup
         file: PathBuf,
         #[command(flatten)]
         folder: DataFolder,
@@ -56,7 +67,7 @@ pub(crate) enum Ledger {
 }
 
 /// Format of exported entries.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
 pub(crate) enum ExportFormat {
     Json,
     Csv,

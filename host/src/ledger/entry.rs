@@ -1,308 +1,166 @@
-//! One entry of the books as a line of text, and the chain of hashes through all of them.
+//! Entry: a line of a journal, chained to the line before it by SHA-256.
 //!
-//! A line has [`COLUMNS`], separated by commas, none of them quoted, empty where they say nothing:
-//!
-//! | column | what it says |
-//! |---|---|
-//! | `format` | the version of this format: 1 |
-//! | `number` | 1 for the first entry, one more for each |
-//! | `time` | when, by the host's clock, in UTC (RFC 3339); a clock may jump, the numbers do not |
-//! | `kind` | `created`, `restored`, `numbers`, `set-back`, `done`, `refused` or `void` |
-//! | `ledger` | the identity that the ledger has from here on (`created`, `restored`) |
-//! | `numbers` | numbers of replies below this one are reserved (`numbers`); the first number above the gap (`set-back`) |
-//! | `terminal`, `id` | whose operation it is and under which id; empty for a session without a name. In `set-back`, the terminal and the first number in its gap: an id in the gap is unknown for ever |
-//! | `operation` | `deposit`, `withdraw` or `withdraw-all`; empty for a void |
-//! | `reason` | why it was refused: `insufficient` or `balance-limit` |
-//! | `account` | the account that was asked for |
-//! | `debit`, `credit` | the two sides of a movement: `opening`, `cash`, `cash:TERMINAL` or `account:N` |
-//! | `amount` | what moved, or what was asked for and refused, in minor units |
-//! | `balance` | the account's balance after it, in minor units |
-//!
-//! The hash of an entry is the SHA-256 of the hash before it (64 hexadecimal digits; zeros before the first), a line feed
-//! and the line, so that `sha256sum` can check the chain. Whoever knows one hash knows everything before it.
+//! A line has the number of the format and the columns of [`COLUMNS`], separated by commas, none of them quoted, empty
+//! where they say nothing. `schema.sql` describes them. The hash of an entry is the SHA-256 of the hash before it (64
+//! hexadecimal digits; zeros before the first), a line feed and the line, so that `sha256sum` can check the chain.
 use atm_core::{
-    ledger::{Gap, LedgerId, Name, Operation, Outcome, Receipt, Refusal},
+    ledger::{
+        self, Account, AccountNumber, Gap, LedgerId, Name, Operation, Outcome, Receipt, Record, Refusal, Side,
+    },
     money::Amount,
     time::UnixTime,
 };
 use sha2::{Digest, Sha256};
-use std::{
-    fmt::{self, Write as _},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::fmt::{self, Display};
 
-/// The version of the format of entries.
-pub const FORMAT: u64 = 1;
+/// The version of the format of lines and tables.
+pub const FORMAT: u64 = 2;
 
-/// The names of a line's columns.
-pub const COLUMNS: [&str; 15] = [
-    "format",
-    "number",
-    "time",
-    "kind",
-    "ledger",
-    "numbers",
-    "terminal",
-    "id",
-    "operation",
-    "reason",
-    "account",
-    "debit",
-    "credit",
-    "amount",
-    "balance",
-];
+/// A line's columns behind the format, and those of the table of entries before the hash.
+pub const COLUMNS: &str = "journal,number,time,kind,ledger,terminal,id,numbers,operation,reason,account,debit,\
+                           credit,amount,balance,version";
 
-/// The account that the dialogue uses.
-pub const ACCOUNT: u64 = 1;
+/// The columns that are no numbers.
+pub const TEXTS: [&str; 7] = ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit"];
 
-/// The last moment that RFC 3339 can say, in milliseconds.
-const LAST_TIME: u64 = 253_402_300_799_999;
-
-/// A moment by the host's clock: milliseconds of Unix time, from 1970 to 9999.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(u64);
-
-impl Time {
-    /// A moment, at most the last one that can be said.
-    pub fn from_millis(millis: u64) -> Self {
-        Self(millis.min(LAST_TIME))
-    }
-
-    /// What the clock says.
-    pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::from_millis(u64::try_from(since.as_millis()).unwrap_or(LAST_TIME))
-    }
-}
-
-impl From<Time> for UnixTime {
-    fn from(time: Time) -> Self {
-        Self::from_millis(time.0)
-    }
-}
-
-/// RFC 3339 with milliseconds, in UTC.
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(UNIX_EPOCH);
-        humantime::format_rfc3339_millis(time).fmt(f)
-    }
-}
-
-/// One link of the chain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hash(pub [u8; 32]);
+/// The hash of an entry: one link of the chain. 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hash([u8; 64]);
 
 impl Hash {
-    /// The hash of the entry that this line is, behind the entry whose hash this is.
+    /// The hash of the entry with this line, behind the entry with this hash.
     pub fn next(&self, line: &str) -> Self {
-        let mut sum = Sha256::new();
-        sum.update(self.hex());
-        sum.update(b"\n");
-        sum.update(line.as_bytes());
-        Self(sum.finalize().into())
-    }
-
-    fn hex(&self) -> [u8; 64] {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
-        let mut hex = [0; 64];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+        let mut hasher = Sha256::new();
+        hasher.update(self.0);
+        hasher.update(b"\n");
+        hasher.update(line);
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(hasher.finalize()) {
             pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
         }
-        hex
+        Self(digits)
     }
 
     /// Reads 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            let from = at.saturating_mul(2);
-            *byte = u8::from_str_radix(text.get(from..from.saturating_add(2))?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        let digits: [u8; 64] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(digits))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// 64 lower-case hexadecimal digits.
-impl fmt::Display for Hash {
+/// Zeros, before the first entry.
+impl Default for Hash {
+    fn default() -> Self {
+        Self([b'0'; 64])
+    }
+}
+
+impl Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.hex().iter().try_for_each(|digit| f.write_char(char::from(*digit)))
+        f.write_str(self.as_str())
     }
 }
 
-/// One side of a movement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Where the money comes from that was there at the beginning.
-    Opening,
-    /// The cash of a terminal, or of all sessions without a name.
-    Cash(Option<Name>),
-    /// An account.
-    Account(u64),
-}
-
-impl fmt::Display for Side {
+impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Opening => f.write_str("opening"),
-            Self::Cash(None) => f.write_str("cash"),
-            Self::Cash(Some(name)) => write!(f, "cash:{name}"),
-            Self::Account(number) => write!(f, "account:{number}"),
-        }
+        f.write_str(self.as_str())
     }
 }
 
-/// A movement of money: as much on the one side as on the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Posting {
-    /// The side that is debited: cash that comes in, an account that is taken from.
-    pub debit: Side,
-    /// The side that is credited: cash that goes out, an account that is added to.
-    pub credit: Side,
-    /// How much.
-    pub amount: Amount,
+/// How far a journal has come. Every commit raises the count of batches, also one without an entry, so that two heads
+/// are equal only if no commit lies between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Commits.
+    pub batches: u64,
+    /// The last entry's number: 1 for the first one, one more for each.
+    pub number: u64,
+    /// Its hash.
+    pub hash: Hash,
 }
 
-/// What an entry says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// The ledger began, with an account and what was in it.
-    Created {
-        /// Its identity.
-        ledger: LedgerId,
-        /// The account.
-        account: u64,
-        /// What was in it.
-        balance: Amount,
-    },
-    /// It was restored from a backup, and is another one from here on.
-    Restored {
-        /// Its identity.
-        ledger: LedgerId,
-    },
-    /// Numbers of replies were reserved.
-    Numbers {
-        /// All below this one are.
-        end: u64,
-    },
-    /// A terminal's hello proved that the ledger was set back.
-    SetBack {
-        /// The terminal.
-        terminal: Name,
-        /// The numbers whose outcomes are unknown for ever; all gaps before it are inside.
-        gap: Gap,
-    },
-    /// An operation was settled.
-    Settled {
-        /// The terminal and the id under which it is remembered; `None` for a session without a name.
-        key: Option<(Name, u64)>,
-        /// What was asked; `None` for a void.
-        operation: Option<Operation>,
-        /// What became of it.
-        outcome: Outcome,
-        /// The account.
-        account: u64,
-    },
+impl Head {
+    /// Appends an entry with this fact to the journal.
+    pub fn append(&mut self, journal: u32, time: UnixTime, fact: &impl Display) -> Entry {
+        self.number = self.number.saturating_add(1);
+        let line = line(journal, self.number, time, fact);
+        self.hash = self.hash.next(&line);
+        Entry { line, hash: self.hash }
+    }
 }
 
-/// One entry of the books.
+/// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// 1 for the first, one more for each.
-    pub number: u64,
-    /// When.
-    pub time: Time,
-    /// What it says.
-    pub fact: Fact,
+    /// Its line.
+    pub line: String,
+    /// Its hash.
+    pub hash: Hash,
 }
 
-impl Entry {
-    /// The movement of money, if there was one.
-    pub fn posting(&self) -> Option<Posting> {
-        match &self.fact {
-            Fact::Created { account, balance, .. } => {
-                let (debit, credit) = (Side::Opening, Side::Account(*account));
-                Some(Posting { debit, credit, amount: *balance })
-            }
-            Fact::Settled { key, outcome: Outcome::Done(receipt), account, .. } => {
-                let cash = Side::Cash(key.as_ref().map(|(name, _)| name.clone()));
-                let account = Side::Account(*account);
-                match *receipt {
-                    Receipt::Deposited { amount, .. } => {
-                        Some(Posting { debit: cash, credit: account, amount })
-                    }
-                    Receipt::Withdrawn { amount, .. } => {
-                        Some(Posting { debit: account, credit: cash, amount })
-                    }
-                    Receipt::Balance { .. } => None,
-                }
-            }
-            _ => None,
-        }
-    }
-
-    /// Reads a line; only the very text that [`Display`](fmt::Display) writes is one.
-    pub fn parse(line: &str) -> Option<Self> {
-        let mut columns = [""; COLUMNS.len()];
-        let mut parts = line.split(',');
-        for column in &mut columns {
-            *column = parts.next()?;
-        }
-        let entry = read(&columns)?;
-        (parts.next().is_none() && entry.to_string() == line).then_some(entry)
-    }
+/// The line of an entry with this fact: one of those below. The time is that of the host's clock, which may jump; the
+/// numbers do not.
+pub fn line(journal: u32, number: u64, time: UnixTime, fact: &impl Display) -> String {
+    format!("{FORMAT},{journal},{number},{},{fact}", time.millis())
 }
 
-/// The line.
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{FORMAT},{},{},", self.number, self.time)?;
-        let (key, operation, outcome) = match &self.fact {
-            Fact::Created { ledger, account, balance } => {
-                let balance = balance.minor();
-                return write!(
-                    f,
-                    "created,{ledger},,,,,,{account},opening,account:{account},{balance},{balance}"
-                );
-            }
-            Fact::Restored { ledger } => return write!(f, "restored,{ledger},,,,,,,,,,"),
-            Fact::Numbers { end } => return write!(f, "numbers,,{end},,,,,,,,,"),
-            Fact::SetBack { terminal, gap: Gap { start, end } } => {
-                return write!(f, "set-back,,{end},{terminal},{start},,,,,,,");
-            }
-            Fact::Settled { key, operation, outcome, .. } => (key, operation, outcome),
+/// The fact that the ledger began with this account.
+pub fn created(ledger: LedgerId, account: &Account) -> impl Display {
+    let (AccountNumber(number), balance, version) =
+        (account.number, account.balance.minor(), account.version);
+    fmt::from_fn(move |f| {
+        write!(f, "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version}")
+    })
+}
+
+/// The fact that the ledger was restored from a backup and has another identity from here on.
+pub fn restored(ledger: LedgerId) -> impl Display {
+    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,"))
+}
+
+/// The fact that a terminal proved that the ledger was set back, with its gap from here on.
+pub fn set_back(terminal: &Name, gap: Gap) -> impl Display {
+    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,", gap.start, gap.end))
+}
+
+/// The fact that an operation has an outcome, and the account as it is after it. In a session without a name (`None`)
+/// the id is not recorded.
+pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account) -> impl Display {
+    fmt::from_fn(move |f| {
+        let name = terminal.map_or("", Name::as_str);
+        let id = or_empty(terminal.map(|_| entry.record.id));
+        let Some(operation) = entry.record.operation else { return write!(f, "void,,{name},{id},,,,,,,,,") };
+        let (outcome, amount, _) = outcome_word(&entry.record);
+        let (kind, reason) = if outcome == "done" { ("done", "") } else { ("refused", outcome) };
+        let AccountNumber(number) = account.number;
+        write!(f, "{kind},,{name},{id},,{},{reason},{number},", operation_word(operation))?;
+        let side = |side| {
+            fmt::from_fn(move |f| match (side, terminal) {
+                (Side::Account(AccountNumber(number)), _) => write!(f, "account:{number}"),
+                (Side::Cash, Some(name)) => write!(f, "cash:{name}"),
+                (Side::Cash, None) => f.write_str("cash"),
+            })
         };
-        let (kind, reason, balance) = said(outcome);
-        write!(f, "{kind},,,")?;
-        match key {
-            Some((name, id)) => write!(f, "{name},{id},")?,
-            None => f.write_str(",,")?,
-        }
-        write!(f, "{},{reason},", operation.map_or("", word))?;
-        if let Fact::Settled { account, operation: Some(_), .. } = &self.fact {
-            write!(f, "{account}")?;
-        }
-        f.write_char(',')?;
-        match (self.posting(), operation) {
-            (Some(Posting { debit, credit, amount }), _) => {
-                write!(f, "{debit},{credit},{},", amount.minor())?
-            }
-            (None, Some(Operation::Deposit(asked) | Operation::Withdraw(asked))) => {
-                write!(f, ",,{},", asked.minor())?;
-            }
-            _ => f.write_str(",,,")?,
-        }
-        balance.map_or(Ok(()), |balance| write!(f, "{}", balance.minor()))
-    }
+        let [debit, credit] =
+            [entry.movement.map(|both| side(both.debit)), entry.movement.map(|both| side(both.credit))];
+        write!(f, "{},{},", or_empty(debit), or_empty(credit))?;
+        let amount = or_empty(amount.map(Amount::minor));
+        write!(f, "{amount},{},{}", account.balance.minor(), account.version)
+    })
+}
+
+fn or_empty(value: Option<impl Display>) -> impl Display {
+    fmt::from_fn(move |f| value.as_ref().map_or(Ok(()), |value| value.fmt(f)))
 }
 
 /// An operation in a word.
-fn word(operation: Operation) -> &'static str {
+pub fn operation_word(operation: Operation) -> &'static str {
     match operation {
         Operation::Inquiry => "balance",
         Operation::Deposit(_) => "deposit",
@@ -311,95 +169,56 @@ fn word(operation: Operation) -> &'static str {
     }
 }
 
-/// An outcome in two words, and the balance after it.
-fn said(outcome: &Outcome) -> (&'static str, &'static str, Option<Amount>) {
-    match *outcome {
-        Outcome::Done(
-            Receipt::Deposited { balance, .. }
-            | Receipt::Withdrawn { balance, .. }
-            | Receipt::Balance { balance },
-        ) => ("done", "", Some(balance)),
-        Outcome::Refused(Refusal::Insufficient { balance }) => ("refused", "insufficient", Some(balance)),
-        Outcome::Refused(Refusal::BalanceLimit { balance }) => ("refused", "balance-limit", Some(balance)),
-        Outcome::Refused(Refusal::Conflict) => ("refused", "conflict", None),
-        Outcome::Refused(Refusal::Full) => ("refused", "full", None),
-        Outcome::NotDone | Outcome::Unknown => ("void", "", None),
+/// The operation of that word; `amount` is what it names or has moved.
+pub fn operation(word: &str, amount: Option<Amount>) -> Option<Operation> {
+    match word {
+        "deposit" => amount.map(Operation::Deposit),
+        "withdraw" => amount.map(Operation::Withdraw),
+        "withdraw-all" => Some(Operation::WithdrawAll),
+        _ => None,
     }
 }
 
-/// What the columns say. Whatever does not belong there is found when the entry is written again.
-fn read(columns: &[&str; COLUMNS.len()]) -> Option<Entry> {
-    let [
-        _,
-        number,
-        time,
-        kind,
-        ledger,
-        numbers,
-        terminal,
-        id,
-        operation,
-        reason,
-        account,
-        _,
-        _,
-        amount,
-        balance,
-    ] = *columns;
-    let account = account.parse::<u64>();
-    let fact = match kind {
-        "created" => {
-            Fact::Created { ledger: ledger.parse().ok()?, account: account.ok()?, balance: minor(balance)? }
-        }
-        "restored" => Fact::Restored { ledger: ledger.parse().ok()? },
-        "numbers" => Fact::Numbers { end: numbers.parse().ok()? },
-        "set-back" => Fact::SetBack {
-            terminal: terminal.parse().ok()?,
-            gap: Gap { start: id.parse().ok()?, end: numbers.parse().ok()? },
-        },
-        _ => {
-            let key = match (terminal, id) {
-                ("", "") => None,
-                _ => Some((terminal.parse().ok()?, id.parse().ok()?)),
-            };
-            let operation = match operation {
-                "" => None,
-                "deposit" => Some(Operation::Deposit(minor(amount)?)),
-                "withdraw" => Some(Operation::Withdraw(minor(amount)?)),
-                "withdraw-all" => Some(Operation::WithdrawAll),
-                _ => return None,
-            };
-            let outcome = match (kind, reason) {
-                ("done", _) => {
-                    let (amount, balance) = (minor(amount)?, minor(balance)?);
-                    Outcome::Done(match operation {
-                        Some(Operation::Deposit(_)) => Receipt::Deposited { amount, balance },
-                        _ => Receipt::Withdrawn { amount, balance },
-                    })
-                }
-                ("refused", "insufficient") => {
-                    Outcome::Refused(Refusal::Insufficient { balance: minor(balance)? })
-                }
-                ("refused", "balance-limit") => {
-                    Outcome::Refused(Refusal::BalanceLimit { balance: minor(balance)? })
-                }
-                ("void", _) => Outcome::NotDone,
-                _ => return None,
-            };
-            if (outcome == Outcome::NotDone) != operation.is_none() {
-                return None;
-            }
-            Fact::Settled { key, operation, outcome, account: account.unwrap_or(ACCOUNT) }
-        }
+/// An outcome in a word, with the amount that was moved or refused, and the balance after it.
+pub fn outcome_word(record: &Record) -> (&'static str, Option<Amount>, Option<Amount>) {
+    let refused = match record.operation {
+        Some(Operation::Deposit(amount) | Operation::Withdraw(amount)) => Some(amount),
+        _ => None,
     };
-    let time = humantime::parse_rfc3339(time).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    let time = Time::from_millis(u64::try_from(time.as_millis()).ok()?);
-    Some(Entry { number: number.parse().ok()?, time, fact })
+    match record.outcome {
+        Outcome::Done(Receipt::Deposited { amount, balance } | Receipt::Withdrawn { amount, balance }) => {
+            ("done", Some(amount), Some(balance))
+        }
+        Outcome::Done(Receipt::Balance { balance }) => ("done", None, Some(balance)),
+        Outcome::Refused(Refusal::Insufficient { balance }) => ("insufficient", refused, Some(balance)),
+        Outcome::Refused(Refusal::BalanceLimit { balance }) => ("balance-limit", refused, Some(balance)),
+        Outcome::Refused(Refusal::Conflict) => ("conflict", refused, None),
+        Outcome::Refused(Refusal::Full) => ("full", refused, None),
+        Outcome::NotDone | Outcome::Unknown => ("void", None, None),
+    }
 }
 
-fn minor(text: &str) -> Option<Amount> {
-    Amount::from_minor(text.parse().ok()?)
+/// The record that has these words and amounts.
+pub fn record(
+    id: u64,
+    operation_word: Option<&str>,
+    outcome_word: &str,
+    amount: Option<Amount>,
+    balance: Option<Amount>,
+) -> Option<Record> {
+    let operation = match operation_word {
+        Some(word) => Some(operation(word, amount)?),
+        None => None,
+    };
+    let outcome = match (outcome_word, operation) {
+        ("void", None) if amount.is_none() && balance.is_none() => Outcome::NotDone,
+        ("done", Some(Operation::Deposit(amount))) => {
+            Outcome::Done(Receipt::Deposited { amount, balance: balance? })
+        }
+        ("done", Some(_)) => Outcome::Done(Receipt::Withdrawn { amount: amount?, balance: balance? }),
+        ("insufficient", Some(_)) => Outcome::Refused(Refusal::Insufficient { balance: balance? }),
+        ("balance-limit", Some(_)) => Outcome::Refused(Refusal::BalanceLimit { balance: balance? }),
+        _ => return None,
+    };
+    Some(Record { id, operation, outcome })
 }
-
-#[cfg(test)]
-mod tests;

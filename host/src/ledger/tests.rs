@@ -1,37 +1,52 @@
-//! The ledger on disk, over a folder.
+//! The ledger in SQLite, over a folder: the contract, and batches in doubt.
 use super::{
-    books::Head,
-    disk::{Backend, Disk, Folder, StorageBackend},
-    entry::Time,
-    error::{Error, Fault},
-    keeper::Keeper,
-    teller::Teller,
+    batch::Batch,
+    committer::GroupCommitter,
+    folder::Folder,
+    sqlite::{Beginning, Sqlite},
+    store::{Head, Store, StoreFault, Turn},
 };
-use crate::metrics::Metrics;
 use atm_core::{
     ledger::{
-        Command, Epoch, HelloClaim, Ledger, LedgerId, Operation, Origin, Request, SessionId, Ticket, contract,
+        Account, AccountNumber, Command, Epoch, HelloClaim, InDoubt, Ledger, LedgerId, Name, Operation,
+        Origin, Outcome, Request, Response, SessionId, Ticket, contract,
     },
     money::Amount,
+    time::UnixTime,
 };
-use std::{
-    fs,
-    io::{self, ErrorKind, Write},
-    path::Path,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
-};
+use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
-mod doubt;
+mod audit;
+mod folder;
+mod restore;
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units).unwrap()
 }
 
-/// A request of a session without a name.
-fn unnamed(session: u64, operation: Operation) -> Request {
-    let origin = Origin::Session(SessionId::new(session));
-    Request { ticket: Ticket::default(), origin, turn: 0, command: Command::Operate { id: 1, operation } }
+fn beginning() -> Beginning {
+    Beginning { identity: LedgerId(7), balance: units(100), time: UnixTime::from_millis(1) }
+}
+
+fn store(folder: &Path) -> Result<(Folder, Sqlite), StoreFault> {
+    let folder = Folder::lock(folder)?;
+    let store = folder.open(beginning(), false)?;
+    Ok((folder, store))
+}
+
+fn committer<S: Store>(store: S) -> GroupCommitter<S> {
+    let clock = Box::new(|| UnixTime::from_millis(1_000));
+    GroupCommitter::open(store, 5, clock, Default::default()).unwrap()
+}
+
+/// One request at a time. A test that meets another process's transaction submits and commits by itself.
+impl<S: Store> Ledger for GroupCommitter<S> {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        self.submit(request.clone())?;
+        self.commit();
+        self.responses()?.pop().map(|(_, response)| response).ok_or(InDoubt)
+    }
 }
 
 fn named(name: &str, turn: u32, command: Command) -> Request {
@@ -39,44 +54,44 @@ fn named(name: &str, turn: u32, command: Command) -> Request {
     Request { ticket: Ticket::default(), origin, turn, command }
 }
 
+fn hello(start: u64) -> Command {
+    let epoch = Epoch { start, attempt: 1 };
+    Command::Hello(HelloClaim { epoch, admit_equal: false, ledger: Some(LedgerId(7)), seen: 0 })
+}
+
 fn deposit(id: u64) -> Command {
     Command::Operate { id, operation: Operation::Deposit(units(1)) }
 }
 
-fn hello(name: &str, start: u64) -> Request {
-    let claim = HelloClaim {
-        epoch: Epoch { start, attempt: 1 },
-        admit_equal: false,
-        ledger: Some(LedgerId(7)),
-        seen: 0,
-    };
-    named(name, 0, Command::Hello(claim))
-}
-
-fn keeper(folder: &Path) -> Result<Keeper, Error> {
-    open(Folder::take(folder, Default::default())?, Default::default())
-}
-
-fn open(disk: impl Disk + 'static, metrics: Arc<Metrics>) -> Result<Keeper, Error> {
-    Keeper::open(Box::new(disk), units(100), || LedgerId(7), Box::new(Time::now), metrics)
-}
-
-/// Folders that are gone with the test.
+/// Folders that are gone with the test; no clock, like the suite's reference.
 #[derive(Default)]
 struct Folders(Vec<TempDir>);
 
-impl contract::Store for Folders {
-    type Ledger = Keeper;
-    const KEEPS_ROWS: bool = false;
+struct Locked {
+    committer: GroupCommitter<Sqlite>,
+    _folder: Folder,
+}
 
-    fn create(&mut self, balance: Amount) -> Keeper {
+impl Ledger for Locked {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        self.committer.apply(request)
+    }
+}
+
+impl contract::Store for Folders {
+    type Ledger = Locked;
+
+    fn create(&mut self, balance: Amount) -> Locked {
         assert_eq!(balance, units(100));
         self.0.push(TempDir::new().unwrap());
-        keeper(self.0.last().unwrap().path()).unwrap()
+        let (folder, store) = store(self.0.last().unwrap().path()).unwrap();
+        Locked { committer: committer(store), _folder: folder }
     }
-    fn reopen(&mut self, old: Keeper) -> Keeper {
+
+    fn reopen(&mut self, old: Locked) -> Locked {
         drop(old);
-        keeper(self.0.last().unwrap().path()).unwrap()
+        let (folder, store) = store(self.0.last().unwrap().path()).unwrap();
+        Locked { committer: committer(store), _folder: folder }
     }
 }
 
@@ -85,221 +100,199 @@ fn it_keeps_the_contract() {
     assert_eq!(contract::check(&mut Folders::default()), Ok(()));
 }
 
-/// What is wrong with a disk, if anything is.
-type Wrong = Arc<Mutex<Option<ErrorKind>>>;
-
-fn check(wrong: &Wrong) -> io::Result<()> {
-    wrong.lock().unwrap().map_or(Ok(()), |kind| Err(kind.into()))
+/// A store whose saves return an error as the list says: after the commit, or in its place.
+struct Doubtful {
+    store: Sqlite,
+    fails: Vec<Fails>,
+    reopened: usize,
 }
 
-/// A folder on a disk that may take nothing.
-struct Faulty {
-    folder: Folder,
-    wrong: Wrong,
-    /// What was in the folder when it was let go of.
-    left: Arc<Mutex<Vec<String>>>,
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fails {
+    Not,
+    Before,
+    After,
 }
 
-impl Faulty {
-    fn over(folder: &Path, wrong: &Wrong) -> Self {
-        let folder = Folder::take(folder, Default::default()).unwrap();
-        Self { folder, wrong: wrong.clone(), left: Default::default() }
+impl Store for Doubtful {
+    fn load(&mut self, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
+        self.store.load(names)
     }
-}
-
-impl Drop for Faulty {
-    fn drop(&mut self) {
-        let names = fs::read_dir(self.path().parent().unwrap()).unwrap();
-        let mut names: Vec<_> =
-            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        *self.left.lock().unwrap() = names;
-    }
-}
-
-impl Disk for Faulty {
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-    fn is_new(&self) -> io::Result<bool> {
-        self.folder.is_new()
-    }
-    fn open(&mut self) -> Result<Backend, Fault> {
-        check(&self.wrong)?;
-        Ok(Backend::new(Bytes(self.folder.open()?, self.wrong.clone()), Default::default()))
-    }
-    fn journal(&mut self) -> Result<Backend, Fault> {
-        check(&self.wrong)?;
-        Ok(Backend::new(Bytes(self.folder.journal()?, self.wrong.clone()), Default::default()))
-    }
-    fn draft(&mut self) -> Result<Backend, Fault> {
-        self.folder.draft()
-    }
-    fn publish(&mut self) -> io::Result<()> {
-        self.folder.publish()
-    }
-    fn note(&mut self, told: Head) -> io::Result<()> {
-        self.folder.note(told)
-    }
-    fn noted(&mut self) -> io::Result<Option<Head>> {
-        self.folder.noted()
-    }
-}
-
-#[derive(Debug)]
-struct Bytes(Backend, Wrong);
-
-impl StorageBackend for Bytes {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        check(&self.1)?;
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        check(&self.1)?;
-        self.0.write(offset, data)
-    }
-}
-
-/// A server that begins in the same folder then opens its own, which nobody takes away.
-#[cfg(unix)]
-#[test]
-fn the_window_is_gone_before_the_folder_is_let_go_of() {
-    for is_closed in [true, false] {
-        let folder = TempDir::new().unwrap();
-        let left = Arc::<Mutex<Vec<String>>>::default();
-        let mut disk = Faulty::over(folder.path(), &Wrong::default());
-        disk.left = left.clone();
-        let mut keeper = open(disk, Default::default()).unwrap();
-        keeper.show_in(folder.path());
-        assert!(folder.path().join("ledger.sock").exists());
-        if is_closed {
-            keeper.close().unwrap();
-        } else {
-            drop(keeper);
+    fn save(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        let failed = || Err(StoreFault::Failed("as the test says".into()));
+        match self.fails.pop().unwrap_or(Fails::Not) {
+            Fails::Not => self.store.save(batch),
+            Fails::After => self.store.save(batch).and_then(|()| failed()),
+            Fails::Before => {
+                self.store.abandon();
+                failed()
+            }
         }
-        let left = left.lock().unwrap();
-        assert!(
-            left.contains(&"ledger.redb".to_owned()) && !left.contains(&"ledger.sock".to_owned()),
-            "{left:?}"
+    }
+    fn abandon(&mut self) {
+        self.store.abandon();
+    }
+    fn reopen(&mut self) -> Result<(), StoreFault> {
+        self.reopened += 1;
+        self.store.reopen()
+    }
+    fn close(&mut self) -> Result<(), StoreFault> {
+        self.store.close()
+    }
+}
+
+#[test]
+fn a_batch_in_doubt_is_settled_by_a_write_whatever_of_it_stands() {
+    use Fails::{After, Before, Not};
+    for (batch, settles) in [
+        (Before, vec![]),
+        (After, vec![]),
+        (Before, vec![Before]),
+        (Before, vec![After]),
+        (After, vec![Before, After]),
+        (Before, vec![After, Before, After]),
+        (Before, vec![Before, After, After, Before]),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let (_lock, sqlite) = store(folder.path()).unwrap();
+        // The list is taken from its end: the opening, the hello, the batch, and the settling writes.
+        let mut fails: Vec<Fails> = [Not, Not, batch].into_iter().chain(settles.clone()).collect();
+        fails.reverse();
+        let mut ledger = committer(Doubtful { store: sqlite, fails, reopened: 0 });
+        let admitted = ledger.apply(&named("a", 0, hello(1))).unwrap();
+        let Response::Admitted(admission) = admitted else { panic!("{admitted:?}") };
+        let session = Request { origin: Origin::Session(SessionId::new(9)), ..named("a", 0, deposit(1)) };
+        for request in [
+            named("a", admission.turn, deposit(1)),
+            session,
+            named("b", 0, hello(1)),
+            named("a", admission.turn, Command::Settle { id: 1 }),
+        ] {
+            ledger.submit(request).unwrap();
+        }
+        let mut responses = vec![];
+        for _ in 0..20 {
+            ledger.commit();
+            responses.extend(ledger.responses().unwrap());
+        }
+        let outcome = |request: &Request| {
+            let found = responses.iter().find(|(answered, _)| answered == request);
+            match found.map(|(_, response)| *response) {
+                Some(Response::Settled { outcome, .. }) => outcome,
+                other => panic!("{request:?} {other:?}"),
+            }
+        };
+        assert_eq!(responses.len(), 4, "{batch:?} {settles:?}");
+        let operation = outcome(&named("a", admission.turn, deposit(1)));
+        assert_eq!(
+            outcome(&named("a", admission.turn, Command::Settle { id: 1 })),
+            operation,
+            "{batch:?} {settles:?}"
         );
+        let stands = batch == After;
+        assert_eq!(matches!(operation, Outcome::Done(_)), stands, "{batch:?} {settles:?}");
+        if !stands {
+            assert_eq!(operation, Outcome::NotDone);
+        }
+        let unnamed = Request { origin: Origin::Session(SessionId::new(9)), ..named("a", 0, deposit(1)) };
+        assert_eq!(outcome(&unnamed) == Outcome::Unknown, !stands);
+        // The other terminal is admitted in its first turn: no hello was done twice.
+        let inquiry = Command::Operate { id: 2, operation: Operation::Inquiry };
+        assert!(matches!(ledger.apply(&named("b", 1, inquiry)), Ok(Response::Settled { .. })));
+        let late = ledger.apply(&named("a", admission.turn, deposit(1))).unwrap();
+        assert_eq!(late, Response::Settled { id: 1, outcome: operation }, "the outcome is final");
     }
 }
 
-#[test]
-fn however_many_have_asked_a_batch_is_only_so_long_and_a_fault_at_the_end_is_told() {
-    const ASKED: u64 = 10_000;
-    for is_wrong in [false, true] {
-        let folder = TempDir::new().unwrap();
-        let (wrong, metrics) = (Wrong::default(), Arc::<Metrics>::default());
-        let kept = open(Faulty::over(folder.path(), &wrong), metrics.clone()).unwrap();
-        let mut teller = Teller::on_disk(kept, || ());
-        for session in 1..=ASKED {
-            teller.ask(unnamed(session, Operation::Deposit(units(1))));
-            assert!(!teller.is_full());
-        }
-        if is_wrong {
-            *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
-            teller.send();
-            assert!(teller.answers().unwrap().is_empty() && !teller.has_asked());
-        }
-        assert_eq!(teller.close(), !is_wrong);
-        *wrong.lock().unwrap() = None;
-        let balance = keeper(folder.path()).unwrap().books().unwrap().balance();
-        if is_wrong {
-            assert_eq!(balance, units(100));
-        } else {
-            assert_eq!((metrics.commits.load(Relaxed), metrics.batched.load(Relaxed)), (3, ASKED));
-            assert_eq!(balance, units(100 + ASKED));
-        }
+/// A store that is at the position of any save so far, as `shows` says for each load; no save but the first and the last
+/// returns.
+struct Shifting {
+    saved: Vec<(Head, Turn)>,
+    shows: Vec<usize>,
+}
+
+impl Store for Shifting {
+    fn load(&mut self, _: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
+        let (head, turn) = self.saved[self.shows.remove(0)];
+        let account = Account { number: AccountNumber::OPEN, balance: units(100), version: 1 };
+        Ok(Batch {
+            ledger: LedgerId(7),
+            journal: 1,
+            head,
+            turn,
+            account: (account, false),
+            terminals: BTreeMap::new(),
+            names: 0,
+            entries: Vec::new(),
+            duplicates: 0,
+        })
     }
-}
-
-#[test]
-fn a_fault_that_lasts_lets_only_so_many_ask() {
-    let folder = TempDir::new().unwrap();
-    let mut teller = Teller::on_disk(keeper(folder.path()).unwrap(), || ());
-    let most = (0..1 << 20).find(|session| {
-        teller.ask(unnamed(*session, Operation::Inquiry));
-        teller.is_full()
-    });
-    assert!(most.is_some());
-    teller.send();
-    assert!(!teller.is_full());
-    assert_eq!(teller.answers().unwrap().len() as u64, most.unwrap() + 1);
-    assert!(teller.close());
-}
-
-#[test]
-fn a_ledger_that_is_closed_while_a_fault_lasts_says_so() {
-    let folder = TempDir::new().unwrap();
-    let wrong = Wrong::default();
-    let mut keeper = open(Faulty::over(folder.path(), &wrong), Default::default()).unwrap();
-    *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
-    let deposit = unnamed(1, Operation::Deposit(units(1)));
-    assert!(keeper.apply(&deposit).is_err());
-    let error = keeper.close().unwrap_err().to_string();
-    assert!(error.contains("whoever asked may ask again"), "{error}");
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+    fn save(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        self.saved.push((batch.head, batch.turn));
+        let returns = self.saved.len() == 2 || self.shows.is_empty();
+        if returns { Ok(()) } else { Err(StoreFault::Failed("as the test says".into())) }
     }
-    fn flush(&mut self) -> io::Result<()> {
+    fn abandon(&mut self) {}
+    fn reopen(&mut self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+    fn close(&mut self) -> Result<(), StoreFault> {
         Ok(())
     }
 }
 
 #[test]
-fn a_fault_is_logged_when_it_begins_changes_and_ends() {
+fn a_settling_write_that_fails_may_take_the_batch_with_it_or_bring_it_back() {
+    // Position 1 is that before the batch, 2 that behind it; behind these are the settling writes.
+    for (shows, stands) in [
+        (vec![2, 1], false),
+        (vec![1, 2], true),
+        (vec![2, 3, 1], false),
+        (vec![1, 3], false),
+        (vec![1, 3, 2], true),
+    ] {
+        let script = [vec![0, 1], shows.clone()].concat();
+        let mut ledger = committer(Shifting { saved: vec![Default::default()], shows: script });
+        let origin = Origin::Session(SessionId::new(9));
+        ledger.submit(Request { origin, ..named("a", 0, deposit(1)) }).unwrap();
+        for _ in 0..=shows.len() {
+            ledger.commit();
+        }
+        let responses = ledger.responses().unwrap();
+        let [(_, Response::Settled { outcome, .. })] = responses[..] else { panic!("{responses:?}") };
+        assert_eq!(matches!(outcome, Outcome::Done(_)), stands, "{shows:?}: {outcome:?}");
+        assert_eq!(outcome == Outcome::Unknown, !stands);
+    }
+}
+
+#[test]
+fn a_second_process_fences_the_first() {
     let folder = TempDir::new().unwrap();
-    let wrong = Wrong::default();
-    let mut keeper = open(Faulty::over(folder.path(), &wrong), Default::default()).unwrap();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    let _logged = tracing::subscriber::set_default(subscriber);
-    keeper.apply(&hello("kiosk-1", 1)).unwrap();
-    for id in 1..=2 {
-        let request = named("kiosk-1", 1, deposit(id));
-        for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied] {
-            *wrong.lock().unwrap() = Some(kind);
-            for _ in 0..20 {
-                assert!(keeper.apply(&request).is_err());
-            }
-        }
-        *wrong.lock().unwrap() = None;
-        for _ in 0..3 {
-            keeper.apply(&request).unwrap();
-        }
-    }
-    // What is asked without a name and fails is unknown at once, and nothing was written until the fault was over.
-    let deposit = unnamed(1, Operation::Deposit(units(1)));
-    for _ in 0..20 {
-        *wrong.lock().unwrap() = Some(ErrorKind::StorageFull);
-        assert!(keeper.serve(vec![deposit.clone()]).is_err());
-        *wrong.lock().unwrap() = None;
-        keeper.recover().unwrap();
-    }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<&str> = log.lines().collect();
-    let each = ["no storage space", "permission denied", "takes entries again"];
-    let expected = [&each[..], &each, &["no storage space", "open again and can be read"]].concat();
-    assert_eq!(lines.len(), expected.len(), "{log}");
-    for (line, told) in lines.iter().zip(expected) {
-        assert!(line.contains(told), "{told}: {line}");
-    }
+    let (lock, sqlite) = store(folder.path()).unwrap();
+    let mut first = committer(sqlite);
+    // The lock is for the message: without it the epoch of the journal decides.
+    let error = store(folder.path()).unwrap_err().to_string();
+    let reason = format!("another process has the ledger open (process {})", std::process::id());
+    assert!(error.ends_with(&reason), "{error}");
+    drop(lock);
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let mut second = committer(sqlite);
+    assert!(first.apply(&named("a", 0, hello(1))).is_err());
+    assert!(first.submit(named("a", 0, hello(1))).is_err(), "it has failed for good");
+    assert!(second.apply(&named("a", 0, hello(1))).is_ok());
+}
+
+#[test]
+fn a_transaction_of_another_process_delays_a_batch_and_does_not_block_the_loop() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let mut ledger = committer(sqlite);
+    let other = rusqlite::Connection::open(folder.path().join(super::sqlite::FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ledger.submit(named("a", 0, hello(1))).unwrap();
+    ledger.commit();
+    assert!(ledger.responses().unwrap().is_empty() && !ledger.has_work() && ledger.deadline().is_some());
+    other.execute_batch("COMMIT").unwrap();
+    ledger.commit();
+    assert!(matches!(ledger.responses().unwrap()[..], [(_, Response::Admitted(_))]));
 }

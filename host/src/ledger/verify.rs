@@ -1,125 +1,149 @@
-//! Derives the books again from the first entry, and says what does not fit.
+//! Verification: derives the whole ledger again from its entries, and compares it with the tables.
+//!
+//! Every number and hash is checked, and every entry must be the one that [`decide`](atm_core::ledger::decide) gives for
+//! its request. Derived terminals are in a temporary database, so memory does not grow with their number.
 use super::{
-    books::{Books, Head},
-    entry::Entry,
-    error::Fault,
-    store::{Stored, View},
+    entry::{Hash, Head},
+    reader::{Journal, Overview, Reader},
+    replay::Replay,
+    sqlite::rows,
+    store::StoreFault,
 };
-use atm_core::ledger::LedgerId;
-use std::fmt::Display;
+use atm_core::ledger::Terminal;
+use rusqlite::Connection;
+use std::fmt;
 
-/// More faults than these are not told one by one.
-const TOLD: usize = 20;
+/// Faults that are reported; more are not looked for.
+const MAX_FAULTS: usize = 20;
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The books that follow from the entries.
-    pub books: Books,
-    /// What does not fit, the first ones of it.
+    /// What the tables say, if they were read to their ends.
+    pub overview: Option<Overview>,
+    /// What does not fit, the first of it.
     pub faults: Vec<String>,
 }
 
+impl Reader {
+    /// Verifies the ledger; `progress` gets the count of the entries so far.
+    ///
+    /// # Errors
+    /// [`StoreFault`], if it cannot be read.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreFault> {
+        let mut report = Report::default();
+        match report.check(self, progress) {
+            Err(StoreFault::Damaged(what) | StoreFault::Rejected(what)) => report.fault(what),
+            checked => checked?,
+        }
+        Ok(report)
+    }
+
+    /// Compares journals with earlier heads, each a name, a number and a hash: they must be those journals and no others,
+    /// and go on from these heads. Returns what does not fit.
+    ///
+    /// # Errors
+    /// [`StoreFault`], if they cannot be read.
+    pub fn compare_heads(
+        &self,
+        journals: &[Journal],
+        earlier: &[(String, u64, Hash)],
+    ) -> Result<Vec<String>, StoreFault> {
+        let mut faults = Vec::new();
+        for Journal { journal, name, head } in journals {
+            let Some((_, number, hash)) = earlier.iter().find(|(earlier, ..)| earlier == name) else {
+                faults.push(format!("journal {name} is not expected"));
+                continue;
+            };
+            if head.number < *number {
+                faults.push(format!("journal {name} has {} entries, and {number} are expected", head.number));
+            } else if *number > 0 && rows::hash(&self.connection, *journal, *number)? != Some(*hash) {
+                faults.push(format!("entry {number} of journal {name} is another one than expected"));
+            }
+        }
+        let missing =
+            earlier.iter().filter(|(name, ..)| journals.iter().all(|journal| journal.name != *name));
+        faults.extend(missing.map(|(name, ..)| format!("journal {name} is missing")));
+        Ok(faults)
+    }
+}
+
 impl Report {
-    fn note(&mut self, what: String) {
-        if self.faults.len() < TOLD {
+    fn check(&mut self, reader: &Reader, progress: &mut dyn FnMut(u64)) -> Result<(), StoreFault> {
+        let integrity = texts(&reader.connection, &format!("PRAGMA integrity_check({MAX_FAULTS})"))?;
+        integrity.into_iter().filter(|what| what != "ok").for_each(|what| self.fault(what));
+        let mut replay = Replay::new()?;
+        // A view that was changed answers wrongly, and no entry tells.
+        let schema = "SELECT ifnull(sql, name) FROM sqlite_schema ORDER BY name";
+        self.compare("the schema", texts(&reader.connection, schema)?, texts(&replay.database, schema)?);
+        let (mut last, mut count) = (0, 0);
+        loop {
+            let snapshot = reader.snapshot()?;
+            let Some((row, entries)) = reader.range(last, u64::MAX)? else {
+                // Nothing is behind it in this snapshot.
+                return self.compare_tables(reader, &mut replay, count);
+            };
+            drop(snapshot);
+            entries.iter().try_for_each(|entry| replay.post(entry))?;
+            count += entries.len() as u64;
+            progress(count);
+            last = row;
+        }
+    }
+
+    /// Compares the tables with what follows from all entries.
+    fn compare_tables(&mut self, reader: &Reader, replay: &mut Replay, count: u64) -> Result<(), StoreFault> {
+        let overview = reader.overview()?;
+        let (ledger, account) = replay.ledger.unzip();
+        let identities = texts(&reader.connection, "SELECT identity FROM ledger")?;
+        self.compare("the identity", identities, Vec::from_iter(ledger.map(|ledger| ledger.to_string())));
+        self.compare("the last entry's row", overview.entries, count);
+        self.compare("the list of accounts", &overview.accounts, &Vec::from_iter(account));
+        for Journal { journal, name, head } in &overview.journals {
+            let derived = replay.heads.remove(journal).unwrap_or_default();
+            let end = |head: Head| (head.number, head.hash);
+            self.compare(format!("the end of journal {name}"), end(*head), end(derived));
+        }
+        for journal in replay.heads.keys() {
+            self.fault(format!("journal {journal} has entries and no row"));
+        }
+        replay.save()?;
+        let (mut terminals, mut known) = (0, 0);
+        rows::terminals(&reader.connection, |(name, terminal)| {
+            terminals += 1;
+            let found = rows::terminal(&replay.database, &name)?;
+            known += u64::from(found.is_some());
+            let derives = |row: Terminal| (row.last, row.gap, row.set_back_at);
+            let derived = found.unwrap_or(Terminal::NEW);
+            self.compare(format!("the row of terminal {name}"), derives(terminal), derives(derived));
+            let used = terminal.last.map_or(0, |last| last.id.saturating_add(1)).max(terminal.gap.end);
+            if terminal.next_number < used {
+                self.fault(format!("number {used} of terminal {name} is not reserved"));
+            }
+            Ok(())
+        })?;
+        self.compare("the count of terminals with entries", known, rows::count_terminals(&replay.database)?);
+        self.compare("the last terminal's row", overview.terminals, terminals);
+        self.overview = Some(overview);
+        Ok(())
+    }
+
+    fn compare<T: PartialEq + fmt::Debug>(&mut self, what: impl fmt::Display, stored: T, derived: T) {
+        if stored != derived {
+            self.fault(format!(
+                "{what} is {stored:?} in its table, and {derived:?} follows from the entries"
+            ));
+        }
+    }
+
+    fn fault(&mut self, what: String) {
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(what);
         }
     }
-
-    fn same<T: PartialEq + Display>(&mut self, what: &str, stored: T, derived: T) {
-        if stored != derived {
-            self.note(format!("{what} is stored as {stored}, and {derived} follows from the entries"));
-        }
-    }
 }
 
-/// Shows all entries, in their order, to whoever asks.
-pub type Read<'a> = &'a mut dyn FnMut(&mut dyn FnMut(Head, &str) -> Result<(), Fault>) -> Result<(), Fault>;
-
-/// Verifies what a store holds; `progress` is told the number of each entry.
-///
-/// # Errors
-/// The ledger cannot be read.
-pub fn verify(view: &View, progress: impl FnMut(u64)) -> Result<Report, Fault> {
-    verify_read(&view.stored()?, &mut |see| view.entries(1, see), progress)
-}
-
-/// Reads all entries and holds what is stored against them; `progress` is told the number of each entry.
-///
-/// # Errors
-/// The ledger cannot be read.
-pub fn verify_read(stored: &Stored, read: Read<'_>, mut progress: impl FnMut(u64)) -> Result<Report, Fault> {
-    let mut report = Report::default();
-    // What follows from an entry that does not fit follows from nothing.
-    let mut derives = true;
-    let done = read(&mut |head, line| {
-        progress(head.number);
-        let expected = report.books.head.number.saturating_add(1);
-        if head.number != expected && derives {
-            report.note(format!("entry {expected} is missing: {} comes in its place", head.number));
-            derives = false;
-        }
-        if report.books.head.hash.next(line) != head.hash {
-            report.note(format!("entry {}: its hash is not the one that follows: {line}", head.number));
-        }
-        if derives {
-            let posted = match Entry::parse(line) {
-                Some(entry) => report.books.post(entry, line),
-                None => Err("it is not an entry"),
-            };
-            if let Err(misfit) = posted {
-                report.note(format!("entry {}: {misfit}: {line}", head.number));
-                derives = false;
-            }
-        }
-        // Each hash is held against the one that is stored before it: one that is wrong is told, and not all behind it.
-        report.books.head = head;
-        Ok(())
-    });
-    match done {
-        Err(Fault::Damaged(what)) => {
-            report.note(what);
-            derives = false;
-        }
-        done => done?,
-    }
-    if report.books.head.number == 0 {
-        report.note("it has no entry".to_owned());
-    } else if derives {
-        compare(&mut report, stored)?;
-    }
-    Ok(report)
-}
-
-/// Holds what is stored against what follows from the entries.
-fn compare(report: &mut Report, stored: &Stored) -> Result<(), Fault> {
-    let derived = std::mem::take(&mut report.books);
-    report.same("the identity", LedgerId(stored.get("ledger")?), derived.ledger());
-    report.same("what the accounts began with", i128::from(stored.get("opening")?), derived.opening);
-    report.same("the end of the reserved numbers", stored.get("numbers")?, derived.reserved);
-    report.same("the number of the last entry", stored.get("head")?, derived.head.number);
-    report.same("the count of accounts", stored.accounts.len(), derived.accounts.len());
-    for (number, balance) in derived.accounts() {
-        let kept = stored.accounts.get(&number).copied().unwrap_or_default();
-        report.same(&format!("the balance of account {number}"), kept, balance.minor());
-    }
-    let nobody = stored.terminals.get("").map_or(0, |(_, cash)| *cash);
-    report.same("the cash of sessions without a name", nobody, derived.cash);
-    let named = stored.terminals.keys().filter(|name| !name.is_empty()).count();
-    let operated = derived.tills().filter(|(_, till)| till.last > 0).count();
-    report.same("the count of terminals", named, operated);
-    let mut tills: Vec<_> = derived.tills().collect();
-    tills.sort_by_key(|(name, _)| *name);
-    for (name, till) in tills {
-        let (last, cash) = stored.terminals.get(name.as_str()).copied().unwrap_or_default();
-        report.same(&format!("the cash of {name}"), cash, till.cash);
-        report.same(&format!("the last entry of {name}"), last, till.last);
-        report.same(&format!("the last set-back of {name}"), stored.set_back(name), till.set_back);
-    }
-    if !derived.is_balanced() {
-        report.note("the two sides of the movements do not add up".to_owned());
-    }
-    report.books = derived;
-    Ok(())
+/// The first column of what a query gives.
+fn texts(connection: &Connection, query: &str) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(query)?.query_map([], |row| row.get(0))?.collect()
 }

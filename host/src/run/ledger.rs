@@ -1,181 +1,158 @@
-//! `atm ledger`: verifies, exports, shows, backs up and restores a ledger, with a progress bar where that
+//! `atm ledger`: shows, verifies, exports, backs up and restores a ledger, with a progress bar where that
 //! takes long.
-use crate::cli::ledger::{ExportFormat, Ledger};
+use crate::cli::ledger::Ledger;
 use anyhow::{Context, Result};
-use atm_core::ledger::LedgerId;
-use atm_host::ledger::{
-    backup,
-    disk::Folder,
-    error::{Error, Fault},
-    source::{Source, Wanted},
-    tell,
+use atm_core::{
+    ledger::{AccountNumber, LedgerId},
+    money::Amount,
+};
+use atm_host::{
+    clock::unix_time,
+    exit::Exit,
+    ledger::{
+        backup::{new_file, restore},
+        reader::{Overview, Reader},
+        sqlite::{Beginning, FILE},
+        store::StoreFault,
+    },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
+    fs,
     io::{self, BufWriter, ErrorKind, Write},
     path::Path,
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+mod export;
+mod heads;
+mod show;
+
+use export::export;
 
 /// How long a command runs before it shows its progress.
 const PROGRESS_DELAY: Duration = Duration::from_millis(500);
 
-pub(super) fn run(command: &Ledger) -> Result<ExitCode> {
+pub(super) fn run(command: &Ledger) -> Result<Exit> {
     match command {
-        Ledger::Verify { folder } => verify(&folder.data),
-        Ledger::Export { folder, format } => {
-            let mut source = Source::open(&folder.data, Wanted::All)?;
-            let (format, mut progress) = (export_format(*format), CommandProgress::of(&source));
-            write_output(&folder.data, |out| {
-                tell::export(&mut source, format, out, |number| progress.update(number))
+        Ledger::Show { folder, account, terminal, last } => {
+            let reader = open(&folder.data)?;
+            write_output(|out| match (account, terminal) {
+                (Some(account), _) => show::account(&reader, AccountNumber(*account), out),
+                (None, Some(name)) => show::terminal(&reader, name, out),
+                (None, None) => show::ledger(&reader, *last, out),
             })
         }
-        Ledger::Show { folder, last, terminals } => {
-            let mut source = Source::open(&folder.data, Wanted::Last(*last))?;
-            write_output(&folder.data, |out| tell::show(&mut source, *terminals, out))
+        Ledger::Verify { folder, expect } => verify(&folder.data, expect.as_deref()),
+        Ledger::Export { file, folder, format } => {
+            let reader = open(&folder.data)?;
+            let mut progress = progress(reader.overview().ok());
+            if file.as_os_str() == "-" {
+                return write_output(|out| export(&reader, *format, out, &mut progress));
+            }
+            new_file(file, |draft| {
+                let mut out = BufWriter::with_capacity(1 << 16, draft.as_file());
+                export(&reader, *format, &mut out, &mut progress)
+                    .with_context(|| file.display().to_string())?;
+                Ok(Exit::Done)
+            })
         }
         Ledger::Backup { file, folder } => {
-            let mut source = Source::open(&folder.data, Wanted::All)?;
-            let mut progress = CommandProgress::of(&source);
-            let entries = backup::backup(&mut source, file, |number| progress.update(number))?;
-            drop(progress);
-            print_line(&format!("{}: a backup of {}", file.display(), count_of(entries, "entry", "entries")))
+            let reader = open(&folder.data)?;
+            let _progress = progress(None);
+            let entries = reader.backup(file)?;
+            print(&format!("{}: a backup of {entries} entries", file.display()))
         }
-        Ledger::Restore { file, folder } => restore(file, &folder.data),
-    }
-}
-
-fn export_format(format: ExportFormat) -> tell::Format {
-    match format {
-        ExportFormat::Json => tell::Format::Json,
-        ExportFormat::Csv => tell::Format::Csv,
-    }
-}
-
-/// Writes to standard output, and attributes an error to it or to the ledger.
-fn write_output(folder: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Fault>) -> Result<ExitCode> {
-    let mut out =
-        TrackedOutput { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), failed: false };
-    match write(&mut out).and_then(|()| Ok(out.flush()?)) {
-        Err(Fault::Io(error)) if out.failed => output_error(error),
-        Err(fault) => Err(Error { path: folder.to_owned(), fault }.into()),
-        Ok(()) => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// The result after an error of standard output. For a closed pipe no error is printed.
-fn output_error(error: io::Error) -> Result<ExitCode> {
-    match error.kind() {
-        ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
-        _ => Err(error).context("standard output cannot be written"),
-    }
-}
-
-/// Standard output, which remembers that an error is its own and not the ledger's.
-struct TrackedOutput<W: Write> {
-    out: W,
-    failed: bool,
-}
-
-impl<W: Write> Write for TrackedOutput<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes).inspect_err(|_| self.failed = true)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush().inspect_err(|_| self.failed = true)
-    }
-}
-
-fn count_of(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
-}
-
-fn print_line(line: &str) -> Result<ExitCode> {
-    match writeln!(io::stdout(), "{line}") {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => output_error(error),
-    }
-}
-
-fn verify(folder: &Path) -> Result<ExitCode> {
-    let report = Source::open(folder, Wanted::All).and_then(|mut source| {
-        let mut progress = CommandProgress::of(&source);
-        let report = tell::verify(&mut source, |number| progress.update(number));
-        report.map_err(|fault| Error { path: folder.to_owned(), fault })
-    })?;
-    if !report.faults.is_empty() {
-        print_line(&format!("{}\nthe ledger is inconsistent", report.faults.join("\n")))?;
-        return Ok(ExitCode::FAILURE);
-    }
-    let (books, head) = (&report.books, report.books.head());
-    print_line(&format!(
-        "ok: {} and {} of the ledger {}, the balance is {}; the last hash is {}",
-        count_of(head.number, "entry", "entries"),
-        count_of(books.tills().count() as u64, "terminal", "terminals"),
-        books.ledger(),
-        books.balance(),
-        head.hash
-    ))
-}
-
-fn restore(file: &Path, folder: &Path) -> Result<ExitCode> {
-    let fresh = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
-    let mut disk = Folder::take(folder, Arc::default())?;
-    let mut progress = CommandProgress::new(None);
-    let books = backup::restore(file, &mut disk, fresh, |number| progress.update(number))?;
-    drop(progress);
-    print_line(&format!(
-        "{}: {} restored as the ledger {}, the balance is {}",
-        folder.display(),
-        count_of(books.head().number, "entry", "entries"),
-        books.ledger(),
-        books.balance()
-    ))
-}
-
-/// Progress bar on standard error, shown once a command takes longer than [`PROGRESS_DELAY`].
-struct CommandProgress {
-    bar: ProgressBar,
-    began: Instant,
-    shown: bool,
-}
-
-impl CommandProgress {
-    fn of(source: &Source) -> Self {
-        Self::new(source.stored.get("head").ok())
-    }
-
-    fn new(entries: Option<u64>) -> Self {
-        let bar = ProgressBar::with_draw_target(entries, ProgressDrawTarget::hidden());
-        let style = match entries {
-            Some(_) => "{wide_bar} {human_pos} of {human_len} entries, {eta} left",
-            None => "{spinner} {human_pos} entries",
-        };
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+        Ledger::Restore { file, folder } => {
+            let identity = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
+            let new = Beginning { identity, balance: Amount::ZERO, time: unix_time() };
+            let restored = restore(file, &folder.data, new, &mut progress(None))?;
+            print(&format!("{}: restored\n{}", folder.data.display(), summary(&restored)))
         }
-        Self { bar, began: Instant::now(), shown: false }
-    }
-
-    fn update(&mut self, number: u64) {
-        // The clock is read only now and then.
-        if !number.is_multiple_of(1024) {
-            return;
-        }
-        if !self.shown && self.began.elapsed() > PROGRESS_DELAY {
-            self.shown = true;
-            // Draws nothing where standard error is not a terminal.
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.bar.set_position(number);
     }
 }
 
-impl Drop for CommandProgress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+fn open(folder: &Path) -> Result<Reader> {
+    Reader::open(folder).with_context(|| folder.join(FILE).display().to_string())
+}
+
+fn verify(folder: &Path, expect: Option<&Path>) -> Result<Exit> {
+    let expected = expect.map(|file| {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        heads::parse(&text)
+            .with_context(|| format!("{}: no journals are in it as `verify` prints them", file.display()))
+    });
+    let expected = expected.transpose()?;
+    let reader = open(folder)?;
+    let verified = || {
+        let mut report = reader.verify(&mut progress(reader.overview().ok()))?;
+        if let (Some(overview), Some(expected)) = (&report.overview, &expected) {
+            report.faults.extend(reader.compare_heads(&overview.journals, expected)?);
+        }
+        Ok::<_, StoreFault>(report)
+    };
+    let report = verified().with_context(|| folder.display().to_string())?;
+    if let (Some(overview), []) = (&report.overview, report.faults.as_slice()) {
+        return print(&format!("ok\n{}", summary(overview)));
+    }
+    print(&format!("{}\nthe ledger is inconsistent", report.faults.join("\n")))?;
+    Ok(Exit::Error)
+}
+
+fn summary(overview: &Overview) -> String {
+    let Overview { ledger, entries, terminals, accounts, journals, .. } = overview;
+    let mut text = format!("ledger     {ledger}\nentries    {entries}\nterminals  {terminals}");
+    for account in accounts {
+        text.push_str(&format!("\nbalance    {}", account.balance));
+    }
+    for journal in journals {
+        text.push_str(&format!("\n{}", heads::line(journal)));
+    }
+    text
+}
+
+/// Writes to standard output. For a closed pipe no error is printed.
+fn write_output(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Exit> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+    match written {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(ErrorKind::BrokenPipe) => Ok(Exit::Error),
+            // Errors of the ledger's files are not the system's own.
+            Some(_) => Err(error.context("standard output cannot be written")),
+            None => Err(error),
+        },
+    }
+}
+
+fn print(text: &str) -> Result<Exit> {
+    write_output(|out| Ok(writeln!(out, "{text}")?))
+}
+
+/// Shows progress on standard error, if that is a terminal and the command takes longer than [`PROGRESS_DELAY`]. The bar
+/// is cleared when this is dropped.
+fn progress(ledger: Option<Overview>) -> impl FnMut(u64) {
+    let entries = ledger.map(|ledger| ledger.entries);
+    let bar = ProgressBar::with_draw_target(entries, ProgressDrawTarget::hidden());
+    let style = match entries {
+        Some(_) => "{wide_bar} {human_pos} of {human_len} entries, {eta} left",
+        None => "{spinner} {elapsed}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    let bar = bar.with_finish(indicatif::ProgressFinish::AndClear);
+    if entries.is_none() {
+        // A copy by SQLite says nothing of its progress.
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(PROGRESS_DELAY);
+    }
+    let began = std::time::Instant::now();
+    move |count| {
+        if bar.is_hidden() && began.elapsed() > PROGRESS_DELAY {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_position(count);
     }
 }

@@ -4,13 +4,14 @@ use crate::cli::{LogLevel, MetricsAddress, Serve};
 use anyhow::{Context, Result};
 use atm_core::{time::Duration, wire::Wire};
 use atm_host::{
+    exit::Exit,
+    ledger::store::StoreFault,
     metrics::page,
     serial::Port,
     server::{Server, ServerConfig, serial},
 };
 use std::{
     io::{self, Write},
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,7 @@ use std::{
 };
 use tracing::{info, level_filters::LevelFilter, warn};
 
-pub(super) fn run(options: &Serve) -> Result<ExitCode> {
+pub(super) fn run(options: &Serve) -> Result<Exit> {
     init_logging(options.log);
     let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
     let config = ServerConfig {
@@ -35,7 +36,16 @@ pub(super) fn run(options: &Serve) -> Result<ExitCode> {
         Some(path) => serve_serial(path, options, &config)?,
         None => serve_tcp(options, config)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
+}
+
+/// The exit code after an error: a service manager starts no server again that finds the same.
+pub(crate) fn exit_of_service(error: &anyhow::Error) -> Exit {
+    let ledger = error.chain().find_map(|cause| {
+        let wrapped = cause.downcast_ref().and_then(io::Error::get_ref);
+        cause.downcast_ref::<StoreFault>().or_else(|| wrapped?.downcast_ref())
+    });
+    if ledger.is_some_and(|error| error.is_final()) { Exit::Permanent } else { Exit::Error }
 }
 
 fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
@@ -43,7 +53,9 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     if let Some(folder) = &options.data {
-        server.open_ledger(folder).context("the ledger cannot be used")?;
+        server
+            .open_ledger(folder, options.accept_loss)
+            .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
     }
     let address = server.local_addr();
     if !address.ip().to_canonical().is_loopback() {
@@ -80,7 +92,9 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig) -> Result<()
         systemd::notify_ready();
     };
     let served = match &options.data {
-        Some(folder) => serial::serve_from_disk(&mut port, config, folder, &stop_requested, ready),
+        Some(folder) => {
+            serial::serve_from_disk(&mut port, config, folder, options.accept_loss, &stop_requested, ready)
+        }
         None => serial::serve(&mut port, config, &stop_requested, ready),
     };
     systemd::notify_stopping();

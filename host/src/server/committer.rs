@@ -23,6 +23,11 @@ pub(super) trait Committer: Send {
         false
     }
 
+    /// When [`has_queued`](Self::has_queued) is to be asked again, if a commit waits for another attempt.
+    fn retry_at(&self) -> Option<std::time::Instant> {
+        None
+    }
+
     /// Do so many requests wait for the end of a fault that new sessions are to be turned away?
     fn is_full(&self) -> bool {
         false

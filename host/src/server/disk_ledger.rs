@@ -2,66 +2,130 @@
 //! batch.
 use super::{Server, ServerConfig, committer::Committer, new_identity};
 use crate::{
-    ledger::{disk::Folder, entry::Time, error::Error, keeper::Keeper, teller::Teller},
+    clock::unix_time,
+    ledger::{
+        batch::Answered,
+        committer::GroupCommitter,
+        folder::Folder,
+        sqlite::{Beginning, Sqlite},
+        store::StoreFault,
+    },
     metrics::Metrics,
 };
-use atm_core::ledger::{InDoubt, LedgerId, Request, Response};
-use std::{path::Path, sync::Arc};
+use atm_core::ledger::{InDoubt, Ledger, LedgerId, Request, Response};
+use std::{path::Path, sync::Arc, time::Instant};
+
+/// A ledger in a folder that this process has locked.
+pub(super) struct DiskLedger {
+    pub(super) committer: GroupCommitter<Sqlite>,
+    /// Unlocked last.
+    _folder: Folder,
+}
 
 impl Server {
     /// Keeps the ledger in `folder` instead of in memory, where it would be lost at exit; creates one where
-    /// there is none.
+    /// there is none. With `accept_loss`, a ledger that has lost what was acknowledged goes on as another ledger.
     ///
     /// # Errors
     /// The folder cannot be used, or the ledger in it is damaged or in use.
-    pub fn open_ledger(&mut self, folder: &Path) -> Result<(), Error> {
-        let identity =
-            new_identity().map_err(|error| Error { path: folder.to_owned(), fault: error.into() })?;
-        let keeper = open_keeper(folder, &self.config, identity, &self.metrics)?;
-        self.committer = Box::new(Teller::on_disk(keeper, self.stop.wake_callback()));
+    pub fn open_ledger(&mut self, folder: &Path, accept_loss: bool) -> Result<(), StoreFault> {
+        self.committer = Box::new(open(folder, accept_loss, &self.config, &self.metrics)?);
         Ok(())
     }
 }
 
-/// Opens the ledger in a folder, and the socket by which others read it; `fresh` is the identity of a new
-/// one.
-pub(super) fn open_keeper(
+/// Opens the ledger in a folder.
+///
+/// # Errors
+/// [`StoreFault`].
+pub(super) fn open(
     folder: &Path,
+    accept_loss: bool,
     config: &ServerConfig,
-    fresh: LedgerId,
     metrics: &Arc<Metrics>,
-) -> Result<Keeper, Error> {
-    let disk = Box::new(Folder::take(folder, metrics.clone())?);
-    #[cfg_attr(not(unix), allow(unused_mut))]
-    let mut keeper = Keeper::open(disk, config.balance, || fresh, Box::new(Time::now), metrics.clone())?;
-    #[cfg(unix)]
-    keeper.show_in(folder);
-    Ok(keeper)
+) -> Result<DiskLedger, StoreFault> {
+    let (LedgerId(owner), identity) = (new_identity()?, new_identity()?);
+    let locked = Folder::lock(folder)?;
+    let store =
+        locked.open(Beginning { identity, balance: config.balance, time: unix_time() }, accept_loss)?;
+    let committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
+    Ok(DiskLedger { committer, _folder: locked })
 }
 
-impl Committer for Teller {
-    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt> {
-        self.ask(request);
+impl Committer for DiskLedger {
+    fn submit(&mut self, request: Request) -> Result<Option<Answered>, InDoubt> {
+        self.committer.submit(request)?;
         Ok(None)
     }
 
     fn commit(&mut self) {
-        self.send();
+        self.committer.commit();
     }
 
     fn has_queued(&self) -> bool {
-        self.has_asked()
+        self.committer.has_work()
+    }
+
+    fn retry_at(&self) -> Option<Instant> {
+        self.committer.deadline()
     }
 
     fn is_full(&self) -> bool {
-        self.is_full()
+        self.committer.is_full()
     }
 
-    fn responses(&mut self) -> Result<Vec<(Request, Response)>, InDoubt> {
-        self.answers()
+    fn responses(&mut self) -> Result<Vec<Answered>, InDoubt> {
+        self.committer.responses()
     }
 
-    fn close(mut self: Box<Self>) -> bool {
-        (*self).close()
+    fn close(self: Box<Self>) -> bool {
+        self.committer.close()
+    }
+}
+
+/// One request at a time, for a loop that waits for each response.
+impl Ledger for DiskLedger {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let committer = &mut self.committer;
+        if committer.has_work() {
+            committer.commit();
+        }
+        // Drops the response to a request that was in doubt: its caller asks again.
+        let _ = committer.responses()?;
+        if committer.deadline().is_some() {
+            return Err(InDoubt);
+        }
+        committer.submit(request.clone())?;
+        committer.commit();
+        // Another process has a transaction open, or the rows could not be loaded.
+        committer.clear_queue();
+        committer.responses()?.pop().map(|(_, response)| response).ok_or(InDoubt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atm_core::{
+        ledger::{Command, Operation, Origin, SessionId, Ticket},
+        wire::Wire,
+    };
+
+    #[test]
+    fn a_transaction_of_another_process_fails_a_request_and_not_those_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ServerConfig::new(Wire::Postcard);
+        let mut ledger = open(folder.path(), false, &config, &Arc::default()).unwrap();
+        let command = Command::Operate { id: 1, operation: Operation::Inquiry };
+        let origin = Origin::Session(SessionId::new(9));
+        let request = Request { ticket: Ticket::default(), origin, turn: 0, command };
+        let other = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+        for _ in 0..2 {
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            assert_eq!(ledger.apply(&request), Err(InDoubt));
+            other.execute_batch("COMMIT").unwrap();
+            assert!(ledger.apply(&request).is_ok());
+        }
+        assert!(!ledger.committer.has_failed());
     }
 }

@@ -27,13 +27,6 @@ impl Stop {
     pub(super) fn is_requested(&self) -> bool {
         self.requested.load(Ordering::Acquire)
     }
-
-    /// Returns a function that wakes the event loop from any thread.
-    #[cfg(feature = "ledger")]
-    pub(super) fn wake_callback(&self) -> impl Fn() + Send + Sync + 'static {
-        let waker = self.waker.clone();
-        move || wake(&waker)
-    }
 }
 
 fn wake(waker: &Waker) {

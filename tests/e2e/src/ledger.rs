@@ -1,5 +1,5 @@
 //! The ledger of `atm serve --data`: starts a server that keeps it in a folder, runs `atm ledger` on that folder.
-use crate::{Client, Output, Program, Server, atm};
+use crate::{Client, Output, Program, Server, atm, project_root, python};
 use std::{path::Path, process::Command};
 
 /// Starts a server that keeps its ledger in a folder.
@@ -22,6 +22,12 @@ pub fn ledger_stdout(words: &[&str], folder: &Path) -> String {
     let output = run_ledger(words, folder);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{words:?}: {output:?}");
     output.stdout
+}
+
+/// Audits the tables in a folder by `audit_tables.py`, which has nothing of ours. `None` on a machine without Python.
+pub fn audit_tables(folder: &Path) -> Option<Output> {
+    let script = project_root().join("tests/e2e/audit_tables.py");
+    Some(Program::run(python(&script, &[folder.join("ledger.db").to_str().unwrap()])?, ""))
 }
 
 /// Deposits $1 `count` times, by several sessions at once: one sync of the disk is then for several of them.

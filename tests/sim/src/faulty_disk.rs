@@ -1,285 +1,135 @@
-//! Faulty disk: a [`Disk`] in memory that loses or tears unsynced writes at a power loss and fails at any
-//! call.
-//!
-//! The calls are numbered ([`FaultyDisk::calls`]), so that a test can inject a fault at each of them in turn.
-use atm_host::{
-    ledger::{
-        books::Head,
-        disk::{Backend, Disk, StorageBackend},
-        error::Fault,
-    },
-    metrics::Metrics,
+//! A ledger in SQLite on a faulty disk: what a machine has, and how one process after the other opens it.
+use atm_core::{ledger::LedgerId, money::Amount, time::UnixTime};
+use atm_faulty_vfs::{Cut, Disk, DiskFile, Vfs};
+use atm_host::ledger::{
+    committer::GroupCommitter,
+    mark::{self, Mark, MarkFile},
+    sqlite::{self, Beginning, Sqlite},
+    store::{Head, StoreFault},
 };
-use fastrand::Rng;
-use file::{DiskFile, FileChange};
+use rusqlite::{Connection, OpenFlags, ffi};
 use std::{
+    ffi::CStr,
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-mod file;
+/// The write-ahead log.
+pub const WAL: &str = "ledger.db-wal";
 
-/// When the disk fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DiskFailure {
-    /// Never.
-    #[default]
-    Never,
-    /// The call with this number returns an I/O error; later ones do not.
-    Once(u64),
-    /// Power is lost at the call with this number: it and all later ones return an error and change nothing.
-    PowerLoss(u64),
+/// The identity of a [`Machine`]'s ledger, and the balance that it begins with, in units.
+pub const IDENTITY: LedgerId = LedgerId(7);
+/// See [`IDENTITY`].
+pub const BALANCE: u64 = 100;
+
+/// The times that a process reads, one after the other: a clock that jumps, and that nothing may depend on.
+const TIMES: [u64; 5] = [1_795_550_400_000, 0, 1_795_550_400_001, 1 << 53, 946_684_800_000];
+
+/// A machine: a faulty disk that SQLite has access to.
+#[derive(Debug)]
+pub struct Machine {
+    /// The disk.
+    pub disk: Disk,
+    vfs: Vfs,
+    /// The number of the database's file: a copy of it on another machine has another one.
+    file_id: u64,
+    beginning: Beginning,
 }
 
-#[derive(Debug, Default)]
-struct DiskState {
-    ledger: Option<DiskFile>,
-    journal: Option<DiskFile>,
-    draft: Option<DiskFile>,
-    /// The last two high-water marks, latest first. They are not synced: a power loss leaves either.
-    marks: [Option<Head>; 2],
-    calls: u64,
-    failure: DiskFailure,
-    rng: Rng,
-}
+impl Machine {
+    /// A machine with an empty disk, and the high-water mark of a new ledger, as [`new`](Self::new) makes.
+    pub fn first() -> Self {
+        let balance = Amount::from_units(BALANCE).unwrap();
+        Self::new(Disk::new(), Beginning { identity: IDENTITY, balance, time: UnixTime::from_millis(1) })
+    }
 
-impl DiskState {
-    /// Counts a call; an error if it is to fail.
-    fn call(&mut self) -> io::Result<()> {
-        self.calls += 1;
-        match self.failure {
-            DiskFailure::Once(at) if self.calls == at => Err(io::Error::other("the disk failed once")),
-            _ => self.has_power(),
+    /// Another machine with this disk. If it has no high-water mark, it gets that of a new ledger, durably: the host makes that
+    /// file before the database.
+    pub fn new(disk: Disk, beginning: Beginning) -> Self {
+        static MACHINES: AtomicU64 = AtomicU64::new(1);
+        if disk.contents(mark::FILE).is_none() {
+            let scratch = Disk::new();
+            let file = MarkOnDisk(scratch.open(mark::FILE, ffi::SQLITE_OPEN_CREATE).unwrap());
+            Mark::new(Box::new(file), 0).reset(&Head::default()).unwrap();
+            disk.replace(mark::FILE, scratch.contents(mark::FILE));
         }
+        let file_id = MACHINES.fetch_add(1, Ordering::Relaxed);
+        Self { vfs: Vfs::register(disk.clone()).unwrap(), disk, file_id, beginning }
     }
 
-    /// An error once power is lost.
-    fn has_power(&self) -> io::Result<()> {
-        match self.failure {
-            DiskFailure::PowerLoss(at) if self.calls >= at => Err(io::Error::other("there is no power")),
-            _ => Ok(()),
-        }
+    /// The machine after a loss of power. This one does not change.
+    pub fn power_cut(&self, cut: Cut) -> Self {
+        Self { file_id: self.file_id, ..Self::new(self.disk.power_cut(cut), self.beginning) }
     }
 
-    fn file(&mut self, name: FileName) -> io::Result<&mut DiskFile> {
-        let file = match name {
-            FileName::Ledger => &mut self.ledger,
-            FileName::Journal => &mut self.journal,
-            FileName::Draft => &mut self.draft,
-        };
-        file.as_mut().ok_or_else(|| io::Error::other("there is no such file"))
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum FileName {
-    Ledger,
-    Journal,
-    Draft,
-}
-
-/// The disk. Its clones share their files.
-#[derive(Clone, Debug, Default)]
-pub struct FaultyDisk(Arc<Mutex<DiskState>>);
-
-impl FaultyDisk {
-    /// An empty disk; what a failure loses is drawn from `seed`.
-    pub fn new(seed: u64) -> Self {
-        let disk = Self::default();
-        disk.state().rng = Rng::with_seed(seed);
-        disk
+    /// The machine after `kill -9` of its processes. This one does not change.
+    pub fn kill(&self) -> Self {
+        Self { file_id: self.file_id, ..Self::new(self.disk.kill(), self.beginning) }
     }
 
-    fn state(&self) -> MutexGuard<'_, DiskState> {
-        self.0.lock().unwrap()
+    /// Starts a process that writes to the ledger; `owner` is its random number.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn start(&self, owner: u64) -> Result<GroupCommitter<Sqlite>, StoreFault> {
+        let file = self.disk.open(mark::FILE, 0).map_err(|code| StoreFault::Failed(code.to_string()))?;
+        let disk = SqliteDisk { disk: self.disk.clone(), vfs: self.vfs.name() };
+        let (disk, mark) = (Some(Box::new(disk) as _), Mark::new(Box::new(MarkOnDisk(file)), self.file_id));
+        let store = Sqlite::open(sqlite::FILE.into(), disk, mark, self.beginning, false)?;
+        // As the host's folder does: the log may be a file that a killed process has made.
+        self.disk.sync_directory("").map_err(|code| StoreFault::Failed(code.to_string()))?;
+        let asked = AtomicUsize::new(0);
+        let clock = move || UnixTime::from_millis(TIMES[asked.fetch_add(1, Ordering::Relaxed) % TIMES.len()]);
+        GroupCommitter::open(store, owner, Box::new(clock), Default::default())
     }
 
-    /// The number of the last call that could fail; the first one's is 1.
-    pub fn calls(&self) -> u64 {
-        self.state().calls
-    }
-
-    /// Injects a failure, instead of an earlier one that has not happened yet.
-    pub fn fail(&self, failure: DiskFailure) {
-        self.state().failure = failure;
-    }
-
-    /// The injected failure.
-    pub fn failure(&self) -> DiskFailure {
-        self.state().failure
-    }
-
-    /// Restores power: each change that was not synced is durable, torn or lost.
-    pub fn power_on(&self) {
-        let mut state = self.state();
-        let DiskState { ledger, journal, draft, marks, rng, failure, .. } = &mut *state;
-        *failure = DiskFailure::Never;
-        *marks = [*rng.choice(marks.iter()).unwrap(); 2];
-        for file in [ledger, journal, draft].into_iter().flatten() {
-            file.lose_unsynced(rng);
-        }
-    }
-
-    /// Flips a bit, counted through the ledger and then its journal.
-    pub fn flip_bit(&self, bit: usize) {
-        let (mut state, mut at) = (self.state(), bit / 8);
-        let DiskState { ledger, journal, .. } = &mut *state;
-        let mut file = ledger.as_mut().unwrap();
-        if at >= file.durable.len() {
-            at -= file.durable.len();
-            file = journal.as_mut().unwrap();
-        }
-        file.flip_bit(at, bit % 8);
-    }
-
-    /// The durable length of the ledger and its journal together, in bytes.
-    pub fn len(&self) -> usize {
-        let state = self.state();
-        [&state.ledger, &state.journal].into_iter().flatten().map(|file| file.durable.len()).sum()
-    }
-
-    /// Is there no ledger?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn backend(&self, name: FileName) -> Backend {
-        Backend::new(FileHandle { disk: self.clone(), name }, Arc::new(Metrics::default()))
-    }
-
-    /// An independent disk with the same ledger, journal and marks.
-    pub fn copy(&self, seed: u64) -> Self {
-        let copy = Self::new(seed);
-        copy.state().ledger = self.state().ledger.clone();
-        copy.state().journal = self.state().journal.clone();
-        copy.state().marks = self.state().marks;
-        copy
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn path(&self) -> &Path {
-        Path::new("faulty-disk")
-    }
-
-    fn is_new(&self) -> io::Result<bool> {
-        let state = self.state();
-        state.has_power()?;
-        Ok(state.ledger.is_none())
-    }
-
-    fn open(&mut self) -> Result<Backend, Fault> {
-        let mut state = self.state();
-        state.call()?;
-        // As the trait demands: a reader of a file that was just opened sees durable bytes only.
-        state.file(FileName::Ledger)?.sync();
-        drop(state);
-        Ok(self.backend(FileName::Ledger))
-    }
-
-    fn journal(&mut self) -> Result<Backend, Fault> {
-        let mut state = self.state();
-        state.call()?;
-        state.journal.get_or_insert_default().sync();
-        drop(state);
-        Ok(self.backend(FileName::Journal))
-    }
-
-    /// Short, so that a run often moves entries from the journal to the ledger.
-    fn journal_size(&self) -> u64 {
-        8 << 10
-    }
-
-    fn draft(&mut self) -> Result<Backend, Fault> {
-        let mut state = self.state();
-        state.call()?;
-        state.draft = Some(DiskFile::default());
-        drop(state);
-        Ok(self.backend(FileName::Draft))
-    }
-
-    fn publish(&mut self) -> io::Result<()> {
-        let mut state = self.state();
-        let done = state.call();
-        // A rename that returned an error may have happened.
-        if done.is_ok() || state.rng.bool() {
-            state.file(FileName::Draft)?.sync();
-            state.ledger = state.draft.take();
-            state.journal = None;
-            state.marks = [None; 2];
-        }
-        done
-    }
-
-    fn note(&mut self, mark: Head) -> io::Result<()> {
-        let mut state = self.state();
-        state.call()?;
-        state.marks = [Some(mark), state.marks[0]];
-        Ok(())
-    }
-
-    fn noted(&mut self) -> io::Result<Option<Head>> {
-        let mut state = self.state();
-        state.call()?;
-        Ok(state.marks[0])
+    /// A connection of another process.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        Connection::open_with_flags_and_vfs(sqlite::FILE, flags, self.vfs.name())
     }
 }
 
 #[derive(Debug)]
-struct FileHandle {
-    disk: FaultyDisk,
-    name: FileName,
+struct SqliteDisk {
+    disk: Disk,
+    vfs: &'static CStr,
 }
 
-impl StorageBackend for FileHandle {
-    fn len(&self) -> io::Result<u64> {
-        let mut state = self.disk.state();
-        state.has_power()?;
-        Ok(state.file(self.name)?.cached.len() as u64)
+impl sqlite::Disk for SqliteDisk {
+    fn vfs(&self) -> &'static CStr {
+        self.vfs
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut state = self.disk.state();
-        state.call()?;
-        let file = state.file(self.name)?;
-        let from = usize::try_from(offset).unwrap();
-        let bytes = file.cached.get(from..from + out.len());
-        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(FileChange::SetLength(usize::try_from(len).unwrap()))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let done = state.call();
-        let failure = state.failure;
-        let mut rng = state.rng.fork();
-        let file = state.file(self.name)?;
-        match (&done, failure) {
-            (Ok(()), _) => file.sync(),
-            // The cache is lost in `power_on`.
-            (Err(_), DiskFailure::PowerLoss(_)) => {}
-            // As on Linux, pages whose writeback failed are marked clean: no later sync writes them, and the
-            // file that is opened next does not show them (https://wiki.postgresql.org/wiki/Fsync_Errors).
-            (Err(_), _) => file.lose_unsynced(&mut rng),
-        }
-        done
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change(FileChange::Write(usize::try_from(offset).unwrap(), data.to_vec()))
+    fn drop_cached(&self, path: &Path) {
+        self.disk.evict(path.to_str().unwrap());
     }
 }
 
-impl FileHandle {
-    fn change(&self, change: FileChange) -> io::Result<()> {
-        let mut state = self.disk.state();
-        state.call()?;
-        state.file(self.name)?.change(change);
-        Ok(())
+/// The high-water mark on the faulty disk.
+#[derive(Debug)]
+struct MarkOnDisk(DiskFile);
+
+fn error(code: i32) -> io::Error {
+    io::Error::other(format!("the disk returned SQLite's code {code}"))
+}
+
+impl MarkFile for MarkOnDisk {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.0.length().map_err(error)?];
+        self.0.read(0, &mut bytes).map_err(error)?;
+        Ok(bytes)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(usize::try_from(offset).unwrap(), bytes).map_err(error)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync().map_err(error)
     }
 }

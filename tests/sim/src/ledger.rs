@@ -26,9 +26,9 @@ pub(super) struct MemoryLedger {
 pub(super) struct PowerLost;
 
 impl SimulatedLedger {
-    pub(super) fn new(durable: bool, identity: LedgerId, balance: Amount, seed: u64) -> Self {
+    pub(super) fn new(durable: bool, identity: LedgerId, balance: Amount) -> Self {
         if durable {
-            Self::Disk(Box::new(DurableLedger::new(identity, balance, seed)))
+            Self::Disk(Box::new(DurableLedger::new(identity, balance)))
         } else {
             let ledger = RamLedger::new(identity, balance);
             Self::Memory(Box::new(MemoryLedger { copy: ledger.clone(), ledger }))

@@ -20,5 +20,6 @@ mod ledger;
 mod link;
 mod simulation;
 mod station;
+pub mod tables;
 
 pub use simulation::{SimulationConfig, SimulationReport, run};

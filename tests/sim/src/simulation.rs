@@ -119,7 +119,7 @@ impl Simulation {
         Self {
             now: Instant::default(),
             chances,
-            ledger: SimulatedLedger::new(config.durable, LedgerId(rng.u64(..)), balance, config.seed),
+            ledger: SimulatedLedger::new(config.durable, LedgerId(rng.u64(..)), balance),
             hosts: (0..config.hosts.max(1)).map(SimulatedHost::new).collect(),
             duplicate_requests: Vec::new(),
             stations,

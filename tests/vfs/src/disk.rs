@@ -115,9 +115,19 @@ impl Disk {
         self.state().plan.push((when, fault));
     }
 
+    /// Cancels the faults that are planned.
+    pub fn cancel(&self) {
+        self.state().plan.clear();
+    }
+
     /// The machine stops now: all calls return `SQLITE_IOERR` and change nothing.
     pub fn stop(&self) {
         self.state().stopped = true;
+    }
+
+    /// Has the machine stopped?
+    pub fn is_stopped(&self) -> bool {
+        self.state().stopped
     }
 
     /// Limits the bytes in all files; what would exceed them returns `SQLITE_FULL`.
@@ -205,7 +215,7 @@ impl Disk {
     }
 
     /// Opens a file; creates it if there is none, with `SQLITE_OPEN_CREATE`. As in SQLite's VFS for Unix, the
-    /// first sync of a file that was created with a journal's flag syncs the directory too.
+    /// first sync of a journal that was opened with that flag syncs the directory too, whether it was there or not.
     ///
     /// # Errors
     /// `SQLITE_CANTOPEN` if there is no file, or the code of an injected fault.
@@ -215,7 +225,6 @@ impl Disk {
         let mut state = self.state();
         let found = state.directory.cached.get(&name).cloned();
         let has = |flag| flags & flag != 0;
-        let created = found.is_none();
         let inode = match found {
             Some(_) if has(ffi::SQLITE_OPEN_EXCLUSIVE) => return Err(ffi::SQLITE_CANTOPEN),
             Some(inode) => inode,
@@ -228,7 +237,7 @@ impl Disk {
         };
         drop(state);
         let journals = ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
-        Ok(DiskFile::new(self.clone(), name, inode, created && has(journals)))
+        Ok(DiskFile::new(self.clone(), name, inode, has(ffi::SQLITE_OPEN_CREATE) && has(journals)))
     }
 
     /// Deletes a file, and syncs the directory if asked.

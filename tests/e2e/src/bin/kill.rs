@@ -2,15 +2,9 @@
 //! the outcomes that the terminals received with the ledger at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use atm_e2e::{Client, NamedTerminal, Program, Rng, Server, Signal, atm};
-use atm_host::{
-    ledger::{
-        disk::Folder,
-        entry::{Entry, Fact},
-        error::Fault,
-        store::Store,
-    },
-    metrics::Metrics,
+use atm_e2e::{
+    Client, NamedTerminal, Program, Rng, Server, Signal, atm,
+    ledger::{audit_tables, ledger_stdout},
 };
 use clap::Parser;
 use serde_json::Value;
@@ -127,7 +121,9 @@ fn main() -> ExitCode {
         .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     server.stop();
     verify(data, arguments.times + 1);
-    let faults = compare(data, &received, unnamed);
+    let mut faults = compare(data, &received, unnamed);
+    let audited = audit_tables(data).filter(|audited| audited.code != Some(0));
+    faults.extend(audited.map(|audited| format!("{}{}", audited.stdout, audited.stderr)));
     for fault in &faults {
         println!("{fault}");
     }
@@ -150,8 +146,8 @@ fn serve(data: &Path, address: &str) -> Server {
 fn verify(data: &Path, kills: u32) -> u64 {
     let output = Program::run(atm(&["ledger", "verify", "--data", data.to_str().unwrap()]), "");
     assert_eq!(output.code, Some(0), "after {kills} kills: {output:?}");
-    let mut words = output.stdout.split(' ');
-    words.nth(1).and_then(|count| count.parse().ok()).expect("the number of entries is the second word")
+    let entries = output.stdout.lines().find_map(|line| line.strip_prefix("entries"));
+    entries.and_then(|count| count.trim().parse().ok()).expect("it prints the number of entries")
 }
 
 /// A named terminal with random operations, power losses of its own included, until it is stopped and has the outcome of
@@ -295,30 +291,28 @@ fn run_unnamed_session(address: SocketAddr, control: &Control) -> (i128, i128) {
 
 /// Compares the outcomes that the terminals received with the ledger's entries; returns the differences.
 fn compare(data: &Path, received: &[(String, Received)], unnamed: (i128, i128)) -> Vec<String> {
-    let mut disk = Folder::take(data, Arc::new(Metrics::default())).unwrap();
-    let (store, _) = Store::open(&mut disk).unwrap();
+    let csv = ledger_stdout(&["export"], data);
+    let names: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
     let (mut booked, mut booked_unnamed, mut faults) = (HashMap::new(), 0, Vec::new());
-    let read = store.view().unwrap().entries(1, |_, line| {
-        if let Some(Fact::Settled { key, outcome, .. }) = Entry::parse(line).map(|entry| entry.fact) {
-            use atm_core::ledger::{Outcome, Receipt};
-            let outcome = match outcome {
-                Outcome::Done(Receipt::Deposited { amount, .. }) => ("done", i128::from(amount.minor())),
-                Outcome::Done(Receipt::Withdrawn { amount, .. }) => ("done", -i128::from(amount.minor())),
-                Outcome::Refused(_) => ("refused", 0),
-                _ => ("not-done", 0),
-            };
-            match key {
-                None => booked_unnamed += outcome.1,
-                Some((name, id)) => {
-                    if booked.insert((name.to_string(), id), (outcome.0.to_owned(), outcome.1)).is_some() {
-                        faults.push(format!("booked twice: {line}"));
-                    }
-                }
-            }
+    for line in csv.lines().skip(1) {
+        let columns: HashMap<&str, &str> = names.iter().copied().zip(line.split(',')).collect();
+        let amount: i128 = columns["amount"].parse().unwrap_or(0);
+        let outcome = match (columns["kind"], columns["operation"]) {
+            ("done", "deposit") => ("done", amount),
+            ("done", _) => ("done", -amount),
+            ("refused", _) => ("refused", 0),
+            ("void", _) => ("not-done", 0),
+            _ => continue,
+        };
+        let Ok(id) = columns["id"].parse::<u64>() else {
+            booked_unnamed += outcome.1;
+            continue;
+        };
+        let key = (columns["terminal"].to_owned(), id);
+        if booked.insert(key, (outcome.0.to_owned(), outcome.1)).is_some() {
+            faults.push(format!("booked twice: {line}"));
         }
-        Ok::<(), Fault>(())
-    });
-    read.unwrap();
+    }
     let (acknowledged, asked) = unnamed;
     if booked_unnamed < acknowledged || booked_unnamed > asked {
         faults.push(format!(

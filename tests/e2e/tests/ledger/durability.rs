@@ -8,13 +8,13 @@ fn start_server(folder: &Path) -> Server {
     Server::start(&["--data", folder.to_str().unwrap()])
 }
 
-/// Starts a server that must exit with code 1 and one line of error.
-fn expect_refused_start(folder: &Path) -> Output {
+/// Starts a server that must exit with this code and one line of error.
+fn expect_refused_start(folder: &Path, code: i32) -> Output {
     let done = Program::run(
         atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", folder.to_str().unwrap()]),
         "",
     );
-    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
+    assert_eq!((done.code, done.stdout.as_str()), (Some(code), ""), "{done:?}");
     assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     done
 }
@@ -30,38 +30,42 @@ fn nothing_is_forgotten_when_the_server_is_killed() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("deep/data");
     let server = start_server(&data);
-    let (mut heard, mut deaf) = (NamedTerminal::new("kiosk-1"), NamedTerminal::new("kiosk-2"));
-    let (mut client, welcome) = heard.hello(server.address, false);
-    heard.show(&welcome);
-    heard.answer(&mut client, "deposit 40");
+    let (mut first, mut second) = (NamedTerminal::new("kiosk-1"), NamedTerminal::new("kiosk-2"));
+    let (mut client, welcome) = first.hello(server.address, false);
+    first.show(&welcome);
+    first.answer(&mut client, "deposit 40");
     let reply = client.read();
     assert_eq!(reply["balance"], 14_000);
-    heard.show(&reply);
-    let (mut client, welcome) = deaf.hello(server.address, false);
-    deaf.show(&welcome);
-    deaf.answer(&mut client, "withdraw 15");
+    first.show(&reply);
+    let (mut client, welcome) = second.hello(server.address, false);
+    second.show(&welcome);
+    second.answer(&mut client, "withdraw 15");
     let lost = client.read();
     kill(server);
 
     let server = start_server(&data);
-    let known = deaf.ledger.clone();
-    let (mut client, welcome) = deaf.hello(server.address, true);
+    let known = second.ledger.clone();
+    let (mut client, welcome) = second.hello(server.address, true);
     assert_eq!(welcome["ledger"], known, "it is the same ledger");
     for field in ["re", "outcome", "operation", "amount", "balance"] {
         assert_eq!(welcome[field], lost[field], "{welcome}");
     }
-    deaf.show(&welcome);
-    deaf.answer(&mut client, "3");
+    second.show(&welcome);
+    second.answer(&mut client, "3");
     assert_eq!(client.read()["balance"], 12_500);
-    // Whoever heard everything starts at the menu, above all numbers that it was told.
-    let (_, welcome) = heard.hello(server.address, true);
+    // The terminal that has shown everything starts at the menu, above all numbers that it has seen.
+    let (_, welcome) = first.hello(server.address, true);
     assert_eq!(welcome["outcome"], json!(null), "{welcome}");
-    heard.show(&welcome);
+    first.show(&welcome);
     drop(client);
-    server.stop();
     // And the folder is its owner's alone.
     assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(data.join("ledger.redb").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let files: Vec<_> = fs::read_dir(&data).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 5, "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+    server.stop();
 }
 
 #[test]
@@ -99,156 +103,150 @@ fn the_balance_of_the_command_line_is_a_new_ledgers() {
 }
 
 #[test]
-fn a_second_server_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let server = start_server(folder.path());
-    for _ in 0..2 {
-        let done = expect_refused_start(folder.path());
-        assert!(done.stderr.contains("another process works on it"), "{done:?}");
-        assert_eq!(server.client().ask("deposit 1")["outcome"], "done");
-    }
-    assert_eq!(server.balance(), 10_200);
-    server.stop();
-}
-
-#[test]
 fn what_is_not_a_ledger_is_refused_and_left_as_it_is() {
     let folder = TempDir::new().unwrap();
-    let file = folder.path().join("ledger.redb");
-    let words = b"not a ledger at all, but somebody's diary".repeat(100);
-    for (content, told) in [
-        (&b""[..], "this is not a ledger of atm"),
-        (&words, "this is not a ledger of atm"),
-        (b"redb", "it is damaged"),
-        (b"redb\x1a\x0a\xa9\x0d\x0a and then nothing of the kind", "it is damaged"),
+    let data = folder.path().join("data");
+    start_server(&data).stop();
+    let (file, mark) = (data.join("ledger.db"), data.join("ledger.mark"));
+    let ledger = fs::read(&file).unwrap();
+    let diary = b"not a ledger at all, but a person's diary".repeat(100);
+    for (content, text) in [
+        (&b""[..], "ledger.db is missing or empty"),
+        (&diary, "file is not a database"),
+        (b"SQLite format 3\0 and then nothing of the kind", "file is not a database"),
+        (&ledger[..ledger.len() / 4096 / 2 * 4096], "malformed"),
     ] {
         fs::write(&file, content).unwrap();
-        let done = expect_refused_start(folder.path());
-        assert!(done.stderr.contains(told), "{done:?}");
-        assert_eq!(fs::read(&file).unwrap(), content);
+        let done = expect_refused_start(&data, 78);
+        assert!(done.stderr.contains(text) && done.stderr.contains("restore a backup"), "{done:?}");
+        assert!(fs::read(&file).unwrap() == content);
     }
-    // Where the folder is a file, or cannot be made.
-    let done = expect_refused_start(&file);
-    assert!(done.stderr.contains("ledger.redb"), "{done:?}");
-    let done = expect_refused_start(Path::new("/proc/none/data"));
-    assert!(done.stderr.contains("/proc/none/data"), "{done:?}");
+    // Without its mark a database may be any.
+    fs::remove_file(&mark).unwrap();
+    let done = expect_refused_start(&data, 78);
+    assert!(done.stderr.contains("ledger.mark is missing or not whole"), "{done:?}");
+    assert!(!mark.exists());
+    // Where the folder is a file, or cannot be made, another start may find it mended.
+    for folder in [file.as_path(), Path::new("/proc/none/data")] {
+        let done = expect_refused_start(folder, 1);
+        assert!(done.stderr.contains(folder.to_str().unwrap()), "{done:?}");
+    }
 }
 
 #[test]
-fn a_new_ledger_that_was_not_finished_is_begun_again() {
+fn a_start_that_is_refused_changes_nothing() {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("ledger.redb.new"), b"half of it").unwrap();
+    start_server(folder.path()).stop();
     let server = start_server(folder.path());
-    assert_eq!(server.balance(), 10_000);
+    for _ in 0..3 {
+        assert_eq!(server.client().ask("deposit 1")["outcome"], "done");
+    }
+    kill(server);
+    let log = folder.path().join("ledger.db-wal");
+    let files = || {
+        ["ledger.db", "ledger.db-wal", "ledger.mark"]
+            .map(|name| fs::read(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
+    };
+    let flip = || {
+        let mut bytes = fs::read(&log).unwrap();
+        // The salt in the log's header, without which no frame of it counts.
+        bytes[16] ^= 1;
+        fs::write(&log, bytes).unwrap();
+    };
+    flip();
+    let damaged = files();
+    for done in [expect_refused_start(folder.path(), 78), run_ledger(&["verify"], folder.path())] {
+        assert!(done.stderr.contains("write-ahead log (ledger.db-wal) is missing or damaged"), "{done:?}");
+        assert!(files() == damaged);
+    }
+    flip();
+    let server = start_server(folder.path());
+    assert_eq!(server.balance(), 10_300);
     server.stop();
-    assert!(!folder.path().join("ledger.redb.new").exists());
 }
 
 #[test]
 fn a_link_that_leads_nowhere_is_no_reason_to_begin_anew() {
     let folder = TempDir::new().unwrap();
-    let (data, away) = (folder.path().join("data"), folder.path().join("unmounted/ledger.redb"));
+    let (data, away) = (folder.path().join("data"), folder.path().join("unmounted/ledger.db"));
     fs::create_dir(&data).unwrap();
-    std::os::unix::fs::symlink(&away, data.join("ledger.redb")).unwrap();
-    let done = expect_refused_start(&data);
-    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
+    let link = data.join("ledger.db");
+    std::os::unix::fs::symlink(&away, &link).unwrap();
+    let done = expect_refused_start(&data, 78);
+    assert!(done.stderr.contains("ledger.db is missing"), "{done:?}");
     let backup = folder.path().join("backup.csv");
     fs::write(&backup, "").unwrap();
     let done = run_ledger(&["restore", backup.to_str().unwrap()], &data);
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("what it leads to is not there"), "{done:?}");
-    assert!(data.join("ledger.redb").is_symlink() && !away.exists());
-    // One that leads to a ledger is one.
-    fs::create_dir(away.parent().unwrap()).unwrap();
+    assert!(done.stderr.contains("it exists already"), "{done:?}");
+    assert!(link.is_symlink() && !away.exists() && !data.join("ledger.mark").exists());
+    // One that leads to a ledger is one. Its write-ahead log is beside the file.
     let server = start_server(away.parent().unwrap());
     assert_eq!(server.client().ask("deposit 40")["outcome"], "done");
     server.stop();
-    let server = start_server(&data);
-    assert_eq!(server.balance(), 14_000);
-    server.stop();
+    fs::rename(away.with_file_name("ledger.mark"), data.join("ledger.mark")).unwrap();
+    for balance in [14_000, 14_100] {
+        let server = start_server(&data);
+        assert_eq!(server.balance(), balance);
+        assert_eq!(server.client().ask("deposit 1")["outcome"], "done");
+        assert!(run_ledger(&["show"], &data).stdout.contains(&format!("1: ${}\n", balance / 100 + 1)));
+        kill(server);
+    }
+    assert!(run_ledger(&["verify"], &data).stdout.contains("balance    $142\n"));
 }
 
 #[test]
-fn what_came_to_nothing_is_taken_away() {
+fn a_start_that_finds_no_room_is_finished_by_the_next() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();
-    // A disk on which a ledger does not fit: the folder for it goes with it, one that was there stays.
+    // A disk on which a ledger does not fit, and then does.
     let script = format!(
-        "mount -t tmpfs -o size=16k none {path} && mkdir {path}/there && {{ \"$0\" \"$@\"; echo $?; find {path} | sort; }}"
+        "mount -t tmpfs -o size=16k none {path} && {{ \"$0\" \"$@\"; echo \"exit code $?\"; }} && \
+         mount -o remount,size=16m {path} && exec \"$0\" \"$@\""
     );
-    for (data, left) in [("deep/data", vec!["there"]), ("there", vec!["there", "there/ledger.lock"])] {
-        let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
-        let mut command = Command::new("unshare");
-        command.args(["-rm", "sh", "-c", &script]).arg(serve.get_program()).args(serve.get_args());
-        command.arg("--data").arg(folder.path().join(data));
-        let done = Program::run(command, "");
-        assert!(done.stderr.contains("No space left on device"), "{done:?}");
-        let left = left.iter().map(|name| format!("{path}/{name}\n"));
-        assert_eq!(done.stdout, format!("1\n{path}\n{}", left.collect::<String>()), "{done:?}");
-    }
-}
-
-/// Takes a ledger away, all of it.
-fn clear(data: &Path) {
-    for name in ["ledger.redb", "ledger.journal", "ledger.told"] {
-        fs::remove_file(data.join(name)).unwrap();
-    }
+    let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &script]).arg(serve.get_program()).args(serve.get_args());
+    command.arg("--data").arg(folder.path().join("deep/data"));
+    let server = Program::start(command);
+    server.wait_for("listening on ");
+    assert!(server.stdout().starts_with("exit code 1\n"), "{}", server.stdout());
+    assert!(server.stderr().contains("full") || server.stderr().contains("No space"), "{}", server.stderr());
+    server.signal(Signal::TERM);
+    assert_eq!(server.finish().code, Some(0));
 }
 
 #[test]
-fn a_ledger_that_is_removed_under_the_server_stops_it() {
-    let folder = TempDir::new().unwrap();
-    let data = folder.path();
-    for (name, replaced) in [("ledger.redb", false), ("ledger.redb", true), ("ledger.journal", false)] {
+fn a_file_that_is_removed_or_replaced_under_the_server_stops_it() {
+    for (name, is_replaced) in [("ledger.db", false), ("ledger.db", true), ("ledger.db-wal", false)] {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path();
         let server = start_server(data);
         let mut client = server.client();
         assert_eq!(client.ask("deposit 40")["outcome"], "done");
         let (file, away) = (data.join(name), data.join("away"));
         fs::rename(&file, &away).unwrap();
-        if replaced {
+        if is_replaced {
             fs::copy(&away, &file).unwrap();
         }
-        // Nobody is told that something was done which nobody will find again.
+        // What no start finds again is not acknowledged.
         client.answer("deposit 1000");
         while let Some(message) = client.try_read() {
             assert!(message["outcome"].is_null(), "{message}");
         }
         let done = server.program.finish();
         assert_eq!(done.code, Some(1), "{done:?}");
-        assert!(done.stderr.contains("somebody has removed it"), "{done:?}");
-        match (name, replaced) {
-            ("ledger.redb", false) => {
-                // Nothing is begun in the place of what its journal knows of.
-                let done = Program::run(atm(&["serve", "--data", data.to_str().unwrap()]), "");
-                assert_eq!(done.code, Some(1), "{done:?}");
-                assert!(
-                    done.stderr.contains("what was told of is not (ledger.journal, ledger.told)"),
-                    "{done:?}"
-                );
-                fs::rename(&away, &file).unwrap();
-                let server = start_server(data);
-                assert_eq!(server.balance(), 114_000);
-                server.stop();
-                clear(data);
+        assert!(done.stderr.contains("removed or replaced while it was open"), "{done:?}");
+        if name == "ledger.db" && !is_replaced {
+            // Nothing is begun in its place.
+            for done in [expect_refused_start(data, 78), run_ledger(&["verify"], data)] {
+                assert!(done.stderr.contains("ledger.db is missing"), "{done:?}");
             }
-            ("ledger.redb", true) => {
-                // Its journal was not replaced, and has both.
-                fs::remove_file(&away).unwrap();
-                let server = start_server(data);
-                assert_eq!(server.balance(), 114_000);
-                server.stop();
-                clear(data);
-            }
-            _ => {
-                // What was told of is missing.
-                let done = Program::run(atm(&["ledger", "verify", "--data", data.to_str().unwrap()]), "");
-                assert_eq!(done.code, Some(1), "{done:?}");
-                assert!(done.stderr.contains("was told of and is not in it"), "{done:?}");
-                fs::rename(&away, &file).unwrap();
-                let server = start_server(data);
-                assert_eq!(server.balance(), 114_000);
-                server.stop();
-            }
+            fs::rename(&away, &file).unwrap();
         }
+        // A copy has everything, together with the log, which was not replaced.
+        let server = start_server(data);
+        assert_eq!(server.balance(), 14_000);
+        server.stop();
     }
 }

@@ -7,3 +7,5 @@ mod full_disk;
 mod readers;
 mod readers_and_writers;
 mod set_back;
+mod tables;
+mod transactions;

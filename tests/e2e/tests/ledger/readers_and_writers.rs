@@ -1,112 +1,79 @@
-//! Locking of the folder of `atm serve --data`: one server at a time, readers beside it, and how long each waits.
+//! One server at a time writes to the folder of `atm serve --data`; any number of readers are beside it.
 use atm_e2e::{
     Program, Server, atm,
-    ledger::{deposit_repeatedly, ledger_command, ledger_stdout, start_server},
+    ledger::{deposit_repeatedly, ledger_stdout, start_server},
 };
 use std::{
-    fs::{self, File},
+    fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
-#[test]
-fn a_server_waits_a_while_for_a_reader_that_was_stopped_as_it_read() {
-    let folder = TempDir::new().unwrap();
-    let data = folder.path();
-    let server = start_server(data);
-    deposit_repeatedly(&server, 1);
-    server.stop();
-    // As a reader does between two of its parts, at the worst moment.
-    let reader = File::open(data.join("ledger.lock")).unwrap();
-    reader.lock_shared().unwrap();
-    let waiting =
-        Program::start(atm(&["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]));
-    let until = Instant::now() + Duration::from_secs(8);
-    while !data.join("ledger.gate").exists() {
-        assert!(Instant::now() < until, "it does not wait");
-        thread::sleep(Duration::from_millis(10));
-    }
-    // It waits for nobody who comes later: they wait for it.
-    let later = Program::start(ledger_command(&["verify"], data));
-    reader.unlock().unwrap();
-    let server = Server::of(waiting);
-    assert_eq!(server.balance(), 10_100);
-    assert!(!data.join("ledger.gate").exists());
-    let done = later.finish();
-    assert!(done.code == Some(0) && done.stdout.contains("the balance is $101;"), "{done:?}");
-    server.stop();
-    reader.lock_shared().unwrap();
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", data.to_str().unwrap()];
-    let done = Program::run(atm(&arguments), "");
-    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
-    assert!(done.stderr.contains("somebody reads it, and has not let go of it in time"), "{done:?}");
+/// The number behind a word at the start of a line.
+fn number(text: &str, word: &str) -> u64 {
+    let line = text.lines().find(|line| line.starts_with(word)).unwrap();
+    line.rsplit(' ').next().unwrap().trim_start_matches('$').parse().unwrap()
 }
 
 #[test]
-fn readers_without_a_pause_keep_no_server_from_starting() {
+fn whatever_is_read_beside_a_busy_server_is_one_state_of_the_ledger() {
     let folder = TempDir::new().unwrap();
-    let data = folder.path();
-    let server = start_server(data);
-    deposit_repeatedly(&server, 1);
-    server.stop();
-    let (over, began) = (AtomicBool::new(false), Instant::now());
+    let data = folder.path().join("data");
+    let server = start_server(&data);
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        for reader in 0..4 {
-            let over = &over;
-            scope.spawn(move || {
-                thread::sleep(Duration::from_millis(100 * reader));
-                while !over.load(Ordering::Relaxed) && began.elapsed() < Duration::from_secs(20) {
-                    // As one does that has a long ledger to check: through the gate, then in. One of four is always in.
-                    while File::open(data.join("ledger.gate"))
-                        .is_ok_and(|gate| gate.try_lock_shared().is_err())
-                    {
-                        thread::sleep(Duration::from_millis(5));
-                    }
-                    let lock = File::open(data.join("ledger.lock")).unwrap();
-                    if lock.try_lock_shared().is_ok() {
-                        thread::sleep(Duration::from_millis(400));
-                    }
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = server.client();
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(client.ask("deposit 1")["outcome"], "done");
                 }
             });
         }
-        thread::sleep(Duration::from_millis(500));
-        let began = Instant::now();
-        let server = start_server(data);
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        let mut entries = 0;
+        for round in 0..6 {
+            let verified = ledger_stdout(&["verify"], &data);
+            let backup = folder.path().join(format!("backup-{round}"));
+            ledger_stdout(&["backup", backup.to_str().unwrap()], &data);
+            let restored = folder.path().join(format!("restored-{round}"));
+            let restored = ledger_stdout(&["restore", backup.to_str().unwrap()], &restored);
+            let csv = ledger_stdout(&["export"], &data);
+            let exported = csv.lines().filter(|line| line.contains(",done,")).count() as u64 + 1;
+            // A deposit of $1 each, behind the entry of $100; a restored ledger has an entry more.
+            assert_eq!(number(&verified, "balance"), number(&verified, "entries") + 99);
+            assert_eq!(number(&restored, "balance"), number(&restored, "entries") + 98);
+            for count in [number(&verified, "entries"), number(&restored, "entries") - 1, exported] {
+                assert!(count >= entries, "{count} {entries}");
+                entries = count;
+            }
+        }
         over.store(true, Ordering::Relaxed);
-        server.stop();
     });
+    server.stop();
 }
 
 #[test]
-fn a_healthy_ledger_is_not_called_damaged_where_the_lock_of_its_server_was_removed() {
+fn a_second_server_is_refused_and_without_the_lock_it_fences_the_first() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
     let server = start_server(data);
     deposit_repeatedly(&server, 10);
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut client = server.client();
-            while !over.load(Ordering::Relaxed) {
-                assert_eq!(client.ask("deposit 1")["outcome"], "done");
-            }
-        });
-        for _ in 0..10 {
-            for words in [&["verify"][..], &["export"], &["show"]] {
-                let _ = fs::remove_file(data.join("ledger.lock"));
-                ledger_stdout(words, data);
-            }
-        }
-        // Nor does another server work on it.
-        let _ = fs::remove_file(data.join("ledger.lock"));
-        let arguments =
-            ["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", data.to_str().unwrap()];
-        let done = Program::run(atm(&arguments), "");
-        assert!(done.code == Some(1) && done.stderr.contains("another process works on it"), "{done:?}");
-        over.store(true, Ordering::Relaxed);
-    });
-    server.stop();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", "off", "--data", data.to_str().unwrap()];
+    let done = Program::run(atm(&arguments), "");
+    let expected = format!("another process has the ledger open (process {})", server.program.pid());
+    assert!(done.code == Some(1) && done.stderr.contains(&expected), "{done:?}");
+    fs::remove_file(data.join("ledger.lock")).unwrap();
+    let second = Server::start(&arguments[3..]);
+    deposit_repeatedly(&second, 10);
+    // The first one acknowledges nothing any more.
+    let mut client = server.client();
+    client.answer("deposit 1");
+    let said = client.read_or_end();
+    assert!(said.is_none_or(|said| said["outcome"] != "done"));
+    server.program.wait_for_stderr("another process has taken the journal over");
+    assert_eq!(server.program.finish().code, Some(1));
+    assert_eq!(second.balance(), 12_000);
+    second.stop();
+    assert_eq!(number(&ledger_stdout(&["verify"], data), "entries"), 21);
 }

@@ -20,7 +20,7 @@ fn the_command_line_overrides_the_configuration_file() {
     assert_eq!(server.balance(), 700);
     assert_eq!(server.program.stderr(), "", "the log is off");
     server.stop();
-    assert!(data.join("ledger.redb").exists());
+    assert!(data.join("ledger.db").exists());
     let other = folder.path().join("other");
     let arguments = ["serve", "--config", &file, "--balance", "8", "--data", other.to_str().unwrap()];
     let server = Server::of(Program::start(atm(&arguments)));

@@ -50,10 +50,10 @@ fn systemd_is_notified_of_readiness_and_of_stopping() {
     // A server that cannot open its ledger is never ready.
     socket.set_nonblocking(true).unwrap();
     while socket.recv(&mut [0; 256]).is_ok() {}
-    fs::write(folder.path().join("data/ledger.redb"), "no").unwrap();
+    fs::write(folder.path().join("data/ledger.db"), "no").unwrap();
     let mut command = atm(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", &path).arg("--data").arg(folder.path().join("data"));
-    assert_eq!(Program::run(command, "").code, Some(1));
+    assert_eq!(Program::run(command, "").code, Some(78));
     assert!(socket.recv(&mut [0; 256]).is_err(), "it reported readiness");
 }
 
@@ -67,6 +67,7 @@ fn the_sample_unit_starts_the_server() {
     // In any other section systemd ignores it.
     assert!(section("Unit").contains(&"StartLimitIntervalSec=0"));
     assert!(section("Service").contains(&"Type=notify"));
+    assert!(section("Service").contains(&"RestartPreventExitStatus=2 78"));
     let start = section("Service").into_iter().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let (program, arguments) = start.split_once(' ').unwrap();
     assert!(program.ends_with("/atm"));
@@ -80,5 +81,5 @@ fn the_sample_unit_starts_the_server() {
     let server = Server::of(Program::start(command));
     assert_eq!(server.balance(), 10_000);
     server.stop();
-    assert!(folder.path().join("ledger.redb").exists());
+    assert!(folder.path().join("ledger.db").exists());
 }

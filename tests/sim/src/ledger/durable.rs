@@ -1,61 +1,72 @@
-//! The durable ledger of a run: the host's own code on a [`FaultyDisk`], with faults injected into commits.
+//! The durable ledger of a run: the host's own code on a faulty disk, with faults injected into commits.
 use super::{super::auditor::Auditor, PowerLost};
-use crate::faulty_disk::{DiskFailure, FaultyDisk};
-use atm_core::{
-    ledger::{Command, LedgerId, Origin, Outcome, Receipt, Request, Response, Ticket},
-    money::Amount,
+use crate::{
+    faulty_disk::Machine,
+    tables::{self, Settled, Tables},
 };
+use atm_core::{
+    ledger::{Command, LedgerId, Operation, Origin, Outcome, Receipt, Request, Response, Ticket},
+    money::Amount,
+    time::UnixTime,
+};
+use atm_faulty_vfs::{Cut, Disk, Fault, When};
 use atm_host::ledger::{
-    entry::{Entry, Fact, Hash, Time},
-    error::{Error, Fault},
-    keeper::Keeper,
-    verify::verify,
+    committer::GroupCommitter,
+    sqlite::{Beginning, Sqlite},
 };
 use fastrand::Rng;
+use rusqlite::{Connection, ffi};
 
-/// An injected failure hits one of the next calls of the disk, up to this number: about what a commit takes.
-const CALLS: u64 = 12;
+/// An injected fault hits one of the next calls of the disk, up to this number: about what a commit takes.
+const CALLS: u64 = 24;
+
+/// Attempts to settle a batch in doubt; only the first ones fail.
+const ATTEMPTS: u32 = 8;
 
 /// A ledger on a faulty disk.
 pub(in super::super) struct DurableLedger {
-    disk: FaultyDisk,
+    machine: Machine,
     /// `None` while it is opened again.
-    keeper: Option<Keeper>,
-    /// The balance and identity of a new ledger.
-    balance: Amount,
-    identity: LedgerId,
+    committer: Option<GroupCommitter<Sqlite>>,
+    /// Another process that has the database open: recovery after a fault finds its shared memory.
+    reader: Option<Connection>,
     /// The hashes of the entries that the auditor has seen.
-    seen: Vec<Hash>,
+    seen: Vec<String>,
     faults_stopped: bool,
+    starts: u64,
     /// How many commits were in doubt.
     doubts: u64,
 }
 
 impl DurableLedger {
-    pub(super) fn new(identity: LedgerId, balance: Amount, seed: u64) -> Self {
+    pub(super) fn new(identity: LedgerId, balance: Amount) -> Self {
+        let beginning = Beginning { identity, balance, time: UnixTime::from_millis(1) };
         let mut ledger = Self {
-            disk: FaultyDisk::new(seed),
-            keeper: None,
-            balance,
-            identity,
+            machine: Machine::new(Disk::new(), beginning),
+            committer: None,
+            reader: None,
             seen: Vec::new(),
             faults_stopped: false,
+            starts: 0,
             doubts: 0,
         };
-        ledger.open().expect("a ledger can be made on a new disk");
+        ledger.start().expect("a ledger can be made on a new disk");
         ledger
     }
 
-    fn open(&mut self) -> Result<(), Error> {
-        let disk = Box::new(self.disk.clone());
-        let time = Box::new(|| Time::from_millis(0));
-        let identity = self.identity;
-        let opened = Keeper::open(disk, self.balance, || identity, time, Default::default());
-        self.keeper = Some(opened?);
+    fn start(&mut self) -> Result<(), String> {
+        self.starts += 1;
+        self.committer = Some(self.machine.start(self.starts).map_err(|fault| fault.to_string())?);
         Ok(())
     }
 
-    /// Commits a batch, with a power loss in 1 of 60 and an I/O error, which it recovers from, in 3 of 60.
+    /// Plans a fault of one of the next calls.
+    fn inject(&self, fault: Fault, rng: &mut Rng) {
+        let disk = &self.machine.disk;
+        disk.inject(When::Call(disk.calls() + rng.u64(0..CALLS)), fault);
+    }
+
+    /// Commits a batch, with a power loss in 1 of 60 and an error, which it recovers from, in 6 of 60.
     pub(super) fn commit(
         &mut self,
         batch: Vec<Request>,
@@ -63,46 +74,58 @@ impl DurableLedger {
         auditor: &mut Auditor,
     ) -> Result<Vec<(Request, Response)>, PowerLost> {
         if !self.faults_stopped {
-            let at = self.disk.calls() + rng.u64(1..=CALLS);
-            self.disk.fail(match rng.u32(0..60) {
-                0 => DiskFailure::PowerLoss(at),
-                1..4 => DiskFailure::Once(at),
-                _ => DiskFailure::Never,
-            });
-        }
-        let Some(keeper) = &mut self.keeper else { return Err(PowerLost) };
-        let responses = match keeper.serve(batch) {
-            Ok(responses) => responses,
-            Err(_) => {
-                self.doubts += 1;
-                let disk = &self.disk;
-                let recovered = (0..4).find_map(|attempt| {
-                    // Recovery may fail too, but not the last attempt.
-                    if !matches!(disk.failure(), DiskFailure::PowerLoss(_)) && attempt < 3 && rng.bool() {
-                        disk.fail(DiskFailure::Once(disk.calls() + rng.u64(1..=CALLS)));
-                    }
-                    keeper.recover().ok()
-                });
-                let Some(responses) = recovered else {
-                    self.restart(auditor);
-                    return Err(PowerLost);
-                };
-                responses
+            match rng.u32(0..60) {
+                0 => self.inject(Fault::Stop, rng),
+                1..4 => self.inject(Fault::Error(ffi::SQLITE_IOERR), rng),
+                4..7 => {
+                    let fault = Fault::FailedSync(Cut::Random(rng.u64(..)));
+                    self.machine.disk.inject(When::Next(atm_faulty_vfs::Operation::Sync, "-wal", 0), fault);
+                }
+                _ => {}
             }
-        };
-        self.disk.fail(DiskFailure::Never);
-        self.report_entries(auditor);
-        Ok(responses)
+        }
+        let responses = self.serve(batch, rng);
+        if self.machine.disk.is_stopped() {
+            // All or none were answered before.
+            self.restart(rng, auditor);
+            return responses.ok_or(PowerLost);
+        }
+        self.machine.disk.cancel();
+        if responses.is_none() {
+            auditor.violation("a batch is not settled, although the disk has power".to_owned());
+        }
+        self.report_entries(rng, auditor);
+        responses.ok_or(PowerLost)
+    }
+
+    /// The responses to all of a batch; `None` where the ledger has failed for good.
+    fn serve(&mut self, batch: Vec<Request>, rng: &mut Rng) -> Option<Vec<(Request, Response)>> {
+        let count = batch.len();
+        let disk = self.machine.disk.clone();
+        let committer = self.committer.as_mut()?;
+        batch.into_iter().try_for_each(|request| committer.submit(request)).ok()?;
+        let mut responses = Vec::new();
+        for attempt in 0..ATTEMPTS {
+            committer.commit();
+            responses.extend(committer.responses().ok()?);
+            if responses.len() == count {
+                return Some(responses);
+            }
+            self.doubts += u64::from(attempt == 0);
+            if attempt < 3 && rng.bool() {
+                // Settling may fail too.
+                let at = disk.calls() + rng.u64(0..2 * CALLS);
+                disk.inject(When::Call(at), Fault::Error(ffi::SQLITE_IOERR));
+            }
+        }
+        None
     }
 
     /// Power is lost while `batch` is committed, or soon after.
     pub(super) fn lose_power(&mut self, batch: Vec<Request>, rng: &mut Rng, auditor: &mut Auditor) {
-        let at = self.disk.calls() + rng.u64(1..=CALLS);
-        self.disk.fail(DiskFailure::PowerLoss(at));
-        if let Some(keeper) = &mut self.keeper {
-            let _ = keeper.serve(batch);
-        }
-        self.restart(auditor);
+        self.inject(Fault::Stop, rng);
+        let _ = self.serve(batch, rng);
+        self.restart(rng, auditor);
     }
 
     pub(super) fn stop_faults(&mut self) {
@@ -113,61 +136,63 @@ impl DurableLedger {
         self.doubts
     }
 
-    /// The balance, and what is wrong with the entries.
+    /// The balance, and what is wrong with the tables.
     pub(super) fn verify(&self) -> (Amount, Vec<String>) {
-        let Some(keeper) = &self.keeper else { return (Amount::ZERO, vec!["the ledger is not open".into()]) };
-        let view = keeper.store().unwrap().view().unwrap();
-        let faults = verify(&view, |_| ()).unwrap().faults;
-        (keeper.books().unwrap().balance(), faults)
+        match self.machine.connect().and_then(|connection| tables::audit(&connection)) {
+            Ok(Tables { balance, faults, .. }) => (Amount::from_minor(balance).unwrap_or_default(), faults),
+            Err(error) => (Amount::ZERO, vec![error.to_string()]),
+        }
     }
 
     /// Opens the ledger again after power was restored.
-    fn restart(&mut self, auditor: &mut Auditor) {
-        self.keeper = None;
-        self.disk.power_on();
-        if let Err(error) = self.open() {
+    fn restart(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
+        self.machine.disk.stop();
+        (self.committer, self.reader) = (None, None);
+        self.machine = self.machine.power_cut(match rng.u32(0..4) {
+            0 => Cut::Lost,
+            1 => Cut::Kept,
+            _ => Cut::Random(rng.u64(..)),
+        });
+        if let Err(error) = self.start() {
             auditor.violation(format!("the ledger does not open after a power loss: {error}"));
         }
-        self.report_entries(auditor);
+        self.report_entries(rng, auditor);
     }
 
     /// Reports the new entries to the auditor, and a violation if the last one that it has seen is gone.
-    fn report_entries(&mut self, auditor: &mut Auditor) {
-        let Some(keeper) = &self.keeper else { return };
-        let view = keeper.store().unwrap().view().unwrap();
-        let last = self.seen.len();
-        let first = u64::try_from(last).unwrap().max(1);
-        let mut lines = Vec::new();
-        view.entries(first, |head, line| {
-            lines.push((head.hash, line.to_owned()));
-            Ok::<(), Fault>(())
-        })
-        .unwrap();
-        let mut lines = lines.into_iter();
-        if let Some(seen) = self.seen.last()
-            && lines.next().is_none_or(|(hash, _)| hash != *seen)
-        {
-            auditor.violation(format!("entry {last} was committed and is gone"));
+    fn report_entries(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
+        let reader = self.reader.take().map_or_else(|| self.machine.connect(), Ok);
+        let found = reader.and_then(|reader| {
+            let found = tables::settled(&reader, self.seen.len())?;
+            self.reader = rng.bool().then_some(reader);
+            Ok(found)
+        });
+        let (last, entries) = match found {
+            Ok(found) => found,
+            Err(error) => return auditor.violation(format!("the entries cannot be read: {error}")),
+        };
+        if last.as_ref() != self.seen.last() {
+            auditor.violation(format!("entry {} was committed and is gone", self.seen.len()));
         }
-        for (hash, line) in lines {
+        for (hash, settled) in entries {
             self.seen.push(hash);
-            match Entry::parse(&line).map(|entry| entry.fact) {
-                Some(Fact::Settled {
-                    key: Some((name, id)), operation: Some(operation), outcome, ..
-                }) => {
-                    let (before, after) = balances_around(outcome);
-                    let origin = Origin::Terminal(name);
-                    let command = Command::Operate { id, operation };
-                    let request = Request { ticket: Ticket::default(), origin, turn: 0, command };
-                    auditor.committed(&request, &Response::Settled { id, outcome }, before, after);
+            match settled {
+                Some(Settled { key: Some((name, id)), operation: Some(operation), outcome, .. }) => {
+                    report(auditor, &name, id, operation, outcome);
                 }
-                Some(Fact::Settled { key: None, .. }) | None => {
-                    auditor.violation(format!("no terminal requested {line}"));
-                }
-                Some(_) => {}
+                Some(Settled { key: None, .. }) => auditor.violation("no terminal requested it".to_owned()),
+                Some(_) | None => {}
             }
         }
     }
+}
+
+fn report(auditor: &mut Auditor, name: &str, id: u64, operation: Operation, outcome: Outcome) {
+    let Ok(name) = name.parse() else { return auditor.violation(format!("{name} is no name")) };
+    let (before, after) = balances_around(outcome);
+    let command = Command::Operate { id, operation };
+    let request = Request { ticket: Ticket::default(), origin: Origin::Terminal(name), turn: 0, command };
+    auditor.committed(&request, &Response::Settled { id, outcome }, before, after);
 }
 
 /// The balance before and after an operation, by its receipt.

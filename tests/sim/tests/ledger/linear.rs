@@ -1,26 +1,20 @@
-//! Linearizability: the ledger on disk answers concurrent requests as if each took effect alone, at one moment
-//! between the request and its response.
-
+//! Linearizability: the ledger answers concurrent requests as if each took effect alone, at one moment between the request
+//! and its response, also where a fault of the disk delays its batch.
 use atm_core::{
     ledger::{
-        Command, Epoch, HelloClaim, Ledger, LedgerId, Operation, Origin, Outcome, RamLedger, Receipt,
-        Refusal, Request, Response, SessionId, Ticket,
+        Command, Epoch, HelloClaim, Ledger, Operation, Origin, Outcome, RamLedger, Receipt, Refusal, Request,
+        Response, SessionId, Ticket,
     },
     money::Amount,
 };
-use atm_e2e::TIMEOUT;
-use atm_host::ledger::{
-    entry::{Entry, Fact, Time},
-    error::Fault,
-    keeper::Keeper,
-    teller::Teller,
+use atm_faulty_vfs::{Cut, Fault, When};
+use atm_host::ledger::{committer::GroupCommitter, sqlite::Sqlite};
+use atm_sim::{
+    faulty_disk::{BALANCE, IDENTITY, Machine, WAL},
+    tables,
 };
-use atm_sim::faulty_disk::FaultyDisk;
 use proptest::{prelude::*, sample::Index};
-use std::{
-    sync::mpsc::{Receiver, channel},
-    time::Instant,
-};
+use rusqlite::ffi;
 
 const SESSIONS: usize = 4;
 
@@ -29,10 +23,14 @@ const SESSIONS: usize = 4;
 enum Step {
     /// A session that waits for nothing asks for this.
     Ask(Index, Operation),
-    /// What was asked goes to the ledger.
-    Send,
-    /// The answers that have come, or the first one that comes, are taken.
-    Take { wait: bool },
+    /// The queue is committed, or the batch in doubt settled.
+    Commit,
+    /// The responses are taken.
+    Take,
+    /// The call of the disk with this number from here on fails.
+    Fail(u64),
+    /// The next sync of the log fails and leaves what this seed says.
+    FailSync(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -44,10 +42,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Operation::Inquiry),
     ];
     let step = prop_oneof![
-        4 => (any::<Index>(), operation).prop_map(|(who, operation)| Step::Ask(who, operation)),
-        2 => Just(Step::Send),
-        1 => Just(Step::Take { wait: false }),
-        1 => Just(Step::Take { wait: true }),
+        8 => (any::<Index>(), operation).prop_map(|(who, operation)| Step::Ask(who, operation)),
+        4 => Just(Step::Commit),
+        4 => Just(Step::Take),
+        1 => (0..60u64).prop_map(Step::Fail),
+        1 => any::<u64>().prop_map(Step::FailSync),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -84,8 +83,7 @@ fn hellos() -> Vec<Request> {
 }
 
 struct Run {
-    teller: Teller,
-    woken: Receiver<()>,
+    committer: GroupCommitter<Sqlite>,
     calls: Vec<Call>,
     /// The call that each session waits for.
     out: [Option<usize>; SESSIONS],
@@ -107,56 +105,22 @@ impl Run {
         };
         let request = request(origin(session), Command::Operate { id, operation });
         self.out[session] = Some(self.calls.len());
-        self.teller.ask(request.clone());
+        self.committer.submit(request.clone()).unwrap();
         self.calls.push(Call { session, request, asked: self.step, answered: usize::MAX, outcome: None });
     }
 
-    fn take(&mut self, wait: bool) {
-        let until = Instant::now() + TIMEOUT;
-        loop {
-            for (request, response) in self.teller.answers().unwrap() {
-                let Response::Settled { outcome, .. } = response else { panic!("{response:?}") };
-                let call = self.calls.iter_mut().find(|call| call.request == request).unwrap();
-                assert_eq!(call.outcome.replace(outcome), None, "one answer each");
-                call.answered = self.step;
-                self.out[call.session] = None;
-            }
-            if !wait || self.out.iter().all(Option::is_none) {
-                return;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            self.woken.recv_timeout(left).expect("the ledger answers");
+    fn take(&mut self) {
+        for (request, response) in self.committer.responses().unwrap() {
+            let Response::Settled { outcome, .. } = response else { panic!("{response:?}") };
+            let call = self.calls.iter_mut().find(|call| call.request == request).unwrap();
+            assert_eq!(call.outcome.replace(outcome), None, "one answer each");
+            call.answered = self.step;
+            self.out[call.session] = None;
         }
     }
 }
 
-/// The operations that the ledger wrote down, in their order.
-fn written(disk: &FaultyDisk) -> Vec<(Origin, Option<u64>, Operation, Outcome)> {
-    let keeper = open(disk);
-    let mut written = Vec::new();
-    let view = keeper.store().unwrap().view().unwrap();
-    view.entries(1, |_, line| {
-        if let Fact::Settled { key, operation: Some(operation), outcome, .. } =
-            Entry::parse(line).unwrap().fact
-        {
-            let id = key.as_ref().map(|(_, id)| *id);
-            let origin =
-                key.map_or(Origin::Session(SessionId::default()), |(name, _)| Origin::Terminal(name));
-            written.push((origin, id, operation, outcome));
-        }
-        Ok::<(), Fault>(())
-    })
-    .unwrap();
-    written
-}
-
-fn open(disk: &FaultyDisk) -> Keeper {
-    let time = Box::new(|| Time::from_millis(0));
-    let balance = Amount::from_units(100).unwrap();
-    Keeper::open(Box::new(disk.clone()), balance, || LedgerId(7), time, Default::default()).unwrap()
-}
-
-/// Is this an outcome that the balance alone explains, and that nobody writes down?
+/// Is this an outcome that the balance alone explains, without an entry?
 fn told_by(balance: Amount, operation: Operation, outcome: Outcome) -> bool {
     match outcome {
         Outcome::Done(Receipt::Balance { balance: told }) => {
@@ -175,64 +139,78 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
     #[test]
     fn there_is_an_order_that_explains_every_answer(steps in steps()) {
-        let disk = FaultyDisk::new(1);
-        let (wake, woken) = channel();
-        let mut keeper = open(&disk);
-        keeper.serve(hellos()).unwrap();
-        let teller = Teller::on_disk(keeper, move || {
-            let _ = wake.send(());
-        });
-        let mut run = Run { teller, woken, calls: Vec::new(), out: [None; SESSIONS], step: 0 };
+        let machine = Machine::first();
+        let mut committer = machine.start(1).unwrap();
+        for hello in hellos() {
+            committer.submit(hello).unwrap();
+        }
+        committer.commit();
+        assert_eq!(committer.responses().unwrap().len(), hellos().len());
+        let mut run = Run { committer, calls: Vec::new(), out: [None; SESSIONS], step: 0 };
         for step in steps {
             run.step += 1;
             match step {
                 Step::Ask(who, operation) => run.ask(who.index(SESSIONS), operation),
-                Step::Send => run.teller.send(),
-                Step::Take { wait } => {
-                    // Whoever waits has sent.
-                    run.teller.send();
-                    run.take(wait);
+                Step::Commit => run.committer.commit(),
+                Step::Take => run.take(),
+                Step::Fail(call) => {
+                    let at = machine.disk.calls() + call;
+                    machine.disk.inject(When::Call(at), Fault::Error(ffi::SQLITE_IOERR));
+                }
+                Step::FailSync(seed) => {
+                    let fault = Fault::FailedSync(Cut::Random(seed));
+                    machine.disk.inject(When::Next(atm_faulty_vfs::Operation::Sync, WAL, 0), fault);
                 }
             }
         }
-        run.teller.send();
         run.step += 1;
-        run.take(true);
-        let Run { teller, calls, .. } = run;
-        drop(teller);
+        machine.disk.cancel();
+        for _ in 0..2 {
+            run.committer.commit();
+        }
+        run.take();
+        prop_assert!(run.out.iter().all(Option::is_none), "all are answered");
+        let calls = run.calls;
 
-        // The order is the one in which the ledger has written them down; alone, one after the other, each comes to the
-        // same in the ledger in memory.
-        let written = written(&disk);
-        let mut alone = RamLedger::<SESSIONS>::new(LedgerId(7), Amount::from_units(100).unwrap());
+        // The order is that of the entries; alone, one after the other, each has the same outcome in the ledger in memory.
+        let entries = tables::audit(&machine.power_cut(Cut::Lost).connect().unwrap()).unwrap();
+        prop_assert_eq!(entries.faults, [""; 0]);
+        let mut alone = RamLedger::<SESSIONS>::new(IDENTITY, Amount::from_units(BALANCE).unwrap());
         for hello in hellos() {
             alone.apply(&hello).unwrap();
         }
         let mut balances = vec![alone.balance()];
         let mut place = vec![None; calls.len()];
-        for (number, (origin, id, operation, outcome)) in written.iter().enumerate() {
-            let command = Command::Operate { id: id.unwrap_or(0), operation: *operation };
-            let request = request(origin.clone(), command);
-            let response = Response::Settled { id: id.unwrap_or(0), outcome: *outcome };
-            prop_assert_eq!(alone.apply(&request), Ok(response));
+        for (number, entry) in (1..).zip(&entries.settled) {
+            let id = entry.key.as_ref().map_or(0, |(_, id)| *id);
+            let origin = match &entry.key {
+                Some((name, _)) => Origin::Terminal(name.parse().unwrap()),
+                None => Origin::Session(SessionId::default()),
+            };
+            let command = match entry.operation {
+                Some(operation) => Command::Operate { id, operation },
+                None => Command::Settle { id },
+            };
+            let response = Response::Settled { id, outcome: entry.outcome };
+            prop_assert_eq!(alone.apply(&request(origin.clone(), command)), Ok(response));
             balances.push(alone.balance());
-            // Whose it is: a terminal's by its id; a session's is any that was told this and has no place yet.
+            // Whose it is: a terminal's by its id; a session's is any that got this outcome and has no place yet.
             let call = calls.iter().enumerate().position(|(at, call)| {
-                let Request { origin: asker, command: Command::Operate { id: asked, operation: what }, .. } =
+                let Request { origin: asker, command: Command::Operate { id: asked, operation }, .. } =
                     &call.request
                 else {
                     return false;
                 };
-                let same = match id {
-                    Some(id) => id == asked && asker == origin,
-                    None => matches!(asker, Origin::Session(_)) && what == operation,
+                let is_same = match entry.key {
+                    Some(_) => id == *asked && *asker == origin,
+                    None => matches!(asker, Origin::Session(_)) && Some(*operation) == entry.operation,
                 };
-                same && place[at].is_none() && call.outcome == Some(*outcome)
+                is_same && place[at].is_none() && call.outcome == Some(entry.outcome)
             });
-            prop_assert!(call.is_some(), "{:?} was told to nobody", written[number]);
-            place[call.unwrap()] = Some(number + 1);
+            prop_assert!(call.is_some(), "{:?} is nobody's outcome", entry);
+            place[call.unwrap()] = Some(number);
         }
-        // What was not written down had its moment between two that were.
+        // What has no entry had its moment between two that have.
         for (at, call) in calls.iter().enumerate() {
             let Command::Operate { operation, .. } = call.request.command else { panic!("{call:?}") };
             let others = || calls.iter().zip(&place).filter_map(|(call, place)| Some((call, (*place)?)));
@@ -240,9 +218,11 @@ proptest! {
             let before = others().filter(|(other, _)| other.asked > call.answered).map(|(_, place)| place).min();
             let (after, before) = (after.unwrap_or(0), before.unwrap_or(balances.len()));
             let outcome = call.outcome.unwrap();
-            match place[at] {
-                Some(place) => prop_assert!(after < place && place < before, "{:?} out of order", call),
-                None => prop_assert!(
+            match (place[at], &call.request.origin) {
+                (Some(place), _) => prop_assert!(after < place && place < before, "{:?} out of order", call),
+                // Its batch did not stand.
+                (None, Origin::Session(_)) if outcome == Outcome::Unknown => {}
+                (None, _) => prop_assert!(
                     balances[after..before].iter().any(|balance| told_by(*balance, operation, outcome)),
                     "{:?}: no moment explains it: {:?}", call, &balances[after..before]
                 ),

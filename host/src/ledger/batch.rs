@@ -1,0 +1,105 @@
+//! A batch: the rows that the requests of one event-loop turn touch, and what the requests, decided one after the other,
+//! change in them.
+use super::{
+    entry::{self, Entry, Head},
+    store::Turn,
+};
+use atm_core::{
+    ledger::{
+        Account, Command, Decision, Gap, LedgerId, Name, Operation, Origin, Outcome, Refusal, Request,
+        Response, Rows, Terminal, decide,
+    },
+    time::UnixTime,
+};
+use std::{collections::BTreeMap, fmt::Display};
+
+/// Names that a ledger has room for.
+pub const MAX_NAMES: u64 = 1_000_000;
+
+/// A request and its response.
+pub type Answered = (Request, Response);
+
+/// A row, and whether it has changed since it was loaded.
+pub type Row<T> = (T, bool);
+
+/// What one commit holds: loaded by a store, changed by requests, saved by the store.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The ledger's identity.
+    pub ledger: LedgerId,
+    /// The journal's number.
+    pub journal: u32,
+    /// How far it has come.
+    pub head: Head,
+    /// Its writer.
+    pub turn: Turn,
+    /// The account.
+    pub account: Row<Account>,
+    /// The terminals that have a row, in one order for all: databases with the same requests have the same rows.
+    pub terminals: BTreeMap<Name, Row<Terminal>>,
+    /// Terminals that the store has a row of.
+    pub names: u64,
+    /// The new entries.
+    pub entries: Vec<Entry>,
+    /// Operations that were decided before, under the same id.
+    pub duplicates: usize,
+}
+
+impl Batch {
+    /// Decides a request, on the rows as those before it have changed them, and keeps its changes.
+    pub fn decide(&mut self, request: &Request, time: UnixTime) -> Response {
+        let name = request.origin.terminal();
+        let terminal = name.and_then(|name| self.terminals.get(name)).map(|(terminal, _)| terminal);
+        let has_room = terminal.is_some() || self.names < MAX_NAMES;
+        let rows = Rows { ledger: self.ledger, account: &self.account.0, terminal, has_room };
+        let Decision { response, changes, entry } = decide(request, &rows, Some(time));
+        let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);
+        if let (Some(_), Command::Operate { operation, .. }, Response::Settled { outcome, .. }) =
+            (name, &request.command, response)
+        {
+            let is_first = *operation == Operation::Inquiry || entry.is_some();
+            let is_known = !matches!(outcome, Outcome::Unknown | Outcome::Refused(Refusal::Conflict));
+            self.duplicates += usize::from(!is_first && is_known);
+        }
+        if let Some(account) = changes.account {
+            self.account = (account, true);
+        }
+        if let (Some(changed), Some(name)) = (changes.terminal, name) {
+            let before = self.terminals.insert(name.clone(), (changed, true));
+            self.names += u64::from(before.is_none());
+            if changed.gap != gap {
+                self.append(time, &entry::set_back(name, changed.gap));
+            }
+        }
+        if let Some(entry) = entry {
+            let (account, _) = self.account;
+            self.append(time, &entry::settled(name, &entry, &account));
+        }
+        response
+    }
+
+    /// Settles a request of a batch that did not stand: a named operation is voided, the outcome of an unnamed session's
+    /// is unknown. `None` for a request that moves nothing: it may be decided again.
+    pub fn void(&mut self, request: &Request, time: UnixTime) -> Option<Response> {
+        let Command::Operate { id, operation } = request.command else { return None };
+        if operation == Operation::Inquiry {
+            return None;
+        }
+        let Origin::Terminal(name) = &request.origin else {
+            return Some(Response::Settled { id, outcome: Outcome::Unknown });
+        };
+        // Whichever conversation the terminal has now, the operation of the earlier one is voided.
+        let turn = self.terminals.get(name).map_or(0, |(terminal, _)| terminal.turn);
+        let (ticket, origin) = (request.ticket, request.origin.clone());
+        Some(self.decide(&Request { ticket, origin, turn, command: Command::Settle { id } }, time))
+    }
+
+    /// Whether there is nothing to save.
+    pub fn is_unchanged(&self) -> bool {
+        self.entries.is_empty() && self.terminals.values().all(|(_, has_changed)| !has_changed)
+    }
+
+    fn append(&mut self, time: UnixTime, fact: &impl Display) {
+        self.entries.push(self.head.append(self.journal, time, fact));
+    }
+}

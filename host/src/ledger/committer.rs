@@ -1,0 +1,329 @@
+//! Group commit: queues the requests of one event-loop turn, commits them as one batch, and settles a batch whose commit
+//! is in doubt by a write.
+//!
+//! A commit that returned an error may stand or not, and reading does not tell: after a failed sync SQLite was seen to
+//! report a commit as missing that was there after the next start. So the committer opens the database anew and commits a
+//! settling write: under the lock of the journal's row it compares the journal's head with those that the batch may have
+//! left, raises the journal's epoch, and voids what did not stand. Only when that commit is acknowledged is anything
+//! said. A settling write in doubt is done again.
+use super::{
+    batch::{Answered, Batch},
+    store::{Head, Store, StoreFault, Turn},
+};
+use crate::metrics::{Metrics, add};
+use atm_core::{
+    ledger::{Command, InDoubt, Outcome, Refusal, Rejection, Request, Response},
+    time::UnixTime,
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tracing::{error, info};
+
+mod doubt;
+
+use doubt::Doubt;
+
+/// Requests of one commit, at most.
+const BATCH: usize = 4096;
+
+/// Requests that may wait for the end of a fault before new sessions are turned away: each takes some hundred bytes.
+const WAITING: usize = 1 << 17;
+
+/// The wait before another process's transaction is asked for again.
+const BUSY_RETRY: Duration = Duration::from_millis(5);
+
+/// The shortest and the longest wait between two attempts to settle; each is twice the one before.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(2);
+
+/// Tells the wall-clock time.
+pub type Clock = Box<dyn Fn() -> UnixTime + Send>;
+
+/// Commits requests to a store.
+pub struct GroupCommitter<S> {
+    store: S,
+    turn: Turn,
+    /// The journal as the last commit left it.
+    head: Head,
+    queue: VecDeque<Request>,
+    /// Requests at the front of the queue that are committed one by one.
+    apart: usize,
+    answered: Vec<Answered>,
+    state: State,
+    /// When [`commit`](Self::commit) is worth another attempt.
+    retry_at: Option<Instant>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+enum State {
+    Open,
+    /// The last commit is in doubt, or the database could not be read.
+    InDoubt(Box<Doubt>),
+    /// It answers nothing any more.
+    Failed,
+}
+
+impl<S: Store> GroupCommitter<S> {
+    /// Takes the store's journal over: raises its epoch, which fences every other process that writes to it.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn open(mut store: S, owner: u64, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, StoreFault> {
+        let mut batch = store.load(&mut std::iter::empty())?;
+        let turn = Turn { epoch: batch.turn.epoch.saturating_add(1), owner };
+        let head = Head { batches: batch.head.batches.saturating_add(1), ..batch.head };
+        (batch.head, batch.turn) = (head, turn);
+        store.save(&batch)?;
+        let (ledger, balance) = (batch.ledger, batch.account.0.balance);
+        info!(%ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
+        metrics.set_ledger_open(true);
+        let (queue, answered, state) = (VecDeque::new(), Vec::new(), State::Open);
+        Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at: None, clock, metrics })
+    }
+
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// The ledger has failed for good.
+    pub fn submit(&mut self, request: Request) -> Result<(), InDoubt> {
+        if matches!(self.state, State::Failed) {
+            return Err(InDoubt);
+        }
+        self.queue.push_back(request);
+        Ok(())
+    }
+
+    /// Drops the requests that are still queued, for which nothing was done. Whether there were any.
+    pub fn clear_queue(&mut self) -> bool {
+        if matches!(self.state, State::Open) {
+            self.retry_at = None;
+        }
+        self.apart = 0;
+        !std::mem::take(&mut self.queue).is_empty()
+    }
+
+    /// Whether the ledger has failed for good.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed)
+    }
+
+    /// Whether [`commit`](Self::commit) would do something now.
+    pub fn has_work(&self) -> bool {
+        let is_due = self.retry_at.is_none_or(|at| at <= Instant::now());
+        match &self.state {
+            State::Open => is_due && !self.queue.is_empty(),
+            State::InDoubt(_) => is_due,
+            State::Failed => false,
+        }
+    }
+
+    /// When [`commit`](Self::commit) is worth another attempt, if it waits.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Whether so many requests wait for the end of a fault that new sessions are to be turned away.
+    pub fn is_full(&self) -> bool {
+        self.queue.len() >= WAITING
+    }
+
+    /// Takes the responses that have come since the last call.
+    ///
+    /// # Errors
+    /// The ledger has failed for good, and every response before that was taken.
+    pub fn responses(&mut self) -> Result<Vec<Answered>, InDoubt> {
+        let is_over = self.answered.is_empty() && matches!(self.state, State::Failed);
+        if is_over { Err(InDoubt) } else { Ok(std::mem::take(&mut self.answered)) }
+    }
+
+    /// Commits what is queued, or settles what is in doubt.
+    pub fn commit(&mut self) {
+        self.retry_at = None;
+        if matches!(self.state, State::InDoubt(_)) {
+            self.settle();
+        }
+        while matches!(self.state, State::Open) && self.retry_at.is_none() && !self.queue.is_empty() {
+            let limit = if self.apart > 0 { 1 } else { BATCH };
+            self.apart = self.apart.saturating_sub(1);
+            let requests = self.queue.drain(..self.queue.len().min(limit)).collect();
+            self.commit_batch(requests);
+        }
+    }
+
+    /// Commits what is queued and closes the store; false if a batch is left in doubt or the store could not be closed
+    /// in order.
+    pub fn close(mut self) -> bool {
+        self.commit();
+        if matches!(self.state, State::InDoubt(_)) {
+            error!("stopped before the last requests were settled: their terminals ask for the outcome");
+            return false;
+        }
+        let closed = self.store.close();
+        if let Err(error) = &closed {
+            error!(%error, "the ledger could not be closed in order");
+        }
+        closed.is_ok() && matches!(self.state, State::Open)
+    }
+
+    fn commit_batch(&mut self, requests: Vec<Request>) {
+        let loaded = self.store.load(&mut requests.iter().filter_map(|request| request.origin.terminal()));
+        let mut batch = match loaded {
+            Ok(batch) if batch.turn == self.turn => batch,
+            Ok(_) => {
+                self.store.abandon();
+                return self.fail(&StoreFault::Fenced);
+            }
+            Err(StoreFault::Busy) => return self.wait(requests),
+            Err(fault) => {
+                self.put_back(requests);
+                return self.doubt(&fault, self.head, self.head, Vec::new());
+            }
+        };
+        let (before, time) = (batch.head, (self.clock)());
+        let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
+        let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
+        if batch.is_unchanged() {
+            self.store.abandon();
+            add(&self.metrics.duplicates, batch.duplicates);
+            return self.answer(answered(requests));
+        }
+        match (self.save(&mut batch, self.turn), &requests[..]) {
+            (Ok(()), _) => {
+                add(&self.metrics.duplicates, batch.duplicates);
+                add(&self.metrics.batched, requests.len());
+                self.answer(answered(requests));
+            }
+            (Err(StoreFault::Busy), _) => self.wait(requests),
+            (Err(StoreFault::Rejected(reason)), [request]) => self.refuse(request.clone(), &reason),
+            (Err(StoreFault::Rejected(_)), _) => {
+                self.apart = requests.len();
+                self.put_back(requests);
+            }
+            (Err(fault), _) => self.doubt(&fault, before, batch.head, answered(requests)),
+        }
+    }
+
+    /// Saves a batch, under this turn from here on, and counts.
+    fn save(&mut self, batch: &mut Batch, turn: Turn) -> Result<(), StoreFault> {
+        batch.head.batches = batch.head.batches.saturating_add(1);
+        batch.turn = turn;
+        let began = Instant::now();
+        self.store.save(batch)?;
+        self.metrics.observe_sync(began.elapsed());
+        (self.head, self.turn) = (batch.head, batch.turn);
+        add(&self.metrics.commits, 1);
+        add(&self.metrics.entries, batch.entries.len());
+        self.metrics.log_bytes.store(self.store.log_size(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn answer(&mut self, answered: Vec<Answered>) {
+        answered.iter().for_each(|(_, response)| self.metrics.count_response(response));
+        self.answered.extend(answered);
+    }
+
+    fn put_back(&mut self, requests: Vec<Request>) {
+        requests.into_iter().rev().for_each(|request| self.queue.push_front(request));
+    }
+
+    /// Puts requests back until the other process's transaction has ended.
+    fn wait(&mut self, requests: Vec<Request>) {
+        self.put_back(requests);
+        self.retry_at = Some(Instant::now() + BUSY_RETRY);
+    }
+
+    /// Refuses a request whose row the database does not accept.
+    fn refuse(&mut self, request: Request, reason: &str) {
+        error!(origin = ?request.origin, reason, "a request is refused: the database does not accept its row");
+        let response = match request.command {
+            Command::Hello(_) => Response::Rejected(Rejection::Full),
+            Command::Reserve => Response::Fenced,
+            Command::Operate { id, .. } | Command::Settle { id } => {
+                Response::Settled { id, outcome: Outcome::Unknown }
+            }
+        };
+        self.answer(vec![(request, response)]);
+    }
+
+    fn doubt(&mut self, fault: &StoreFault, before: Head, after: Head, answered: Vec<Answered>) {
+        if matches!(fault, StoreFault::Damaged(_) | StoreFault::Fenced) {
+            return self.fail(fault);
+        }
+        let logged = fault.to_string();
+        error!(error = logged, "the ledger's commit failed: no outcome is sent before it is settled");
+        self.metrics.set_ledger_open(false);
+        add(&self.metrics.doubts, usize::from(before != after));
+        let (epoch, voided, time, backoff) = (self.turn.epoch, None, (self.clock)(), FIRST_RETRY);
+        let doubt = Doubt { before, epoch, after, voided, answered, time, backoff, logged };
+        self.state = State::InDoubt(Box::new(doubt));
+        self.retry_at = Some(Instant::now() + FIRST_RETRY);
+    }
+
+    /// Settles the batch in doubt by a write.
+    fn settle(&mut self) {
+        let State::InDoubt(mut doubt) = std::mem::replace(&mut self.state, State::Failed) else { return };
+        match self.try_settle(&mut doubt) {
+            Ok((answered, again)) => {
+                info!("the ledger takes entries again, and the last requests are settled");
+                self.metrics.set_ledger_open(true);
+                self.state = State::Open;
+                self.answer(answered);
+                self.put_back(again);
+            }
+            Err(fault @ (StoreFault::Damaged(_) | StoreFault::Fenced)) => self.fail(&fault),
+            Err(fault) => {
+                let fault = fault.to_string();
+                if fault != doubt.logged {
+                    error!(error = fault, "the ledger is still closed");
+                    doubt.logged = fault;
+                }
+                doubt.backoff = doubt.backoff.saturating_mul(2).min(MAX_RETRY);
+                self.retry_at = Some(Instant::now() + doubt.backoff);
+                self.state = State::InDoubt(doubt);
+            }
+        }
+    }
+
+    /// Returns the settled responses, and the requests that are to be decided again.
+    fn try_settle(&mut self, doubt: &mut Doubt) -> Result<(Vec<Answered>, Vec<Request>), StoreFault> {
+        self.store.reopen()?;
+        let mut names = doubt.answered.iter().filter_map(|(request, _)| request.origin.terminal());
+        let mut batch = self.store.load(&mut names)?;
+        let Turn { epoch, owner } = batch.turn;
+        let is_ours = owner == self.turn.owner;
+        let Some(stands) = doubt.stands(&batch.head, epoch).filter(|_| is_ours) else {
+            self.store.abandon();
+            let lost =
+                format!("it has lost commits that were acknowledged: it is at entry {}", batch.head.number);
+            return Err(if is_ours { StoreFault::Damaged(lost) } else { StoreFault::Fenced });
+        };
+        let (mut settled, mut again) = (doubt.answered.clone(), Vec::new());
+        if !stands {
+            settled.retain_mut(|(request, response)| {
+                let is_conflict = matches!(
+                    response,
+                    Response::Settled { outcome: Outcome::Refused(Refusal::Conflict), .. }
+                );
+                let voided = if is_conflict { None } else { batch.void(request, doubt.time) };
+                match voided {
+                    Some(voided) => *response = voided,
+                    None => again.push(request.clone()),
+                }
+                voided.is_some()
+            });
+            doubt.voided = Some(batch.head);
+        }
+        self.save(&mut batch, Turn { epoch: epoch.saturating_add(1), owner })?;
+        Ok((settled, again))
+    }
+
+    fn fail(&mut self, fault: &StoreFault) {
+        error!(error = %fault, "the ledger is closed for good");
+        self.metrics.set_ledger_open(false);
+        self.state = State::Failed;
+    }
+}

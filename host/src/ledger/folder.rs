@@ -1,0 +1,153 @@
+//! The ledger's folder: who may write to it, and what a new or a former one holds.
+use super::{
+    mark,
+    sqlite::{self, Beginning, Sqlite},
+    store::{Head, StoreFault},
+};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// The file that the writing process locks. The lock is for the message: what fences a second writer is the epoch of the
+/// journal.
+const LOCK: &str = "ledger.lock";
+
+/// Files of the format before the first release, which no version reads any more.
+const FORMER: [&str; 2] = ["ledger.redb", "ledger.journal"];
+
+/// A ledger's folder that this process writes to, until this is dropped.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Locks a folder; makes it if there is none, open to its owner alone.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn lock(path: &Path) -> Result<Self, StoreFault> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        refuse_former(path)?;
+        let mut file = private().create(true).truncate(false).open(path.join(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut id = String::new();
+                // Without the number the message says less.
+                let _ = file.take(16).read_to_string(&mut id);
+                let reason = format!("another process has the ledger open (process {})", id.trim());
+                return Err(StoreFault::Failed(reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { path: path.to_owned(), _lock: file })
+    }
+
+    /// Opens the ledger; makes one, as `new` says, in a folder that has none. With `accept_loss` a ledger that is behind
+    /// its mark, or has none, goes on as another ledger, with the identity of `new`.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn open(&self, new: Beginning, accept_loss: bool) -> Result<Sqlite, StoreFault> {
+        let path = &self.path.join(sqlite::FILE);
+        let (log, is_empty) = (beside(path, "-wal"), is_empty(path)?);
+        if is_free(&self.path.join(mark::FILE))? {
+            if is_free(path)? && is_free(&log)? {
+                mark::create(&self.path, Some(&Head::default()))?;
+            } else if accept_loss && !is_empty {
+                mark::create(&self.path, None)?;
+            } else {
+                return Err(if is_empty { missing() } else { mark::missing() });
+            }
+            sync_folder(&self.path)?;
+        }
+        let is_unused = mark::read(&self.path)?.is_some_and(|noted| noted.head == Head::default());
+        if is_empty && (!is_unused || log.try_exists()?) {
+            return Err(missing());
+        }
+        if is_unused {
+            // SQLite would let others read a file that it makes.
+            private().create(true).truncate(false).open(path)?;
+        }
+        let mark = mark::open(&self.path)?;
+        let store = Sqlite::open(path.canonicalize()?, None, mark, new, accept_loss)?;
+        sync_folder(&self.path)?;
+        Ok(store)
+    }
+}
+
+/// How a file is opened that only its owner may read.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Whether nothing has this name, not even a link to a disk that is not mounted.
+fn is_free(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is no such file, or one of no length.
+pub(super) fn is_empty(path: &Path) -> io::Result<bool> {
+    Ok(!path.try_exists()? || fs::metadata(path)?.len() == 0)
+}
+
+/// The fault of a folder that had a database.
+pub(super) fn missing() -> StoreFault {
+    StoreFault::Damaged(format!("{} is missing or empty", sqlite::FILE))
+}
+
+/// A number of a file that no copy of it has, and none that has its place later: of its inode, which is used again, and
+/// the time when it was made, where the file system knows that. 0 if there is no such file.
+pub(super) fn file_id(path: &Path) -> u64 {
+    let Ok(file) = path.metadata() else { return 0 };
+    let made = file.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let made = made.map_or(0, |time| time.as_nanos() as u64);
+    #[cfg(unix)]
+    let made = made.wrapping_add(std::os::unix::fs::MetadataExt::ino(&file));
+    made
+}
+
+/// The file of SQLite's beside a database: its write-ahead log (`-wal`) or the log's index (`-shm`).
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Refuses a folder with a ledger of the former format.
+pub(super) fn refuse_former(folder: &Path) -> Result<(), StoreFault> {
+    for name in FORMER {
+        if folder.join(name).try_exists()? {
+            return Err(StoreFault::Unusable(
+                "this ledger was written before the first release, in a format that no version reads any more".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Syncs the names in a folder: a new file is there after a loss of power.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Windows opens no folder as a file.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,209 @@
+//! Reader: opens a ledger's database without writing to it, while a server runs or not, and refuses one that lacks what
+//! was acknowledged.
+//!
+//! Entries are read in ranges, each in a transaction of its own: SQLite cannot shorten its write-ahead log behind a
+//! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
+use super::{
+    entry::{COLUMNS, Entry, FORMAT, Hash},
+    folder::{beside, is_empty, missing, refuse_former},
+    mark,
+    sqlite::{FILE, drop_cached, rows, tables},
+    store::{Head, StoreFault},
+};
+use atm_core::ledger::{Account, AccountNumber, LedgerId, Name, Terminal};
+use rusqlite::{Connection, OpenFlags, types::ValueRef};
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use tempfile::{Builder, TempDir};
+
+/// Entries of a range.
+const RANGE: u64 = 10_000;
+
+/// How long a reader waits for another process that recovers the write-ahead log.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A journal as its row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Its number.
+    pub journal: u32,
+    /// Its name.
+    pub name: String,
+    /// How far it has come.
+    pub head: Head,
+}
+
+/// What the tables say about the whole ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overview {
+    /// The identity.
+    pub ledger: LedgerId,
+    /// Entries of all journals.
+    pub entries: u64,
+    /// Terminals with a row.
+    pub terminals: u64,
+    /// The accounts, by their numbers.
+    pub accounts: Vec<Account>,
+    /// What the ledger began with, in minor units.
+    pub opening: u64,
+    /// The journals, by their numbers.
+    pub journals: Vec<Journal>,
+}
+
+/// A ledger's database, opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    pub(super) connection: Connection,
+    /// Removed after the connection is closed.
+    pub(super) _copy: Option<TempDir>,
+}
+
+impl Reader {
+    /// Opens the ledger in a folder, which may be read-only.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn open(folder: &Path) -> Result<Self, StoreFault> {
+        refuse_former(folder)?;
+        // Before the snapshot: it has everything that was acknowledged until now.
+        let noted = mark::read(folder)?.map(|noted| noted.head);
+        let path = folder.join(FILE);
+        if is_empty(&path)? {
+            let was_used = noted.is_some_and(|noted| noted != Head::default());
+            let none = "there is no ledger (`atm serve --data DIR` makes one)".to_owned();
+            return Err(if was_used { missing() } else { StoreFault::Unusable(none) });
+        }
+        // The log of a link is beside the file that it leads to.
+        let reader = Self::open_file(&path.canonicalize()?)?;
+        tables::check_mark(&reader.connection, noted)?;
+        Ok(reader)
+    }
+
+    /// Opens a database without a mark: a backup.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn open_file(path: &Path) -> Result<Self, StoreFault> {
+        let (log, shared) = (beside(path, "-wal"), beside(path, "-shm"));
+        drop_cached(&log);
+        let reader = match connect(path, false) {
+            Ok(connection) => Self { connection, _copy: None },
+            // SQLite has to make the log's index and cannot, because the folder is read-only. It would take the file
+            // without its log for the whole ledger, so that is left to a file without one.
+            Err(_) if !shared.exists() => match fs::metadata(&log) {
+                Ok(metadata) if metadata.len() > 0 => Self::copy(path, &log, &shared)?,
+                _ => Self { connection: connect(path, true)?, _copy: None },
+            },
+            Err(fault) => return Err(fault),
+        };
+        tables::check_format(&reader.connection)?;
+        Ok(reader)
+    }
+
+    /// Opens a copy of the file and its log, in a temporary folder that only its owner may read.
+    pub(super) fn copy(path: &Path, log: &Path, shared: &Path) -> Result<Self, StoreFault> {
+        let mut folder = Builder::new();
+        #[cfg(unix)]
+        folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = folder.prefix("atm-").tempdir()?;
+        let copy = folder.path().join(FILE);
+        fs::copy(path, &copy)?;
+        fs::copy(log, beside(&copy, "-wal"))?;
+        if shared.exists() {
+            return Err(StoreFault::Failed("a server was started meanwhile: try again".to_owned()));
+        }
+        Ok(Self { connection: connect(&copy, false)?, _copy: Some(folder) })
+    }
+
+    /// What is read until this is dropped is the ledger as one commit left it.
+    pub(super) fn snapshot(&self) -> Result<impl Sized, StoreFault> {
+        Ok(self.connection.unchecked_transaction()?)
+    }
+
+    /// What the tables say about the whole ledger.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn overview(&self) -> Result<Overview, StoreFault> {
+        let connection = &self.connection;
+        let _snapshot = connection.is_autocommit().then(|| self.snapshot()).transpose()?;
+        let count = |select| connection.query_row(select, [], |row| row.get(0));
+        let mut accounts = connection.prepare("SELECT account FROM accounts ORDER BY account")?;
+        let accounts = accounts.query_map([], |row| Ok(AccountNumber(row.get(0)?)))?;
+        let mut journals = connection.prepare("SELECT journal, name FROM journals ORDER BY journal")?;
+        let journals = journals.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Overview {
+            ledger: rows::identity(connection)?,
+            // Entries have rows in the order of their commits, and none is ever deleted.
+            entries: count("SELECT coalesce(max(rowid), 0) FROM entries")?,
+            terminals: rows::count_terminals(connection)?,
+            accounts: accounts.map(|number| rows::account(connection, number?)).collect::<Result<_, _>>()?,
+            opening: count("SELECT coalesce(sum(amount), 0) FROM entries WHERE journal = 1 AND number = 1")?,
+            journals: journals
+                .map(|named| {
+                    let (journal, name) = named?;
+                    Ok(Journal { journal, name, head: rows::journal(connection, journal)?.0 })
+                })
+                .collect::<Result<_, StoreFault>>()?,
+        })
+    }
+
+    /// A terminal, if it has a row.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn terminal(&self, name: &Name) -> Result<Option<Terminal>, StoreFault> {
+        rows::terminal(&self.connection, name)
+    }
+
+    /// Reads the entries of the next range: those after the row `after`, up to the row `until`, in the order of their
+    /// commits. Returns the last row's number with them; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn range(&self, after: u64, until: u64) -> Result<Option<(u64, Vec<Entry>)>, StoreFault> {
+        let select = format!(
+            "SELECT rowid, hash, {COLUMNS} FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT {RANGE}"
+        );
+        let mut select = self.connection.prepare_cached(&select)?;
+        let columns = select.column_count();
+        let mut rows = select.query([after, until.min(i64::MAX as u64)])?;
+        let (mut last, mut entries) = (None, Vec::new());
+        while let Some(row) = rows.next()? {
+            let mut line = FORMAT.to_string();
+            for column in 2..columns {
+                line.push(',');
+                match row.get_ref(column)? {
+                    ValueRef::Null => {}
+                    ValueRef::Integer(number) => write!(line, "{number}").unwrap_or_default(),
+                    ValueRef::Text(text) => line.push_str(&String::from_utf8_lossy(text)),
+                    // No line has it, so the hash is another one.
+                    ValueRef::Real(_) | ValueRef::Blob(_) => line.push('?'),
+                }
+            }
+            let Some(hash) = row.get_ref(1)?.as_str().ok().and_then(Hash::parse) else {
+                return Err(StoreFault::Damaged(format!("this entry has no hash: {line}")));
+            };
+            last = Some(row.get(0)?);
+            entries.push(Entry { line, hash });
+        }
+        Ok(last.map(|last| (last, entries)))
+    }
+}
+
+/// Opens a file for reading. With `immutable` SQLite looks at no log and takes no lock.
+fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreFault> {
+    // A file name in a URI: https://sqlite.org/uri.html
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        write!(uri, "%{byte:02x}").unwrap_or_default();
+    }
+    uri.push_str(if immutable { "?immutable=1" } else { "" });
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
+    // The files are opened by the first statement that reads.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}

@@ -1,0 +1,167 @@
+//! Replay: derives the rows of accounts and terminals again from the entries, by the rules that made them.
+//!
+//! The derived terminals are in a temporary database, so that memory does not grow with their number.
+use super::{
+    entry::{Entry, created, line, operation, restored, set_back, settled},
+    sqlite::{rows, tables::SCHEMA},
+    store::{Head, StoreFault},
+};
+use atm_core::{
+    ledger::{
+        Account, AccountNumber, Command, Decision, Gap, LedgerId, Name, Numbers, Origin, Request, Rows,
+        SessionId, Terminal, Ticket, decide,
+    },
+    money::Amount,
+    time::UnixTime,
+};
+use rusqlite::Connection;
+use std::{
+    array,
+    collections::{BTreeMap, HashMap},
+    str::FromStr,
+};
+
+/// Terminals that are held in memory, some hundred bytes each, before they are saved.
+const CACHED: usize = 20_000;
+
+/// Pages of derived rows in memory, of 4 KiB.
+const CACHE_PAGES: u32 = 8192;
+
+/// What the entries so far say.
+#[derive(Debug)]
+pub(super) struct Replay {
+    /// The derived terminals. Entries do not say which numbers were reserved for them.
+    pub(super) database: Connection,
+    /// Terminals to be saved.
+    cached: HashMap<Name, Terminal>,
+    /// The identity and the account.
+    pub(super) ledger: Option<(LedgerId, Account)>,
+    /// The journals' last numbers and hashes.
+    pub(super) heads: BTreeMap<u32, Head>,
+}
+
+impl Replay {
+    /// Nothing, before the first entry.
+    pub(super) fn new() -> Result<Self, StoreFault> {
+        let database = Connection::open("")?;
+        database.pragma_update(None, "cache_size", CACHE_PAGES)?;
+        database.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;")?;
+        database.execute_batch(SCHEMA)?;
+        Ok(Self { database, cached: HashMap::new(), ledger: None, heads: BTreeMap::new() })
+    }
+
+    /// Saves the terminals that are in memory.
+    pub(super) fn save(&mut self) -> Result<(), StoreFault> {
+        for (name, terminal) in self.cached.drain() {
+            rows::save_terminal(&self.database, &name, &terminal)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next entry: its number, its hash and every column must be those that follow from the entries before it.
+    pub(super) fn post(&mut self, entry: &Entry) -> Result<(), StoreFault> {
+        self.check(entry).map_err(|fault| match fault {
+            StoreFault::Damaged(what) => StoreFault::Damaged(format!("this entry {what}: {}", entry.line)),
+            fault => fault,
+        })
+    }
+
+    fn check(&mut self, entry: &Entry) -> Result<(), StoreFault> {
+        let mut columns = entry.line.split(',').skip(1);
+        let mut next = |_| columns.next().unwrap_or_default();
+        let [journal, number, time, kind, ledger, terminal, id, numbers] = array::from_fn(&mut next);
+        let [word, _, account, _, _, amount, balance, version] = array::from_fn(&mut next);
+        let (journal, number, time) = (parse(journal)?, parse(number)?, UnixTime::from_millis(parse(time)?));
+        let head = self.heads.entry(journal).or_default();
+        ensure(number == head.number.saturating_add(1), "does not have its journal's next number")?;
+        ensure(entry.hash == head.hash.next(&entry.line), "does not have the hash that follows")?;
+        (head.number, head.hash) = (number, entry.hash);
+        let money = |text| Amount::from_minor(parse(text)?).ok_or_else(|| misfit("has an amount too large"));
+        let fact = match (kind, self.ledger) {
+            ("created", None) => {
+                let number = AccountNumber(parse(account)?);
+                let account = Account { number, balance: money(balance)?, version: parse(version)? };
+                let ledger = parse(ledger)?;
+                self.ledger = Some((ledger, account));
+                created(ledger, &account).to_string()
+            }
+            ("restored", Some((before, account))) => {
+                let ledger = parse(ledger)?;
+                ensure(ledger != before, "has the identity that the ledger had before")?;
+                self.ledger = Some((ledger, account));
+                restored(ledger).to_string()
+            }
+            ("set-back", Some(_)) => {
+                let (name, gap) = (parse(terminal)?, Gap { start: parse(id)?, end: parse(numbers)? });
+                let before = self.terminal(&name)?;
+                let is_longer = gap != before.gap && gap.start < gap.end;
+                let extends = is_longer && gap == before.gap.extended(gap.start, gap.end);
+                ensure(extends, "does not extend the terminal's gap")?;
+                self.keep(&name, Terminal { gap, set_back_at: Some(time), ..before })?;
+                set_back(&name, gap).to_string()
+            }
+            ("done" | "refused" | "void", Some((ledger, account))) => {
+                let (origin, id) = match terminal {
+                    "" => (Origin::Session(SessionId::default()), 0),
+                    name => (Origin::Terminal(parse(name)?), parse(id)?),
+                };
+                // "withdraw-all" names no amount.
+                let command = match (word, operation(word, money(amount).ok())) {
+                    ("", _) => Command::Settle { id },
+                    (_, Some(operation)) => Command::Operate { id, operation },
+                    (_, None) => return Err(misfit("has no operation")),
+                };
+                let request = Request { ticket: Ticket::default(), origin, turn: 0, command };
+                self.settle(ledger, account, &request)?
+            }
+            _ => return Err(misfit("cannot come here")),
+        };
+        ensure(entry.line == line(journal, number, time, &fact), "is not the one that its request gives")
+    }
+
+    /// Decides the request of an entry; returns the fact that it should say.
+    fn settle(
+        &mut self,
+        ledger: LedgerId,
+        account: Account,
+        request: &Request,
+    ) -> Result<String, StoreFault> {
+        let name = request.origin.terminal();
+        let terminal = name.map(|name| self.terminal(name)).transpose()?;
+        let rows = Rows { ledger, account: &account, terminal: terminal.as_ref(), has_room: true };
+        let Decision { changes, entry, .. } = decide(request, &rows, None);
+        let entry = entry.ok_or_else(|| misfit("has an id that is in use, or unknown"))?;
+        let account = changes.account.unwrap_or(account);
+        self.ledger = Some((ledger, account));
+        if let (Some(name), Some(changed)) = (name, changes.terminal) {
+            self.keep(name, changed)?;
+        }
+        Ok(settled(name, &entry, &account).to_string())
+    }
+
+    /// The terminal as its entries so far have left it.
+    fn terminal(&self, name: &Name) -> Result<Terminal, StoreFault> {
+        if let Some(cached) = self.cached.get(name) {
+            return Ok(*cached);
+        }
+        let saved = rows::terminal(&self.database, name)?;
+        Ok(saved.unwrap_or(Terminal { next_number: Numbers::MAX, ..Terminal::NEW }))
+    }
+
+    fn keep(&mut self, name: &Name, terminal: Terminal) -> Result<(), StoreFault> {
+        self.cached.insert(name.clone(), terminal);
+        if self.cached.len() > CACHED { self.save() } else { Ok(()) }
+    }
+}
+
+fn ensure(holds: bool, what: &str) -> Result<(), StoreFault> {
+    if holds { Ok(()) } else { Err(misfit(what)) }
+}
+
+fn misfit(what: &str) -> StoreFault {
+    StoreFault::Damaged(what.to_owned())
+}
+
+fn parse<T: FromStr>(text: &str) -> Result<T, StoreFault> {
+    text.parse().map_err(|_| misfit("has a column that cannot be read"))
+}

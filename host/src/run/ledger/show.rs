@@ -1,0 +1,169 @@
+//! `atm ledger show`: what a ledger says of itself, of an account or of a terminal, for a person.
+//!
+//! Each answer takes a few look-ups, however long the ledger is. The cash of each terminal is the sum of all its
+//! movements, which is a question for `sqlite3`:
+//! `SELECT side, sum(amount) FROM movements GROUP BY side`.
+use super::heads;
+use anyhow::{Context, Result};
+use atm_core::{
+    ledger::{AccountNumber, Name, Record, Terminal},
+    money::Amount,
+    time::UnixTime,
+};
+use atm_host::ledger::{
+    entry::{COLUMNS, operation_word, outcome_word},
+    reader::{Overview, Reader},
+};
+use std::{
+    io::Write,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// Shows the identity, balances, journals and so many of the newest entries.
+pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<()> {
+    let Overview { ledger, entries, terminals, accounts, opening, journals } = reader.overview()?;
+    writeln!(out, "ledger     {ledger}")?;
+    writeln!(out, "entries    {entries}")?;
+    writeln!(out, "terminals  {terminals}")?;
+    let mut cash = -i128::from(opening);
+    for account in &accounts {
+        cash += i128::from(account.balance.minor());
+        writeln!(out, "account    {}: {}", account.number.0, account.balance)?;
+    }
+    writeln!(out, "cash       {} came in less what went out", money(cash))?;
+    journals.iter().try_for_each(|journal| writeln!(out, "{}", heads::line(journal)))?;
+    if last == 0 {
+        return Ok(());
+    }
+    let titles = ["number", "time", "kind", "terminal", "operation", "amount", "balance"];
+    writeln!(out, "\n{}", table_row(titles.map(str::to_owned)))?;
+    let mut after = entries.saturating_sub(last);
+    while let Some((row, entries)) = reader.range(after, entries)? {
+        for entry in entries {
+            writeln!(out, "{}", table_row(titles.map(|title| column(&entry.line, title))))?;
+        }
+        after = row;
+    }
+    Ok(())
+}
+
+/// Shows an account.
+pub(super) fn account(reader: &Reader, number: AccountNumber, out: &mut dyn Write) -> Result<()> {
+    let accounts = reader.overview()?.accounts;
+    let account = accounts.iter().find(|account| account.number == number);
+    let account = account.with_context(|| format!("there is no account {}", number.0))?;
+    writeln!(out, "account    {}", number.0)?;
+    writeln!(out, "balance    {}", account.balance)?;
+    Ok(writeln!(out, "movements  {}", account.version)?)
+}
+
+/// Shows a terminal.
+pub(super) fn terminal(reader: &Reader, name: &Name, out: &mut dyn Write) -> Result<()> {
+    let terminal = reader.terminal(name)?.with_context(|| format!("no terminal {name} has said hello"))?;
+    Ok(out.write_all(terminal_text(name, &terminal).as_bytes())?)
+}
+
+/// A column of an entry's line.
+fn column(line: &str, name: &str) -> String {
+    let mut columns = COLUMNS.split(',').zip(line.split(',').skip(1));
+    let text = columns.find(|(column, _)| *column == name).map_or("", |(_, text)| text);
+    match (name, text.parse()) {
+        ("time", Ok(millis)) => time(UnixTime::from_millis(millis)),
+        ("amount" | "balance", Ok(minor)) => money(i128::from(minor)),
+        _ => text.to_owned(),
+    }
+}
+
+fn table_row(cells: [String; 7]) -> String {
+    let [number, time, kind, terminal, operation, amount, balance] = cells;
+    format!(
+        "{number:>9}  {time:<24}  {kind:<8}  {terminal:<32}  {operation:<12}  {amount:>16}  {balance:>16}"
+    )
+}
+
+fn terminal_text(name: &Name, terminal: &Terminal) -> String {
+    let Terminal { epoch, turn, next_number, gap, set_back_at, last } = terminal;
+    let last = last.map_or_else(|| "none".to_owned(), |last| operation_text(&last));
+    let set_back = set_back_at.map_or_else(String::new, |at| {
+        let last = gap.end.saturating_sub(1);
+        format!(
+            "gap             {} to {last}: unknown, as the ledger was set back\nset back        found at {}\n",
+            gap.start,
+            time(at)
+        )
+    });
+    let start = epoch.map_or(0, |epoch| epoch.start);
+    format!(
+        "terminal        {name}\nlast operation  {last}\nnumbers         reserved below {next_number}\n{set_back}\
+         hellos          {turn}, the last in the terminal's start {start}\n"
+    )
+}
+
+/// An operation and its outcome.
+fn operation_text(record: &Record) -> String {
+    let (outcome, amount, balance) = outcome_word(record);
+    let operation = record.operation.map(|operation| format!(", {}", operation_word(operation)));
+    let outcome = match outcome {
+        "done" | "void" => outcome.to_owned(),
+        reason => format!("refused ({reason})"),
+    };
+    let amount = amount.map(|amount| format!(" {amount}"));
+    let balance = balance.map(|balance| format!(", balance {balance}"));
+    let [operation, amount, balance] = [operation, amount, balance].map(Option::unwrap_or_default);
+    format!("number {}{operation}{amount}: {outcome}{balance}", record.id)
+}
+
+/// Minor units as money, with a sign where they are owed.
+fn money(minor: i128) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    match u64::try_from(minor.unsigned_abs()).ok().and_then(Amount::from_minor) {
+        Some(amount) => format!("{sign}{amount}"),
+        None => format!("{minor} minor units"),
+    }
+}
+
+/// RFC 3339, up to the year 9999.
+fn time(time: UnixTime) -> String {
+    if time.millis() >= 253_402_300_800_000 {
+        return format!("{} ms", time.millis());
+    }
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.millis())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atm_core::ledger::{Epoch, Gap, Operation, Outcome, Receipt, Refusal};
+
+    #[test]
+    fn a_terminal_is_described_with_its_last_operation_and_its_gap() {
+        let name = "kiosk-7".parse().unwrap();
+        let text = terminal_text(&name, &Terminal::NEW);
+        assert!(text.contains("last operation  none\n") && !text.contains("gap"), "{text}");
+        let units = |units| Amount::from_units(units).unwrap();
+        let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
+        let last = Record { id: 400, operation: Some(Operation::WithdrawAll), outcome };
+        let terminal = Terminal {
+            epoch: Some(Epoch { start: 3, attempt: 1 }),
+            turn: 2,
+            next_number: 557,
+            gap: Gap { start: 257, end: 301 },
+            set_back_at: Some(UnixTime::from_millis(1_000)),
+            last: Some(last),
+        };
+        assert_eq!(
+            terminal_text(&name, &terminal),
+            "terminal        kiosk-7\n\
+             last operation  number 400, withdraw-all $100: done, balance $0\n\
+             numbers         reserved below 557\n\
+             gap             257 to 300: unknown, as the ledger was set back\n\
+             set back        found at 1970-01-01T00:00:01.000Z\n\
+             hellos          2, the last in the terminal's start 3\n"
+        );
+        let outcome = Outcome::Refused(Refusal::Insufficient { balance: units(1) });
+        let refused = Record { operation: Some(Operation::Withdraw(units(5))), outcome, ..last };
+        assert_eq!(operation_text(&refused), "number 400, withdraw $5: refused (insufficient), balance $1");
+        let void = Record { operation: None, outcome: Outcome::NotDone, ..last };
+        assert_eq!(operation_text(&void), "number 400: void");
+    }
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Auditor of the tables: derives everything in a ledger's database again from its entries, with nothing of ours.
+
+`python3 audit_tables.py ledger.db` reads the file read-only, also beside a running server, in one transaction. It prints the first
+faults, or the balance of each account and the journals' heads, and ends with 1 or 0. Memory grows with the terminals.
+"""
+import hashlib, sqlite3, sys
+
+FORMAT = 2
+COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
+           "credit", "amount", "balance", "version")
+faults = []
+
+
+def check(is_right, what):
+    if not is_right:
+        faults.append(what)
+
+
+def hashed(before, entry):
+    """The hash of an entry: of the hash before it, a line feed, and the line with the format and all columns."""
+    line = ",".join([str(FORMAT)] + ["" if entry[column] is None else str(entry[column]) for column in COLUMNS])
+    return hashlib.sha256(f"{before}\n{line}".encode()).hexdigest()
+
+
+def sides(entry):
+    """The debited and the credited side, and what the account gains."""
+    account = f"account:{entry['account']}"
+    cash = "cash" if entry["terminal"] is None else f"cash:{entry['terminal']}"
+    if entry["kind"] == "created":
+        return "opening", account, entry["amount"]
+    if entry["kind"] != "done":
+        return None, None, 0
+    deposit = entry["operation"] == "deposit"
+    return (cash, account, entry["amount"]) if deposit else (account, cash, -entry["amount"])
+
+
+def last_row(entry):
+    """The columns `last_…` of a terminal's row behind this entry."""
+    outcome = entry["reason"] or entry["kind"]
+    return entry["id"], entry["operation"], outcome, entry["amount"], entry["balance"]
+
+
+def audit(database):
+    heads, accounts, last, gaps, identity = {}, {}, {}, {}, None
+    for entry in database.execute("SELECT * FROM entries ORDER BY rowid"):
+        where = f"entry {entry['number']} of journal {entry['journal']}"
+        number, before = heads.get(entry["journal"], (0, "0" * 64))
+        check(entry["number"] == number + 1, f"{where} does not follow entry {number}")
+        check(entry["hash"] == hashed(before, entry), f"{where} has another hash")
+        heads[entry["journal"]] = entry["number"], entry["hash"]
+        if entry["kind"] in ("created", "restored"):
+            identity = entry["ledger"]
+        if entry["account"] is not None:
+            balance, version = accounts.get(entry["account"], (0, 0))
+            debit, credit, gain = sides(entry)
+            check((entry["debit"], entry["credit"]) == (debit, credit), f"{where} has other sides")
+            accounts[entry["account"]] = balance + gain, version + (debit is not None)
+            check((entry["balance"], entry["version"]) == accounts[entry["account"]], f"{where} does not add up")
+        name, number = entry["terminal"], entry["id"]
+        if name is None or entry["kind"] == "set-back":
+            if name is not None:
+                gaps[name] = number, entry["numbers"], entry["time"]
+            continue
+        start, end, _ = gaps.get(name, (0, 0, None))
+        check(number > last.get(name, (0,))[0], f"{where}: the id is not above the terminal's last")
+        check(not start <= number < end, f"{where}: the id is in the terminal's gap")
+        last[name] = last_row(entry)
+    for row in database.execute("SELECT * FROM journals"):
+        check((row["number"], row["hash"]) == heads.pop(row["journal"], (0, "0" * 64)), f"the head of journal {row['name']}")
+    check(not heads, f"journals without a row: {list(heads)}")
+    for row in database.execute("SELECT * FROM accounts"):
+        found = row["balance"], row["version"]
+        check(found == accounts.pop(row["account"], None), f"account {row['account']} is {found}")
+        print(f"account {row['account']}: {row['balance'] / 100:,.2f}")
+    check(not accounts, f"accounts without a row: {list(accounts)}")
+    names = set()
+    for row in database.execute("SELECT * FROM terminals"):
+        name = row["terminal"]
+        names.add(name)
+        found = tuple(row[f"last_{column}"] for column in ("id", "operation", "outcome", "amount", "balance"))
+        check(found == last.get(name, (None,) * 5), f"terminal {name}: {found} and not {last.get(name)}")
+        start, end, since = gaps.get(name, (0, 0, None))
+        gap = row["gap_start"], row["gap_end"], row["set_back_at"]
+        check(gap == (start, end, since) or (since is None and gap[0] >= gap[1]), f"terminal {name}: the gap {gap}")
+        check(row["next_number"] > max(found[0] or 0, end - 1), f"terminal {name}: numbers that are not reserved")
+    check(not (last.keys() | gaps.keys()) - names, "terminals without a row")
+    rows = [tuple(row) for row in database.execute("SELECT format, identity FROM ledger")]
+    check(rows == [(FORMAT, identity)], f"the ledger is {rows}, its entries say {identity}")
+    # Not in SQL: a sum there ends at 2^63.
+    check(sum(amount for (amount,) in map(tuple, database.execute("SELECT amount FROM movements"))) == 0, "the movements' sum")
+
+
+database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+database.row_factory = sqlite3.Row
+database.execute("BEGIN")
+audit(database)
+print("\n".join(faults[:20]) or "ok")
+sys.exit(1 if faults else 0)

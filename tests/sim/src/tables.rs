@@ -1,0 +1,130 @@
+//! Auditor of the tables: reads a ledger's database through SQL alone, and re-derives everything in it from its entries.
+//!
+//! It shares no code with the host: the chain is hashed here from the columns, balances and versions are added up, and
+//! the terminals' rows are compared with the last entry of each.
+use atm_core::{
+    ledger::{Operation, Outcome, Receipt, Refusal},
+    money::Amount,
+};
+use rusqlite::{Connection, Row, types::ValueRef};
+use std::collections::BTreeMap;
+
+mod audit;
+pub use audit::audit;
+
+/// An entry that settled an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// The terminal and the id; `None` for a session without a name.
+    pub key: Option<(String, u64)>,
+    /// The operation; `None` for a void.
+    pub operation: Option<Operation>,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+impl Settled {
+    /// What it moved to the account, in minor units.
+    pub fn moved(&self) -> i128 {
+        moved(self.outcome)
+    }
+}
+
+/// An entry's hash, and the operation that it settled.
+pub type Entry = (String, Option<Settled>);
+
+/// What an outcome moved to the account, in minor units.
+pub fn moved(outcome: Outcome) -> i128 {
+    match outcome {
+        Outcome::Done(Receipt::Deposited { amount, .. }) => i128::from(amount.minor()),
+        Outcome::Done(Receipt::Withdrawn { amount, .. }) => -i128::from(amount.minor()),
+        _ => 0,
+    }
+}
+
+/// What the tables say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tables {
+    /// The account's balance in minor units.
+    pub balance: u64,
+    /// Settled operations of all journals, in the order of their numbers.
+    pub settled: Vec<Settled>,
+    /// The highest number of each journal.
+    pub heads: BTreeMap<u64, u64>,
+    /// Terminals, and the first number that is not reserved.
+    pub terminals: BTreeMap<String, u64>,
+    /// What contradicts itself.
+    pub faults: Vec<String>,
+}
+
+/// The host's entries above `number`, each with its hash and, if it settles an operation, that; and the hash of entry
+/// `number`.
+///
+/// # Errors
+/// SQLite's.
+pub fn settled(connection: &Connection, number: usize) -> rusqlite::Result<(Option<String>, Vec<Entry>)> {
+    let select = "SELECT hash, kind, ifnull(reason, ''), ifnull(operation, ''), ifnull(amount, ''), ifnull(balance, ''),
+        terminal, id FROM entries WHERE journal = 1 AND number >= ? ORDER BY number";
+    let mut entries: Vec<Entry> = connection
+        .prepare_cached(select)?
+        .query_map([number], |row| {
+            let text = |at| {
+                row.get_ref(at).map(|value| match value {
+                    ValueRef::Integer(number) => number.to_string(),
+                    other => other.as_str().unwrap_or_default().to_owned(),
+                })
+            };
+            let columns = [text(1)?, text(2)?, text(3)?, text(4)?, text(5)?];
+            let key = match (row.get(6)?, opt(row, 7)?) {
+                (Some(name), Some(id)) => Some((name, id)),
+                _ => None,
+            };
+            let settled = operation(columns.each_ref().map(String::as_str));
+            let settled = settled.ok().map(|(operation, outcome)| Settled { key, operation, outcome });
+            Ok((row.get(0)?, settled))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let last = (number > 0 && !entries.is_empty()).then(|| entries.remove(0).0);
+    Ok((last, entries))
+}
+
+fn number(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "a number expected")
+}
+
+/// An operation and its outcome by the columns kind, reason, operation, amount and balance.
+fn operation(columns: [&str; 5]) -> Result<(Option<Operation>, Outcome), &'static str> {
+    let [kind, reason, word, amount, balance] = columns;
+    let minor = |text| number(text).map(|minor| Amount::from_minor(minor).unwrap_or_default());
+    let outcome = match (kind, reason, word) {
+        ("done", "", "deposit") => {
+            Outcome::Done(Receipt::Deposited { amount: minor(amount)?, balance: minor(balance)? })
+        }
+        ("done", "", "withdraw" | "withdraw-all") => {
+            Outcome::Done(Receipt::Withdrawn { amount: minor(amount)?, balance: minor(balance)? })
+        }
+        ("refused", "insufficient", "withdraw" | "withdraw-all") => {
+            Outcome::Refused(Refusal::Insufficient { balance: minor(balance)? })
+        }
+        ("refused", "balance-limit", "deposit") => {
+            Outcome::Refused(Refusal::BalanceLimit { balance: minor(balance)? })
+        }
+        ("void", "", "") => Outcome::NotDone,
+        _ => return Err("no such outcome"),
+    };
+    let operation = match word {
+        "deposit" => Some(Operation::Deposit(minor(amount)?)),
+        "withdraw" => Some(Operation::Withdraw(minor(amount)?)),
+        "withdraw-all" => Some(Operation::WithdrawAll),
+        _ => None,
+    };
+    Ok((operation, outcome))
+}
+
+fn get(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::cast_unsigned)
+}
+
+fn opt(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<u64>> {
+    row.get::<_, Option<i64>>(at).map(|number| number.map(i64::cast_unsigned))
+}
