@@ -7,6 +7,9 @@ use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+mod failure;
+pub use failure::Failure;
+
 /// A prompt or a notice of the ATM.
 ///
 /// The order of the variants is the `postcard` wire's format: new ones go to the end.

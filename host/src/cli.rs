@@ -1,6 +1,6 @@
 //! Command line of `atm`: parses the arguments, and refuses options that do not go together.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::{ledger::batch::MAX_NAMES, server::TERMINALS};
+use atm_host::{exit::Exit, ledger::batch::MAX_NAMES, server::TERMINALS};
 use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
@@ -12,7 +12,7 @@ pub(crate) mod ledger;
 ///
 /// Without a command it runs a server and a client in one process, to try it.
 #[derive(Debug, Parser)]
-#[command(name = "atm", version, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage.")]
+#[command(name = "atm", version, after_help = Exit::summary())]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -212,8 +212,18 @@ that reaches the server may use a name; the one with the later start (the time, 
 it over, and the older one exits with code 1.
 
 Each line from a pipe answers one prompt. Where the terminal says hello (with a name, or on a serial line), the client \
-stops with code 1 at the first answer that was not done, whose outcome is unknown, or whose session was lost. A refusal, \
-as of an amount above the balance, is a reply like others: the next line follows.";
+stops at the first answer that was not done, whose outcome is unknown, or whose session was lost. A refusal, as of an \
+amount above the balance, is a reply like others: the next line follows.
+
+The exit code of a pipe says what became of its lines:
+  0    all were done (without a line: the request before this start, if the server reported its outcome)
+  1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
+  2    wrong usage
+  3    a line was refused, or could not be sent
+  4    an outcome is unknown: the link was lost with an answer out, or the ledger was set back
+  5    the server reported that an operation was not done
+  130  interrupted, by Ctrl-C, SIGINT or SIGTERM
+A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or with 4 while an answer has no reply.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = CLIENT_HELP)]

@@ -6,13 +6,12 @@
 //! * [`run_repl`] shows the host's messages and sends the answers;
 //! * [`StateFile`] stores a named terminal's memory;
 //! * [`run`] is all of these, for `atm client`.
-use atm_core::{terminal::Profile, wire::Wire};
-use std::time::{SystemTime, UNIX_EPOCH};
 #[cfg(feature = "cli")]
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use crate::exit::Exit;
+use atm_core::{terminal::Profile, wire::Wire};
+#[cfg(feature = "cli")]
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(feature = "cli")]
 mod console;
@@ -27,6 +26,8 @@ mod reconnect;
 mod repl;
 #[cfg(feature = "cli")]
 mod screen;
+#[cfg(feature = "cli")]
+mod signals;
 #[cfg(feature = "cli")]
 mod state_file;
 mod transcript;
@@ -101,20 +102,20 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 /// Runs a client on this process's standard streams. The terminal's memory is stored in `state_file`, whose profile the
 /// caller has put into `options`.
 ///
-/// A thread that waits for standard input may be left behind: it ends with the process.
+/// Returns the exit code of the program. A thread that waits for standard input may be left behind: it ends with the process.
 #[cfg(feature = "cli")]
-pub fn run(options: &Options, state_file: Option<StateFile>) -> ExitCode {
+pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let code = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
+    let exit = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
         if let Some(state_file) = state_file {
             link.store_memory_in(state_file);
         }
         let mut console = Console::open(link.wake())?;
         Ok(run_repl(&mut link, &mut console, &mut out, &mut err))
     });
-    code.unwrap_or_else(|error| {
+    exit.unwrap_or_else(|error| {
         // There is no other place to report an error of standard error.
         let _ = writeln!(err, "{error}");
-        ExitCode::FAILURE
+        Exit::Error
     })
 }

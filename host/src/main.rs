@@ -13,13 +13,14 @@ use std::{
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse_or_exit();
     let is_service = arguments.is_service();
-    match run::run(arguments) {
-        Ok(code) => code,
+    let exit = match run::run(arguments) {
+        Ok(exit) => exit,
         Err(error) => {
             // The error and its causes in one line, so that grep finds both. A failure to write it cannot be
             // reported.
             let _ = writeln!(io::stderr(), "atm: {error:#}");
-            if is_service { run::exit_of_service(&error) } else { Exit::Error }.into()
+            if is_service { run::exit_of_service(&error) } else { Exit::Error }
         }
-    }
+    };
+    exit.into()
 }

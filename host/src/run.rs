@@ -5,12 +5,12 @@ use atm_core::{terminal::Profile, wire::Wire};
 use atm_host::{
     client::{self, Options, StateFile, Target},
     demo,
+    exit::Exit,
     server::{Server, ServerConfig},
 };
 use clap::CommandFactory;
 use std::{
     io::{self, Write},
-    process::ExitCode,
     thread,
 };
 
@@ -21,23 +21,23 @@ mod systemd;
 
 pub(crate) use serve::exit_of_service;
 
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         None => run_server_and_client(),
-        Some(Command::Serve(options)) => serve::run(&options).map(ExitCode::from),
+        Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Client(options)) => run_client(options),
-        Some(Command::Ledger(command)) => ledger::run(&command).map(ExitCode::from),
-        Some(Command::Demo { wire }) => demo::run(wire).map(|()| ExitCode::SUCCESS),
+        Some(Command::Ledger(command)) => ledger::run(&command),
+        Some(Command::Demo { wire }) => demo::run(wire).map(|()| Exit::Done),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "atm", &mut script);
             io::stdout().write_all(&script).context("the script could not be written")?;
-            Ok(ExitCode::SUCCESS)
+            Ok(Exit::Done)
         }
     }
 }
 
-fn run_client(arguments: Client) -> Result<ExitCode> {
+fn run_client(arguments: Client) -> Result<Exit> {
     let target = match arguments.serial {
         Some(path) => Target::Serial { path, baud: arguments.baud },
         None => Target::Tcp(arguments.connect),
@@ -64,7 +64,7 @@ fn run_client(arguments: Client) -> Result<ExitCode> {
 }
 
 /// Runs a server and a client in one process: `atm` without a command.
-fn run_server_and_client() -> Result<ExitCode> {
+fn run_server_and_client() -> Result<Exit> {
     let server =
         Server::bind("127.0.0.1:0", ServerConfig::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());

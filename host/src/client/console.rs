@@ -2,10 +2,7 @@
 //!
 //! Reading blocks, so it runs on a thread of its own, and the REPL notices at once when the host closes the connection.
 //! The thread reads one line per request: lines that are typed ahead stay in the terminal's or the pipe's buffer.
-use super::{
-    editor::{self, Editor},
-    transport::Wake,
-};
+use super::{editor, signals::Signals, transport::Wake};
 use std::{
     env,
     io::{self, BufRead, BufReader, ErrorKind, IsTerminal},
@@ -28,8 +25,10 @@ pub enum ConsoleInput {
     TooLong,
     /// A line that is not UTF-8.
     NotText,
-    /// The end of the input, or Ctrl-C or Ctrl-D in the line editor.
+    /// The end of the input, or Ctrl-D in the line editor.
     End,
+    /// Ctrl-C in the line editor.
+    Interrupted,
     /// Reading failed.
     Failed(io::Error),
 }
@@ -38,7 +37,9 @@ pub enum ConsoleInput {
 pub struct Console {
     requests: Sender<()>,
     lines: Receiver<ConsoleInput>,
-    editor: Option<Editor>,
+    signals: Option<Signals>,
+    /// Does a line editor read, which shows the prompt and changes the terminal's mode?
+    pub(super) has_editor: bool,
     /// Does the terminal echo each line with its newline?
     echoes: bool,
     /// Is a person there, who can decide to stop waiting?
@@ -58,8 +59,9 @@ impl Console {
         if interactive && screen && !dumb {
             return Self::with_editor(wake);
         }
+        let signals = Some(Signals::for_lines(wake.clone())?);
         let lines = Self::reading(BufReader::new(io::stdin()), wake)?;
-        Ok(Self { echoes: interactive && screen, interactive, ..lines })
+        Ok(Self { signals, echoes: interactive && screen, interactive, ..lines })
     }
 
     /// Reads plain lines from `source`, without a person. The thread ends with the source, or after the line that it waits
@@ -68,21 +70,17 @@ impl Console {
     /// # Errors
     /// The system's error if the thread cannot be started.
     pub fn reading(mut source: impl BufRead + Send + 'static, wake: Wake) -> io::Result<Self> {
-        Self::new(None, wake, move || read_line(&mut source))
+        Self::new(wake, move || read_line(&mut source))
     }
 
     fn with_editor(wake: Wake) -> io::Result<Self> {
         // Before the editor installs its own signal handlers: it restores these after each line.
-        let editor = Editor::new(wake.clone())?;
-        let console = Self::new(Some(editor), wake, editor::line_reader())?;
-        Ok(Self { echoes: true, interactive: true, ..console })
+        let signals = Some(Signals::for_editor(wake.clone())?);
+        let console = Self::new(wake, editor::line_reader())?;
+        Ok(Self { signals, has_editor: true, echoes: true, interactive: true, ..console })
     }
 
-    fn new(
-        editor: Option<Editor>,
-        wake: Wake,
-        mut read: impl FnMut() -> ConsoleInput + Send + 'static,
-    ) -> io::Result<Self> {
+    fn new(wake: Wake, mut read: impl FnMut() -> ConsoleInput + Send + 'static) -> io::Result<Self> {
         let (requests, requested) = channel();
         let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
@@ -94,7 +92,7 @@ impl Console {
                 }
             }
         })?;
-        Ok(Self { requests, lines, editor, echoes: false, interactive: false })
+        Ok(Self { requests, lines, signals: None, has_editor: false, echoes: false, interactive: false })
     }
 
     /// Requests a line; [`take_line`](Self::take_line) returns it later.
@@ -110,19 +108,14 @@ impl Console {
 
     /// Cancels a request: the line editor restores the terminal's mode. (Plain lines do not change it.)
     pub(super) fn cancel(&self) {
-        if let Some(editor) = &self.editor {
-            editor.cancel(&self.lines);
+        if self.has_editor {
+            editor::cancel(&self.lines);
         }
     }
 
     /// Has a signal asked the program to end?
     pub(super) fn is_stopped(&self) -> bool {
-        self.editor.as_ref().is_some_and(Editor::is_stopped)
-    }
-
-    /// Does the line editor show the prompt?
-    pub(super) fn shows_prompt(&self) -> bool {
-        self.editor.is_some()
+        self.signals.as_ref().is_some_and(Signals::is_stopped)
     }
 
     pub(super) fn echoes(&self) -> bool {

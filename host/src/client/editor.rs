@@ -3,79 +3,28 @@
 //! While a line is edited, the terminal is in raw mode, and only the editor's own thread can restore it. SIGINT makes it
 //! return: rustyline notices a signal at once only if it polls for more than keys, so it is given an external printer,
 //! which is never used.
-use super::{console::ConsoleInput, screen::PROMPT, transport::Wake};
+use super::{console::ConsoleInput, screen::PROMPT};
 use rustyline::{Config, error::ReadlineError, history::MemHistory};
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Receiver,
-    },
-};
+use std::{io, sync::mpsc::Receiver};
 
-/// Handle to a line editor that reads on another thread: interrupts it, and catches the signals that end the program.
-pub(super) struct Editor {
-    stopped: Arc<AtomicBool>,
-    #[cfg(unix)]
-    signals: signal_hook::iterator::Handle,
-}
-
-impl Editor {
-    #[cfg(unix)]
-    pub(super) fn new(wake: Wake) -> io::Result<Self> {
-        use signal_hook::{
-            consts::{SIGHUP, TERM_SIGNALS},
-            iterator::Signals,
-        };
-        let mut signals = Signals::new(TERM_SIGNALS.iter().chain([&SIGHUP]))?;
-        let stopped = Arc::new(AtomicBool::new(false));
-        let editor = Self { stopped: stopped.clone(), signals: signals.handle() };
-        std::thread::Builder::new().name("signals".into()).spawn(move || {
-            for _ in &mut signals {
-                stopped.store(true, Ordering::Release);
-                wake.wake();
-            }
-        })?;
-        Ok(editor)
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn new(_: Wake) -> io::Result<Self> {
-        Ok(Self { stopped: Arc::default() })
-    }
-
-    /// Has a signal asked the program to end?
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
-    }
-
-    /// Makes the editor return if it is reading a line, and waits until it has, for at most a second.
-    #[cfg(unix)]
-    pub(super) fn cancel(&self, lines: &Receiver<ConsoleInput>) {
-        use std::{sync::mpsc::RecvTimeoutError, time::Duration};
-        // An editor that has not begun to read yet misses the signal: it is raised again, a bounded number of times.
-        for _ in 0..100 {
-            // Either the editor's handler or the one of `new` takes the signal, so the program goes on.
-            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
-            match lines.recv_timeout(Duration::from_millis(10)) {
-                Err(RecvTimeoutError::Timeout) => {}
-                _ => return,
-            }
+/// Makes an editor on another thread return if it is reading a line, and waits until it has, for at most a second.
+#[cfg(unix)]
+pub(super) fn cancel(lines: &Receiver<ConsoleInput>) {
+    use std::{sync::mpsc::RecvTimeoutError, time::Duration};
+    // An editor that has not begun to read yet misses the signal: it is raised again, a bounded number of times.
+    for _ in 0..100 {
+        // Either the editor's handler or the one of `Signals` takes the signal, so the program goes on.
+        let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
+        match lines.recv_timeout(Duration::from_millis(10)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return,
         }
     }
-
-    /// Other systems restore the terminal's mode when the program ends.
-    #[cfg(not(unix))]
-    pub(super) fn cancel(&self, _: &Receiver<ConsoleInput>) {}
 }
 
-#[cfg(unix)]
-impl Drop for Editor {
-    fn drop(&mut self) {
-        self.signals.close();
-    }
-}
+/// Other systems restore the terminal's mode when the program ends.
+#[cfg(not(unix))]
+pub(super) fn cancel(_: &Receiver<ConsoleInput>) {}
 
 /// A function that reads a line with an editor, which it makes at its first call.
 pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
@@ -90,7 +39,8 @@ pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
         };
         match editor.readline(PROMPT) {
             Ok(line) => ConsoleInput::Line(line),
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => ConsoleInput::End,
+            Err(ReadlineError::Eof) => ConsoleInput::End,
+            Err(ReadlineError::Interrupted) => ConsoleInput::Interrupted,
             Err(error) => failed(error),
         }
     }

@@ -2,6 +2,7 @@
 use atm_core::{
     ledger::Outcome,
     message::{Fault, Notice},
+    screen::Failure,
     terminal::{HostMessage, MessageText, Prompt},
 };
 use std::io;
@@ -19,6 +20,8 @@ pub struct ReceivedMessage {
     pub welcome: bool,
     /// The outcome of the operation that the message reports.
     pub outcome: Option<Outcome>,
+    /// Why the answer before it was not carried out, if the message says so.
+    pub failure: Option<Failure>,
     /// The notice, if this version knows it.
     pub notice: Option<Notice>,
     /// The message's number.
@@ -31,8 +34,10 @@ pub struct ReceivedMessage {
 
 impl From<&HostMessage<'_>> for ReceivedMessage {
     fn from(message: &HostMessage<'_>) -> Self {
+        let text = message.text.to_string();
         Self {
-            text: message.text.to_string(),
+            failure: failure(message, &text),
+            text,
             prompt: message.prompt.then_some(message.seq),
             ends: message.ends,
             welcome: message.welcome.is_some(),
@@ -42,6 +47,17 @@ impl From<&HostMessage<'_>> for ReceivedMessage {
             re: message.re,
             plain: matches!(message.text, MessageText::Plain(_)),
         }
+    }
+}
+
+/// Why the answer before a message was not carried out: by its fields, or else by its text. Fields are only about operations, and
+/// the `raw` wire has none.
+fn failure(message: &HostMessage<'_>, text: &str) -> Option<Failure> {
+    match (message.outcome, message.notice, &message.text) {
+        (Some(outcome), _, _) => Failure::of(outcome),
+        (None, Some(Notice::Fault(_)), _) => Some(Failure::Refused),
+        (None, Some(_), _) | (None, None, MessageText::Plain(_)) => None,
+        (None, None, _) => Failure::in_text(text),
     }
 }
 

@@ -3,15 +3,13 @@
 //! The host's text goes to the output, everything about the link to the error output. `events` handles what the link
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
 use super::{console::Console, link::Link, screen::OutputScreen};
+use crate::exit::Exit;
 use atm_core::{
     terminal::Prompt,
     time::{Duration, Instant},
 };
 use script::Script;
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::io::{self, Write};
 
 mod events;
 mod input;
@@ -41,8 +39,8 @@ enum Leaving {
     No,
     /// By `quit`, which stops the host; it may refuse.
     Quit,
-    /// By `exit`; the goodbye is waited for until then.
-    Exit(Instant),
+    /// By `exit`; the goodbye is waited for until then, and the REPL ends with this code.
+    Exit(Instant, Exit),
 }
 
 /// Distinguishes a host that is working on an answer from one that is silent: retransmissions make it send
@@ -76,21 +74,16 @@ struct Repl<'a> {
     down: bool,
     down_since: Instant,
     busy_check: BusyCheck,
-    /// Set if the answers come from a pipe and the host reports outcomes.
+    /// Set if the answers come from a pipe.
     script: Option<Script>,
 }
 
 /// Runs a REPL. The host's messages go to `out`, messages about the link to `err`.
 ///
-/// It succeeds if the person left by `exit`, by a `quit` that the host permitted, or at the end of the lines; it fails if
-/// anything else ended the session. Where the host reports outcomes, the remaining lines of a pipe are not sent once an
-/// answer was not done or its outcome is unknown.
-pub fn run_repl(
-    link: &mut Link,
-    console: &mut Console,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> ExitCode {
+/// The exit code of a person who left by `exit`, or by a `quit` that the host permitted, is [`Exit::Done`]; that of a pipe says
+/// what became of the operations: see `script`. Where anything else ended the session, it is [`Exit::Unknown`] if an answer has
+/// no reply, and otherwise [`Exit::Error`].
+pub fn run_repl(link: &mut Link, console: &mut Console, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let mut repl = Repl {
         screen: OutputScreen::new(out),
         err,
@@ -100,16 +93,16 @@ pub fn run_repl(
         down: false,
         down_since: link.now(),
         busy_check: BusyCheck::start(link),
-        script: (link.says_hello() && !console.interactive).then(Script::default),
+        script: (!console.interactive).then(|| Script::new(link.says_hello())),
         link,
         console,
     };
     // Where the output is closed, the last message was not shown, so the memory is not stored.
-    repl.run().and_then(|code| repl.store_memory(code)).unwrap_or(ExitCode::FAILURE)
+    repl.run().and_then(|exit| repl.store_memory(exit)).unwrap_or(Exit::Error)
 }
 
 impl Repl<'_> {
-    fn run(&mut self) -> io::Result<ExitCode> {
+    fn run(&mut self) -> io::Result<Exit> {
         loop {
             self.send_held_answer()?;
             self.read_line()?;
@@ -118,16 +111,16 @@ impl Repl<'_> {
                 None => self.on_input()?,
                 ended => ended,
             };
-            if let Some(code) = ended {
+            if let Some(exit) = ended {
                 self.screen.start_line()?;
-                return Ok(code);
+                return Ok(exit);
             }
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
         match self.leaving {
-            Leaving::Exit(until) => Some(until),
+            Leaving::Exit(until, _) => Some(until),
             _ => self.reply_deadline().or_else(|| self.busy_deadline()),
         }
     }
@@ -162,7 +155,7 @@ impl Repl<'_> {
 
     /// Makes the console read a line if one is needed.
     fn read_line(&mut self) -> io::Result<()> {
-        if self.reading.is_some() || self.held_answer.is_some() || matches!(self.leaving, Leaving::Exit(_)) {
+        if self.reading.is_some() || self.held_answer.is_some() || matches!(self.leaving, Leaving::Exit(..)) {
             return Ok(());
         }
         self.reading = match self.link.prompt() {
@@ -173,19 +166,19 @@ impl Repl<'_> {
             }
             None => return Ok(()),
         };
-        self.screen.prompt(self.console.shows_prompt())?;
+        self.screen.prompt(self.console.has_editor)?;
         self.console.request_line();
         Ok(())
     }
 
     /// Stores that the last messages were shown.
-    fn store_memory(&mut self, code: ExitCode) -> io::Result<ExitCode> {
+    fn store_memory(&mut self, exit: Exit) -> io::Result<Exit> {
         match self.link.store_memory() {
-            Ok(()) => Ok(code),
             Err(error) => {
                 self.report(&error.to_string())?;
-                Ok(ExitCode::FAILURE)
+                Ok(if exit == Exit::Done { Exit::Error } else { exit })
             }
+            Ok(()) => Ok(exit),
         }
     }
 
@@ -206,7 +199,7 @@ impl Repl<'_> {
     fn cancel_reading(&mut self) -> io::Result<()> {
         if self.reading.take().is_some() {
             self.console.cancel();
-            if self.console.shows_prompt() {
+            if self.console.has_editor {
                 self.screen.line_entered();
             }
         }

@@ -138,6 +138,7 @@ mod tests {
             prompt: Some(Some(3)),
             ends: false,
             welcome: false,
+            failure: None,
             outcome: deposit.outcome,
             notice: None,
             seq: Some(3),

@@ -130,7 +130,7 @@ fn stop_on_signals(stop: impl Fn() + Send + 'static) -> Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
     for signal in TERM_SIGNALS {
         // The order matters: the first signal finds the flag clear, and sets it.
-        flag::register_conditional_shutdown(*signal, 1, is_second.clone())?;
+        flag::register_conditional_shutdown(*signal, (Exit::Interrupted as u8).into(), is_second.clone())?;
         flag::register(*signal, is_second.clone())?;
     }
     let mut signals = Signals::new(TERM_SIGNALS).context("signals cannot be caught")?;

@@ -246,10 +246,13 @@ impl Program {
 
     /// Writes a line to its standard input.
     pub fn type_line(&mut self, line: &str) {
+        self.type_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes bytes to its standard input.
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("its standard input is open");
-        stdin
-            .write_all(format!("{line}\n").as_bytes())
-            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        stdin.write_all(bytes).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// Closes its standard input.

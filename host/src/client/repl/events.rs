@@ -4,12 +4,13 @@ use super::{
     BusyCheck, Leaving, REPLY_TIMEOUT, Repl,
     script::Script,
 };
-use atm_core::{message::Fault, wire::Wire};
-use std::{io, process::ExitCode};
+use crate::exit::Exit;
+use atm_core::{message::Fault, screen::Failure, wire::Wire};
+use std::io;
 
 impl Repl<'_> {
     /// Handles an event; `Some` where the REPL ends.
-    pub(super) fn on_event(&mut self, event: LinkEvent) -> io::Result<Option<ExitCode>> {
+    pub(super) fn on_event(&mut self, event: LinkEvent) -> io::Result<Option<Exit>> {
         match event {
             LinkEvent::Message(message) => return self.on_message(&message),
             LinkEvent::Fault(fault) => {
@@ -32,7 +33,7 @@ impl Repl<'_> {
             LinkEvent::NotStored(error) => {
                 self.cancel_reading()?;
                 self.report(&format!("{error}: nothing was sent"))?;
-                return Ok(Some(ExitCode::FAILURE));
+                return Ok(Some(Exit::Error));
             }
             LinkEvent::Closed(error) => return self.on_closed(error).map(Some),
             LinkEvent::Woken => {}
@@ -41,7 +42,7 @@ impl Repl<'_> {
         Ok(None)
     }
 
-    fn on_message(&mut self, message: &ReceivedMessage) -> io::Result<Option<ExitCode>> {
+    fn on_message(&mut self, message: &ReceivedMessage) -> io::Result<Option<Exit>> {
         if message.ends {
             self.cancel_reading()?;
         }
@@ -50,26 +51,26 @@ impl Repl<'_> {
         self.busy_check.reported &= self.link.is_waiting();
         if message.plain { self.screen.piece(&message.text) } else { self.screen.message(&message.text) }?;
         if message.ends {
-            return self.end().map(Some);
+            return self.end(message.failure).map(Some);
         }
         if message.prompt.is_some() {
             match self.leaving {
-                Leaving::Exit(_) => return Ok(Some(ExitCode::SUCCESS)),
+                Leaving::Exit(_, exit) => return Ok(Some(exit)),
                 Leaving::Quit | Leaving::No => self.leaving = Leaving::No,
             }
         }
-        if let Some(reason) = self.script.as_mut().and_then(|script| script.on_message(message)) {
+        if let Some(stop) = self.script.as_mut().and_then(|script| script.on_message(message)) {
             self.cancel_reading()?;
-            self.report(&reason)?;
-            return Ok(Some(ExitCode::FAILURE));
+            self.report(&stop.reason)?;
+            return Ok(Some(stop.exit));
         }
         self.restore_prompt()?;
         Ok(None)
     }
 
-    fn on_connection_lost(&mut self) -> io::Result<Option<ExitCode>> {
+    fn on_connection_lost(&mut self) -> io::Result<Option<Exit>> {
         if self.leaving != Leaving::No {
-            return self.end().map(Some);
+            return self.end(None).map(Some);
         }
         self.down = true;
         self.report(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
@@ -94,7 +95,7 @@ impl Repl<'_> {
         ))
     }
 
-    fn on_broken(&mut self, fault: Fault) -> io::Result<ExitCode> {
+    fn on_broken(&mut self, fault: Fault) -> io::Result<Exit> {
         self.cancel_reading()?;
         if self.leaving == Leaving::No {
             self.report(&match self.link.wire() {
@@ -106,10 +107,10 @@ impl Repl<'_> {
                 ),
             })?;
         }
-        self.end()
+        self.end(None)
     }
 
-    fn on_closed(&mut self, error: Option<io::Error>) -> io::Result<ExitCode> {
+    fn on_closed(&mut self, error: Option<io::Error>) -> io::Result<Exit> {
         self.cancel_reading()?;
         if self.leaving == Leaving::No {
             match error {
@@ -122,12 +123,12 @@ impl Repl<'_> {
                 _ => self.report("the server closed the connection")?,
             }
         }
-        self.end()
+        self.end(None)
     }
 
-    fn on_timeout(&mut self) -> io::Result<Option<ExitCode>> {
-        if matches!(self.leaving, Leaving::Exit(_)) {
-            return Ok(Some(ExitCode::SUCCESS));
+    fn on_timeout(&mut self) -> io::Result<Option<Exit>> {
+        if let Leaving::Exit(_, exit) = self.leaving {
+            return Ok(Some(exit));
         }
         if self.busy_deadline().is_some() {
             self.check_busy()?;
@@ -135,30 +136,39 @@ impl Repl<'_> {
         }
         let seconds = REPLY_TIMEOUT.millis() / 1000;
         self.report(&format!("no reply within {seconds} seconds after the link went down"))?;
-        self.end().map(Some)
+        self.end(None).map(Some)
     }
 
-    /// The exit code at the end of the session or the link: success only if the person asked to leave.
-    fn end(&mut self) -> io::Result<ExitCode> {
-        if self.leaving != Leaving::No {
-            return Ok(ExitCode::SUCCESS);
-        }
-        self.report_unknown()?;
-        Ok(ExitCode::FAILURE)
+    /// The exit code at the end of the session or the link, after a message with this failure.
+    fn end(&mut self, failure: Option<Failure>) -> io::Result<Exit> {
+        Ok(match self.leaving {
+            Leaving::Exit(_, exit) => exit,
+            Leaving::Quit => self.exit_of_lines(),
+            Leaving::No => match self.report_unknown()? {
+                true => Exit::Unknown,
+                false => failure.map_or(Exit::Error, Exit::from),
+            },
+        })
     }
 
-    /// Says that the outcome of the last answer is unknown, if it has no reply.
-    pub(super) fn report_unknown(&mut self) -> io::Result<()> {
+    /// The exit code where a person leaves or the lines of a pipe end. A person has seen every reply.
+    pub(super) fn exit_of_lines(&self) -> Exit {
+        self.script.as_ref().map_or(Exit::Done, Script::exit)
+    }
+
+    /// Says that the outcome of the last answer is unknown, and returns true, if it has no reply.
+    pub(super) fn report_unknown(&mut self) -> io::Result<bool> {
         if !self.link.is_waiting() {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(answer) = self.script.as_ref().and_then(Script::unanswered) {
             self.report(&format!("stopped at the answer {answer:?}: there is no reply"))?;
         }
-        if self.link.stores_memory() {
-            self.report("unknown: the next start with this state file reports the outcome of the last answer")
+        self.report(if self.link.stores_memory() {
+            "unknown: the next start with this state file reports the outcome of the last answer"
         } else {
-            self.report("unknown: check the balance")
-        }
+            "unknown: check the balance"
+        })?;
+        Ok(true)
     }
 }

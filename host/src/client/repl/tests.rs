@@ -17,7 +17,7 @@ const MENU: &[u8] = br#"{"input":true,"data":"Menu"}"#;
 
 /// How a REPL ended.
 struct RunResult {
-    code: ExitCode,
+    code: Exit,
     out: String,
     err: String,
     time: time::Duration,
@@ -25,7 +25,7 @@ struct RunResult {
 
 impl RunResult {
     /// Checks the exit code and both outputs.
-    fn is(&self, code: ExitCode, out: &str, err: &str) {
+    fn is(&self, code: Exit, out: &str, err: &str) {
         assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (code, out, err));
     }
 
@@ -89,7 +89,8 @@ fn piped_lines_run_a_whole_session_on_every_wire() {
         let mut link = Link::open(&options).unwrap();
         let mut console = Console::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        assert_eq!(run_repl(&mut link, &mut console, &mut out, &mut err), ExitCode::SUCCESS);
+        // The empty line is refused.
+        assert_eq!(run_repl(&mut link, &mut console, &mut out, &mut err), Exit::Refused);
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             out.lines().filter(|line| line.contains(['$', '>']) || line.ends_with('.')).collect();
@@ -109,7 +110,7 @@ fn exit_in_any_letter_case_succeeds_without_a_goodbye() {
         send(&mut stream, MENU);
         receive(&mut stream, "nothing more than that")
     });
-    result.is(ExitCode::SUCCESS, "Menu\n>>> \n", "");
+    result.is(Exit::Done, "Menu\n>>> \n", "");
     assert!(result.time >= time::Duration::from_secs(2), "it waits for the goodbye");
     assert_eq!(received, "exit");
 }
@@ -121,7 +122,7 @@ fn the_goodbye_is_shown_and_ends_the_wait() {
         receive(&mut stream, "exit");
         send(&mut stream, br#"{"input":false,"data":"Goodbye."}"#);
     });
-    result.at_once().is(ExitCode::SUCCESS, "Menu\n>>> \nGoodbye.\n", "");
+    result.at_once().is(Exit::Done, "Menu\n>>> \nGoodbye.\n", "");
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_connection_closed_at_the_prompt_ends_the_repl_at_once() {
         send(&mut stream, MENU);
         stream.shutdown(Shutdown::Both).unwrap();
     });
-    result.at_once().is(ExitCode::FAILURE, "Menu\n>>> \n", "the server closed the connection\n");
+    result.at_once().is(Exit::Error, "Menu\n>>> \n", "the server closed the connection\n");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_connection_closed_before_the_reply_leaves_the_outcome_unknown() {
             send(&mut stream, menu.get(..9).unwrap());
         });
         let err = "the server closed the connection\nunknown: check the balance\n";
-        assert_eq!((result.code, result.err.as_str()), (ExitCode::FAILURE, err), "{wire}");
+        assert_eq!((result.code, result.err.as_str()), (Exit::Unknown, err), "{wire}");
     }
 }
 
@@ -155,13 +156,13 @@ fn a_permitted_quit_succeeds_and_a_refused_one_changes_nothing() {
         send(&mut stream, MENU);
         receive(&mut stream, "quit");
     });
-    permitted.at_once().is(ExitCode::SUCCESS, "Menu\n>>> \n", "");
+    permitted.at_once().is(Exit::Done, "Menu\n>>> \n", "");
     let (refused, _) = run(Wire::Raw, "QUIT\n", |mut stream| {
         send(&mut stream, MENU);
         receive(&mut stream, "QUIT");
         send(&mut stream, br#"{"input":true,"data":"No."}"#);
     });
-    refused.is(ExitCode::FAILURE, "Menu\n>>> \nNo.\n>>> \n", "the server closed the connection\n");
+    refused.is(Exit::Error, "Menu\n>>> \nNo.\n>>> \n", "the server closed the connection\n");
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn an_end_that_the_person_did_not_ask_for_is_a_failure() {
         send(&mut stream, &framed(r#"{"input":false,"data":"Too slow.","end":true,"notice":"idle"}"#));
         receive(&mut stream, "nothing");
     });
-    result.at_once().is(ExitCode::FAILURE, "Menu\n>>> \nToo slow.\n", "");
+    result.at_once().is(Exit::Error, "Menu\n>>> \nToo slow.\n", "");
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn an_answer_that_is_too_long_is_not_sent_and_the_prompt_is_shown_again() {
         send(&mut stream, br#"{"input":false,"data":"Bye.","end":true}"#);
         received
     });
-    result.is(ExitCode::FAILURE, "Menu\n>>> \n>>> \nBye.\n", "an answer has at most 64 bytes\n");
+    result.is(Exit::Error, "Menu\n>>> \n>>> \nBye.\n", "an answer has at most 64 bytes\n");
     assert_eq!(received, "7");
 }
 
@@ -203,7 +204,7 @@ fn messages_do_not_depend_on_how_the_stream_is_split() {
                     thread::yield_now();
                 });
             });
-            result.is(ExitCode::FAILURE, "{\"\\😀}\nMenu é\n>>> \n", "the server closed the connection\n");
+            result.is(Exit::Error, "{\"\\😀}\nMenu é\n>>> \n", "the server closed the connection\n");
         }
     }
 }
@@ -226,7 +227,7 @@ fn a_server_that_speaks_another_wire_is_reported() {
             send(&mut stream, &sent);
             receive(&mut stream, "nothing");
         });
-        result.at_once().is(ExitCode::FAILURE, "", &message(wire));
+        result.at_once().is(Exit::Error, "", &message(wire));
     }
 }
 
@@ -237,7 +238,7 @@ fn plain_text_is_shown_with_control_characters_escaped() {
         send(&mut stream, br#"{"input":false,"data":"\u001b]0;x\u0007\u009b\n\ud83d\ude00"}"#);
     });
     let out = "hello \\u{1b}[2J{there}\n\\u{1b}]0;x\\u{7}\\u{9b}\n😀\n";
-    result.is(ExitCode::FAILURE, out, "the server closed the connection\n");
+    result.is(Exit::Error, out, "the server closed the connection\n");
 }
 
 /// An output that discards so many bytes and then fails.
@@ -255,7 +256,7 @@ impl Write for Count {
 }
 
 /// Runs a REPL at a server that sends without end.
-fn run_flooded(lines: &'static str, out: &mut Count) -> ExitCode {
+fn run_flooded(lines: &'static str, out: &mut Count) -> Exit {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || {
@@ -274,13 +275,13 @@ fn run_flooded(lines: &'static str, out: &mut Count) -> ExitCode {
 #[test]
 fn exit_works_while_the_server_sends_without_end() {
     let start = Moment::now();
-    assert_eq!(run_flooded("exit\n", &mut Count(usize::MAX)), ExitCode::SUCCESS);
+    assert_eq!(run_flooded("exit\n", &mut Count(usize::MAX)), Exit::Done);
     assert!(start.elapsed() < time::Duration::from_secs(10));
 }
 
 #[test]
 fn a_closed_output_ends_the_repl() {
-    assert_eq!(run_flooded("", &mut Count(10_000)), ExitCode::FAILURE);
+    assert_eq!(run_flooded("", &mut Count(10_000)), Exit::Error);
 }
 
 #[cfg(unix)]
@@ -290,7 +291,7 @@ fn a_serial_link_that_is_down_is_reported_once_and_exit_still_works() {
     let options = Options::new(Target::Serial { path: loopback.path, baud: 4_000_000 });
     let result = run_with(&options, "1\nexit\n");
     let err = "link down: waiting for the server (exit leaves)\nnot sent: the link is down (exit leaves)\n";
-    result.is(ExitCode::SUCCESS, ">>> \n>>> \n", err);
+    result.is(Exit::Done, ">>> \n>>> \n", err);
 }
 
 mod named;

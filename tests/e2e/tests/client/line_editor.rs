@@ -68,7 +68,7 @@ fn ctrl_c_leaves() {
         }
         screen.press("\x03");
         screen.wait_for("Goodbye.");
-        assert_eq!(screen.finish(), Some(0), "{setup:?}");
+        assert_eq!(screen.finish(), Some(130), "{setup:?}");
     }
     server.stop();
 }
@@ -101,7 +101,7 @@ fn signals_end_the_client_and_restore_the_terminal() {
         screen.press("depos");
         screen.wait_for("depos");
         screen.signal(signal);
-        screen.finish();
+        assert_eq!(screen.finish(), Some(130));
     }
     assert_eq!(server.balance(), 10_000);
     server.stop();

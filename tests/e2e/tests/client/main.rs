@@ -1,6 +1,7 @@
 //! `atm client`: lines from a pipe, the line editor at a terminal, the Python example, and the original classroom program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod exit_codes;
 mod line_editor;
 mod original_program;
 mod piped_client;

@@ -10,7 +10,7 @@ use std::{
 const MENU: &str = "Welcome to the ATM. What would you like to do?\n1. Deposit\n2. Withdraw\n3. Balance\n\
     Type a number or a word; exit ends the session, quit also stops the server.\n";
 
-const WIRES: [&str; 3] = ["json", "raw", "postcard"];
+pub(crate) const WIRES: [&str; 3] = ["json", "raw", "postcard"];
 
 /// The longest time for something that does not wait, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
@@ -20,7 +20,7 @@ fn client(address: SocketAddr, wire: &str) -> Program {
 }
 
 /// Runs a client whose whole input is `lines`.
-fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Output {
+pub(crate) fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Output {
     Program::run(atm(&["client", "--connect", &address.to_string(), "--wire", wire]), lines)
 }
 
@@ -50,9 +50,9 @@ fn piped_lines_show_the_whole_session() {
 #[test]
 fn the_end_of_the_input_is_exit_at_every_prompt() {
     let server = Server::start(&[]);
-    for lines in ["", "1\n", "2\n", "deposit\nforty\n"] {
+    for (lines, code) in [("", 0), ("1\n", 0), ("2\n", 0), ("deposit\nforty\n", 3)] {
         let done = run(server.address, "json", lines);
-        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{lines:?}");
+        assert_eq!((done.code, done.stderr.as_str()), (Some(code), ""), "{lines:?}");
         assert!(done.stdout.ends_with(">>> \nGoodbye.\n"), "{lines:?}: {}", done.stdout);
     }
     server.stop();
@@ -138,7 +138,7 @@ fn quit_stops_the_server_and_succeeds() {
 }
 
 /// A scripted server, which accepts one client and sends it a greeting.
-fn scripted_server(greeting: Vec<u8>) -> (SocketAddr, thread::JoinHandle<Client>) {
+pub(crate) fn scripted_server(greeting: Vec<u8>) -> (SocketAddr, thread::JoinHandle<Client>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let accept = move || {
@@ -149,7 +149,7 @@ fn scripted_server(greeting: Vec<u8>) -> (SocketAddr, thread::JoinHandle<Client>
     (address, thread::spawn(accept))
 }
 
-fn prompt(seq: u64) -> Vec<u8> {
+pub(crate) fn prompt(seq: u64) -> Vec<u8> {
     frame(json!({ "seq": seq, "re": seq - 1, "input": true, "data": "Yes?" }).to_string())
 }
 
@@ -172,7 +172,7 @@ fn an_answer_without_a_reply_is_reported_as_unknown() {
             }
             server.half_close();
             let done = client.finish();
-            assert_eq!(done.code, Some(1), "{wire} {partial:?}: {done:?}");
+            assert_eq!(done.code, Some(4), "{wire} {partial:?}: {done:?}");
             assert!(done.stderr.ends_with("unknown: check the balance\n"), "{wire} {partial:?}: {done:?}");
         }
     }
@@ -240,7 +240,7 @@ fn replies_are_shown_the_same_however_they_are_split() {
             let done = client.finish();
             assert_eq!(
                 (done.code, done.stdout.as_str()),
-                (Some(0), expected.as_str()),
+                (Some(3), expected.as_str()),
                 "{wire} {chunk} {number}"
             );
         }
@@ -326,7 +326,7 @@ fn an_answer_that_is_too_long_is_not_sent() {
     let server = Server::start(&[]);
     let long = "9".repeat(100_000);
     let done = run(server.address, "json", &format!("deposit\n{long}\n{}\n40\n", "9".repeat(65)));
-    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.code, Some(3), "{done:?}");
     assert_eq!(done.stderr.matches("at most 64 bytes").count(), 2, "{done:?}");
     assert!(done.stdout.contains("Amount deposited: $40. Your balance is $140."), "{done:?}");
     server.stop();

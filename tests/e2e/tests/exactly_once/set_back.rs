@@ -186,7 +186,7 @@ fn a_client_in_a_new_life_reports_it_and_goes_on() {
         let (address, host) = start_host(wire, scripts);
         let state = StateDir::new(&format!("set-back-{wire}"));
         let done = run_client(&state, address, wire, &["--no-reconnect"], &["deposit 40", "deposit 2"]);
-        assert!(done.code == Some(1) && done.stderr.contains("unknown: the next start"), "{done:?}");
+        assert!(done.code == Some(4) && done.stderr.contains("unknown: the next start"), "{done:?}");
 
         for (amount, warning) in [(5, WARNING_PENDING), (6, WARNING)] {
             let done = run_client(&state, address, wire, &[], &[&format!("deposit {amount}")]);
@@ -207,7 +207,7 @@ fn a_script_whose_answer_was_pending_stops() {
         let (address, host) = start_host(wire, scripts);
         let state = StateDir::new(&format!("set-back-script-{wire}"));
         let done = run_client(&state, address, wire, &[], &["deposit 40", "deposit 2", "deposit 3"]);
-        assert_eq!(done.code, Some(1), "{done:?}");
+        assert_eq!(done.code, Some(4), "{done:?}");
         let [lost, warning, _, stopped] = done.stderr.split_inclusive('\n').collect::<Vec<_>>()[..] else {
             panic!("{done:?}")
         };

@@ -84,13 +84,13 @@ fn clients_that_stay_connected_do_not_prevent_the_exit() {
 }
 
 #[test]
-fn a_second_signal_exits_at_once_with_code_1() {
+fn a_second_signal_exits_at_once_with_code_130() {
     let server = Server::start(&[]);
     let client = server.client();
     server.program.signal(Signal::INT);
     server.program.wait_for_stderr("stopping");
     server.program.signal(Signal::INT);
-    expect_exit(server, 1);
+    expect_exit(server, 130);
     drop(client);
 }
 

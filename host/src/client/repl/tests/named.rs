@@ -4,7 +4,7 @@ use atm_core::terminal::{Memory, Profile};
 
 /// Runs a piped script as a named terminal, at a server that sends `reply` to its second answer. Returns the exit code, the
 /// error output and the answers that the server received.
-fn run_script(reply: &'static str) -> (ExitCode, String, Vec<String>) {
+fn run_script(reply: &'static str) -> (Exit, String, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || {
@@ -31,26 +31,28 @@ fn run_script(reply: &'static str) -> (ExitCode, String, Vec<String>) {
 #[test]
 fn a_script_stops_at_the_first_answer_that_was_not_done() {
     let (first, second) = (r#"{"re":7,"data":"withdraw"}"#, r#"{"re":8,"data":"40"}"#);
-    for (reply, err, third) in [
+    for (reply, exit, err, third) in [
         (
             r#"{"seq":9,"re":8,"input":true,"data":"No.","outcome":"refused","reason":"insufficient","balance":1}"#,
+            Exit::Refused,
             "",
             r#"{"re":9,"data":"exit"}"#,
         ),
         (
             r#"{"seq":9,"re":8,"input":true,"data":"Not done.","outcome":"not-done"}"#,
+            Exit::NotDone,
             "stopped at the answer \"40\": it was not done\n",
             "",
         ),
         (
             r#"{"seq":9,"re":8,"input":true,"data":"?","outcome":"unknown"}"#,
+            Exit::Unknown,
             "stopped at the answer \"40\": its outcome is unknown\n",
             "",
         ),
     ] {
         let (code, stderr, received) = run_script(reply);
-        let expected = if err.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        assert_eq!((code, stderr.as_str()), (expected, err));
+        assert_eq!((code, stderr.as_str()), (exit, err));
         assert_eq!(received, [first, second, third]);
     }
 }
@@ -81,7 +83,7 @@ fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
                not sent: the previous answer has no reply yet (exit leaves)\n\
                unknown: check the balance\n";
     assert!(result.time >= time::Duration::from_secs(10), "{:?}", result.time);
-    result.is(ExitCode::SUCCESS, "Menu\n>>> \n>>> \n>>> \n", err);
+    result.is(Exit::Unknown, "Menu\n>>> \n>>> \n>>> \n", err);
     assert!(serving.join().unwrap() > 1);
 }
 
@@ -125,6 +127,6 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
         });
         let err = String::from_utf8(err).unwrap();
         assert!(err.starts_with("connection lost; reconnecting\nreconnected\n"), "{err}");
-        assert_eq!((code, err.contains("stopped: a new session began")), (ExitCode::FAILURE, !sent), "{err}");
+        assert_eq!((code, err.contains("stopped: a new session began")), (Exit::Error, !sent), "{err}");
     }
 }

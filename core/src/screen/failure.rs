@@ -1,0 +1,148 @@
+//! Failure: whether a reply says that an answer was refused, not done, or has an unknown outcome. A terminal reads it from
+//! the text, which every wire has; `outcome` fields are there only on some, and only for operations.
+use super::Screen;
+use crate::{
+    ledger::{Outcome, Refusal},
+    money::Amount,
+};
+
+/// Why an answer was not carried out, as a reply says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Failure {
+    /// It was refused: it is not valid at this prompt, or the ledger refused its operation.
+    Refused,
+    /// Its operation was not done, and never will be.
+    NotDone,
+    /// It is unknown whether its operation was done.
+    Unknown,
+}
+
+impl Failure {
+    /// The failure that an outcome is; `None` if the operation was done.
+    pub fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Done(_) => None,
+            Outcome::Refused(_) => Some(Self::Refused),
+            Outcome::NotDone => Some(Self::NotDone),
+            Outcome::Unknown => Some(Self::Unknown),
+        }
+    }
+
+    /// The failure that the text of a reply reports, whatever the amounts in it.
+    ///
+    /// ```
+    /// # use atm_core::screen::Failure;
+    /// let text = "That is over the limit of $30 for one operation.\n\nHow much would you like to deposit?";
+    /// assert_eq!(Failure::in_text(text), Some(Failure::Refused));
+    /// assert_eq!(Failure::in_text("Your balance is $30."), None);
+    /// ```
+    pub fn in_text(text: &str) -> Option<Self> {
+        let mut paragraphs = text.split("\n\n");
+        paragraphs.find_map(|paragraph| {
+            FAILURES.iter().find(|screen| paragraph.starts_with(screen.first_text()))?.failure()
+        })
+    }
+}
+
+/// The screens that report a failure, one for each beginning of a text.
+const FAILURES: [Screen; 13] = [
+    Screen::Outcome(Outcome::Refused(Refusal::Insufficient { balance: Amount::MAX })),
+    Screen::Outcome(Outcome::Refused(Refusal::BalanceLimit { balance: Amount::ZERO })),
+    Screen::Outcome(Outcome::Refused(Refusal::Conflict)),
+    Screen::Outcome(Outcome::Refused(Refusal::Full)),
+    Screen::Outcome(Outcome::NotDone),
+    Screen::Outcome(Outcome::Unknown),
+    Screen::InvalidChoice,
+    Screen::NotAnAmount,
+    Screen::NotPositive,
+    Screen::OverLimit { limit: Amount::ZERO },
+    Screen::AnswerTooLong,
+    Screen::NoFunds,
+    Screen::QuitNotPermitted,
+];
+
+impl Screen {
+    /// What it says about the answer before it, if that was not carried out.
+    pub fn failure(&self) -> Option<Failure> {
+        match *self {
+            Self::Outcome(outcome) => Failure::of(outcome),
+            Self::InvalidChoice
+            | Self::NotAnAmount
+            | Self::NotPositive
+            | Self::OverLimit { .. }
+            | Self::AnswerTooLong
+            | Self::NoFunds
+            | Self::QuitNotPermitted => Some(Failure::Refused),
+            Self::Menu
+            | Self::DepositPrompt
+            | Self::WithdrawPrompt { .. }
+            | Self::EarlierRequest
+            | Self::Goodbye
+            | Self::Stopping => None,
+        }
+    }
+
+    /// Its text up to the first amount.
+    fn first_text(&self) -> &'static str {
+        self.parts().0.first().map_or("", |text| text.plain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ledger::Receipt, screen::ScreenText};
+    use std::string::ToString;
+
+    /// One screen of each kind of text.
+    fn screens() -> [Screen; 23] {
+        let (amount, balance) = (Amount::from_units(40).unwrap(), Amount::from_units(140).unwrap());
+        let done = |receipt| Screen::Outcome(Outcome::Done(receipt));
+        let refused = |refusal| Screen::Outcome(Outcome::Refused(refusal));
+        [
+            Screen::Menu,
+            Screen::DepositPrompt,
+            Screen::WithdrawPrompt { balance },
+            Screen::EarlierRequest,
+            Screen::Goodbye,
+            Screen::Stopping,
+            done(Receipt::Balance { balance }),
+            done(Receipt::Deposited { amount, balance }),
+            done(Receipt::Withdrawn { amount, balance }),
+            refused(Refusal::Insufficient { balance }),
+            refused(Refusal::Insufficient { balance: Amount::ZERO }),
+            refused(Refusal::BalanceLimit { balance }),
+            refused(Refusal::Conflict),
+            refused(Refusal::Full),
+            Screen::Outcome(Outcome::NotDone),
+            Screen::Outcome(Outcome::Unknown),
+            Screen::InvalidChoice,
+            Screen::NotAnAmount,
+            Screen::NotPositive,
+            Screen::OverLimit { limit: amount },
+            Screen::AnswerTooLong,
+            Screen::NoFunds,
+            Screen::QuitNotPermitted,
+        ]
+    }
+
+    #[test]
+    fn the_text_of_a_reply_reports_the_failure_of_its_screens() {
+        for screen in screens() {
+            for prompt in [Screen::Menu, Screen::DepositPrompt] {
+                for reply in [&[screen, prompt][..], &[screen], &[Screen::EarlierRequest, screen, prompt]] {
+                    let text = ScreenText(reply).to_string();
+                    assert_eq!(Failure::in_text(&text), screen.failure(), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_text_reports_no_failure() {
+        for text in ["", "\n\n", "Menu", "that is not a valid choice.", "So: That is not a valid choice."] {
+            assert_eq!(Failure::in_text(text), None, "{text}");
+        }
+    }
+}
