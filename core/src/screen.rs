@@ -7,8 +7,8 @@ use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-mod failure;
-pub use failure::Failure;
+mod reading;
+pub use reading::{Failure, asks_for_amount};
 
 /// A prompt or a notice of the ATM.
 ///

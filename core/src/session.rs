@@ -318,6 +318,16 @@ fn parse_choice(text: &str) -> Option<Choice<'_>> {
     }
 }
 
+/// Whether an answer, trimmed, chooses from the menu by a word. A prompt for an amount takes no such answer.
+///
+/// ```
+/// # use atm_core::session::is_menu_word;
+/// assert!(is_menu_word("deposit 40") && !is_menu_word("40") && !is_menu_word("back"));
+/// ```
+pub fn is_menu_word(answer: &str) -> bool {
+    !answer.starts_with(|first: char| first.is_ascii_digit()) && parse_choice(answer).is_some()
+}
+
 fn parse_amount(text: &str, policy: &Policy) -> Result<Amount, Screen> {
     use crate::money::AmountError;
     let over = Screen::OverLimit { limit: policy.limit };

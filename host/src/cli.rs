@@ -211,9 +211,12 @@ ledger in memory was restarted in between. Without a name the outcome cannot be 
 that reaches the server may use a name; the one with the later start (the time, unless --state has a greater one) takes \
 it over, and the older one exits with code 1.
 
-Each line from a pipe answers one prompt. Where the terminal says hello (with a name, or on a serial line), the client \
-stops at the first answer that was not done, whose outcome is unknown, or whose session was lost. A refusal, as of an \
-amount above the balance, is a reply like others: the next line follows.
+Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
+next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. Where the terminal \
+says hello (with a name, or on a serial line), it also stops where an answer was not done, its outcome is unknown, or the \
+session was lost. A refusal is known by the text of the server's version 1, or its fields.
+
+At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
 The exit code of a pipe says what became of its lines:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
@@ -252,6 +255,9 @@ pub(crate) struct Client {
     /// Exit when the connection is lost, as a terminal without a name always does
     #[arg(long, conflicts_with = "serial")]
     pub(crate) no_reconnect: bool,
+    /// Go on with the next line of a pipe after one that was refused or could not be sent; the exit code is still 3
+    #[arg(long)]
+    pub(crate) keep_going: bool,
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ pub struct Options {
     /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
     /// session, and a serial port stays open.)
     pub reconnect: bool,
+    /// Do the lines of a pipe go on after one that was refused or could not be sent?
+    pub keep_going: bool,
 }
 
 impl Options {
@@ -81,7 +83,7 @@ impl Options {
             Target::Tcp(_) => Wire::Json,
             Target::Serial { .. } => Wire::Postcard,
         };
-        Self { target, wire, profile: None, reconnect: true }
+        Self { target, wire, profile: None, reconnect: true, keep_going: false }
     }
 
     /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.
@@ -111,7 +113,7 @@ pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
             link.store_memory_in(state_file);
         }
         let mut console = Console::open(link.wake())?;
-        Ok(run_repl(&mut link, &mut console, &mut out, &mut err))
+        Ok(run_repl(&mut link, &mut console, options.keep_going, &mut out, &mut err))
     });
     exit.unwrap_or_else(|error| {
         // There is no other place to report an error of standard error.

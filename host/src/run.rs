@@ -58,6 +58,7 @@ fn run_client(arguments: Client) -> Result<Exit> {
         wire: arguments.wire.unwrap_or(defaults.wire),
         profile,
         reconnect: !arguments.no_reconnect,
+        keep_going: arguments.keep_going,
         ..defaults
     };
     Ok(client::run(&options, state))

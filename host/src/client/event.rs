@@ -2,7 +2,7 @@
 use atm_core::{
     ledger::Outcome,
     message::{Fault, Notice},
-    screen::Failure,
+    screen::{Failure, asks_for_amount},
     terminal::{HostMessage, MessageText, Prompt},
 };
 use std::io;
@@ -14,6 +14,8 @@ pub struct ReceivedMessage {
     pub text: String,
     /// The prompt that the message opens, if it opens one.
     pub prompt: Option<Prompt>,
+    /// Does it ask for an amount, so that a word of the menu is not valid?
+    pub asks_for_amount: bool,
     /// Does the message end the session?
     pub ends: bool,
     /// Is it the reply to a hello, or a reply that a hello has fetched?
@@ -37,6 +39,7 @@ impl From<&HostMessage<'_>> for ReceivedMessage {
         let text = message.text.to_string();
         Self {
             failure: failure(message, &text),
+            asks_for_amount: message.prompt && asks_for_amount(&text),
             text,
             prompt: message.prompt.then_some(message.seq),
             ends: message.ends,

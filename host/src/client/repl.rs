@@ -67,8 +67,12 @@ struct Repl<'a> {
     err: &'a mut dyn Write,
     /// Set while the console reads a line.
     reading: Option<Reading>,
-    /// An answer typed while it was not known whether its prompt is still open.
+    /// An answer that is sent once it is known whether its prompt is still open.
     held_answer: Option<(Prompt, String)>,
+    /// Does the open prompt ask for an amount?
+    asks_for_amount: bool,
+    /// A word of the menu that was typed where an amount was asked for, and the prompt that was answered `back` before it.
+    menu_word: Option<(Prompt, String)>,
     leaving: Leaving,
     /// Is the link down or the connection lost, and since when?
     down: bool,
@@ -78,22 +82,31 @@ struct Repl<'a> {
     script: Option<Script>,
 }
 
-/// Runs a REPL. The host's messages go to `out`, messages about the link to `err`.
+/// Runs a REPL. The host's messages go to `out`, messages about the link to `err`. The lines of a pipe end at the first one that was
+/// refused or could not be sent, unless they `keep_going`.
 ///
 /// The exit code of a person who left by `exit`, or by a `quit` that the host permitted, is [`Exit::Done`]; that of a pipe says
 /// what became of the operations: see `script`. Where anything else ended the session, it is [`Exit::Unknown`] if an answer has
 /// no reply, and otherwise [`Exit::Error`].
-pub fn run_repl(link: &mut Link, console: &mut Console, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+pub fn run_repl(
+    link: &mut Link,
+    console: &mut Console,
+    keep_going: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
     let mut repl = Repl {
         screen: OutputScreen::new(out),
         err,
         reading: None,
         held_answer: None,
+        asks_for_amount: false,
+        menu_word: None,
         leaving: Leaving::No,
         down: false,
         down_since: link.now(),
         busy_check: BusyCheck::start(link),
-        script: (!console.interactive).then(|| Script::new(link.says_hello())),
+        script: (!console.interactive).then(|| Script::new(link.says_hello(), keep_going)),
         link,
         console,
     };
@@ -104,13 +117,15 @@ pub fn run_repl(link: &mut Link, console: &mut Console, out: &mut dyn Write, err
 impl Repl<'_> {
     fn run(&mut self) -> io::Result<Exit> {
         loop {
-            self.send_held_answer()?;
-            self.read_line()?;
-            let event = self.link.next(self.deadline());
-            let ended = match self.on_event(event)? {
-                None => self.on_input()?,
-                ended => ended,
-            };
+            let mut ended = self.send_held_answer()?;
+            if ended.is_none() {
+                self.read_line()?;
+                let event = self.link.next(self.deadline());
+                ended = self.on_event(event)?;
+            }
+            if ended.is_none() {
+                ended = self.on_input()?;
+            }
             if let Some(exit) = ended {
                 self.screen.start_line()?;
                 return Ok(exit);

@@ -136,6 +136,7 @@ mod tests {
         let good = ReceivedMessage {
             text: "Amount deposited: $40. Your balance is $140.\n\nWelcome".into(),
             prompt: Some(Some(3)),
+            asks_for_amount: false,
             ends: false,
             welcome: false,
             failure: None,

@@ -59,11 +59,10 @@ impl Repl<'_> {
                 Leaving::Quit | Leaving::No => self.leaving = Leaving::No,
             }
         }
-        if let Some(stop) = self.script.as_mut().and_then(|script| script.on_message(message)) {
-            self.cancel_reading()?;
-            self.report(&stop.reason)?;
-            return Ok(Some(stop.exit));
+        if let Some(failed) = self.script.as_mut().and_then(|script| script.on_message(message)) {
+            return self.on_failed_line(&failed);
         }
+        self.send_menu_word(message)?;
         self.restore_prompt()?;
         Ok(None)
     }
@@ -161,8 +160,8 @@ impl Repl<'_> {
         if !self.link.is_waiting() {
             return Ok(false);
         }
-        if let Some(answer) = self.script.as_ref().and_then(Script::unanswered) {
-            self.report(&format!("stopped at the answer {answer:?}: there is no reply"))?;
+        if let Some(line) = self.script.as_ref().and_then(Script::unanswered) {
+            self.report(&format!("stopped at {line}: there is no reply"))?;
         }
         self.report(if self.link.stores_memory() {
             "unknown: the next start with this state file reports the outcome of the last answer"

@@ -1,7 +1,10 @@
 //! The REPL's handling of console input: an answer to the open prompt, `exit`, or the end of the input.
-use super::{BusyCheck, GOODBYE_TIMEOUT, Leaving, Reading, Repl};
-use crate::{client::console::ConsoleInput, exit::Exit};
-use atm_core::{message::MAX_ANSWER, terminal::AnswerError};
+use super::{BusyCheck, GOODBYE_TIMEOUT, Leaving, Reading, Repl, script::FailedLine};
+use crate::{
+    client::{ReceivedMessage, console::ConsoleInput},
+    exit::Exit,
+};
+use atm_core::{session::is_menu_word, terminal::AnswerError};
 use std::io;
 
 impl Repl<'_> {
@@ -17,6 +20,9 @@ impl Repl<'_> {
         }
         let Some(input) = self.console.take_line() else { return Ok(None) };
         let reading = self.reading.take();
+        if let Some(script) = &mut self.script {
+            script.on_line();
+        }
         if self.console.echoes() {
             self.screen.line_entered();
         }
@@ -24,25 +30,25 @@ impl Repl<'_> {
             ConsoleInput::Line(line) => {
                 let answer = line.trim_ascii();
                 if answer.eq_ignore_ascii_case("exit") {
-                    return self.leave(self.exit_of_lines());
+                    self.leave(self.exit_of_lines())
+                } else {
+                    self.answer(reading, answer)
                 }
-                self.answer(reading, answer)?;
             }
-            ConsoleInput::End => return self.leave(self.exit_of_lines()),
-            ConsoleInput::Interrupted => return self.leave(Exit::Interrupted),
-            ConsoleInput::TooLong => self.not_sent(&format!("an answer has at most {MAX_ANSWER} bytes"))?,
-            ConsoleInput::NotText => self.not_sent("an answer must be UTF-8 text")?,
+            ConsoleInput::End => self.leave(self.exit_of_lines()),
+            ConsoleInput::Interrupted => self.leave(Exit::Interrupted),
+            ConsoleInput::TooLong => self.not_sent(&AnswerError::TooLong.to_string()),
+            ConsoleInput::NotText => self.not_sent("an answer must be UTF-8 text"),
             ConsoleInput::Failed(error) => {
                 self.report(&format!("the answer cannot be read: {error}"))?;
-                return Ok(Some(Exit::Error));
+                Ok(Some(Exit::Error))
             }
         }
-        Ok(None)
     }
 
-    fn answer(&mut self, reading: Option<Reading>, answer: &str) -> io::Result<()> {
+    fn answer(&mut self, reading: Option<Reading>, answer: &str) -> io::Result<Option<Exit>> {
         let Some(Reading::Answer(prompt)) = reading else {
-            return self.report(if self.link.is_waiting() {
+            return self.not_sent(if self.link.is_waiting() {
                 "not sent: the previous answer has no reply yet (exit leaves)"
             } else if self.down {
                 "not sent: the link is down (exit leaves)"
@@ -53,39 +59,63 @@ impl Repl<'_> {
         if self.down && self.link.prompt() != Some(prompt) {
             // After a reconnect, only the host's welcome says whether the prompt is still open.
             self.held_answer = Some((prompt, answer.to_owned()));
-            return Ok(());
+            return Ok(None);
         }
-        match self.link.answer(prompt, answer) {
+        let goes_back = self.console.interactive && self.asks_for_amount && is_menu_word(answer);
+        match self.link.answer(prompt, if goes_back { "back" } else { answer }) {
             Ok(()) => {
                 self.busy_check = BusyCheck::start(self.link);
+                self.menu_word = goes_back.then(|| (prompt, answer.to_owned()));
                 if answer.eq_ignore_ascii_case("quit") {
                     self.leaving = Leaving::Quit;
                 }
                 if let Some(script) = &mut self.script {
                     script.on_answer(prompt, answer);
                 }
-                Ok(())
+                Ok(None)
             }
-            Err(AnswerError::NotOpen) => {
-                self.not_sent("not sent: the prompt that it answers is no longer open")
-            }
+            Err(AnswerError::NotOpen) => self.not_sent(
+                "not sent: another prompt has opened since the line was begun; type it again if it answers that one",
+            ),
             Err(error) => self.not_sent(&error.to_string()),
         }
     }
 
-    /// Says why a line cannot be sent.
-    fn not_sent(&mut self, reason: &str) -> io::Result<()> {
-        if let Some(script) = &mut self.script {
-            script.on_not_sent();
+    /// Reports a line that was not sent. It is the last one of a pipe that does not keep going.
+    fn not_sent(&mut self, reason: &str) -> io::Result<Option<Exit>> {
+        match self.script.as_mut().map(|script| script.on_not_sent(reason)) {
+            Some(failed) => self.on_failed_line(&failed),
+            None => self.report(reason).map(|()| None),
         }
-        self.report(reason)
+    }
+
+    /// Reports a line of a pipe that failed, and leaves if it is the last one.
+    pub(super) fn on_failed_line(&mut self, failed: &FailedLine) -> io::Result<Option<Exit>> {
+        if failed.exit.is_some() {
+            self.cancel_reading()?;
+        }
+        self.report(&failed.reason)?;
+        failed.exit.map_or(Ok(None), |exit| self.leave(exit))
+    }
+
+    /// Sends a word of the menu after `back`, if `message` is the reply to that and opens the menu.
+    pub(super) fn send_menu_word(&mut self, message: &ReceivedMessage) -> io::Result<()> {
+        let Some(prompt) = message.prompt else { return Ok(()) };
+        self.asks_for_amount = message.asks_for_amount;
+        let Some((before, word)) = self.menu_word.take() else { return Ok(()) };
+        if message.re != before || message.failure.is_some() || message.asks_for_amount {
+            return self.report(&format!("not sent: {word}: the menu is not open"));
+        }
+        self.held_answer = Some((prompt, word));
+        Ok(())
     }
 
     /// Sends the held answer, once it is known whether its prompt is still open.
-    pub(super) fn send_held_answer(&mut self) -> io::Result<()> {
-        match self.held_answer.take_if(|_| !self.down) {
+    pub(super) fn send_held_answer(&mut self) -> io::Result<Option<Exit>> {
+        let is_known = !self.down && self.link.prompt().is_some();
+        match self.held_answer.take_if(|_| is_known) {
             Some((prompt, answer)) => self.answer(Some(Reading::Answer(prompt)), &answer),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
@@ -96,6 +126,7 @@ impl Repl<'_> {
             let unknown = self.report_unknown()?;
             return Ok(Some(if unknown && exit == Exit::Done { Exit::Unknown } else { exit }));
         };
+        self.held_answer = None;
         // It cannot fail: the prompt is open, and `exit` is not too long.
         let _ = self.link.leave(prompt);
         self.leaving = Leaving::Exit(self.link.now() + GOODBYE_TIMEOUT, exit);

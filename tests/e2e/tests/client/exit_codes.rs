@@ -113,7 +113,7 @@ fn an_interrupted_pipe_is_130_and_reports_an_answer_without_a_reply() {
         assert_eq!((done.code, done.stderr.as_str()), (Some(130), ""), "{done:?}");
         let done = interrupt(signal, Some("deposit 40"));
         assert_eq!(done.code, Some(130), "{done:?}");
-        let reason = "stopped at the answer \"deposit 40\": there is no reply\nunknown: check the balance\n";
+        let reason = "stopped at line 1 (\"deposit 40\"): there is no reply\nunknown: check the balance\n";
         assert_eq!(done.stderr, reason);
     }
 }

@@ -6,3 +6,4 @@ mod line_editor;
 mod original_program;
 mod piped_client;
 mod python_example;
+mod refused_lines;

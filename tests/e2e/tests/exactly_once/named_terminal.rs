@@ -297,7 +297,10 @@ fn a_serial_line_is_served_until_the_server_is_stopped() {
     let done = Program::run(client(), "withdraw 40\nquit\nexit\n");
     assert!(done.stdout.contains("Your balance is $60."), "{done:?}");
     assert!(done.stdout.contains("You are not permitted to stop the server."), "{done:?}");
-    assert_eq!((done.code, done.stderr.as_str()), (Some(3), ""));
+    assert_eq!(
+        (done.code, done.stderr.as_str()),
+        (Some(3), "stopped at line 2 (\"quit\"): it was refused\n")
+    );
     let client = Program::start(client());
     client.wait_for(MENU);
     server.signal(Signal::TERM);

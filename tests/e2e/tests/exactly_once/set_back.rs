@@ -212,7 +212,7 @@ fn a_script_whose_answer_was_pending_stops() {
             panic!("{done:?}")
         };
         assert_eq!((lost, warning), ("connection lost; reconnecting\n", WARNING_PENDING));
-        assert_eq!(stopped, "stopped at the answer \"deposit 2\": its outcome is unknown\n");
+        assert_eq!(stopped, "stopped at line 2 (\"deposit 2\"): its outcome is unknown\n");
         assert!(done.stdout.contains("It is unknown what became of your request"), "{done:?}");
         assert_eq!(
             host.join().unwrap(),

@@ -21,34 +21,32 @@ fn run_script(reply: &'static str) -> (Exit, String, Vec<String>) {
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
     let mut link = Link::open(&options).unwrap();
-    let mut console = Console::reading(b"withdraw\n40\nexit\n".as_slice(), link.wake()).unwrap();
+    let mut console = Console::reading(b"withdraw\n40\n3\n".as_slice(), link.wake()).unwrap();
     let mut err = Vec::new();
-    let code = run_repl(&mut link, &mut console, &mut io::sink(), &mut err);
+    let code = run_repl(&mut link, &mut console, false, &mut io::sink(), &mut err);
     drop(link);
     (code, String::from_utf8(err).unwrap(), serving.join().unwrap())
 }
 
 #[test]
-fn a_script_stops_at_the_first_answer_that_was_not_done() {
-    let (first, second) = (r#"{"re":7,"data":"withdraw"}"#, r#"{"re":8,"data":"40"}"#);
-    for (reply, exit, err, third) in [
+fn a_script_leaves_at_the_first_line_that_failed() {
+    let [first, second, third] =
+        [r#"{"re":7,"data":"withdraw"}"#, r#"{"re":8,"data":"40"}"#, r#"{"re":9,"data":"exit"}"#];
+    for (reply, exit, err) in [
         (
             r#"{"seq":9,"re":8,"input":true,"data":"No.","outcome":"refused","reason":"insufficient","balance":1}"#,
             Exit::Refused,
-            "",
-            r#"{"re":9,"data":"exit"}"#,
+            "stopped at line 2 (\"40\"): it was refused\n",
         ),
         (
             r#"{"seq":9,"re":8,"input":true,"data":"Not done.","outcome":"not-done"}"#,
             Exit::NotDone,
-            "stopped at the answer \"40\": it was not done\n",
-            "",
+            "stopped at line 2 (\"40\"): it was not done\n",
         ),
         (
             r#"{"seq":9,"re":8,"input":true,"data":"?","outcome":"unknown"}"#,
             Exit::Unknown,
-            "stopped at the answer \"40\": its outcome is unknown\n",
-            "",
+            "stopped at line 2 (\"40\"): its outcome is unknown\n",
         ),
     ] {
         let (code, stderr, received) = run_script(reply);
@@ -119,7 +117,7 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
         let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
-            let repl = scope.spawn(|| run_repl(&mut link, &mut console, &mut io::sink(), &mut err));
+            let repl = scope.spawn(|| run_repl(&mut link, &mut console, false, &mut io::sink(), &mut err));
             let (received, typing) = serving.join().unwrap();
             assert_eq!(received.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{received}");
             drop(typing);

@@ -1,5 +1,5 @@
-//! Failure: whether a reply says that an answer was refused, not done, or has an unknown outcome. A terminal reads it from
-//! the text, which every wire has; `outcome` fields are there only on some, and only for operations.
+//! Reading a reply: the failure that it reports, and whether it asks for an amount. A terminal reads them from the text,
+//! which every wire has; the fields of an outcome are there only on some, and only for operations.
 use super::Screen;
 use crate::{
     ledger::{Outcome, Refusal},
@@ -45,6 +45,12 @@ impl Failure {
     }
 }
 
+/// Whether the text of a reply ends by asking for an amount, where the words of the menu are not valid.
+pub fn asks_for_amount(text: &str) -> bool {
+    let prompts = [Screen::DepositPrompt, Screen::WithdrawPrompt { balance: Amount::ZERO }];
+    prompts.iter().any(|prompt| text.ends_with(prompt.last_text()))
+}
+
 /// The screens that report a failure, one for each beginning of a text.
 const FAILURES: [Screen; 13] = [
     Screen::Outcome(Outcome::Refused(Refusal::Insufficient { balance: Amount::MAX })),
@@ -86,6 +92,11 @@ impl Screen {
     /// Its text up to the first amount.
     fn first_text(&self) -> &'static str {
         self.parts().0.first().map_or("", |text| text.plain)
+    }
+
+    /// Its text behind the last amount.
+    fn last_text(&self) -> &'static str {
+        self.parts().0.last().map_or("", |text| text.plain)
     }
 }
 
@@ -137,6 +148,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_reply_asks_for_an_amount_by_its_last_screen() {
+        for screen in screens() {
+            let asks = matches!(screen, Screen::DepositPrompt | Screen::WithdrawPrompt { .. });
+            for reply in [&[Screen::NotAnAmount, screen][..], &[screen]] {
+                assert_eq!(asks_for_amount(&ScreenText(reply).to_string()), asks, "{screen:?}");
+            }
+        }
+        assert!(!asks_for_amount(&ScreenText(&[Screen::DepositPrompt, Screen::Menu]).to_string()));
+        assert!(!asks_for_amount(""));
     }
 
     #[test]
