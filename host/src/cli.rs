@@ -212,9 +212,9 @@ that reaches the server may use a name; the one with the later start (the time, 
 it over, and the older one exits with code 1.
 
 Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
-next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. Where the terminal \
-says hello (with a name, or on a serial line), it also stops where an answer was not done, its outcome is unknown, or the \
-session was lost. A refusal is known by the text of the server's version 1, or its fields.
+next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. It \
+also stops where an operation was not done or its outcome is unknown, and where another session began after the link was \
+lost. A refusal is known by the fields of a reply, or by its text as servers of version 1 write it.
 
 At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
@@ -223,7 +223,7 @@ The exit code of a pipe says what became of its lines:
   1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
   2    wrong usage
   3    a line was refused, or could not be sent
-  4    an outcome is unknown: the link was lost with an answer out, or the ledger was set back
+  4    an outcome is unknown: the link was lost with an answer out or no reply came in time, or the ledger was set back
   5    the server reported that an operation was not done
   130  interrupted, by Ctrl-C, SIGINT or SIGTERM
 A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or with 4 while an answer has no reply.";
@@ -258,6 +258,9 @@ pub(crate) struct Client {
     /// Go on with the next line of a pipe after one that was refused or could not be sent; the exit code is still 3
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Seconds that a pipe waits for the greeting or a reply, whatever else the server sends
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) reply_timeout: u32,
 }
 
 #[cfg(test)]
@@ -284,6 +287,7 @@ mod tests {
             "atm client --serial b --wire raw",
             "atm client --state c",
             "atm client --serial b --no-reconnect",
+            "atm client --reply-timeout 0",
             "atm serve --listen a:1 --serial b",
             "atm serve --serial b --wire raw",
             "atm serve --serial b --max-sessions 7",

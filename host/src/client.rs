@@ -8,7 +8,7 @@
 //! * [`run`] is all of these, for `atm client`.
 #[cfg(feature = "cli")]
 use crate::exit::Exit;
-use atm_core::{terminal::Profile, wire::Wire};
+use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 #[cfg(feature = "cli")]
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,8 +72,24 @@ pub struct Options {
     /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
     /// session, and a serial port stays open.)
     pub reconnect: bool,
-    /// Do the lines of a pipe go on after one that was refused or could not be sent?
+    /// How the lines of a pipe are sent.
+    pub pipe: PipeOptions,
+}
+
+/// How the lines of a pipe are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PipeOptions {
+    /// Do they go on after one that was refused or could not be sent?
     pub keep_going: bool,
+    /// How long a reply or the greeting is waited for, whatever else the host sends.
+    pub reply_timeout: Duration,
+}
+
+impl Default for PipeOptions {
+    /// They stop, and a reply is waited for for two minutes: twice as long as an answer is retransmitted.
+    fn default() -> Self {
+        Self { keep_going: false, reply_timeout: Duration::from_secs(120) }
+    }
 }
 
 impl Options {
@@ -83,7 +99,7 @@ impl Options {
             Target::Tcp(_) => Wire::Json,
             Target::Serial { .. } => Wire::Postcard,
         };
-        Self { target, wire, profile: None, reconnect: true, keep_going: false }
+        Self { target, wire, profile: None, reconnect: true, pipe: PipeOptions::default() }
     }
 
     /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.
@@ -113,7 +129,7 @@ pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
             link.store_memory_in(state_file);
         }
         let mut console = Console::open(link.wake())?;
-        Ok(run_repl(&mut link, &mut console, options.keep_going, &mut out, &mut err))
+        Ok(run_repl(&mut link, &mut console, options.pipe, &mut out, &mut err))
     });
     exit.unwrap_or_else(|error| {
         // There is no other place to report an error of standard error.

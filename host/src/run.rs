@@ -1,9 +1,9 @@
 //! Runs the command that the command line names, and returns its exit code.
 use crate::cli::{Arguments, Client, Command};
 use anyhow::{Context, Result};
-use atm_core::{terminal::Profile, wire::Wire};
+use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
-    client::{self, Options, StateFile, Target},
+    client::{self, Options, PipeOptions, StateFile, Target},
     demo,
     exit::Exit,
     server::{Server, ServerConfig},
@@ -58,7 +58,10 @@ fn run_client(arguments: Client) -> Result<Exit> {
         wire: arguments.wire.unwrap_or(defaults.wire),
         profile,
         reconnect: !arguments.no_reconnect,
-        keep_going: arguments.keep_going,
+        pipe: PipeOptions {
+            keep_going: arguments.keep_going,
+            reply_timeout: Duration::from_secs(arguments.reply_timeout),
+        },
         ..defaults
     };
     Ok(client::run(&options, state))

@@ -2,7 +2,7 @@
 //!
 //! The host's text goes to the output, everything about the link to the error output. `events` handles what the link
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
-use super::{console::Console, link::Link, screen::OutputScreen};
+use super::{PipeOptions, console::Console, link::Link, screen::OutputScreen};
 use crate::exit::Exit;
 use atm_core::{
     terminal::Prompt,
@@ -15,11 +15,11 @@ mod events;
 mod input;
 mod script;
 
-/// How long a pipe waits for a reply after the link was reported down.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(50);
-
 /// How long an answer is without a reply before the REPL reports that the host is working on it.
 const BUSY_AFTER: Duration = Duration::from_secs(10);
+
+/// The most text of the host that is shown between two answers, in bytes.
+const MAX_TEXT: usize = 1024 * 1024;
 
 /// How long a person who leaves waits for the host's goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,16 +74,22 @@ struct Repl<'a> {
     /// A word of the menu that was typed where an amount was asked for, and the prompt that was answered `back` before it.
     menu_word: Option<(Prompt, String)>,
     leaving: Leaving,
-    /// Is the link down or the connection lost, and since when?
+    /// Is the link down or the connection lost?
     down: bool,
-    down_since: Instant,
+    /// When the last answer was sent, or the link opened.
+    waits_since: Instant,
+    /// The invalid messages of the host.
+    faults: u64,
+    /// The bytes of the host's text since the last answer.
+    text: usize,
     busy_check: BusyCheck,
+    pipe: PipeOptions,
     /// Set if the answers come from a pipe.
     script: Option<Script>,
 }
 
 /// Runs a REPL. The host's messages go to `out`, messages about the link to `err`. The lines of a pipe end at the first one that was
-/// refused or could not be sent, unless they `keep_going`.
+/// refused or could not be sent, unless they keep going, and where a reply does not come in time.
 ///
 /// The exit code of a person who left by `exit`, or by a `quit` that the host permitted, is [`Exit::Done`]; that of a pipe says
 /// what became of the operations: see `script`. Where anything else ended the session, it is [`Exit::Unknown`] if an answer has
@@ -91,7 +97,7 @@ struct Repl<'a> {
 pub fn run_repl(
     link: &mut Link,
     console: &mut Console,
-    keep_going: bool,
+    pipe: PipeOptions,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
@@ -104,9 +110,12 @@ pub fn run_repl(
         menu_word: None,
         leaving: Leaving::No,
         down: false,
-        down_since: link.now(),
+        waits_since: link.now(),
+        faults: 0,
+        text: 0,
         busy_check: BusyCheck::start(link),
-        script: (!console.interactive).then(|| Script::new(link.says_hello(), keep_going)),
+        script: (!console.interactive).then(|| Script::new(link.says_hello(), pipe.keep_going)),
+        pipe,
         link,
         console,
     };
@@ -127,6 +136,7 @@ impl Repl<'_> {
                 ended = self.on_input()?;
             }
             if let Some(exit) = ended {
+                self.report_faults()?;
                 self.screen.start_line()?;
                 return Ok(exit);
             }
@@ -136,15 +146,14 @@ impl Repl<'_> {
     fn deadline(&self) -> Option<Instant> {
         match self.leaving {
             Leaving::Exit(until, _) => Some(until),
-            _ => self.reply_deadline().or_else(|| self.busy_deadline()),
+            _ => [self.reply_deadline(), self.busy_deadline()].into_iter().flatten().min(),
         }
     }
 
-    /// When a pipe gives up waiting on a silent connection that will not be replaced. A person decides that alone.
+    /// When a pipe gives up waiting for a reply or the greeting. A person decides that alone.
     fn reply_deadline(&self) -> Option<Instant> {
-        let waits =
-            self.down && !self.console.interactive && self.link.is_connection() && !self.link.says_hello();
-        waits.then(|| self.down_since + REPLY_TIMEOUT)
+        let waits = !self.console.interactive && self.link.prompt().is_none();
+        waits.then(|| self.waits_since + self.pipe.reply_timeout)
     }
 
     /// When to check whether the host is working on the answer.

@@ -1,7 +1,7 @@
 //! The REPL's handling of link events: what is shown for each, and with which exit code it ends the REPL.
 use super::{
     super::event::{LinkEvent, ReceivedMessage},
-    BusyCheck, Leaving, REPLY_TIMEOUT, Repl,
+    BusyCheck, Leaving, MAX_TEXT, Repl,
     script::Script,
 };
 use crate::exit::Exit;
@@ -13,13 +13,10 @@ impl Repl<'_> {
     pub(super) fn on_event(&mut self, event: LinkEvent) -> io::Result<Option<Exit>> {
         match event {
             LinkEvent::Message(message) => return self.on_message(&message),
-            LinkEvent::Fault(fault) => {
-                self.report(&format!("the server sent an invalid message: {fault}"))?
-            }
+            LinkEvent::Fault(fault) => self.on_fault(fault)?,
             LinkEvent::Broken(fault) => return self.on_broken(fault).map(Some),
             LinkEvent::LinkDown => {
                 self.down = true;
-                self.down_since = self.link.now();
                 self.report(&format!("link down: waiting for the server{}", self.exit_hint()))?;
             }
             LinkEvent::LinkUp => self.on_link_up()?,
@@ -49,7 +46,12 @@ impl Repl<'_> {
         // The message arrives before the link's own event that it is up.
         self.on_link_up()?;
         self.busy_check.reported &= self.link.is_waiting();
-        if message.plain { self.screen.piece(&message.text) } else { self.screen.message(&message.text) }?;
+        let is_shown = self.is_shown(&message.text)?;
+        match message.plain {
+            _ if !is_shown => {}
+            true => self.screen.piece(&message.text)?,
+            false => self.screen.message(&message.text)?,
+        }
         if message.ends {
             return self.end(message.failure).map(Some);
         }
@@ -63,7 +65,9 @@ impl Repl<'_> {
             return self.on_failed_line(&failed);
         }
         self.send_menu_word(message)?;
-        self.restore_prompt()?;
+        if is_shown {
+            self.restore_prompt()?;
+        }
         Ok(None)
     }
 
@@ -89,9 +93,21 @@ impl Repl<'_> {
             script.on_ledger_set_back();
         }
         let outcome = if pending.is_some() { "; the outcome of the last request is unknown" } else { "" };
-        self.report(&format!(
-            "warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance"
-        ))
+        let warning =
+            format!("warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance");
+        if self.is_shown(&warning)? { self.report(&warning) } else { Ok(()) }
+    }
+
+    /// Counts a text that the host has caused; false, and a report at the first, where it has sent too much since the last
+    /// answer: a hostile host sends without end.
+    fn is_shown(&mut self, text: &str) -> io::Result<bool> {
+        let before = self.text;
+        // With its newline.
+        self.text = before.saturating_add(text.len()).saturating_add(1);
+        if self.text > MAX_TEXT && before <= MAX_TEXT {
+            self.report("the server sends too much text: no more is shown until the next answer")?;
+        }
+        Ok(self.text <= MAX_TEXT)
     }
 
     fn on_broken(&mut self, fault: Fault) -> io::Result<Exit> {
@@ -129,13 +145,34 @@ impl Repl<'_> {
         if let Leaving::Exit(_, exit) = self.leaving {
             return Ok(Some(exit));
         }
-        if self.busy_deadline().is_some() {
+        if self.reply_deadline().is_none_or(|at| self.link.now() < at) {
             self.check_busy()?;
             return Ok(None);
         }
-        let seconds = REPLY_TIMEOUT.millis() / 1000;
-        self.report(&format!("no reply within {seconds} seconds after the link went down"))?;
+        let seconds = self.pipe.reply_timeout.millis() / 1000;
+        self.report(&format!("no reply within {seconds} s"))?;
         self.end(None).map(Some)
+    }
+
+    /// Counts an invalid message, and reports the first, the tenth, the hundredth and so on: a hostile host sends them without
+    /// end.
+    fn on_fault(&mut self, fault: Fault) -> io::Result<()> {
+        self.faults = self.faults.saturating_add(1);
+        match self.faults {
+            1 => self.report(&format!("the server sent an invalid message: {fault}")),
+            count if is_power_of_ten(count) => {
+                self.report(&format!("the server has sent {count} invalid messages; the last one: {fault}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reports the number of invalid messages at the end, where it was not reported.
+    pub(super) fn report_faults(&mut self) -> io::Result<()> {
+        if self.faults == 0 || is_power_of_ten(self.faults) {
+            return Ok(());
+        }
+        self.report(&format!("the server has sent {} invalid messages", self.faults))
     }
 
     /// The exit code at the end of the session or the link, after a message with this failure.
@@ -170,4 +207,8 @@ impl Repl<'_> {
         })?;
         Ok(true)
     }
+}
+
+fn is_power_of_ten(number: u64) -> bool {
+    number.checked_ilog10().and_then(|zeros| 10_u64.checked_pow(zeros)) == Some(number)
 }

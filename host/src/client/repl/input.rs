@@ -65,6 +65,7 @@ impl Repl<'_> {
         match self.link.answer(prompt, if goes_back { "back" } else { answer }) {
             Ok(()) => {
                 self.busy_check = BusyCheck::start(self.link);
+                (self.waits_since, self.text) = (self.link.now(), 0);
                 self.menu_word = goes_back.then(|| (prompt, answer.to_owned()));
                 if answer.eq_ignore_ascii_case("quit") {
                     self.leaving = Leaving::Quit;

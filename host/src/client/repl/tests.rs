@@ -56,7 +56,7 @@ fn run_with(options: &Options, lines: &str) -> RunResult {
     let mut console = Console::reading(source, link.wake()).unwrap();
     console.interactive = true;
     let (mut out, mut err, start) = (Vec::new(), Vec::new(), Moment::now());
-    let code = run_repl(&mut link, &mut console, false, &mut out, &mut err);
+    let code = run_repl(&mut link, &mut console, PipeOptions::default(), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     RunResult { code, out: text(out), err: text(err), time: start.elapsed() }
 }
@@ -90,7 +90,8 @@ fn piped_lines_run_a_whole_session_on_every_wire() {
         let mut console = Console::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         // The empty line is refused.
-        assert_eq!(run_repl(&mut link, &mut console, true, &mut out, &mut err), Exit::Refused);
+        let pipe = PipeOptions { keep_going: true, ..PipeOptions::default() };
+        assert_eq!(run_repl(&mut link, &mut console, pipe, &mut out, &mut err), Exit::Refused);
         let out = String::from_utf8(out).unwrap();
         let lines: Vec<_> =
             out.lines().filter(|line| line.contains(['$', '>']) || line.ends_with('.')).collect();
@@ -266,7 +267,7 @@ fn run_flooded(lines: &'static str, out: &mut Count) -> Exit {
     });
     let mut link = Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address)) }).unwrap();
     let mut console = Console::reading(lines.as_bytes(), link.wake()).unwrap();
-    let code = run_repl(&mut link, &mut console, false, out, &mut io::sink());
+    let code = run_repl(&mut link, &mut console, PipeOptions::default(), out, &mut io::sink());
     drop(link);
     serving.join().unwrap();
     code
@@ -294,4 +295,5 @@ fn a_serial_link_that_is_down_is_reported_once_and_exit_still_works() {
     result.is(Exit::Done, ">>> \n>>> \n", err);
 }
 
+mod hostile;
 mod named;

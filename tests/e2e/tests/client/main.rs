@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod exit_codes;
+mod hostile_host;
 mod line_editor;
 mod original_program;
 mod piped_client;

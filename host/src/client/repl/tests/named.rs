@@ -23,7 +23,7 @@ fn run_script(reply: &'static str) -> (Exit, String, Vec<String>) {
     let mut link = Link::open(&options).unwrap();
     let mut console = Console::reading(b"withdraw\n40\n3\n".as_slice(), link.wake()).unwrap();
     let mut err = Vec::new();
-    let code = run_repl(&mut link, &mut console, false, &mut io::sink(), &mut err);
+    let code = run_repl(&mut link, &mut console, PipeOptions::default(), &mut io::sink(), &mut err);
     drop(link);
     (code, String::from_utf8(err).unwrap(), serving.join().unwrap())
 }
@@ -117,7 +117,9 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
         let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
-            let repl = scope.spawn(|| run_repl(&mut link, &mut console, false, &mut io::sink(), &mut err));
+            let repl = scope.spawn(|| {
+                run_repl(&mut link, &mut console, PipeOptions::default(), &mut io::sink(), &mut err)
+            });
             let (received, typing) = serving.join().unwrap();
             assert_eq!(received.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{received}");
             drop(typing);
