@@ -38,6 +38,11 @@ pub(crate) struct Arguments {
     /// Sessions, all of them open during the whole run
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) sessions: u32,
+    /// Named terminals, at least one a session: each operation is under an idempotency key. For every operation
+    /// a session draws one of its terminals at random, and says hello if it is another one than before. All say
+    /// hello once before the run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) terminals: Option<u32>,
     /// Measured time, as in 10s or 1m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     pub(crate) duration: Duration,

@@ -150,6 +150,11 @@ impl<'a> Customer<'a> {
         self.querying_balance = false;
     }
 
+    /// Is the next input the choice of an operation?
+    pub fn is_at_menu(&self) -> bool {
+        self.prompt == OpenPrompt::Menu
+    }
+
     /// Passes the next input to `write`: a word, and the number of whole units that follows it, if any.
     pub fn write_input(&mut self, write: impl FnOnce(&str, Option<u64>)) {
         let (input, word, number) = self.next_input();

@@ -58,7 +58,7 @@ pub struct ConnectOptions {
     pub address: SocketAddr,
     /// How many sessions may be opening at once.
     pub burst: usize,
-    /// After this time without a session opened, those that are opening are given up.
+    /// After this time without progress of any session, those that are opening are given up.
     pub timeout: Duration,
 }
 
@@ -71,7 +71,7 @@ pub struct EventLoop<P> {
 }
 
 impl<P: ClientProtocol> EventLoop<P> {
-    /// Opens a session for each protocol, and returns when each was greeted or lost.
+    /// Opens a session for each protocol, and returns when each is open or lost.
     ///
     /// # Errors
     /// The system cannot poll sockets. A session that cannot be opened is counted as lost.
@@ -82,7 +82,7 @@ impl<P: ClientProtocol> EventLoop<P> {
             table: SessionTable::new(),
         };
         let mut rest = protocols.into_iter();
-        let (mut opened, mut since) = (0, Instant::now());
+        let (mut progress, mut since) = ((0, 0), Instant::now());
         loop {
             while event_loop.table.opening < options.burst {
                 let Some(protocol) = rest.next() else { break };
@@ -91,9 +91,9 @@ impl<P: ClientProtocol> EventLoop<P> {
             if event_loop.table.opening == 0 {
                 return Ok(event_loop);
             }
-            let now_open = event_loop.table.sessions.len().saturating_sub(event_loop.table.opening);
-            if now_open != opened {
-                (opened, since) = (now_open, Instant::now());
+            let open = event_loop.table.sessions.len().saturating_sub(event_loop.table.opening);
+            if (open, event_loop.table.replies) != progress {
+                (progress, since) = ((open, event_loop.table.replies), Instant::now());
             }
             let left = options.timeout.saturating_sub(since.elapsed());
             if left.is_zero() {

@@ -20,6 +20,10 @@ pub(super) struct JsonReply<'a> {
     pub(super) reason: Option<&'a [u8]>,
     pub(super) amount: Option<u64>,
     pub(super) balance: Option<u64>,
+    /// In a welcome: the ledger's identity, and the epoch of the hello.
+    pub(super) ledger: Option<&'a [u8]>,
+    pub(super) start: Option<u64>,
+    pub(super) attempt: Option<u64>,
 }
 
 /// A value of a known type.
@@ -133,6 +137,9 @@ impl<'a> JsonReply<'a> {
             (b"reason", JsonValue::Text(text)) => self.reason = Some(text),
             (b"amount", JsonValue::Number(number)) => self.amount = Some(number),
             (b"balance", JsonValue::Number(number)) => self.balance = Some(number),
+            (b"ledger", JsonValue::Text(text)) => self.ledger = Some(text),
+            (b"start", JsonValue::Number(number)) => self.start = Some(number),
+            (b"attempt", JsonValue::Number(number)) => self.attempt = Some(number),
             _ => {}
         }
     }

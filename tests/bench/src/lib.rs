@@ -9,10 +9,10 @@
 use crate::{
     atm_session::AtmSession,
     balance_auditor::{BalanceAuditor, Movement},
-    customer::{Customer, InputStyle, OperationCounts},
+    customer::{Customer, OperationCounts},
     event_loop::{ConnectOptions, Control, EventLoop},
     measurements::Measurements,
-    mix::Mix,
+    named_terminals::NamedTerminals,
     postcard_session::PostcardSession,
     schedule::Schedule,
     text_session::TextSession,
@@ -21,65 +21,37 @@ use atm_core::{money::Amount, wire::Wire};
 use fastrand::Rng;
 use std::{
     io,
-    net::SocketAddr,
     sync::{
         Barrier, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 pub mod atm_session;
 pub mod balance_auditor;
+mod config;
 pub mod customer;
 pub mod event_loop;
 mod json_reader;
 pub mod measurements;
 pub mod mix;
+pub mod named_terminals;
 pub mod postcard_session;
 pub mod protocol;
 pub mod report;
 pub mod schedule;
 pub mod text_session;
 
+pub use config::LoadConfig;
+
 /// How long a reply may take, and how long sessions may be opening without progress.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The configuration of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadConfig {
-    /// The server's address.
-    pub address: SocketAddr,
-    /// Its wire.
-    pub wire: Wire,
-    /// Sessions, all of them open during the whole run.
-    pub sessions: usize,
-    /// How many sessions may be opening at once.
-    pub burst: usize,
-    /// Threads that drive the sessions.
-    pub threads: usize,
-    /// Load before the measured time.
-    pub warm_up: Duration,
-    /// The measured time.
-    pub duration: Duration,
-    /// How often each kind of operation is requested.
-    pub mix: Mix,
-    /// How an operation is requested.
-    pub input_style: InputStyle,
-    /// Open loop: answers a second, over all sessions. `None`: closed loop.
-    pub rate: Option<f64>,
-    /// The seed of all random numbers.
-    pub seed: u64,
-    /// Other clients move money too: balances cannot be checked.
-    pub shared: bool,
-    /// How long a reply may take.
-    pub timeout: Duration,
-}
 
 /// The results of a run.
 #[derive(Clone, Debug)]
@@ -156,10 +128,23 @@ pub fn run_until(
     stop: &AtomicBool,
 ) -> io::Result<Report> {
     let auditor = BalanceAuditor::default();
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let start = u64::try_from(start).unwrap_or(u64::MAX);
+    let json = |customer, (index, seed)| match config.terminals {
+        None => TextSession::json(customer),
+        Some(count) => {
+            let terminals = NamedTerminals::new(count, (index, config.sessions), start, seed);
+            TextSession::named(customer, terminals)
+        }
+    };
     match config.wire {
-        Wire::Json => run_threads((config, stop), &auditor, on_progress, TextSession::json),
-        Wire::Raw => run_threads((config, stop), &auditor, on_progress, TextSession::raw),
-        Wire::Postcard => run_threads((config, stop), &auditor, on_progress, PostcardSession::new),
+        Wire::Json => run_threads((config, stop), &auditor, on_progress, json),
+        Wire::Raw => {
+            run_threads((config, stop), &auditor, on_progress, |customer, _| TextSession::raw(customer))
+        }
+        Wire::Postcard => {
+            run_threads((config, stop), &auditor, on_progress, |customer, _| PostcardSession::new(customer))
+        }
     }
 }
 
@@ -184,7 +169,7 @@ fn run_threads<'a, S: AtmSession<'a> + Send>(
     (config, stop): (&LoadConfig, &AtomicBool),
     auditor: &'a BalanceAuditor,
     on_progress: &mut dyn FnMut(LoadProgress),
-    session: impl Fn(Customer<'a>) -> S + Sync,
+    session: impl Fn(Customer<'a>, (usize, u64)) -> S + Sync,
 ) -> io::Result<Report> {
     let threads = config.threads.clamp(1, config.sessions.max(1));
     let shared = Shared { config, auditor, control: Control::new(stop), open: AtomicUsize::new(0) };
@@ -193,23 +178,26 @@ fn run_threads<'a, S: AtmSession<'a> + Send>(
     let barrier = Barrier::new(threads);
     // Set once every thread was spawned. If one cannot be, the others end instead of waiting at the barrier.
     let spawned = RwLock::new(false);
-    let mut seeds = Rng::with_seed(config.seed);
+    let mut rng = Rng::with_seed(config.seed);
+    // Each session's number and seed.
+    let mut seeds = (0..config.sessions).map(|index| (index, rng.u64(..)));
     let results = thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let mut all_spawned = spawned.write().map_err(|_| io::ErrorKind::Other)?;
         for thread in 0..threads {
             // The first threads have one session more if the number does not divide evenly.
             let sessions = (config.sessions + threads - 1 - thread) / threads;
-            let seeds: Vec<u64> = (0..sessions).map(|_| seeds.u64(..)).collect();
+            let seeds: Vec<(usize, u64)> = seeds.by_ref().take(sessions).collect();
             let (sender, shared, barrier) = (sender.clone(), &shared, &barrier);
             let (session, spawned) = (&session, &spawned);
             thread::Builder::new().name(format!("load {thread}")).spawn_scoped(scope, move || {
                 if !spawned.read().is_ok_and(|all| *all) {
                     return;
                 }
-                let sessions = seeds
-                    .into_iter()
-                    .map(|seed| session(Customer::new(auditor, config.mix, config.input_style, seed)));
+                let sessions = seeds.into_iter().map(|(index, seed)| {
+                    let customer = Customer::new(auditor, config.mix, config.input_style, seed);
+                    session(customer, (index, seed))
+                });
                 // The receiver is gone only after another thread has failed.
                 let _ = sender.send(run_thread(thread == 0, shared, barrier, sessions));
             })?;

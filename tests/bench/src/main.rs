@@ -6,7 +6,8 @@ mod arguments;
 use anyhow::{Context, Result, ensure};
 use arguments::{Arguments, Format};
 use atm_bench::{LoadConfig, LoadProgress, TIMEOUT, customer::InputStyle};
-use clap::Parser;
+use atm_core::wire::Wire;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{self, Write},
@@ -23,7 +24,12 @@ const INTERRUPTED: u8 = 130;
 const BURST: usize = 100;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let options = Arguments::parse();
+    if options.terminals.is_some() && options.wire != Wire::Json {
+        let why = "--terminals is for the json wire";
+        Arguments::command().error(ErrorKind::ArgumentConflict, why).exit();
+    }
+    match run(&options) {
         Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves nothing to report to.
@@ -42,6 +48,7 @@ fn run(options: &Arguments) -> Result<ExitCode> {
         address,
         wire: options.wire,
         sessions,
+        terminals: options.terminals.map(usize::try_from).transpose()?,
         burst: BURST,
         threads: usize::try_from(options.threads)?,
         warm_up: options.warm_up,

@@ -9,6 +9,11 @@ pub trait ClientProtocol {
     /// Does the server send a greeting before the first request?
     fn is_greeted(&self) -> bool;
 
+    /// Is there a request to be sent before the session is open? These requests are not measured.
+    fn is_opening(&self) -> bool {
+        false
+    }
+
     /// Appends the next request to `out`.
     fn write_request(&mut self, out: &mut Vec<u8>);
 

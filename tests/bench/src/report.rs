@@ -18,6 +18,9 @@ impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { config, measurements, counts, opening_time, balances, .. } = self;
         write!(f, "{} ({}), {} sessions", config.address, config.wire, config.sessions)?;
+        if let Some(terminals) = config.terminals {
+            write!(f, ", {terminals} named terminals")?;
+        }
         match config.rate {
             Some(rate) => write!(f, ", open loop of {rate} answers/s")?,
             None => write!(f, ", closed loop")?,
@@ -134,6 +137,7 @@ impl Report {
             "address": config.address.to_string(),
             "wire": config.wire.to_string(),
             "sessions": config.sessions,
+            "terminals": config.terminals,
             "threads": config.threads,
             "seed": config.seed,
             "mix": config.mix.to_string(),

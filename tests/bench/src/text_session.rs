@@ -8,6 +8,7 @@ use super::{
     balance_auditor::Movement,
     customer::{Customer, OpenPrompt, ParsedReply, ReportedOutcome},
     json_reader::{self, JsonReply},
+    named_terminals::NamedTerminals,
     protocol::{ClientProtocol, Received, SessionError},
 };
 use atm_core::money::Amount;
@@ -36,12 +37,19 @@ pub struct TextSession<'a> {
     kept: Vec<u8>,
     /// On the `raw` wire: the outcome in a message before the prompt.
     outcome: Option<ReportedOutcome>,
+    /// `None` for a session without a name.
+    terminals: Option<NamedTerminals>,
 }
 
 impl<'a> TextSession<'a> {
     /// A session on the `json` wire.
     pub fn json(customer: Customer<'a>) -> Self {
-        Self { customer, framed: true, prompt: None, kept: Vec::new(), outcome: None }
+        Self { customer, framed: true, prompt: None, kept: Vec::new(), outcome: None, terminals: None }
+    }
+
+    /// A session on the `json` wire that says hello as one of these terminals.
+    pub fn named(customer: Customer<'a>, terminals: NamedTerminals) -> Self {
+        Self { terminals: Some(terminals), ..Self::json(customer) }
     }
 
     /// A session on the `raw` wire, with this project's server or the one that it replaces.
@@ -95,6 +103,15 @@ impl<'a> TextSession<'a> {
         let (Some(seq), Some(true), Some(open)) = (object.seq, object.input, open_prompt(object.data)) else {
             return Err(unexpected());
         };
+        if let Some(terminals) = self.terminals.as_mut().filter(|terminals| terminals.awaits_welcome()) {
+            if open != OpenPrompt::Menu {
+                return Err(unexpected());
+            }
+            terminals.receive_welcome(object)?;
+            terminals.show(seq);
+            self.prompt = Some(seq);
+            return Ok(Received::Reply { completes_operation: false });
+        }
         if object.re != self.prompt || self.prompt.is_some_and(|prompt| seq <= prompt) {
             let prompt = |number: Option<u64>| number.map_or("none".to_owned(), |number| number.to_string());
             let (re, current) = (prompt(object.re), prompt(self.prompt));
@@ -103,6 +120,9 @@ impl<'a> TextSession<'a> {
             )));
         }
         self.prompt = Some(seq);
+        if let Some(terminals) = &mut self.terminals {
+            terminals.show(seq);
+        }
         let outcome = match object.outcome {
             None => None,
             Some(outcome) => Some(outcome_in_fields(outcome, object).ok_or_else(unexpected)?),
@@ -137,11 +157,29 @@ impl ClientProtocol for TextSession<'_> {
         true
     }
 
+    fn is_opening(&self) -> bool {
+        self.terminals.as_ref().is_some_and(NamedTerminals::is_opening)
+    }
+
     fn write_request(&mut self, out: &mut Vec<u8>) {
-        let (framed, prompt, begin) = (self.framed, self.prompt, out.len());
+        if let Some(terminals) = &mut self.terminals
+            && self.customer.is_at_menu()
+            && terminals.choose()
+        {
+            return frame(out, |out| terminals.write_hello(out));
+        }
+        let (framed, prompt) = (self.framed, self.prompt);
         self.customer.write_input(|word, number| {
-            if framed {
-                out.extend_from_slice(&[0; HEADER]);
+            let write_input = |out: &mut Vec<u8>| {
+                out.extend_from_slice(word.as_bytes());
+                if let Some(number) = number {
+                    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+                }
+            };
+            if !framed {
+                return write_input(out);
+            }
+            frame(out, |out| {
                 out.push(b'{');
                 if let Some(prompt) = prompt {
                     out.extend_from_slice(b"\"re\":");
@@ -149,19 +187,9 @@ impl ClientProtocol for TextSession<'_> {
                     out.push(b',');
                 }
                 out.extend_from_slice(b"\"data\":\"");
-            }
-            out.extend_from_slice(word.as_bytes());
-            if let Some(number) = number {
-                out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-            }
-            if framed {
+                write_input(out);
                 out.extend_from_slice(b"\"}");
-                let length = out.len().saturating_sub(begin).saturating_sub(HEADER);
-                let header = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-                if let Some(slot) = out.get_mut(begin..begin.saturating_add(HEADER)) {
-                    slot.copy_from_slice(&header);
-                }
-            }
+            });
         });
     }
 
@@ -173,6 +201,18 @@ impl ClientProtocol for TextSession<'_> {
 impl<'a> AtmSession<'a> for TextSession<'a> {
     fn customer(&mut self) -> &mut Customer<'a> {
         &mut self.customer
+    }
+}
+
+/// Appends a message with its length in front of it.
+fn frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    out.extend_from_slice(&[0; HEADER]);
+    write(out);
+    let length = out.len().saturating_sub(begin).saturating_sub(HEADER);
+    let header = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    if let Some(slot) = out.get_mut(begin..begin.saturating_add(HEADER)) {
+        slot.copy_from_slice(&header);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use atm_bench::{LoadConfig, LoadProgress, Report, customer::InputStyle, mix::Mix};
 use atm_e2e::{
-    Client, Program, Server, Signal, TIMEOUT, Value, frame, original_programs, project_root, python,
+    Client, Program, Server, Signal, TIMEOUT, Value, frame, ledger, original_programs, project_root, python,
     raise_file_limit,
 };
 use std::{
@@ -29,6 +29,7 @@ fn short(address: SocketAddr) -> LoadConfig {
         address,
         wire: "json".parse().unwrap(),
         sessions: 1,
+        terminals: None,
         burst: 100,
         threads: 1,
         warm_up: Duration::ZERO,
@@ -114,6 +115,24 @@ fn the_report_agrees_with_the_servers_balance() {
         assert_eq!(next.balances.start, balances.end, "{next}");
         server.stop();
     }
+}
+
+#[test]
+fn every_named_terminal_has_a_row_and_its_operations_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ledger::start_server(folder.path());
+    // A later run on the same ledger is one of later epochs.
+    for (sessions, threads, input_style) in
+        [(4, 2, InputStyle::Words), (7, 1, InputStyle::Menu), (30, 1, InputStyle::Words)]
+    {
+        let terminals = Some(30);
+        let report = run(&LoadConfig { sessions, threads, terminals, input_style, ..short(server.address) });
+        assert!(report.passed() && report.counts.deposits > 0, "{report}");
+        assert!(report.to_string().contains("30 named terminals"), "{report}");
+    }
+    server.stop();
+    let shown = ledger::ledger_stdout(&["show"], folder.path());
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["terminals", "30"])), "{shown}");
 }
 
 #[test]
@@ -360,6 +379,9 @@ fn wrong_usage_is_refused_with_exit_code_2() {
         "--rate NaN",
         "--wire morse",
         "--format xml",
+        "--terminals 0",
+        "--terminals 5 --wire raw",
+        "--terminals 5 --wire postcard",
     ] {
         assert_eq!(code(line), Some(2), "{line}");
     }

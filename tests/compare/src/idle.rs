@@ -87,6 +87,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
         address: server.address,
         wire: atm_core::wire::Wire::Json,
         sessions: 1,
+        terminals: None,
         burst: 1,
         threads: 1,
         warm_up: Duration::ZERO,

@@ -255,6 +255,7 @@ fn atm_load(
         address,
         wire,
         sessions,
+        terminals: None,
         burst: BURST,
         threads: 1,
         warm_up,

@@ -27,7 +27,7 @@ pub(super) struct SessionTable<P> {
     pub(super) closed_loop: bool,
     /// Sessions that are not lost.
     pub(super) alive: usize,
-    /// Sessions that are connecting or wait for the greeting.
+    /// Sessions that are connecting, or wait for the greeting or the reply to an opening request.
     pub(super) opening: usize,
     /// Sessions with an outstanding request.
     pub(super) outstanding: usize,
@@ -56,7 +56,7 @@ pub(super) struct Session<P> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionState {
     Connecting,
-    /// Connected, before the server's greeting.
+    /// Connected, before the server's greeting or the reply to an opening request.
     Connected,
     Idle,
     /// With an outstanding request that was due then.
@@ -108,7 +108,7 @@ impl<P: ClientProtocol> SessionTable<P> {
             match session.is_connected() {
                 Ok(false) => return,
                 Ok(true) if session.protocol.is_greeted() => session.state = SessionState::Connected,
-                Ok(true) => self.set_open(index),
+                Ok(true) => self.open(index),
                 Err(error) => return self.lose(index, format!("not connected: {error}")),
             }
         }
@@ -158,7 +158,10 @@ impl<P: ClientProtocol> SessionTable<P> {
             Err(SessionError(reason)) => return self.lose(index, reason),
         };
         match session.state {
-            SessionState::Connected => self.set_open(index),
+            SessionState::Connected => {
+                self.replies = self.replies.wrapping_add(1);
+                self.open(index);
+            }
             SessionState::Waiting(due) => {
                 let now = Instant::now();
                 session.state = SessionState::Idle;
@@ -177,11 +180,20 @@ impl<P: ClientProtocol> SessionTable<P> {
         }
     }
 
-    fn set_open(&mut self, index: usize) {
-        self.opening = self.opening.saturating_sub(1);
-        if let Some(session) = self.sessions.get_mut(index) {
+    /// Sends the next opening request of a session, or sets it open after the last one.
+    fn open(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if session.protocol.is_opening() {
+            session.state = SessionState::Connected;
+            self.request.clear();
+            session.protocol.write_request(&mut self.request);
+            if let Err(error) = session.send(&self.request) {
+                self.lose(index, format!("the connection was lost: {error}"));
+            }
+        } else {
             session.state = SessionState::Idle;
             self.idle.push_back(index);
+            self.opening = self.opening.saturating_sub(1);
         }
     }
 
