@@ -6,7 +6,8 @@ use std::{path::PathBuf, time::Duration};
 /// Compare atm's server with other servers, in turn and in one run, and check the performance targets.
 ///
 /// In memory: bare echo servers (the limit), Redis, and the original program's design in Python. On disk:
-/// Redis with appendfsync always, PostgreSQL, SQLite. Then many idle sessions. All servers are started and
+/// Redis with appendfsync always, as a counter and with a function that does a ledger's work, PostgreSQL,
+/// SQLite; atm also with named terminals at random. Then many idle sessions. All servers are started and
 /// stopped here, on free ports; docs/benchmarks.md says how each is set up and what is measured.
 #[derive(Parser)]
 #[command(
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Leave these out, if the machine does not have them
     #[arg(long, value_name = "PROGRAM,…", value_enum, value_delimiter = ',')]
     pub(crate) without: Vec<Competitor>,
+    /// An `atm` built from an earlier version: it is measured on disk in the same rounds
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) former: Option<PathBuf>,
     /// Folder on the disk to measure [default: the one of this program]
     #[arg(long, value_name = "DIR")]
     pub(crate) disk: Option<PathBuf>,

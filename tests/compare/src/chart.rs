@@ -114,10 +114,19 @@ impl Chart<'_> {
             let colour = COLOURS[number % COLOURS.len()];
             // Our server is the first system.
             let style = colour.stroke_width(if number == 0 { 4 } else { 2 });
-            chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-            chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+            let points = points.iter().copied();
             let at = 60 + LEGEND_LINE * number as i32;
-            legend.draw(&PathElement::new(vec![(0, at), (20, at)], style))?;
+            // Where the colours begin again, lines are dashed.
+            if number < COLOURS.len() {
+                chart.draw_series(LineSeries::new(points.clone(), style))?;
+                legend.draw(&PathElement::new(vec![(0, at), (20, at)], style))?;
+            } else {
+                chart.draw_series(DashedLineSeries::new(points.clone(), 6, 4, style))?;
+                for from in [0, 8, 16] {
+                    legend.draw(&PathElement::new(vec![(from, at), (from + 4, at)], style))?;
+                }
+            }
+            chart.draw_series(points.map(|point| Circle::new(point, 3, colour.filled())))?;
             legend.draw(&Text::new((*name).to_owned(), (28, at - 7), ("sans-serif", 14)))?;
         }
         root.present()?;
@@ -140,17 +149,20 @@ mod tests {
 
     #[test]
     fn every_system_is_drawn_and_named() {
-        let all = results(&[
+        let mut figures: Vec<(&str, usize, &[f64])> = vec![
             ("a & b", 1, &[10.0]),
             ("a & b", 8, &[100_000.0]),
             ("c", 1, &[11.0]),
             ("c", 8, &[100_001.0]),
             ("d", 8, &[10.0]),
-        ]);
+        ];
+        // More than there are colours.
+        figures.extend(["e", "f", "g", "h", "i", "j", "k", "l", "m", "n"].map(|name| (name, 8, &[20.0][..])));
+        let all = results(&figures);
         for scale in [Scale::Linear, Scale::Logarithmic] {
             let chart = Chart { title: "Title", label: "Label", scale };
             let svg = chart.draw(&all, |name, sessions| all.throughput(name, sessions));
-            assert_eq!(svg.matches("<circle").count(), 5, "{svg}");
+            assert_eq!(svg.matches("<circle").count(), figures.len(), "{svg}");
             for text in ["a &amp; b", "Title", "Label", "sessions", "100 k"] {
                 assert!(svg.contains(text), "{text}: {svg}");
             }

@@ -46,6 +46,14 @@ impl Competitor {
     }
 }
 
+/// Checks the program of an earlier version.
+///
+/// # Errors
+/// It does not run.
+pub fn check_former(program: &Path) -> Result<(), String> {
+    installed(program, "").map_err(|_| format!("{} does not run: --former needs an atm", program.display()))
+}
+
 fn installed(program: &Path, package: &str) -> Result<(), String> {
     let version = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     match version {

@@ -1,7 +1,7 @@
 //! Bare echo servers: the least work of a server over TCP for a request, and so an upper bound of the
 //! throughput. They read frames (a length of four bytes and a body, as on the `json` wire) and send one of a
 //! fixed size for each.
-use super::protocols::HEADER;
+use super::echo_protocol::HEADER;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
     io::{self, ErrorKind, Read, Write},

@@ -2,9 +2,9 @@
 //! session among them.
 use super::{
     TIMEOUT,
+    atm::idle_server,
     cores::{self, Side},
     signals,
-    system::idle_server,
 };
 use atm_bench::{
     LoadConfig,

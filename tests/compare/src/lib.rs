@@ -27,15 +27,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub mod atm;
 pub mod chart;
 pub mod competitor;
 pub mod cores;
 mod disk;
 pub mod echo;
+mod echo_protocol;
 pub mod idle;
 pub mod machine;
 mod postgres;
-mod protocols;
+mod redis;
 pub mod rounds;
 pub mod signals;
 mod sqlite;

@@ -6,8 +6,9 @@ use arguments::{Arguments, Part};
 use atm_bench::customer::InputStyle;
 use atm_compare::{
     DataFolder,
+    atm::Terminals,
     chart::Scale,
-    competitor::Competitor,
+    competitor::{self, Competitor},
     cores::{self, Side},
     echo, idle,
     machine::machine,
@@ -59,6 +60,9 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
         arguments.shorten();
     }
     Competitor::check(&arguments.without)?;
+    if let Some(former) = &arguments.former {
+        competitor::check_former(former)?;
+    }
     raise_file_limit();
     if arguments.apart {
         cores::keep_apart()?;
@@ -132,7 +136,7 @@ fn memory(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> R
         systems.push(System::echo(concurrency, bodies)?);
     }
     if !without(Competitor::Redis) {
-        systems.push(System::redis(data_folder, false)?);
+        systems.push(System::redis(data_folder)?);
     }
     if !without(Competitor::Python) {
         systems.extend([System::python(false), System::python(true)]);
@@ -167,12 +171,24 @@ fn memory(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> R
 fn durable(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> Result<(), String> {
     let without = |competitor| arguments.without.contains(&competitor);
     cores::run_for(Side::Servers)?;
-    let mut systems = vec![
-        System::durable_atm(data_folder, InputStyle::Menu)?,
-        System::durable_atm(data_folder, InputStyle::Words)?,
+    let loads = [
+        (InputStyle::Words, Terminals::Unnamed),
+        (InputStyle::Menu, Terminals::Unnamed),
+        (InputStyle::Words, Terminals::OneEach),
+        (InputStyle::Words, Terminals::Random(1000)),
+        (InputStyle::Words, Terminals::Random(100_000)),
     ];
+    let mut systems = Vec::new();
+    for load in loads {
+        systems.push(System::durable_atm(data_folder, None, load)?);
+    }
+    if let Some(former) = &arguments.former {
+        for load in [loads[0], loads[2]] {
+            systems.push(System::durable_atm(data_folder, Some(former), load)?);
+        }
+    }
     if !without(Competitor::Redis) {
-        systems.push(System::redis(data_folder, true)?);
+        systems.extend(System::durable_redis(data_folder)?);
     }
     if !without(Competitor::Postgres) {
         report_progress("starting PostgreSQL".to_owned());

@@ -42,7 +42,8 @@ impl Results {
         for round in 0..rounds {
             for &sessions in sessions {
                 // What one system leaves behind (a warm disk, dirty pages) affects another one in each round.
-                let mut order: Vec<&System> = systems.iter().collect();
+                let mut order: Vec<&System> =
+                    systems.iter().filter(|system| system.is_measured_with(sessions)).collect();
                 rng.shuffle(&mut order);
                 for system in order {
                     signals::check()?;

@@ -1,22 +1,28 @@
 //! The systems under test: each is started here, measured, and stopped when it is dropped.
 use super::{
-    BURST, DataFolder, Sample, TIMEOUT, Timing, disk, echo, free_port, load,
+    DataFolder, Sample, Timing,
+    atm::{self, AtmLoad, Terminals},
+    disk, echo,
+    echo_protocol::{EchoProtocol, HEADER},
+    load,
     postgres::{Postgres, Rows},
-    protocols::{EchoProtocol, HEADER, RedisProtocol},
-    signals, sqlite,
+    redis::{Redis, RedisCommand, RedisProtocol},
+    sqlite,
 };
-use atm_bench::{
-    LoadConfig, Report,
-    customer::InputStyle,
-    measurements::Measurements,
-    mix::{Mix, OperationKind},
-};
+use atm_bench::{customer::InputStyle, measurements::Measurements};
 use atm_core::wire::Wire;
-use atm_e2e::{Program, Server, atm, project_root};
-use std::{cell::Cell, env, net::SocketAddr, process::Command, time::Duration};
+use atm_e2e::{Program, Server, project_root};
+use std::{cell::Cell, env, path::Path, process::Command, time::Duration};
 
 /// The name of the disk alone.
 pub const DISK: &str = "fdatasync alone";
+
+/// The names of an earlier version, under the loads of sessions without and with names.
+pub const FORMER: [&str; 2] = ["former atm, one answer a deposit", "former atm, named terminals"];
+
+/// The fewest sessions of a load of terminals at random: with fewer, the hellos before it would take longer
+/// than the load.
+const LEAST_RANDOM: usize = 50;
 
 /// A running system.
 #[derive(Debug)]
@@ -31,20 +37,15 @@ enum SystemKind {
     /// atm's server, or the original program's design in Python.
     Atm {
         server: Server,
-        wire: Wire,
-        input_style: InputStyle,
-        mix: Mix,
-        durable: Durable,
+        load: AtmLoad,
+        /// The folder of its ledger on disk.
+        durable: Option<tempfile::TempDir>,
     },
     Echo {
         server: Server,
         request: usize,
     },
-    Redis {
-        address: SocketAddr,
-        _program: Program,
-        _folder: tempfile::TempDir,
-    },
+    Redis(Redis),
     Postgres {
         postgres: std::rc::Rc<Postgres>,
         rows: Rows,
@@ -52,9 +53,6 @@ enum SystemKind {
     Sqlite(DataFolder),
     Disk(DataFolder),
 }
-
-/// The folder of a server's ledger on disk.
-type Durable = Option<tempfile::TempDir>;
 
 /// The average sizes of our server's requests and replies.
 #[derive(Clone, Copy, Debug)]
@@ -74,28 +72,35 @@ impl System {
             Wire::Postcard => ("atm, postcard", "postcard"),
         };
         let server = Server::start(&["--wire", option, "--log", "warn"]);
-        let (input_style, mix) = (InputStyle::Menu, Mix::default());
-        Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
+        Self { name, kind: SystemKind::Atm { server, load: AtmLoad::in_memory(wire), durable: None } }
     }
 
-    /// atm's server with its ledger on disk, for a load of deposits alone.
+    /// atm's server with its ledger on disk, for a load of deposits alone; `former` is the program of an
+    /// earlier version.
     ///
     /// # Errors
     /// Its folder cannot be created.
-    pub fn durable_atm(data_folder: &DataFolder, input_style: InputStyle) -> Result<Self, String> {
-        let folder = data_folder.temporary()?;
-        let data = folder.path().join("ledger");
-        let data = data.to_str().ok_or("the folder's path is not UTF-8")?;
-        let server = Server::start(&["--data", data, "--log", "warn"]);
-        let name = match input_style {
-            InputStyle::Menu => "atm, two answers a deposit",
-            InputStyle::Words => "atm, one answer a deposit",
+    ///
+    /// # Panics
+    /// There is no such load.
+    pub fn durable_atm(
+        data_folder: &DataFolder,
+        former: Option<&Path>,
+        (input_style, terminals): (InputStyle, Terminals),
+    ) -> Result<Self, String> {
+        let name = match (former, input_style, terminals) {
+            (None, InputStyle::Menu, Terminals::Unnamed) => "atm, two answers a deposit",
+            (None, InputStyle::Words, Terminals::Unnamed) => "atm, one answer a deposit",
+            (None, InputStyle::Words, Terminals::OneEach) => "atm, named terminals",
+            (None, InputStyle::Words, Terminals::Random(1000)) => "atm, 1,000 terminals at random",
+            (None, InputStyle::Words, Terminals::Random(100_000)) => "atm, 100,000 terminals at random",
+            (Some(_), InputStyle::Words, Terminals::Unnamed) => FORMER[0],
+            (Some(_), InputStyle::Words, Terminals::OneEach) => FORMER[1],
+            other => panic!("there is no such load: {other:?}"),
         };
-        let mix = Mix::only(OperationKind::Deposit);
-        Ok(Self {
-            name,
-            kind: SystemKind::Atm { server, wire: Wire::Json, input_style, mix, durable: Some(folder) },
-        })
+        let (server, folder) = atm::start_durable(former, data_folder)?;
+        let load = AtmLoad::durable(input_style, terminals);
+        Ok(Self { name, kind: SystemKind::Atm { server, load, durable: Some(folder) } })
     }
 
     /// A bare echo server, by this program with `--echo`.
@@ -115,39 +120,29 @@ impl System {
         })
     }
 
-    /// Redis, in memory or with each write synced before its reply.
+    /// Redis in memory, as a counter.
     ///
     /// # Errors
-    /// There is no folder or no free port for it.
-    pub fn redis(data_folder: &DataFolder, durable: bool) -> Result<Self, String> {
-        let folder = data_folder.temporary()?;
-        let port = free_port().map_err(|error| error.to_string())?;
-        let mut command = Command::new("redis-server");
-        command.args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-            "--save",
-            "",
-            "--maxclients",
-            "20000",
-        ]);
-        command.args([
-            "--appendonly",
-            if durable { "yes" } else { "no" },
-            "--appendfsync",
-            "always",
-            "--dir",
-        ]);
-        let program = Program::start({
-            command.arg(folder.path());
-            command
-        });
-        program.wait_for("Ready to accept connections");
-        let name = if durable { "Redis, appendfsync always" } else { "Redis" };
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Self { name, kind: SystemKind::Redis { address, _program: program, _folder: folder } })
+    /// It cannot be started.
+    pub fn redis(data_folder: &DataFolder) -> Result<Self, String> {
+        let redis = Redis::start(data_folder, RedisCommand::Incrby, false)?;
+        Ok(Self { name: "Redis", kind: SystemKind::Redis(redis) })
+    }
+
+    /// Redis with each write synced before its reply, as two systems: a counter, and a function that does the
+    /// same work as a ledger.
+    ///
+    /// # Errors
+    /// They cannot be started.
+    pub fn durable_redis(data_folder: &DataFolder) -> Result<[Self; 2], String> {
+        let system = |name, command| {
+            let redis = Redis::start(data_folder, command, true)?;
+            Ok::<_, String>(Self { name, kind: SystemKind::Redis(redis) })
+        };
+        Ok([
+            system("Redis INCRBY, appendfsync always", RedisCommand::Incrby)?,
+            system("Redis function, appendfsync always", RedisCommand::Function)?,
+        ])
     }
 
     /// The original program's design, in Python: a thread per client.
@@ -159,8 +154,7 @@ impl System {
         }
         let name = if nodelay { "Python, TCP_NODELAY" } else { "Python" };
         let server = Server::of(Program::start(command));
-        let (wire, input_style, mix) = (Wire::Raw, InputStyle::Menu, Mix::default());
-        Self { name, kind: SystemKind::Atm { server, wire, input_style, mix, durable: None } }
+        Self { name, kind: SystemKind::Atm { server, load: AtmLoad::in_memory(Wire::Raw), durable: None } }
     }
 
     /// PostgreSQL, as two systems: one whose sessions all update the same row, and one whose sessions update
@@ -193,6 +187,16 @@ impl System {
         Self { name: DISK, kind: SystemKind::Disk(data_folder.clone()) }
     }
 
+    /// Is it measured with this number of sessions?
+    pub(super) fn is_measured_with(&self, sessions: usize) -> bool {
+        match &self.kind {
+            SystemKind::Atm { load: AtmLoad { terminals: Terminals::Random(count), .. }, .. } => {
+                (LEAST_RANDOM..=*count).contains(&sessions)
+            }
+            _ => true,
+        }
+    }
+
     /// Measures it once.
     ///
     /// # Errors
@@ -204,8 +208,8 @@ impl System {
 
     fn try_measure(&self, sessions: usize, timing: Timing) -> Result<Sample, String> {
         match &self.kind {
-            SystemKind::Atm { server, wire, input_style, mix, durable } => {
-                let report = atm_load(server.address, (*wire, *input_style, *mix), sessions, timing)?;
+            SystemKind::Atm { server, load, durable } => {
+                let report = load.run(server.address, sessions, timing)?;
                 // In memory answers are compared with requests, on disk operations with operations.
                 Ok(sample(&report.measurements, durable.is_some()))
             }
@@ -213,10 +217,10 @@ impl System {
                 measured(load(server.address, || EchoProtocol::new(*request), sessions, timing))
                     .map(|all| sample(&all, false))
             }
-            SystemKind::Redis { address, .. } => {
-                let seed = Cell::new(0);
-                let protocol = || RedisProtocol::new(seed.replace(seed.get() + 1));
-                measured(load(*address, protocol, sessions, timing)).map(|all| sample(&all, false))
+            SystemKind::Redis(redis) => {
+                let client = Cell::new(0);
+                let protocol = || RedisProtocol::new(redis.command, client.replace(client.get() + 1));
+                measured(load(redis.address, protocol, sessions, timing)).map(|all| sample(&all, false))
             }
             SystemKind::Postgres { postgres, rows } => postgres.measure(*rows, sessions, timing),
             SystemKind::Sqlite(data_folder) => sqlite::measure(data_folder, sessions, timing),
@@ -229,11 +233,11 @@ impl System {
     /// # Errors
     /// It is not an ATM, or the measurement fails.
     pub fn bodies(&self) -> Result<Bodies, String> {
-        let SystemKind::Atm { server, wire, input_style, mix, .. } = &self.kind else {
+        let SystemKind::Atm { server, load, .. } = &self.kind else {
             return Err(format!("{} is not an ATM", self.name));
         };
         let timing = Timing { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
-        let report = atm_load(server.address, (*wire, *input_style, *mix), 8, timing)?;
+        let report = load.run(server.address, 8, timing)?;
         let body =
             |bytes: u64| (bytes as f64 / report.measurements.answers.max(1) as f64).round() as usize - HEADER;
         Ok(Bodies {
@@ -241,35 +245,6 @@ impl System {
             reply: body(report.measurements.bytes_received),
         })
     }
-}
-
-/// Runs a load on an ATM and checks every balance.
-fn atm_load(
-    address: SocketAddr,
-    (wire, input_style, mix): (Wire, InputStyle, Mix),
-    sessions: usize,
-    timing: Timing,
-) -> Result<Report, String> {
-    let Timing { warm_up, duration } = timing;
-    let config = LoadConfig {
-        address,
-        wire,
-        sessions,
-        terminals: None,
-        burst: BURST,
-        threads: 1,
-        warm_up,
-        duration,
-        mix,
-        input_style,
-        rate: None,
-        seed: fastrand::u64(..),
-        shared: false,
-        timeout: TIMEOUT,
-    };
-    let report =
-        atm_bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
-    if report.passed() { Ok(report) } else { Err(report.to_string()) }
 }
 
 fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, String> {
@@ -293,17 +268,4 @@ fn sample(measured: &Measurements, operations: bool) -> Sample {
         p99: Some(latency.quantile(0.99)),
         cpu_share: measured.cpu_share(),
     }
-}
-
-/// atm's server for the measurement of idle sessions.
-pub(super) fn idle_server(sessions: usize) -> Server {
-    Server::of(Program::start(atm(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--max-sessions",
-        &sessions.to_string(),
-        "--log",
-        "error",
-    ])))
 }

@@ -14,7 +14,8 @@ fn compare(arguments: &[&str]) -> Command {
 fn the_page_has_the_results_of_all_systems_that_are_not_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("made");
-    let options = ["--without", "redis,postgres,python,sqlite"];
+    let former = atm_e2e::atm(&[]).get_program().to_owned();
+    let options = ["--without", "redis,postgres,python,sqlite", "--former", former.to_str().unwrap()];
     let short = [
         "--short",
         "--sessions",
@@ -31,12 +32,19 @@ fn the_page_has_the_results_of_all_systems_that_are_not_left_out() {
     let done = Program::run(compare(&[&short[..], &options].concat()), "");
     assert_eq!(done.code, Some(0), "{done:?}");
     let page = fs::read_to_string(out.join("compare.md")).unwrap();
-    for line in ["| atm, json | ", "| echo, threads | ", "| echo, event loop | ", "| fdatasync alone | "] {
+    for line in [
+        "| atm, json | ",
+        "| echo, threads | ",
+        "| echo, event loop | ",
+        "| fdatasync alone | ",
+        "| atm, named terminals | ",
+        "| former atm, named terminals | ",
+    ] {
         assert!(page.contains(line) && done.stdout.contains(line), "{line}: {page}");
     }
     for target in [
         "relative to the faster echo server",
-        "relative to one fdatasync",
+        "p50 latency: atm, one answer a deposit / fdatasync alone, 1 session",
         "resident memory per idle session, 50 sessions",
         "gets a notice",
     ] {
@@ -72,6 +80,10 @@ fn missing_programs_are_reported_with_their_packages() {
         assert!(done.stderr.contains(word), "{word}: {done:?}");
     }
     assert_eq!(done.stdout, "");
+    let options = ["--short", "--without", "redis,postgres,python,sqlite", "--former", "/nowhere/atm"];
+    let done = Program::run(compare(&options), "");
+    assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
+    assert!(done.stderr.contains("/nowhere/atm does not run"), "{done:?}");
 }
 
 #[test]
