@@ -237,7 +237,8 @@ pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, 
     let unknown = |error| OpenError::Address { address: address.into(), error };
     let mut failure = None;
     for candidate in address.to_socket_addrs().map_err(unknown)? {
-        match std::net::TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT) {
+        let connected = std::net::TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT);
+        match connected.and_then(refuse_itself) {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = Some(error),
         }
@@ -246,6 +247,18 @@ pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, 
         Some(error) => Err(OpenError::NoServer { address: address.into(), wire, error }),
         None => Err(unknown(io::Error::other("the name has no address"))),
     }
+}
+
+/// Refuses a connection of a socket with itself (simultaneous open, RFC 9293, section 3.5): where no server listens on a port of
+/// the ephemeral range, the system may choose that port for the client.
+fn refuse_itself(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
+    if stream.local_addr()? != stream.peer_addr()? {
+        return Ok(stream);
+    }
+    // Without the state TIME-WAIT, in which a server could not listen on the port for a minute.
+    #[cfg(unix)]
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+    Err(ErrorKind::ConnectionRefused.into())
 }
 
 /// Does I/O without blocking; `None` where it would block. Repeats what a signal interrupted.
@@ -284,6 +297,22 @@ mod tests {
         assert_eq!(default.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
         assert!(open("nowhere", Wire::Json).contains("(an address is host:port)"));
         assert!(open("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_connection_of_a_socket_with_itself_is_refused_and_frees_the_port() {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let address: std::net::SocketAddr = unused_address().parse().unwrap();
+        let itself = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&itself, &address).unwrap();
+        connect(&itself, &address).unwrap();
+        let error = refuse_itself(itself.into()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let listener = TcpListener::bind(address).unwrap();
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        assert!(refuse_itself(stream).is_ok());
+        drop(listener);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl<P: ClientProtocol> EventLoop<P> {
     }
 
     fn add(&mut self, address: SocketAddr, protocol: P) -> io::Result<()> {
-        let mut stream = match TcpStream::connect(address) {
+        let mut stream = match TcpStream::connect(address).and_then(|stream| refuse_itself(stream, address)) {
             Ok(stream) => stream,
             Err(error) => {
                 self.table.lost = self.table.lost.saturating_add(1);
@@ -303,4 +303,17 @@ impl<P: ClientProtocol> EventLoop<P> {
         }
         Ok(())
     }
+}
+
+/// Refuses a connection of a socket with itself (simultaneous open, RFC 9293, section 3.5): where no server listens on a port of
+/// the ephemeral range, the system may choose that port for the client. The connection may still be in progress.
+fn refuse_itself(stream: TcpStream, address: SocketAddr) -> io::Result<TcpStream> {
+    let local = stream.local_addr()?;
+    if local != address && stream.peer_addr().ok() != Some(local) {
+        return Ok(stream);
+    }
+    // Without the state TIME-WAIT, in which a server could not listen on the port for a minute.
+    #[cfg(unix)]
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+    Err(ErrorKind::ConnectionRefused.into())
 }

@@ -5,7 +5,7 @@
 use atm_bench::{LoadConfig, LoadProgress, Report, customer::InputStyle, mix::Mix};
 use atm_e2e::{
     Client, Program, Server, Signal, TIMEOUT, Value, frame, ledger, original_programs, project_root, python,
-    raise_file_limit,
+    raise_file_limit, with_ephemeral_ports,
 };
 use std::{
     io::{Read, Write},
@@ -41,6 +41,15 @@ fn short(address: SocketAddr) -> LoadConfig {
         shared: false,
         timeout: TIMEOUT,
     }
+}
+
+#[test]
+fn no_session_connects_to_itself() {
+    let command = load_generator(&["--connect", "127.0.0.1:40000", "--sessions", "2", "--duration", "1s"]);
+    let Some(command) = with_ephemeral_ports(&command, 40_000) else { return };
+    let done = Program::run(command, "");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!((done.stdout + &done.stderr).contains("refused"));
 }
 
 fn run(config: &LoadConfig) -> Report {

@@ -121,6 +121,23 @@ fn build(folder: PathBuf) -> Result<PathBuf, String> {
     if success { Ok(folder) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
+/// The command in a network of its own, where the system chooses `first` or the next port for a connection, and no server
+/// listens; `None` without the program `ip`.
+pub fn with_ephemeral_ports(command: &Command, first: u16) -> Option<Command> {
+    let has_ip = Command::new("ip").arg("-V").output().is_ok_and(|output| output.status.success());
+    if !has_ip {
+        eprintln!("skipped: there is no `ip`");
+        return None;
+    }
+    let range = format!("{first} {}", first + 1);
+    let script = format!(
+        "ip link set lo up && echo {range} > /proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" \"$@\""
+    );
+    let mut alone = Command::new("unshare");
+    alone.args(["-rn", "sh", "-c", &script]).arg(command.get_program()).args(command.get_args());
+    Some(alone)
+}
+
 /// The output of a child so far, and whether it has ended.
 #[derive(Debug, Default)]
 struct Stream {

@@ -1,5 +1,5 @@
 //! `atm client` with lines from a pipe: its output, when it ends, and its exit code.
-use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json};
+use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json, with_ephemeral_ports};
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
@@ -76,6 +76,15 @@ fn without_a_server_one_line_says_how_to_start_one() {
         let done = Program::run(atm(&["client", "--connect", address]), "");
         assert_eq!(done.code, Some(2), "{address}: {done:?}");
     }
+}
+
+#[test]
+fn a_client_does_not_connect_to_itself() {
+    let command = atm(&["client", "--connect", "127.0.0.1:40000"]);
+    let Some(command) = with_ephemeral_ports(&command, 40_000) else { return };
+    let done = Program::run(command, "3\n");
+    let err = "no server at 127.0.0.1:40000: start one with: atm serve --listen 127.0.0.1:40000\n";
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(1), "", err));
 }
 
 #[test]
