@@ -93,12 +93,4 @@ impl fmt::Display for MessageText<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    #[test]
-    fn an_encoder_error_names_its_cause() {
-        assert_eq!(BufferTooSmall.to_string(), "the buffer is too small for the message");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The protocol's messages as typed values: hello, answer, reply, notice and fault. The codecs encode them.
 use crate::{
-    ledger::{Epoch, LedgerId, Name, Numbers, Outcome},
+    ledger::{Epoch, LedgerId, Name, Outcome},
     number,
     screen::{Screen, Screens},
 };
@@ -21,7 +21,7 @@ pub struct Hello {
     /// The terminal's name. Without one the ledger does not remember its operations.
     pub terminal: Option<Name>,
     /// A number that grows with every start of the terminal. With `attempt` it is the terminal epoch.
-    #[serde(with = "number")]
+    #[serde(with = "number::bounded")]
     pub start: u64,
     /// The number of this hello since that start.
     #[serde(serialize_with = "number::serialize")]
@@ -29,10 +29,10 @@ pub struct Hello {
     /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
     /// The highest number of a reply that was shown.
-    #[serde(with = "number")]
+    #[serde(with = "number::bounded")]
     pub shown: u64,
     /// The number of the answered prompt whose reply was not shown.
-    #[serde(serialize_with = "number::serialize_option")]
+    #[serde(with = "number::bounded_option")]
     pub pending: Option<u64>,
     /// Whether to resume the session: the same person is still there.
     pub resume: bool,
@@ -42,11 +42,6 @@ impl Hello {
     /// The terminal epoch.
     pub fn epoch(&self) -> Epoch {
         Epoch { start: self.start, attempt: self.attempt }
-    }
-
-    /// Whether its numbers are below [`Numbers::MAX`], as every number that a host or a terminal counts is.
-    pub fn is_sound(&self) -> bool {
-        [self.start, self.shown, self.pending.unwrap_or(0)].iter().all(|number| *number < Numbers::MAX)
     }
 }
 
@@ -72,7 +67,7 @@ pub struct Welcome {
     /// The identity of the ledger that reserves the numbers of the replies; `None` for an unnamed terminal.
     pub ledger: Option<LedgerId>,
     /// `start` of the hello that this answers.
-    #[serde(with = "number")]
+    #[serde(with = "number::bounded")]
     pub start: u64,
     /// `attempt` of the hello that this answers.
     #[serde(serialize_with = "number::serialize")]
@@ -121,7 +116,7 @@ pub enum Notice {
     /// An operation is outstanding; its reply will follow.
     Working {
         /// The number of the prompt whose answer caused it.
-        #[serde(serialize_with = "number::serialize_option")]
+        #[serde(with = "number::bounded_option")]
         re: Option<u64>,
     },
     /// There is no session: the terminal must say hello.
@@ -129,7 +124,7 @@ pub enum Notice {
     /// The terminal said hello on another link, which took the session over.
     TakenOver {
         /// `start` of the hello whose session was taken over.
-        #[serde(with = "number")]
+        #[serde(with = "number::bounded")]
         start: u64,
         /// `attempt` of the hello whose session was taken over.
         #[serde(serialize_with = "number::serialize")]
@@ -138,7 +133,7 @@ pub enum Notice {
     /// The hello is refused: a later one of the same name was received, or the same one on another connection.
     NameInUse {
         /// `start` of the refused hello.
-        #[serde(with = "number")]
+        #[serde(with = "number::bounded")]
         start: u64,
         /// `attempt` of the refused hello.
         #[serde(serialize_with = "number::serialize")]
@@ -266,7 +261,7 @@ impl Fault {
             Self::NotJson => "The message is not a JSON object.",
             Self::TooDeep => "The message is nested too deeply.",
             Self::NotAMessage => {
-                "The message has no data that could be an answer, or a field of the wrong type."
+                "The message has no data that could be an answer, or a field of the wrong type. A number is digits only."
             }
             Self::BadName => "A terminal's name is 1 to 32 of A-Z a-z 0-9 . _ -",
             Self::Version => "This version of the protocol is not spoken here; version 1 is.",

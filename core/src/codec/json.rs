@@ -15,6 +15,7 @@ use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
     message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION, Welcome},
     money::Amount,
+    number::Number,
 };
 use serde::{Deserialize, Serialize};
 use serde_json_core::str::EscapedStr;
@@ -29,10 +30,10 @@ pub use write::{write_bare, write_notice, write_reply};
 struct HostIn<'a> {
     hello: Option<u8>,
     ledger: Option<&'a str>,
-    start: Option<u64>,
+    start: Option<Number>,
     attempt: Option<u32>,
-    seq: Option<u64>,
-    re: Option<u64>,
+    seq: Option<Number>,
+    re: Option<Number>,
     input: Option<bool>,
     #[serde(borrow)]
     data: Option<EscapedStr<'a>>,
@@ -75,15 +76,15 @@ struct TerminalOut<'a> {
 #[derive(Deserialize)]
 struct TerminalIn<'a> {
     input: Option<bool>,
-    hello: Option<u64>,
+    hello: Option<Number>,
     terminal: Option<&'a str>,
-    start: Option<u64>,
-    attempt: Option<u32>,
+    start: Option<Number>,
+    attempt: Option<Number>,
     ledger: Option<&'a str>,
-    shown: Option<u64>,
-    pending: Option<u64>,
+    shown: Option<Number>,
+    pending: Option<Number>,
     resume: Option<bool>,
-    re: Option<u64>,
+    re: Option<Number>,
     #[serde(borrow)]
     data: Option<EscapedStr<'a>>,
 }
@@ -118,24 +119,25 @@ pub fn read_terminal(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
 /// [`read_terminal`] without the fast path.
 fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     let fields: TerminalIn<'_> = fields(body)?;
+    let attempt = u32::try_from(fields.attempt.map_or(0, u64::from)).map_err(|_| Fault::NotAMessage)?;
     if fields.input.is_some() {
         return Ok(None);
     }
     if let Some(version) = fields.hello {
-        let version = u8::try_from(version).map_err(|_| Fault::Version)?;
+        let version = u8::try_from(u64::from(version)).map_err(|_| Fault::Version)?;
         return Ok(Some(TerminalMessage::Hello(Hello {
             version,
             terminal: fields.terminal.map(str::parse).transpose().map_err(|_| Fault::BadName)?,
-            start: fields.start.unwrap_or(0),
-            attempt: fields.attempt.unwrap_or(0),
+            start: fields.start.map_or(0, u64::from),
+            attempt,
             ledger: fields.ledger.map(str::parse).transpose().map_err(|_| Fault::NotAMessage)?,
-            shown: fields.shown.unwrap_or(0),
-            pending: fields.pending,
+            shown: fields.shown.map_or(0, u64::from),
+            pending: fields.pending.map(u64::from),
             resume: fields.resume.unwrap_or(false),
         })));
     }
     let data = fields.data.ok_or(Fault::NotAMessage)?;
-    Ok(Some(TerminalMessage::Answer { re: fields.re, answer: answer(data.0) }))
+    Ok(Some(TerminalMessage::Answer { re: fields.re.map(u64::from), answer: answer(data.0) }))
 }
 
 /// The answer in a JSON string. One without escapes, the common case, is not copied character by character.
@@ -192,14 +194,14 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
         (None, _, _) => None,
         (Some(VERSION), Some(start), Some(attempt)) => {
             let ledger = fields.ledger.map(str::parse).transpose().map_err(|_| Fault::NotAMessage)?;
-            Some(Welcome { ledger, start, attempt })
+            Some(Welcome { ledger, start: start.into(), attempt })
         }
         (Some(VERSION), _, _) => return Err(Fault::NotAMessage),
         _ => return Err(Fault::Version),
     };
     Ok(Some(HostMessage {
-        seq: fields.seq,
-        re: fields.re,
+        seq: fields.seq.map(u64::from),
+        re: fields.re.map(u64::from),
         prompt,
         ends: fields.end.unwrap_or(false),
         welcome,
@@ -237,9 +239,9 @@ fn notice(fields: &HostIn<'_>) -> Option<Notice> {
         return Fault::from_code(code).map(Notice::Fault);
     }
     Some(match (fields.notice?, fields.start, fields.attempt) {
-        ("working", ..) => Notice::Working { re: fields.re },
-        ("taken-over", Some(start), Some(attempt)) => Notice::TakenOver { start, attempt },
-        ("name-in-use", Some(start), Some(attempt)) => Notice::NameInUse { start, attempt },
+        ("working", ..) => Notice::Working { re: fields.re.map(u64::from) },
+        ("taken-over", Some(start), Some(attempt)) => Notice::TakenOver { start: start.into(), attempt },
+        ("name-in-use", Some(start), Some(attempt)) => Notice::NameInUse { start: start.into(), attempt },
         ("who", ..) => Notice::Who,
         ("busy", ..) => Notice::Busy,
         ("idle", ..) => Notice::Idle,

@@ -22,7 +22,7 @@ const NOTICE: u8 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct AnswerBody<'a> {
-    #[serde(serialize_with = "number::serialize_option")]
+    #[serde(with = "number::bounded_option")]
     re: Option<u64>,
     #[serde(serialize_with = "number::serialize_text")]
     text: &'a str,
@@ -30,7 +30,9 @@ struct AnswerBody<'a> {
 
 #[derive(Deserialize)]
 struct ReplyBody {
+    #[serde(with = "number::bounded")]
     seq: u64,
+    #[serde(with = "number::bounded_option")]
     re: Option<u64>,
     welcome: Option<Welcome>,
     screens: Screens,

@@ -46,9 +46,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Ok(Some(TerminalMessage::Hello(hello))) if hello.version != VERSION => {
                 self.handle_fault(Fault::Version, now)
             }
-            Ok(Some(TerminalMessage::Hello(hello))) if !hello.is_sound() => {
-                self.handle_fault(Fault::NotAMessage, now)
-            }
             Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello, now),
             Ok(Some(TerminalMessage::Answer { re, answer })) => self.handle_answer(*re, answer, now),
             // A message of this side's own direction: an echo.

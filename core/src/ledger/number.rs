@@ -11,12 +11,13 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers end here: above it a JSON reader may round them (RFC 8259, section 6).
-    pub const MAX: u64 = (1 << 53) - 1;
+    /// Numbers are below this, 2^53 − 1; a message with another one is malformed. Above it a JSON reader may round an
+    /// integer (RFC 8259, section 6).
+    pub const MAX: u64 = number::MAX;
     /// No number.
     pub const NONE: Self = Self { next: 0, end: 0 };
 
-    /// The numbers from `first` on, `count` of them, none above [`Numbers::MAX`].
+    /// The numbers from `first` on, `count` of them, all below [`Numbers::MAX`].
     pub fn block(first: u64, count: u32) -> Self {
         Self { next: first, end: first.saturating_add(u64::from(count)).min(Self::MAX) }
     }
@@ -26,7 +27,7 @@ impl Numbers {
         self.end
     }
 
-    /// As many numbers, all above `number`; fewer where they would pass [`Numbers::MAX`].
+    /// As many numbers, all above `number`; fewer where they would reach [`Numbers::MAX`].
     pub fn above(self, number: u64) -> Self {
         let next = self.next.max(number.saturating_add(1));
         Self { next, end: next.saturating_add(self.end.saturating_sub(self.next)).min(Self::MAX) }

@@ -57,11 +57,11 @@ pub struct Memory {
     /// The identity of the ledger that `shown` and `pending` belong to.
     pub ledger: Option<LedgerId>,
     /// The highest number of a reply that was shown. Lower than before where the ledger was set back.
-    #[serde(serialize_with = "number::serialize")]
+    #[serde(with = "number::bounded")]
     pub shown: u64,
     /// The number of the answered prompt whose reply was not shown: the idempotency key of a request in
     /// doubt.
-    #[serde(serialize_with = "number::serialize_option")]
+    #[serde(with = "number::bounded_option")]
     pub pending: Option<u64>,
 }
 

@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     host::{self, Host, LinkKind},
-    ledger::{Ledger, LedgerId, Outcome, RamLedger, Receipt, Request, SessionId},
+    ledger::{Ledger, LedgerId, Numbers, Outcome, RamLedger, Receipt, Request, SessionId},
     message::{Notice, Welcome},
     money::Amount,
     time::earliest,
@@ -14,6 +14,7 @@ use std::{string::String, string::ToString, vec, vec::Vec};
 
 mod exchange;
 mod hello;
+mod numbers;
 mod properties;
 mod retransmit;
 mod set_back;

@@ -193,7 +193,7 @@ fn fields<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Contents> {
 }
 
 fn number(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|number| *number <= Numbers::MAX)
+    text.parse().ok().filter(|number| *number < Numbers::MAX)
 }
 
 /// `Some(None)` for an unknown value.

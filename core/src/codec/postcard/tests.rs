@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     frame::cobs,
     host::{self, Host},
-    ledger::{Ledger, LedgerId, Name, Outcome, RamLedger, Receipt, Refusal, SessionId},
+    ledger::{Ledger, LedgerId, Name, Numbers, Outcome, RamLedger, Receipt, Refusal, SessionId},
     message::MAX_ANSWER,
     money::Amount,
     time::Instant,
@@ -277,7 +277,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn any_answer_decodes_to_the_same(re: Option<u64>, text in "\\PC{0,90}") {
+    fn any_answer_decodes_to_the_same(re in prop::option::of(0..Numbers::MAX), text in "\\PC{0,90}") {
         let body = written(|out| write_answer(re, &text, out));
         let read = TerminalMessage::Answer { re, answer: Answer::new(&text) };
         prop_assert_eq!(read_terminal(&body), Ok(Some(read)));
@@ -285,8 +285,8 @@ proptest! {
 
     #[test]
     fn any_hello_decodes_to_the_same(
-        version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start: u64, attempt: u32,
-        ledger: Option<u64>, shown: u64, pending: Option<u64>, resume: bool,
+        version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start in 0..Numbers::MAX, attempt: u32,
+        ledger: Option<u64>, shown in 0..Numbers::MAX, pending in prop::option::of(0..Numbers::MAX), resume: bool,
     ) {
         let terminal = terminal.map(|name| name.parse().unwrap());
         let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
@@ -296,8 +296,8 @@ proptest! {
 
     #[test]
     fn any_reply_decodes_to_the_same(
-        seq: u64, re: Option<u64>, outcome in outcome(), earlier: bool, prompt: bool,
-        welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
+        seq in 0..Numbers::MAX, re in prop::option::of(0..Numbers::MAX), outcome in outcome(), earlier: bool, prompt: bool,
+        welcome in prop::option::of((prop::option::of(any::<u64>()), 0..Numbers::MAX, any::<u32>())),
     ) {
         let welcome = welcome.map(|(ledger, start, attempt)| Welcome { ledger: ledger.map(LedgerId), start, attempt });
         let screens: Screens = earlier.then_some(Screen::EarlierRequest).into_iter()

@@ -107,7 +107,7 @@ fn an_answer_to_a_prompt_that_is_not_open_is_refused() {
         let (mut driver, open) = TestDriver::at_menu(wire);
         let second = driver.reply(open, "3").seq.unwrap();
         let third = driver.reply(second, "3").seq.unwrap();
-        for re in [open, third + 1, 0, u64::MAX] {
+        for re in [open, third + 1, 0, Numbers::MAX - 1] {
             let received = driver.answer(re, "deposit 40");
             assert_eq!(kinds(&received), [Err(Notice::Fault(Fault::NotOpen)), Ok(third)]);
         }

@@ -1,7 +1,8 @@
 //! The link against scripted servers: storing, retransmission, reconnecting.
 use super::*;
+use crate::client::StateFile;
 use crate::server::{self, Server};
-use atm_core::terminal::Profile;
+use atm_core::{ledger::Numbers, message::Fault, terminal::Profile};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -108,6 +109,35 @@ fn an_answer_is_stored_before_it_is_sent_and_cleared_after_its_reply_was_shown()
     let log = log.0.lock().unwrap();
     let expected = ["shows 7", "stores 7 Some(7)", "receives 7", "shows 8", "stores 8 None", "full", "ends"];
     assert_eq!(*log, expected, "an answer that could not be stored was sent");
+}
+
+#[test]
+fn the_largest_number_is_stored_and_one_out_of_range_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| StateFile::open(&folder.path().join(name), &"kiosk-7".parse().unwrap()).unwrap();
+    for seq in [Numbers::MAX - 1, Numbers::MAX, Numbers::MAX + 1, u64::MAX] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = open(&seq.to_string());
+        let options = named(listener.local_addr().unwrap().to_string());
+        let mut link = Link::open(&Options { profile: Some(state.profile()), ..options }).unwrap();
+        link.store_memory_in(state);
+        let serving = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let hello = receive(&mut stream).unwrap();
+            stream.write_all(&welcome(&hello, seq)).unwrap();
+            stream
+        });
+        let (event, is_valid) = (link.next(None), seq < Numbers::MAX);
+        match event {
+            LinkEvent::Message(message) => assert_eq!((message.seq, is_valid), (Some(seq), true)),
+            LinkEvent::Fault(Fault::NotAMessage) => assert!(!is_valid, "{seq}"),
+            other => panic!("{other:?}"),
+        }
+        link.store_memory().unwrap();
+        drop((link, serving.join().unwrap()));
+        let stored = open(&seq.to_string()).profile().memory.shown;
+        assert_eq!(stored, if is_valid { seq } else { 0 });
+    }
 }
 
 #[test]

@@ -73,6 +73,22 @@ fn starts_grow_when_the_clock_is_set_back_and_end_below_2_to_the_53() {
 }
 
 #[test]
+fn the_largest_number_is_read_back_and_one_out_of_range_is_damage() {
+    let directory = Directory::new("numbers");
+    for number in [Numbers::MAX - 1, Numbers::MAX, Numbers::MAX + 1, u64::MAX] {
+        for memory in [Memory { shown: number, ..MEMORY }, Memory { pending: Some(number), ..MEMORY }] {
+            let contents = Contents { name: name("kiosk-7"), start: 1, memory };
+            fs::write(directory.file(), contents.to_string()).unwrap();
+            if number < Numbers::MAX {
+                assert_eq!(open(&directory.file()).unwrap().profile().memory, memory);
+            } else {
+                assert!(refused(&directory.file()).contains("damaged"), "{number}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_format_is_the_documented_one() {
     let start = 1_795_444_800_000;
     let text = "atm terminal state 1\nterminal kiosk-7\nstart 1795444800000\nledger 0000f3a1b2c3d4e5\nshown 12\n\

@@ -1,5 +1,6 @@
 //! Differential tests against `serde_json`, on arbitrary text and on mutated messages.
 use super::*;
+use crate::{ledger::Numbers, number};
 use proptest::{prelude::*, sample::Index};
 use serde_json::Value;
 use std::vec;
@@ -42,14 +43,19 @@ fn screen() -> impl Strategy<Value = Screen> {
 #[expect(dead_code, reason = "of most fields only the type is compared")]
 struct Reference {
     input: Option<bool>,
+    #[serde(default, with = "number::bounded_option")]
     hello: Option<u64>,
     terminal: Option<String>,
+    #[serde(default, with = "number::bounded_option")]
     start: Option<u64>,
     attempt: Option<u32>,
     ledger: Option<String>,
+    #[serde(default, with = "number::bounded_option")]
     shown: Option<u64>,
+    #[serde(default, with = "number::bounded_option")]
     pending: Option<u64>,
     resume: Option<bool>,
+    #[serde(default, with = "number::bounded_option")]
     re: Option<u64>,
     data: Option<String>,
 }
@@ -124,7 +130,7 @@ fn message() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         4 => any::<String>().prop_map(|text| Value::from(text).to_string()),
         4 => any::<String>().prop_map(|text| all_escaped(&text)),
-        4 => "true|false|null|1|0|40|-1|1\\.5|1e3|-0|00|18446744073709551615|18446744073709551616|4294967296",
+        4 => "true|false|null|1|0|40|-1|1\\.5|1e3|-0|00|9007199254740990|9007199254740991|18446744073709551615|18446744073709551616|4294967296",
         1 => "\"[a-z ]{0,3}\"|\"000000000000beef\"|\\[\\]|\\{\\}|\\[1,\\{\"data\":\"x\"\\}\\]",
     ];
     let fields = prop::collection::vec((key, "[ \t\n]{0,1}", value), 0..5);
@@ -158,7 +164,9 @@ fn an_answer_of_65_bytes_decodes_as_too_long() {
 proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn any_answer_decodes_with_and_without_escapes(text: String, re: Option<u64>, blanks in "[ \t\r\n]{0,9}") {
+    fn any_answer_decodes_with_and_without_escapes(
+        text: String, re in prop::option::of(0..Numbers::MAX), blanks in "[ \t\r\n]{0,9}",
+    ) {
         let text = format!("{blanks}{text}{blanks}");
         for data in [Value::from(&*text).to_string(), all_escaped(&text)] {
             let body = match re {
@@ -171,7 +179,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore = "text from a pattern over all of Unicode takes it minutes to make")]
-    fn serde_json_parses_every_encoded_answer(text in any::<String>(), re: Option<u64>) {
+    fn serde_json_parses_every_encoded_answer(text in any::<String>(), re in prop::option::of(0..Numbers::MAX)) {
         let body = written(|out| write_answer(re, &text, out));
         let read = value(&body);
         prop_assert_eq!(&read["data"], &Value::from(text.as_str()));
@@ -181,8 +189,8 @@ proptest! {
 
     #[test]
     fn serde_json_parses_every_encoded_reply(
-        screens in prop::collection::vec(screen(), 1..=4), seq in 1u64..1 << 53, re in prop::option::of(1u64..1 << 53),
-        welcome in prop::option::of((prop::option::of(any::<u64>()), any::<u64>(), any::<u32>())),
+        screens in prop::collection::vec(screen(), 1..=4), seq in 0..Numbers::MAX, re in prop::option::of(0..Numbers::MAX),
+        welcome in prop::option::of((prop::option::of(any::<u64>()), 0..Numbers::MAX, any::<u32>())),
     ) {
         let screens: Screens = screens.into_iter().collect();
         let welcome = welcome.map(|(ledger, start, attempt)| Welcome { ledger: ledger.map(LedgerId), start, attempt });
@@ -203,8 +211,8 @@ proptest! {
 
     #[test]
     fn any_hello_decodes_to_the_same(
-        version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start: u64, attempt: u32,
-        ledger: Option<u64>, shown: u64, pending: Option<u64>, resume: bool,
+        version: u8, terminal in prop::option::of("[A-Za-z0-9._-]{1,32}"), start in 0..Numbers::MAX, attempt: u32,
+        ledger: Option<u64>, shown in 0..Numbers::MAX, pending in prop::option::of(0..Numbers::MAX), resume: bool,
     ) {
         let terminal = terminal.map(|text| name(&text));
         let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
