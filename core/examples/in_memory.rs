@@ -1,9 +1,9 @@
 //! Both endpoints in one process, over a link that loses answers and replies; each operation is done once.
 //!
 //! `cargo run -p atm-core --example in_memory`
-use atm_core::host::{Config, Event, Host, LinkKind, POSTCARD_IN as IN, POSTCARD_OUT as OUT};
+use atm_core::host::{Config, Event, Host, POSTCARD_IN as IN, POSTCARD_OUT as OUT};
 use atm_core::ledger::{Ledger, LedgerId, RamLedger, SessionId};
-use atm_core::terminal::{self, Profile, Retransmit, Terminal};
+use atm_core::terminal::{self, Profile, Terminal};
 use atm_core::{money::Amount, time::Instant, wire::Wire};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,14 +18,10 @@ pub(crate) fn run<'a>(
 ) -> Result<Amount, Box<dyn std::error::Error>> {
     let mut now = Instant::from_millis(0);
     let mut ledger = RamLedger::<4>::new(LedgerId(7), Amount::ZERO);
-    let mut host =
-        Host::<IN, OUT>::new(Config::new(Wire::Postcard, LinkKind::Serial), SessionId::new(1), now);
+    let mut host = Host::<IN, OUT>::new(Config::for_serial(Wire::Postcard, 115_200), SessionId::new(1), now);
     let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, ..Profile::default() };
-    let config = terminal::Config {
-        profile: Some(profile),
-        retransmit: Some(Retransmit::for_baud(115_200)),
-        ..terminal::Config::new(Wire::Postcard, LinkKind::Serial)
-    };
+    let config =
+        terminal::Config { profile: Some(profile), ..terminal::Config::for_serial(Wire::Postcard, 115_200) };
     let mut terminal = Terminal::<OUT, IN>::new(config, now);
     let (mut to_host, mut to_terminal, mut frames) = (Vec::new(), Vec::new(), 0);
     loop {

@@ -90,6 +90,7 @@ mod config;
 mod conversation;
 mod deadlines;
 mod input;
+pub(crate) use config::frame_timeout;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;

@@ -7,7 +7,7 @@
 //! # fn example<P>(mut port: P, clock: fn() -> Instant, sleep_until: fn(Option<Instant>)) -> Result<(), KioskError<P::Error>>
 //! # where P: embedded_io::Read + embedded_io::Write + embedded_io::ReadReady + embedded_io::WriteReady {
 //! let ledger = RamLedger::<4>::new(LedgerId(1), Amount::ZERO);
-//! let config = Config::new(Wire::Postcard, LinkKind::Serial);
+//! let config = Config::for_serial(Wire::Postcard, 115_200);
 //! let mut kiosk = Kiosk::<_, IN, OUT>::new(config, Some(ledger), clock());
 //! while !kiosk.is_finished() {
 //!     if !kiosk.turn(&mut port, clock())? {

@@ -241,12 +241,17 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.release_frame();
         let taken = self.inbox.push(bytes);
+        self.time_frame(now);
+        taken
+    }
+
+    /// Starts the timer of a frame that has begun, and stops that of one that is complete.
+    fn time_frame(&mut self, now: Instant) {
         if !self.inbox.is_partial() {
             self.frame_since = None;
         } else if self.frame_since.is_none() {
             self.frame_since = Some(now);
         }
-        taken
     }
 
     /// Reports the end of the input (a read of 0 bytes), after all of it was fed. An unfinished message is
@@ -341,6 +346,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'_>> {
         loop {
             self.release_frame();
+            // A broken stream stays partial behind the frame that was released.
+            self.time_frame(now);
             if let Some(pending_event) = self.pending_event.take() {
                 return Some(match pending_event {
                     PendingEvent::LinkDown => Event::LinkDown,

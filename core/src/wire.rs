@@ -85,6 +85,16 @@ impl Wire {
         }
     }
 
+    /// The byte that ends any noise before a frame and costs the receiver nothing where there was none.
+    fn delimiter(self) -> Option<u8> {
+        match self {
+            #[cfg(feature = "json")]
+            Self::Json | Self::Raw => None,
+            #[cfg(feature = "postcard")]
+            Self::Postcard => Some(cobs::DELIMITER),
+        }
+    }
+
     pub(crate) fn read_terminal(self, body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
         match self {
             #[cfg(feature = "json")]

@@ -16,7 +16,7 @@
 //! `src/board.rs` and `src/bin/kiosk.rs` are the same loop on a Cortex-M3 with interrupts;
 //! firmware-sim/README.md says what a board must promise.
 use atm_core::{
-    host::{Config, LinkKind, POSTCARD_IN, POSTCARD_OUT},
+    host::{Config, POSTCARD_IN, POSTCARD_OUT},
     kiosk::Kiosk,
     ledger::{LedgerId, StoredLedger},
     money::Amount,
@@ -55,7 +55,7 @@ fn main() -> std::io::Result<()> {
     // `IN` and `OUT` are the sizes of the kiosk's two buffers in bytes: these hold the longest message of the
     // postcard wire.
     let mut kiosk = Kiosk::<_, POSTCARD_IN, POSTCARD_OUT>::new(
-        Config::new(Wire::Postcard, LinkKind::Serial),
+        Config::for_serial(Wire::Postcard, 115_200),
         ledger,
         now(),
     );

@@ -4,7 +4,7 @@
 //! the core's [`Kiosk`]. The loop itself is the core's, the same as on the board.
 use anyhow::{Context, Result};
 use atm_core::{
-    host::{self, IN, LinkKind, OUT},
+    host::{self, IN, OUT},
     ledger::{Ledger, LedgerId, RamLedger, StoredLedger},
     money::Amount,
     store::StoreError,
@@ -111,6 +111,12 @@ struct FaultArguments {
     /// Chance that a chunk is lost, and all that follows for up to 3 seconds
     #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
     cut_chance: f32,
+    /// Chance that one random byte arrives before a chunk, as from an RS-485 transceiver that turns around
+    #[arg(long, value_name = "P", default_value = "0", value_parser = chance)]
+    noise_chance: f32,
+    /// Milliseconds from one random byte between chunks to the next; 0 for none
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    noise_interval: u32,
     /// Seed that the faults are drawn from; without it a random one, which is printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -128,6 +134,8 @@ impl FaultArguments {
             reorder: self.reorder_chance,
             burst: self.burst_chance,
             cut: self.cut_chance,
+            noise: self.noise_chance,
+            noise_interval: self.noise_interval,
         }
     }
 }
@@ -163,7 +171,7 @@ fn print_error(error: &anyhow::Error) {
 }
 
 fn config(arguments: &Arguments) -> host::Config {
-    let mut config = host::Config::new(arguments.wire, LinkKind::Serial);
+    let mut config = host::Config::for_serial(arguments.wire, arguments.baud);
     config.idle_timeout = Duration::from_secs(arguments.idle_timeout);
     config.policy.may_quit = arguments.device.is_none() || arguments.allow_remote_quit;
     config

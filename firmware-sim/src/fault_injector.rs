@@ -1,4 +1,5 @@
-//! Fault injector: makes a link lose, duplicate, corrupt, truncate, merge, delay and reorder what it carries.
+//! Fault injector: makes a link lose, duplicate, corrupt, truncate, merge, delay and reorder what it carries, and add
+//! noise.
 //!
 //! Each fault has a chance ([`Chances`]), and all faults are drawn from a seed, so that a run can be
 //! repeated. [`FaultyLink`] is one direction of a link, for a simulation; [`FaultInjector`] puts one in each

@@ -145,7 +145,7 @@ pub(crate) struct Serve {
     pub(crate) listen: String,
     /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time, until the device
     /// goes away
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "stall_timeout"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "frame_timeout", "stall_timeout"])]
     pub(crate) serial: Option<String>,
     /// The serial port's speed in bits a second
     #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
@@ -171,7 +171,7 @@ pub(crate) struct Serve {
     /// Seconds that a prompt may stay open without an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) idle_timeout: u32,
-    /// Seconds that a message may take from its first byte to its last
+    /// Seconds that a message may take from its first byte to its last; on a serial line this follows from the speed
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) frame_timeout: u32,
     /// Seconds that a client may leave output unread

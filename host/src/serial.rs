@@ -31,10 +31,14 @@ const MAX_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait for input while output is queued.
 const OUTPUT_RETRY: Duration = Duration::from_millis(20);
 
+/// The speed of a loopback, which has none: that of a client by default.
+const LOOPBACK_BAUD: u32 = 115_200;
+
 /// An open serial port.
 #[derive(Debug)]
 pub struct Port {
     name: String,
+    baud: u32,
     device: Box<dyn SerialPort>,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
@@ -57,6 +61,7 @@ impl Port {
     /// The port cannot be opened; the message names the path. The kind is
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where another program uses the port.
     pub fn open(path: &str, baud: u32) -> io::Result<Port> {
+        let speed = baud;
         // Pseudo-terminals of macOS have no speed; 0 sets none.
         let baud = if cfg!(target_os = "macos") && path.starts_with("/dev/ttys") { 0 } else { baud };
         let settings = serialport::new(path, baud)
@@ -72,7 +77,7 @@ impl Port {
             };
             io::Error::new(kind, format!("cannot open {path}: {text}"))
         })?;
-        Ok(Port::new(path, device))
+        Ok(Port { baud: speed, ..Port::new(path, device) })
     }
 
     /// Opens a pseudo-terminal pair (pty(7)) in raw mode. The port is its master; clients open the path of
@@ -92,7 +97,12 @@ impl Port {
 
     fn new(name: &str, device: Box<dyn SerialPort>) -> Port {
         let (input, output) = (VecDeque::with_capacity(BUFFER), VecDeque::with_capacity(BUFFER));
-        Port { name: name.to_owned(), device, input, output, slave: None }
+        Port { name: name.to_owned(), baud: LOOPBACK_BAUD, device, input, output, slave: None }
+    }
+
+    /// The speed in bits a second that it was opened with.
+    pub fn baud(&self) -> u32 {
+        self.baud
     }
 
     /// Waits until there is input or the end of file (true), or `timeout` has passed (false). Writes queued

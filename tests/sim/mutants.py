@@ -94,6 +94,8 @@ MUTANTS = {
         "Response::Settled { id: *id, outcome: Outcome::Unknown };",
         "Response::Settled { id: *id, outcome: Outcome::NotDone };",
     ),
+    # No zero before a frame on an idle line: a byte of noise before each frame keeps every session out.
+    "no-zero-before-a-frame": (ONE_HOST, "core/src/wire.rs", "Self::Postcard => Some(cobs::DELIMITER),", "Self::Postcard => None,"),
     # The host accepts an answer to an earlier prompt as one to the open prompt.
     "accept-stale-answer": (
         ONE_HOST,

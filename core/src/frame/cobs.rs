@@ -13,6 +13,9 @@ use crate::{
 use core::cell::Cell;
 use heapless::VecView;
 
+/// Ends a frame, and noise before one.
+pub const DELIMITER: u8 = 0;
+
 /// Bytes of the CRC after a body.
 pub const TRAILER: usize = checksum::LENGTH;
 
@@ -33,7 +36,7 @@ impl Decoder {
     /// Takes bytes up to the end of a frame; returns how many, and the result.
     pub fn push(&mut self, body: &mut VecView<u8>, bytes: &[u8]) -> (usize, Decoded) {
         for (taken, &byte) in bytes.iter().enumerate() {
-            if byte == 0 {
+            if byte == DELIMITER {
                 match self.finish(body) {
                     Decoded::More => {}
                     decoded => return (taken.saturating_add(1), decoded),
@@ -82,7 +85,7 @@ impl Decoder {
             return Decoded::Fault(fault);
         }
         if !partial {
-            // A zero between frames: a sender may write one before a frame, to end any noise there.
+            // A zero between frames: the sender writes one before a frame on an idle line, to end any noise there.
             return Decoded::More;
         }
         // An empty body is refused: its checksum is four zeros, which plain noise can produce.
@@ -136,7 +139,7 @@ fn stuff(buffer: &[Cell<u8>], start: usize, length: usize) -> Option<usize> {
         }
     }
     code_at.set(code);
-    out.next()?.set(0);
+    out.next()?.set(DELIMITER);
     buffer.len().checked_sub(out.len())
 }
 

@@ -17,6 +17,17 @@ pub enum LinkKind {
     Serial,
 }
 
+/// Bytes of the longest frame of a serial line: the protocol's longest body and its length.
+const LONGEST_FRAME: u32 = 1024;
+
+/// How long a frame may take on a serial line of `baud` bits a second: the time of the longest one, at ten bits a byte,
+/// and 100 ms. So noise that looks like the start of a frame holds a decoder for less than the first wait of a
+/// [`Retransmit`](crate::terminal::Retransmit), and the retransmission is read.
+pub(crate) const fn frame_timeout(baud: u32) -> Duration {
+    let baud = if baud == 0 { 1 } else { baud };
+    Duration::from_millis((LONGEST_FRAME * 10_000 / baud).saturating_add(100))
+}
+
 /// The configuration of a [`Host`](super::Host).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -29,8 +40,8 @@ pub struct Config {
     pub policy: Policy,
     /// How long a prompt stays open without an answer. Then the session ends.
     pub idle_timeout: Duration,
-    /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection
-    /// closes.
+    /// How long a frame may take from its first byte to its last: on a serial line as in
+    /// [`for_serial`](Self::for_serial). Then it is discarded, and a connection closes.
     pub frame_timeout: Duration,
     /// On a connection, how long the peer may leave output unread. Then it closes.
     pub stall_timeout: Duration,
@@ -47,6 +58,19 @@ impl Config {
             frame_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
         }
+    }
+
+    /// The defaults for a serial line of `baud` bits a second, with ten bits a byte. A frame may take the time of the
+    /// longest one and 100 ms.
+    ///
+    /// ```
+    /// # #[cfg(feature = "postcard")] {
+    /// # use atm_core::{host::Config, wire::Wire};
+    /// assert_eq!(Config::for_serial(Wire::Postcard, 115_200).frame_timeout.millis(), 188);
+    /// # }
+    /// ```
+    pub fn for_serial(wire: Wire, baud: u32) -> Self {
+        Self { frame_timeout: frame_timeout(baud), ..Self::new(wire, LinkKind::Serial) }
     }
 }
 

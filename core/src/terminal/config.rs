@@ -1,7 +1,7 @@
 //! The terminal's configuration, its stored state, and the events and errors that it reports.
 use crate::{
     codec::HostMessage,
-    host::LinkKind,
+    host::{LinkKind, frame_timeout},
     ledger::{LedgerId, Name},
     message::{Fault, MAX_ANSWER},
     number,
@@ -100,6 +100,18 @@ impl Config {
     pub fn new(wire: Wire, link: LinkKind) -> Self {
         Self { wire, link, profile: None, retransmit: None, frame_timeout: Duration::from_secs(10) }
     }
+
+    /// The defaults for a serial line of `baud` bits a second: no hello yet, [`Retransmit::for_baud`], and for a frame the
+    /// time of a [`host::Config::for_serial`](crate::host::Config::for_serial).
+    pub fn for_serial(wire: Wire, baud: u32) -> Self {
+        Self {
+            wire,
+            link: LinkKind::Serial,
+            profile: None,
+            retransmit: Some(Retransmit::for_baud(baud)),
+            frame_timeout: frame_timeout(baud),
+        }
+    }
 }
 
 /// What the driver must show or handle. Not `non_exhaustive`: a driver must handle every event.
@@ -114,7 +126,8 @@ pub enum Event<'a> {
     Message(HostMessage<'a>),
     /// A frame that is not a message was received; the session continues.
     Fault(Fault),
-    /// The stream is not of this wire or cannot get in step again: close the link.
+    /// The stream is not of this wire or cannot get in step again: close the connection. A serial line gets in step at
+    /// the deadline of the frame, so there it is a [`Fault`](Self::Fault).
     Broken(Fault),
     /// Nothing was received for [`Retransmit::down_after`]; the terminal continues to retransmit.
     LinkDown,
@@ -157,6 +170,18 @@ pub type Prompt = Option<u64>;
 mod tests {
     use super::*;
     use std::string::ToString;
+
+    #[test]
+    fn a_frame_times_out_before_the_first_retransmission() {
+        for baud in [0, 300, 9_600, 115_200, 4_000_000] {
+            let Config { retransmit: Some(retransmit), frame_timeout, .. } =
+                Config::for_serial(Wire::ALL[0].1, baud)
+            else {
+                panic!()
+            };
+            assert!(frame_timeout < retransmit.first_wait, "{baud}");
+        }
+    }
 
     #[test]
     fn errors_display_the_reason_and_the_limit() {

@@ -2,6 +2,7 @@
 use super::{Memory, PendingEvent, Terminal, TerminalState};
 use crate::{
     frame::Decoded,
+    host::LinkKind,
     message::{Fault, Notice, Welcome},
     time::Instant,
 };
@@ -40,6 +41,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         let message = match decoded {
             Decoded::More => return FrameResult::NoFrame,
             Decoded::Plain => return FrameResult::Show,
+            // On a serial line the deadline of the frame resets the decoder.
+            Decoded::Broken(fault) if self.config.link == LinkKind::Serial => {
+                return FrameResult::Fault(fault);
+            }
             Decoded::Broken(fault) => return FrameResult::Broken(fault),
             Decoded::Fault(fault) if self.config.wire.discards(fault) => return FrameResult::Skip,
             Decoded::Fault(fault) => return FrameResult::Fault(fault),

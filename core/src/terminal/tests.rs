@@ -14,6 +14,7 @@ use std::{string::String, string::ToString, vec, vec::Vec};
 
 mod exchange;
 mod hello;
+mod noise;
 mod numbers;
 mod properties;
 mod retransmit;
@@ -21,8 +22,9 @@ mod set_back;
 mod wires;
 
 const LEDGER: LedgerId = LedgerId(0xbeef);
-/// The times of a fast serial line.
-const RETRANSMIT: Retransmit = Retransmit::for_baud(115_200);
+/// A fast serial line.
+const BAUD: u32 = 115_200;
+const RETRANSMIT: Retransmit = Retransmit::for_baud(BAUD);
 
 /// More steps than any exchange takes.
 const MANY: usize = 10_000;
@@ -107,12 +109,18 @@ fn feed(terminal: &mut TestTerminal, mut bytes: &[u8], now: Instant) -> Vec<Show
 }
 
 fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Config {
-    Config {
-        wire,
-        link,
-        profile: Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory }),
-        retransmit: (link == LinkKind::Serial).then_some(RETRANSMIT),
-        frame_timeout: Duration::from_secs(10),
+    let profile = Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory });
+    let config = match link {
+        LinkKind::Serial => Config::for_serial(wire, BAUD),
+        LinkKind::Connection => Config::new(wire, link),
+    };
+    Config { profile, ..config }
+}
+
+fn host_config(wire: Wire, link: LinkKind) -> host::Config {
+    match link {
+        LinkKind::Serial => host::Config::for_serial(wire, BAUD),
+        LinkKind::Connection => host::Config::new(wire, link),
     }
 }
 
@@ -128,6 +136,8 @@ struct Pair {
     drop_to_terminal: bool,
     /// Every message is duplicated.
     duplicate: bool,
+    /// Noise before and after every message.
+    noise: &'static [u8],
     /// Requests are held back, as by a slow ledger.
     hold_requests: bool,
     requests: Vec<Request>,
@@ -141,7 +151,7 @@ struct Pair {
 impl Pair {
     fn new(config: Config) -> Self {
         let now = Instant::from_millis(5000);
-        let host = Host::new(host::Config::new(config.wire, config.link), SessionId::new(1), now);
+        let host = Host::new(host_config(config.wire, config.link), SessionId::new(1), now);
         let ledger = RamLedger::new(LEDGER, units(100));
         Self {
             terminal: Terminal::new(config, now),
@@ -151,6 +161,7 @@ impl Pair {
             drop_to_host: false,
             drop_to_terminal: false,
             duplicate: false,
+            noise: &[],
             hold_requests: false,
             requests: vec![],
             sent: vec![],
@@ -198,6 +209,7 @@ impl Pair {
         }
         self.terminal.consume(bytes.len());
         self.sent.push((self.now, bytes.clone()));
+        let bytes = [self.noise, &bytes, self.noise].concat();
         for _ in 0..self.copies(self.drop_to_host) {
             let (mut rest, mut refused) = (&bytes[..], 0);
             while !rest.is_empty() {
@@ -239,7 +251,11 @@ impl Pair {
 
     fn carry_to_terminal(&mut self) {
         let bytes = self.host.output().to_vec();
+        if bytes.is_empty() {
+            return;
+        }
         self.host.consume(bytes.len(), self.now);
+        let bytes = [self.noise, &bytes, self.noise].concat();
         for _ in 0..self.copies(self.drop_to_terminal) {
             self.shown.extend(feed(&mut self.terminal, &bytes, self.now));
         }
@@ -279,7 +295,7 @@ impl Pair {
 
     /// The host loses power; the ledger keeps what was committed.
     fn restart_host(&mut self) {
-        let config = host::Config::new(self.terminal.config.wire, self.terminal.config.link);
+        let config = host_config(self.terminal.config.wire, self.terminal.config.link);
         self.host = Host::new(config, SessionId::new(2), self.now);
         self.requests.clear();
     }

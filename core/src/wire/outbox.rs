@@ -58,13 +58,21 @@ impl<const N: usize> Outbox<N> {
         (self.wire, self.bytes.get(..self.len).unwrap_or(&[]), self.sent)
     }
 
-    /// Appends a whole frame; the buffer is unchanged on an error.
+    /// Appends a whole frame; nothing is appended on an error. Where nothing waits to be sent, the line is idle, and what
+    /// ends noise on it comes first.
     fn frame(
         &mut self,
         body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), BufferTooSmall> {
-        let written = self.wire.frame(self.bytes.get_mut(self.len..).unwrap_or(&mut []), body)?;
-        self.len = self.len.saturating_add(written);
+        let mut start = self.len;
+        if start == 0
+            && let Some(delimiter) = self.wire.delimiter()
+        {
+            *self.bytes.first_mut().ok_or(BufferTooSmall)? = delimiter;
+            start = 1;
+        }
+        let written = self.wire.frame(self.bytes.get_mut(start..).unwrap_or(&mut []), body)?;
+        self.len = start.saturating_add(written);
         Ok(())
     }
 

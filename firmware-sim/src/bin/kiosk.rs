@@ -4,7 +4,7 @@
 #[cfg(lm3s6965)]
 mod image {
     use atm_core::{
-        host::{Config, LinkKind},
+        host::Config,
         ledger::{LedgerId, StoredLedger},
         money::Amount,
         time::Instant,
@@ -12,7 +12,7 @@ mod image {
     use cortex_m_rt::entry;
     use firmware_sim::{
         Kiosk,
-        board::{Board, eeprom::Eeprom, halt, random, sleep_unless},
+        board::{Board, eeprom::Eeprom, halt, random, sleep_unless, uart},
         sizes::{IN, OUT, WIRE},
     };
 
@@ -37,7 +37,7 @@ mod image {
     #[inline(never)]
     fn open(eeprom: Eeprom, now: Instant) -> Atm {
         let ledger = StoredLedger::open(eeprom, || (LedgerId(random()), Amount::ZERO));
-        Kiosk::new(Config::new(WIRE, LinkKind::Serial), ledger.ok(), now)
+        Kiosk::new(Config::for_serial(WIRE, uart::BAUD), ledger.ok(), now)
     }
 
     #[entry]

@@ -8,18 +8,18 @@
 #[cfg(lm3s6965)]
 mod image {
     use atm_core::{
-        host::{Config, LinkKind},
+        host::Config,
         ledger::{LedgerId, StoredLedger},
         money::Amount,
         terminal::{self, Profile, Terminal},
-        time::{Duration, Instant},
+        time::Instant,
     };
     use core::{convert::Infallible, fmt::Write as _, panic::PanicInfo};
     use cortex_m_rt::entry;
     use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
     use firmware_sim::{
         Kiosk,
-        board::{Board, clock::ticks, halt},
+        board::{Board, clock::ticks, halt, uart},
         sizes::{IN, OUT, TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
     use heapless::{String, Vec};
@@ -89,13 +89,11 @@ mod image {
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
             halt()
         };
-        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::new(WIRE, LinkKind::Serial), Some(ledger), now);
+        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::for_serial(WIRE, uart::BAUD), Some(ledger), now);
         let config = terminal::Config {
-            wire: WIRE,
-            link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
             retransmit: None,
-            frame_timeout: Duration::from_secs(10),
+            ..terminal::Config::for_serial(WIRE, uart::BAUD)
         };
         let mut terminal = Terminal::<TERMINAL_IN, TERMINAL_OUT>::new(config, now);
         let mut answers = ANSWERS.iter();

@@ -4,11 +4,7 @@
 
 #[cfg(lm3s6965)]
 mod image {
-    use atm_core::{
-        host::LinkKind,
-        terminal::{Config, Profile, Retransmit},
-        time::Duration,
-    };
+    use atm_core::terminal::{Config, Profile};
     use cortex_m_rt::entry;
     use firmware_sim::{
         board::{Board, halt, sleep_unless, uart},
@@ -33,13 +29,8 @@ mod image {
     fn main() -> ! {
         let Board { mut watchdog, mut clock, mut link, eeprom } = Board::start();
         let mut console = uart::Uart::console();
-        let config = Config {
-            wire: WIRE,
-            link: LinkKind::Serial,
-            profile: Some(Profile { name: NAME.parse().ok(), ..Profile::default() }),
-            retransmit: Some(Retransmit::for_baud(uart::BAUD)),
-            frame_timeout: Duration::from_secs(10),
-        };
+        let profile = Some(Profile { name: NAME.parse().ok(), ..Profile::default() });
+        let config = Config { profile, ..Config::for_serial(WIRE, uart::BAUD) };
         let Ok(mut terminal) =
             ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())
         else {

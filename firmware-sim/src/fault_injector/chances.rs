@@ -1,6 +1,6 @@
 //! Fault settings and counts: how likely each kind of fault is, and how often each was injected.
 
-/// The chance of each fault for one chunk, from 0 to 1.
+/// The chance of each fault for one chunk, from 0 to 1, and how often noise comes by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Chances {
     /// The chunk is lost.
@@ -21,10 +21,15 @@ pub struct Chances {
     pub burst: f32,
     /// It is lost, and so is everything that follows for a while.
     pub cut: f32,
+    /// One random byte arrives before it, as from an RS-485 transceiver that turns around.
+    pub noise: f32,
+    /// Milliseconds from one random byte between two chunks to the next; 0 for none.
+    pub noise_interval: u32,
 }
 
 impl Chances {
-    /// The same chance for every fault, but a tenth of it for a cut.
+    /// The same chance for every fault that a chunk may not survive, but a tenth of it for a cut. Noise between chunks is
+    /// none of them.
     pub fn all(chance: f32) -> Self {
         let cut = chance / 10.0;
         Self {
@@ -37,7 +42,13 @@ impl Chances {
             reorder: chance,
             burst: chance,
             cut,
+            ..Self::default()
         }
+    }
+
+    /// The noise alone.
+    pub fn only_noise(self) -> Self {
+        Self { noise: self.noise, noise_interval: self.noise_interval, ..Self::default() }
     }
 }
 
@@ -64,11 +75,13 @@ pub struct FaultCounts {
     pub bursts: u64,
     /// Chunks lost while the link was cut.
     pub cut: u64,
+    /// Bytes of noise between chunks.
+    pub noise: u64,
 }
 
 impl FaultCounts {
     /// Each count with its name.
-    pub fn by_kind(&self) -> [(&'static str, u64); 10] {
+    pub fn by_kind(&self) -> [(&'static str, u64); 11] {
         [
             ("chunks", self.chunks),
             ("dropped", self.dropped),
@@ -80,6 +93,7 @@ impl FaultCounts {
             ("reordered", self.reordered),
             ("bursts", self.bursts),
             ("cut", self.cut),
+            ("noise", self.noise),
         ]
     }
 
@@ -95,5 +109,6 @@ impl FaultCounts {
         self.reordered += other.reordered;
         self.bursts += other.bursts;
         self.cut += other.cut;
+        self.noise += other.noise;
     }
 }

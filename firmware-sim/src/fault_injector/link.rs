@@ -20,6 +20,8 @@ pub struct FaultyLink {
     /// A chunk that waits to be merged with the next one.
     held: Vec<u8>,
     cut_until: Instant,
+    /// When the next byte of noise comes by itself.
+    next_noise: Instant,
     /// Arrival time of the last chunk that was not reordered: those behind it arrive no earlier.
     last: Instant,
     /// Bits a second, ten for a byte; 0 for a link without transmission time.
@@ -36,14 +38,15 @@ impl FaultyLink {
             queue: VecDeque::new(),
             held: Vec::new(),
             cut_until: Instant::default(),
+            next_noise: Instant::default(),
             last: Instant::default(),
             baud,
         }
     }
 
-    /// Injects no more faults and ends a cut; chunks in flight stay.
+    /// Injects no more faults than noise between chunks, and ends a cut; chunks in flight stay.
     pub fn disable_faults(&mut self) {
-        self.chances = Chances::default();
+        self.chances = self.chances.only_noise();
         self.cut_until = Instant::default();
     }
 
@@ -73,6 +76,10 @@ impl FaultyLink {
             self.counts.bursts += 1;
             let length = self.random.usize(1..40);
             let noise: Vec<u8> = (0..length).map(|_| self.random.u8(..)).collect();
+            self.enqueue(noise, now, Duration::ZERO);
+        }
+        if self.chance(chances.noise) {
+            let noise = self.noise();
             self.enqueue(noise, now, Duration::ZERO);
         }
         if self.chance(chances.drop) {
@@ -114,17 +121,32 @@ impl FaultyLink {
         self.enqueue(chunk, now, delay);
     }
 
-    /// The next chunk that has arrived by `now`.
+    /// The next chunk or byte of noise that has arrived by `now`.
     pub fn receive(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.due()? > now {
             return None;
         }
+        if self.noise_due().is_some_and(|due| due <= now) {
+            self.next_noise = now + Duration::from_millis(self.chances.noise_interval);
+            return Some(self.noise());
+        }
         self.queue.pop_front().map(|(_, chunk)| chunk)
     }
 
-    /// When the next chunk arrives.
+    /// When the next chunk or byte of noise arrives.
     pub fn due(&self) -> Option<Instant> {
-        self.queue.front().map(|(due, _)| *due)
+        let chunk = self.queue.front().map(|(due, _)| *due);
+        chunk.into_iter().chain(self.noise_due()).min()
+    }
+
+    fn noise_due(&self) -> Option<Instant> {
+        (self.chances.noise_interval > 0).then_some(self.next_noise)
+    }
+
+    /// A byte of noise.
+    fn noise(&mut self) -> Vec<u8> {
+        self.counts.noise += 1;
+        Vec::from([self.random.u8(..)])
     }
 
     /// Puts a chunk behind those sent before it: it arrives after `delay` and its transmission time.

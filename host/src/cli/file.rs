@@ -97,8 +97,10 @@ impl File {
 }
 
 /// Options of the file that are ignored where the command line has the first one, because the two conflict.
-const CONFLICTS: [(&str, &[&str]); 2] =
-    [("serial", &["listen", "max-sessions", "stall-timeout", "metrics"]), ("listen", &["serial", "baud"])];
+const CONFLICTS: [(&str, &[&str]); 2] = [
+    ("serial", &["listen", "max-sessions", "frame-timeout", "stall-timeout", "metrics"]),
+    ("listen", &["serial", "baud"]),
+];
 
 /// The options of `atm serve --config`: those of the command line, then those of the file.
 ///
@@ -259,7 +261,7 @@ mod tests {
         let all = |serial: bool| -> String {
             let is_taken = |key: &str| match key {
                 "serial" | "baud" => serial,
-                "listen" | "max-sessions" | "stall-timeout" | "metrics" => !serial,
+                "listen" | "max-sessions" | "frame-timeout" | "stall-timeout" | "metrics" => !serial,
                 _ => true,
             };
             let lines = sample.lines().map(|line| line.trim_start_matches("# "));

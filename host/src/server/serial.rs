@@ -4,7 +4,7 @@
 use super::{SHUTDOWN_GRACE, ServerConfig, TERMINALS, committer::log_response, new_identity};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
-    host::{self, IN, LinkKind, OUT},
+    host::{self, IN, OUT},
     kiosk::{self, Kiosk},
     ledger::{InDoubt, Ledger, RamLedger, Request, Response},
     session::Policy,
@@ -72,7 +72,8 @@ fn run_kiosk<L: Ledger>(
     let mut device = DevicePort(port);
     let clock = Clock::start();
     let ledger = Some(Logged(ledger));
-    let mut kiosk = Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(), ledger, clock.now()));
+    let mut kiosk =
+        Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(device.0.baud()), ledger, clock.now()));
     let mut stop_deadline: Option<Instant> = None;
     while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {
         if stop_deadline.is_none() && stop.load(Ordering::Acquire) {
@@ -118,14 +119,11 @@ impl<L: Ledger> Ledger for Logged<L> {
 
 impl ServerConfig {
     /// The configuration of a serial line's endpoint.
-    fn serial_endpoint(&self) -> host::Config {
+    fn serial_endpoint(&self, baud: u32) -> host::Config {
         host::Config {
-            wire: self.wire,
-            link: LinkKind::Serial,
             policy: Policy { limit: self.limit, may_quit: self.allow_remote_quit },
             idle_timeout: self.idle,
-            frame_timeout: self.frame,
-            stall_timeout: self.stall,
+            ..host::Config::for_serial(self.wire, baud)
         }
     }
 }

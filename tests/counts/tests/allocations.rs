@@ -53,12 +53,14 @@ fn answer(stream: &mut TcpStream, wire: Wire, frame: &[u8]) {
 /// Reads one message.
 fn read(stream: &mut TcpStream, wire: Wire) {
     let mut until = |end: u8| {
-        let mut byte = [0];
+        let (mut byte, mut begun) = ([0], false);
         loop {
             stream.read_exact(&mut byte).unwrap();
-            if byte == [end] {
+            if byte == [end] && begun {
                 break;
             }
+            // A zero may precede a frame.
+            begun |= byte != [end];
         }
     };
     match wire {

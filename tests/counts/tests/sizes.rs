@@ -11,6 +11,6 @@ fn the_sizes_of_answers_and_replies_stay_the_same() {
     // An invalid choice; the balance; the amount of a withdrawal, at its prompt; a deposit and a withdrawal
     // in one line.
     assert_eq!(sizes("json"), [(25, 238), (25, 295), (26, 333), (34, 332), (35, 333)]);
-    assert_eq!(sizes("postcard"), [(12, 16), (12, 22), (13, 24), (21, 24), (22, 24)]);
+    assert_eq!(sizes("postcard"), [(13, 17), (13, 23), (14, 25), (22, 25), (23, 25)]);
     assert_eq!(sizes("raw"), [(1, 215), (1, 213), (2, 235), (10, 236), (11, 235)]);
 }

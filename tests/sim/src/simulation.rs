@@ -1,4 +1,4 @@
-//! A run of the simulation: an event loop under a fake clock, first with faults, then without to the end.
+//! A run of the simulation: an event loop under a fake clock, first with faults, then with noise alone to the end.
 use super::{
     auditor::{Auditor, LedgerCounts},
     ledger::SimulatedLedger,
@@ -104,6 +104,10 @@ impl Simulation {
         let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a link without faults to one that delivers little.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
+        // Noise between frames costs nothing: it goes on when the faults have stopped.
+        let noise = *rng.choice(&[0.0, 0.3, 1.0]).unwrap_or(&0.0);
+        let noise_interval = *rng.choice(&[0, 200]).unwrap_or(&0);
+        let chances = Chances { noise, noise_interval, ..chances };
         // Who is in a hurry and never leaves uses up a block of numbers.
         let person = if rng.u32(0..8) == 0 { Person::Hurried } else { Person::Usual };
         let count = rng.usize(1..=4);
@@ -200,7 +204,7 @@ impl Simulation {
         self.next_power_loss = None;
         self.next_set_back = None;
         self.ledger.stop_faults();
-        self.chances = Chances::default();
+        self.chances = self.chances.only_noise();
         for station in &mut self.stations {
             for link in &mut station.links {
                 link.to_host.disable_faults();

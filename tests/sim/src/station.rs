@@ -116,7 +116,14 @@ impl Station {
             LinkKind::Serial => SimulatedLink::new(number, host, chances, self.baud, seed),
             LinkKind::Connection => {
                 // The json wire has no checksum: it promises nothing if bytes are changed.
-                let unchanged = Chances { corrupt: 0.0, truncate: 0.0, burst: 0.0, ..chances };
+                let unchanged = Chances {
+                    corrupt: 0.0,
+                    truncate: 0.0,
+                    burst: 0.0,
+                    noise: 0.0,
+                    noise_interval: 0,
+                    ..chances
+                };
                 SimulatedLink::new(number, host, unchanged, 0, seed)
             }
         };

@@ -32,19 +32,16 @@ pub(super) fn config(options: &Options) -> Config {
             }
         }
         Target::Serial { baud, .. } => Config {
-            wire,
-            link: host::LinkKind::Serial,
             // The start distinguishes this client's hello from those of earlier clients on the same line.
             profile: Some(
                 profile.unwrap_or_else(|| Profile { start: start_from_clock(), ..Profile::default() }),
             ),
-            retransmit: Some(Retransmit::for_baud(baud)),
-            frame_timeout: frame_timeout(options),
+            ..Config::for_serial(wire, baud)
         },
     }
 }
 
-/// How long a frame may take from its first byte to its last. On `postcard` the end of a COBS frame may be lost in noise,
+/// How long a frame of a connection may take from its first byte to its last. On `postcard` the end of a COBS frame may be lost in noise,
 /// or never come from a host that speaks another wire, and a named terminal can reconnect: both time out early. The
 /// frames of other terminals are only slow.
 fn frame_timeout(options: &Options) -> Duration {
