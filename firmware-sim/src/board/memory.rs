@@ -4,13 +4,15 @@
 //! at any alignment and take 1.7 KB of flash; the blocks moved here have about a hundred bytes. The linker
 //! prefers these, because those are weak.
 //!
-//! Words need not be aligned: an unaligned access costs the core one or two more cycles (ARMv7-M Architecture
-//! Reference Manual, DDI 0403, A3.2.1). It traps only if CCR.UNALIGN_TRP is set, which no code here does.
+//! On ARMv7-M words need not be aligned: an unaligned access costs the core one or two more cycles (ARMv7-M Architecture
+//! Reference Manual, DDI 0403, A3.2.1). It traps only if CCR.UNALIGN_TRP is set, which no code here does. ARMv6-M always traps
+//! (DDI 0419, A3.2), and has no instruction that moves a pointer on: there bytes are moved one by one.
 #![allow(unsafe_code)]
 use core::arch::global_asm;
 
 // Run-time ABI for the Arm Architecture (IHI 0043), 4.3.4, and C: arguments in r0 to r3; only r0 to r3 and
 // r12 are clobbered.
+#[cfg(not(armv6m))]
 global_asm!(
     ".section .text.memcpy, \"ax\", %progbits",
     ".syntax unified",
@@ -75,5 +77,62 @@ global_asm!(
     "bx lr",
     "2: movs r0, #0",
     "bx lr",
+    ".size memcmp, . - memcmp",
+);
+
+// The same for ARMv6-M. Blocks are copied and cleared from their end.
+#[cfg(armv6m)]
+global_asm!(
+    ".section .text.memcpy, \"ax\", %progbits",
+    ".syntax unified",
+    ".thumb",
+    ".global memcpy, __aeabi_memcpy, __aeabi_memcpy4, __aeabi_memcpy8",
+    ".type memcpy, %function",
+    ".type __aeabi_memcpy, %function",
+    ".type __aeabi_memcpy4, %function",
+    ".type __aeabi_memcpy8, %function",
+    "memcpy:",
+    "__aeabi_memcpy:",
+    "__aeabi_memcpy4:",
+    "__aeabi_memcpy8:",
+    "1: subs r2, #1",
+    "blo 2f",
+    "ldrb r3, [r1, r2]",
+    "strb r3, [r0, r2]",
+    "b 1b",
+    "2: bx lr",
+    ".size memcpy, . - memcpy",
+    ".section .text.memclr, \"ax\", %progbits",
+    ".global __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8",
+    ".type __aeabi_memclr, %function",
+    ".type __aeabi_memclr4, %function",
+    ".type __aeabi_memclr8, %function",
+    "__aeabi_memclr:",
+    "__aeabi_memclr4:",
+    "__aeabi_memclr8:",
+    "movs r2, #0",
+    "1: subs r1, #1",
+    "blo 2f",
+    "strb r2, [r0, r1]",
+    "b 1b",
+    "2: bx lr",
+    ".size __aeabi_memclr, . - __aeabi_memclr",
+    ".section .text.memcmp, \"ax\", %progbits",
+    ".global memcmp",
+    ".type memcmp, %function",
+    "memcmp:",
+    "push {{r4, lr}}",
+    "1: subs r2, #1",
+    "blo 2f",
+    "ldrb r3, [r0]",
+    "ldrb r4, [r1]",
+    "adds r0, #1",
+    "adds r1, #1",
+    "subs r3, r3, r4",
+    "beq 1b",
+    "movs r0, r3",
+    "pop {{r4, pc}}",
+    "2: movs r0, #0",
+    "pop {{r4, pc}}",
     ".size memcmp, . - memcmp",
 );

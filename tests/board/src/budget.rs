@@ -1,6 +1,8 @@
 //! Resource budget: the flash, RAM, stack, instructions, bytes and EEPROM writes of each image, measured in
 //! QEMU.
-use super::{Board, LinkFaults, TIMEOUT, TerminalDriver, image, qemu::workspace_root};
+use super::{
+    Board, CORTEX_M0, CORTEX_M3, LinkFaults, TIMEOUT, TerminalDriver, image, image_for, qemu::workspace_root,
+};
 use atm_core::wire::Wire;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::{
@@ -51,27 +53,30 @@ impl Resources {
     }
 }
 
-/// Builds all images; measures the kiosk on `postcard` and on `json`, and the terminal.
-pub fn measure(folder: &Path) -> [Resources; 3] {
+/// Builds all images; measures the kiosk on `postcard` and on `json`, the terminal, and the kiosk for a Cortex-M0.
+pub fn measure(folder: &Path) -> [Resources; 4] {
     // Both kiosk images have the same path: the first one is measured before the second one is built.
     build(&["fw-json"]);
     build(&["fw-measure", "--no-default-features", "--features", "json"]);
-    let json = kiosk(Wire::Json, &folder.join("json"));
+    let json = kiosk(CORTEX_M3, Wire::Json, &folder.join("json"));
     build(&["fw"]);
     build(&["fw-measure"]);
     build(&["fw-terminal"]);
-    let postcard = kiosk(Wire::Postcard, &folder.join("postcard"));
-    for name in ["kiosk", "terminal"] {
-        assert_eq!(panics(&image(name)), Vec::<String>::new(), "{name} has no panic");
+    build(&["fw-m0"]);
+    build(&["fw-m0-measure"]);
+    let postcard = kiosk(CORTEX_M3, Wire::Postcard, &folder.join("postcard"));
+    let small = kiosk(CORTEX_M0, Wire::Postcard, &folder.join("m0"));
+    for image in [image("kiosk"), image("terminal"), image_for(CORTEX_M0, "kiosk")] {
+        assert_eq!(panics(&image), Vec::<String>::new(), "{} has no panic", image.display());
     }
-    [postcard, json, terminal(&folder.join("terminal"))]
+    [postcard, json, terminal(&folder.join("terminal")), small]
 }
 
-fn kiosk(wire: Wire, folder: &Path) -> Resources {
-    let kiosk = image("kiosk");
+fn kiosk(target: &str, wire: Wire, folder: &Path) -> Resources {
+    let (kiosk, measure) = (image_for(target, "kiosk"), image_for(target, "measure"));
     let (flash, statics) = sizes(&kiosk);
-    let counted = exchanges(&folder.join("measure"));
-    assert_eq!(counted, exchanges(&folder.join("again")), "each run takes the same instructions");
+    let counted = exchanges(&measure, &folder.join("measure"));
+    assert_eq!(counted, exchanges(&measure, &folder.join("again")), "each run takes the same instructions");
     let sum = |range: Range<usize>, what: fn(&Exchange) -> u64| counted[range].iter().map(what).sum();
     Resources {
         flash,
@@ -134,8 +139,8 @@ const DEPOSIT: Range<usize> = 2..4;
 const WITHDRAWAL: Range<usize> = 4..6;
 
 /// Runs the measuring image.
-fn exchanges(folder: &Path) -> Vec<Exchange> {
-    let board = Board::start(&image("measure"), folder, &["-icount", "shift=7,sleep=off"]);
+fn exchanges(image: &Path, folder: &Path) -> Vec<Exchange> {
+    let board = Board::start(image, folder, &["-icount", "shift=7,sleep=off"]);
     let serial_port = board.serial_port();
     serial_port.set_nonblocking(false).unwrap();
     serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -200,7 +205,7 @@ fn exercise(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
 fn terminal(folder: &Path) -> Resources {
     let terminal = image("terminal");
     let (flash, statics) = sizes(&terminal);
-    let counted = exchanges(&folder.join("measure"));
+    let counted = exchanges(&image("measure"), &folder.join("measure"));
     let sum = |range: Range<usize>| counted[range].iter().map(|exchange| exchange.terminal).sum();
     // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have
     // to be found out.

@@ -19,9 +19,20 @@ pub(crate) fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
+/// The target of `cargo fw`: a Cortex-M3.
+pub const CORTEX_M3: &str = "thumbv7m-none-eabi";
+
+/// The target of `cargo fw-m0`: a Cortex-M0, whose instructions a Cortex-M3 runs too.
+pub const CORTEX_M0: &str = "thumbv6m-none-eabi";
+
 /// The path of an image that `cargo fw` has built.
 pub fn image(name: &str) -> PathBuf {
-    workspace_root().join("target/thumbv7m-none-eabi/firmware").join(name)
+    image_for(CORTEX_M3, name)
+}
+
+/// The path of an image for a target.
+pub fn image_for(target: &str, name: &str) -> PathBuf {
+    workspace_root().join("target").join(target).join("firmware").join(name)
 }
 
 /// The RAM of the LM3S6965 (its datasheet, chapter 1.1).

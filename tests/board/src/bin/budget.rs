@@ -15,7 +15,7 @@ struct Arguments {}
 
 /// The limits of each image: the measured values and a small reserve, because compilers differ. A change that
 /// needs more says why.
-const LIMITS: [(&str, Resources); 3] = [
+const LIMITS: [(&str, Resources); 4] = [
     (
         "kiosk, postcard",
         Resources {
@@ -52,6 +52,19 @@ const LIMITS: [(&str, Resources); 3] = [
             withdrawal: 7_600,
             bytes: 80,
             pages: 8,
+        },
+    ),
+    // Bytes are copied one by one.
+    (
+        "kiosk, postcard, Cortex-M0",
+        Resources {
+            flash: 26_100,
+            statics: 160,
+            stack: 2_900,
+            deposit: 17_700,
+            withdrawal: 17_900,
+            bytes: 80,
+            pages: 2,
         },
     ),
 ];
