@@ -6,7 +6,7 @@
 //! socket, no clock and no money; its driver supplies them by four kinds of methods:
 //!
 //! * input: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
-//!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`shut_down`](Host::shut_down);
+//!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`reject`](Host::reject), [`shut_down`](Host::shut_down);
 //! * output: [`output`](Host::output), then [`consume`](Host::consume);
 //! * work for the driver: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
 //! * state: [`is_finished`](Host::is_finished), [`conversation`](Host::conversation),
@@ -340,8 +340,18 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// more.
     pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
-        self.conversation = None;
-        self.apply(Effect::EndWithNotice(Notice::Busy), now);
+        self.reject(Notice::Busy, now);
+    }
+
+    /// Drops the session and what it has requested but not reported yet, and closes a connection with `notice` behind
+    /// unsent output. The notice is left out, and the output with it, if the buffer has no room for it: then the peer
+    /// does not read.
+    pub fn reject(&mut self, notice: Notice, now: Instant) {
+        self.drop_conversation();
+        self.incoming_hello = None;
+        self.report_hello = false;
+        self.report_quit = false;
+        self.apply(Effect::EndWithNotice(notice), now);
     }
 
     /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint

@@ -7,7 +7,7 @@
 //! outcome goes to the connection where its terminal is when the response comes.
 //!
 //! * `accept` accepts connections, or turns them away;
-//! * `connection` is a socket and its endpoint;
+//! * `connection` is a socket and its endpoint, `opening` what its first bytes must not be;
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `disk_ledger` the one on disk;
@@ -30,7 +30,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 use timers::Timers;
-use tracing::info;
+use tracing::{info, warn};
 
 mod accept;
 mod committer;
@@ -40,6 +40,7 @@ mod conversations;
 #[cfg(feature = "ledger")]
 mod disk_ledger;
 mod dispatch;
+mod opening;
 pub mod serial;
 mod stop;
 mod timers;
@@ -256,6 +257,9 @@ impl Server {
         loop {
             match connection.advance(&mut self.buffer, self.now) {
                 AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
+                AdvanceResult::Foreign(protocol) => {
+                    warn!(session = token.0, %protocol, "connection ended: its peer speaks another protocol");
+                }
                 AdvanceResult::Blocked => {
                     // The goodbye is sent: a lingering connection is no session.
                     if connection.is_lingering() && std::mem::take(&mut connection.is_session) {

@@ -55,9 +55,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     fn handle_fault(&mut self, fault: Fault, now: Instant) -> bool {
-        // The sender of a frame that noise has damaged retransmits it.
         if self.config.wire.discards(fault) {
-            return self.release_and_apply(Effect::Nothing, now);
+            // The sender of a frame that noise has damaged retransmits it. A connection has no noise before its first
+            // frame: that peer speaks another protocol, and its text may hold whole frames, as a cross-site POST does.
+            let is_foreign = self.config.link == LinkKind::Connection && !self.inbox.has_framed();
+            let effect = if is_foreign {
+                Effect::EndWithNotice(Notice::Fault(Fault::WrongWire))
+            } else {
+                Effect::Nothing
+            };
+            return self.release_and_apply(effect, now);
         }
         if !self.outbox.is_empty() || self.is_busy() {
             return false;

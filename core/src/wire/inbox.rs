@@ -76,6 +76,8 @@ pub(crate) struct Inbox<const N: usize> {
     decoder: Decoder,
     body: Vec<u8, N>,
     decoded: Decoded,
+    /// Whether a whole frame has come.
+    has_framed: bool,
     counters: Counters,
 }
 
@@ -103,7 +105,8 @@ impl<const N: usize> Inbox<N> {
     }
 
     fn new(decoder: Decoder) -> Self {
-        Self { decoder, body: Vec::new(), decoded: Decoded::More, counters: Counters::default() }
+        let (decoded, counters) = (Decoded::More, Counters::default());
+        Self { decoder, body: Vec::new(), decoded, has_framed: false, counters }
     }
 
     /// Takes bytes up to the end of one frame, and none while a frame is kept; returns how many.
@@ -135,6 +138,7 @@ impl<const N: usize> Inbox<N> {
 
     fn keep(&mut self, decoded: Decoded) {
         self.decoded = decoded;
+        self.has_framed |= decoded == Decoded::Frame;
         let count = match decoded {
             Decoded::More => return,
             Decoded::Frame | Decoded::Plain => &mut self.counters.frames,
@@ -153,6 +157,11 @@ impl<const N: usize> Inbox<N> {
         self.decoded = Decoded::More;
         // Cleared, so that two endpoints that will behave alike compare equal.
         self.body.clear();
+    }
+
+    /// Whether a whole frame has come since the endpoint was made.
+    pub(crate) fn has_framed(&self) -> bool {
+        self.has_framed
     }
 
     pub(crate) fn is_partial(&self) -> bool {

@@ -1,9 +1,13 @@
 //! Connection: moves bytes between a non-blocking socket and its endpoint, and closes so that the peer can
 //! read the goodbye.
-use super::timers::Alarm;
+use super::{
+    opening::{Opening, Protocol},
+    timers::Alarm,
+};
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
     ledger::{Name, Origin, SessionId},
+    message::{Fault, Notice},
     time::{Duration, Instant},
 };
 use mio::{Interest, Registry, Token, event, net::TcpStream};
@@ -23,6 +27,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) enum AdvanceResult {
     /// The server is to handle an event.
     Event(Event),
+    /// The peer speaks another protocol: nothing of it was acted on, and the connection ends.
+    Foreign(Protocol),
     /// The connection waits for its socket or its deadline.
     Blocked,
     /// The connection has more to do, after the others.
@@ -39,6 +45,9 @@ pub(super) struct Connection {
     pub(super) is_session: bool,
     /// When it is woken next.
     pub(super) alarm: Alarm,
+    opening: Opening,
+    /// The protocol of a peer that does not speak ours, until the server has logged it.
+    foreign: Option<Protocol>,
     /// Input that the endpoint has not taken yet.
     unread: Vec<u8>,
     /// Readiness by the last edge-triggered event; cleared when the socket would block.
@@ -72,6 +81,8 @@ impl Connection {
             host: Host::new(*config, session, now),
             is_session: false,
             alarm: Alarm::default(),
+            opening: Opening::default(),
+            foreign: None,
             unread: Vec::new(),
             readable: true,
             writable: true,
@@ -133,6 +144,9 @@ impl Connection {
                 }
                 continue;
             }
+            if let Some(protocol) = self.foreign.take() {
+                return AdvanceResult::Foreign(protocol);
+            }
             if let Some(event) = self.host.poll_event() {
                 return AdvanceResult::Event(event);
             }
@@ -193,6 +207,11 @@ impl Connection {
                 // use). On Windows mio reports more input only after a read that would block.
                 self.readable = count == buffer.len() || self.peer_closed || cfg!(windows);
                 let bytes = buffer.get(..count).unwrap_or_default();
+                if let Some(protocol) = self.opening.push(bytes) {
+                    self.foreign = Some(protocol);
+                    self.host.reject(Notice::Fault(Fault::WrongWire), now);
+                    return true;
+                }
                 let taken = self.host.feed(bytes, now);
                 self.unread.extend_from_slice(bytes.get(taken..).unwrap_or_default());
             }

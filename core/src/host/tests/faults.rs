@@ -91,6 +91,47 @@ fn noise_on_postcard_is_counted_and_gets_no_answer() {
 }
 
 #[test]
+fn on_a_connection_a_bad_first_frame_ends_it_before_the_next_is_acted_on() {
+    let good = answer(Wire::Postcard, None, "deposit 40");
+    let mut damaged = good.clone();
+    damaged[3] ^= 0x80;
+    let post = b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n\0";
+    for noise in [&damaged[..], b"noise\0", &[&[1; 2 * IN][..], &[0]].concat(), post] {
+        let mut driver = TestDriver::new(Wire::Postcard, LinkKind::Connection);
+        driver.received();
+        let received = driver.send(&[noise, &good[..]].concat());
+        assert_eq!(only(received).notice, Some(Notice::Fault(Fault::WrongWire)));
+        assert!(driver.host.is_finished());
+        assert_eq!(driver.balance(), units(100));
+        // Behind a whole frame it is noise. A zero before a frame is none.
+        let mut driver = TestDriver::new(Wire::Postcard, LinkKind::Connection);
+        driver.received();
+        assert_eq!(only(driver.send(&[&[0], &good[..]].concat())).outcome, Some(deposited(40, 140)));
+        assert_eq!(driver.send(noise), []);
+        assert_eq!(driver.reply(None, "deposit 40").outcome, Some(deposited(40, 180)));
+    }
+}
+
+#[test]
+fn a_rejected_connection_ends_behind_its_greeting_and_requests_nothing() {
+    for wire in [Wire::Json, Wire::Raw, Wire::Postcard] {
+        for is_greeted in [true, false] {
+            let mut driver = TestDriver::new(wire, LinkKind::Connection);
+            assert_eq!(driver.received().len(), 1);
+            driver.output_blocked = !is_greeted;
+            driver.hold_requests = true;
+            driver.host.feed(&answer(wire, None, "deposit 40"), driver.now);
+            driver.host.reject(Notice::Fault(Fault::WrongWire), driver.now);
+            assert_eq!(driver.host.poll_event(), None, "{wire}");
+            driver.output_blocked = false;
+            let last = driver.received().pop().unwrap();
+            assert!(last.text.contains("--wire") || last.notice == Some(Notice::Fault(Fault::WrongWire)));
+            assert!(driver.host.is_finished());
+        }
+    }
+}
+
+#[test]
 fn a_frame_of_another_protocol_gets_a_fault_on_postcard() {
     let (mut driver, menu) = TestDriver::at_menu(Wire::Postcard);
     let framed = |body: &[u8]| {

@@ -37,6 +37,7 @@ enum EndpointCall {
     ShutDown,
     End,
     RejectBusy,
+    Reject,
 }
 
 fn call(wire: Wire) -> impl Strategy<Value = EndpointCall> {
@@ -49,7 +50,7 @@ fn call(wire: Wire) -> impl Strategy<Value = EndpointCall> {
         2 => (0u32..400_000).prop_map(EndpointCall::Tick),
         1 => prop_oneof![
             Just(EndpointCall::Park), Just(EndpointCall::TakeOver), Just(EndpointCall::Refuse), Just(EndpointCall::ShutDown), Just(EndpointCall::End),
-            Just(EndpointCall::RejectBusy),
+            Just(EndpointCall::RejectBusy), Just(EndpointCall::Reject),
         ],
     ]
 }
@@ -112,6 +113,12 @@ proptest! {
                     // Unsent output is discarded, as when the connection is closed.
                     sent.truncate(whole);
                     host.reject_busy(now);
+                }
+                EndpointCall::Reject => {
+                    host.reject(Notice::Fault(Fault::WrongWire), now);
+                    if host.output().is_empty() {
+                        sent.truncate(whole);
+                    }
                 }
             }
             if host.output().is_empty() {

@@ -3,6 +3,7 @@
 
 mod concurrent_clients;
 mod config_file;
+mod foreign_protocols;
 mod fragmentation;
 mod limits;
 mod malformed_input;
