@@ -13,9 +13,16 @@ class ConnectionLost(Exception):
     """There is no session on this connection any more."""
 
 
+def private(path, flags):
+    """Creates a file that only its owner can read, and follows no link."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    return os.open(path, flags | os.O_EXCL, 0o600)
+
+
 def store(**changes):
     state.update(changes)
-    with open(FILE + ".new", "w") as file:
+    with open(FILE + ".new", "w", opener=private) as file:
         json.dump(state, file)
         file.flush()
         os.fsync(file.fileno())

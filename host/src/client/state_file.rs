@@ -17,7 +17,7 @@
 //! `pending` that of the answered prompt whose reply was not.
 //!
 //! A write is atomic: a new file (`FILE.tmp`) is synced and then renamed over the old one, so that a loss of power leaves
-//! one or the other. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
+//! one or the other. Only the file's owner can read it, and a new file follows no link. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
 //! has just opened it would lock the removed file, while another one locks its successor, and two terminals would run.
 use super::{MemoryStore, start_from_clock};
 use atm_core::{
@@ -50,6 +50,7 @@ enum StateFileError {
     InUse,
     NotAFile,
     DanglingLink,
+    LinkedLock,
     Foreign,
     Newer,
     Damaged,
@@ -63,6 +64,7 @@ impl fmt::Display for StateFileError {
             Self::InUse => f.write_str("another program is using it: one terminal at a time"),
             Self::NotAFile => f.write_str("it is not a regular file"),
             Self::DanglingLink => f.write_str("it is a dangling symbolic link"),
+            Self::LinkedLock => f.write_str("its lock file is a symbolic link"),
             Self::Foreign => f.write_str("it is not the state file of a terminal"),
             Self::Newer => f.write_str("it was written by a newer version of atm"),
             Self::Damaged => f.write_str(
@@ -122,7 +124,12 @@ impl StateFile {
 
     fn write(&self) -> io::Result<()> {
         let new = beside(&self.path, ".tmp");
-        let mut file = File::create(&new)?;
+        // The new file of a write that was interrupted, or somebody else's, which may be a link.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private().create_new(true).open(&new)?;
         file.write_all(self.contents.to_string().as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
@@ -237,10 +244,25 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Takes the lock, which the system releases when the program ends.
-fn lock(path: &Path) -> io::Result<File> {
+/// Options to create a file for writing that only its owner can read.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Takes the lock, which the system releases when the program ends. Another user could hold a lock on a file that he can
+/// read.
+fn lock(path: &Path) -> io::Result<File> {
+    let mut options = private();
+    options.create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default(),
+    );
     #[cfg(windows)]
     std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0);
     let file = options.open(path);
@@ -250,7 +272,15 @@ fn lock(path: &Path) -> io::Result<File> {
     if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION)) {
         return Err(invalid(StateFileError::InUse));
     }
+    // open(2): the error of `O_NOFOLLOW`.
+    #[cfg(unix)]
+    if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()))
+    {
+        return Err(invalid(StateFileError::LinkedLock));
+    }
     let file = file?;
+    #[cfg(unix)]
+    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
     #[cfg(unix)]
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK { invalid(StateFileError::InUse) } else { error.into() }

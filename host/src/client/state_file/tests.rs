@@ -161,6 +161,34 @@ fn an_interrupted_write_leaves_the_old_contents() {
 
 #[cfg(unix)]
 #[test]
+fn only_the_owner_can_read_the_files_and_a_new_file_follows_no_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let directory = Directory::new("private");
+    let (file, new) = (directory.file(), beside(&directory.file(), ".tmp"));
+    let victim = directory.0.join("victim");
+    fs::write(&victim, "theirs").unwrap();
+    symlink(&victim, &new).unwrap();
+    open(&file).unwrap().store(&MEMORY).unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"theirs");
+    assert!(file.symlink_metadata().unwrap().is_file());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = [file.clone(), beside(&file, ".lock")];
+    assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
+    // As a former version made them.
+    for path in &files {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    assert_eq!(open(&file).unwrap().profile().memory, MEMORY);
+    assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
+    let lock = beside(&file, ".lock");
+    fs::remove_file(&lock).unwrap();
+    symlink(&victim, &lock).unwrap();
+    assert!(refused(&file).contains("its lock file is a symbolic link"));
+    assert_eq!((fs::read(&victim).unwrap(), mode(&victim)), (b"theirs".to_vec(), 0o644));
+}
+
+#[cfg(unix)]
+#[test]
 fn symbolic_links_are_followed_and_only_regular_files_are_used() {
     use std::os::unix::fs::symlink;
     let directory = Directory::new("links");
