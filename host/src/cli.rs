@@ -1,6 +1,6 @@
 //! Command line of `atm`: parses the arguments, and refuses options that do not go together.
 use atm_core::{host::IN, ledger::Name, message::MAX_ANSWER, money::Amount, wire::Wire};
-use atm_host::{exit::Exit, ledger::batch::MAX_NAMES, server::TERMINALS};
+use atm_host::{exit::Exit, server::TERMINALS};
 use clap::{ArgAction, ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use clap_complete::Shell;
 use std::{net::SocketAddr, path::PathBuf};
@@ -127,9 +127,8 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
 /// The limits of `atm serve` that no option sets, for its `--help`.
 fn fixed_limits() -> String {
     format!(
-        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; the requests of {TERMINALS} terminals ({} with \
-         --data) are remembered by name, and more names are refused.",
-        MAX_NAMES
+        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; without --data there is room for {TERMINALS} names of \
+         terminals."
     )
 }
 
@@ -180,6 +179,13 @@ pub(crate) struct Serve {
     /// Most sessions at once; further connections are turned away with a message
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
+    /// Most names of terminals in the ledger, which removes none; a hello under one more is turned away with
+    /// a message
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_terminals: u32,
+    /// Most new names at once, and a minute; a hello under one more is turned away with a message
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) new_terminals: u32,
     /// Let any peer stop the server with quit. Without it only a peer on this machine may, and none on a
     /// serial line. The option without a value means true
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
@@ -280,6 +286,8 @@ mod tests {
             "atm serve --wire morse",
             "atm serve --idle-timeout 0",
             "atm serve --max-sessions 0",
+            "atm serve --max-terminals 1000001",
+            "atm serve --new-terminals 0",
             "atm client --baud 9600",
             "atm client --connect a:1 --serial b",
             "atm client --terminal a/b",
@@ -311,7 +319,7 @@ mod tests {
             "atm client --wire raw --no-reconnect",
             "atm client --terminal kiosk-7 --state f --no-reconnect",
             "atm client --serial b --baud 9600 --wire json --terminal a --state f",
-            "atm serve --serial b --baud 9600 --wire json --allow-remote-quit",
+            "atm serve --serial b --baud 9600 --wire json --allow-remote-quit --max-terminals 1 --new-terminals 1",
             "atm serve --wire raw",
             "atm serve --data d --accept-loss",
             "atm serve --config f --accept-loss",

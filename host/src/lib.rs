@@ -12,6 +12,7 @@
 //! | [`demo`] | a whole session, checked step by step; with `server`, over TCP in one process | – |
 //! | `server` | many terminals over TCP, or one serial line | `server` |
 //! | `metrics` | a server's counters, and their page for Prometheus | `server` |
+//! | `names` | caps the names of terminals that a server's ledger takes | `server` |
 //! | `exit` | the exit codes of the program | `cli` |
 //! | `ledger` | the ledger on disk | `ledger` |
 //!
@@ -27,6 +28,8 @@ pub mod exit;
 pub mod ledger;
 #[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
+pub mod names;
 pub mod serial;
 #[cfg(feature = "server")]
 pub mod server;

@@ -10,18 +10,19 @@
 //! * `connection` is a socket and its endpoint, `opening` what its first bytes must not be;
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
-//! * `committer` is the way to the ledger, `disk_ledger` the one on disk;
+//! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
 //! * `timers` holds the deadlines;
 //! * [`serial`] serves one serial line without any of these.
 use crate::{clock::Clock, metrics::Metrics};
 use atm_core::{
     host,
-    ledger::{InDoubt, LedgerId, RamLedger},
+    ledger::{InDoubt, LedgerId},
     time::{Duration, Instant},
 };
-use committer::{Committer, InMemory};
+use committer::Committer;
 use connection::{AdvanceResult, Connection};
 use conversations::{ConversationTable, Location};
+use memory_ledger::MemoryLedger;
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
 use std::{
@@ -40,20 +41,19 @@ mod conversations;
 #[cfg(feature = "ledger")]
 mod disk_ledger;
 mod dispatch;
+mod memory_ledger;
 mod opening;
 pub mod serial;
 mod stop;
 mod timers;
 pub use config::ServerConfig;
+pub use memory_ledger::TERMINALS;
 pub use stop::Stop;
 
 /// Draws the identity of a new ledger.
 fn new_identity() -> io::Result<LedgerId> {
     Ok(LedgerId(getrandom::u64().map_err(io::Error::other)?))
 }
-
-/// Named terminals whose requests the ledger in memory remembers.
-pub const TERMINALS: usize = 1024;
 
 /// How long the server waits, when it stops, for open sessions to read the goodbye.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -123,9 +123,8 @@ impl Server {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let clock = Clock::start();
-        let identity = new_identity()?;
         Ok(Self {
-            committer: Box::new(InMemory(RamLedger::<TERMINALS>::new(identity, config.balance))),
+            committer: Box::new(MemoryLedger::new(&config)?),
             metrics: Arc::default(),
             config,
             poll,

@@ -32,6 +32,16 @@ impl<const TERMINALS: usize> RamLedger<TERMINALS> {
         self.identity
     }
 
+    /// How many names it has.
+    pub fn terminals(&self) -> u64 {
+        u64::try_from(self.terminals.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a terminal of this name was admitted.
+    pub fn knows(&self, name: &Name) -> bool {
+        self.terminals.iter().any(|(known, _)| known == name)
+    }
+
     /// Sets the wall clock that the next decisions see. Without one, they see none.
     pub fn set_time(&mut self, now: UnixTime) {
         self.now = Some(now);

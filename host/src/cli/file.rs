@@ -65,6 +65,8 @@ struct File {
     frame_timeout: Option<u64>,
     stall_timeout: Option<u64>,
     max_sessions: Option<u64>,
+    max_terminals: Option<u64>,
+    new_terminals: Option<u64>,
     allow_remote_quit: Option<bool>,
     metrics: Option<String>,
     log: Option<String>,
@@ -88,6 +90,8 @@ impl File {
             ("frame-timeout", text(&self.frame_timeout)),
             ("stall-timeout", text(&self.stall_timeout)),
             ("max-sessions", text(&self.max_sessions)),
+            ("max-terminals", text(&self.max_terminals)),
+            ("new-terminals", text(&self.new_terminals)),
             ("allow-remote-quit", text(&self.allow_remote_quit)),
             ("metrics", text(&self.metrics)),
             ("log", text(&self.log)),
@@ -188,11 +192,11 @@ mod tests {
     #[test]
     fn the_command_line_overrides_every_key() {
         let file = "listen = '127.0.0.1:7'\nwire = 'raw'\ndata = 'a'\nbalance = 7\nlimit = 7\nidle-timeout = 7\n\
-                    frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nallow-remote-quit = true\n\
+                    frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nmax-terminals = 7\nnew-terminals = 7\nallow-remote-quit = true\n\
                     metrics = '127.0.0.1:7'\nlog = 'off'\n";
         let defaults = format!("{:?}", merge_text("", "atm serve").unwrap());
         let line = "atm serve --listen 127.0.0.1:65432 --balance 100 --limit 1000000 --idle-timeout 300 --frame-timeout 10 \
-                    --stall-timeout 30 --max-sessions 10000 --allow-remote-quit=false --metrics=off --log info \
+                    --stall-timeout 30 --max-sessions 10000 --max-terminals 10000 --new-terminals 60 --allow-remote-quit=false --metrics=off --log info \
                     --data b --wire json";
         let serve = merge_text(file, line).unwrap();
         assert_eq!(

@@ -13,7 +13,7 @@ use atm_core::{
 };
 use std::{collections::BTreeMap, fmt::Display};
 
-/// Names that a ledger has room for.
+/// Names that a ledger has room for: none is ever removed.
 pub const MAX_NAMES: u64 = 1_000_000;
 
 /// A request and its response.
@@ -37,8 +37,10 @@ pub struct Batch {
     pub account: Row<Account>,
     /// The terminals that have a row, in one order for all: databases with the same requests have the same rows.
     pub terminals: BTreeMap<Name, Row<Terminal>>,
-    /// Terminals that the store has a row of.
+    /// Terminals that have a row.
     pub names: u64,
+    /// How many may have one: no row is added beyond.
+    pub max_names: u64,
     /// The new entries.
     pub entries: Vec<Entry>,
     /// Operations that were decided before, under the same id.
@@ -50,7 +52,7 @@ impl Batch {
     pub fn decide(&mut self, request: &Request, time: UnixTime) -> Response {
         let name = request.origin.terminal();
         let terminal = name.and_then(|name| self.terminals.get(name)).map(|(terminal, _)| terminal);
-        let has_room = terminal.is_some() || self.names < MAX_NAMES;
+        let has_room = terminal.is_some() || self.names < self.max_names;
         let rows = Rows { ledger: self.ledger, account: &self.account.0, terminal, has_room };
         let Decision { response, changes, entry } = decide(request, &rows, Some(time));
         let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);

@@ -10,7 +10,10 @@ use super::{
     batch::{Answered, Batch},
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::metrics::{Metrics, add};
+use crate::{
+    metrics::{Metrics, add},
+    names::NameQuota,
+};
 use atm_core::{
     ledger::{Command, InDoubt, Outcome, Refusal, Rejection, Request, Response},
     time::UnixTime,
@@ -57,6 +60,7 @@ pub struct GroupCommitter<S> {
     retry_at: Option<Instant>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    names: Option<NameQuota>,
 }
 
 enum State {
@@ -81,8 +85,25 @@ impl<S: Store> GroupCommitter<S> {
         let (ledger, balance) = (batch.ledger, batch.account.0.balance);
         info!(%ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.set_ledger_open(true);
-        let (queue, answered, state) = (VecDeque::new(), Vec::new(), State::Open);
-        Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at: None, clock, metrics })
+        let (queue, answered, state, names) = (VecDeque::new(), Vec::new(), State::Open, None);
+        Ok(Self {
+            store,
+            turn,
+            head,
+            queue,
+            apart: 0,
+            answered,
+            state,
+            retry_at: None,
+            clock,
+            metrics,
+            names,
+        })
+    }
+
+    /// Caps new names: without a quota the store's limit is the only one.
+    pub fn set_name_quota(&mut self, quota: NameQuota) {
+        self.names = Some(quota);
     }
 
     /// Queues a request.
@@ -183,7 +204,10 @@ impl<S: Store> GroupCommitter<S> {
                 return self.doubt(&fault, self.head, self.head, Vec::new());
             }
         };
-        let (before, time) = (batch.head, (self.clock)());
+        let (before, names, time) = (batch.head, batch.names, (self.clock)());
+        if let Some(quota) = &mut self.names {
+            batch.max_names = batch.max_names.min(quota.limit(names, Instant::now()));
+        }
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {
@@ -195,6 +219,9 @@ impl<S: Store> GroupCommitter<S> {
             (Ok(()), _) => {
                 add(&self.metrics.duplicates, batch.duplicates);
                 add(&self.metrics.batched, requests.len());
+                if let Some(quota) = &mut self.names {
+                    quota.take(batch.names.saturating_sub(names));
+                }
                 self.answer(answered(requests));
             }
             (Err(StoreFault::Busy), _) => self.wait(requests),

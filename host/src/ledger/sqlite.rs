@@ -5,7 +5,7 @@
 //! must not wait for another process's transaction, so the busy time-out is 0 and the committer tries again by a
 //! deadline.
 use super::{
-    batch::Batch,
+    batch::{Batch, MAX_NAMES},
     folder::{beside, file_id},
     mark::Mark,
     reader::Reader,
@@ -263,6 +263,7 @@ fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Resu
         account: (rows::account(connection, AccountNumber::OPEN)?, false),
         terminals,
         names: rows::count_terminals(connection)?,
+        max_names: MAX_NAMES,
         entries: Vec::new(),
         duplicates: 0,
     })

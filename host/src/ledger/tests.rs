@@ -223,6 +223,7 @@ impl Store for Shifting {
             account: (account, false),
             terminals: BTreeMap::new(),
             names: 0,
+            max_names: 7,
             entries: Vec::new(),
             duplicates: 0,
         })

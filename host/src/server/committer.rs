@@ -3,7 +3,7 @@
 //!
 //! The event loop knows this trait alone. A response may come at once or later, and in any order: its request
 //! says which terminal or session it belongs to.
-use atm_core::ledger::{InDoubt, Ledger, Request, Response};
+use atm_core::ledger::{InDoubt, Request, Response};
 use tracing::{info, warn};
 
 /// Commits requests for the event loop.
@@ -44,15 +44,6 @@ pub(super) trait Committer: Send {
     /// Commits what is queued and closes the ledger; false where it could not be closed in order.
     fn close(self: Box<Self>) -> bool {
         true
-    }
-}
-
-/// A ledger in memory, which answers each request at once.
-pub(super) struct InMemory<L>(pub(super) L);
-
-impl<L: Ledger + Send> Committer for InMemory<L> {
-    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt> {
-        self.0.apply(&request).map(|response| Some((request, response)))
     }
 }
 

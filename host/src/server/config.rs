@@ -1,4 +1,5 @@
 //! Server configuration: limits and timeouts of a server, and of the endpoints in it.
+use crate::names::NameQuota;
 use atm_core::{
     host::{self, LinkKind},
     money::Amount,
@@ -6,7 +7,7 @@ use atm_core::{
     time::Duration,
     wire::Wire,
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
 
 /// Configuration of a server. [`ServerConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub struct ServerConfig {
     pub stall: Duration,
     /// Most sessions at once, over TCP.
     pub max_sessions: usize,
+    /// Most names of terminals.
+    pub max_terminals: u32,
+    /// Most new names at once, and a minute.
+    pub new_terminals: u32,
     /// This host's number, which no other host of the same ledger has; 0 for the only one.
     pub host: u32,
     /// Whether a peer that is not on this machine may stop the server with `quit`.
@@ -32,7 +37,7 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// The defaults for a wire: 100 whole units, 10,000 sessions, and the times of [`host::Config::new`].
+    /// The defaults for a wire: 100 whole units, 10,000 sessions and names, 60 new names a minute, and the times of [`host::Config::new`].
     pub fn new(wire: Wire) -> Self {
         let host = host::Config::new(wire, LinkKind::Connection);
         Self {
@@ -43,9 +48,15 @@ impl ServerConfig {
             frame: host.frame_timeout,
             stall: host.stall_timeout,
             max_sessions: 10_000,
+            max_terminals: 10_000,
+            new_terminals: 60,
             host: 0,
             allow_remote_quit: false,
         }
+    }
+
+    pub(super) fn name_quota(&self) -> NameQuota {
+        NameQuota::new(self.max_terminals.into(), self.new_terminals, Instant::now())
     }
 
     /// The configuration of the endpoint of a connection from `peer`.

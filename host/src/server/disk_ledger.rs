@@ -48,7 +48,8 @@ pub(super) fn open(
     let locked = Folder::lock(folder)?;
     let store =
         locked.open(Beginning { identity, balance: config.balance, time: unix_time() }, accept_loss)?;
-    let committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
+    let mut committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
+    committer.set_name_quota(config.name_quota());
     Ok(DiskLedger { committer, _folder: locked })
 }
 

@@ -1,12 +1,12 @@
 //! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
-use super::{SHUTDOWN_GRACE, ServerConfig, TERMINALS, committer::log_response, new_identity};
+use super::{SHUTDOWN_GRACE, ServerConfig, committer::log_response, memory_ledger::MemoryLedger};
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, OUT},
     kiosk::{self, Kiosk},
-    ledger::{InDoubt, Ledger, RamLedger, Request, Response},
+    ledger::{InDoubt, Ledger, Request, Response},
     session::Policy,
     time::Instant,
 };
@@ -35,9 +35,9 @@ pub fn serve(
     stop: &AtomicBool,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let identity = new_identity()?;
+    let ledger = MemoryLedger::new(config)?;
     ready();
-    run_kiosk(port, config, RamLedger::<TERMINALS>::new(identity, config.balance), |_| false, stop)
+    run_kiosk(port, config, ledger, |_| false, stop)
 }
 
 /// Does what [`serve`] does with the ledger on disk in `folder`; `ready` is called when that is open.

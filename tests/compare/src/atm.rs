@@ -89,6 +89,10 @@ pub(super) fn start_durable(
     let mut command = program.map_or_else(|| atm(&[]), Command::new);
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
     command.arg(folder.path().join("ledger"));
+    if program.is_none() {
+        // The load's terminals are all new.
+        command.args(["--max-terminals", "1000000", "--new-terminals", "1000000"]);
+    }
     Ok((Server::of(Program::start(command)), folder))
 }
 

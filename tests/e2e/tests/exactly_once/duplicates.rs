@@ -200,7 +200,7 @@ fn links_that_drop_at_random_lose_and_duplicate_no_deposit() {
 
 #[test]
 fn a_full_ledger_answers_the_hello_of_a_new_name_with_busy() {
-    let server = Server::start(&["--log", "off"]);
+    let server = Server::start(&["--log", "off", "--new-terminals", "2000"]);
     let mut full = 0;
     for number in 0..1030 {
         let mut client = server.client();

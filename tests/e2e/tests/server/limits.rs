@@ -1,6 +1,6 @@
 //! Limits: sessions and open files. Clients beyond them are refused or wait, and the others are served.
 use super::metrics::{metrics_address, request_page};
-use atm_e2e::{Client, Program, Server, TIMEOUT, atm, json, raise_file_limit, text_of};
+use atm_e2e::{Client, Program, Server, TIMEOUT, atm, frame, json, raise_file_limit, text_of};
 use std::{
     fs,
     net::TcpStream,
@@ -42,6 +42,42 @@ fn clients_beyond_max_sessions_are_refused_as_busy() {
     }
     drop(again);
     server.stop();
+}
+
+#[test]
+fn new_names_are_capped_in_number_and_a_minute_and_known_ones_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("ledger");
+    for on_disk in [false, true] {
+        // The second server on the same folder knows the first one's name.
+        for (cap, names) in [("--new-terminals", &["a", "b", "c"][..]), ("--max-terminals", &["a", "b", "c"])]
+        {
+            let mut arguments = vec!["--log", "off", cap, "1"];
+            if on_disk {
+                arguments.extend(["--data", data.to_str().unwrap()]);
+            }
+            let server = Server::start(&arguments);
+            let hello = |name: &str, start| {
+                let mut client = server.client();
+                client.send(&frame(json!({ "hello": 1, "terminal": name, "start": start }).to_string()));
+                let reply = client.read();
+                (client, reply)
+            };
+            for name in names {
+                let (mut client, reply) = hello(name, 100);
+                if *name == "a" {
+                    assert_eq!(reply["hello"], 1, "{cap}: {reply}");
+                } else {
+                    assert_eq!((&reply["notice"], &reply["end"]), (&json!("busy"), &json!(true)), "{cap}");
+                    client.expect_end();
+                }
+            }
+            assert_eq!(hello("a", 101).1["hello"], 1, "{cap}");
+            // Without a name.
+            assert_eq!(server.balance(), 10_000);
+            server.stop();
+        }
+    }
 }
 
 #[test]

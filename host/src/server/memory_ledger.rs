@@ -1,0 +1,46 @@
+//! The server's ledger in memory: answers each request at once, and caps new names.
+use super::{ServerConfig, committer::Committer, new_identity};
+use crate::names::NameQuota;
+use atm_core::ledger::{Command, InDoubt, Ledger, RamLedger, Rejection, Request, Response};
+use std::{io, time::Instant};
+
+/// Named terminals whose requests the ledger in memory remembers.
+pub const TERMINALS: usize = 1024;
+
+/// A ledger that is lost at exit.
+pub(super) struct MemoryLedger {
+    ledger: RamLedger<TERMINALS>,
+    names: NameQuota,
+}
+
+impl MemoryLedger {
+    /// A new ledger.
+    ///
+    /// # Errors
+    /// The system has no random number for its identity.
+    pub(super) fn new(config: &ServerConfig) -> io::Result<Self> {
+        Ok(Self { ledger: RamLedger::new(new_identity()?, config.balance), names: config.name_quota() })
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let before = self.ledger.terminals();
+        let is_new = request.origin.terminal().is_some_and(|name| !self.ledger.knows(name));
+        if is_new
+            && matches!(request.command, Command::Hello(_))
+            && self.names.limit(before, Instant::now()) <= before
+        {
+            return Ok(Response::Rejected(Rejection::Full));
+        }
+        let response = self.ledger.apply(request)?;
+        self.names.take(self.ledger.terminals().saturating_sub(before));
+        Ok(response)
+    }
+}
+
+impl Committer for MemoryLedger {
+    fn submit(&mut self, request: Request) -> Result<Option<(Request, Response)>, InDoubt> {
+        self.apply(&request).map(|response| Some((request, response)))
+    }
+}
