@@ -176,9 +176,13 @@ pub(crate) struct Serve {
     /// Seconds that a client may leave output unread
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) stall_timeout: u32,
-    /// Most sessions at once; further connections are turned away with a message
+    /// Most sessions at once; further connections are turned away with a message, but a terminal whose conversation is
+    /// held takes the place of the unnamed session that has been idle for longest
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
+    /// Most sessions at once of one address, or of one IPv6 network of 64 bits; not limited if not given
+    #[arg(long, value_name = "N", conflicts_with = "serial", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_per_address: Option<u32>,
     /// Most names of terminals in the ledger, which removes none; a hello under one more is turned away with
     /// a message
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -288,6 +292,8 @@ mod tests {
             "atm serve --max-sessions 0",
             "atm serve --max-terminals 1000001",
             "atm serve --new-terminals 0",
+            "atm serve --max-per-address 0",
+            "atm serve --serial b --max-per-address 1",
             "atm client --baud 9600",
             "atm client --connect a:1 --serial b",
             "atm client --terminal a/b",

@@ -6,7 +6,7 @@
 //! the end of a turn, as one batch (group commit); after a fault of the disk their responses come later. An
 //! outcome goes to the connection where its terminal is when the response comes.
 //!
-//! * `accept` accepts connections, or turns them away;
+//! * `accept` accepts connections, `admission` makes them sessions or turns them away;
 //! * `connection` is a socket and its endpoint, `opening` what its first bytes must not be;
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
@@ -14,6 +14,7 @@
 //! * `timers` holds the deadlines;
 //! * [`serial`] serves one serial line without any of these.
 use crate::{clock::Clock, metrics::Metrics};
+use admission::SessionsByAddress;
 use atm_core::{
     host,
     ledger::{InDoubt, LedgerId},
@@ -25,15 +26,12 @@ use conversations::{ConversationTable, Location};
 use memory_ledger::MemoryLedger;
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
 use timers::Timers;
 use tracing::{info, warn};
 
 mod accept;
+mod admission;
 mod committer;
 mod config;
 mod connection;
@@ -46,6 +44,7 @@ mod opening;
 pub mod serial;
 mod stop;
 mod timers;
+pub use admission::RESERVE;
 pub use config::ServerConfig;
 pub use memory_ledger::TERMINALS;
 pub use stop::Stop;
@@ -57,10 +56,6 @@ fn new_identity() -> io::Result<LedgerId> {
 
 /// How long the server waits, when it stops, for open sessions to read the goodbye.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-
-/// Length of the listener's queue (listen(2)); the system may cap it, as by `net.core.somaxconn`.
-#[cfg(unix)]
-const BACKLOG: i32 = 4096;
 
 /// Most bytes of one read.
 const READ_BUFFER: usize = 4096;
@@ -93,6 +88,9 @@ pub struct Server {
     timers: Timers,
     next_token: usize,
     sessions: usize,
+    by_address: SessionsByAddress,
+    /// Connections that wait for a hello beyond the limit of sessions, the oldest first; some have left since.
+    reserve: VecDeque<Token>,
     /// Connections with more to do, which are advanced before the next wait.
     ready_queue: Vec<Token>,
     /// There may be connections to accept.
@@ -111,12 +109,7 @@ impl Server {
     /// # Errors
     /// The address is malformed, in use or not permitted, or the system is out of file descriptors.
     pub fn bind(address: &str, config: ServerConfig) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        // std listens with a backlog of 128. Linux drops the SYNs beyond that, and a client retransmits one
-        // only after 1 s, 3 s, 7 s (RFC 6298).
-        #[cfg(unix)]
-        rustix::net::listen(&listener, BACKLOG)?;
-        listener.set_nonblocking(true)?;
+        let listener = accept::listen(address)?;
         let address = listener.local_addr()?;
         let mut listener = TcpListener::from_std(listener);
         let poll = Poll::new()?;
@@ -139,6 +132,8 @@ impl Server {
             timers: Timers::default(),
             next_token: FIRST_CONNECTION,
             sessions: 0,
+            by_address: SessionsByAddress::default(),
+            reserve: VecDeque::new(),
             ready_queue: Vec::new(),
             accepting: false,
             accept_retry: None,
@@ -259,10 +254,11 @@ impl Server {
                 AdvanceResult::Foreign(protocol) => {
                     warn!(session = token.0, %protocol, "connection ended: its peer speaks another protocol");
                 }
+                AdvanceResult::NoHello => self.turn_away(token, &mut connection),
                 AdvanceResult::Blocked => {
                     // The goodbye is sent: a lingering connection is no session.
-                    if connection.is_lingering() && std::mem::take(&mut connection.is_session) {
-                        self.end_session(token, &connection);
+                    if connection.is_lingering() {
+                        self.end_session(token, &mut connection);
                     }
                     if let Some(deadline) = connection.deadline() {
                         self.timers.set(token, &mut connection.alarm, deadline);
@@ -285,6 +281,9 @@ impl Server {
     fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
         let now = self.now;
         match event {
+            host::Event::Request(_) | host::Event::Quit if connection.is_in_reserve() => {
+                self.turn_away(token, connection);
+            }
             host::Event::Request(request) => {
                 if let Some((request, response)) = self.submit(request) {
                     connection.host.complete(request.ticket, response, now);
@@ -306,16 +305,7 @@ impl Server {
             self.conversations.park(token, conversation, until, self.config.max_sessions);
         }
         self.conversations.disconnect(token);
-        if connection.is_session {
-            self.end_session(token, &connection);
-        }
-    }
-
-    fn end_session(&mut self, token: Token, connection: &Connection) {
-        self.sessions = self.sessions.saturating_sub(1);
-        self.metrics.open_sessions.fetch_sub(1, Ordering::Relaxed);
-        let counters = connection.host.counters();
-        info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
+        self.end_session(token, &mut connection);
     }
 
     /// Serves the deadlines that have passed at `now`.

@@ -65,6 +65,7 @@ struct File {
     frame_timeout: Option<u64>,
     stall_timeout: Option<u64>,
     max_sessions: Option<u64>,
+    max_per_address: Option<u64>,
     max_terminals: Option<u64>,
     new_terminals: Option<u64>,
     allow_remote_quit: Option<bool>,
@@ -90,6 +91,7 @@ impl File {
             ("frame-timeout", text(&self.frame_timeout)),
             ("stall-timeout", text(&self.stall_timeout)),
             ("max-sessions", text(&self.max_sessions)),
+            ("max-per-address", text(&self.max_per_address)),
             ("max-terminals", text(&self.max_terminals)),
             ("new-terminals", text(&self.new_terminals)),
             ("allow-remote-quit", text(&self.allow_remote_quit)),
@@ -102,7 +104,7 @@ impl File {
 
 /// Options of the file that are ignored where the command line has the first one, because the two conflict.
 const CONFLICTS: [(&str, &[&str]); 2] = [
-    ("serial", &["listen", "max-sessions", "frame-timeout", "stall-timeout", "metrics"]),
+    ("serial", &["listen", "max-sessions", "max-per-address", "frame-timeout", "stall-timeout", "metrics"]),
     ("listen", &["serial", "baud"]),
 ];
 
@@ -192,18 +194,21 @@ mod tests {
     #[test]
     fn the_command_line_overrides_every_key() {
         let file = "listen = '127.0.0.1:7'\nwire = 'raw'\ndata = 'a'\nbalance = 7\nlimit = 7\nidle-timeout = 7\n\
-                    frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nmax-terminals = 7\nnew-terminals = 7\nallow-remote-quit = true\n\
+                    frame-timeout = 7\nstall-timeout = 7\nmax-sessions = 7\nmax-per-address = 7\nmax-terminals = 7\nnew-terminals = 7\nallow-remote-quit = true\n\
                     metrics = '127.0.0.1:7'\nlog = 'off'\n";
         let defaults = format!("{:?}", merge_text("", "atm serve").unwrap());
         let line = "atm serve --listen 127.0.0.1:65432 --balance 100 --limit 1000000 --idle-timeout 300 --frame-timeout 10 \
-                    --stall-timeout 30 --max-sessions 10000 --max-terminals 10000 --new-terminals 60 --allow-remote-quit=false --metrics=off --log info \
+                    --stall-timeout 30 --max-sessions 10000 --max-per-address 9 --max-terminals 10000 --new-terminals 60 --allow-remote-quit=false --metrics=off --log info \
                     --data b --wire json";
         let serve = merge_text(file, line).unwrap();
         assert_eq!(
             (serve.wire, serve.data.as_deref()),
             (Some(atm_core::wire::Wire::Json), Some(Path::new("b")))
         );
-        assert_eq!(format!("{:?}", Serve { wire: None, data: None, ..serve }), defaults);
+        assert_eq!(
+            format!("{:?}", Serve { wire: None, data: None, max_per_address: None, ..serve }),
+            defaults
+        );
         for (line, allowed) in
             [("", true), (" --allow-remote-quit=false", false), (" --allow-remote-quit", true)]
         {
@@ -265,7 +270,8 @@ mod tests {
         let all = |serial: bool| -> String {
             let is_taken = |key: &str| match key {
                 "serial" | "baud" => serial,
-                "listen" | "max-sessions" | "frame-timeout" | "stall-timeout" | "metrics" => !serial,
+                "listen" | "max-sessions" | "max-per-address" | "frame-timeout" | "stall-timeout"
+                | "metrics" => !serial,
                 _ => true,
             };
             let lines = sample.lines().map(|line| line.trim_start_matches("# "));

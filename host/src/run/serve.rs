@@ -29,6 +29,7 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         frame: Duration::from_secs(options.frame_timeout),
         stall: Duration::from_secs(options.stall_timeout),
         max_sessions: usize::try_from(options.max_sessions).unwrap_or(usize::MAX),
+        max_per_address: options.max_per_address.and_then(|most| usize::try_from(most).ok()),
         max_terminals: options.max_terminals,
         new_terminals: options.new_terminals,
         allow_remote_quit: options.allow_remote_quit,

@@ -1,16 +1,48 @@
-//! Accept loop: opens a session for each connection, or turns it away where the limits are reached.
+//! Listener and accept loop: takes connections, some in each turn, with small buffers in the system.
 use super::{Connection, FIRST_CONNECTION, Server};
-use crate::metrics::add;
+#[cfg(unix)]
+use atm_core::host::{IN, OUT};
 use atm_core::time::Duration;
 use mio::Token;
 use std::{io, net::SocketAddr};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
+
+/// Length of the listener's queue (listen(2)); the system may cap it, as by `net.core.somaxconn`.
+#[cfg(unix)]
+const BACKLOG: i32 = 4096;
+
+/// Bytes that a connection holds in the system while its peer does not read, or its endpoint does not: some of the longest
+/// answers, and some of the longest replies. Left to themselves the buffers of one such peer grow to megabytes (tcp(7)).
+/// Linux doubles both sizes, for its own needs (socket(7)).
+#[cfg(unix)]
+const RECEIVE_BUFFER: usize = 8 * IN;
+#[cfg(unix)]
+const SEND_BUFFER: usize = 8 * OUT;
 
 /// Most connections to accept in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
 /// The wait before accepting again after the system had no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Listens on `address`.
+///
+/// # Errors
+/// The address is malformed, in use or not permitted, or the system is out of file descriptors.
+pub(super) fn listen(address: &str) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    // std listens with a backlog of 128. Linux drops the SYNs beyond that, and a client retransmits one
+    // only after 1 s, 3 s, 7 s (RFC 6298).
+    #[cfg(unix)]
+    {
+        rustix::net::listen(&listener, BACKLOG)?;
+        // A connection inherits both sizes.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
+        rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+    }
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
 
 impl Server {
     /// Accepts waiting connections, at most one turn's worth: a client that connects again and again cannot
@@ -43,7 +75,7 @@ impl Server {
         self.next_token = self.next_token.wrapping_add(1).max(FIRST_CONNECTION);
         let now = self.now;
         let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer));
-        let opened = Connection::open(stream, registry, token, self.config.host, &endpoint, now);
+        let opened = Connection::open(stream, peer.ip(), registry, token, self.config.host, &endpoint, now);
         let mut connection = match opened {
             Ok(connection) => Box::new(connection),
             Err(error) => {
@@ -51,19 +83,7 @@ impl Server {
                 return;
             }
         };
-        if self.stop_deadline.is_some() {
-            connection.host.shut_down(now);
-        } else if self.sessions >= self.config.max_sessions || self.committer.is_full() {
-            add(&self.metrics.turned_away, 1);
-            warn!(%peer, sessions = self.sessions, "turned away: no room for another session or its requests");
-            connection.host.reject_busy(now);
-        } else {
-            connection.is_session = true;
-            self.sessions = self.sessions.saturating_add(1);
-            add(&self.metrics.sessions, 1);
-            add(&self.metrics.open_sessions, 1);
-            info!(%peer, session = token.0, "session opened");
-        }
+        self.admit_connection(token, &mut connection);
         self.connections.insert(token, connection);
         self.advance(token);
     }

@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub stall: Duration,
     /// Most sessions at once, over TCP.
     pub max_sessions: usize,
+    /// Most sessions at once of one address (of an IPv6 network of 64 bits), if they are limited.
+    pub max_per_address: Option<usize>,
     /// Most names of terminals.
     pub max_terminals: u32,
     /// Most new names at once, and a minute.
@@ -48,6 +50,7 @@ impl ServerConfig {
             frame: host.frame_timeout,
             stall: host.stall_timeout,
             max_sessions: 10_000,
+            max_per_address: None,
             max_terminals: 10_000,
             new_terminals: 60,
             host: 0,

@@ -5,7 +5,7 @@ use super::{
     timers::Alarm,
 };
 use atm_core::{
-    host::{self, Event, Host, IN, OUT},
+    host::{self, Conversation, Event, Host, IN, OUT},
     ledger::{Name, Origin, SessionId},
     message::{Fault, Notice},
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use atm_core::{
 use mio::{Interest, Registry, Token, event, net::TcpStream};
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::Shutdown,
+    net::{IpAddr, Shutdown},
 };
 
 /// Most steps of one connection before the others have their turn.
@@ -29,6 +29,8 @@ pub(super) enum AdvanceResult {
     Event(Event),
     /// The peer speaks another protocol: nothing of it was acted on, and the connection ends.
     Foreign(Protocol),
+    /// The connection is in the reserve, and has not said the hello of a named terminal.
+    NoHello,
     /// The connection waits for its socket or its deadline.
     Blocked,
     /// The connection has more to do, after the others.
@@ -40,9 +42,14 @@ pub(super) enum AdvanceResult {
 /// A socket and its endpoint.
 pub(super) struct Connection {
     stream: TcpStream,
+    pub(super) peer: IpAddr,
     pub(super) host: Host<IN, OUT>,
     /// Whether it counts against the limit of sessions.
     pub(super) is_session: bool,
+    /// Until when it may say hello, in the reserve.
+    reserve_until: Option<Instant>,
+    /// When it was opened, or input came last.
+    pub(super) active_since: Instant,
     /// When it is woken next.
     pub(super) alarm: Alarm,
     opening: Opening,
@@ -65,6 +72,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn open(
         mut stream: TcpStream,
+        peer: IpAddr,
         registry: &Registry,
         token: Token,
         host_number: u32,
@@ -78,8 +86,11 @@ impl Connection {
         let session = SessionId { host: host_number, number };
         Ok(Self {
             stream,
+            peer,
             host: Host::new(*config, session, now),
             is_session: false,
+            reserve_until: None,
+            active_since: now,
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
@@ -108,6 +119,26 @@ impl Connection {
         )
     }
 
+    /// Waits in the reserve for a hello, which would discard the greeting: that is not sent.
+    pub(super) fn wait_in_reserve(&mut self, until: Instant, now: Instant) {
+        self.reserve_until = Some(until);
+        self.host.consume(self.host.output().len(), now);
+    }
+
+    pub(super) fn leave_reserve(&mut self) {
+        self.reserve_until = None;
+    }
+
+    pub(super) fn is_in_reserve(&self) -> bool {
+        self.reserve_until.is_some()
+    }
+
+    /// Whether it is a session without a name and without a request.
+    pub(super) fn is_idle_unnamed_session(&self) -> bool {
+        let is_idle = |held: &Conversation| matches!(held.origin(), Origin::Session(_)) && !held.is_busy();
+        self.is_session && self.host.conversation().is_some_and(is_idle)
+    }
+
     /// Whether the goodbye is sent, and input is only discarded.
     pub(super) fn is_lingering(&self) -> bool {
         self.linger_until.is_some()
@@ -115,7 +146,8 @@ impl Connection {
 
     /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.linger_until.or_else(|| self.host.deadline())
+        let waits_until = self.linger_until.or_else(|| self.host.deadline());
+        waits_until.into_iter().chain(self.reserve_until).min()
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
@@ -137,6 +169,9 @@ impl Connection {
             if self.is_closed {
                 // Requests that are still to be submitted to the ledger.
                 return self.host.poll_event().map_or(AdvanceResult::Closed, AdvanceResult::Event);
+            }
+            if self.reserve_until.is_some_and(|until| until <= now || !self.host.output().is_empty()) {
+                return AdvanceResult::NoHello;
             }
             if self.linger_until.is_some() {
                 if !self.discard_input(buffer) {
@@ -206,6 +241,7 @@ impl Connection {
                 // stream sockets; a read also stops short before urgent data, which this protocol does not
                 // use). On Windows mio reports more input only after a read that would block.
                 self.readable = count == buffer.len() || self.peer_closed || cfg!(windows);
+                self.active_since = now;
                 let bytes = buffer.get(..count).unwrap_or_default();
                 if let Some(protocol) = self.opening.push(bytes) {
                     self.foreign = Some(protocol);
@@ -226,6 +262,7 @@ impl Connection {
     /// Shuts down the writing side after the goodbye, and discards input until the peer closes.
     fn start_lingering(&mut self, now: Instant) {
         self.unread = Vec::new();
+        self.reserve_until = None;
         self.linger_until = Some(now + LINGER);
         self.is_closed |= self.at_eof || self.stream.shutdown(Shutdown::Write).is_err();
     }

@@ -28,6 +28,11 @@ pub(super) struct ConversationTable {
 }
 
 impl ConversationTable {
+    /// Whether no conversation is held, at a connection or parked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.locations.is_empty()
+    }
+
     pub(super) fn location(&self, name: &Name) -> Option<&Location> {
         self.locations.get(name)
     }

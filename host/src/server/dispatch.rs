@@ -82,6 +82,9 @@ impl Server {
     /// the hello unless its epoch is greater or that of a plain client.
     pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
+        if connection.is_in_reserve() && !self.admit_from_reserve(token, connection, &name) {
+            return;
+        }
         let Some(hello) = connection.host.incoming_hello() else { return };
         let conversation = match self.conversations.location(&name) {
             None => Ok(None),

@@ -3,6 +3,7 @@
 
 mod concurrent_clients;
 mod config_file;
+mod crowd;
 mod foreign_protocols;
 mod fragmentation;
 mod limits;

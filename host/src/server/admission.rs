@@ -1,0 +1,189 @@
+//! Admission of connections: the limits of sessions, and a reserve beyond them for terminals whose conversation is held.
+//!
+//! Idle peers can fill the sessions, and a terminal whose connection drops for a moment would be kept out. So a few
+//! connections beyond the limit wait in the reserve, without a greeting, for the hello of a conversation that is held.
+//! That takes the place of the unnamed session that has been idle for longest. Any other connection is turned away, the
+//! oldest one as soon as the reserve has no place for another. The same holds for the sessions of one address, but that
+//! none of them is ended.
+use super::{Connection, Server, conversations::Location};
+use crate::metrics::add;
+use atm_core::{ledger::Name, message::Notice, time::Duration};
+use mio::Token;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::atomic::Ordering,
+};
+use tracing::{info, warn};
+
+/// Connections in the reserve.
+pub const RESERVE: usize = 16;
+
+/// How long a connection in the reserve may take to say hello: a terminal says it at once.
+const RESERVE_WAIT: Duration = Duration::from_secs(5);
+
+/// Sessions by the address of their peer.
+#[derive(Debug, Default)]
+pub(super) struct SessionsByAddress(HashMap<IpAddr, usize>);
+
+impl SessionsByAddress {
+    fn count(&self, peer: IpAddr) -> usize {
+        self.0.get(&network(peer)).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, peer: IpAddr) {
+        let count = self.0.entry(network(peer)).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    fn remove(&mut self, peer: IpAddr) {
+        if let Some(count) = self.0.get_mut(&network(peer)) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.0.remove(&network(peer));
+            }
+        }
+    }
+}
+
+/// One peer's addresses: a host may have each one of a network of 2^64 (RFC 4291, section 2.5.1).
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+impl Server {
+    /// Makes a connection that was just opened a session, puts it into the reserve, or turns it away.
+    pub(super) fn admit_connection(&mut self, token: Token, connection: &mut Connection) {
+        let has_place = self.sessions < self.config.max_sessions && !self.is_address_full(connection.peer);
+        if self.stop_deadline.is_some() {
+            connection.host.shut_down(self.now);
+        } else if self.committer.is_full() {
+            self.turn_away(token, connection);
+        } else if has_place {
+            self.open_session(token, connection);
+        } else if self.config.wire.is_numbered() && !self.conversations.is_empty() {
+            self.reserve.retain(|waiting| self.connections.get(waiting).is_some_and(|it| it.is_in_reserve()));
+            if self.reserve.len() >= RESERVE
+                && let Some(oldest) = self.reserve.pop_front()
+                && let Some(mut waiting) = self.connections.remove(&oldest)
+            {
+                self.turn_away(oldest, &mut waiting);
+                self.connections.insert(oldest, waiting);
+                self.ready_queue.push(oldest);
+            }
+            self.reserve.push_back(token);
+            connection.wait_in_reserve(self.now + RESERVE_WAIT, self.now);
+        } else {
+            self.turn_away(token, connection);
+        }
+    }
+
+    fn is_address_full(&self, peer: IpAddr) -> bool {
+        self.config.max_per_address.is_some_and(|most| self.by_address.count(peer) >= most)
+    }
+
+    fn open_session(&mut self, token: Token, connection: &mut Connection) {
+        connection.is_session = true;
+        self.sessions = self.sessions.saturating_add(1);
+        self.by_address.add(connection.peer);
+        add(&self.metrics.sessions, 1);
+        add(&self.metrics.open_sessions, 1);
+        info!(peer = %connection.peer, session = token.0, "session opened");
+    }
+
+    /// Turns away a connection that is no session.
+    pub(super) fn turn_away(&mut self, token: Token, connection: &mut Connection) {
+        connection.leave_reserve();
+        add(&self.metrics.turned_away, 1);
+        let (peer, sessions) = (connection.peer, self.sessions);
+        warn!(%peer, session = token.0, sessions, "turned away: no room for another session or its requests");
+        connection.host.reject_busy(self.now);
+    }
+
+    /// Makes a connection in the reserve a session, if it has said the hello of a conversation that is held; turns it away
+    /// if not, or if there is no session that it can replace.
+    pub(super) fn admit_from_reserve(
+        &mut self,
+        token: Token,
+        connection: &mut Connection,
+        name: &Name,
+    ) -> bool {
+        let (held, session) = match self.conversations.location(name) {
+            Some(Location::Connected(other)) => {
+                let other = self.connections.get(other).filter(|other| other.serves(name));
+                (
+                    other.and_then(|other| other.host.conversation()),
+                    other.is_some_and(|other| other.is_session),
+                )
+            }
+            Some(Location::Parked(conversation)) => (Some(&**conversation), false),
+            None => (None, false),
+        };
+        let hello = connection.host.incoming_hello();
+        let is_admitted = held.zip(hello).is_some_and(|(conversation, hello)| conversation.admits(hello));
+        // A session that holds the conversation ends when it is taken over.
+        let has_place = is_admitted
+            && (session
+                || !self.is_address_full(connection.peer)
+                    && (self.sessions < self.config.max_sessions || self.end_idle_session()));
+        if has_place {
+            connection.leave_reserve();
+            self.open_session(token, connection);
+        } else {
+            self.turn_away(token, connection);
+        }
+        has_place
+    }
+
+    /// Ends the unnamed session that has been idle for longest; false if there is none without a request.
+    fn end_idle_session(&mut self) -> bool {
+        let sessions = self.connections.iter().filter(|(_, connection)| connection.is_idle_unnamed_session());
+        let longest = sessions.min_by_key(|(_, connection)| connection.active_since).map(|(token, _)| *token);
+        let Some((token, mut connection)) =
+            longest.and_then(|token| Some((token, self.connections.remove(&token)?)))
+        else {
+            return false;
+        };
+        info!(session = token.0, "ended, idle for longest, for a terminal whose conversation is held");
+        connection.host.reject(Notice::Busy, self.now);
+        self.end_session(token, &mut connection);
+        self.connections.insert(token, connection);
+        self.ready_queue.push(token);
+        true
+    }
+
+    /// Ends a session, if the connection is one: it counts no more.
+    pub(super) fn end_session(&mut self, token: Token, connection: &mut Connection) {
+        if !std::mem::take(&mut connection.is_session) {
+            return;
+        }
+        self.sessions = self.sessions.saturating_sub(1);
+        self.by_address.remove(connection.peer);
+        self.metrics.open_sessions.fetch_sub(1, Ordering::Relaxed);
+        let counters = connection.host.counters();
+        info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_peer() {
+        let mut sessions = SessionsByAddress::default();
+        let at = |text: &str| text.parse::<IpAddr>().unwrap();
+        for peer in ["2001:db8::1", "2001:db8::ffff:1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+            sessions.add(at(peer));
+        }
+        let counts = ["2001:db8::2", "2001:db8:0:1::1", "192.0.2.1", "192.0.2.2", "192.0.2.3"];
+        assert_eq!(counts.map(|peer| sessions.count(at(peer))), [2, 0, 2, 1, 0]);
+        for _ in 0..3 {
+            sessions.remove(at("192.0.2.1"));
+        }
+        assert_eq!((sessions.count(at("192.0.2.1")), sessions.0.len()), (0, 2));
+    }
+}

@@ -1,0 +1,128 @@
+//! Crowds: peers that fill the sessions, come from one address or never read, and a terminal that is served beside them.
+use atm_e2e::{Client, Server, Value, frame, json};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use std::{
+    io::{ErrorKind, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The hello of a terminal that has shown a reply of this ledger.
+fn hello(attempt: u64, shown: &Value) -> Vec<u8> {
+    let hello = json!({
+        "hello": 1, "terminal": "kiosk-7", "start": 1, "attempt": attempt, "ledger": shown["ledger"],
+        "shown": shown["seq"], "resume": true,
+    });
+    frame(hello.to_string())
+}
+
+fn expect_busy(mut client: Client) {
+    assert_eq!(client.read()["notice"], "busy");
+    client.expect_end();
+}
+
+#[test]
+fn a_terminal_whose_connection_dropped_is_served_while_idle_peers_fill_the_sessions() {
+    let server = Server::start(&["--max-sessions", "5", "--log", "off"]);
+    let new = json!({ "ledger": null, "seq": 0 });
+    let mut kiosk = server.client();
+    kiosk.send(&hello(1, &new));
+    let welcome = kiosk.read();
+    kiosk.send(&frame(json!({ "re": welcome["seq"], "data": "1" }).to_string()));
+    let prompt = kiosk.read();
+    // Its connection drops, and the server knows.
+    kiosk.half_close();
+    kiosk.expect_end();
+    let mut idle: Vec<Client> = (0..5).map(|_| server.client()).collect();
+    // No other peer is served beyond the limit, whatever it says.
+    let others = [
+        frame("{\"data\":\"deposit 1\"}"),
+        frame("{\"data\":\"quit\"}"),
+        frame("{\"hello\":1}"),
+        frame("{\"hello\":1,\"terminal\":\"kiosk-8\"}"),
+        frame("not JSON"),
+        hello(1, &new),
+        Vec::new(),
+    ];
+    for bytes in others {
+        let mut other = Client::connect(server.address);
+        other.send(&bytes);
+        expect_busy(other);
+    }
+    // One that says nothing goes as soon as there is no room for another.
+    let mut waiting: Vec<Client> = (0..17).map(|_| Client::connect(server.address)).collect();
+    expect_busy(waiting.remove(0));
+    let mut kiosk = Client::connect(server.address);
+    let shown = json!({ "ledger": welcome["ledger"], "seq": prompt["seq"] });
+    kiosk.send(&hello(2, &shown));
+    let resumed = kiosk.read();
+    assert_eq!((&resumed["hello"], &resumed["seq"]), (&json!(1), &prompt["seq"]), "{resumed}");
+    // The session that was idle for longest has ended; the others go on.
+    expect_busy(idle.remove(0));
+    for client in &mut idle {
+        assert_eq!(client.balance(), 10_000);
+    }
+    // The server does not know yet that this connection is gone too.
+    let mut again = Client::connect(server.address);
+    again.send(&hello(3, &shown));
+    assert_eq!(again.read()["hello"], 1);
+    again.send(&frame(json!({ "re": prompt["seq"], "data": "40" }).to_string()));
+    assert_eq!(again.read()["outcome"], "done");
+    for client in &mut idle {
+        assert_eq!(client.balance(), 14_000);
+    }
+    drop((idle, waiting, kiosk, again));
+    server.stop();
+}
+
+#[test]
+fn the_sessions_of_one_address_are_limited() {
+    let server = Server::start(&["--max-per-address", "2", "--log", "off"]);
+    let mut clients: Vec<Client> = (0..2).map(|_| server.client()).collect();
+    expect_busy(Client::connect(server.address));
+    assert_eq!(clients[0].ask("exit")["end"], true);
+    clients.remove(0).expect_end();
+    // A terminal takes its own session over, of which the server does not know that it is gone.
+    let mut kiosk = server.client();
+    kiosk.send(&hello(1, &json!({ "ledger": null, "seq": 0 })));
+    let welcome = kiosk.read();
+    let mut again = Client::connect(server.address);
+    again.send(&hello(2, &welcome));
+    assert_eq!(again.read()["seq"], welcome["seq"]);
+    expect_busy(Client::connect(server.address));
+    drop((clients, kiosk, again));
+    server.stop();
+}
+
+#[test]
+fn a_peer_that_never_reads_holds_little_memory() {
+    let server = Server::start(&["--log", "off"]);
+    let client = Client::connect(server.address);
+    let mut stream = client.stream();
+    // The peer's own buffers are small, so that the rest of what it sends is held by the server.
+    set_socket_send_buffer_size(stream, 1).unwrap();
+    set_socket_recv_buffer_size(stream, 1).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let answer = frame("{\"data\":\"balance\"}");
+    let (mut sent, mut since) = (0, Instant::now());
+    while since.elapsed() < Duration::from_secs(1) {
+        match stream.write(answer.get(sent % answer.len()..).unwrap()) {
+            Ok(count) => (sent, since) = (sent + count, Instant::now()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    println!("{sent} bytes of answers were sent");
+    assert!(sent < 20 * 1024, "{sent} bytes of answers are held, or the replies to them");
+    // It is served again once it reads.
+    stream.set_nonblocking(false).unwrap();
+    let mut reader = Client::new(stream.try_clone().unwrap());
+    for _ in 0..=sent / answer.len() {
+        assert_eq!(reader.read()["input"], true);
+    }
+    drop((client, reader));
+    assert_eq!(server.balance(), 10_000);
+    server.stop();
+}
