@@ -142,8 +142,8 @@ pub(crate) struct Serve {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,
-    /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time, until the device
-    /// goes away
+    /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time. A port whose device is gone
+    /// is opened again for a minute
     #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "frame_timeout", "stall_timeout"])]
     pub(crate) serial: Option<String>,
     /// The serial port's speed in bits a second
@@ -244,7 +244,7 @@ pub(crate) struct Client {
     /// The server's address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) connect: String,
-    /// A serial port (or a pseudo-terminal) instead of a server
+    /// A serial port (or a pseudo-terminal) instead of a server. A port whose device is gone is opened again for a minute
     #[arg(long, value_name = "PATH")]
     pub(crate) serial: Option<String>,
     /// The serial port's speed in bits a second

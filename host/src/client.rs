@@ -70,7 +70,7 @@ pub struct Options {
     /// and a serial client says hello without a name.
     pub profile: Option<Profile>,
     /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
-    /// session, and a serial port stays open.)
+    /// session. A serial port is opened again in any case.)
     pub reconnect: bool,
     /// How the lines of a pipe are sent.
     pub pipe: PipeOptions,

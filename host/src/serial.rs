@@ -14,6 +14,9 @@
 //! [`Port::open`] keeps the flag on real devices only, and a port made by [`Port::loopback`] clears it
 //! whenever it looks for input, since other clients may set it.
 
+mod name;
+pub use name::PortName;
+
 use serialport::{DataBits, FlowControl, Parity, SerialPort, SerialPortBuilder, StopBits};
 use std::collections::VecDeque;
 use std::io;
@@ -37,9 +40,9 @@ const LOOPBACK_BAUD: u32 = 115_200;
 /// An open serial port.
 #[derive(Debug)]
 pub struct Port {
-    name: String,
-    baud: u32,
-    device: Box<dyn SerialPort>,
+    name: PortName,
+    /// `None` once it is closed.
+    device: Option<Box<dyn SerialPort>>,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
     /// The other end of a loopback, kept open so that the master sees no hang-up between two clients.
@@ -61,7 +64,8 @@ impl Port {
     /// The port cannot be opened; the message names the path. The kind is
     /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where another program uses the port.
     pub fn open(path: &str, baud: u32) -> io::Result<Port> {
-        let speed = baud;
+        // Before the port is opened: a link that is made anew after this is another one.
+        let name = PortName::new(path, baud);
         // Pseudo-terminals of macOS have no speed; 0 sets none.
         let baud = if cfg!(target_os = "macos") && path.starts_with("/dev/ttys") { 0 } else { baud };
         let settings = serialport::new(path, baud)
@@ -77,7 +81,7 @@ impl Port {
             };
             io::Error::new(kind, format!("cannot open {path}: {text}"))
         })?;
-        Ok(Port { baud: speed, ..Port::new(path, device) })
+        Ok(Port::new(name, device))
     }
 
     /// Opens a pseudo-terminal pair (pty(7)) in raw mode. The port is its master; clients open the path of
@@ -91,18 +95,28 @@ impl Port {
         // Clones, unlike the originals, are closed on exec: a child process would keep the terminal open.
         let (master, slave) = (master.try_clone()?, slave.try_clone()?);
         let path = slave.name().ok_or_else(|| io::Error::other("the pseudo-terminal has no name"))?;
-        let port = Port { slave: Some(slave), ..Port::new(&path, master) };
+        let port = Port { slave: Some(slave), ..Port::new(PortName::new(&path, LOOPBACK_BAUD), master) };
         Ok((port, Loopback { path }))
     }
 
-    fn new(name: &str, device: Box<dyn SerialPort>) -> Port {
+    fn new(name: PortName, device: Box<dyn SerialPort>) -> Port {
         let (input, output) = (VecDeque::with_capacity(BUFFER), VecDeque::with_capacity(BUFFER));
-        Port { name: name.to_owned(), baud: LOOPBACK_BAUD, device, input, output, slave: None }
+        Port { name, device: Some(device), input, output, slave: None }
+    }
+
+    /// The name by which it can be opened again.
+    pub fn name(&self) -> &PortName {
+        &self.name
+    }
+
+    /// Closes the device; every later call is an error.
+    pub fn close(&mut self) {
+        self.device = None;
     }
 
     /// The speed in bits a second that it was opened with.
     pub fn baud(&self) -> u32 {
-        self.baud
+        self.name.baud
     }
 
     /// Waits until there is input or the end of file (true), or `timeout` has passed (false). Writes queued
@@ -131,9 +145,8 @@ impl Port {
             return Ok(true);
         }
         self.clear_exclusive_flag();
-        limit_wait(&mut *self.device, timeout)?;
         let mut bytes = [0; BUFFER];
-        match self.device.read(&mut bytes) {
+        match opened(&mut self.device, timeout).and_then(|device| device.read(&mut bytes)) {
             Ok(n) => self.input.extend(bytes.iter().take(n)),
             Err(error) if is_temporary(&error) => return Ok(false),
             Err(error) => return Err(self.with_name(error)),
@@ -144,8 +157,7 @@ impl Port {
     /// Writes as much of the queue as the device takes, waiting up to `timeout` for the first bytes.
     fn write_queued(&mut self, mut timeout: Duration) -> io::Result<()> {
         while let Some(bytes) = self.output.as_slices().0.chunks(MAX_WRITE).next() {
-            limit_wait(&mut *self.device, timeout)?;
-            match self.device.write(bytes) {
+            match opened(&mut self.device, timeout).and_then(|device| device.write(bytes)) {
                 Ok(0) if cfg!(windows) => break, // timeout
                 Ok(0) => return Err(self.with_name(io::ErrorKind::WriteZero.into())),
                 Ok(n) => drop(self.output.drain(..n)),
@@ -174,7 +186,7 @@ impl Port {
     }
 
     fn with_name(&self, error: io::Error) -> io::Error {
-        let (name, gone) = (&self.name, error.kind() == io::ErrorKind::BrokenPipe);
+        let (name, gone) = (&self.name.path, error.kind() == io::ErrorKind::BrokenPipe);
         let text = if gone { "the device is gone, or its other end closed" } else { &error.to_string() };
         io::Error::new(error.kind(), format!("{name}: {text}"))
     }
@@ -212,7 +224,7 @@ impl embedded_io::Write for Port {
     fn flush(&mut self) -> io::Result<()> {
         self.drain_output(0)?;
         loop {
-            match self.device.flush() {
+            match opened(&mut self.device, MAX_WAIT).and_then(|device| device.flush()) {
                 Err(error) if is_temporary(&error) => {}
                 result => return result.map_err(|error| self.with_name(error)),
             }
@@ -243,10 +255,15 @@ fn open_exclusive(settings: SerialPortBuilder) -> serialport::Result<Box<dyn Ser
     settings.open()
 }
 
-/// Limits the wait of the next read or write. On Windows, 0 would mean no limit.
-fn limit_wait(device: &mut dyn SerialPort, timeout: Duration) -> io::Result<()> {
+/// The device, with a limit for the wait of the next read or write. On Windows, 0 would mean no limit.
+fn opened(
+    device: &mut Option<Box<dyn SerialPort>>,
+    timeout: Duration,
+) -> io::Result<&mut Box<dyn SerialPort>> {
+    let device = device.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
     let least = if cfg!(windows) { Duration::from_millis(1) } else { Duration::ZERO };
-    Ok(device.set_timeout(timeout.max(least))?)
+    device.set_timeout(timeout.max(least))?;
+    Ok(device)
 }
 
 /// Whether an operation may succeed when it is tried again.

@@ -12,7 +12,7 @@ use super::{
     memory_store::MemoryStore,
     reconnect::Reconnector,
     transcript::Transcript,
-    transport::{OpenError, Transport, Wake},
+    transport::{OpenError, Opened, Transport, Wake, connect},
 };
 use crate::clock::Clock;
 use atm_core::{
@@ -88,9 +88,15 @@ impl Link {
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
             Target::Tcp(address) if options.reconnect && options.is_named() => {
-                Some(Reconnector::new(address.clone(), options.wire, wake.clone()))
+                let (server, wire) = (address.clone(), options.wire);
+                let open = move || connect(&server, wire).ok().map(Opened::Connection);
+                Some(Reconnector::new(address, open, wake.clone()))
             }
-            _ => None,
+            Target::Tcp(_) => None,
+            Target::Serial { path, .. } => transport.port_name().map(|name| {
+                let open = move || name.open().ok().map(|port| Opened::Port(Box::new(port)));
+                Reconnector::new(path, open, wake.clone())
+            }),
         };
         Ok(Self {
             transport,

@@ -1,4 +1,4 @@
-//! Reconnecting: opens a lost TCP connection again, with exponential backoff, and gives up after 60 seconds.
+//! Reconnecting: opens a lost TCP connection, or a serial port whose device was gone, again, with exponential backoff, and gives up after 60 seconds.
 //!
 //! ```text
 //!               on_lost                                 attempt succeeds
@@ -13,15 +13,14 @@
 //! An open connection proves nothing (a proxy accepts it without a host behind), so the backoff starts over only after
 //! the host has served a connection for 5 seconds. What is sent on a new connection is decided elsewhere: `link/recovery.rs`
 //! calls this module and restarts the handshake.
-use super::transport::{Wake, connect};
-use atm_core::{
-    time::{Duration, Instant},
-    wire::Wire,
-};
+use super::transport::{Opened, Wake};
+use atm_core::time::{Duration, Instant};
 use std::{
     io::{self, ErrorKind},
-    net::TcpStream,
-    sync::mpsc::{Receiver, TryRecvError, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
     thread,
 };
 
@@ -37,16 +36,20 @@ pub(super) enum ReconnectProgress {
     /// No connection yet.
     Pending,
     /// There is a connection; whether the host serves it is not known yet.
-    Connected(TcpStream),
+    Connected(Opened),
     /// No connection was served in time; no more attempts will be made.
     GaveUp(io::Error),
 }
 
-/// Makes connections to one address, one attempt at a time. Name resolution and connecting block, so each attempt runs
-/// on a thread of its own, which ends by itself.
+/// One attempt to open a transport; `None` where it failed.
+type Attempt = Arc<dyn Fn() -> Option<Opened> + Send + Sync>;
+
+/// Opens connections to one address, or one serial port, one attempt at a time. Name resolution and connecting block, so
+/// each attempt runs on a thread of its own, which ends by itself.
 pub(super) struct Reconnector {
-    address: String,
-    wire: Wire,
+    /// The address or the port, for a person.
+    name: String,
+    open: Attempt,
     wake: Wake,
     /// When the host was lost; `None` while it serves the connection.
     lost_since: Option<Instant>,
@@ -55,14 +58,19 @@ pub(super) struct Reconnector {
     backoff: Duration,
     next_attempt: Instant,
     /// The attempt that is running; its thread sends `None` where it failed.
-    attempt: Option<Receiver<Option<TcpStream>>>,
+    attempt: Option<Receiver<Option<Opened>>>,
 }
 
 impl Reconnector {
-    pub(super) fn new(address: String, wire: Wire, wake: Wake) -> Self {
+    pub(super) fn new(
+        name: &str,
+        open: impl Fn() -> Option<Opened> + Send + Sync + 'static,
+        wake: Wake,
+    ) -> Self {
         let (lost_since, served_since, attempt) = (None, None, None);
         let (backoff, next_attempt) = (FIRST_BACKOFF, Instant::default());
-        Self { address, wire, wake, lost_since, served_since, backoff, next_attempt, attempt }
+        let (name, open) = (name.to_owned(), Arc::new(open));
+        Self { name, open, wake, lost_since, served_since, backoff, next_attempt, attempt }
     }
 
     /// Is there no connection that the host serves?
@@ -99,9 +107,9 @@ impl Reconnector {
         let Some(lost_since) = self.lost_since else { return ReconnectProgress::Pending };
         match self.attempt.as_ref().map(Receiver::try_recv) {
             None | Some(Err(TryRecvError::Empty)) => {}
-            Some(Ok(Some(stream))) => {
+            Some(Ok(Some(opened))) => {
                 self.attempt = None;
-                return ReconnectProgress::Connected(stream);
+                return ReconnectProgress::Connected(opened);
             }
             Some(Ok(None) | Err(TryRecvError::Disconnected)) => {
                 self.attempt = None;
@@ -111,7 +119,7 @@ impl Reconnector {
         if lost_since + GIVE_UP <= now {
             self.attempt = None;
             let seconds = GIVE_UP.millis() / 1000;
-            let text = format!("no server has answered at {} for {seconds} seconds", self.address);
+            let text = format!("no server has answered at {} for {seconds} seconds", self.name);
             return ReconnectProgress::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
         if self.attempt.is_none() && self.next_attempt <= now {
@@ -129,10 +137,10 @@ impl Reconnector {
 
     fn start_attempt(&mut self, now: Instant) {
         let (result, attempt) = channel();
-        let (address, wire, wake) = (self.address.clone(), self.wire, self.wake.clone());
+        let (open, wake) = (self.open.clone(), self.wake.clone());
         let run = move || {
             // Sending fails if the attempt was abandoned; the connection is then closed.
-            let _ = result.send(connect(&address, wire).ok());
+            let _ = result.send(open());
             wake.interrupt();
         };
         match thread::Builder::new().name("connect".into()).spawn(run) {
@@ -144,11 +152,17 @@ impl Reconnector {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::transport::connect, *};
+    use atm_core::wire::Wire;
     use std::net::TcpListener;
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
+    }
+
+    fn reconnector(address: String) -> Reconnector {
+        let open = move || connect(&address.clone(), Wire::Json).ok().map(Opened::Connection);
+        Reconnector::new("the server", open, Wake::default())
     }
 
     /// Polls at `now` until no attempt is running.
@@ -164,7 +178,7 @@ mod tests {
     #[test]
     fn failing_attempts_back_off_and_are_given_up() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut reconnector = Reconnector::new(address.to_string(), Wire::Json, Wake::default());
+        let mut reconnector = reconnector(address.to_string());
         assert_eq!(reconnector.deadline(), None);
         assert!(reconnector.on_lost(at(1000)));
         let (mut attempts, mut end) = (Vec::new(), None);
@@ -177,14 +191,17 @@ mod tests {
         }
         assert_eq!(attempts.first_chunk(), Some(&[1000, 1250, 1750, 2750, 4750, 8750, 13_750]));
         assert_eq!(attempts.len(), 16);
-        assert_eq!(end.unwrap(), (at(61_000), format!("no server has answered at {address} for 60 seconds")));
+        assert_eq!(
+            end.unwrap(),
+            (at(61_000), "no server has answered at the server for 60 seconds".to_owned())
+        );
     }
 
     #[test]
     fn only_a_stable_connection_resets_the_backoff() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut reconnector = Reconnector::new(address, Wire::Json, Wake::default());
+        let mut reconnector = reconnector(address);
         assert!(reconnector.on_lost(at(0)));
         assert!(matches!(poll(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
         assert!(!reconnector.on_lost(at(1)), "the host never served it");

@@ -1,7 +1,7 @@
 //! Transport: a TCP connection or a serial port behind one non-blocking interface (read, write, wait), and the [`Wake`]
 //! that interrupts a wait from another thread. It neither interprets the bytes nor reconnects; the link does both.
 use super::{DEFAULT_ADDRESS, Options, Target};
-use crate::serial::Port;
+use crate::serial::{Port, PortName};
 use atm_core::wire::Wire;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
@@ -123,8 +123,14 @@ impl Wake {
 pub(super) enum Transport {
     /// A connection to a server; `stream` is `None` while it is lost.
     Tcp { stream: Option<TcpStream>, poll: Poll, events: Events },
-    /// A serial port, which stays open as long as the link exists.
-    Serial(Box<Port>),
+    /// A serial port; `None` while its device is gone.
+    Serial(Option<Box<Port>>),
+}
+
+/// What a transport is attached to.
+pub(super) enum Opened {
+    Connection(std::net::TcpStream),
+    Port(Box<Port>),
 }
 
 impl Transport {
@@ -138,7 +144,7 @@ impl Transport {
             Target::Serial { .. } if !options.wire.is_numbered() => Err(OpenError::NoHello(options.wire)),
             Target::Serial { path, baud } => {
                 let port = Port::open(path, *baud).map_err(OpenError::Serial)?;
-                Ok((Self::Serial(Box::new(port)), Wake::default()))
+                Ok((Self::Serial(Some(Box::new(port))), Wake::default()))
             }
         }
     }
@@ -147,13 +153,20 @@ impl Transport {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let mut transport = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
-        transport.attach(stream)?;
+        transport.attach(Opened::Connection(stream))?;
         Ok((transport, Wake { waker: Some(waker), ..Wake::default() }))
     }
 
-    /// Replaces a connection that was lost.
-    pub(super) fn attach(&mut self, new: std::net::TcpStream) -> io::Result<()> {
-        let Self::Tcp { stream, poll, .. } = self else { return Ok(()) };
+    /// Replaces a connection that was lost, or a port whose device was gone.
+    pub(super) fn attach(&mut self, new: Opened) -> io::Result<()> {
+        let (stream, poll, new) = match (self, new) {
+            (Self::Tcp { stream, poll, .. }, Opened::Connection(new)) => (stream, poll, new),
+            (Self::Serial(port), Opened::Port(new)) => {
+                *port = Some(new);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         // Nagle's algorithm (RFC 896) would hold back an answer, which is one small write, until the previous one is
         // acknowledged.
         new.set_nodelay(true)?;
@@ -163,27 +176,36 @@ impl Transport {
         poll.registry().register(new, STREAM, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Closes a connection that is lost.
+    /// Closes a connection that is lost, or a port whose device is gone.
     pub(super) fn close(&mut self) {
-        if let Self::Tcp { stream, poll, .. } = self
-            && let Some(mut old) = stream.take()
-        {
-            // Dropping the stream closes it, registered or not.
-            let _ = poll.registry().deregister(&mut old);
+        match self {
+            Self::Tcp { stream, poll, .. } => {
+                if let Some(mut old) = stream.take() {
+                    // Dropping the stream closes it, registered or not.
+                    let _ = poll.registry().deregister(&mut old);
+                }
+            }
+            Self::Serial(port) => *port = None,
         }
+    }
+
+    /// The name by which the serial port can be opened again, if its device may come back under it.
+    pub(super) fn port_name(&self) -> Option<PortName> {
+        let Self::Serial(Some(port)) = self else { return None };
+        Some(port.name().clone()).filter(PortName::is_lasting)
     }
 
     /// Is there a serial port or a connection to read and write?
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self, Self::Tcp { stream: None, .. })
+        !matches!(self, Self::Tcp { stream: None, .. } | Self::Serial(None))
     }
 
     /// Reads what has arrived: `None` if nothing has, `Some(0)` at the end of the stream.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
             Self::Tcp { stream: Some(stream), .. } => non_blocking(|| stream.read(buffer)),
-            Self::Tcp { stream: None, .. } => Ok(None),
-            Self::Serial(port) => Ok(if port.read_ready()? { Some(port.read(buffer)?) } else { None }),
+            Self::Tcp { stream: None, .. } | Self::Serial(None) => Ok(None),
+            Self::Serial(Some(port)) => Ok(if port.read_ready()? { Some(port.read(buffer)?) } else { None }),
         }
     }
 
@@ -193,8 +215,8 @@ impl Transport {
             Self::Tcp { stream: Some(stream), .. } => {
                 non_blocking(|| stream.write(bytes)).map(|count| count.unwrap_or(0))
             }
-            Self::Tcp { stream: None, .. } => Ok(0),
-            Self::Serial(port) => Ok(if port.write_ready()? { port.write(bytes)? } else { 0 }),
+            Self::Tcp { stream: None, .. } | Self::Serial(None) => Ok(0),
+            Self::Serial(Some(port)) => Ok(if port.write_ready()? { port.write(bytes)? } else { 0 }),
         }
     }
 
@@ -206,7 +228,16 @@ impl Transport {
                 Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
                 result => result,
             },
-            Self::Serial(port) => port.wait(timeout.unwrap_or(SERIAL_SLICE).min(SERIAL_SLICE)).map(|_| ()),
+            Self::Serial(port) => {
+                let timeout = timeout.unwrap_or(SERIAL_SLICE).min(SERIAL_SLICE);
+                match port {
+                    Some(port) => port.wait(timeout).map(|_| ()),
+                    None => {
+                        std::thread::sleep(timeout);
+                        Ok(())
+                    }
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::{SHUTDOWN_GRACE, ServerConfig, committer::log_response, memory_ledger
 use crate::{clock::Clock, serial::Port};
 use atm_core::{
     host::{self, IN, OUT},
-    kiosk::{self, Kiosk},
+    kiosk::{Kiosk, KioskError},
     ledger::{InDoubt, Ledger, Request, Response},
     session::Policy,
     time::Instant,
@@ -18,17 +18,21 @@ use std::{
 };
 #[cfg(feature = "ledger")]
 use std::{path::Path, sync::Arc};
-use tracing::info;
+use tracing::{info, warn};
 
 /// The longest wait for the port, after which the loop looks whether it is to stop.
 const MAX_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a port whose device is gone is opened again, as long as a client reconnects, and how often.
+const REOPEN_TIME: Duration = Duration::from_secs(60);
+const REOPEN_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Serves the terminal at `port` until `stop` is set or the person there stops it, with a ledger in memory;
 /// `ready` is called before the first turn. A serial line has no address that could be this machine's own:
 /// `quit` stops the server only where `config` allows it to any peer.
 ///
 /// # Errors
-/// The port failed, or its device is gone: that does not come back by itself.
+/// The port failed, or its device is gone and was not back under its name within a minute.
 pub fn serve(
     port: &mut Port,
     config: &ServerConfig,
@@ -81,18 +85,24 @@ fn run_kiosk<L: Ledger>(
             stop_deadline = Some(now + SHUTDOWN_GRACE);
             kiosk.shut_down(now);
         }
-        let progressed = match kiosk.turn(&mut device, clock.now()) {
+        let turn = match kiosk.turn(&mut device, clock.now()) {
+            Ok(true) => continue,
+            Ok(false) => Ok(()),
             // In doubt: the kiosk submits the request again for half a minute, and sends no outcome before.
-            Err(kiosk::KioskError::Ledger(_))
+            Err(KioskError::Ledger(_))
                 if kiosk.ledger().is_some_and(|Logged(ledger)| !has_failed(ledger)) =>
             {
-                false
+                Ok(())
             }
-            turn => turn.map_err(into_io_error)?,
+            Err(KioskError::Ledger(error)) => return Err(io::Error::other(error)),
+            Err(KioskError::Port(error)) => Err(error),
         };
-        if !progressed {
-            let timeout = kiosk.deadline().map_or(MAX_WAIT, |due| clock.until(due));
-            device.0.wait(timeout.min(MAX_WAIT))?;
+        let timeout = kiosk.deadline().map_or(MAX_WAIT, |due| clock.until(due));
+        if let Err(error) = turn.and_then(|()| device.0.wait(timeout.min(MAX_WAIT))) {
+            // The terminal retransmits what is lost with the device, and the kiosk its reply.
+            if !reopen(device.0, error, stop, REOPEN_TIME)? {
+                return Ok(());
+            }
         }
     }
     // The port may still hold the end of the goodbye. A terminal that does not read it delays the exit by the
@@ -128,11 +138,32 @@ impl ServerConfig {
     }
 }
 
-fn into_io_error(error: kiosk::KioskError<io::Error>) -> io::Error {
-    match error {
-        kiosk::KioskError::Port(error) => error,
-        kiosk::KioskError::Ledger(error) => io::Error::other(error),
+/// Opens a port again whose device is gone, until `limit` has passed; false once `stop` is set.
+///
+/// # Errors
+/// `lost`, the error of the port, where its device cannot come back, or has not.
+fn reopen(port: &mut Port, lost: io::Error, stop: &AtomicBool, limit: Duration) -> io::Result<bool> {
+    // Its name is not free before it is closed.
+    port.close();
+    if !port.name().is_lasting() {
+        return Err(lost);
     }
+    warn!(error = %lost, "the serial port is lost: waiting for its device");
+    let began = std::time::Instant::now();
+    while began.elapsed() < limit {
+        if stop.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        match port.name().open() {
+            Ok(opened) => {
+                *port = opened;
+                info!("the serial port is open again");
+                return Ok(true);
+            }
+            Err(_) => std::thread::sleep(REOPEN_INTERVAL),
+        }
+    }
+    Err(lost)
 }
 
 /// A port whose end of file is an error: it means that the device is gone.
@@ -175,83 +206,4 @@ impl WriteReady for DevicePort<'_> {
 
 #[cfg(all(unix, feature = "ledger"))]
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::{LinkEvent, Options, ReceivedMessage, Target};
-    use atm_core::wire::Wire;
-    use std::thread;
-
-    fn next_message(link: &mut crate::client::Link) -> ReceivedMessage {
-        loop {
-            match link.next(None) {
-                LinkEvent::Message(message) => return message,
-                LinkEvent::LinkDown | LinkEvent::LinkUp => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_session_ends_with_quit_where_that_is_allowed_or_when_the_server_stops() {
-        for (wire, allow_remote_quit) in [(Wire::Postcard, false), (Wire::Json, true)] {
-            let (mut port, loopback) = Port::loopback().unwrap();
-            let stop = Arc::new(AtomicBool::new(false));
-            let config = ServerConfig { allow_remote_quit, ..ServerConfig::new(wire) };
-            let stop_requested = stop.clone();
-            // The port is returned so that it stays open: to drop it would lose what is on its way.
-            let serving = thread::spawn(move || (serve(&mut port, &config, &stop_requested, || ()), port));
-            let target = Target::Serial { path: loopback.path, baud: 115_200 };
-            let mut link = crate::client::Link::open(&Options { wire, ..Options::new(target) }).unwrap();
-            let mut prompt = next_message(&mut link).prompt.unwrap();
-            for (answer, expected) in [("deposit 40", "Your balance is $140."), ("quit", "stop")] {
-                link.answer(prompt, answer).unwrap();
-                let message = next_message(&mut link);
-                assert!(message.text.contains(expected), "{message:?}");
-                assert_eq!(message.ends, answer == "quit" && allow_remote_quit);
-                prompt = message.prompt.unwrap_or_default();
-            }
-            if !allow_remote_quit {
-                stop.store(true, Ordering::Release);
-                assert!(next_message(&mut link).ends, "it says goodbye");
-            }
-            serving.join().unwrap().0.unwrap();
-        }
-    }
-
-    #[test]
-    fn a_ledger_on_disk_is_kept_between_starts() {
-        let folder = tempfile::tempdir().unwrap();
-        for round in 1..=2 {
-            let (mut port, loopback) = Port::loopback().unwrap();
-            let config = ServerConfig { allow_remote_quit: true, ..ServerConfig::new(Wire::Postcard) };
-            let path = folder.path().to_owned();
-            let serving = thread::spawn(move || {
-                (serve_from_disk(&mut port, &config, &path, false, &AtomicBool::new(false), || ()), port)
-            });
-            let target = Target::Serial { path: loopback.path, baud: 115_200 };
-            let mut link = crate::client::Link::open(&Options::new(target)).unwrap();
-            let prompt = next_message(&mut link).prompt.unwrap();
-            link.answer(prompt, "deposit 40").unwrap();
-            let reply = next_message(&mut link);
-            assert!(reply.text.contains(&format!("Your balance is ${}.", 100 + 40 * round)), "{reply:?}");
-            link.answer(reply.prompt.unwrap(), "quit").unwrap();
-            assert!(next_message(&mut link).ends);
-            serving.join().unwrap().0.unwrap();
-            // It was closed in order: nothing is left in the write-ahead log.
-            assert!(!folder.path().join("ledger.db-wal").exists());
-        }
-    }
-
-    #[test]
-    fn a_device_that_is_gone_is_an_error() {
-        let (master, loopback) = Port::loopback().unwrap();
-        let mut port = Port::open(&loopback.path, 115_200).unwrap();
-        let serving = thread::spawn(move || {
-            serve(&mut port, &ServerConfig::new(Wire::Postcard), &AtomicBool::new(false), || ())
-        });
-        thread::sleep(Duration::from_millis(100));
-        drop(master);
-        let error = serving.join().unwrap().unwrap_err().to_string();
-        assert!(error.contains("gone"), "{error}");
-    }
-}
+mod tests;

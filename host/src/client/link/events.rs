@@ -27,7 +27,8 @@ impl Link {
 
     /// The terminal's next event, as the caller gets it.
     fn poll_terminal(&mut self, now: Instant) -> Option<LinkEvent> {
-        let (connection, recovers) = (self.is_connection(), self.reconnector.is_some() && self.has_received);
+        let connection = self.is_connection();
+        let recovers = connection && self.reconnector.is_some() && self.has_received;
         let event = loop {
             break match self.terminal.poll_event(now) {
                 None => return self.is_wrong_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),

@@ -1,9 +1,9 @@
 //! Recovery from a lost connection, one step at a time.
 //!
-//! 1. Something ends the connection: the peer closes it, reading or writing fails, or the endpoint reports a silent
+//! 1. Something ends the connection: the peer closes it, reading or writing fails (on a serial port: its device is gone), or the endpoint reports a silent
 //!    host or a garbled stream (`fail`). That sets `ended`.
-//! 2. `recover` runs once everything received before was delivered. Without a reconnector (a terminal without a name,
-//!    a serial port, `--no-reconnect`), or after the session's end, it returns `LinkEvent::Closed`. Otherwise it closes
+//! 2. `recover` runs once everything received before was delivered. Without a reconnector (a connection of a
+//!    terminal without a name, `--no-reconnect`, a serial port whose name does not last), or after the session's end, it returns `LinkEvent::Closed`. Otherwise it closes
 //!    the transport and returns `LinkEvent::ConnectionLost`.
 //! 3. The reconnector makes attempts with backoff (`client/reconnect.rs` has the state diagram).
 //! 4. On a new connection the endpoint says hello, which resumes the session, and retransmits an answer that has no
@@ -31,8 +31,8 @@ impl Link {
         }
         match self.reconnector.as_mut()?.poll(now) {
             ReconnectProgress::Pending => {}
-            ReconnectProgress::Connected(stream) => {
-                if let Err(error) = self.transport.attach(stream) {
+            ReconnectProgress::Connected(opened) => {
+                if let Err(error) = self.transport.attach(opened) {
                     self.end(Some(error));
                     return None;
                 }

@@ -3,5 +3,6 @@
 
 mod async_kiosk;
 mod kiosk_store;
+mod reopen;
 mod resynchronisation;
 mod serial;
