@@ -185,10 +185,10 @@ pub(crate) struct Serve {
     pub(crate) max_per_address: Option<u32>,
     /// Most names of terminals in the ledger, which removes none; a hello under one more is turned away with
     /// a message
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_terminals: u32,
     /// Most new names at once, and a minute; a hello under one more is turned away with a message
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) new_terminals: u32,
     /// Let any peer stop the server with quit. Without it only a peer on this machine may, and none on a
     /// serial line. The option without a value means true

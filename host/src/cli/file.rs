@@ -198,7 +198,7 @@ mod tests {
                     metrics = '127.0.0.1:7'\nlog = 'off'\n";
         let defaults = format!("{:?}", merge_text("", "atm serve").unwrap());
         let line = "atm serve --listen 127.0.0.1:65432 --balance 100 --limit 1000000 --idle-timeout 300 --frame-timeout 10 \
-                    --stall-timeout 30 --max-sessions 10000 --max-per-address 9 --max-terminals 10000 --new-terminals 60 --allow-remote-quit=false --metrics=off --log info \
+                    --stall-timeout 30 --max-sessions 10000 --max-per-address 9 --max-terminals 100000 --new-terminals 1000 --allow-remote-quit=false --metrics=off --log info \
                     --data b --wire json";
         let serve = merge_text(file, line).unwrap();
         assert_eq!(

@@ -51,8 +51,8 @@ impl ServerConfig {
             stall: host.stall_timeout,
             max_sessions: 10_000,
             max_per_address: None,
-            max_terminals: 10_000,
-            new_terminals: 60,
+            max_terminals: 100_000,
+            new_terminals: 1_000,
             host: 0,
             allow_remote_quit: false,
         }
