@@ -10,8 +10,9 @@
 //! the CRC-32 of all of these, little-endian. The body begins with the entry's number, which grows with every
 //! write of the slot: of two copies the one with the higher number is current.
 //!
-//! The last slot is a mark, written once the initial content is complete ([`Store::mark_initialized`]):
-//! before it, an unreadable slot was never in use; after it, its entry is lost.
+//! The last slot is a mark, written once the initial content is complete ([`Store::mark_initialized`]), so that
+//! a medium whose first slot is lost is not taken for a new one. Nor is one that has lost the mark as well: it is
+//! new only where nothing was ever written ([`Store::is_new`]).
 //!
 //! # Recovery
 //! An interrupted write leaves one copy older, damaged or blank, and so does a changed byte; the next read
@@ -129,16 +130,24 @@ impl<S: Storage> Store<S> {
         self.slots
     }
 
-    /// Whether the medium was never initialised: both copies of the mark are blank, so no entry was ever in
-    /// use.
+    /// Whether the medium was never used: no copy of any slot or of the mark holds an entry, and nothing but the
+    /// first copy of the first slot, where an interrupted first write ends, holds anything. All of the medium is
+    /// read.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn is_new(&mut self) -> Result<bool, StoreError<S::Error>> {
         let mut page = [0; SLOT];
-        let last = self.slots;
-        Ok(matches!(self.copy(0, last, &mut page)?, SlotCopy::Blank)
-            && matches!(self.copy(self.half, last, &mut page)?, SlotCopy::Blank))
+        for half in [0, self.half] {
+            for slot in 0..=self.slots {
+                match self.copy(half, slot, &mut page)? {
+                    SlotCopy::Blank => {}
+                    SlotCopy::Bad if half == 0 && slot == 0 => {}
+                    SlotCopy::Bad | SlotCopy::Other(_) | SlotCopy::Good(..) => return Ok(false),
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the mark that the initial content is complete, once.

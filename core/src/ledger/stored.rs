@@ -84,11 +84,12 @@ pub struct StoredLedger<S> {
 }
 
 impl<S: Storage> StoredLedger<S> {
-    /// Opens the ledger on a medium, and repairs a copy that is older or damaged. A medium that was never used gets a
-    /// new ledger with the identity and the balance that `fresh` returns; the identity must be random.
+    /// Opens the ledger on a medium, and repairs a copy that is older or damaged. A medium that was never used
+    /// ([`Store::is_new`]) gets a new ledger with the identity and the balance that `fresh` returns; the identity must
+    /// be random.
     ///
     /// # Errors
-    /// [`StoreError`]. Entries of which both copies are damaged are left as they are.
+    /// [`StoreError`]. Where both copies of an entry are damaged or blank, all that the medium holds is left as it is.
     pub fn open(
         storage: S,
         fresh: impl FnOnce() -> (LedgerId, Amount),

@@ -7,12 +7,18 @@ mod image {
         host::Config,
         ledger::{LedgerId, StoredLedger},
         money::Amount,
-        time::Instant,
     };
     use cortex_m_rt::entry;
     use firmware_sim::{
         Kiosk,
-        board::{Board, eeprom::Eeprom, halt, random, sleep_unless, uart},
+        board::{
+            Board,
+            clock::Clock,
+            eeprom::Eeprom,
+            halt, random, sleep_unless,
+            uart::{self, Uart},
+            watchdog::Watchdog,
+        },
         sizes::{IN, OUT, WIRE},
     };
 
@@ -32,24 +38,25 @@ mod image {
 
     type Atm = Kiosk<StoredLedger<Eeprom>, IN, OUT>;
 
-    /// Makes the kiosk; if the ledger cannot be opened, one that is out of service.
+    /// Makes the kiosk; if the ledger cannot be opened, one that is out of service. A new ledger waits for the first
+    /// bytes of a terminal.
     // Not inlined: the values that it moves would take stack for the whole run.
     #[inline(never)]
-    fn open(eeprom: Eeprom, now: Instant) -> Atm {
-        let ledger = StoredLedger::open(eeprom, || (LedgerId(random()), Amount::ZERO));
-        Kiosk::new(Config::for_serial(WIRE, uart::BAUD), ledger.ok(), now)
+    fn open(eeprom: Eeprom, link: &Uart, watchdog: &mut Watchdog, clock: &mut Clock) -> Atm {
+        let ledger = StoredLedger::open(eeprom, || {
+            while link.waiting() < ENTROPY_BYTES {
+                watchdog.feed();
+                sleep_unless(|| link.waiting() >= ENTROPY_BYTES);
+            }
+            (LedgerId(random()), Amount::ZERO)
+        });
+        Kiosk::new(Config::for_serial(WIRE, uart::BAUD), ledger.ok(), clock.now())
     }
 
     #[entry]
     fn main() -> ! {
-        let Board { mut watchdog, mut clock, mut link, mut eeprom } = Board::start();
-        // A new ledger waits for the first bytes of a terminal; an existing one is opened at once.
-        let awaited = if eeprom.is_blank() { ENTROPY_BYTES } else { 0 };
-        while link.waiting() < awaited {
-            watchdog.feed();
-            sleep_unless(|| link.waiting() >= awaited);
-        }
-        let mut kiosk = open(eeprom, clock.now());
+        let Board { mut watchdog, mut clock, mut link, eeprom } = Board::start();
+        let mut kiosk = open(eeprom, &link, &mut watchdog, &mut clock);
         // The host ends only if a buffer is too small for a message. Then the watchdog restarts the part.
         while !kiosk.is_finished() {
             watchdog.feed();

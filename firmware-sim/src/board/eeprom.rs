@@ -65,12 +65,6 @@ impl Eeprom {
         Self(())
     }
 
-    /// Is the first page blank, as on a chip that was never written? (All 0xff; all 0 in a new QEMU drive.)
-    pub fn is_blank(&mut self) -> bool {
-        let mut page = [0; SLOT];
-        self.read(0, &mut page).is_ok() && [0, 0xff].iter().any(|blank| page.iter().all(|byte| byte == blank))
-    }
-
     /// Sends the address `offset`. While the chip is busy with a write cycle it does not acknowledge: the
     /// address is sent until it does (page 8, "Acknowledge Polling").
     fn address(&mut self, offset: u32) -> Result<(), EepromError> {

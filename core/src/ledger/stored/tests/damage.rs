@@ -104,3 +104,63 @@ fn an_unreadable_slot_of_no_terminal_is_no_loss() {
     assert_eq!(apply(&mut ledger, &step), done);
     assert_eq!(apply(&mut reopened(&ledger), &step), done);
 }
+
+/// The slot with this number, of both halves.
+fn pages(slot: usize) -> [usize; 2] {
+    [slot * SLOT, SIZE / 2 + slot * SLOT]
+}
+
+#[test]
+fn no_ledger_begins_where_anything_was_written() {
+    let used = used();
+    let new = || -> (LedgerId, Amount) { panic!("it is not new") };
+    let bytes = &used.storage().bytes;
+    // The first slot, two of terminals, the mark. One copy of one of them is left, whole or with a changed byte.
+    for (slot, copy, change) in [0, 1, 2, 4].into_iter().flat_map(|slot| {
+        [0, 1].into_iter().flat_map(move |copy| [0, 0x10].map(|change| (slot, copy, change)))
+    }) {
+        // So begins the first write of a new ledger.
+        if (slot, copy, change) == (0, 0, 0x10) {
+            continue;
+        }
+        for blank in [0, 0xff] {
+            let mut medium = Medium::with(vec![blank; SIZE]);
+            let page = pages(slot)[copy];
+            medium.bytes[page..page + SLOT].copy_from_slice(&bytes[page..page + SLOT]);
+            medium.bytes[page + 5] ^= change;
+            let before = medium.clone();
+            let context = std::format!("slot {slot}, copy {copy}, {change:#x}, {blank:#x}");
+            let mut store = Store::new(medium.clone(), FORMAT).unwrap();
+            assert!(!store.is_new().unwrap(), "{context}");
+            let opened = StoredLedger::open(medium.clone(), new).map(|_| ());
+            assert_eq!(opened, Err(StoreError::Damaged), "{context}");
+            let mut ledger = StoredLedger { store: Store::new(medium, FORMAT).unwrap(), ..used.clone() };
+            assert_eq!(ledger.load(), Err(StoreError::Damaged), "{context}");
+            // The other copy of the first slot is repaired.
+            let is_same = (0..SIZE).all(|at| {
+                ledger.storage().bytes[at] == before.bytes[at] || slot == 0 && at % (SIZE / 2) < SLOT
+            });
+            assert!(is_same, "{context}: it is left as it is");
+        }
+    }
+}
+
+#[test]
+fn any_slots_that_are_lost_leave_no_new_ledger() {
+    let used = used();
+    // Every set of the slots that are in use and the mark, but that of all of them.
+    for lost in 0..15_usize {
+        let mut medium = used.storage().clone();
+        for (bit, slot) in [0, 1, 2, 4].into_iter().enumerate() {
+            if lost >> bit & 1 == 1 {
+                for page in pages(slot) {
+                    medium.bytes[page..page + SLOT].fill(0xff);
+                }
+            }
+        }
+        let opened = StoredLedger::open(medium, || panic!("{lost:#b}: it is not new"));
+        // The mark alone is written again.
+        let expected = if lost & 0b111 == 0 { Ok(used.head) } else { Err(StoreError::Damaged) };
+        assert_eq!(opened.map(|ledger| ledger.head), expected, "{lost:#b}");
+    }
+}
