@@ -40,6 +40,12 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The retries before the ATM is out of service: 30 s.
 const MAX_RETRIES: u8 = 60;
 
+/// How many hellos and reserves of numbers may cost commits of the ledger at once, and the time after which one more may.
+/// Those beyond them wait. So a peer that moves no money wears a page of an EEPROM by a few write cycles an hour.
+pub const HELLO_COMMITS: u32 = 16;
+/// See [`HELLO_COMMITS`].
+pub const HELLO_COMMIT_INTERVAL: Duration = Duration::from_secs(600);
+
 /// The session's number for the ledger: there is one link.
 const SESSION: SessionId = SessionId::new(1);
 
@@ -72,6 +78,8 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     ledger: Option<L>,
     /// When to retry the outstanding request.
     retry_at: Option<Instant>,
+    /// When so many intervals have passed as hellos and reserves of numbers have cost commits.
+    paid_until: Instant,
     /// How many requests in a row have left the ledger in doubt.
     failures: u8,
     /// The last read; the bytes from `start` to `end` were not fed yet.
@@ -91,6 +99,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             host: Host::new(config, SESSION, now),
             ledger,
             retry_at: None,
+            paid_until: now,
             failures: 0,
             chunk: [0; CHUNK],
             start: 0,
@@ -183,20 +192,44 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as
-    /// unknown.
+    /// unknown, and a hello waits while earlier ones have cost too many commits.
     #[inline(never)]
     fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
-        let result = self.ledger.as_mut().map_or(Err(InDoubt), |ledger| ledger.apply(request));
-        let error = match result {
+        let moves_nothing = matches!(request.command, Command::Hello(_) | Command::Reserve);
+        if moves_nothing && self.waits(now) {
+            return Ok(());
+        }
+        let Some(ledger) = &mut self.ledger else {
+            self.fail(request, now);
+            return Err(InDoubt);
+        };
+        let commits = ledger.commits();
+        let result = ledger.apply(request);
+        if moves_nothing && ledger.commits() != commits {
+            self.paid_until = self.paid_until.max(now) + HELLO_COMMIT_INTERVAL;
+        }
+        match result {
             Ok(response) => {
                 self.failures = 0;
                 self.host.complete(request.ticket, response, now);
-                return Ok(());
+                Ok(())
             }
-            Err(error) => error,
-        };
-        self.fail(request, now);
-        Err(error)
+            Err(error) => {
+                self.fail(request, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a request that moves no money has to wait: it is made again then. Until then a duplicate is answered
+    /// with `working`.
+    fn waits(&mut self, now: Instant) -> bool {
+        const AHEAD: u64 = (HELLO_COMMITS - 1) as u64 * HELLO_COMMIT_INTERVAL.millis() as u64;
+        let at = Instant::from_millis(self.paid_until.millis().saturating_sub(AHEAD));
+        if at > now {
+            self.retry_at = Some(at);
+        }
+        at > now
     }
 
     /// Has a request in doubt retried, or completes it as unknown.

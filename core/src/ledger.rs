@@ -77,8 +77,8 @@ impl core::error::Error for InDoubt {}
 ///   of terminals as well as the money. Records are never evicted.
 ///
 /// A store for one process or one line may keep less than a row for each terminal: then a block of numbers may begin higher
-/// and a gap be wider than `decide` would have it, and epochs and turns may be lost with the power
-/// (`contract::Store::KEEPS_ROWS`).
+/// and a gap be wider than `decide` would have it; epochs and turns may be lost with the power, and so may a record that
+/// moved no money, if nothing is done under its id after that (`contract::Store::KEEPS_ROWS`).
 ///
 /// `contract::check` (feature `contract`) holds a ledger to it.
 pub trait Ledger {
@@ -87,11 +87,20 @@ pub trait Ledger {
     /// # Errors
     /// [`InDoubt`] if the commit failed.
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt>;
+
+    /// Commits so far, to a medium that is worn by them; always 0 where none is.
+    fn commits(&self) -> u64 {
+        0
+    }
 }
 
 /// A ledger may be lent to its driver.
 impl<L: Ledger + ?Sized> Ledger for &mut L {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         (**self).apply(request)
+    }
+
+    fn commits(&self) -> u64 {
+        (**self).commits()
     }
 }

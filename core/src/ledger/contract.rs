@@ -26,8 +26,9 @@ pub trait Store {
     ///
     /// A store for one process or one line may keep less: it reserves numbers for all terminals at once, so that a block
     /// may begin higher, and a gap may be wider, than the terminal's own row would have it; epochs and turns are lost
-    /// with the power, and a hello of one terminal may fence the others. The suite then lets a terminal say hello after
-    /// each loss of power, and whenever it speaks after another one.
+    /// with the power, and a hello of one terminal may fence the others. A record that moved no money may be lost with
+    /// the power too, if no operation is done under its id any more: then it is not done. The suite lets a terminal say
+    /// hello after each loss of power, and whenever it speaks after another one.
     const KEEPS_ROWS: bool = true;
 
     /// How many terminals there is room for, at least two; `None` if only the medium limits them.
@@ -49,6 +50,7 @@ pub fn check<S: Store>(store: &mut S) -> Result<(), Broken> {
         clause(&mut Books::create(store))?;
     }
     operations::survive_a_loss_of_power(store)?;
+    operations::refusal_over_a_loss_of_power(store)?;
     hello::no_number_twice(store)?;
     hello::set_back(store)?;
     if S::KEEPS_ROWS {

@@ -50,6 +50,8 @@ pub fn decide(request: &Request, rows: &Rows<'_>, now: Option<UnixTime>) -> Deci
         terminal: &mut terminal,
         is_known: rows.terminal.is_some(),
         has_room: rows.has_room,
+        block: BLOCK,
+        floor: 0,
     };
     let mut response = Response::Fenced;
     let entry = copies.decide(request, now, &mut response);
@@ -76,11 +78,16 @@ pub(super) struct RowsMut<'a> {
     pub(super) is_known: bool,
     /// As in [`Rows`].
     pub(super) has_room: bool,
+    /// Numbers in a block.
+    pub(super) block: u32,
+    /// No operation is done under a lower id that has no record: it is not done, and needs no void. 0 where every
+    /// outcome is committed.
+    pub(super) floor: u64,
 }
 
 /// Takes a block of numbers.
-fn reserve(terminal: &mut Terminal) -> Numbers {
-    let numbers = Numbers::block(terminal.next_number, BLOCK);
+fn reserve(terminal: &mut Terminal, block: u32) -> Numbers {
+    let numbers = Numbers::block(terminal.next_number, block);
     terminal.next_number = numbers.end();
     numbers
 }
@@ -101,7 +108,9 @@ impl RowsMut<'_> {
         match &request.command {
             Command::Hello(claim) if is_named => *response = self.hello(claim, now),
             _ if is_known && self.terminal.turn != request.turn => {}
-            Command::Reserve if is_known => *response = Response::Reserved(reserve(self.terminal)),
+            Command::Reserve if is_known => {
+                *response = Response::Reserved(reserve(self.terminal, self.block))
+            }
             // No hello was admitted. An unnamed session has no turn and no reserved numbers.
             Command::Hello(_) | Command::Reserve => {}
             Command::Operate { id, operation } if is_known || !is_named => {
@@ -142,7 +151,7 @@ impl RowsMut<'_> {
             ledger: self.ledger,
             turn: terminal.turn,
             former,
-            numbers: reserve(terminal),
+            numbers: reserve(terminal, self.block),
             // Also for a hello that follows one whose welcome was lost.
             set_back: (knows_ledger && terminal.gap.contains(claim.seen)).then_some(terminal.gap),
             last: terminal.last,
@@ -167,7 +176,7 @@ impl RowsMut<'_> {
                 record.outcome = Outcome::Done(Receipt::Balance { balance: self.account.balance });
                 true
             }
-            _ => is_named && look_up(self.terminal, &mut record, self.has_room),
+            _ => is_named && look_up(self.terminal, &mut record, self.has_room, self.floor),
         };
         let mut movement = None;
         if let (false, Some(operation)) = (is_final, operation) {
@@ -212,7 +221,7 @@ fn is_too_soon(before: UnixTime, now: Option<UnixTime>) -> bool {
 }
 
 /// Whether the outcome of an id is final, which is then in `record`.
-fn look_up(terminal: &Terminal, record: &mut Record, has_room: bool) -> bool {
+fn look_up(terminal: &Terminal, record: &mut Record, has_room: bool, floor: u64) -> bool {
     let id = record.id;
     record.outcome = match terminal.last {
         Some(last) if last.id == id => match (last.operation, record.operation) {
@@ -221,6 +230,7 @@ fn look_up(terminal: &Terminal, record: &mut Record, has_room: bool) -> bool {
         },
         Some(last) if last.id > id => Outcome::Unknown,
         _ if id >= terminal.next_number || terminal.gap.contains(id) => Outcome::Unknown,
+        _ if id < floor => Outcome::NotDone,
         _ if has_room => return false,
         _ if record.operation.is_some() => Outcome::Refused(Refusal::Full),
         // Without a void a late operation under this id could still be done, so it is not "not done".

@@ -1,6 +1,7 @@
 //! A ledger in memory: it is lost at exit, and its identity with it.
 use super::{
-    Account, AccountNumber, InDoubt, Ledger, LedgerId, Name, Request, Response, Terminal, decide::RowsMut,
+    Account, AccountNumber, BLOCK, InDoubt, Ledger, LedgerId, Name, Request, Response, Terminal,
+    decide::RowsMut,
 };
 use crate::{money::Amount, time::UnixTime};
 use heapless::Vec;
@@ -66,6 +67,8 @@ impl<const TERMINALS: usize> Ledger for RamLedger<TERMINALS> {
             terminal,
             is_known,
             has_room: is_known || !is_full,
+            block: BLOCK,
+            floor: 0,
         };
         let mut response = Response::Fenced;
         rows.decide(request, self.now, &mut response);

@@ -10,9 +10,13 @@
 //! counted terminal is lost, and the ledger does not open; nothing in a slot beyond them was acknowledged.
 //!
 //! # Rows
-//! A terminal's row is made of the head, its record, and what memory holds of the conversations. A hello so writes no
-//! page, except where it reserves numbers or proves a set-back:
+//! A terminal's row is made of the head, its record, and what memory holds of the conversations. Only a movement of
+//! money, a reserve of numbers and a set-back are committed at once:
 //!
+//! * A refusal or a void is a record in memory alone. It is committed when another name takes the memory, and an
+//!   operation after it replaces it. If it is lost with the power, its id is "not done": no operation is done under a
+//!   number that was reserved before the start and has no record, because no conversation survives a start. So what
+//!   was said before stays true, and a peer that is refused wears no page.
 //! * Numbers are reserved for all names at once, and none is given before its reserve is committed. The numbers that a
 //!   start finds reserved may have been given before it, so the next block begins above them.
 //! * There is one gap for all names: the smallest range that has the gaps of all inside. The first slot has it.
@@ -35,8 +39,12 @@ use serde::{Deserialize, Serialize};
 /// The format of the store's entries. Format 1 had no gap.
 const FORMAT: u8 = 2;
 
-/// Numbers that one commit reserves beyond those it needs: 16 blocks.
-const RESERVE: u64 = 4096;
+/// Numbers in a block. A hello takes one, and a block that is used up is followed by another without a commit.
+const BLOCK: u32 = 16;
+
+/// Numbers that one commit reserves beyond those it needs: 128 blocks. With more, a copy of the medium that is put back
+/// later would be noticed later.
+const RESERVE: u64 = 128 * BLOCK as u64;
 
 /// What every commit has of the whole ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +87,10 @@ pub struct StoredLedger<S> {
     terminal: Terminal,
     /// The slot of that terminal; 0 if it has none.
     slot: u8,
+    /// The id of that terminal's record if it is in memory alone; else 0.
+    unsaved: u64,
+    /// No operation is done under a lower id: those of an earlier start, and those whose record memory has lost.
+    floor: u64,
     /// The medium has to be read again: the terminal is another one, or a commit has failed.
     stale: bool,
 }
@@ -100,7 +112,17 @@ impl<S: Storage> StoredLedger<S> {
         }
         let head = Head { identity: LedgerId(0), balance: Amount::ZERO, free: 1, terminals: 0 };
         let terminal = Terminal::starting_at(1);
-        let mut ledger = Self { store, commits: 0, head, name: None, terminal, slot: 0, stale: false };
+        let mut ledger = Self {
+            store,
+            commits: 0,
+            head,
+            name: None,
+            terminal,
+            slot: 0,
+            unsaved: 0,
+            floor: 0,
+            stale: false,
+        };
         let has_first = match ledger.store.read::<Commit>(0) {
             Ok(first) => first.is_some(),
             Err(error) => return Err(error),
@@ -111,7 +133,7 @@ impl<S: Storage> StoredLedger<S> {
         } else {
             ledger.load()?;
         }
-        ledger.terminal.next_number = ledger.head.free;
+        (ledger.terminal.next_number, ledger.floor) = (ledger.head.free, ledger.head.free);
         ledger.store.mark_initialized()?;
         Ok(ledger)
     }
@@ -126,11 +148,6 @@ impl<S: Storage> StoredLedger<S> {
         self.head.identity
     }
 
-    /// Commits so far: each writes two pages.
-    pub fn commits(&self) -> u64 {
-        self.commits
-    }
-
     /// The medium.
     pub fn storage(&self) -> &S {
         self.store.medium()
@@ -141,6 +158,7 @@ impl<S: Storage> StoredLedger<S> {
     #[inline(never)]
     fn load(&mut self) -> Result<(), StoreError<S::Error>> {
         (self.commits, self.slot, self.terminal.last) = (0, 0, None);
+        self.floor = self.floor.max(core::mem::take(&mut self.unsaved).saturating_add(1));
         let (mut slot, mut counted) = (0, 0);
         while slot < self.store.slots() {
             let read = self.store.read::<Commit>(slot);
@@ -188,11 +206,14 @@ impl<S: Storage> StoredLedger<S> {
         Ok(())
     }
 
-    /// Loads the rows that a request touches.
+    /// Loads the rows that a request touches. The record of the terminal that came before is saved first.
     fn load_rows(&mut self, request: &Request) -> Result<(), StoreError<S::Error>> {
         if let Some(name) = request.origin.terminal()
             && self.name.as_ref() != Some(name)
         {
+            if self.unsaved > 0 && !self.stale {
+                self.save(false, true)?;
+            }
             self.name = Some(name.clone());
             (self.terminal.epoch, self.terminal.set_back_at, self.stale) = (None, None, true);
         }
@@ -228,11 +249,17 @@ impl<S: Storage> StoredLedger<S> {
             terminal: &mut self.terminal,
             is_known: has_room,
             has_room,
+            block: BLOCK,
+            floor: self.floor,
         };
         let entry = rows.decide(request, None, response);
         self.head.balance = account.balance;
-        let is_recorded = entry.is_some() && request.origin.terminal().is_some();
-        let is_changed = entry.is_some() || self.terminal.gap != gap;
+        let is_moved = entry.is_some_and(|entry| entry.movement.is_some());
+        let is_recorded = is_moved && request.origin.terminal().is_some();
+        let is_changed = is_moved || self.terminal.gap != gap;
+        if let (Some(entry), false) = (entry, is_moved) {
+            self.unsaved = entry.record.id;
+        }
         self.save(is_changed, is_recorded).inspect_err(|_| {
             // A request that is tried again after a doubt finds the turn and the numbers of the first time.
             let terminal = &mut self.terminal;
@@ -256,6 +283,7 @@ impl<S: Storage> StoredLedger<S> {
                 self.slot = self.head.terminals;
             }
             self.commit(self.slot)?;
+            self.unsaved = 0;
             // The first outcome of a terminal is acknowledged once the first slot counts it.
             is_changed = is_new;
         }
@@ -271,6 +299,11 @@ impl<S: Storage> Ledger for StoredLedger<S> {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         self.load_rows(request).map_err(|_| InDoubt)?;
         self.carry_out(request)
+    }
+
+    /// Each writes two pages.
+    fn commits(&self) -> u64 {
+        self.commits
     }
 }
 

@@ -9,7 +9,7 @@
 mod image {
     use atm_core::{
         host::Config,
-        ledger::{LedgerId, StoredLedger},
+        ledger::{Ledger, LedgerId, StoredLedger},
         money::Amount,
         terminal::{self, Profile, Terminal},
         time::Instant,
@@ -102,11 +102,11 @@ mod image {
             let mut port = MemoryPort::default();
             let _ = port.incoming.extend_from_slice(terminal.output());
             terminal.consume(port.incoming.len());
-            let commits = kiosk.ledger().map_or(0, StoredLedger::commits);
+            let commits = kiosk.ledger().map_or(0, Ledger::commits);
             let began = ticks();
             while kiosk.turn(&mut port, now).unwrap_or(false) {}
             let kiosk_took = ticks().wrapping_sub(began);
-            let commits = kiosk.ledger().map_or(0, StoredLedger::commits).saturating_sub(commits);
+            let commits = kiosk.ledger().map_or(0, Ledger::commits).saturating_sub(commits);
             let began = ticks();
             terminal.feed(&port.outgoing, now);
             while terminal.poll_event(now).is_some() {}

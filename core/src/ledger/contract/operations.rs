@@ -131,3 +131,17 @@ pub(super) fn survive_a_loss_of_power<S: Store>(store: &mut S) -> Result<(), Bro
     hold(voided == Outcome::NotDone, "a void survives a loss of power")?;
     books.has(units(60))
 }
+
+pub(super) fn refusal_over_a_loss_of_power<S: Store>(store: &mut S) -> Result<(), Broken> {
+    let mut books = Books::create(store);
+    let refused = books.operate("a", 5, Operation::Withdraw(units(140)))?;
+    let mut books = books.reopen(store);
+    books.operate("b", 5, Operation::Deposit(units(100)))?;
+    for _ in 0..2 {
+        let again = books.operate("a", 5, Operation::Withdraw(units(140)))?;
+        let is_lost = !S::KEEPS_ROWS && again == Outcome::NotDone;
+        let is_final = (again == refused || is_lost) && books.settle("a", 5)? == again;
+        hold(is_final, "what was refused before a loss of power is not done after it")?;
+    }
+    books.has(units(200))
+}

@@ -1,6 +1,6 @@
 //! A random script: a ledger's responses must be those of `decide` over plain rows.
 use super::*;
-use crate::ledger::{Account, AccountNumber, Decision, Rows, Terminal, decide};
+use crate::ledger::{Account, AccountNumber, Decision, Record, Rows, Terminal, decide};
 
 /// Requests in a script, and how often the power fails.
 const REQUESTS: u32 = 200;
@@ -30,6 +30,10 @@ struct Kiosk {
     set_back: bool,
     /// The power failed since its last hello.
     was_reopened: bool,
+    /// The power has failed.
+    forgets: bool,
+    /// The last record that moved money.
+    moved: Option<Record>,
 }
 
 struct Reference {
@@ -42,14 +46,22 @@ struct Reference {
 pub(super) fn run<S: Store>(store: &mut S, seed: u64) -> Result<(), Broken> {
     let mut books = Books::create(store);
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let kiosk = |name| Kiosk { name, row: None, next: 0, set_back: false, was_reopened: false };
+    let kiosk = |name| Kiosk {
+        name,
+        row: None,
+        next: 0,
+        set_back: false,
+        was_reopened: false,
+        forgets: false,
+        moved: None,
+    };
     let account = Account { number: AccountNumber::OPEN, balance: START, version: 0 };
     let mut reference = Reference { ledger: None, account, a: kiosk("a"), b: kiosk("b") };
     for number in 1..=REQUESTS {
         if number.is_multiple_of(LOSS_OF_POWER) {
             books = books.reopen(store);
             for kiosk in [&mut reference.a, &mut reference.b] {
-                kiosk.was_reopened = true;
+                (kiosk.was_reopened, kiosk.forgets) = (true, true);
             }
         }
         reference.step(&mut books, &mut random)?;
@@ -93,7 +105,9 @@ impl Reference {
             4 => self.request(books, Some(kiosk), turn, Command::Reserve),
             _ => {
                 let last = row.last.map_or(0, |last| last.id);
-                let id = match random.below(8) {
+                // Whether a low id without a record is voided after a loss of power is the choice of a store without rows.
+                let lowest = if !books.keeps_rows && last == 0 && kiosk.forgets { 3 } else { 0 };
+                let id = match random.below(8).max(lowest) {
                     0 => last.max(1),
                     1 => last.saturating_sub(1).max(1),
                     2 => row.gap.start.midpoint(row.gap.end).max(1),
@@ -136,10 +150,9 @@ impl Reference {
         let Decision { response: expected, changes, .. } = decide(&request, &rows, None);
         self.account = changes.account.unwrap_or(self.account);
         let mut row = changes.terminal.or(terminal);
-        let forgot = kiosk.is_some_and(|kiosk| kiosk.was_reopened);
         let same = match (&mut row, found, expected) {
             (Some(row), Response::Admitted(found), Response::Admitted(expected)) if !books.keeps_rows => {
-                admits(row, forgot, found, expected)
+                kiosk.is_some_and(|kiosk| kiosk.admits(row, found, expected))
             }
             (Some(row), Response::Reserved(found), Response::Reserved(expected)) if !books.keeps_rows => {
                 reserves(row, found, expected)
@@ -149,12 +162,13 @@ impl Reference {
         hold(same, "a response is that of decide for the rows as the requests before it left them")?;
         let Some(mut kiosk) = kiosk else { return Ok(()) };
         kiosk.row = row;
+        kiosk.moved = row.and_then(|row| row.last).filter(has_moved).or(kiosk.moved);
         match found {
             Response::Admitted(Admission { numbers, set_back, turn, .. }) => {
                 books.current = Some((kiosk.name, turn));
-                kiosk.was_reopened = false;
                 kiosk.set_back |= set_back.is_some();
                 kiosk.receive(books, numbers);
+                kiosk.was_reopened = false;
             }
             Response::Reserved(numbers) => kiosk.receive(books, numbers),
             Response::Settled { id, .. } if id == kiosk.next => kiosk.next = id.saturating_add(1),
@@ -171,25 +185,42 @@ impl Kiosk {
         self.next = first;
         books.highest = books.highest.max(last);
     }
+
+    /// An admission by a store that keeps no rows ([`Store::KEEPS_ROWS`]): the row takes over what such a store may
+    /// choose.
+    fn admits(&self, row: &mut Terminal, found: Admission, expected: Admission) -> bool {
+        let set_back = match (found.set_back, expected.set_back) {
+            (Some(found), Some(expected)) => {
+                row.gap = found;
+                found.contains(expected.end.saturating_sub(1))
+            }
+            // A wider gap has more numbers that a terminal has seen.
+            (Some(_), None) => true,
+            (None, expected) => expected.is_none(),
+        };
+        (row.turn, row.last) = (found.turn, found.last);
+        set_back
+            && reserves(row, found.numbers, expected.numbers)
+            && (found.former.is_none() || found.former == expected.former)
+            && (self.was_reopened || found.turn >= expected.turn)
+            && found.ledger == expected.ledger
+            && self.remembers(found.last, expected.last)
+    }
+
+    /// Whether a record is the last one, or an earlier one that moved money or came after the last that did: what came
+    /// after it was lost with the power.
+    fn remembers(&self, found: Option<Record>, expected: Option<Record>) -> bool {
+        let id = |record: Option<Record>| record.map_or(0, |record| record.id);
+        let is_between = id(self.moved) < id(found)
+            && id(found) < id(expected)
+            && !found.is_some_and(|found| has_moved(&found));
+        found == expected || self.was_reopened && (found == self.moved || is_between)
+    }
 }
 
-/// An admission by a store that keeps no rows ([`Store::KEEPS_ROWS`]): the row takes over what such a store may choose.
-fn admits(row: &mut Terminal, forgot: bool, found: Admission, expected: Admission) -> bool {
-    let set_back = match (found.set_back, expected.set_back) {
-        (Some(found), Some(expected)) => {
-            row.gap = found;
-            found.contains(expected.end.saturating_sub(1))
-        }
-        // A wider gap has more numbers that a terminal has seen.
-        (Some(_), None) => true,
-        (None, expected) => expected.is_none(),
-    };
-    row.turn = found.turn;
-    set_back
-        && reserves(row, found.numbers, expected.numbers)
-        && (found.former.is_none() || found.former == expected.former)
-        && (forgot || found.turn >= expected.turn)
-        && (found.ledger, found.last) == (expected.ledger, expected.last)
+/// Whether money was moved: an inquiry is not recorded.
+fn has_moved(record: &Record) -> bool {
+    matches!(record.outcome, Outcome::Done(_))
 }
 
 /// A block of such a store: it may begin higher.

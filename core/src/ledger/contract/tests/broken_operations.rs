@@ -282,6 +282,13 @@ const FORGETFUL: &[(Broken, Reopen)] = &[
         }
         old
     }),
+    // It decides again.
+    ("what was refused before a loss of power is not done after it", |mut old| {
+        for (_, row) in &mut old.terminals {
+            row.last = row.last.filter(|last| !matches!(last.outcome, Outcome::Refused(_)));
+        }
+        old
+    }),
     (SUM, |mut old| {
         old.unrecorded(Operation::Deposit(units(1)));
         old

@@ -106,7 +106,9 @@ fn ids_inside_the_gap_of_a_set_back_are_unknown_for_ever() {
                 assert_eq!(apply(&mut ledger, &settle(terminal, id)), settled(id, Outcome::Unknown));
             }
         }
-        assert_eq!(apply(&mut ledger, &deposit("a", seen + 1, 1)), settled(seen + 1, deposited(1, 8)));
+        let above = ledger.terminal.next_number;
+        assert!(above > seen);
+        assert_eq!(apply(&mut ledger, &deposit("a", above, 1)), settled(above, deposited(1, 8)));
         assert_eq!(admitted(hello(&mut ledger, "a", 2, seen + 2)).set_back, None);
     }
 }

@@ -99,8 +99,9 @@ fn an_unreadable_slot_of_no_terminal_is_no_loss() {
     let mut ledger = open(medium).unwrap();
     assert_eq!(ledger.head, used.head);
     // A new terminal takes the place.
-    let step = deposit("c", 1, 1);
-    let done = settled(1, deposited(1, 8));
+    let id = ledger.head.free;
+    let step = deposit("c", id, 1);
+    let done = settled(id, deposited(1, 8));
     assert_eq!(apply(&mut ledger, &step), done);
     assert_eq!(apply(&mut reopened(&ledger), &step), done);
 }

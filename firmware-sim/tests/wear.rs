@@ -1,0 +1,270 @@
+//! Wear of the kiosk's EEPROM by a peer on the line that moves no money: the bound in README.md.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use atm_core::{
+    host::{Config, IN, OUT},
+    kiosk::{HELLO_COMMIT_INTERVAL, HELLO_COMMITS},
+    ledger::{Ledger, LedgerId, StoredLedger},
+    money::Amount,
+    time::{Duration, Instant},
+    wire::Wire,
+};
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use embedded_storage::{ReadStorage, Storage};
+use firmware_sim::{Kiosk, sizes::EEPROM};
+use std::convert::Infallible;
+
+/// Bytes of a page, and the write cycles that each endures (Microchip DS20001754, "Endurance").
+const PAGE: usize = 128;
+const CYCLES: u32 = 1_000_000;
+
+/// An EEPROM that counts the write cycles of its pages.
+struct WornEeprom {
+    bytes: Vec<u8>,
+    cycles: Vec<u32>,
+}
+
+impl ReadStorage for WornEeprom {
+    type Error = Infallible;
+
+    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.copy_from_slice(&self.bytes[at as usize..][..bytes.len()]);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Storage for WornEeprom {
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Infallible> {
+        self.bytes[at as usize..][..bytes.len()].copy_from_slice(bytes);
+        self.cycles[at as usize / PAGE] += 1;
+        Ok(())
+    }
+}
+
+/// A serial port in memory.
+#[derive(Default)]
+struct Port {
+    incoming: Vec<u8>,
+    sent: Vec<u8>,
+}
+
+impl ErrorType for Port {
+    type Error = Infallible;
+}
+
+impl ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.incoming.is_empty())
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        let count = bytes.len().min(self.incoming.len());
+        bytes[..count].copy_from_slice(&self.incoming[..count]);
+        self.incoming.drain(..count);
+        Ok(count)
+    }
+}
+
+impl WriteReady for Port {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.sent.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// A peer on a new kiosk's line.
+struct Peer {
+    kiosk: Kiosk<StoredLedger<WornEeprom>, IN, OUT>,
+    port: Port,
+    now: Instant,
+    /// Counts the hellos.
+    attempt: u32,
+    /// The number of the last reply.
+    seq: u64,
+}
+
+impl Peer {
+    fn new() -> Self {
+        let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+        let ledger = StoredLedger::open(eeprom, || (LedgerId(7), Amount::ZERO)).unwrap();
+        let now = Instant::default();
+        let config = Config::for_serial(Wire::Json, 115_200);
+        Self { kiosk: Kiosk::new(config, Some(ledger), now), port: Port::default(), now, attempt: 0, seq: 0 }
+    }
+
+    /// Sends a message and returns the replies.
+    fn send(&mut self, json: &str) -> String {
+        self.port.incoming.extend(u32::try_from(json.len()).unwrap().to_be_bytes());
+        self.port.incoming.extend(json.as_bytes());
+        self.wait(Duration::ZERO)
+    }
+
+    /// Lets time pass.
+    fn wait(&mut self, span: Duration) -> String {
+        self.now = self.now + span;
+        while self.kiosk.turn(&mut self.port, self.now).unwrap() {}
+        let sent = String::from_utf8_lossy(&std::mem::take(&mut self.port.sent)).into_owned();
+        if let Some((_, rest)) = sent.rsplit_once(r#""seq":"#) {
+            let digits = rest.split(|other: char| !other.is_ascii_digit()).next();
+            self.seq = digits.unwrap().parse().unwrap();
+        }
+        sent
+    }
+
+    /// A new hello with more fields.
+    fn hello(&mut self, terminal: &str, fields: &str) -> String {
+        self.attempt += 1;
+        let attempt = self.attempt;
+        self.send(&format!(
+            r#"{{"hello":1,"terminal":"{terminal}","start":1,"attempt":{attempt},"ledger":"0000000000000007"{fields}}}"#
+        ))
+    }
+
+    fn answer(&mut self, text: &str) -> String {
+        self.send(&format!(r#"{{"re":{},"data":"{text}"}}"#, self.seq))
+    }
+
+    fn commits(&self) -> u64 {
+        self.kiosk.ledger().map_or(0, Ledger::commits)
+    }
+
+    /// The write cycles of the page that has the most.
+    fn cycles(&self) -> u32 {
+        let eeprom = self.kiosk.ledger().unwrap().storage();
+        eeprom.cycles.iter().copied().max().unwrap()
+    }
+}
+
+#[test]
+fn hellos_cost_a_commit_in_129_and_refusals_none() {
+    let mut peer = Peer::new();
+    let new = peer.commits();
+    for _ in 0..1_600 {
+        let sent = peer.hello("kiosk-7", "");
+        assert!(sent.contains("Welcome to the ATM."), "hello {}: {sent}", peer.attempt);
+    }
+    assert_eq!(peer.commits() - new, 13);
+    let before = peer.commits();
+    for _ in 0..50 {
+        let sent = peer.answer("withdraw 9999");
+        assert!(sent.contains(r#""outcome":"refused""#), "{sent}");
+    }
+    assert_eq!(peer.commits(), before, "the numbers that it takes are reserved");
+}
+
+/// What a peer sends over and over, to cost the kiosk commits and to move no money.
+type Attack = fn(&mut Peer, u32);
+
+const ATTACKS: [(&str, Attack); 6] = [
+    ("hellos", |peer, _| {
+        peer.hello("a", "");
+    }),
+    ("answers that are refused", |peer, round| {
+        if round == 0 {
+            peer.hello("a", "");
+        }
+        for _ in 0..10 {
+            peer.answer("withdraw 9999");
+        }
+    }),
+    ("hellos that ask for an outcome that is not known, and so void it", |peer, _| {
+        let pending = peer.seq;
+        peer.hello("a", &format!(r#","shown":{pending},"pending":{pending}"#));
+    }),
+    ("two names, so that each refusal is saved for the other", |peer, round| {
+        let name = if round % 2 == 0 { "a" } else { "b" };
+        peer.hello(name, "");
+        peer.answer("withdraw 9999");
+    }),
+    ("many names, so that each takes a slot", |peer, round| {
+        peer.hello(&format!("name-{}", round % 40), "");
+        peer.answer("withdraw 9999");
+    }),
+    ("two names that prove over and over that the ledger was set back", |peer, round| {
+        let name = if round % 2 == 0 { "a" } else { "b" };
+        let shown = peer.seq + 100_000;
+        peer.hello(name, &format!(r#","shown":{shown}"#));
+    }),
+];
+
+/// Write cycles of a page that a day allows.
+const OF_A_DAY: u32 = HELLO_COMMITS + 86_400_000 / HELLO_COMMIT_INTERVAL.millis();
+/// Those of a new ledger, and those that count the terminals.
+const ONCE: u32 = 1 + 30;
+
+#[test]
+fn a_peer_that_moves_no_money_wears_a_page_by_few_cycles_a_day() {
+    for (name, attack) in ATTACKS {
+        let mut peer = Peer::new();
+        for round in 0..86_400 / 20 {
+            attack(&mut peer, round);
+            peer.wait(Duration::from_secs(20));
+        }
+        assert!(peer.cycles() <= OF_A_DAY + ONCE, "{name}: {} cycles", peer.cycles());
+        // Another terminal is served as soon as a commit is allowed again.
+        let sent = peer.hello("kiosk-7", "") + &peer.wait(HELLO_COMMIT_INTERVAL);
+        assert!(sent.contains("Welcome to the ATM.") || sent.contains("busy"), "{name}: {sent}");
+    }
+}
+
+#[test]
+fn the_bound_holds_against_a_peer_that_would_cost_more() {
+    let mut peer = Peer::new();
+    let new = peer.commits();
+    for round in 0..u32::from(u8::MAX) {
+        ATTACKS[5].1(&mut peer, round);
+    }
+    assert_eq!(peer.commits() - new, HELLO_COMMITS.into(), "at once");
+    for hour in 1..=5 {
+        for round in 0..3600 {
+            ATTACKS[5].1(&mut peer, round);
+            peer.wait(Duration::from_secs(1));
+        }
+        assert_eq!(peer.commits() - new, (HELLO_COMMITS + 6 * hour).into(), "after {hour} hours");
+    }
+}
+
+#[test]
+fn a_hello_beyond_the_bound_waits_and_its_duplicate_gets_working() {
+    let mut peer = Peer::new();
+    // The last of them costs the last commit.
+    for _ in 0..=(HELLO_COMMITS - 1) * 129 {
+        assert!(peer.hello("kiosk-7", "").contains("Welcome to the ATM."), "hello {}", peer.attempt);
+    }
+    assert_eq!(peer.hello("kiosk-7", ""), "");
+    peer.attempt -= 1;
+    let sent = peer.hello("kiosk-7", "");
+    assert!(sent.contains("Working on it."), "{sent}");
+    assert_eq!(peer.wait(Duration::from_secs(599)), "");
+    assert!(peer.wait(Duration::from_secs(1)).contains("Welcome to the ATM."));
+}
+
+#[test]
+fn the_readme_states_the_bound() {
+    let an_hour = 3_600_000 / HELLO_COMMIT_INTERVAL.millis();
+    let years = CYCLES / (an_hour * 24 * 365);
+    let readme = include_str!("../README.md");
+    for row in [
+        format!(
+            "| write cycles of a page an hour, by a peer that moves no money | {an_hour}, and {HELLO_COMMITS} at once |"
+        ),
+        format!("| EEPROM life then, at 1,000,000 write cycles a page | {years} years |"),
+    ] {
+        assert!(readme.contains(&row), "{row}");
+    }
+}
