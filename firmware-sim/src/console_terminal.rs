@@ -81,6 +81,11 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         Ok(Self { terminal, store, writes, state, typed: String::new(), chunk: [0; CHUNK], from: 0, to: 0 })
     }
 
+    /// How often it has stored its memory: each time writes two pages.
+    pub fn stored(&self) -> u64 {
+        self.writes
+    }
+
     /// When to call [`turn`](Self::turn) at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         self.terminal.deadline()
@@ -181,10 +186,13 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         Ok(true)
     }
 
-    /// Stores the endpoint's memory if it has changed. Called before anything is sent (write-ahead).
+    /// Stores the endpoint's memory if it has changed and knows of an answer without a reply, or the stored one does.
+    /// Called before anything is sent (write-ahead). What a welcome has changed is stored with the next answer: a host
+    /// that asks for hellos wears no page.
     fn save_memory(&mut self) -> Result<(), StoreError<S::Error>> {
         let memory = self.terminal.memory();
-        if memory == self.state.memory {
+        let before = self.state.memory;
+        if memory == before || memory.pending.or(before.pending).is_none() {
             return Ok(());
         }
         let (writes, state) = (self.writes.saturating_add(1), PersistentState { memory, ..self.state });

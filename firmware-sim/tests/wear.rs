@@ -1,16 +1,18 @@
-//! Wear of the kiosk's EEPROM by a peer on the line that moves no money: the bound in README.md.
+//! Wear of an EEPROM by the peer on the line: of the kiosk's by one that moves no money, with the bound in README.md; of
+//! a terminal's by a host that asks for hellos.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use atm_core::{
     host::{Config, IN, OUT},
     kiosk::{HELLO_COMMIT_INTERVAL, HELLO_COMMITS},
     ledger::{Ledger, LedgerId, StoredLedger},
     money::Amount,
+    terminal::{self, Profile},
     time::{Duration, Instant},
     wire::Wire,
 };
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use embedded_storage::{ReadStorage, Storage};
-use firmware_sim::{Kiosk, sizes::EEPROM};
+use firmware_sim::{Kiosk, console_terminal::ConsoleTerminal, sizes::EEPROM};
 use std::convert::Infallible;
 
 /// Bytes of a page, and the write cycles that each endures (Microchip DS20001754, "Endurance").
@@ -87,6 +89,11 @@ impl Write for Port {
     }
 }
 
+/// A message with its length.
+fn frame(json: &str) -> Vec<u8> {
+    [&u32::try_from(json.len()).unwrap().to_be_bytes(), json.as_bytes()].concat()
+}
+
 /// A peer on a new kiosk's line.
 struct Peer {
     kiosk: Kiosk<StoredLedger<WornEeprom>, IN, OUT>,
@@ -109,8 +116,7 @@ impl Peer {
 
     /// Sends a message and returns the replies.
     fn send(&mut self, json: &str) -> String {
-        self.port.incoming.extend(u32::try_from(json.len()).unwrap().to_be_bytes());
-        self.port.incoming.extend(json.as_bytes());
+        self.port.incoming.extend(frame(json));
         self.wait(Duration::ZERO)
     }
 
@@ -252,6 +258,37 @@ fn a_hello_beyond_the_bound_waits_and_its_duplicate_gets_working() {
     assert!(sent.contains("Working on it."), "{sent}");
     assert_eq!(peer.wait(Duration::from_secs(599)), "");
     assert!(peer.wait(Duration::from_secs(1)).contains("Welcome to the ATM."));
+}
+
+#[test]
+fn a_host_that_asks_a_terminal_for_hellos_wears_no_page() {
+    let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+    let profile = Some(Profile { name: "kiosk-7".parse().ok(), ..Profile::default() });
+    let config = terminal::Config { profile, ..terminal::Config::for_serial(Wire::Json, 115_200) };
+    let (mut link, mut console, now) = (Port::default(), Port::default(), Instant::default());
+    let mut terminal = ConsoleTerminal::<_, 1024, { terminal::OUT }>::new(config, eeprom, now).unwrap();
+    let mut turns = |link: &mut Port, console: &mut Port| {
+        while terminal.turn(link, console, now).unwrap() {}
+        (String::from_utf8_lossy(&std::mem::take(&mut link.sent)).into_owned(), terminal.stored())
+    };
+    let (_, started) = turns(&mut link, &mut console);
+    assert_eq!(started, 1, "the start is counted");
+    let prompt = |welcome: &str, seq: u32| format!(r#"{{{welcome}"seq":{seq},"input":true,"data":"?"}}"#);
+    for attempt in 1..=200 {
+        let welcome = format!(r#""hello":1,"ledger":"{attempt:016x}","start":1,"attempt":{attempt},"#);
+        link.incoming = frame(&prompt(&welcome, attempt));
+        assert_eq!(turns(&mut link, &mut console), (String::new(), 1), "attempt {attempt}");
+        if attempt < 200 {
+            link.incoming = frame(r#"{"input":false,"data":"","notice":"who"}"#);
+            let (sent, stored) = turns(&mut link, &mut console);
+            assert!(sent.contains(&format!(r#""attempt":{},"#, attempt + 1)) && stored == 1, "{sent}");
+        }
+    }
+    assert_eq!(String::from_utf8_lossy(&console.sent).matches('?').count(), 200, "each was shown");
+    // All of it is stored before the first answer is sent.
+    console.incoming = b"3\r".to_vec();
+    let (sent, stored) = turns(&mut link, &mut console);
+    assert!(sent.contains(r#""re":200"#) && stored == 2, "{sent}");
 }
 
 #[test]

@@ -82,6 +82,26 @@ fn damage_to_both_copies_puts_the_atm_out_of_service() {
 }
 
 #[test]
+fn no_new_ledger_begins_over_the_record_of_a_terminal() {
+    let store = StoreFile::new("blank");
+    let sim = store.sim();
+    assert_eq!(run(&sim, "deposit 10\nexit\n").code, Some(0));
+    kill(&sim);
+    drop(sim);
+    // The first slot and the mark are blank in both copies.
+    let mut bytes = fs::read(&store.0).unwrap();
+    for page in [0, 31, 32, 63] {
+        bytes[page * 128..(page + 1) * 128].fill(0xff);
+    }
+    fs::write(&store.0, &bytes).unwrap();
+    let sim = store.sim();
+    let done = run(&sim, "deposit 10\nexit\n");
+    assert!(done.code == Some(1) && done.stdout.contains("This ATM is out of service"), "{done:?}");
+    drop(sim);
+    assert_eq!(fs::read(&store.0).unwrap(), bytes, "the file is not changed");
+}
+
+#[test]
 fn a_file_that_is_in_use_or_is_no_eeprom_image_is_refused() {
     let store = StoreFile::new("shared");
     let first = store.sim();
