@@ -85,20 +85,9 @@ impl<S: Store> GroupCommitter<S> {
         let (ledger, balance) = (batch.ledger, batch.account.0.balance);
         info!(%ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.set_ledger_open(true);
-        let (queue, answered, state, names) = (VecDeque::new(), Vec::new(), State::Open, None);
-        Ok(Self {
-            store,
-            turn,
-            head,
-            queue,
-            apart: 0,
-            answered,
-            state,
-            retry_at: None,
-            clock,
-            metrics,
-            names,
-        })
+        let (queue, answered, state) = (VecDeque::new(), Vec::new(), State::Open);
+        let (retry_at, names) = (None, None);
+        Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at, clock, metrics, names })
     }
 
     /// Caps new names: without a quota the store's limit is the only one.
