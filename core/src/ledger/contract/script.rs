@@ -2,9 +2,9 @@
 use super::*;
 use crate::ledger::{Account, AccountNumber, Decision, Record, Rows, Terminal, decide};
 
-/// Requests in a script, and how often the power fails.
-const REQUESTS: u32 = 200;
-const LOSS_OF_POWER: u32 = 40;
+/// Requests in a script, and how often the power fails. Under Miri a request to a ledger on a medium takes seconds.
+const REQUESTS: u32 = if cfg!(miri) { 20 } else { 200 };
+const LOSS_OF_POWER: u32 = if cfg!(miri) { 10 } else { 40 };
 
 /// A pseudo-random sequence (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
 struct Random(u64);
