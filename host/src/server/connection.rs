@@ -147,7 +147,10 @@ impl Connection {
     /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits_until = self.linger_until.or_else(|| self.host.deadline());
-        waits_until.into_iter().chain(self.reserve_until).min()
+        match self.reserve_until {
+            None => waits_until,
+            Some(until) => Some(waits_until.map_or(until, |at| at.min(until))),
+        }
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
@@ -179,7 +182,9 @@ impl Connection {
                 }
                 continue;
             }
-            if let Some(protocol) = self.foreign.take() {
+            if self.foreign.is_some()
+                && let Some(protocol) = self.foreign.take()
+            {
                 return AdvanceResult::Foreign(protocol);
             }
             if let Some(event) = self.host.poll_event() {

@@ -25,17 +25,17 @@ impl MemoryLedger {
 
 impl Ledger for MemoryLedger {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        let is_new = |name| !self.ledger.knows(name);
+        if !matches!(request.command, Command::Hello(_)) || !request.origin.terminal().is_some_and(is_new) {
+            return self.ledger.apply(request);
+        }
         let before = self.ledger.terminals();
-        let is_new = request.origin.terminal().is_some_and(|name| !self.ledger.knows(name));
-        if is_new
-            && matches!(request.command, Command::Hello(_))
-            && self.names.limit(before, Instant::now()) <= before
-        {
+        if self.names.limit(before, Instant::now()) <= before {
             return Ok(Response::Rejected(Rejection::Full));
         }
-        let response = self.ledger.apply(request)?;
+        let response = self.ledger.apply(request);
         self.names.take(self.ledger.terminals().saturating_sub(before));
-        Ok(response)
+        response
     }
 }
 
