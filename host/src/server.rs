@@ -241,7 +241,10 @@ impl Server {
             first.map(|first| std::time::Duration::from_millis(u64::from(self.now.until(first).millis())));
         let retry =
             self.committer.retry_at().map(|at| at.saturating_duration_since(std::time::Instant::now()));
-        wait.into_iter().chain(retry).min()
+        match (wait, retry) {
+            (Some(wait), Some(retry)) => Some(wait.min(retry)),
+            (wait, retry) => wait.or(retry),
+        }
     }
 
     /// Advances a connection until it is blocked, and handles its events.

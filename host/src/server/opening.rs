@@ -51,10 +51,13 @@ pub(super) struct Opening {
 impl Opening {
     /// Takes the next bytes that were read, and returns the protocol that the connection began with as soon as it is
     /// known not to be ours.
+    #[inline]
     pub(super) fn push(&mut self, read: &[u8]) -> Option<Protocol> {
-        if self.count == LONGEST {
-            return None;
-        }
+        if self.count == LONGEST { None } else { self.begin(read) }
+    }
+
+    #[cold]
+    fn begin(&mut self, read: &[u8]) -> Option<Protocol> {
         for byte in read {
             // A server of HTTP skips empty lines before the request (RFC 9112, section 2.2).
             if self.count == 0 && matches!(byte, b'\r' | b'\n') {
