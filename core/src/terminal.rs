@@ -137,6 +137,8 @@ enum TerminalState {
     PromptOpen(Prompt),
     /// The prompt was answered, and its reply is awaited.
     AwaitReply(Prompt),
+    /// The host has no room on this connection: the session may be resumed on another one.
+    TurnedAway,
     /// The session is over.
     Over,
 }
@@ -298,6 +300,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// Whether the host's greeting or welcome is awaited.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome { .. })
+    }
+
+    /// Whether the host has turned this connection away with `busy`: a named terminal closes it, and tries another one after a
+    /// while by [`reconnect`](Self::reconnect), which asks to resume the session.
+    pub fn is_turned_away(&self) -> bool {
+        self.state == TerminalState::TurnedAway
     }
 
     /// Whether the session is over. [`reconnect`](Self::reconnect) starts another.

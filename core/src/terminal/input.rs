@@ -77,7 +77,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 && self.attempt == attempt
         };
         match notice {
-            _ if self.state == TerminalState::Over => FrameResult::Skip,
+            _ if matches!(self.state, TerminalState::Over | TerminalState::TurnedAway) => FrameResult::Skip,
             Notice::Working { re } => {
                 // The reply will come: the backoff starts again.
                 self.start_retransmit_timer(now);
@@ -110,9 +110,18 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 self.host_sent_fault = true;
                 FrameResult::Show
             }
+            Notice::Busy if self.config.link == LinkKind::Connection && self.is_named() => {
+                self.end_session();
+                self.state = TerminalState::TurnedAway;
+                FrameResult::Show
+            }
             notice if notice.ends_session() => self.end_session(),
             _ => FrameResult::Show,
         }
+    }
+
+    fn is_named(&self) -> bool {
+        self.config.profile.as_ref().is_some_and(|profile| profile.name.is_some())
     }
 
     /// Ends the session and shows the message.
@@ -123,7 +132,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     }
 
     fn handle_reply(&mut self, reply: &MessageFields, now: Instant) -> FrameResult {
-        if self.state == TerminalState::Over {
+        if matches!(self.state, TerminalState::Over | TerminalState::TurnedAway) {
             return FrameResult::Skip;
         }
         let Some(seq) = reply.seq else {

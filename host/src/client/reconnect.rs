@@ -55,6 +55,8 @@ pub(super) struct Reconnector {
     lost_since: Option<Instant>,
     /// Since when the host has served the present connection, or served the last one; `None` for the first connection.
     served_since: Option<Instant>,
+    /// Did the host of the last connection answer that it has no room?
+    is_busy: bool,
     backoff: Duration,
     next_attempt: Instant,
     /// The attempt that is running; its thread sends `None` where it failed.
@@ -70,7 +72,7 @@ impl Reconnector {
         let (lost_since, served_since, attempt) = (None, None, None);
         let (backoff, next_attempt) = (FIRST_BACKOFF, Instant::default());
         let (name, open) = (name.to_owned(), Arc::new(open));
-        Self { name, open, wake, lost_since, served_since, backoff, next_attempt, attempt }
+        Self { name, open, wake, lost_since, served_since, is_busy: false, backoff, next_attempt, attempt }
     }
 
     /// Is there no connection that the host serves?
@@ -78,15 +80,17 @@ impl Reconnector {
         self.lost_since.is_some()
     }
 
-    /// Notes that the connection is lost; true if the host was serving it.
-    pub(super) fn on_lost(&mut self, now: Instant) -> bool {
-        // After a stable connection the first attempt is made at once; after an unstable one the backoff goes on.
+    /// Notes that the connection is lost, or that the host has no room for it; true if the host was serving it.
+    pub(super) fn on_lost(&mut self, now: Instant, is_busy: bool) -> bool {
+        // After a stable connection the first attempt is made at once, if the host has room; after an unstable one the
+        // backoff goes on.
         let stable =
             self.lost_since.is_none() && self.served_since.is_none_or(|since| since + MAX_BACKOFF <= now);
         if stable {
             self.backoff = FIRST_BACKOFF;
         }
-        self.next_attempt = if stable { now } else { self.back_off(now) };
+        self.is_busy = is_busy;
+        self.next_attempt = if stable && !is_busy { now } else { self.back_off(now) };
         self.lost_since.replace(self.lost_since.unwrap_or(now)).is_none()
     }
 
@@ -112,14 +116,18 @@ impl Reconnector {
                 return ReconnectProgress::Connected(opened);
             }
             Some(Ok(None) | Err(TryRecvError::Disconnected)) => {
-                self.attempt = None;
+                (self.attempt, self.is_busy) = (None, false);
                 self.next_attempt = self.back_off(now);
             }
         }
         if lost_since + GIVE_UP <= now {
             self.attempt = None;
             let seconds = GIVE_UP.millis() / 1000;
-            let text = format!("no server has answered at {} for {seconds} seconds", self.name);
+            let text = if self.is_busy {
+                format!("the server at {} had no room within {seconds} seconds", self.name)
+            } else {
+                format!("no server has answered at {} for {seconds} seconds", self.name)
+            };
             return ReconnectProgress::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
         if self.attempt.is_none() && self.next_attempt <= now {
@@ -180,7 +188,7 @@ mod tests {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut reconnector = reconnector(address.to_string());
         assert_eq!(reconnector.deadline(), None);
-        assert!(reconnector.on_lost(at(1000)));
+        assert!(reconnector.on_lost(at(1000), false));
         let (mut attempts, mut end) = (Vec::new(), None);
         while let Some(due) = reconnector.deadline() {
             if let ReconnectProgress::GaveUp(error) = poll(&mut reconnector, due) {
@@ -198,21 +206,38 @@ mod tests {
     }
 
     #[test]
+    fn a_host_without_room_is_tried_again_after_the_backoff_and_named_at_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reconnector = reconnector(listener.local_addr().unwrap().to_string());
+        assert!(reconnector.on_lost(at(0), true));
+        let end = loop {
+            let due = reconnector.deadline().unwrap();
+            match poll(&mut reconnector, due) {
+                ReconnectProgress::Connected(_) => assert!(!reconnector.on_lost(due, true)),
+                ReconnectProgress::GaveUp(error) => break (due, error.to_string()),
+                ReconnectProgress::Pending => panic!("an attempt failed at {due:?}"),
+            }
+            assert!(reconnector.deadline().unwrap() >= due + FIRST_BACKOFF);
+        };
+        assert_eq!(end, (at(60_000), "the server at the server had no room within 60 seconds".to_owned()));
+    }
+
+    #[test]
     fn only_a_stable_connection_resets_the_backoff() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut reconnector = reconnector(address);
-        assert!(reconnector.on_lost(at(0)));
+        assert!(reconnector.on_lost(at(0), false));
         assert!(matches!(poll(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
-        assert!(!reconnector.on_lost(at(1)), "the host never served it");
+        assert!(!reconnector.on_lost(at(1), false), "the host never served it");
         assert_eq!(reconnector.deadline(), Some(at(251)));
         assert!(matches!(poll(&mut reconnector, at(251)), ReconnectProgress::Connected(_)));
         reconnector.on_served(at(260));
-        assert!(reconnector.on_lost(at(300)));
+        assert!(reconnector.on_lost(at(300), false));
         assert_eq!(reconnector.deadline(), Some(at(800)));
         assert!(matches!(poll(&mut reconnector, at(800)), ReconnectProgress::Connected(_)));
         reconnector.on_served(at(900));
-        assert!(reconnector.on_lost(at(5900)));
+        assert!(reconnector.on_lost(at(5900), false));
         assert_eq!(reconnector.deadline(), Some(at(5900)), "it was served for 5 seconds");
     }
 }

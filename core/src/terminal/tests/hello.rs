@@ -202,6 +202,33 @@ fn a_terminal_that_was_taken_over_or_refused_is_over() {
 }
 
 #[test]
+fn a_named_terminal_that_is_turned_away_on_a_connection_resumes_on_another() {
+    let busy = notice_bytes(Notice::Busy);
+    for (link, name, is_over) in [
+        (LinkKind::Connection, Some("kiosk-7"), false),
+        (LinkKind::Connection, None, true),
+        (LinkKind::Serial, Some("kiosk-7"), true),
+    ] {
+        let now = Instant::from_millis(0);
+        let mut terminal = TestTerminal::new(config(Wire::Postcard, link, name, Memory::default()), now);
+        terminal.consume(terminal.output().len());
+        assert_eq!(only(feed(&mut terminal, &busy, now)).notice(), Some(Notice::Busy));
+        assert_eq!((terminal.is_over(), terminal.is_turned_away()), (is_over, !is_over), "{link:?} {name:?}");
+        assert_eq!((terminal.prompt(), terminal.deadline()), (None, None));
+        assert_eq!(feed(&mut terminal, &busy, now), [], "it is shown once");
+    }
+    let mut pair = Pair::new(config(Wire::Postcard, LinkKind::Connection, Some("a"), Memory::default()));
+    pair.run();
+    pair.drop_to_host = true;
+    pair.types("deposit 40");
+    feed(&mut pair.terminal, &busy, pair.now);
+    assert!(pair.terminal.is_turned_away() && pair.terminal.is_awaiting_reply());
+    pair.drop_to_host = false;
+    pair.terminal.reconnect(pair.now);
+    assert_eq!(only(pair.run()).outcome(), deposited(40, 140), "the answer is retransmitted");
+}
+
+#[test]
 fn of_two_terminals_with_one_name_the_later_takes_over() {
     let mut pair = Pair::at_menu(Wire::Postcard);
     let mut early = pair.terminal.clone();

@@ -1,9 +1,17 @@
 //! Link events from the endpoint's events: on a connection, a silent or a garbled host is a lost connection.
 use super::{
-    super::event::{LinkEvent, ReceivedMessage},
+    super::{
+        event::{LinkEvent, ReceivedMessage},
+        reconnect::Reconnector,
+    },
     Link,
 };
-use atm_core::{message::Fault, terminal::Event, time::Instant, wire::Wire};
+use atm_core::{
+    message::{Fault, Notice},
+    terminal::Event,
+    time::Instant,
+    wire::Wire,
+};
 use std::io;
 
 impl Link {
@@ -14,7 +22,9 @@ impl Link {
             return self.deferred_event.take();
         }
         let event = self.poll_terminal(now);
-        let served = self.transport.is_open() && !self.terminal.is_handshaking() && !self.terminal.is_over();
+        let terminal = &self.terminal;
+        let served = self.transport.is_open()
+            && !(terminal.is_handshaking() || terminal.is_turned_away() || terminal.is_over());
         match &mut self.reconnector {
             Some(reconnector) if served && reconnector.is_lost() => {
                 reconnector.on_served(now);
@@ -28,7 +38,9 @@ impl Link {
     /// The terminal's next event, as the caller gets it.
     fn poll_terminal(&mut self, now: Instant) -> Option<LinkEvent> {
         let connection = self.is_connection();
-        let recovers = connection && self.reconnector.is_some() && self.has_received;
+        let reconnects = connection && self.reconnector.is_some();
+        let recovers = reconnects && self.has_received;
+        let is_lost = self.reconnector.as_ref().is_some_and(Reconnector::is_lost);
         let event = loop {
             break match self.terminal.poll_event(now) {
                 None => return self.is_wrong_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),
@@ -42,6 +54,15 @@ impl Link {
                 Some(Event::Broken(_)) if recovers => {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
+                }
+                // The host may have room again before the reconnector gives up. The person is told once.
+                Some(Event::Message(message)) if reconnects && message.notice == Some(Notice::Busy) => {
+                    let message = ReceivedMessage { ends: false, ..ReceivedMessage::from(&message) };
+                    self.fail(io::ErrorKind::ConnectionRefused);
+                    if is_lost {
+                        continue;
+                    }
+                    LinkEvent::Message(message)
                 }
                 Some(Event::Message(message)) => LinkEvent::Message(ReceivedMessage::from(&message)),
                 Some(Event::Fault(fault)) => LinkEvent::Fault(fault),

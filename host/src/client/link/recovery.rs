@@ -1,7 +1,7 @@
 //! Recovery from a lost connection, one step at a time.
 //!
 //! 1. Something ends the connection: the peer closes it, reading or writing fails (on a serial port: its device is gone), or the endpoint reports a silent
-//!    host or a garbled stream (`fail`). That sets `ended`.
+//!    host, a garbled stream, or a host that has no room for a named terminal (`fail`). That sets `ended`.
 //! 2. `recover` runs once everything received before was delivered. Without a reconnector (a connection of a
 //!    terminal without a name, `--no-reconnect`, a serial port whose name does not last), or after the session's end, it returns `LinkEvent::Closed`. Otherwise it closes
 //!    the transport and returns `LinkEvent::ConnectionLost`.
@@ -22,7 +22,7 @@ impl Link {
             let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
                 return Some(LinkEvent::Closed(error.take()));
             };
-            let was_served = reconnector.on_lost(now);
+            let was_served = reconnector.on_lost(now, self.terminal.is_turned_away());
             self.close();
             return was_served.then_some(LinkEvent::ConnectionLost);
         }

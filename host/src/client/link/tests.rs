@@ -211,6 +211,61 @@ fn a_lost_connection_is_replaced_and_the_answer_retransmitted_on_the_new_one() {
     );
 }
 
+const BUSY: &str = r#"{"input":false,"data":"No room.","notice":"busy","end":true}"#;
+
+#[test]
+fn a_named_terminal_that_a_full_host_turns_away_tries_again_and_resumes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut link = Link::open(&named(listener.local_addr().unwrap().to_string())).unwrap();
+    let log = Log::default();
+    let serving = thread::spawn(move || {
+        let accept = || {
+            let mut stream = listener.accept().unwrap().0;
+            let hello = receive(&mut stream).unwrap();
+            (stream, hello)
+        };
+        let (mut stream, hello) = accept();
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        receive(&mut stream).unwrap();
+        // The connection is lost, and meanwhile others have taken all sessions.
+        drop(stream);
+        let (mut stream, _) = accept();
+        stream.write_all(&framed(BUSY)).unwrap();
+        assert_eq!(receive(&mut stream), None, "the client closes it");
+        let (mut stream, hello) = accept();
+        assert!(hello.contains(r#""pending":7"#) && hello.contains(r#""resume":true"#), "{hello}");
+        stream.write_all(&welcome(&hello, 7)).unwrap();
+        assert_eq!(number(&receive(&mut stream).unwrap(), "re"), 7);
+        stream.write_all(&framed(r#"{"seq":8,"re":7,"input":true,"data":"Done"}"#)).unwrap();
+        // Another terminal takes the place of the session.
+        stream.write_all(&framed(BUSY)).unwrap();
+        let (mut stream, hello) = accept();
+        assert!(hello.contains(r#""resume":true"#), "{hello}");
+        stream.write_all(&welcome(&hello, 8)).unwrap();
+        receive(&mut stream)
+    });
+    let open = next_prompt(&mut link, &log);
+    link.answer(open, "withdraw 40").unwrap();
+    assert_eq!(next_prompt(&mut link, &log), Some(8));
+    let LinkEvent::Message(busy) = link.next(None) else { panic!("no message") };
+    assert_eq!((busy.text.as_str(), busy.ends), ("No room.", false));
+    assert!(matches!(link.next(None), LinkEvent::ConnectionLost));
+    assert!(matches!(link.next(None), LinkEvent::Reconnected));
+    assert_eq!(link.prompt(), Some(Some(8)), "the prompt is open again");
+    drop(link);
+    assert_eq!(serving.join().unwrap(), None);
+}
+
+#[test]
+fn without_reconnecting_a_full_host_ends_the_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = named(listener.local_addr().unwrap().to_string());
+    let mut link = Link::open(&Options { reconnect: false, ..options }).unwrap();
+    let mut stream = listener.accept().unwrap().0;
+    stream.write_all(&framed(BUSY)).unwrap();
+    assert!(matches!(link.next(None), LinkEvent::Message(message) if message.ends));
+}
+
 #[test]
 fn a_prompt_is_not_open_before_its_message_was_returned() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
