@@ -76,7 +76,7 @@ struct Repl<'a> {
     leaving: Leaving,
     /// Is the link down or the connection lost?
     down: bool,
-    /// When the last answer was sent, or the link opened.
+    /// When the last answer was sent, the link opened, or a connection was lost without an answer that has no reply.
     waits_since: Instant,
     /// The invalid messages of the host.
     faults: u64,

@@ -76,6 +76,9 @@ impl Repl<'_> {
             return self.end(None).map(Some);
         }
         self.down = true;
+        if !self.link.is_waiting() {
+            self.waits_since = self.link.now();
+        }
         self.report(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
         Ok(None)
     }

@@ -99,7 +99,8 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
             let mut stream = listener.accept().unwrap().0;
             receive(&mut stream, "}");
             send(&mut stream, &menu(7, 1));
-            thread::sleep(time::Duration::from_millis(100));
+            // The prompt may be open for longer than a reply is waited for.
+            thread::sleep(time::Duration::from_millis(2_100));
             drop(stream);
             let mut stream = listener.accept().unwrap().0;
             receive(&mut stream, "}");
@@ -118,7 +119,8 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
         let mut err = Vec::new();
         let code = thread::scope(|scope| {
             let repl = scope.spawn(|| {
-                run_repl(&mut link, &mut console, PipeOptions::default(), &mut io::sink(), &mut err)
+                let pipe = PipeOptions { reply_timeout: Duration::from_secs(2), ..PipeOptions::default() };
+                run_repl(&mut link, &mut console, pipe, &mut io::sink(), &mut err)
             });
             let (received, typing) = serving.join().unwrap();
             assert_eq!(received.ends_with(r#"{"re":7,"data":"3"}"#), sent, "{received}");
