@@ -336,8 +336,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Rejects a connection that was just opened with `busy`, in place of the greeting: the driver serves no
-    /// more.
+    /// Rejects a connection with `busy`, in place of the greeting or whatever else it has not sent: the driver has no room
+    /// for another session.
     pub fn reject_busy(&mut self, now: Instant) {
         self.outbox.clear();
         self.reject(Notice::Busy, now);

@@ -139,7 +139,7 @@ pub enum Notice {
         #[serde(serialize_with = "number::serialize")]
         attempt: u32,
     },
-    /// The host serves no more sessions.
+    /// The host has no room for another session or another name.
     Busy,
     /// The prompt had no answer for too long: the session is over.
     Idle,

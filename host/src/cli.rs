@@ -177,7 +177,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) stall_timeout: u32,
     /// Most sessions at once; further connections are turned away with a message, but a terminal whose conversation is
-    /// held takes the place of the unnamed session that has been idle for longest
+    /// held takes the place of the session that has been at its prompt for longest, an unnamed one if there is any
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
     /// Most sessions at once of one address, or of one IPv6 network of 64 bits; not limited if not given

@@ -33,6 +33,11 @@ impl NameQuota {
         self.max.min(names.saturating_add(self.places / PARTS))
     }
 
+    /// The option whose limit keeps another name out, where there are `names`.
+    pub fn option(&self, names: u64) -> &'static str {
+        if names >= self.max { "--max-terminals" } else { "--new-terminals" }
+    }
+
     /// Takes the places of names that are new.
     pub fn take(&mut self, new: u64) {
         self.places = self.places.saturating_sub(new.saturating_mul(PARTS));
@@ -50,7 +55,7 @@ mod tests {
         let mut quota = NameQuota::new(100, 60, start);
         assert_eq!(quota.limit(0, start), 60);
         quota.take(60);
-        assert_eq!(quota.limit(60, at(999)), 60);
+        assert_eq!((quota.limit(60, at(999)), quota.option(60)), (60, "--new-terminals"));
         // One a second, also where it is asked for more often.
         assert_eq!((quota.limit(60, at(1000)), quota.limit(60, at(1999))), (61, 61));
         quota.take(1);
@@ -58,6 +63,7 @@ mod tests {
         // No more at once after a long time, and no more than there may be.
         assert_eq!((quota.limit(0, at(1 << 40)), quota.limit(61, at(1 << 40))), (60, 100));
         assert_eq!(quota.limit(1000, at(1 << 40)), 100, "names of a former limit");
+        assert_eq!(quota.option(100), "--max-terminals");
         quota.take(u64::MAX);
         assert_eq!(quota.limit(0, at(1 << 40)), 0);
     }

@@ -16,7 +16,7 @@
 use crate::{clock::Clock, metrics::Metrics};
 use admission::SessionsByAddress;
 use atm_core::{
-    host,
+    host::{self, Conversation},
     ledger::{InDoubt, LedgerId},
     time::{Duration, Instant},
 };
@@ -304,11 +304,17 @@ impl Server {
     fn close_connection(&mut self, token: Token, mut connection: Box<Connection>) {
         connection.deregister(self.poll.registry());
         if let Some(conversation) = connection.host.park() {
-            let until = self.now + self.config.idle;
-            self.conversations.park(token, conversation, until, self.config.max_sessions);
+            self.park(token, conversation);
         }
         self.conversations.disconnect(token);
         self.end_session(token, &mut connection);
+    }
+
+    /// Parks a conversation whose connection is lost or ended. There is room for one of each name, so that no other terminal
+    /// drops it.
+    fn park(&mut self, token: Token, conversation: Conversation) {
+        let most = usize::try_from(self.config.max_terminals).unwrap_or(usize::MAX);
+        self.conversations.park(token, conversation, self.now + self.config.idle, most);
     }
 
     /// Serves the deadlines that have passed at `now`.

@@ -243,8 +243,9 @@ impl Conversation {
         self.idle_since().is_some_and(|since| since + timeout <= now)
     }
 
-    /// When the open prompt was first sent: no duplicate, fault, hello or resumed session changes it.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
+    /// When the open prompt was first sent, unless a request is outstanding: no duplicate, fault, hello or resumed session
+    /// changes it.
+    pub fn idle_since(&self) -> Option<Instant> {
         self.replied_at.filter(|_| !self.is_busy())
     }
 

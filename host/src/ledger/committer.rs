@@ -23,7 +23,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 mod doubt;
 
@@ -198,6 +198,12 @@ impl<S: Store> GroupCommitter<S> {
             batch.max_names = batch.max_names.min(quota.limit(names, Instant::now()));
         }
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
+        let new_names = batch.names.saturating_sub(names);
+        if let Some(quota) = &self.names
+            && responses.contains(&Response::Rejected(Rejection::Full))
+        {
+            warn!(limit = quota.option(batch.names), "turned away: no room for another name");
+        }
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {
             self.store.abandon();
@@ -208,9 +214,7 @@ impl<S: Store> GroupCommitter<S> {
             (Ok(()), _) => {
                 add(&self.metrics.duplicates, batch.duplicates);
                 add(&self.metrics.batched, requests.len());
-                if let Some(quota) = &mut self.names {
-                    quota.take(batch.names.saturating_sub(names));
-                }
+                self.take_names(new_names);
                 self.answer(answered(requests));
             }
             (Err(StoreFault::Busy), _) => self.wait(requests),
@@ -219,7 +223,17 @@ impl<S: Store> GroupCommitter<S> {
                 self.apart = requests.len();
                 self.put_back(requests);
             }
-            (Err(fault), _) => self.doubt(&fault, before, batch.head, answered(requests)),
+            (Err(fault), _) => {
+                // They may stand. Those that do not are taken once more: the quota is refilled soon.
+                self.take_names(new_names);
+                self.doubt(&fault, before, batch.head, answered(requests));
+            }
+        }
+    }
+
+    fn take_names(&mut self, new: u64) {
+        if let Some(quota) = &mut self.names {
+            quota.take(new);
         }
     }
 

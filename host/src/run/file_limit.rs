@@ -4,9 +4,10 @@
 //! is no descriptor could not even be sent the message that it is turned away.
 
 /// Files that are open beside those of the sessions: 16 of the server's own, 16 for connections that are
-/// being turned away, and one for each connection in the reserve and each reader of the counters.
+/// being turned away, and one for each connection in the reserve, each session beyond the limit that is ending, and each
+/// reader of the counters.
 #[cfg(unix)]
-const OTHER_FILES: u64 = 32 + (atm_host::server::RESERVE + atm_host::metrics::page::MAX_SCRAPES) as u64;
+const OTHER_FILES: u64 = 32 + (2 * atm_host::server::RESERVE + atm_host::metrics::page::MAX_SCRAPES) as u64;
 
 /// Returns how many of `wanted` sessions there can be, after raising the soft limit to the hard one.
 #[cfg(unix)]

@@ -2,9 +2,13 @@
 //!
 //! Idle peers can fill the sessions, and a terminal whose connection drops for a moment would be kept out. So a few
 //! connections beyond the limit wait in the reserve, without a greeting, for the hello of a conversation that is held.
-//! That takes the place of the unnamed session that has been idle for longest. Any other connection is turned away, the
-//! oldest one as soon as the reserve has no place for another. The same holds for the sessions of one address, but that
-//! none of them is ended.
+//! That takes the place of the session that has been at its prompt for longest: an unnamed one, or, if there is none, a
+//! named one, whose conversation is parked. Any other connection is turned away, the oldest one as soon as the reserve has
+//! no place for another. A name that only the ledger knows is not looked up: that would take a commit's time. The same
+//! holds for the sessions of one address, but that none of them is ended.
+//!
+//! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
+//! limit.
 use super::{Connection, Server, conversations::Location};
 use crate::metrics::add;
 use atm_core::{ledger::Name, message::Notice, time::Duration};
@@ -94,12 +98,19 @@ impl Server {
         info!(peer = %connection.peer, session = token.0, "session opened");
     }
 
-    /// Turns away a connection that is no session.
+    /// Turns away a connection that is no session, and logs the limit that it met.
     pub(super) fn turn_away(&mut self, token: Token, connection: &mut Connection) {
         connection.leave_reserve();
         add(&self.metrics.turned_away, 1);
         let (peer, sessions) = (connection.peer, self.sessions);
-        warn!(%peer, session = token.0, sessions, "turned away: no room for another session or its requests");
+        let limit = if self.committer.is_full() {
+            "requests that wait for the ledger"
+        } else if sessions < self.config.max_sessions && self.is_address_full(peer) {
+            "--max-per-address"
+        } else {
+            "--max-sessions"
+        };
+        warn!(%peer, session = token.0, sessions, limit, "turned away: no room for another session");
         connection.host.reject_busy(self.now);
     }
 
@@ -119,13 +130,14 @@ impl Server {
                     other.is_some_and(|other| other.is_session),
                 )
             }
-            Some(Location::Parked(conversation)) => (Some(&**conversation), false),
+            Some(Location::Parked(conversation, _)) => (Some(&**conversation), false),
             None => (None, false),
         };
         let hello = connection.host.incoming_hello();
         let is_admitted = held.zip(hello).is_some_and(|(conversation, hello)| conversation.admits(hello));
         // A session that holds the conversation ends when it is taken over.
         let has_place = is_admitted
+            && self.sessions < self.config.max_sessions.saturating_add(RESERVE)
             && (session
                 || !self.is_address_full(connection.peer)
                     && (self.sessions < self.config.max_sessions || self.end_idle_session()));
@@ -138,19 +150,24 @@ impl Server {
         has_place
     }
 
-    /// Ends the unnamed session that has been idle for longest; false if there is none without a request.
+    /// Ends the session that has been at its prompt for longest, an unnamed one if there is any; false if there is none without
+    /// a request.
     fn end_idle_session(&mut self) -> bool {
-        let sessions = self.connections.iter().filter(|(_, connection)| connection.is_idle_unnamed_session());
-        let longest = sessions.min_by_key(|(_, connection)| connection.active_since).map(|(token, _)| *token);
-        let Some((token, mut connection)) =
-            longest.and_then(|token| Some((token, self.connections.remove(&token)?)))
-        else {
-            return false;
-        };
-        info!(session = token.0, "ended, idle for longest, for a terminal whose conversation is held");
+        let idle = self
+            .connections
+            .iter()
+            .filter_map(|(token, connection)| Some((connection.idle_since()?, *token)));
+        let Some((_, token)) = idle.min() else { return false };
+        let Some(connection) = self.connections.get_mut(&token) else { return false };
+        info!(
+            session = token.0,
+            "ended, at its prompt for longest, for a terminal whose conversation is held"
+        );
+        let conversation = connection.host.park();
         connection.host.reject(Notice::Busy, self.now);
-        self.end_session(token, &mut connection);
-        self.connections.insert(token, connection);
+        if let Some(conversation) = conversation {
+            self.park(token, conversation);
+        }
         self.ready_queue.push(token);
         true
     }

@@ -5,7 +5,7 @@ use super::{
     timers::Alarm,
 };
 use atm_core::{
-    host::{self, Conversation, Event, Host, IN, OUT},
+    host::{self, Event, Host, IN, OUT},
     ledger::{Name, Origin, SessionId},
     message::{Fault, Notice},
     time::{Duration, Instant},
@@ -48,8 +48,7 @@ pub(super) struct Connection {
     pub(super) is_session: bool,
     /// Until when it may say hello, in the reserve.
     reserve_until: Option<Instant>,
-    /// When it was opened, or input came last.
-    pub(super) active_since: Instant,
+    opened: Instant,
     /// When it is woken next.
     pub(super) alarm: Alarm,
     opening: Opening,
@@ -90,7 +89,7 @@ impl Connection {
             host: Host::new(*config, session, now),
             is_session: false,
             reserve_until: None,
-            active_since: now,
+            opened: now,
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
@@ -133,10 +132,12 @@ impl Connection {
         self.reserve_until.is_some()
     }
 
-    /// Whether it is a session without a name and without a request.
-    pub(super) fn is_idle_unnamed_session(&self) -> bool {
-        let is_idle = |held: &Conversation| matches!(held.origin(), Origin::Session(_)) && !held.is_busy();
-        self.is_session && self.host.conversation().is_some_and(is_idle)
+    /// Where it is a session at a prompt: whether its terminal has a name, and since when. Only an answer opens another
+    /// prompt; one that was open before the session was resumed here counts from then on.
+    pub(super) fn idle_since(&self) -> Option<(bool, Instant)> {
+        let conversation = self.host.conversation().filter(|_| self.is_session)?;
+        let is_named = matches!(conversation.origin(), Origin::Terminal(_));
+        conversation.idle_since().map(|since| (is_named, since.max(self.opened)))
     }
 
     /// Whether the goodbye is sent, and input is only discarded.
@@ -246,7 +247,6 @@ impl Connection {
                 // stream sockets; a read also stops short before urgent data, which this protocol does not
                 // use). On Windows mio reports more input only after a read that would block.
                 self.readable = count == buffer.len() || self.peer_closed || cfg!(windows);
-                self.active_since = now;
                 let bytes = buffer.get(..count).unwrap_or_default();
                 if let Some(protocol) = self.opening.push(bytes) {
                     self.foreign = Some(protocol);

@@ -6,15 +6,15 @@ use atm_core::{
     time::Instant,
 };
 use mio::Token;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 /// Where a conversation is held.
 #[derive(Debug)]
 pub(super) enum Location {
     /// By the endpoint of this connection.
     Connected(Token),
-    /// In this table: its connection was lost.
-    Parked(Box<Conversation>),
+    /// In this table, until then: its connection was lost or ended.
+    Parked(Box<Conversation>, Instant),
 }
 
 /// The conversations of named terminals.
@@ -22,9 +22,8 @@ pub(super) enum Location {
 pub(super) struct ConversationTable {
     locations: HashMap<Name, Location>,
     names: HashMap<Token, Name>,
-    /// When each parked conversation expires, the oldest first: all are parked for the same time. An entry is
-    /// stale if its terminal has returned since.
-    parked: VecDeque<(Instant, Name)>,
+    /// The parked conversations, the one that expires next first.
+    parked: BTreeSet<(Instant, Name)>,
 }
 
 impl ConversationTable {
@@ -44,8 +43,8 @@ impl ConversationTable {
     /// Removes a parked conversation and returns it.
     pub(super) fn unpark(&mut self, name: &Name) -> Option<Conversation> {
         match self.locations.remove(name)? {
-            Location::Parked(conversation) => {
-                self.parked.retain(|(_, parked)| parked != name);
+            Location::Parked(conversation, until) => {
+                self.parked.remove(&(until, name.clone()));
                 Some(*conversation)
             }
             Location::Connected(_) => None,
@@ -77,8 +76,8 @@ impl ConversationTable {
         if self.names.remove(&token).is_none() {
             return;
         }
-        self.locations.insert(name.clone(), Location::Parked(Box::new(conversation)));
-        self.parked.push_back((until, name));
+        self.locations.insert(name.clone(), Location::Parked(Box::new(conversation), until));
+        self.parked.insert((until, name));
         while self.parked.len() > max_parked {
             self.drop_oldest_parked();
         }
@@ -95,7 +94,7 @@ impl ConversationTable {
 
     /// When [`expire`](Self::expire) is to be called.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.parked.front().map(|(until, _)| *until)
+        self.parked.first().map(|(until, _)| *until)
     }
 
     /// Drops the conversations whose time is over.
@@ -106,9 +105,7 @@ impl ConversationTable {
     }
 
     fn drop_oldest_parked(&mut self) {
-        if let Some((_, name)) = self.parked.pop_front()
-            && matches!(self.locations.get(&name), Some(Location::Parked(_)))
-        {
+        if let Some((_, name)) = self.parked.pop_first() {
             self.locations.remove(&name);
         }
     }

@@ -58,7 +58,7 @@ impl Server {
             Origin::Session(session) => usize::try_from(session.number).ok().map(Token),
             Origin::Terminal(name) => match self.conversations.location_mut(name) {
                 Some(Location::Connected(token)) => Some(*token),
-                Some(Location::Parked(conversation)) => {
+                Some(Location::Parked(conversation, _)) => {
                     let next = conversation.complete_parked(request.ticket, response);
                     if conversation.is_over() {
                         self.conversations.unpark(name);
@@ -88,8 +88,8 @@ impl Server {
         let Some(hello) = connection.host.incoming_hello() else { return };
         let conversation = match self.conversations.location(&name) {
             None => Ok(None),
-            Some(Location::Parked(conversation)) if !conversation.admits(hello) => Err(()),
-            Some(Location::Parked(_)) => {
+            Some(Location::Parked(conversation, _)) if !conversation.admits(hello) => Err(()),
+            Some(Location::Parked(..)) => {
                 let parked = self.conversations.unpark(&name);
                 Ok(parked.filter(|conversation| !conversation.is_idle(self.config.idle, now)))
             }

@@ -3,6 +3,7 @@ use super::{ServerConfig, committer::Committer, new_identity};
 use crate::names::NameQuota;
 use atm_core::ledger::{Command, InDoubt, Ledger, RamLedger, Rejection, Request, Response};
 use std::{io, time::Instant};
+use tracing::warn;
 
 /// Named terminals whose requests the ledger in memory remembers.
 pub const TERMINALS: usize = 1024;
@@ -31,6 +32,7 @@ impl Ledger for MemoryLedger {
         }
         let before = self.ledger.terminals();
         if self.names.limit(before, Instant::now()) <= before {
+            warn!(limit = self.names.option(before), "turned away: no room for another name");
             return Ok(Response::Rejected(Rejection::Full));
         }
         let response = self.ledger.apply(request);

@@ -3,14 +3,19 @@ use atm_e2e::{Client, Server, Value, frame, json};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use std::{
     io::{ErrorKind, Write},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
 
-/// The hello of a terminal that has shown a reply of this ledger.
+/// The hello of kiosk-7, which has shown a reply of this ledger.
 fn hello(attempt: u64, shown: &Value) -> Vec<u8> {
+    hello_of("kiosk-7", attempt, shown)
+}
+
+fn hello_of(name: &str, attempt: u64, shown: &Value) -> Vec<u8> {
     let hello = json!({
-        "hello": 1, "terminal": "kiosk-7", "start": 1, "attempt": attempt, "ledger": shown["ledger"],
+        "hello": 1, "terminal": name, "start": 1, "attempt": attempt, "ledger": shown["ledger"],
         "shown": shown["seq"], "resume": true,
     });
     frame(hello.to_string())
@@ -19,6 +24,27 @@ fn hello(attempt: u64, shown: &Value) -> Vec<u8> {
 fn expect_busy(mut client: Client) {
     assert_eq!(client.read()["notice"], "busy");
     client.expect_end();
+}
+
+/// Sends a message again and again, until nothing was taken for a second; returns how many bytes were. The replies are not
+/// read.
+fn fill(mut stream: &TcpStream, message: &[u8]) -> usize {
+    // The peer's own buffers are small, so that the rest of what it sends is held by the server.
+    set_socket_send_buffer_size(stream, 1).unwrap();
+    set_socket_recv_buffer_size(stream, 1).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let (mut sent, mut since) = (0, Instant::now());
+    while since.elapsed() < Duration::from_secs(1) {
+        match stream.write(message.get(sent % message.len()..).unwrap()) {
+            Ok(count) => (sent, since) = (sent + count, Instant::now()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    stream.set_nonblocking(false).unwrap();
+    sent
 }
 
 #[test]
@@ -34,6 +60,10 @@ fn a_terminal_whose_connection_dropped_is_served_while_idle_peers_fill_the_sessi
     kiosk.half_close();
     kiosk.expect_end();
     let mut idle: Vec<Client> = (0..5).map(|_| server.client()).collect();
+    // What is no answer does not make a session less idle.
+    idle[0].send(&frame("not JSON"));
+    assert_eq!(idle[0].read()["error"], "not-json");
+    assert_eq!(idle[0].read()["input"], true);
     // No other peer is served beyond the limit, whatever it says.
     let others = [
         frame("{\"data\":\"deposit 1\"}"),
@@ -76,6 +106,68 @@ fn a_terminal_whose_connection_dropped_is_served_while_idle_peers_fill_the_sessi
 }
 
 #[test]
+fn a_terminal_whose_connection_dropped_is_served_while_named_ones_fill_the_sessions() {
+    let server = Server::start(&["--max-sessions", "5", "--log", "off"]);
+    let new = json!({ "ledger": null, "seq": 0 });
+    let names: Vec<String> = (0..6).map(|number| format!("other-{number}")).collect();
+    // More conversations are held than there may be sessions.
+    let mut welcomes: Vec<Value> = Vec::new();
+    for name in names.iter().map(String::as_str).chain(["kiosk-7"]).chain(names.iter().map(String::as_str)) {
+        let mut terminal = server.client();
+        terminal.send(&hello_of(name, if welcomes.len() > 6 { 2 } else { 1 }, &new));
+        welcomes.push(terminal.read());
+        terminal.half_close();
+        terminal.expect_end();
+    }
+    let (kiosk_welcome, welcomes) = (welcomes[6].clone(), welcomes.split_off(7));
+    let mut others: Vec<Client> = Vec::new();
+    for (name, welcome) in names.iter().zip(&welcomes).take(5) {
+        let mut other = server.client();
+        other.send(&hello_of(name, 3, welcome));
+        assert_eq!(other.read()["seq"], welcome["seq"]);
+        others.push(other);
+    }
+    let mut kiosk = Client::connect(server.address);
+    kiosk.send(&hello(2, &kiosk_welcome));
+    assert_eq!(kiosk.read()["seq"], kiosk_welcome["seq"], "its conversation was held");
+    // The one at its prompt for longest has made room, and its conversation is held too.
+    expect_busy(others.remove(0));
+    let mut again = Client::connect(server.address);
+    again.send(&hello_of(&names[0], 4, &welcomes[0]));
+    assert_eq!(again.read()["seq"], welcomes[0]["seq"]);
+    expect_busy(others.remove(0));
+    drop((others, kiosk, again));
+    server.stop();
+}
+
+#[test]
+fn sessions_that_are_taken_over_unread_are_bounded() {
+    let server = Server::start(&["--max-sessions", "5", "--stall-timeout", "600", "--log", "off"]);
+    let idle: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    let (mut held, mut shown) = (Vec::new(), json!({ "ledger": null, "seq": 0 }));
+    // 17 of them hold unread replies, one within the limit. Others may have been served, and have ended, where the server was
+    // slow to fill its buffers.
+    let is_bounded = (1..=100).any(|attempt| {
+        let mut kiosk = if attempt == 1 { server.client() } else { Client::connect(server.address) };
+        set_socket_recv_buffer_size(kiosk.stream(), 1).unwrap();
+        kiosk.send(&hello(attempt, &shown));
+        let welcome = kiosk.read();
+        if welcome["notice"] == "busy" {
+            return true;
+        }
+        kiosk.send(&frame("not JSON").repeat(200));
+        // The server sends replies until the peer's system takes no more, which delays its acknowledgements (tcp(7)).
+        thread::sleep(Duration::from_millis(100));
+        shown = welcome;
+        held.push(kiosk);
+        false
+    });
+    assert!(is_bounded && held.len() >= 17, "{}", held.len());
+    drop((idle, held));
+    server.stop();
+}
+
+#[test]
 fn the_sessions_of_one_address_are_limited() {
     let server = Server::start(&["--max-per-address", "2", "--log", "off"]);
     let mut clients: Vec<Client> = (0..2).map(|_| server.client()).collect();
@@ -98,26 +190,12 @@ fn the_sessions_of_one_address_are_limited() {
 fn a_peer_that_never_reads_holds_little_memory() {
     let server = Server::start(&["--log", "off"]);
     let client = Client::connect(server.address);
-    let mut stream = client.stream();
-    // The peer's own buffers are small, so that the rest of what it sends is held by the server.
-    set_socket_send_buffer_size(stream, 1).unwrap();
-    set_socket_recv_buffer_size(stream, 1).unwrap();
-    stream.set_nonblocking(true).unwrap();
+    let stream = client.stream();
     let answer = frame("{\"data\":\"balance\"}");
-    let (mut sent, mut since) = (0, Instant::now());
-    while since.elapsed() < Duration::from_secs(1) {
-        match stream.write(answer.get(sent % answer.len()..).unwrap()) {
-            Ok(count) => (sent, since) = (sent + count, Instant::now()),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
-    }
+    let sent = fill(stream, &answer);
     println!("{sent} bytes of answers were sent");
     assert!(sent < 20 * 1024, "{sent} bytes of answers are held, or the replies to them");
     // It is served again once it reads.
-    stream.set_nonblocking(false).unwrap();
     let mut reader = Client::new(stream.try_clone().unwrap());
     for _ in 0..=sent / answer.len() {
         assert_eq!(reader.read()["input"], true);

@@ -11,7 +11,7 @@ use std::{
 
 #[test]
 fn clients_beyond_max_sessions_are_refused_as_busy() {
-    let server = Server::start(&["--max-sessions", "5", "--log", "off"]);
+    let server = Server::start(&["--max-sessions", "5"]);
     let mut clients: Vec<Client> = (0..50).map(|_| Client::connect(server.address)).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         let first = client.read();
@@ -26,6 +26,7 @@ fn clients_beyond_max_sessions_are_refused_as_busy() {
             client.expect_end();
         }
     }
+    server.program.wait_for_stderr("limit=\"--max-sessions\"");
     for client in &mut clients[..5] {
         assert_eq!(client.balance(), 10_000);
     }
@@ -52,7 +53,7 @@ fn new_names_are_capped_in_number_and_a_minute_and_known_ones_served() {
         // The second server on the same folder knows the first one's name.
         for (cap, names) in [("--new-terminals", &["a", "b", "c"][..]), ("--max-terminals", &["a", "b", "c"])]
         {
-            let mut arguments = vec!["--log", "off", cap, "1"];
+            let mut arguments = vec![cap, "1"];
             if on_disk {
                 arguments.extend(["--data", data.to_str().unwrap()]);
             }
@@ -73,6 +74,7 @@ fn new_names_are_capped_in_number_and_a_minute_and_known_ones_served() {
                 }
             }
             assert_eq!(hello("a", 101).1["hello"], 1, "{cap}");
+            server.program.wait_for_stderr(&format!("turned away: no room for another name limit=\"{cap}\""));
             // Without a name.
             assert_eq!(server.balance(), 10_000);
             server.stop();
@@ -82,9 +84,9 @@ fn new_names_are_capped_in_number_and_a_minute_and_known_ones_served() {
 
 #[test]
 fn sessions_are_limited_by_the_limit_of_open_files() {
-    // Of the server's 80 files, 56 are reserved for other uses than sessions. More clients than are left.
+    // Of the server's 96 files, 72 are reserved for other uses than sessions. More clients than are left.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 80 && exec \"$@\"", "sh"]);
+    command.args(["-c", "ulimit -n 96 && exec \"$@\"", "sh"]);
     let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
     command.arg(serve.get_program()).args(serve.get_args());
     let server = Server::of(Program::start(command));
