@@ -50,7 +50,7 @@ enum StateFileError {
     InUse,
     NotAFile,
     DanglingLink,
-    LinkedLock,
+    UnusableLock(PathBuf),
     Foreign,
     Newer,
     Damaged,
@@ -64,7 +64,9 @@ impl fmt::Display for StateFileError {
             Self::InUse => f.write_str("another program is using it: one terminal at a time"),
             Self::NotAFile => f.write_str("it is not a regular file"),
             Self::DanglingLink => f.write_str("it is a dangling symbolic link"),
-            Self::LinkedLock => f.write_str("its lock file is a symbolic link"),
+            Self::UnusableLock(lock) => {
+                write!(f, "{} is not a regular file of this user alone, with one name", lock.display())
+            }
             Self::Foreign => f.write_str("it is not the state file of a terminal"),
             Self::Newer => f.write_str("it was written by a newer version of atm"),
             Self::Damaged => f.write_str(
@@ -259,10 +261,15 @@ fn lock(path: &Path) -> io::Result<File> {
     let mut options = private();
     options.create(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default(),
-    );
+    {
+        use rustix::fs::OFlags;
+        // A FIFO would block until somebody reads it (open(2)).
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            i32::try_from(flags.bits()).unwrap_or_default(),
+        );
+    }
     #[cfg(windows)]
     std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0);
     let file = options.open(path);
@@ -272,19 +279,25 @@ fn lock(path: &Path) -> io::Result<File> {
     if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION)) {
         return Err(invalid(StateFileError::InUse));
     }
-    // open(2): the error of `O_NOFOLLOW`.
-    #[cfg(unix)]
-    if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()))
-    {
-        return Err(invalid(StateFileError::LinkedLock));
-    }
-    let file = file?;
-    #[cfg(unix)]
-    rustix::fs::fchmod(&file, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
-    #[cfg(unix)]
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-        if error == rustix::io::Errno::WOULDBLOCK { invalid(StateFileError::InUse) } else { error.into() }
+    let unusable = || invalid(StateFileError::UnusableLock(path.to_owned()));
+    let file = file.map_err(|error| match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => unusable(),
+        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())),
     })?;
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FileType, FlockOperation, Mode};
+        // A second name may be in a folder where the file is for another purpose.
+        let found = rustix::fs::fstat(&file)?;
+        let is_own = found.st_uid == rustix::process::geteuid().as_raw() && found.st_nlink == 1;
+        if !is_own || FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+            return Err(unusable());
+        }
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK { invalid(StateFileError::InUse) } else { error.into() }
+        })?;
+    }
     Ok(file)
 }
 

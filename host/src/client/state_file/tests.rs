@@ -181,10 +181,32 @@ fn only_the_owner_can_read_the_files_and_a_new_file_follows_no_link() {
     assert_eq!(open(&file).unwrap().profile().memory, MEMORY);
     assert_eq!(files.each_ref().map(|path| mode(path)), [0o600; 2]);
     let lock = beside(&file, ".lock");
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+    let fifo = |lock: &Path| {
+        let made = process::Command::new("mkfifo").arg(lock).status().unwrap();
+        assert!(made.success());
+    };
+    let makers: [&dyn Fn(&Path); 4] = [
+        &|lock| symlink(&victim, lock).unwrap(),
+        &|lock| fs::hard_link(&victim, lock).unwrap(),
+        &|lock| fs::create_dir(lock).unwrap(),
+        &fifo,
+    ];
     fs::remove_file(&lock).unwrap();
-    symlink(&victim, &lock).unwrap();
-    assert!(refused(&file).contains("its lock file is a symbolic link"));
-    assert_eq!((fs::read(&victim).unwrap(), mode(&victim)), (b"theirs".to_vec(), 0o644));
+    for make in makers {
+        make(&lock);
+        let error = refused(&file);
+        assert!(error.contains("kiosk.lock is not a regular file of this user alone"), "{error}");
+        assert_eq!((fs::read(&victim).unwrap(), mode(&victim)), (b"theirs".to_vec(), 0o644));
+        fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).unwrap();
+    }
+    // A FIFO that somebody reads can be opened.
+    fifo(&lock);
+    let reader = OpenOptions::new().read(true).write(true).open(&lock).unwrap();
+    assert!(refused(&file).contains("kiosk.lock is not a regular file"));
+    drop(reader);
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(open(&file).unwrap().profile().memory, MEMORY);
 }
 
 #[cfg(unix)]
