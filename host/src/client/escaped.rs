@@ -1,11 +1,12 @@
-//! Escaping: text from a host can neither control the terminal that it is shown on nor look like other text.
+//! Escaping: text from a host can neither control the terminal that it is shown on, nor hide characters or change their order.
 use std::fmt;
 
 /// Displays text from a host with these characters escaped:
 ///
 /// * control characters, except for newline and tab: escape sequences would control the terminal;
-/// * line separators and format characters, which are invisible or change the direction of the text around them, so that an
-///   amount would look like another one (Unicode Technical Report 36, section 2.5).
+/// * line separators, format characters, and others that show nothing, so that a text could hold what a person does not see;
+/// * letters that are written from right to left: the digits of an amount beside them would be shown in another order (Unicode
+///   Technical Report 36, section 2.5). An ATM's texts are English.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
@@ -27,35 +28,52 @@ impl fmt::Display for Escaped<'_> {
 
 fn is_escaped(c: char) -> bool {
     let is_control = c.is_control() && !matches!(c, '\n' | '\t');
-    is_control || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
+    let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
+    !c.is_ascii() && (is_separator || is_format(c) || is_invisible(c) || is_right_to_left(c)) || is_control
 }
 
-/// Is it of the general category Cf (DerivedGeneralCategory.txt, Unicode 16)?
-fn is_format(c: char) -> bool {
+/// Does it show nothing: has it the property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 16), or is it the
+/// blank of Braille?
+fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
-            | '\u{600}'..='\u{605}'
+            | '\u{34f}'
             | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{206f}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
             | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0001}'
-            | '\u{e0020}'..='\u{e007f}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
+}
+
+/// Is it in a block whose letters are written from right to left, by default or each by itself (DerivedBidiClass.txt, Unicode 16):
+/// Hebrew, Arabic, Syriac, Thaana, N'Ko and others, presentation forms of them, and ancient and recent scripts?
+fn is_right_to_left(c: char) -> bool {
+    matches!(
+        c,
+        '\u{590}'..='\u{8ff}'
+            | '\u{fb1d}'..='\u{fdff}'
+            | '\u{fe70}'..='\u{feff}'
+            | '\u{10800}'..='\u{10fff}'
+            | '\u{1e800}'..='\u{1efff}'
+    )
+}
+
+/// Is it of the general category Cf (DerivedGeneralCategory.txt, Unicode 16), and not among those?
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}')
 }
 
 #[cfg(test)]
@@ -73,7 +91,17 @@ mod tests {
             ("$1\u{2066}0\u{2069}0\u{200b}0", "$1\\u{2066}0\\u{2069}0\\u{200b}0"),
             ("\u{feff}a\u{200f}\u{ad}\u{61c}\u{2028}", "\\u{feff}a\\u{200f}\\u{ad}\\u{61c}\\u{2028}"),
             ("\u{e0041}\u{2060}\u{200d}", "\\u{e0041}\\u{2060}\\u{200d}"),
-            ("e\u{301} \u{a0}€ \u{5d0} \u{4e2d}", "e\u{301} \u{a0}€ \u{5d0} \u{4e2d}"),
+            ("e\u{301} \u{a0}€ \u{3b1} \u{4e2d} \u{2014}", "e\u{301} \u{a0}€ \u{3b1} \u{4e2d} \u{2014}"),
+            // A digit beside such a letter may be shown on the other side of it.
+            ("$1 \u{5d0} 00", "$1 \\u{5d0} 00"),
+            ("\u{627}\u{710}\u{780}\u{7ca}", "\\u{627}\\u{710}\\u{780}\\u{7ca}"),
+            ("\u{fb1d}\u{fdf2}\u{fe70}\u{10840}\u{1e900}", "\\u{fb1d}\\u{fdf2}\\u{fe70}\\u{10840}\\u{1e900}"),
+            ("\u{34f}\u{115f}\u{17b5}\u{180b}\u{3164}", "\\u{34f}\\u{115f}\\u{17b5}\\u{180b}\\u{3164}"),
+            ("\u{fe0f}\u{ffa0}\u{1bca0}\u{1d17a}\u{2800}", "\\u{fe0f}\\u{ffa0}\\u{1bca0}\\u{1d17a}\\u{2800}"),
+            (
+                "\u{e0000}\u{e0fff}\u{e0100}\u{fff8}\u{fffa}",
+                "\\u{e0000}\\u{e0fff}\\u{e0100}\\u{fff8}\\u{fffa}",
+            ),
         ] {
             assert_eq!(Escaped(text).to_string(), shown);
         }
