@@ -23,8 +23,9 @@ fn pushed(reads: &[&[u8]]) -> Option<(usize, Protocol)> {
 #[test]
 fn a_beginning_is_recognised_however_it_is_cut() {
     for (beginning, protocol) in BEGINNINGS {
-        for before in ["", "\r\n", "\n\n"] {
-            let bytes = [before.as_bytes(), beginning, b"/ HTTP/1.1\r\n"].concat();
+        for before in ["", "\r\n", "\n\n", " \t", "\0", "\u{feff} "] {
+            let beginning = if before == " \t" { beginning.to_ascii_lowercase() } else { beginning.to_vec() };
+            let bytes = [before.as_bytes(), &beginning, b"/ HTTP/1.1\r\n"].concat();
             let known_at = before.len() + beginning.len();
             for cut in 0..bytes.len() {
                 let (first, second) = bytes.split_at(cut);
@@ -38,6 +39,29 @@ fn a_beginning_is_recognised_however_it_is_cut() {
 }
 
 #[test]
+fn a_method_of_any_name_is_recognised_by_the_version_in_its_line() {
+    for line in
+        ["PROPFIND / HTTP/1.1", "QUERY /a?b=c  HTTP/1.1", "\n m-search * HTTP/1.1", "x  HTTP HTTP/ http/1"]
+    {
+        let known_at = line.to_ascii_lowercase().find("http/").unwrap() + 5;
+        for cut in 0..line.len() {
+            let (first, second) = line.as_bytes().split_at(cut);
+            let found = pushed(&[first, second]);
+            assert_eq!(found, Some((usize::from(cut < known_at), Protocol::Http)), "{line:?} cut at {cut}");
+        }
+    }
+    for ours in [
+        "deposit 40\n / HTTP/1.1",
+        "deposit 40\0 HTTP/1.1",
+        "{\"data\": \"x HTTP/1.1\"}",
+        "X/HTTP/1.1",
+        "X HTTP 1.1",
+    ] {
+        assert_eq!(pushed(&[ours.as_bytes()]), None, "{ours:?}");
+    }
+}
+
+#[test]
 fn what_a_person_or_a_terminal_sends_first_is_not_another_protocol() {
     let answers =
         "1 2 3 deposit DEPOSIT withdraw balance exit quit back all 40 0.50 get GET POST post HEAD DELETE PUT";
@@ -46,15 +70,9 @@ fn what_a_person_or_a_terminal_sends_first_is_not_another_protocol() {
             assert_eq!(pushed(&[text.as_bytes()]), None, "{text:?}");
         }
     }
-    for bytes in [
-        &b"deposit 40"[..],
-        b"DEPOSIT 40",
-        b"get 40",
-        b"GETS 40",
-        b"\0\0\0\x15{\"data\"",
-        b"\x16\x02",
-        &[0; 99],
-    ] {
+    for bytes in
+        [&b"deposit 40"[..], b"DEPOSIT 40", b"gets 40", b"\0\0\0\x15{\"data\"", b"\x16\x02", &[0; 99]]
+    {
         assert_eq!(pushed(&[bytes]), None, "{bytes:?}");
     }
     assert_eq!(pushed(&[b"balance\n", b"GET / HTTP/1.1\r\n"]), None, "it is not the first line");

@@ -26,10 +26,12 @@ fn requests(body: &[u8]) -> Vec<Vec<u8>> {
             body.len()
         )
     };
-    let mut requests: Vec<_> =
-        ["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "CONNECT", "TRACE"]
-            .map(|method| [head(method).as_bytes(), body].concat())
-            .into();
+    let mut requests: Vec<_> = [
+        "GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "CONNECT", "TRACE", "patch", "PROPFIND",
+        "QUERY",
+    ]
+    .map(|method| [head(method).as_bytes(), body].concat())
+    .into();
     requests.push([&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], body].concat());
     // A TLS handshake with a session ticket that holds the body.
     requests.push([&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], body].concat());
