@@ -154,13 +154,12 @@ fn reopen(port: &mut Port, lost: io::Error, stop: &AtomicBool, limit: Duration) 
         if stop.load(Ordering::Acquire) {
             return Ok(false);
         }
-        match port.name().open() {
-            Ok(opened) => {
-                *port = opened;
-                info!("the serial port is open again");
-                return Ok(true);
-            }
-            Err(_) => std::thread::sleep(REOPEN_INTERVAL),
+        // Before each attempt: a device that opens and fails at once would be opened without end.
+        std::thread::sleep(REOPEN_INTERVAL);
+        if let Ok(opened) = port.name().open() {
+            *port = opened;
+            info!("the serial port is open again");
+            return Ok(true);
         }
     }
     Err(lost)

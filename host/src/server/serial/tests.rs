@@ -161,6 +161,12 @@ fn a_device_that_does_not_come_back_is_an_error_after_the_time() {
     let names = ["a", "b"].map(|end| folder.path().join(end).to_str().unwrap().to_owned());
     let cable = Cable::plug_in(&names);
     let mut port = Port::open(&names[0], 115_200).unwrap();
+    // A device that is there but fails at once is opened a few times a second.
+    cable.pull(&names);
+    let lost = port.wait(Duration::from_secs(20)).unwrap_err();
+    let (cable, began) = (Cable::plug_in(&names), std::time::Instant::now());
+    assert!(reopen(&mut port, lost, &AtomicBool::new(false), Duration::from_secs(20)).unwrap());
+    assert!(began.elapsed() >= REOPEN_INTERVAL);
     cable.pull(&names);
     let lost = port.wait(Duration::from_secs(20)).unwrap_err();
     let error =
