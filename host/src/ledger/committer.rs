@@ -190,7 +190,7 @@ impl<S: Store> GroupCommitter<S> {
             Err(StoreFault::Busy) => return self.wait(requests),
             Err(fault) => {
                 self.put_back(requests);
-                return self.doubt(&fault, self.head, self.head, Vec::new());
+                return self.doubt(&fault, self.head, self.head, Vec::new(), 0);
             }
         };
         let (before, names, time) = (batch.head, batch.names, (self.clock)());
@@ -223,11 +223,7 @@ impl<S: Store> GroupCommitter<S> {
                 self.apart = requests.len();
                 self.put_back(requests);
             }
-            (Err(fault), _) => {
-                // They may stand. Those that do not are taken once more: the quota is refilled soon.
-                self.take_names(new_names);
-                self.doubt(&fault, before, batch.head, answered(requests));
-            }
+            (Err(fault), _) => self.doubt(&fault, before, batch.head, answered(requests), new_names),
         }
     }
 
@@ -279,7 +275,7 @@ impl<S: Store> GroupCommitter<S> {
         self.answer(vec![(request, response)]);
     }
 
-    fn doubt(&mut self, fault: &StoreFault, before: Head, after: Head, answered: Vec<Answered>) {
+    fn doubt(&mut self, fault: &StoreFault, before: Head, after: Head, answered: Vec<Answered>, names: u64) {
         if matches!(fault, StoreFault::Damaged(_) | StoreFault::Fenced) {
             return self.fail(fault);
         }
@@ -288,7 +284,7 @@ impl<S: Store> GroupCommitter<S> {
         self.metrics.set_ledger_open(false);
         add(&self.metrics.doubts, usize::from(before != after));
         let (epoch, voided, time, backoff) = (self.turn.epoch, None, (self.clock)(), FIRST_RETRY);
-        let doubt = Doubt { before, epoch, after, voided, answered, time, backoff, logged };
+        let doubt = Doubt { before, epoch, after, voided, answered, names, time, backoff, logged };
         self.state = State::InDoubt(Box::new(doubt));
         self.retry_at = Some(Instant::now() + FIRST_RETRY);
     }
@@ -348,6 +344,9 @@ impl<S: Store> GroupCommitter<S> {
             doubt.voided = Some(batch.head);
         }
         self.save(&mut batch, Turn { epoch: epoch.saturating_add(1), owner })?;
+        if stands {
+            self.take_names(doubt.names);
+        }
         Ok((settled, again))
     }
 

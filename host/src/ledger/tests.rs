@@ -6,10 +6,11 @@ use super::{
     sqlite::{Beginning, Sqlite},
     store::{Head, Store, StoreFault, Turn},
 };
+use crate::names::NameQuota;
 use atm_core::{
     ledger::{
         Account, AccountNumber, Command, Epoch, HelloClaim, InDoubt, Ledger, LedgerId, Name, Operation,
-        Origin, Outcome, Request, Response, SessionId, Ticket, contract,
+        Origin, Outcome, Rejection, Request, Response, SessionId, Ticket, contract,
     },
     money::Amount,
     time::UnixTime,
@@ -201,6 +202,26 @@ fn a_batch_in_doubt_is_settled_by_a_write_whatever_of_it_stands() {
         assert!(matches!(ledger.apply(&named("b", 1, inquiry)), Ok(Response::Settled { .. })));
         let late = ledger.apply(&named("a", admission.turn, deposit(1))).unwrap();
         assert_eq!(late, Response::Settled { id: 1, outcome: operation }, "the outcome is final");
+    }
+}
+
+#[test]
+fn new_names_of_a_batch_in_doubt_are_taken_from_the_quota_if_it_stands() {
+    for batch in [Fails::Before, Fails::After] {
+        let folder = TempDir::new().unwrap();
+        let (_lock, sqlite) = store(folder.path()).unwrap();
+        // From its end: the opening, the batch.
+        let fails = vec![batch, Fails::Not];
+        let mut ledger = committer(Doubtful { store: sqlite, fails, reopened: 0 });
+        // No name is refilled within the test.
+        ledger.set_name_quota(NameQuota::new(9, 1, std::time::Instant::now()));
+        ledger.submit(named("a", 0, hello(1))).unwrap();
+        for _ in 0..3 {
+            ledger.commit();
+        }
+        let [(_, Response::Admitted(_))] = ledger.responses().unwrap()[..] else { panic!("{batch:?}") };
+        let second = ledger.apply(&named("b", 0, hello(1))).unwrap();
+        assert_eq!(second, Response::Rejected(Rejection::Full), "{batch:?}");
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Doubt {
     pub(super) voided: Option<Head>,
     /// The responses that the requests have if it stands.
     pub(super) answered: Vec<Answered>,
+    /// The new names that there are if it stands.
+    pub(super) names: u64,
     /// The time of the voids: each attempt writes the same entries.
     pub(super) time: UnixTime,
     pub(super) backoff: Duration,
