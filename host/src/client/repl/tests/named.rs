@@ -103,6 +103,7 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
             thread::sleep(time::Duration::from_millis(2_100));
             drop(stream);
             let mut stream = listener.accept().unwrap().0;
+            stream.set_read_timeout(Some(time::Duration::from_secs(20))).unwrap();
             receive(&mut stream, "}");
             // The hello is unanswered, so the client does not know yet whether the prompt is still open.
             typing.write_all(b"3\n").unwrap();
