@@ -228,7 +228,7 @@ lost. A refusal is known by the fields of a reply, or by its text as servers of 
 
 At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
-The exit code of a pipe says what became of its lines:
+The exit code of a pipe says how its lines ended:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
   1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
   2    wrong usage

@@ -1,6 +1,6 @@
 //! Name quota: caps the names of terminals that a ledger takes, in number and in new ones a minute (token bucket).
 //!
-//! Whoever reaches the port may say hello under any name, and each new name takes a row for all time.
+//! Any peer that reaches the port may say hello under any name, and each new name takes a row for all time.
 use std::time::{Duration, Instant};
 
 /// Parts of a name's place: one name a minute adds one of them a millisecond.

@@ -150,7 +150,7 @@ MUTANTS = {
     "keep-cached-log": (
         "a_process_is_killed_after_a_sync_that_failed",
         SQLITE,
-        "Some(disk) => disk.drop_cached(&log),",
+        "Some(disk) => disk.drop_cached(&self.log),",
         "Some(_) => {}",
     ),
     # It does not notice that it has no write-ahead log, and loses commits when a journal reappears.

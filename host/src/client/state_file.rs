@@ -126,7 +126,7 @@ impl StateFile {
 
     fn write(&self) -> io::Result<()> {
         let new = beside(&self.path, ".tmp");
-        // The new file of a write that was interrupted, or somebody else's, which may be a link.
+        // The new file of a write that was interrupted, or another user's, which may be a link.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -263,7 +263,7 @@ fn lock(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
-        // A FIFO would block until somebody reads it (open(2)).
+        // A FIFO would block until a process reads it (open(2)).
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         std::os::unix::fs::OpenOptionsExt::custom_flags(
             &mut options,

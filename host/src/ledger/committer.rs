@@ -7,7 +7,7 @@
 //! left, raises the journal's epoch, and voids what did not stand. Only when that commit is acknowledged is anything
 //! said. A settling write in doubt is done again.
 use super::{
-    batch::{Answered, Batch},
+    batch::{Answered, Batch, MAX_NAMES},
     store::{Head, Store, StoreFault, Turn},
 };
 use crate::{
@@ -60,7 +60,7 @@ pub struct GroupCommitter<S> {
     retry_at: Option<Instant>,
     clock: Clock,
     metrics: Arc<Metrics>,
-    names: Option<NameQuota>,
+    names: NameQuota,
 }
 
 enum State {
@@ -85,14 +85,14 @@ impl<S: Store> GroupCommitter<S> {
         let (ledger, balance) = (batch.ledger, batch.account.0.balance);
         info!(%ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.set_ledger_open(true);
-        let (queue, answered, state) = (VecDeque::new(), Vec::new(), State::Open);
-        let (retry_at, names) = (None, None);
+        let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
+        let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
         Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at, clock, metrics, names })
     }
 
     /// Caps new names: without a quota the store's limit is the only one.
     pub fn set_name_quota(&mut self, quota: NameQuota) {
-        self.names = Some(quota);
+        self.names = quota;
     }
 
     /// Queues a request.
@@ -107,13 +107,13 @@ impl<S: Store> GroupCommitter<S> {
         Ok(())
     }
 
-    /// Drops the requests that are still queued, for which nothing was done. Whether there were any.
-    pub fn clear_queue(&mut self) -> bool {
+    /// Drops the requests that are still queued, for which nothing was done.
+    pub fn clear_queue(&mut self) {
         if matches!(self.state, State::Open) {
             self.retry_at = None;
         }
         self.apart = 0;
-        !std::mem::take(&mut self.queue).is_empty()
+        self.queue.clear();
     }
 
     /// Whether the ledger has failed for good.
@@ -194,15 +194,11 @@ impl<S: Store> GroupCommitter<S> {
             }
         };
         let (before, names, time) = (batch.head, batch.names, (self.clock)());
-        if let Some(quota) = &mut self.names {
-            batch.max_names = batch.max_names.min(quota.limit(names, Instant::now()));
-        }
+        batch.max_names = batch.max_names.min(self.names.limit(names, Instant::now()));
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
         let new_names = batch.names.saturating_sub(names);
-        if let Some(quota) = &self.names
-            && responses.contains(&Response::Rejected(Rejection::Full))
-        {
-            warn!(limit = quota.option(batch.names), "turned away: no room for another name");
+        if responses.contains(&Response::Rejected(Rejection::Full)) {
+            warn!(limit = self.names.option(batch.names), "turned away: no room for another name");
         }
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {
@@ -214,7 +210,7 @@ impl<S: Store> GroupCommitter<S> {
             (Ok(()), _) => {
                 add(&self.metrics.duplicates, batch.duplicates);
                 add(&self.metrics.batched, requests.len());
-                self.take_names(new_names);
+                self.names.take(new_names);
                 self.answer(answered(requests));
             }
             (Err(StoreFault::Busy), _) => self.wait(requests),
@@ -224,12 +220,6 @@ impl<S: Store> GroupCommitter<S> {
                 self.put_back(requests);
             }
             (Err(fault), _) => self.doubt(&fault, before, batch.head, answered(requests), new_names),
-        }
-    }
-
-    fn take_names(&mut self, new: u64) {
-        if let Some(quota) = &mut self.names {
-            quota.take(new);
         }
     }
 
@@ -345,7 +335,7 @@ impl<S: Store> GroupCommitter<S> {
         }
         self.save(&mut batch, Turn { epoch: epoch.saturating_add(1), owner })?;
         if stands {
-            self.take_names(doubt.names);
+            self.names.take(doubt.names);
         }
         Ok((settled, again))
     }

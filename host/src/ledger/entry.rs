@@ -28,7 +28,7 @@ pub const TEXTS: [&str; 7] = ["kind", "ledger", "terminal", "operation", "reason
 pub struct Hash([u8; 64]);
 
 impl Hash {
-    /// The hash of the entry with this line, behind the entry with this hash.
+    /// The hash of the entry with this line, after the entry with this hash.
     pub fn next(&self, line: &str) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(self.0);

@@ -117,14 +117,14 @@ pub(super) fn missing() -> StoreFault {
 }
 
 /// A number of a file that no copy of it has, and none that has its place later: of its inode, which is used again, and
-/// the time when it was made, where the file system knows that. 0 if there is no such file.
-pub(super) fn file_id(path: &Path) -> u64 {
-    let Ok(file) = path.metadata() else { return 0 };
+/// the time when it was made, where the file system knows that; and its length. 0 if there is no such file.
+pub(super) fn file_id(path: &Path) -> (u64, u64) {
+    let Ok(file) = path.metadata() else { return (0, 0) };
     let made = file.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let made = made.map_or(0, |time| time.as_nanos() as u64);
     #[cfg(unix)]
     let made = made.wrapping_add(std::os::unix::fs::MetadataExt::ino(&file));
-    made
+    (made, file.len())
 }
 
 /// The file of SQLite's beside a database: its write-ahead log (`-wal`) or the log's index (`-shm`).

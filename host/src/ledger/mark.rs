@@ -134,7 +134,7 @@ impl Mark {
 
 /// Opens the mark in a ledger's folder for writing.
 pub(super) fn open(folder: &Path) -> io::Result<Mark> {
-    let database = file_id(&folder.join(sqlite::FILE));
+    let database = file_id(&folder.join(sqlite::FILE)).0;
     Ok(Mark::new(Box::new(private().open(folder.join(FILE))?), database))
 }
 

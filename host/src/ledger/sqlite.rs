@@ -64,6 +64,9 @@ pub trait Disk: fmt::Debug + Send {
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
+    log: PathBuf,
+    /// The log's length before the last commit.
+    log_size: u64,
     /// `None` for the system's.
     disk: Option<Box<dyn Disk>>,
     /// `None` while a fault lasts.
@@ -91,8 +94,9 @@ impl Sqlite {
         new: Beginning,
         accept_loss: bool,
     ) -> Result<Self, StoreFault> {
+        let (log, log_size, files, is_noting) = (beside(&path, "-wal"), 0, [0; 2], true);
         let mut store =
-            Self { path, disk, connection: None, mark, is_noting: true, files: [0; 2], loaded: None };
+            Self { path, log, log_size, disk, connection: None, mark, is_noting, files, loaded: None };
         let noted = store.mark.read()?;
         let is_copy = store.mark.is_of_copy(noted);
         let noted = noted.map(|noted| noted.head);
@@ -123,17 +127,17 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// The files that have the names of the database and its log now.
-    fn files(&self) -> [u64; 2] {
-        [file_id(&self.path), file_id(&beside(&self.path, "-wal"))]
+    /// The files that have the names of the database and its log now, and the log's length.
+    fn files(&self) -> ([u64; 2], u64) {
+        let ((database, _), (log, length)) = (file_id(&self.path), file_id(&self.log));
+        ([database, log], length)
     }
 
     /// Opens the database; waits at most so long for a reader that recovers its log.
     fn connect(&self, create: bool, wait: Duration) -> Result<Connection, StoreFault> {
-        let log = beside(&self.path, "-wal");
         match &self.disk {
-            Some(disk) => disk.drop_cached(&log),
-            None => drop_cached(&log),
+            Some(disk) => disk.drop_cached(&self.log),
+            None => drop_cached(&self.log),
         }
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
@@ -163,7 +167,7 @@ impl Sqlite {
     fn accept(&mut self, connection: Connection) -> Result<(), StoreFault> {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         connection.busy_timeout(Duration::ZERO)?;
-        self.files = self.files();
+        (self.files, self.log_size) = self.files();
         self.connection = Some(connection);
         Ok(())
     }
@@ -197,7 +201,8 @@ impl Store for Sqlite {
             }
             return Err(error);
         }
-        if self.files() != self.files {
+        let (files, length) = self.files();
+        if files != self.files {
             self.abandon();
             return Err(replaced());
         }
@@ -206,7 +211,7 @@ impl Store for Sqlite {
         if let (Err(error), true) = (&noted, self.is_noting) {
             warn!(%error, "what is acknowledged cannot be noted: its loss would not be noticed");
         }
-        self.is_noting = noted.is_ok();
+        (self.is_noting, self.log_size) = (noted.is_ok(), length);
         Ok(())
     }
 
@@ -222,7 +227,7 @@ impl Store for Sqlite {
 
     fn reopen(&mut self) -> Result<(), StoreFault> {
         (self.connection, self.loaded) = (None, None);
-        if file_id(&self.path) != self.files[0] {
+        if file_id(&self.path).0 != self.files[0] {
             return Err(replaced());
         }
         let noted = self.mark.read()?.map(|noted| noted.head);
@@ -232,7 +237,7 @@ impl Store for Sqlite {
     }
 
     fn log_size(&self) -> u64 {
-        beside(&self.path, "-wal").metadata().map_or(0, |log| log.len())
+        self.log_size
     }
 
     fn close(&mut self) -> Result<(), StoreFault> {

@@ -42,7 +42,7 @@ pub trait Store: Send {
     /// [`StoreFault`].
     fn reopen(&mut self) -> Result<(), StoreFault>;
 
-    /// The length of the write-ahead log in bytes; 0 where there is none. It grows while a reader keeps its transaction.
+    /// The length of the write-ahead log in bytes, before the last commit; 0 where there is none. It grows while a reader keeps its transaction.
     fn log_size(&self) -> u64 {
         0
     }

@@ -80,7 +80,7 @@ impl Report {
         loop {
             let snapshot = reader.snapshot()?;
             let Some((row, entries)) = reader.range(last, u64::MAX)? else {
-                // Nothing is behind it in this snapshot.
+                // Nothing comes after it in this snapshot.
                 return self.compare_tables(reader, &mut replay, count);
             };
             drop(snapshot);

@@ -55,7 +55,7 @@ impl Link {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
                 }
-                // The host may have room again before the reconnector gives up. The person is told once.
+                // The host may have room again before the reconnector gives up. The person sees it once.
                 Some(Event::Message(message)) if reconnects && message.notice == Some(Notice::Busy) => {
                     let message = ReceivedMessage { ends: false, ..ReceivedMessage::from(&message) };
                     self.fail(io::ErrorKind::ConnectionRefused);

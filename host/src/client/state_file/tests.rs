@@ -200,7 +200,7 @@ fn only_the_owner_can_read_the_files_and_a_new_file_follows_no_link() {
         assert_eq!((fs::read(&victim).unwrap(), mode(&victim)), (b"theirs".to_vec(), 0o644));
         fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).unwrap();
     }
-    // A FIFO that somebody reads can be opened.
+    // A FIFO that a process reads can be opened.
     fifo(&lock);
     let reader = OpenOptions::new().read(true).write(true).open(&lock).unwrap();
     assert!(refused(&file).contains("kiosk.lock is not a regular file"));

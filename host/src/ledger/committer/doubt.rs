@@ -1,4 +1,4 @@
-//! A batch in doubt: what the journal was before it and is behind it, so that a settling write can tell whether it stands.
+//! A batch in doubt: what the journal was before it and is after it, so that a settling write can tell whether it stands.
 use crate::ledger::{batch::Answered, store::Head};
 use atm_core::time::UnixTime;
 use std::time::Duration;
@@ -8,9 +8,9 @@ pub(super) struct Doubt {
     /// The journal before the batch, and its epoch.
     pub(super) before: Head,
     pub(super) epoch: u64,
-    /// The journal behind the batch.
+    /// The journal after the batch.
     pub(super) after: Head,
-    /// The journal behind the voids, once a settling write with them was tried.
+    /// The journal after the voids, once a settling write with them was tried.
     pub(super) voided: Option<Head>,
     /// The responses that the requests have if it stands.
     pub(super) answered: Vec<Answered>,
@@ -24,7 +24,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// Whether the batch stands in a journal of ours; `None` if it is neither before nor behind it. A batch raises the
+    /// Whether the batch stands in a journal of ours; `None` if it is neither before nor after it. A batch raises the
     /// count of batches, a settling write that and the epoch. One that fails may take the batch with it that it found,
     /// so the journal is compared anew at each attempt.
     pub(super) fn stands(&self, found: &Head, epoch: u64) -> Option<bool> {

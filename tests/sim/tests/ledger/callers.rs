@@ -1,4 +1,4 @@
-//! Callers of the ledger: what terminals and sessions request, what they were told, and whether the tables agree.
+//! Callers of the ledger: what terminals and sessions request, which outcomes they received, and whether the tables agree.
 use atm_core::{
     ledger::{Command, Epoch, HelloClaim, Operation, Origin, Outcome, Request, Response, SessionId, Ticket},
     money::Amount,
@@ -51,7 +51,7 @@ pub(crate) struct Callers {
     terminals: BTreeMap<&'static str, Terminal>,
     tickets: u32,
     starts: u64,
-    told: HashMap<(String, u64), Outcome>,
+    received: HashMap<(String, u64), Outcome>,
     /// The operations of sessions without a name, by ticket.
     unnamed: BTreeMap<u32, (Operation, Option<Outcome>)>,
     /// Tickets of requests that a ledger must fence.
@@ -148,8 +148,8 @@ impl Callers {
         }
         let Origin::Terminal(name) = origin else {
             let Response::Settled { outcome, .. } = *response else { panic!("{request:?}: {response:?}") };
-            let (_, told) = self.unnamed.get_mut(&ticket.number).unwrap();
-            return assert_eq!(told.replace(outcome), None, "{request:?}");
+            let (_, received) = self.unnamed.get_mut(&ticket.number).unwrap();
+            return assert_eq!(received.replace(outcome), None, "{request:?}");
         };
         let terminal = self.terminals.get_mut(name.as_str()).unwrap();
         let mut reserved = |mut numbers: atm_core::ledger::Numbers| {
@@ -164,16 +164,16 @@ impl Callers {
                 assert!(admission.turn > terminal.turn, "{request:?}: {admission:?}");
                 assert_eq!(admission.ledger, IDENTITY);
                 terminal.turn = admission.turn;
-                let told = self.told.iter().filter(|((of, _), _)| of == name.as_str());
-                let last = told.max_by_key(|((_, id), _)| *id).map(|((_, id), outcome)| (*id, *outcome));
+                let received = self.received.iter().filter(|((of, _), _)| of == name.as_str());
+                let last = received.max_by_key(|((_, id), _)| *id).map(|((_, id), outcome)| (*id, *outcome));
                 let recorded = admission.last.map(|last| (last.id, last.outcome));
                 match (last, recorded) {
-                    (Some((told, _)), Some((id, _))) if id > told => {}
+                    (Some((received, _)), Some((id, _))) if id > received => {}
                     (None, _) => {}
                     _ => assert_eq!(last, recorded, "{request:?}: {admission:?}"),
                 }
                 if let Some((id, outcome)) = recorded {
-                    self.told.insert((name.to_string(), id), outcome);
+                    self.received.insert((name.to_string(), id), outcome);
                 }
             }
             Response::Settled { id, outcome } => {
@@ -181,14 +181,17 @@ impl Callers {
                     return;
                 }
                 assert_ne!(outcome, Outcome::Unknown, "{request:?}");
-                let told = self.told.insert((name.to_string(), id), outcome);
-                assert!(told.is_none_or(|told| told == outcome), "{request:?}: {outcome:?}, before {told:?}");
+                let received = self.received.insert((name.to_string(), id), outcome);
+                assert!(
+                    received.is_none_or(|received| received == outcome),
+                    "{request:?}: {outcome:?}, before {received:?}"
+                );
             }
             other => panic!("{request:?}: {other:?}"),
         }
     }
 
-    /// Compares the tables with what was told: all of it is there, once, and nothing else but what was in flight.
+    /// Compares the tables with what was acknowledged: all of it is there, once, and nothing else but what was in flight.
     ///
     /// # Panics
     /// They differ.
@@ -203,13 +206,13 @@ impl Callers {
                 _ => None,
             })
             .collect();
-        let mut told = self.told.clone();
+        let mut received = self.received.clone();
         let mut unnamed: Vec<_> = self.unnamed.values().copied().collect();
         let mut sum = i128::from(BALANCE) * 100;
         for settled in &tables.settled {
             sum += settled.moved();
             let Some(key) = &settled.key else {
-                // One that was told this, or one that was told nothing: its operation is in doubt for ever.
+                // One that received this, or one that received nothing: its operation is in doubt for ever.
                 let fits = |outcome: Option<Outcome>| match outcome {
                     Some(outcome) => outcome == settled.outcome,
                     None => true,
@@ -217,16 +220,17 @@ impl Callers {
                 let found = unnamed
                     .iter()
                     .position(|(operation, outcome)| Some(*operation) == settled.operation && fits(*outcome));
-                unnamed.swap_remove(found.unwrap_or_else(|| panic!("{settled:?} was requested by nobody")));
+                unnamed
+                    .swap_remove(found.unwrap_or_else(|| panic!("{settled:?} was requested by no caller")));
                 continue;
             };
-            match told.remove(key) {
+            match received.remove(key) {
                 Some(outcome) => assert_eq!(outcome, settled.outcome, "{settled:?}"),
-                None => assert!(in_flight.contains(key), "{settled:?} was told to nobody"),
+                None => assert!(in_flight.contains(key), "{settled:?} was acknowledged to no caller"),
             }
         }
-        assert!(told.is_empty(), "acknowledged and lost: {told:?}");
-        let lost = unnamed.iter().find(|(_, outcome)| outcome.is_some_and(|told| moved(told) != 0));
+        assert!(received.is_empty(), "acknowledged and lost: {received:?}");
+        let lost = unnamed.iter().find(|(_, outcome)| outcome.is_some_and(|received| moved(received) != 0));
         assert_eq!(lost, None, "acknowledged and lost");
         assert_eq!(i128::from(tables.balance), sum);
         for (name, terminal) in &self.terminals {

@@ -206,7 +206,7 @@ impl Day {
         panic!("{left} requests are not settled");
     }
 
-    /// Compares the tables with what was told, on a copy: a connection that is closed changes its files.
+    /// Compares the tables with what was acknowledged, on a copy: a connection that is closed changes its files.
     pub(crate) fn check(&self, machine: &Machine) {
         let machine = machine.kill();
         // A database that was never made has acknowledged nothing.

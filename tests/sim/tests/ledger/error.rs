@@ -198,7 +198,7 @@ fn a_process_that_was_replaced_while_a_batch_was_in_doubt_says_nothing() {
     assert!(first.responses().unwrap().is_empty());
     let second = machine.start(2).unwrap();
     first.commit();
-    assert!(first.responses().is_err(), "it is fenced, and has told nobody anything");
+    assert!(first.responses().is_err(), "it is fenced, and has acknowledged nothing");
     drop((first, second));
     callers.check(&tables::audit(&machine.connect().unwrap()).unwrap(), &[]);
 }

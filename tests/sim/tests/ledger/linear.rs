@@ -207,7 +207,7 @@ proptest! {
                 };
                 is_same && place[at].is_none() && call.outcome == Some(entry.outcome)
             });
-            prop_assert!(call.is_some(), "{:?} is nobody's outcome", entry);
+            prop_assert!(call.is_some(), "{:?} is no caller's outcome", entry);
             place[call.unwrap()] = Some(number);
         }
         // What has no entry had its moment between two that have.
