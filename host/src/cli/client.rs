@@ -1,0 +1,66 @@
+//! Options of `atm client`.
+use super::address;
+use atm_core::{ledger::Name, wire::Wire};
+use clap::Args;
+use std::path::PathBuf;
+
+/// The end of `atm client --help`.
+const CLIENT_HELP: &str = "\
+With a name (--terminal), an answer without a reply is retransmitted for a minute and moves money once, and a lost \
+connection is opened again for as long; both are reported. After that, or at the next start with the same --state, the \
+terminal asks for the outcome of the answer: done, refused, not done or unknown. It is unknown where a server with a \
+ledger in memory was restarted in between. Without a name the outcome cannot be asked for: check the balance. Any client \
+that reaches the server may use a name; the one with the later start (the time, unless --state has a greater one) takes \
+it over, and the older one exits with code 1.
+
+Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
+next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. It \
+also stops where an operation was not done or its outcome is unknown, and where another session began after the link was \
+lost. A refusal is known by the fields of a reply, or by its text as servers of version 1 write it.
+
+At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
+
+The exit code of a pipe says how its lines ended:
+  0    all were done (without a line: the request before this start, if the server reported its outcome)
+  1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
+  2    wrong usage
+  3    a line was refused, or could not be sent
+  4    an outcome is unknown: the link was lost with an answer out or no reply came in time, or the ledger was set back
+  5    the server reported that an operation was not done
+  130  interrupted, by Ctrl-C, SIGINT or SIGTERM
+A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or with 4 while an answer has no reply.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = CLIENT_HELP)]
+pub(crate) struct Client {
+    /// The server's address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
+    pub(crate) connect: String,
+    /// A serial port (or a pseudo-terminal) instead of a server. A port whose device is gone is opened again for a minute
+    #[arg(long, value_name = "PATH")]
+    pub(crate) serial: Option<String>,
+    /// The serial port's speed in bits a second
+    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    pub(crate) baud: u32,
+    /// Framing and encoding of messages: json, raw (TCP only) or postcard [default: json over TCP, postcard
+    /// over a serial line]
+    #[arg(long)]
+    pub(crate) wire: Option<Wire>,
+    /// The terminal's name (1 to 32 of A-Z a-z 0-9 . _ -), under which the server keeps the outcome of its
+    /// last request
+    #[arg(long, value_name = "NAME")]
+    pub(crate) terminal: Option<Name>,
+    /// Keep the terminal's memory in this file, created if missing: after Ctrl-C or a loss of power the next
+    /// start shows the outcome of the last request
+    #[arg(long, value_name = "FILE", requires = "terminal")]
+    pub(crate) state: Option<PathBuf>,
+    /// Exit when the connection is lost, as a terminal without a name always does
+    #[arg(long, conflicts_with = "serial")]
+    pub(crate) no_reconnect: bool,
+    /// Go on with the next line of a pipe after one that was refused or could not be sent; the exit code is still 3
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Seconds that a pipe waits for the greeting or a reply, whatever else the server sends
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) reply_timeout: u32,
+}
