@@ -1,7 +1,11 @@
 //! Command line of `atm`: parses the arguments, and refuses options that do not go together.
 use atm_core::wire::Wire;
 use atm_host::exit::Exit;
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 use clap_complete::Shell;
 
 mod client;
@@ -33,8 +37,8 @@ pub(crate) enum Command {
     Ledger(ledger::Ledger),
     /// Show a whole session over TCP, with the messages on the wire, and check every balance
     Demo {
-        /// Framing and encoding of messages: json, raw or postcard
-        #[arg(long, default_value = "json")]
+        /// Framing and encoding of messages
+        #[arg(long, default_value = "json", value_parser = wire())]
         wire: Wire,
     },
     /// Print a completion script for a shell
@@ -101,6 +105,11 @@ fn conflict(command: &str, reason: &str) -> clap::Error {
     program.build();
     let mut command = program.find_subcommand(command).cloned().unwrap_or(program);
     command.error(ErrorKind::ArgumentConflict, reason)
+}
+
+/// Parses the name of a wire; help and completions have all of them.
+fn wire() -> impl TypedValueParser<Value = Wire> {
+    PossibleValuesParser::new(Wire::ALL.iter().map(|(name, _)| *name)).try_map(|name| name.parse::<Wire>())
 }
 
 /// Checks that an address is a host name or IP address, and a port; names are resolved later.

@@ -1,5 +1,5 @@
 //! Options of `atm client`.
-use super::address;
+use super::{address, wire};
 use atm_core::{ledger::Name, wire::Wire};
 use clap::Args;
 use std::path::PathBuf;
@@ -34,33 +34,32 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 #[command(after_long_help = CLIENT_HELP)]
 pub(crate) struct Client {
     /// The server's address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
+    #[arg(long, help_heading = "Link", value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) connect: String,
     /// A serial port (or a pseudo-terminal) instead of a server. A port whose device is gone is opened again for a minute
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, help_heading = "Link", value_name = "PATH")]
     pub(crate) serial: Option<String>,
     /// The serial port's speed in bits a second
-    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    #[arg(long, help_heading = "Link", value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     pub(crate) baud: u32,
-    /// Framing and encoding of messages: json, raw (TCP only) or postcard [default: json over TCP, postcard
-    /// over a serial line]
-    #[arg(long)]
+    /// Framing and encoding of messages; raw is for TCP only [default: json over TCP, postcard over a serial line]
+    #[arg(long, help_heading = "Link", value_parser = wire())]
     pub(crate) wire: Option<Wire>,
+    /// Exit when the connection is lost, as a terminal without a name always does
+    #[arg(long, help_heading = "Link", conflicts_with = "serial")]
+    pub(crate) no_reconnect: bool,
     /// The terminal's name (1 to 32 of A-Z a-z 0-9 . _ -), under which the server keeps the outcome of its
     /// last request
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Terminal", value_name = "NAME")]
     pub(crate) terminal: Option<Name>,
     /// Keep the terminal's memory in this file, created if missing: after Ctrl-C or a loss of power the next
     /// start shows the outcome of the last request
-    #[arg(long, value_name = "FILE", requires = "terminal")]
+    #[arg(long, help_heading = "Terminal", value_name = "FILE", requires = "terminal")]
     pub(crate) state: Option<PathBuf>,
-    /// Exit when the connection is lost, as a terminal without a name always does
-    #[arg(long, conflicts_with = "serial")]
-    pub(crate) no_reconnect: bool,
     /// Go on with the next line of a pipe after one that was refused or could not be sent; the exit code is still 3
-    #[arg(long)]
+    #[arg(long, help_heading = "Lines from a pipe")]
     pub(crate) keep_going: bool,
     /// Seconds that a pipe waits for the greeting or a reply, whatever else the server sends
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(long, help_heading = "Lines from a pipe", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) reply_timeout: u32,
 }

@@ -61,8 +61,9 @@ pub(crate) enum Ledger {
     Restore {
         /// The backup
         file: PathBuf,
-        #[command(flatten)]
-        folder: DataFolder,
+        /// The folder of the new ledger, created if missing
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
     },
 }
 

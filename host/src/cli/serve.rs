@@ -1,5 +1,5 @@
 //! Options of `atm serve`.
-use super::address;
+use super::{address, wire};
 use atm_core::{host::IN, message::MAX_ANSWER, money::Amount, wire::Wire};
 use atm_host::server::TERMINALS;
 use clap::{ArgAction, ArgGroup, Args, ValueEnum};
@@ -35,68 +35,67 @@ fn fixed_limits() -> String {
 #[command(group(ArgGroup::new("ledger").args(["data", "config"]).multiple(true)))]
 pub(crate) struct Serve {
     /// Read the options that the command line does not give from this file (examples/atm.toml has every key)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Configuration", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
+    #[arg(long, help_heading = "Link", value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,
     /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time. A port whose device is gone
     /// is opened again for a minute
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["max_sessions", "frame_timeout", "stall_timeout"])]
+    #[arg(long, help_heading = "Link", value_name = "PATH", conflicts_with_all = ["max_sessions", "frame_timeout", "stall_timeout"])]
     pub(crate) serial: Option<String>,
     /// The serial port's speed in bits a second
-    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    #[arg(long, help_heading = "Link", value_name = "N", default_value_t = 115_200, requires = "serial", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     pub(crate) baud: u32,
     /// Framing and encoding of messages: json (4-byte length), raw (as the original program, TCP only) or
     /// postcard (COBS) [default: json over TCP, postcard over a serial line]
-    #[arg(long)]
+    #[arg(long, help_heading = "Link", value_parser = wire())]
     pub(crate) wire: Option<Wire>,
     /// Keep the ledger on disk in this folder, created if missing: an outcome is sent only after it is
     /// synced. Without this option the ledger is in memory and lost at exit
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, help_heading = "Ledger", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Go on with a ledger that is behind what was acknowledged, as another ledger: terminals learn that the
     /// outcomes of their last requests are unknown
-    #[arg(long, requires = "ledger")]
+    #[arg(long, help_heading = "Ledger", requires = "ledger")]
     pub(crate) accept_loss: bool,
     /// The balance of a new ledger, in whole units or with two digits of cents
-    #[arg(long, value_name = "AMOUNT", default_value = "100")]
+    #[arg(long, help_heading = "Ledger", value_name = "AMOUNT", default_value = "100")]
     pub(crate) balance: Amount,
     /// The largest amount that an answer may name; `all` has no limit but the balance
-    #[arg(long, value_name = "AMOUNT", default_value = "1000000")]
+    #[arg(long, help_heading = "Limits", value_name = "AMOUNT", default_value = "1000000")]
     pub(crate) limit: Amount,
-    /// Seconds that a prompt may stay open without an answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub(crate) idle_timeout: u32,
-    /// Seconds that a message may take from its first byte to its last; on a serial line this follows from the speed
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub(crate) frame_timeout: u32,
-    /// Seconds that a client may leave output unread
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub(crate) stall_timeout: u32,
     /// Most sessions at once; further connections are turned away with a message, but a terminal whose conversation is
     /// held takes the place of the session that has been at its prompt for longest, an unnamed one if there is any
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
     /// Most sessions at once of one address, or of one IPv6 network of 64 bits; not limited if not given
-    #[arg(long, value_name = "N", conflicts_with = "serial", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, help_heading = "Limits", value_name = "N", conflicts_with = "serial", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_per_address: Option<u32>,
-    /// Most names of terminals in the ledger, which removes none; a hello under one more is turned away with
-    /// a message
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Most names of terminals in the ledger, which removes none; a hello under one more is turned away with a message
+    #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_terminals: u32,
     /// Most new names at once, and a minute; a hello under one more is turned away with a message
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) new_terminals: u32,
+    /// Seconds that a prompt may stay open without an answer
+    #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) idle_timeout: u32,
+    /// Seconds that a message may take from its first byte to its last; on a serial line this follows from the speed
+    #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) frame_timeout: u32,
+    /// Seconds that a client may leave output unread
+    #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) stall_timeout: u32,
     /// Let any peer stop the server with quit. Without it only a peer on this machine may, and none on a
     /// serial line. The option without a value means true
-    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub(crate) allow_remote_quit: bool,
     /// Serve counters to Prometheus at this loopback address (GET /metrics), or `off`
-    #[arg(long, value_name = "IP:PORT", default_value = "off", value_parser = metrics_address)]
+    #[arg(long, help_heading = "Operation", value_name = "IP:PORT", default_value = "off", value_parser = metrics_address)]
     pub(crate) metrics: MetricsAddress,
     /// Least severe level to log on standard error, one event a line
-    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    #[arg(long, help_heading = "Operation", value_enum, default_value_t = LogLevel::Info)]
     pub(crate) log: LogLevel,
 }
 

@@ -63,11 +63,11 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
             let entries = reader.backup(file)?;
             print(&format!("{}: a backup of {entries} entries", file.display()))
         }
-        Ledger::Restore { file, folder } => {
+        Ledger::Restore { file, data } => {
             let identity = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
             let new = Beginning { identity, balance: Amount::ZERO, time: unix_time() };
-            let restored = restore(file, &folder.data, new, &mut progress(None))?;
-            print(&format!("{}: restored\n{}", folder.data.display(), summary(&restored)))
+            let restored = restore(file, data, new, &mut progress(None))?;
+            print(&format!("{}: restored\n{}", data.display(), summary(&restored)))
         }
     }
 }
