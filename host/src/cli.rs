@@ -63,7 +63,7 @@ impl Arguments {
         {
             let line: Vec<_> = std::env::args_os().collect();
             **options = file::merge(path, &line).unwrap_or_else(|reason| {
-                Self::command().error(ErrorKind::ValueValidation, reason).exit();
+                clap::Error::raw(ErrorKind::ValueValidation, format!("{reason}\n")).exit();
             });
         }
         arguments
@@ -176,6 +176,7 @@ mod tests {
             "atm serve --wire raw",
             "atm serve --data d --accept-loss",
             "atm serve --config f --accept-loss",
+            "atm serve --check-config",
             "atm serve --metrics [::1]:0",
             "atm serve --metrics off --serial b --allow-remote-quit",
             "atm serve --allow-remote-quit=false --wire json",

@@ -10,7 +10,7 @@ use atm_host::{
 };
 use clap::CommandFactory;
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     thread,
 };
 
@@ -24,6 +24,7 @@ pub(crate) use serve::exit_of_service;
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         None => run_server_and_client(),
+        Some(Command::Serve(options)) if options.check_config => print("ok"),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Client(options)) => run_client(options),
         Some(Command::Ledger(command)) => ledger::run(&command),
@@ -31,10 +32,28 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "atm", &mut script);
-            io::stdout().write_all(&script).context("the script could not be written")?;
-            Ok(Exit::Done)
+            write_output(|out| Ok(out.write_all(&script)?))
         }
     }
+}
+
+/// Writes to standard output. For a closed pipe no error is printed.
+fn write_output(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Exit> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+    match written {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(ErrorKind::BrokenPipe) => Ok(Exit::Error),
+            // Errors of the ledger's files are not the system's own.
+            Some(_) => Err(error.context("standard output cannot be written")),
+            None => Err(error),
+        },
+    }
+}
+
+fn print(text: &str) -> Result<Exit> {
+    write_output(|out| Ok(writeln!(out, "{text}")?))
 }
 
 fn run_client(arguments: Client) -> Result<Exit> {

@@ -1,11 +1,25 @@
 //! Configuration file (`atm.toml`): options of `atm serve`, in TOML.
 //!
 //! A key is an option without its dashes, and clap parses its value by the option's own rules. The command
-//! line overrides the file.
+//! line overrides the file. Errors are one line each, in which what is quoted from the file is escaped.
 use super::{Arguments, Command, Serve};
-use clap::{ArgMatches, CommandFactory, Parser, parser::ValueSource};
+use atm_host::client::Escaped;
+use clap::{
+    ArgMatches, CommandFactory, Parser,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 use serde::{Deserialize, Deserializer, de::Visitor};
-use std::{ffi::OsString, fmt, fs, path::Path};
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    path::Path,
+};
+
+/// Most bytes of a configuration file; the sample with a comment at each key has 2,000.
+const MAX_SIZE: u64 = 64 << 10;
 
 /// A number or a string, which the option parses from text.
 #[derive(Debug)]
@@ -53,7 +67,7 @@ impl fmt::Display for Value {
 /// The keys of the file; `examples/atm.toml` documents each.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct File {
+struct Options {
     listen: Option<String>,
     serial: Option<String>,
     baud: Option<u64>,
@@ -73,9 +87,9 @@ struct File {
     log: Option<String>,
 }
 
-impl File {
+impl Options {
     /// The options that the file sets: name and value.
-    fn options(&self) -> Vec<(&'static str, String)> {
+    fn given(&self) -> Vec<(&'static str, String)> {
         fn text(value: &Option<impl fmt::Display>) -> Option<String> {
             value.as_ref().map(ToString::to_string)
         }
@@ -114,16 +128,16 @@ const CONFLICTS: [(&str, &[&str]); 2] = [
 /// The file cannot be read or parsed, or an option in it is wrong; the text is for a person, and names the
 /// file.
 pub(super) fn merge(path: &Path, line: &[OsString]) -> Result<Serve, String> {
-    let wrong = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    let file: File = toml::from_str(&text).map_err(|error| wrong(&error.to_string().trim_end()))?;
+    let wrong = |error: &dyn fmt::Display| escaped(&format!("{}: {error}", path.display()));
+    let text = read_file(path).map_err(|error| wrong(&error))?;
+    let file: Options = toml::from_str(&text).map_err(|error| wrong(&with_position(&error, &text)))?;
     let given = matches(line)?;
     let is_given = |name: &str| given.value_source(&id(name)) == Some(ValueSource::CommandLine);
     let is_ignored = |name: &str| {
         is_given(name) || CONFLICTS.iter().any(|(other, names)| is_given(other) && names.contains(&name))
     };
     let mut arguments: Vec<OsString> = vec!["atm".into(), "serve".into()];
-    for (name, value) in file.options() {
+    for (name, value) in file.given() {
         if !is_ignored(name) {
             arguments.push(format!("--{name}={value}").into());
         }
@@ -154,9 +168,41 @@ fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
     }
 }
 
+/// Reads a regular file of at most [`MAX_SIZE`] bytes: a device or a pipe may never end.
+fn read_file(path: &Path) -> io::Result<String> {
+    let invalid = |reason: String| Err(io::Error::new(ErrorKind::InvalidInput, reason));
+    // Before it is opened, which may wait or have an effect where it is a device.
+    if !fs::metadata(path)?.is_file() {
+        return invalid("not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return invalid(format!("larger than {} KiB", MAX_SIZE >> 10));
+    }
+    String::from_utf8(bytes).or_else(|error| invalid(error.utf8_error().to_string()))
+}
+
+/// An error of the parser, which quotes no more of the text than a name or a value.
+fn with_position(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
+}
+
+/// The text in one line, without characters that control a terminal.
+fn escaped(text: &str) -> String {
+    Escaped(&text.replace('\n', "\\n").replace('\t', "\\t")).to_string()
+}
+
 /// The error's first paragraph in one line, without the usage that follows.
 fn in_one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    // A value has line breaks of its own.
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        text = text.replace(value, &escaped(value));
+    }
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let line = lines.join(" ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
@@ -240,13 +286,38 @@ mod tests {
             ("listen = 'nowhere'", "invalid value 'nowhere'"),
             ("listen = 'a:1'\nserial = 'b'", "cannot be used with"),
             ("serial = 'b'\nwire = 'raw'", "--wire raw has no hello"),
-            ("listen = ", "TOML parse error"),
+            ("listen = ", "line 1, column 10: string values must be quoted"),
+            ("# ü\nlog = 'a\x1b[2J'", "line 2, column 9: invalid literal string"),
+            ("\"li\\u001b\\nx\" = 1", "line 1, column 1: unknown field `li\\u{1b}\\nx`"),
+            ("wire = \"x\\u001b\\n\\n\\u202ey\"", "invalid value 'x\\u{1b}\\n\\n\\u{202e}y' for '--wire"),
+            ("baud = \"\\u001b\"", "line 1, column 8: invalid type: string \"\\u{1b}\""),
+            ("\"\" = 1", "unknown field ``"),
+            ("wire = ''", "a value is required for '--wire"),
             ("[serve]", "unknown field `serve`"),
             ("config = 'b'", "unknown field `config`"),
         ] {
             let error = merge_text(file, "atm serve").unwrap_err();
             assert!(error.contains("atm.toml: ") && error.contains(expected), "{file}: {error}");
+            assert!(!error.contains(char::is_control), "{file}: {error:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_regular_or_too_large_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let line: Vec<OsString> = ["atm", "serve"].map(OsString::from).to_vec();
+        for path in [Path::new("/dev/zero"), folder.path()] {
+            let error = merge(path, &line).unwrap_err();
+            assert!(error.ends_with(": not a regular file"), "{error}");
+        }
+        let largest = " ".repeat(MAX_SIZE as usize);
+        merge_text(&largest, "atm serve").unwrap();
+        let error = merge_text(&format!("{largest}\n"), "atm serve").unwrap_err();
+        assert!(error.ends_with("atm.toml: larger than 64 KiB"), "{error}");
+        let path = folder.path().join("latin-1");
+        fs::write(&path, b"data = '\xe9'").unwrap();
+        let error = merge(&path, &line).unwrap_err();
+        assert!(error.ends_with("latin-1: invalid utf-8 sequence of 1 bytes from index 8"), "{error}");
     }
 
     /// The sample has every option with its default, and is valid with all keys uncommented.
@@ -263,7 +334,7 @@ mod tests {
         let options: BTreeSet<String> =
             serve.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect();
         // A loss is accepted by a person, for one start.
-        let others = ["accept-loss", "config", "help", "version"].map(str::to_owned);
+        let others = ["accept-loss", "check-config", "config", "help", "version"].map(str::to_owned);
         assert_eq!(keys, options.difference(&BTreeSet::from(others)).cloned().collect());
         merge_text(sample, "atm serve").unwrap();
         // A serial port excludes an address.

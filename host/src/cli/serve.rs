@@ -37,6 +37,9 @@ pub(crate) struct Serve {
     /// Read the options that the command line does not give from this file (examples/atm.toml has every key)
     #[arg(long, help_heading = "Configuration", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Check the command line and the file of --config, print `ok` and exit; a mistake is printed, with exit code 2
+    #[arg(long, help_heading = "Configuration")]
+    pub(crate) check_config: bool,
     /// The address to listen on; port 0 takes a free one
     #[arg(long, help_heading = "Link", value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,

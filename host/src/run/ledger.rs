@@ -1,5 +1,6 @@
 //! `atm ledger`: shows, verifies, exports, backs up and restores a ledger, with a progress bar where that
 //! takes long.
+use super::{print, write_output};
 use crate::cli::ledger::Ledger;
 use anyhow::{Context, Result};
 use atm_core::{
@@ -17,12 +18,7 @@ use atm_host::{
     },
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::{
-    fs,
-    io::{self, BufWriter, ErrorKind, Write},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io::BufWriter, path::Path, time::Duration};
 
 mod export;
 mod heads;
@@ -109,25 +105,6 @@ fn summary(overview: &Overview) -> String {
         text.push_str(&format!("\n{}", heads::line(journal)));
     }
     text
-}
-
-/// Writes to standard output. For a closed pipe no error is printed.
-fn write_output(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Exit> {
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
-    match written {
-        Ok(()) => Ok(Exit::Done),
-        Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(ErrorKind::BrokenPipe) => Ok(Exit::Error),
-            // Errors of the ledger's files are not the system's own.
-            Some(_) => Err(error.context("standard output cannot be written")),
-            None => Err(error),
-        },
-    }
-}
-
-fn print(text: &str) -> Result<Exit> {
-    write_output(|out| Ok(writeln!(out, "{text}")?))
 }
 
 /// Shows progress on standard error, if that is a terminal and the command takes longer than [`PROGRESS_DELAY`]. The bar

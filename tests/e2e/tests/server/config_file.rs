@@ -34,15 +34,45 @@ fn errors_in_the_configuration_file_are_usage_errors() {
     for (text, message) in [
         ("listen = \"127.0.0.1:0\"\ncolour = 1\n", "unknown field `colour`"),
         ("idle-timeout = 0\n", "--idle-timeout"),
-        ("listen\n", "TOML parse error"),
+        ("listen\n", "line 1, column 7: "),
+        ("wire = \"\\u001b[2J\\n\"", "invalid value '\\u{1b}[2J\\n' for '--wire"),
     ] {
         let file = write_config(folder.path(), text);
         let output = Program::run(atm(&["serve", "--config", &file]), "");
         assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{output:?}");
         assert!(output.stderr.starts_with("error: ") && output.stderr.contains(&file), "{output:?}");
         assert!(output.stderr.contains(message), "{output:?}");
+        assert_eq!(output.stderr.find(char::is_control), Some(output.stderr.len() - 1), "{output:?}");
     }
-    let output = Program::run(atm(&["serve", "--config", "/proc/none.toml"]), "");
-    assert_eq!(output.code, Some(2), "{output:?}");
-    assert!(output.stderr.contains("/proc/none.toml: No such file"), "{output:?}");
+    for (file, message) in [("/proc/none.toml", "No such file"), ("/dev/zero", "not a regular file")] {
+        let output = Program::run(atm(&["serve", "--config", file]), "");
+        assert_eq!(output.code, Some(2), "{output:?}");
+        assert!(output.stderr.contains(&format!("{file}: {message}")), "{output:?}");
+    }
+}
+
+#[test]
+fn check_config_reports_ok_or_what_is_wrong_and_starts_no_server() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let file = write_config(folder.path(), &format!("data = {data:?}\nmax-sessions = 7\n"));
+    let check = |more: &[&str]| {
+        let arguments = [&["serve", "--check-config", "--config", &file], more].concat();
+        let output = Program::run(atm(&arguments), "");
+        (output.code, output.stdout, output.stderr)
+    };
+    let ok = || (Some(0), "ok\n".to_owned(), String::new());
+    assert_eq!(check(&[]), ok());
+    assert!(!data.exists());
+    let (code, stdout, stderr) = check(&["--wire", "morse"]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("'morse'"), "{stderr}");
+    // The address of a running server: it is not bound.
+    let server = Server::start(&[]);
+    assert_eq!(check(&["--listen", &server.address.to_string()]), ok());
+    server.stop();
+    write_config(folder.path(), "max-sessions = 0\n");
+    let (code, stdout, stderr) = check(&[]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.starts_with(&format!("error: {file}: invalid value '0' for '--max-sessions")), "{stderr}");
 }
