@@ -26,7 +26,12 @@ use conversations::{ConversationTable, Location};
 use memory_ledger::MemoryLedger;
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+};
 use timers::Timers;
 use tracing::{info, warn};
 
@@ -71,7 +76,7 @@ const FIRST_CONNECTION: usize = 2;
 pub struct Server {
     config: ServerConfig,
     poll: Poll,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     address: SocketAddr,
     stop: Stop,
     clock: Clock,
@@ -104,16 +109,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address` (`host:port`; port 0 takes a free one), with a ledger in memory.
+    /// Listens on each address (of `host:port`; port 0 takes a free one), with a ledger in memory. An address that the
+    /// system does not have is skipped if there is another.
     ///
     /// # Errors
-    /// The address is malformed, in use or not permitted, or the system is out of file descriptors.
-    pub fn bind(address: &str, config: ServerConfig) -> io::Result<Self> {
-        let listener = accept::listen(address)?;
-        let address = listener.local_addr()?;
-        let mut listener = TcpListener::from_std(listener);
+    /// An address is malformed, in use or not permitted, or the system is out of file descriptors.
+    pub fn bind(addresses: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Self> {
+        let (mut listeners, address) = accept::listen(addresses)?;
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        for listener in &mut listeners {
+            poll.registry().register(listener, LISTENER, Interest::READABLE)?;
+        }
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let clock = Clock::start();
         Ok(Self {
@@ -121,7 +127,7 @@ impl Server {
             metrics: Arc::default(),
             config,
             poll,
-            listener,
+            listeners,
             address,
             stop: Stop::new(waker),
             now: clock.now(),
@@ -147,9 +153,14 @@ impl Server {
         self.metrics.clone()
     }
 
-    /// The address that the server listens on.
+    /// The address that the server listens on, the first of those of a name.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The addresses that the server listens on.
+    pub fn local_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
     /// A handle that stops the server from another thread.

@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     /// Check the command line and the file of --config, print `ok` and exit; a mistake is printed, with exit code 2
     #[arg(long, help_heading = "Configuration")]
     pub(crate) check_config: bool,
-    /// The address to listen on; port 0 takes a free one
+    /// The address to listen on, for a name all of its addresses; port 0 takes a free one
     #[arg(long, help_heading = "Link", value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
     pub(crate) listen: String,
     /// A serial port (or a pseudo-terminal) instead of an address: one terminal at a time. A port whose device is gone

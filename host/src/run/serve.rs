@@ -60,8 +60,7 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
             .open_ledger(folder, options.accept_loss)
             .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
     }
-    let address = server.local_addr();
-    if !address.ip().to_canonical().is_loopback() {
+    for address in server.local_addrs().filter(|address| !address.ip().to_canonical().is_loopback()) {
         warn!(%address, "there is no authentication: every peer that reaches this address can move money");
     }
     if let MetricsAddress::At(at) = options.metrics {
@@ -74,7 +73,8 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
         systemd::notify_stopping();
         stop.stop();
     })?;
-    announce(&format!("listening on {address} ({wire})"));
+    let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
+    announce(&format!("listening on {} ({wire})", addresses.join(" and ")));
     systemd::notify_ready();
     let served = server.run();
     systemd::notify_stopping();
