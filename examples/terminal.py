@@ -1,12 +1,14 @@
 # A named terminal for `atm serve`, written from core/PROTOCOL.md. It retransmits, reconnects and stores its memory,
 # so an operation is done at most once, and its outcome is shown, whatever the link loses and whenever it is killed.
 #     python3 examples/terminal.py 127.0.0.1 65432 kiosk-7 kiosk-7.json
-import json, os, socket, struct, sys, time
+import json, os, re, socket, struct, sys, time
 
 HOST, PORT, NAME, FILE = sys.argv[1:]
 FIRST_BACKOFF, MAX_BACKOFF, GIVE_UP = 1.0, 5.0, 60.0  # seconds; GIVE_UP: for one answer or handshake
 state = {"start": 0, "ledger": None, "shown": 0, "pending": None}  # the memory, stored in FILE
 connection, received = None, b""
+os.set_blocking(0, True)
+sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # the host refuses what was replaced
 
 
 class ConnectionLost(Exception):
@@ -66,8 +68,22 @@ def request(message, until, is_reply):
     raise ConnectionLost
 
 
+def show_text(text, end="\n"):
+    """Prints text. What it escapes could control the screen, or hide or reorder the digits of an amount."""
+    try:
+        print(re.sub(r"[^\n -~]", lambda c: ascii(c[0])[1:-1], text), end=end, flush=True)
+    except OSError:  # a closed pipe: the reply was not shown, so the next start shows it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+
+
+def read_line():
+    show_text(">>> " if sys.stdin.isatty() else "", end="")
+    return sys.stdin.readline() or sys.exit()
+
+
 def show(reply):
-    print(reply["data"], flush=True)
+    show_text(reply["data"])
     store(shown=reply["seq"], pending=None)
     if reply.get("end"):
         sys.exit()
@@ -95,19 +111,17 @@ while True:
         if not again:  # this reply reports the outcome of the answer; otherwise the host never got it
             if known and reply["seq"] <= state["shown"]:
                 outcome = "; the outcome of the last request is unknown" if state["pending"] is not None else ""
-                print(f"warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance")
+                show_text(f"warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance")
             text = None
             show(reply)
         while True:
             if text is None:
-                text, typed = input(">>> "), time.monotonic()
+                text, typed = read_line(), time.monotonic()
                 store(pending=reply["seq"])
             follows = lambda reply: reply.get("re") == state["pending"] and reply["seq"] > state["shown"]
             reply = request({"re": state["pending"], "data": text}, typed + GIVE_UP, follows)
             text = None
             show(reply)
-    except EOFError:
-        sys.exit()
     except (ConnectionLost, OSError) as error:
         lost_since = lost_since or time.monotonic()
         if time.monotonic() > lost_since + 2 * GIVE_UP:

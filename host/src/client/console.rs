@@ -6,6 +6,7 @@ use super::{editor, signals::Signals, transport::Wake};
 use std::{
     env,
     io::{self, BufRead, BufReader, ErrorKind, IsTerminal},
+    mem,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
@@ -40,8 +41,8 @@ pub struct Console {
     signals: Option<Signals>,
     /// Does a line editor read, which shows the prompt and changes the terminal's mode?
     pub(super) has_editor: bool,
-    /// Does the terminal echo each line with its newline?
-    echoes: bool,
+    /// Does the terminal echo each line with its newline? Then a prompt is shown: none goes into a pipe or a file.
+    pub(super) echoes: bool,
     /// Is a person there, who can decide to stop waiting?
     pub(super) interactive: bool,
 }
@@ -60,7 +61,8 @@ impl Console {
             return Self::with_editor(wake);
         }
         let signals = Some(Signals::for_lines(wake.clone())?);
-        let lines = Self::reading(BufReader::new(io::stdin()), wake)?;
+        let mut source = BufReader::new(io::stdin());
+        let lines = Self::new(wake, move || read_line(&mut source, wait_for_input))?;
         Ok(Self { signals, echoes: interactive && screen, interactive, ..lines })
     }
 
@@ -70,7 +72,7 @@ impl Console {
     /// # Errors
     /// The system's error if the thread cannot be started.
     pub fn reading(mut source: impl BufRead + Send + 'static, wake: Wake) -> io::Result<Self> {
-        Self::new(wake, move || read_line(&mut source))
+        Self::new(wake, move || read_line(&mut source, || Err(ErrorKind::WouldBlock.into())))
     }
 
     fn with_editor(wake: Wake) -> io::Result<Self> {
@@ -84,8 +86,11 @@ impl Console {
         let (requests, requested) = channel();
         let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
+            let mut is_first = true;
             for () in requested {
-                let sent = send.send(read());
+                let line = read();
+                let line = if mem::take(&mut is_first) { without_mark(line) } else { line };
+                let sent = send.send(line);
                 wake.wake();
                 if sent.is_err() {
                     break;
@@ -117,19 +122,43 @@ impl Console {
     pub(super) fn is_stopped(&self) -> bool {
         self.signals.as_ref().is_some_and(Signals::is_stopped)
     }
+}
 
-    pub(super) fn echoes(&self) -> bool {
-        self.echoes
+/// A first line without the byte order mark (U+FEFF) that some programs write before UTF-8 text.
+fn without_mark(line: ConsoleInput) -> ConsoleInput {
+    match line {
+        ConsoleInput::Line(line) => ConsoleInput::Line(line.trim_start_matches('\u{feff}').to_owned()),
+        other => other,
     }
 }
 
-/// Reads one line, in bounded memory.
-fn read_line(source: &mut impl BufRead) -> ConsoleInput {
+/// Waits until standard input can be read, where another program has made it non-blocking.
+#[cfg(unix)]
+fn wait_for_input() -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdin = io::stdin();
+    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
+        Err(rustix::io::Errno::INTR) => Ok(()),
+        result => Ok(result.map(|_| ())?),
+    }
+}
+
+#[cfg(not(unix))]
+fn wait_for_input() -> io::Result<()> {
+    Err(ErrorKind::WouldBlock.into())
+}
+
+/// Reads one line, in bounded memory; `wait` waits for a source that would block.
+fn read_line(source: &mut impl BufRead, wait: impl Fn() -> io::Result<()>) -> ConsoleInput {
     let (mut line, mut begun, mut too_long) = (Vec::new(), false, false);
     loop {
         let bytes = match source.fill_buf() {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => match wait() {
+                Ok(()) => continue,
+                Err(error) => return ConsoleInput::Failed(error),
+            },
             Err(error) => return ConsoleInput::Failed(error),
         };
         let newline = bytes.iter().position(|b| *b == b'\n');
@@ -164,7 +193,7 @@ mod tests {
         text.extend([b'7'; 10_000]);
         text.extend(b"\nlast");
         let mut source = BufReader::with_capacity(7, text.as_slice());
-        let mut read = || match read_line(&mut source) {
+        let mut read = || match read_line(&mut source, || Ok(())) {
             ConsoleInput::Line(line) => line,
             other => format!("{other:?}"),
         };

@@ -5,7 +5,13 @@
 //! which is never used.
 use super::{console::ConsoleInput, screen::PROMPT};
 use rustyline::{Config, error::ReadlineError, history::MemHistory};
-use std::{io, sync::mpsc::Receiver};
+use std::{
+    io::{self, ErrorKind},
+    sync::mpsc::Receiver,
+};
+
+/// The prompt for the rest of a line that has a byte which is not UTF-8.
+const NOT_TEXT_PROMPT: &str = "not UTF-8 text: press Enter to begin again ";
 
 /// Makes an editor on another thread return if it is reading a line, and waits until it has, for at most a second.
 #[cfg(unix)]
@@ -26,6 +32,19 @@ pub(super) fn cancel(lines: &Receiver<ConsoleInput>) {
 #[cfg(not(unix))]
 pub(super) fn cancel(_: &Receiver<ConsoleInput>) {}
 
+/// The editor cannot wait for a terminal that another program has made non-blocking; that program sets it anew, if it
+/// needs it.
+#[cfg(unix)]
+fn make_blocking() {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let stdin = io::stdin();
+    // Where it fails, so does reading.
+    let _ = fcntl_getfl(&stdin).and_then(|flags| fcntl_setfl(&stdin, flags.difference(OFlags::NONBLOCK)));
+}
+
+#[cfg(not(unix))]
+fn make_blocking() {}
+
 /// A function that reads a line with an editor, which it makes at its first call.
 pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
     let mut cached = None;
@@ -37,11 +56,22 @@ pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
                 Err(error) => return failed(error),
             },
         };
-        match editor.readline(PROMPT) {
-            Ok(line) => ConsoleInput::Line(line),
-            Err(ReadlineError::Eof) => ConsoleInput::End,
-            Err(ReadlineError::Interrupted) => ConsoleInput::Interrupted,
-            Err(error) => failed(error),
+        let (mut prompt, mut is_text) = (PROMPT, true);
+        loop {
+            make_blocking();
+            return match editor.readline(prompt) {
+                Ok(line) if is_text => ConsoleInput::Line(line),
+                Ok(_) => ConsoleInput::NotText,
+                Err(ReadlineError::Eof) => ConsoleInput::End,
+                Err(ReadlineError::Interrupted) => ConsoleInput::Interrupted,
+                // The editor drops what was typed before such a byte, and what it has read ahead. The rest of the line
+                // must not be taken for an answer.
+                Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                    (prompt, is_text) = (NOT_TEXT_PROMPT, false);
+                    continue;
+                }
+                Err(error) => failed(error),
+            };
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn run_repl(
     err: &mut dyn Write,
 ) -> Exit {
     let mut repl = Repl {
-        screen: OutputScreen::new(out),
+        screen: OutputScreen::new(out, console.echoes),
         err,
         reading: None,
         held_answer: None,

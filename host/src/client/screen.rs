@@ -21,11 +21,13 @@ enum Column {
 pub(super) struct OutputScreen<'a> {
     out: &'a mut dyn Write,
     column: Column,
+    /// Is there a person who sees a prompt?
+    shows_prompts: bool,
 }
 
 impl<'a> OutputScreen<'a> {
-    pub(super) fn new(out: &'a mut dyn Write) -> Self {
-        Self { out, column: Column::Start }
+    pub(super) fn new(out: &'a mut dyn Write, shows_prompts: bool) -> Self {
+        Self { out, column: Column::Start, shows_prompts }
     }
 
     /// Shows a message, on lines of its own.
@@ -48,6 +50,9 @@ impl<'a> OutputScreen<'a> {
     /// Shows the prompt, or only notes it where the line editor shows it.
     pub(super) fn prompt(&mut self, by_editor: bool) -> io::Result<()> {
         self.start_line()?;
+        if !self.shows_prompts {
+            return Ok(());
+        }
         if !by_editor {
             write!(self.out, "{PROMPT}")?;
             self.out.flush()?;
@@ -79,7 +84,7 @@ mod tests {
     #[test]
     fn a_message_starts_on_a_new_line() {
         let mut out = Vec::new();
-        let mut screen = OutputScreen::new(&mut out);
+        let mut screen = OutputScreen::new(&mut out, true);
         screen.piece("half ").unwrap();
         screen.piece("a line").unwrap();
         screen.message("Hello").unwrap();
@@ -92,5 +97,17 @@ mod tests {
         screen.start_line().unwrap();
         let shown = "half a line\nHello\n>>> \nGoodbye\n>>> Really\nend\n";
         assert_eq!(String::from_utf8(out).unwrap(), shown);
+    }
+
+    #[test]
+    fn no_prompt_is_shown_where_no_person_is() {
+        let mut out = Vec::new();
+        let mut screen = OutputScreen::new(&mut out, false);
+        screen.piece("half a line").unwrap();
+        screen.prompt(false).unwrap();
+        screen.message("Hello").unwrap();
+        screen.prompt(false).unwrap();
+        screen.start_line().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "half a line\nHello\n");
     }
 }

@@ -32,7 +32,7 @@ pub use fastrand::Rng;
 pub use named_terminal::NamedTerminal;
 pub use program::{
     FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, original_programs, project_root,
-    python, with_ephemeral_ports,
+    prompts, python, with_ephemeral_ports,
 };
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};

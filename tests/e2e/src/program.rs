@@ -287,6 +287,11 @@ impl Program {
         self.wait_until(|all| (all.matches(text).count() >= times).then_some(()));
     }
 
+    /// Waits until its standard output contains the texts of `times` prompts of our hosts.
+    pub fn wait_for_prompts(&self, times: usize) {
+        self.wait_until(|all| (prompts(all) >= times).then_some(()));
+    }
+
     /// Waits until `found` returns something for its standard output so far.
     pub fn wait_until<T>(&self, found: impl Fn(&str) -> Option<T>) -> T {
         let result = self.stdout.wait(found, Instant::now() + TIMEOUT);
@@ -442,6 +447,17 @@ impl FirmwareSim {
             .unwrap()
     }
 }
+
+/// How many texts of prompts an output has.
+pub fn prompts(output: &str) -> usize {
+    [MENU_END, "deposit? (whole units, or back)\n", "withdraw? (whole units, all, or back)\n"]
+        .iter()
+        .map(|end| output.matches(end).count())
+        .sum()
+}
+
+/// The end of the menu's text.
+const MENU_END: &str = "exit ends the session, quit also stops the server.\n";
 
 /// The first line, once it is complete.
 fn first_line(text: &str) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! A program at a pseudo-terminal: a test presses keys and reads the screen.
 use crate::{TIMEOUT, program::Program};
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{Mode, OFlags, fcntl_setfl, open},
     process::Signal,
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize},
@@ -43,15 +43,20 @@ impl TerminalProgram {
         Self { program, keys, terminal, modes_at_start }
     }
 
+    /// Makes the program's standard streams non-blocking, as another program at the same terminal can.
+    pub fn make_non_blocking(&self) {
+        fcntl_setfl(&self.terminal, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
+    }
+
     /// Sends the bytes of key presses, once the line editor has put the terminal into raw mode.
-    pub fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: impl AsRef<[u8]>) {
         let until = Instant::now() + TIMEOUT;
         while tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON) {
             assert!(Instant::now() < until, "no line editor has started");
             // There is no notification of a terminal's modes: they are polled.
             thread::sleep(Duration::from_millis(2));
         }
-        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.write_all(keys.as_ref()).unwrap();
     }
 
     /// Waits until the program has written `text`.

@@ -23,7 +23,7 @@ impl Repl<'_> {
         if let Some(script) = &mut self.script {
             script.on_line();
         }
-        if self.console.echoes() {
+        if self.console.echoes {
             self.screen.line_entered();
         }
         match input {

@@ -2,6 +2,7 @@
 use super::piped_client::{WIRES, prompt, run, scripted_server};
 use atm_e2e::{Client, Output, Program, Server, Signal, TIMEOUT, TerminalProgram, atm, frame, json};
 use rustix::{
+    fs::{OFlags, fcntl_setfl},
     io::ioctl_fionread,
     process::{Pid, kill_process},
 };
@@ -47,6 +48,26 @@ fn a_line_that_cannot_be_sent_is_3() {
         let done = client.finish();
         assert_eq!(done.code, Some(3), "{line:?}: {done:?}");
     }
+    server.stop();
+}
+
+#[test]
+fn a_non_blocking_standard_input_is_waited_for() {
+    let server = Server::start(&[]);
+    let (input, mut lines) = io::pipe().unwrap();
+    fcntl_setfl(&input, OFlags::NONBLOCK).unwrap();
+    let mut command = atm(&["client", "--connect", &server.address.to_string()]);
+    let client = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    for line in ["deposit 40\n", "with", "draw 30\n"] {
+        // The client has read all before, and finds nothing.
+        thread::sleep(Duration::from_millis(100));
+        lines.write_all(line.as_bytes()).unwrap();
+    }
+    drop(lines);
+    let done = client.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(0), &b""[..]), "{done:?}");
+    assert_eq!(server.balance(), 11_000);
     server.stop();
 }
 
@@ -97,7 +118,7 @@ fn interrupt(signal: Signal, answer: Option<&str>) -> Output {
     let (address, server) = scripted_server(prompt(1));
     let mut client = Program::start(atm(&["client", "--connect", &address.to_string()]));
     let mut server = server.join().unwrap();
-    client.wait_for(">>> ");
+    client.wait_for("Yes?");
     if let Some(answer) = answer {
         client.type_line(answer);
         server.read();

@@ -57,6 +57,53 @@ fn each_pasted_line_is_an_answer() {
 }
 
 #[test]
+fn a_line_with_a_byte_that_is_not_utf8_is_not_sent() {
+    let server = Server::start(&[]);
+    let mut screen = TerminalProgram::start(client(&server));
+    screen.wait_for(">>> ");
+    for (number, keys) in [&b"1\xff"[..], b"deposit 4\xff0\rdeposit 7\r"].into_iter().enumerate() {
+        screen.press(keys);
+        screen.wait_for_times("not UTF-8 text: press Enter to begin again", number + 1);
+        screen.press("50\r");
+        screen.wait_for_times("an answer must be UTF-8 text", number + 1);
+    }
+    screen.press("balance\r");
+    screen.wait_for("\nYour balance is $100.");
+    screen.press("exit\r");
+    screen.wait_for("Goodbye.");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_skipped() {
+    let server = Server::start(&[]);
+    let mut screen = TerminalProgram::start(client(&server));
+    screen.wait_for(">>> ");
+    screen.press("\u{feff}deposit 40\r");
+    screen.wait_for("Amount deposited: $40. Your balance is $140.");
+    screen.press("exit\r");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn a_terminal_that_another_program_made_non_blocking_is_read() {
+    let server = Server::start(&[]);
+    let mut screen = TerminalProgram::start(client(&server));
+    screen.wait_for(">>> ");
+    screen.make_non_blocking();
+    for (amount, balance) in [(40, 140), (1, 141)] {
+        screen.press(format!("\x1b[D\u{e9}\x7fdeposit {amount}\r"));
+        screen.wait_for(&format!("Amount deposited: ${amount}. Your balance is ${balance}."));
+    }
+    screen.press("exit\r");
+    screen.wait_for("Goodbye.");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
 fn ctrl_c_leaves() {
     let server = Server::start(&[]);
     for setup in ["", "1\r", "half a line"] {

@@ -61,8 +61,8 @@ fn our_client_works_with_the_original_server() {
     let done = client("1\n40\n2\n15\n3\ndance\nexit\n");
     let shown = [
         "1. Deposit",
-        ">>> \nHow much would you like to deposit?\n>>> \nAmount deposited. Your balance is $140\n",
-        ">>> \nYour balance is $140. How much would you like to withdraw?\n>>> \nAmount withdrawn. Your balance is $125\n",
+        "\nHow much would you like to deposit?\nAmount deposited. Your balance is $140\n",
+        "\nYour balance is $140. How much would you like to withdraw?\nAmount withdrawn. Your balance is $125\n",
         "\nYour balance is $125\n",
         "\nInvalid choice\n",
     ];
@@ -89,7 +89,9 @@ fn our_client_reports_that_the_original_server_was_killed() {
         server.wait_until(|text| Some(text.split_once('\n')?.0.rsplit(' ').next().unwrap().to_owned()));
     let mut client =
         Program::start(atm(&["client", "--connect", &format!("127.0.0.1:{port}"), "--wire", "raw"]));
-    enter_lines(&mut client, &[("1", "How much would you like to deposit?")]);
+    client.wait_for("3. Balance");
+    client.type_line("1");
+    client.wait_for("How much would you like to deposit?");
     server.signal(Signal::KILL);
     let done = client.finish();
     assert_eq!(

@@ -1,5 +1,5 @@
 //! `atm client` with lines from a pipe: its output, when it ends, and its exit code.
-use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json, with_ephemeral_ports};
+use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json, prompts, with_ephemeral_ports};
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
@@ -27,14 +27,14 @@ pub(crate) fn run(address: SocketAddr, wire: &str, lines: &str) -> atm_e2e::Outp
 #[test]
 fn piped_lines_show_the_whole_session() {
     let expected = format!(
-        "{MENU}>>> \nHow much would you like to deposit? (whole units, or back)\n>>> \n\
-        Amount deposited: $40. Your balance is $140.\n\n{MENU}>>> \nYour balance is $140.\n\n{MENU}>>> \nGoodbye.\n"
+        "{MENU}How much would you like to deposit? (whole units, or back)\n\
+        Amount deposited: $40. Your balance is $140.\n\n{MENU}Your balance is $140.\n\n{MENU}Goodbye.\n"
     );
     for wire in WIRES {
         for lines in [
             "1\n40\n3\nexit\n",
             "1\n40\n3\nexit",
-            "1\r\n 40 \r\n3\r\nEXIT\r\nnever read\n",
+            "\u{feff}1\r\n 40 \r\n3\r\nEXIT\r\nnever read\n",
             "1\n40\n3\n",
             "1\n40\n3",
         ] {
@@ -53,7 +53,7 @@ fn the_end_of_the_input_is_exit_at_every_prompt() {
     for lines in ["", "1\n", "2\n", "deposit\n"] {
         let done = run(server.address, "json", lines);
         assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{lines:?}");
-        assert!(done.stdout.ends_with(">>> \nGoodbye.\n"), "{lines:?}: {}", done.stdout);
+        assert!(done.stdout.ends_with("\nGoodbye.\n"), "{lines:?}: {}", done.stdout);
     }
     server.stop();
 }
@@ -94,10 +94,10 @@ fn a_killed_server_ends_a_client_at_its_prompt() {
             let server = Server::start(&["--wire", wire]);
             let mut client = client(server.address, wire);
             for (number, line) in lines.iter().enumerate() {
-                client.wait_for_times(">>> ", number + 1);
+                client.wait_for_prompts(number + 1);
                 client.type_line(line);
             }
-            client.wait_for_times(">>> ", lines.len() + 1);
+            client.wait_for_prompts(lines.len() + 1);
             server.program.signal(Signal::KILL);
             // The client's input stays open.
             let start = Instant::now();
@@ -117,14 +117,11 @@ fn the_message_of_a_stopping_server_is_shown() {
     for wire in WIRES {
         let server = Server::start(&["--wire", wire]);
         let client = client(server.address, wire);
-        client.wait_for(">>> ");
+        client.wait_for_prompts(1);
         server.program.signal(Signal::TERM);
         let done = client.finish();
         assert_eq!(done.code, Some(1), "{done:?}");
-        // The raw wire does not mark the last message, so the prompt is shown again.
-        let prompt = if wire == "raw" { ">>> \n" } else { "" };
-        let last = format!(">>> \nThe server is stopping. Goodbye.\n{prompt}");
-        assert!(done.stdout.ends_with(&last), "{done:?}");
+        assert!(done.stdout.ends_with("\nThe server is stopping. Goodbye.\n"), "{done:?}");
         assert!(!done.stderr.contains("unknown"), "{done:?}");
         assert_eq!(server.program.finish().code, Some(0));
     }
@@ -172,7 +169,7 @@ fn an_answer_without_a_reply_is_reported_as_unknown() {
             let (address, server) = scripted_server(greeting.clone());
             let mut client = client(address, wire);
             let mut server = server.join().unwrap();
-            client.wait_for(">>> ");
+            client.wait_for("Yes?");
             client.type_line("deposit 40");
             let mut byte = [0];
             server.stream().read_exact(&mut byte).unwrap();
@@ -242,7 +239,7 @@ fn replies_are_shown_the_same_however_they_are_split() {
                     to_client.send(piece);
                 }
                 if let Some(line) = lines.get(index) {
-                    client.wait_for_times(">>> ", index + 1);
+                    client.wait_for_prompts(index + 1);
                     client.type_line(line);
                     let answer = match wire {
                         "json" => frame(to_client.read().to_string()),
@@ -307,10 +304,10 @@ fn a_killed_client_frees_its_session() {
     {
         let mut client = connect_when_free(server.address);
         for (number, line) in lines.iter().enumerate() {
-            client.wait_for_times(">>> ", number + 1);
+            client.wait_for_prompts(number + 1);
             client.type_line(line);
         }
-        client.wait_for_times(">>> ", lines.len() + 1);
+        client.wait_for_prompts(lines.len() + 1);
         client.signal(Signal::KILL);
         assert_eq!(client.finish().code, None);
         let mut next = connect_when_free(server.address);
@@ -327,7 +324,7 @@ fn connect_when_free(address: SocketAddr) -> Program {
         let client = client(address, "json");
         if client.wait_until(|text| {
             let busy = text.contains("as many sessions as it takes");
-            (busy || text.contains(">>> ")).then_some(!busy)
+            (busy || prompts(text) > 0).then_some(!busy)
         }) {
             return client;
         }
@@ -342,7 +339,7 @@ fn an_idle_timeout_is_shown_and_ends_the_client() {
     let client = client(server.address, "json");
     let done = client.finish();
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stdout.ends_with(">>> \nNobody answered for too long. Goodbye.\n"), "{done:?}");
+    assert!(done.stdout.ends_with("\nNobody answered for too long. Goodbye.\n"), "{done:?}");
     server.stop();
 }
 

@@ -237,7 +237,7 @@ fn run_and_kill(
         let end = Instant::now() + Duration::from_millis(rng.u64(0..2500));
         // A client stops by itself after an operation that was not done.
         while Instant::now() < end && client.is_running() {
-            if rng.bool() || client.stdout().ends_with(">>> ") {
+            if rng.bool() || client.stdout().ends_with("quit also stops the server.\n") {
                 let word = if rng.bool() { "deposit" } else { "withdraw" };
                 client.type_line(&format!("{word} {}", amounts.fetch_add(1, Ordering::Relaxed)));
             }

@@ -1,6 +1,6 @@
 //! `atm serve --data` on a full disk: no false outcome is sent, no money is lost, and service resumes when there is room.
 use atm_e2e::{
-    Client, NamedTerminal, Program, SerialPair, Server, Signal, TIMEOUT, atm, ledger::ledger_command,
+    Client, NamedTerminal, Program, SerialPair, Server, Signal, TIMEOUT, atm, ledger::ledger_command, prompts,
 };
 use std::{
     fs::{self, File},
@@ -124,14 +124,14 @@ fn a_serial_line_waits_for_room_too() {
         assert!(Instant::now() < until, "{}", server.stderr());
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(!first.stdout().contains(">>> "), "{}", first.stdout());
+    assert!(prompts(&first.stdout()) == 0, "{}", first.stdout());
     disk.make_room();
-    first.wait_for(">>> ");
+    first.wait_for_prompts(1);
     first.end_input();
     assert_eq!(first.finish().code, Some(0));
     for name in ["kiosk-1", "kiosk-2"] {
         let mut client = Program::start(client(name));
-        client.wait_for(">>> ");
+        client.wait_for_prompts(1);
         let (mut asked, before) = (0, faults());
         disk.fill();
         // It takes some before the write-ahead log has to grow.
@@ -140,7 +140,7 @@ fn a_serial_line_waits_for_room_too() {
             asked += 1;
             // Either program may be the next to print.
             let until = Instant::now() + TIMEOUT;
-            while client.stdout().matches(">>> ").count() <= asked && faults() == before {
+            while prompts(&client.stdout()) <= asked && faults() == before {
                 assert!(Instant::now() < until, "{}", client.stdout());
                 thread::sleep(Duration::from_millis(5));
             }

@@ -24,9 +24,9 @@ fn a_client_opens_its_serial_device_again_when_it_is_back() {
         let sim = plug_in(&link, &store);
         let serial = ["client", "--serial", link.to_str().unwrap()];
         let mut client = Program::start(atm(&[&serial[..], name].concat()));
-        client.wait_for_times(">>> ", 1);
+        client.wait_for_prompts(1);
         client.type_line("deposit 40");
-        client.wait_for_times(">>> ", 2);
+        client.wait_for_prompts(2);
         pull(&link, sim);
         client.wait_for_stderr("connection lost; reconnecting");
         let sim = plug_in(&link, &store);

@@ -58,10 +58,10 @@ fn a_client_that_is_killed_leaves_the_next_one_at_the_menu() {
         for lines in [&[][..], &["1"], &["2"], &["deposit 5"], &["withdraw", "5"]] {
             let mut killed = client(&sim, wire);
             for (number, line) in lines.iter().enumerate() {
-                killed.wait_for_times(">>> ", number + 1);
+                killed.wait_for_prompts(number + 1);
                 killed.type_line(line);
             }
-            killed.wait_for_times(">>> ", lines.len() + 1);
+            killed.wait_for_prompts(lines.len() + 1);
             killed.signal(Signal::KILL);
             killed.finish();
             let next = run(&sim, wire, "exit\n");
@@ -117,7 +117,7 @@ fn injected_faults_lose_and_duplicate_no_deposit() {
 fn a_second_client_on_a_port_in_use_is_refused() {
     let sim = FirmwareSim::start(&[]);
     let first = client(&sim, "postcard");
-    first.wait_for(">>> ");
+    first.wait_for_prompts(1);
     let second = run(&sim, "postcard", "3\n");
     assert_eq!((second.code, second.stderr.lines().count()), (Some(1), 1), "{second:?}");
     assert!(second.stderr.contains(&sim.path) && second.stderr.contains("another program"), "{second:?}");
@@ -128,7 +128,7 @@ fn a_second_client_on_a_port_in_use_is_refused() {
 fn a_port_that_disappears_ends_the_client() {
     let sim = FirmwareSim::start(&[]);
     let client = client(&sim, "postcard");
-    client.wait_for(">>> ");
+    client.wait_for_prompts(1);
     sim.program.signal(Signal::KILL);
     let done = client.finish();
     assert_eq!((done.code, done.stderr.lines().count()), (Some(1), 1), "{done:?}");

@@ -95,6 +95,6 @@ fn a_pipe_with_a_name_gives_up_waiting_for_a_host_that_works_for_ever() {
     let result = run_pipe(&options, "deposit 1\n");
     let err = "no reply within 2 s\nstopped at line 1 (\"deposit 1\"): there is no reply\n\
                unknown: check the balance\n";
-    result.is(Exit::Unknown, "Menu\n>>> \n", err);
+    result.is(Exit::Unknown, "Menu\n", err);
     serving.join().unwrap();
 }

@@ -81,7 +81,7 @@ fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
                not sent: the previous answer has no reply yet (exit leaves)\n\
                unknown: check the balance\n";
     assert!(result.time >= time::Duration::from_secs(10), "{:?}", result.time);
-    result.is(Exit::Unknown, "Menu\n>>> \n>>> \n>>> \n", err);
+    result.is(Exit::Unknown, "Menu\n>>> >>> >>> ", err);
     assert!(serving.join().unwrap() > 1);
 }
 
