@@ -155,6 +155,7 @@ fn serial_wire(text: &str) -> Result<Wire, String> {
 
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    make_file_limit_an_error();
     let done = if arguments.demo { demonstrate(&arguments) } else { serve(&arguments) };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -163,6 +164,14 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Makes a write beyond the limit of a file's size an error of the store (setrlimit(2), `RLIMIT_FSIZE`): without a handler
+/// SIGXFSZ ends the process.
+fn make_file_limit_an_error() {
+    // Where it cannot be caught, the limit ends the process, as it did before.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Prints an error and its causes in one line. A failed write to standard error is ignored.

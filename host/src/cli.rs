@@ -14,7 +14,7 @@ pub(crate) mod ledger;
 mod serve;
 
 pub(crate) use client::Client;
-pub(crate) use serve::{LogLevel, MetricsAddress, Serve};
+pub(crate) use serve::{LogFormat, LogLevel, MetricsAddress, Serve};
 
 /// An ATM over a byte stream: no cent is lost or moved twice
 ///
@@ -79,6 +79,15 @@ impl Arguments {
             return Err(conflict(
                 "serve",
                 "--metrics is for TCP: the server of a serial line has no counters",
+            ));
+        }
+        if let Some(Command::Serve(options)) = &self.command
+            && options.metrics.is_remote()
+            && !options.allow_remote_metrics
+        {
+            return Err(conflict(
+                "serve",
+                "--metrics takes only a loopback address without --allow-remote-metrics: the page has no authentication",
             ));
         }
         let (command, serial, named, wire) = match &self.command {
@@ -155,6 +164,7 @@ mod tests {
             "atm serve --baud 9600",
             "atm serve --accept-loss",
             "atm serve --metrics 0.0.0.0:9654",
+            "atm serve --log-format xml",
             "atm serve --metrics 9654",
             "atm serve --allow-remote-quit=maybe",
             "atm serve --allow-remote-quit false",
@@ -178,6 +188,7 @@ mod tests {
             "atm serve --config f --accept-loss",
             "atm serve --check-config",
             "atm serve --metrics [::1]:0",
+            "atm serve --metrics 0.0.0.0:9654 --allow-remote-metrics --log-format json",
             "atm serve --metrics off --serial b --allow-remote-quit",
             "atm serve --allow-remote-quit=false --wire json",
         ] {

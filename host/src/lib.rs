@@ -13,6 +13,7 @@
 //! | `server` | many terminals over TCP, or one serial line | `server` |
 //! | `metrics` | a server's counters, and their page for Prometheus | `server` |
 //! | `names` | caps the names of terminals that a server's ledger takes | `server` |
+//! | `log` | the targets of a server's log | `server` |
 //! | `exit` | the exit codes of the program | `cli` |
 //! | `ledger` | the ledger on disk | `ledger` |
 //!
@@ -26,6 +27,8 @@ pub mod demo;
 pub mod exit;
 #[cfg(feature = "ledger")]
 pub mod ledger;
+#[cfg(feature = "server")]
+pub mod log;
 #[cfg(feature = "server")]
 pub mod metrics;
 #[cfg(feature = "server")]

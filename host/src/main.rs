@@ -12,6 +12,7 @@ use std::{
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse_or_exit();
+    run::make_file_limit_an_error();
     let is_service = arguments.is_service();
     let exit = match run::run(arguments) {
         Ok(exit) => exit,

@@ -17,9 +17,11 @@ use std::{
 mod file_limit;
 mod ledger;
 mod serve;
+mod signals;
 mod systemd;
 
 pub(crate) use serve::exit_of_service;
+pub(crate) use signals::make_file_limit_an_error;
 
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {

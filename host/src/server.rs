@@ -11,9 +11,13 @@
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
-//! * `timers` holds the deadlines;
+//! * `timers` holds the deadlines, `response_log` logs operations;
 //! * [`serial`] serves one serial line without any of these.
-use crate::{clock::Clock, metrics::Metrics};
+use crate::{
+    clock::Clock,
+    log::{SERVER, SESSION},
+    metrics::Metrics,
+};
 use admission::SessionsByAddress;
 use atm_core::{
     host::{self, Conversation},
@@ -46,6 +50,7 @@ mod disk_ledger;
 mod dispatch;
 mod memory_ledger;
 mod opening;
+mod response_log;
 pub mod serial;
 mod stop;
 mod timers;
@@ -68,9 +73,10 @@ const READ_BUFFER: usize = 4096;
 /// Most readiness events that one turn takes from the system.
 const EVENTS_PER_TURN: usize = 1024;
 
-const LISTENER: Token = Token(0);
-const WAKER: Token = Token(1);
-const FIRST_CONNECTION: usize = 2;
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+/// A connection's token is the number of its session, in the log too.
+const FIRST_CONNECTION: usize = 1;
 
 /// A bound server.
 pub struct Server {
@@ -182,7 +188,7 @@ impl Server {
         loop {
             self.now = self.clock.now();
             if self.stop_deadline.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
-                info!("stopped");
+                info!(target: SERVER, "stopped");
                 // Commits the requests that are still queued.
                 let is_closed = self.committer.close();
                 return match (self.ledger_failed, is_closed) {
@@ -266,7 +272,7 @@ impl Server {
             match connection.advance(&mut self.buffer, self.now) {
                 AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
                 AdvanceResult::Foreign(protocol) => {
-                    warn!(session = token.0, %protocol, "connection ended: its peer speaks another protocol");
+                    warn!(target: SESSION, session = token.0, %protocol, "connection ended: its peer speaks another protocol");
                 }
                 AdvanceResult::NoHello => self.turn_away(token, &mut connection),
                 AdvanceResult::Blocked => {
@@ -304,7 +310,7 @@ impl Server {
                 }
             }
             host::Event::Quit => {
-                info!(session = token.0, "stop requested by the person at this session");
+                info!(target: SERVER, session = token.0, "stop requested by the person at this session");
                 self.stop.stop();
             }
             host::Event::Hello(name) => self.handle_hello(token, connection, name),
@@ -348,7 +354,7 @@ impl Server {
             return;
         }
         let now = self.now;
-        info!(sessions = self.sessions, "stopping");
+        info!(target: SERVER, sessions = self.sessions, "stopping");
         self.stop_deadline = Some(now + SHUTDOWN_GRACE);
         let tokens: Vec<Token> = self.connections.keys().copied().collect();
         for token in tokens {

@@ -84,7 +84,9 @@ struct Options {
     new_terminals: Option<u64>,
     allow_remote_quit: Option<bool>,
     metrics: Option<String>,
+    allow_remote_metrics: Option<bool>,
     log: Option<String>,
+    log_format: Option<String>,
 }
 
 impl Options {
@@ -110,7 +112,9 @@ impl Options {
             ("new-terminals", text(&self.new_terminals)),
             ("allow-remote-quit", text(&self.allow_remote_quit)),
             ("metrics", text(&self.metrics)),
+            ("allow-remote-metrics", text(&self.allow_remote_metrics)),
             ("log", text(&self.log)),
+            ("log-format", text(&self.log_format)),
         ];
         options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

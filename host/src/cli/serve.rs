@@ -5,20 +5,26 @@ use atm_host::server::TERMINALS;
 use clap::{ArgAction, ArgGroup, Args, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Where the counters are served.
+/// Where the metrics are served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MetricsAddress {
     Off,
     At(SocketAddr),
 }
 
-/// Parses a loopback address or `off`.
+impl MetricsAddress {
+    /// Whether other machines may reach it.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::At(address) if !address.ip().to_canonical().is_loopback())
+    }
+}
+
+/// Parses an address or `off`.
 fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().to_canonical().is_loopback() => Ok(MetricsAddress::At(address)),
-        Ok(_) => Err("only a loopback address is accepted: the page has no authentication".to_owned()),
+        Ok(address) => Ok(MetricsAddress::At(address)),
         Err(_) if text == "off" => Ok(MetricsAddress::Off),
-        Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654; `off` serves no counters".to_owned()),
+        Err(_) => Err("an address is IP:PORT, as in 127.0.0.1:9654; `off` serves no metrics".to_owned()),
     }
 }
 
@@ -94,12 +100,19 @@ pub(crate) struct Serve {
     /// serial line. The option without a value means true
     #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
     pub(crate) allow_remote_quit: bool,
-    /// Serve counters to Prometheus at this loopback address (GET /metrics), or `off`
+    /// Serve metrics to Prometheus at this loopback address (GET /metrics, and /healthz), or `off`
     #[arg(long, help_heading = "Operation", value_name = "IP:PORT", default_value = "off", value_parser = metrics_address)]
     pub(crate) metrics: MetricsAddress,
+    /// Let --metrics name an address that other machines reach, and any name of this host in their requests: the page has
+    /// no authentication. The option without a value means true
+    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    pub(crate) allow_remote_metrics: bool,
     /// Least severe level to log on standard error, one event a line
     #[arg(long, help_heading = "Operation", value_enum, default_value_t = LogLevel::Info)]
     pub(crate) log: LogLevel,
+    /// Format of the log: text for a person, or a JSON object a line
+    #[arg(long, help_heading = "Operation", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
 }
 
 /// Least severe level to log.
@@ -110,4 +123,11 @@ pub(crate) enum LogLevel {
     Warn,
     Info,
     Debug,
+}
+
+/// Format of the log.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }

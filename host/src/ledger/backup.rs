@@ -88,9 +88,18 @@ pub fn new_file<T>(file: &Path, write: impl FnOnce(&NamedTempFile) -> Result<T>)
     ensure!(fs::symlink_metadata(file).is_err(), "{}: it exists already and is not overwritten", name());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = Builder::new().prefix("atm-").suffix(".tmp").tempfile_in(folder).with_context(name)?;
-    let written = write(&draft)?;
+    let written = write(&draft).map_err(name_file_limit)?;
     draft.as_file().sync_all().with_context(name)?;
     draft.persist_noclobber(file).with_context(name)?;
     sync_folder(folder).with_context(name)?;
     Ok(written)
+}
+
+/// Names the limit of a file's size, if there is one: SQLite reports a write beyond it as `disk I/O error`.
+fn name_file_limit(error: anyhow::Error) -> anyhow::Error {
+    #[cfg(unix)]
+    if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
+        return anyhow::anyhow!("{error:#}; a file may have {most} bytes here (ulimit -f)");
+    }
+    error
 }

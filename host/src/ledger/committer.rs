@@ -11,6 +11,7 @@ use super::{
     store::{Head, Store, StoreFault, Turn},
 };
 use crate::{
+    log::LEDGER,
     metrics::{Metrics, add},
     names::NameQuota,
 };
@@ -83,7 +84,7 @@ impl<S: Store> GroupCommitter<S> {
         (batch.head, batch.turn) = (head, turn);
         store.save(&batch)?;
         let (ledger, balance) = (batch.ledger, batch.account.0.balance);
-        info!(%ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
+        info!(target: LEDGER, %ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.set_ledger_open(true);
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
         let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
@@ -169,12 +170,12 @@ impl<S: Store> GroupCommitter<S> {
     pub fn close(mut self) -> bool {
         self.commit();
         if matches!(self.state, State::InDoubt(_)) {
-            error!("stopped before the last requests were settled: their terminals ask for the outcome");
+            error!(target: LEDGER, "stopped before the last requests were settled: their terminals ask for the outcome");
             return false;
         }
         let closed = self.store.close();
         if let Err(error) = &closed {
-            error!(%error, "the ledger could not be closed in order");
+            error!(target: LEDGER, %error, "the ledger could not be closed in order");
         }
         closed.is_ok() && matches!(self.state, State::Open)
     }
@@ -198,7 +199,7 @@ impl<S: Store> GroupCommitter<S> {
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
         let new_names = batch.names.saturating_sub(names);
         if responses.contains(&Response::Rejected(Rejection::Full)) {
-            warn!(limit = self.names.option(batch.names), "turned away: no room for another name");
+            warn!(target: LEDGER, limit = self.names.option(batch.names), "turned away: no room for another name");
         }
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {
@@ -254,7 +255,7 @@ impl<S: Store> GroupCommitter<S> {
 
     /// Refuses a request whose row the database does not accept.
     fn refuse(&mut self, request: Request, reason: &str) {
-        error!(origin = ?request.origin, reason, "a request is refused: the database does not accept its row");
+        error!(target: LEDGER, origin = ?request.origin, reason, "a request is refused: the database does not accept its row");
         let response = match request.command {
             Command::Hello(_) => Response::Rejected(Rejection::Full),
             Command::Reserve => Response::Fenced,
@@ -270,7 +271,7 @@ impl<S: Store> GroupCommitter<S> {
             return self.fail(fault);
         }
         let logged = fault.to_string();
-        error!(error = logged, "the ledger's commit failed: no outcome is sent before it is settled");
+        error!(target: LEDGER, error = logged, "the ledger's commit failed: no outcome is sent before it is settled");
         self.metrics.set_ledger_open(false);
         add(&self.metrics.doubts, usize::from(before != after));
         let (epoch, voided, time, backoff) = (self.turn.epoch, None, (self.clock)(), FIRST_RETRY);
@@ -284,7 +285,7 @@ impl<S: Store> GroupCommitter<S> {
         let State::InDoubt(mut doubt) = std::mem::replace(&mut self.state, State::Failed) else { return };
         match self.try_settle(&mut doubt) {
             Ok((answered, again)) => {
-                info!("the ledger takes entries again, and the last requests are settled");
+                info!(target: LEDGER, "the ledger takes entries again, and the last requests are settled");
                 self.metrics.set_ledger_open(true);
                 self.state = State::Open;
                 self.answer(answered);
@@ -294,7 +295,7 @@ impl<S: Store> GroupCommitter<S> {
             Err(fault) => {
                 let fault = fault.to_string();
                 if fault != doubt.logged {
-                    error!(error = fault, "the ledger is still closed");
+                    error!(target: LEDGER, error = fault, "the ledger is still closed");
                     doubt.logged = fault;
                 }
                 doubt.backoff = doubt.backoff.saturating_mul(2).min(MAX_RETRY);
@@ -341,7 +342,7 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     fn fail(&mut self, fault: &StoreFault) {
-        error!(error = %fault, "the ledger is closed for good");
+        error!(target: LEDGER, error = %fault, "the ledger is closed for good");
         self.metrics.set_ledger_open(false);
         self.state = State::Failed;
     }

@@ -11,6 +11,7 @@ use super::{
     reader::Reader,
     store::{Head, Store, StoreFault, Turn},
 };
+use crate::log::LEDGER;
 use atm_core::{
     ledger::{AccountNumber, LedgerId, Name},
     money::Amount,
@@ -113,14 +114,14 @@ impl Sqlite {
         if is_copy || lost.is_some() {
             // It may have pages of two moments, which no other check finds: copied while a server wrote to it, or cut off
             // within a checkpoint.
-            info!("the ledger's files are copies, or have lost commits: every entry is verified first");
+            info!(target: LEDGER, "the ledger's files are copies, or have lost commits: every entry is verified first");
             if let Some(fault) = reader.verify(&mut |_| ())?.faults.first() {
                 let reason = format!("its parts are of different moments: {fault}; restore a backup");
                 return Err(StoreFault::Unusable(reason));
             }
         }
         if let Some(reason) = lost {
-            warn!(reason, ledger = %new.identity, "the loss is accepted: this is another ledger from here on");
+            warn!(target: LEDGER, reason, ledger = %new.identity, "the loss is accepted: this is another ledger from here on");
             store.mark.reset(&tables::renew(&reader.connection, HOST_JOURNAL, new)?)?;
         }
         store.accept(reader.connection)?;
@@ -209,7 +210,7 @@ impl Store for Sqlite {
         execute(connection, "COMMIT")?;
         let noted = self.mark.write(&batch.head);
         if let (Err(error), true) = (&noted, self.is_noting) {
-            warn!(%error, "what is acknowledged cannot be noted: its loss would not be noticed");
+            warn!(target: LEDGER, %error, "what is acknowledged cannot be noted: its loss would not be noticed");
         }
         (self.is_noting, self.log_size) = (noted.is_ok(), length);
         Ok(())

@@ -3,6 +3,7 @@
 //! One thread serves a few connections at once (one scrape each). A slow peer cannot block the others: beyond
 //! the limit, the oldest connection is closed.
 use super::Metrics;
+use crate::log::METRICS;
 use mio::{
     Events, Interest, Poll, Token,
     net::{TcpListener, TcpStream},
@@ -51,7 +52,7 @@ pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAdd
     };
     thread::Builder::new().name("metrics".into()).spawn(move || {
         if let Err(error) = server.run() {
-            error!(%error, "counters are no longer served");
+            error!(target: METRICS, %error, "counters are no longer served");
         }
     })?;
     Ok(address)
@@ -102,7 +103,7 @@ impl MetricsServer {
                 Err(error) => {
                     // Most likely no file descriptor is left (EMFILE); the edge-triggered listener does not
                     // report the connection again.
-                    debug!(%error, "a scrape could not be accepted; trying again");
+                    debug!(target: METRICS, %error, "a scrape could not be accepted; trying again");
                     self.accept_retry = Some(now + ACCEPT_RETRY);
                     return;
                 }
@@ -120,7 +121,7 @@ impl MetricsServer {
         self.last_token = Token(self.last_token.0.wrapping_add(1).max(1));
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, self.last_token, both) {
-            debug!(%error, "a scrape could not be registered");
+            debug!(target: METRICS, %error, "a scrape could not be registered");
             return;
         }
         let scrape = Scrape { stream, head: Vec::new(), response: None, sent: 0, deadline: now + TIMEOUT };
@@ -134,7 +135,7 @@ impl MetricsServer {
             Ok(true) => {}
             Ok(false) => drop(self.scrapes.remove(&token)),
             Err(error) => {
-                debug!(%error, "a scrape failed");
+                debug!(target: METRICS, %error, "a scrape failed");
                 self.scrapes.remove(&token);
             }
         }

@@ -1,11 +1,12 @@
 //! `atm serve`: starts a server over TCP or on a serial line, and stops it on a signal.
-use super::{file_limit::sessions_within_file_limit, systemd};
-use crate::cli::{LogLevel, MetricsAddress, Serve};
+use super::{file_limit::sessions_within_file_limit, signals::ServerSignals, systemd};
+use crate::cli::{LogFormat, LogLevel, MetricsAddress, Serve};
 use anyhow::{Context, Result};
 use atm_core::{time::Duration, wire::Wire};
 use atm_host::{
     exit::Exit,
     ledger::store::StoreFault,
+    log::SERVER,
     metrics::page,
     serial::Port,
     server::{Server, ServerConfig, serial},
@@ -20,7 +21,8 @@ use std::{
 use tracing::{info, level_filters::LevelFilter, warn};
 
 pub(super) fn run(options: &Serve) -> Result<Exit> {
-    init_logging(options.log);
+    init_logging(options.log, options.log_format);
+    let signals = ServerSignals::catch()?;
     let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
     let config = ServerConfig {
         balance: options.balance,
@@ -36,8 +38,8 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         ..ServerConfig::new(options.wire.unwrap_or(default_wire))
     };
     match &options.serial {
-        Some(path) => serve_serial(path, options, &config)?,
-        None => serve_tcp(options, config)?,
+        Some(path) => serve_serial(path, options, &config, signals)?,
+        None => serve_tcp(options, config, signals)?,
     }
     Ok(Exit::Done)
 }
@@ -51,47 +53,50 @@ pub(crate) fn exit_of_service(error: &anyhow::Error) -> Exit {
     if ledger.is_some_and(|error| error.is_final()) { Exit::Permanent } else { Exit::Error }
 }
 
-fn serve_tcp(options: &Serve, mut config: ServerConfig) -> Result<()> {
+fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) -> Result<()> {
     let (wire, address) = (config.wire, options.listen.as_str());
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    let stop = server.stop_handle();
+    signals.on_stop(move || {
+        systemd::notify_stopping();
+        stop.stop();
+    })?;
     if let Some(folder) = &options.data {
         server
             .open_ledger(folder, options.accept_loss)
             .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
     }
     for address in server.local_addrs().filter(|address| !address.ip().to_canonical().is_loopback()) {
-        warn!(%address, "there is no authentication: every peer that reaches this address can move money");
+        warn!(target: SERVER, %address, "there is no authentication: every peer that reaches this address can move money");
     }
     if let MetricsAddress::At(at) = options.metrics {
         let at =
             page::serve(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
-        info!(address = %at, "counters at /metrics");
+        info!(target: SERVER, address = %at, "counters at /metrics");
     }
-    let stop = server.stop_handle();
-    stop_on_signals(move || {
-        systemd::notify_stopping();
-        stop.stop();
-    })?;
     let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
-    announce(&format!("listening on {} ({wire})", addresses.join(" and ")));
+    let addresses = addresses.join(" and ");
+    announce(&format!("listening on {addresses} ({wire})"));
+    info!(target: SERVER, addresses, %wire, version = env!("CARGO_PKG_VERSION"), "listening");
     systemd::notify_ready();
     let served = server.run();
     systemd::notify_stopping();
     served.context("the server failed")
 }
 
-fn serve_serial(path: &str, options: &Serve, config: &ServerConfig) -> Result<()> {
+fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: ServerSignals) -> Result<()> {
     let baud = options.baud;
     let mut port = Port::open(path, baud)?;
     let stop_requested = Arc::new(AtomicBool::new(false));
     let stop = stop_requested.clone();
-    stop_on_signals(move || {
+    signals.on_stop(move || {
         systemd::notify_stopping();
         stop.store(true, Ordering::Release);
     })?;
     let ready = || {
         announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+        info!(target: SERVER, port = path, wire = %config.wire, baud, version = env!("CARGO_PKG_VERSION"), "listening");
         systemd::notify_ready();
     };
     let served = match &options.data {
@@ -111,7 +116,7 @@ fn announce(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn init_logging(level: LogLevel) {
+fn init_logging(level: LogLevel, format: LogFormat) {
     let level = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -119,34 +124,17 @@ fn init_logging(level: LogLevel) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(false);
     // By default the subscriber reports a failed write to standard error on standard error, and panics if
     // that fails too.
-    subscriber.log_internal_errors(false).init();
-}
-
-/// Calls `stop` on the first SIGINT or SIGTERM, so that the server says goodbye; the second one ends the
-/// process at once.
-#[cfg(unix)]
-fn stop_on_signals(stop: impl Fn() + Send + 'static) -> Result<()> {
-    use signal_hook::{consts::TERM_SIGNALS, flag, iterator::Signals};
-    let is_second = Arc::new(AtomicBool::new(false));
-    for signal in TERM_SIGNALS {
-        // The order matters: the first signal finds the flag clear, and sets it.
-        flag::register_conditional_shutdown(*signal, (Exit::Interrupted as u8).into(), is_second.clone())?;
-        flag::register(*signal, is_second.clone())?;
-    }
-    let mut signals = Signals::new(TERM_SIGNALS).context("signals cannot be caught")?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in &mut signals {
-            stop();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level)
+        .with_ansi(false)
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => {
+            subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
         }
-    })?;
-    Ok(())
-}
-
-/// Elsewhere the system ends the process.
-#[cfg(not(unix))]
-fn stop_on_signals(_: impl Fn() + Send + 'static) -> Result<()> {
-    Ok(())
+    }
 }

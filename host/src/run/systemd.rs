@@ -1,6 +1,7 @@
 //! Service notification: reports to systemd that the server is ready, or stopping (sd_notify(3)).
 //!
 //! Does nothing where systemd did not start the process with `Type=notify`.
+use atm_host::log::SERVER;
 use std::sync::Once;
 
 /// The server listens, and its ledger is open.
@@ -28,7 +29,7 @@ fn notify(state: sd_notify::NotifyState<'_>) {
         _ => sd_notify::notify(&[state]),
     };
     if let Err(error) = sent {
-        tracing::warn!(%error, "systemd could not be notified");
+        tracing::warn!(target: SERVER, %error, "systemd could not be notified");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Listener and accept loop: takes connections, some in each turn, with small buffers in the system.
-use super::{Connection, FIRST_CONNECTION, Server};
+use super::{Connection, FIRST_CONNECTION, Server, WAKER};
+use crate::log::SESSION;
 #[cfg(unix)]
 use atm_core::host::{IN, OUT};
 use atm_core::time::Duration;
@@ -103,7 +104,7 @@ impl Server {
                 Err(error) => {
                     // Most likely no file descriptor is left (EMFILE). The listener is edge-triggered and
                     // does not report this connection again, so a timer does.
-                    warn!(%error, "a connection could not be accepted; trying again");
+                    warn!(target: SESSION, %error, "a connection could not be accepted; trying again");
                     self.accepting = false;
                     self.accept_retry = Some(self.now + ACCEPT_RETRY);
                     return;
@@ -125,14 +126,15 @@ impl Server {
 
     fn open_connection(&mut self, stream: TcpStream, peer: SocketAddr) {
         let token = Token(self.next_token);
-        self.next_token = self.next_token.wrapping_add(1).max(FIRST_CONNECTION);
+        let next = self.next_token.wrapping_add(1);
+        self.next_token = if next < WAKER.0 { next } else { FIRST_CONNECTION };
         let now = self.now;
         let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer));
         let opened = Connection::open(stream, peer.ip(), registry, token, self.config.host, &endpoint, now);
         let mut connection = match opened {
             Ok(connection) => Box::new(connection),
             Err(error) => {
-                debug!(%peer, %error, "a connection failed as it was opened");
+                debug!(target: SESSION, %peer, %error, "a connection failed as it was opened");
                 return;
             }
         };

@@ -10,7 +10,7 @@
 //! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
 //! limit.
 use super::{Connection, Server, conversations::Location};
-use crate::metrics::add;
+use crate::{log::SESSION, metrics::add};
 use atm_core::{ledger::Name, message::Notice, time::Duration};
 use mio::Token;
 use std::{
@@ -95,7 +95,7 @@ impl Server {
         self.by_address.add(connection.peer);
         add(&self.metrics.sessions, 1);
         add(&self.metrics.open_sessions, 1);
-        info!(peer = %connection.peer, session = token.0, "session opened");
+        info!(target: SESSION, peer = %connection.peer, session = token.0, "session opened");
     }
 
     /// Turns away a connection that is no session, and logs the limit that it met.
@@ -110,7 +110,7 @@ impl Server {
         } else {
             "--max-sessions"
         };
-        warn!(%peer, session = token.0, sessions, limit, "turned away: no room for another session");
+        warn!(target: SESSION, %peer, session = token.0, sessions, limit, "turned away: no room for another session");
         connection.host.reject_busy(self.now);
     }
 
@@ -160,7 +160,7 @@ impl Server {
         let Some((_, token)) = idle.min() else { return false };
         let Some(connection) = self.connections.get_mut(&token) else { return false };
         info!(
-            session = token.0,
+            target: SESSION, session = token.0,
             "ended, at its prompt for longest, for a terminal whose conversation is held"
         );
         let conversation = connection.host.park();
@@ -181,7 +181,7 @@ impl Server {
         self.by_address.remove(connection.peer);
         self.metrics.open_sessions.fetch_sub(1, Ordering::Relaxed);
         let counters = connection.host.counters();
-        info!(session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
+        info!(target: SESSION, session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }
 }
 

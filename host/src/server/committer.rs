@@ -4,7 +4,6 @@
 //! The event loop knows this trait alone. A response may come at once or later, and in any order: its request
 //! says which terminal or session it belongs to.
 use atm_core::ledger::{InDoubt, Request, Response};
-use tracing::{info, warn};
 
 /// Commits requests for the event loop.
 pub(super) trait Committer: Send {
@@ -44,22 +43,5 @@ pub(super) trait Committer: Send {
     /// Commits what is queued and closes the ledger; false where it could not be closed in order.
     fn close(self: Box<Self>) -> bool {
         true
-    }
-}
-
-/// Logs a hello that the ledger did not admit, a fenced request, and the proof that the ledger was set back.
-pub(super) fn log_response(request: &Request, response: &Response) {
-    let Some(name) = request.origin.terminal() else { return };
-    match response {
-        Response::Admitted(admission) => {
-            let Some(gap) = admission.set_back else { return };
-            warn!(
-                terminal = %name, start = gap.start, end = gap.end,
-                "the ledger was set back: the terminal has seen replies that are not in it, and the outcomes of their numbers, below the end, are unknown"
-            );
-        }
-        Response::Rejected(reason) => info!(terminal = %name, ?reason, "hello rejected by the ledger"),
-        Response::Fenced => info!(terminal = %name, "request fenced: the terminal has said hello elsewhere"),
-        Response::Reserved(_) | Response::Settled { .. } => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Dispatch: carries requests to the ledger, outcomes to where their terminals are, and a conversation to the
 //! connection where its terminal said hello.
-use super::{Connection, Location, Server, committer::log_response};
+use super::{Connection, Location, Server, response_log::log_response};
+use crate::log::{LEDGER, SESSION};
 use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
 use mio::Token;
 use tracing::{error, info};
@@ -28,7 +29,7 @@ impl Server {
     /// outstanding request asks for its outcome when it says hello again.
     fn stop_after_ledger_failure(&mut self, error: InDoubt) {
         if !self.ledger_failed {
-            error!(%error, "the ledger has failed: stopping");
+            error!(target: LEDGER, %error, "the ledger has failed: stopping");
         }
         self.ledger_failed = true;
         self.start_shutdown();
@@ -110,12 +111,12 @@ impl Server {
         };
         match conversation {
             Ok(conversation) => {
-                info!(session = token.0, terminal = %name, known = conversation.is_some(), "hello dispatched");
+                info!(target: SESSION, session = token.0, terminal = %name, known = conversation.is_some(), "hello dispatched");
                 self.conversations.connect(name, token);
                 connection.host.admit(conversation, now);
             }
             Err(()) => {
-                info!(session = token.0, terminal = %name, "hello refused: the name is in use by this or a later epoch");
+                info!(target: SESSION, session = token.0, terminal = %name, "hello refused: the name is in use by this or a later epoch");
                 connection.host.refuse(now);
             }
         }

@@ -1,6 +1,6 @@
 //! The server's ledger in memory: answers each request at once, and caps new names.
 use super::{ServerConfig, committer::Committer, new_identity};
-use crate::names::NameQuota;
+use crate::{log::SESSION, names::NameQuota};
 use atm_core::ledger::{Command, InDoubt, Ledger, RamLedger, Rejection, Request, Response};
 use std::{io, time::Instant};
 use tracing::warn;
@@ -32,7 +32,7 @@ impl Ledger for MemoryLedger {
         }
         let before = self.ledger.terminals();
         if self.names.limit(before, Instant::now()) <= before {
-            warn!(limit = self.names.option(before), "turned away: no room for another name");
+            warn!(target: SESSION, limit = self.names.option(before), "turned away: no room for another name");
             return Ok(Response::Rejected(Rejection::Full));
         }
         let response = self.ledger.apply(request);

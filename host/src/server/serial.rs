@@ -1,8 +1,8 @@
 //! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
-use super::{SHUTDOWN_GRACE, ServerConfig, committer::log_response, memory_ledger::MemoryLedger};
-use crate::{clock::Clock, serial::Port};
+use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response};
+use crate::{clock::Clock, log::SERVER, serial::Port};
 use atm_core::{
     host::{self, IN, OUT},
     kiosk::{Kiosk, KioskError},
@@ -112,7 +112,7 @@ fn run_kiosk<L: Ledger>(
         device.0.wait(MAX_WAIT)?;
     }
     let counters = kiosk.host().counters();
-    info!(frames = counters.frames, discarded = counters.discarded, "stopped");
+    info!(target: SERVER, frames = counters.frames, discarded = counters.discarded, "stopped");
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn reopen(port: &mut Port, lost: io::Error, stop: &AtomicBool, limit: Duration) 
     if !port.name().is_lasting() {
         return Err(lost);
     }
-    warn!(error = %lost, "the serial port is lost: waiting for its device");
+    warn!(target: SERVER, error = %lost, "the serial port is lost: waiting for its device");
     let began = std::time::Instant::now();
     while began.elapsed() < limit {
         if stop.load(Ordering::Acquire) {
@@ -158,7 +158,7 @@ fn reopen(port: &mut Port, lost: io::Error, stop: &AtomicBool, limit: Duration) 
         std::thread::sleep(REOPEN_INTERVAL);
         if let Ok(opened) = port.name().open() {
             *port = opened;
-            info!("the serial port is open again");
+            info!(target: SERVER, "the serial port is open again");
             return Ok(true);
         }
     }

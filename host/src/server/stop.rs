@@ -1,4 +1,5 @@
 //! Stop handle: wakes the event loop from any thread, and makes it stop.
+use crate::log::SERVER;
 use mio::Waker;
 use std::sync::{
     Arc,
@@ -31,6 +32,6 @@ impl Stop {
 
 fn wake(waker: &Waker) {
     if let Err(error) = waker.wake() {
-        error!(%error, "the event loop could not be woken");
+        error!(target: SERVER, %error, "the event loop could not be woken");
     }
 }

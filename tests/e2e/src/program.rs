@@ -409,10 +409,16 @@ impl Server {
     /// Stops it with SIGTERM; it must exit with code 0, without a panic. It waits up to 2 s for connected clients: drop
     /// these first.
     pub fn stop(self) {
+        self.finish();
+    }
+
+    /// Stops it as [`stop`](Self::stop) does, and returns its log.
+    pub fn finish(self) -> String {
         self.program.signal(Signal::TERM);
         let done = self.program.finish();
         assert_eq!(done.code, Some(0), "{done:?}");
         assert!(!done.stderr.contains("panicked"), "{done:?}");
+        done.stderr
     }
 }
 

@@ -306,6 +306,21 @@ fn a_module_of_a_driver_does_not_use_what_it_must_not_know() {
 }
 
 #[test]
+fn every_event_has_a_public_target() {
+    let mut seen = 0;
+    for Source { path, code, .. } in ["lib.rs", "main.rs"].iter().flat_map(|entry| sources("host", entry)) {
+        for event in ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "enabled!("] {
+            for (at, _) in code.match_indices(event) {
+                seen += 1;
+                let has_target = code[at + event.len()..].trim_start().starts_with("target:");
+                assert!(has_target, "{}: {event} without a target", path.display());
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} events were found");
+}
+
+#[test]
 fn no_code_allows_a_panic() {
     const CALLS: [&str; 8] = [
         ".unwrap()",

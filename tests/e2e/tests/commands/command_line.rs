@@ -122,15 +122,15 @@ fn balance_and_limit_are_options_of_the_server() {
 }
 
 #[test]
-fn the_log_is_on_standard_error_and_has_no_answers_in_it() {
+fn the_log_is_on_standard_error_and_has_no_text_of_an_answer() {
     let server = Server::start(&[]);
     let mut client = server.client();
     client.ask("my secret");
-    client.ask("deposit 4711");
+    client.ask("deposit 047.11");
     drop(client);
     server.program.wait_for_stderr("session closed");
     let (log, stdout) = (server.program.stderr(), server.program.stdout());
-    assert!(!log.contains("secret") && !log.contains("4711"), "{log}");
+    assert!(!log.contains("secret") && !log.contains("47.11"), "{log}");
     assert!(log.lines().all(|line| line.contains(" INFO ")), "{log}");
     assert_eq!(stdout, format!("listening on {} (json)\n", server.address));
     server.stop();

@@ -3,6 +3,7 @@
 
 mod commands;
 mod durability;
+mod file_limit;
 mod full_disk;
 mod readers;
 mod readers_and_writers;

@@ -1,0 +1,85 @@
+//! Response log: one event for each operation that the ledger has answered, and for what it did with a hello.
+use crate::log::{LEDGER, OPERATION, SESSION};
+use atm_core::{
+    ledger::{Command, Operation, Origin, Outcome, Receipt, Refusal, Request, Response},
+    money::Amount,
+};
+use tracing::{Level, enabled, field::display, info, warn};
+
+/// Logs an operation, an outcome that was asked for, a hello that was not admitted, a fenced request, and the proof that the
+/// ledger was set back.
+pub(super) fn log_response(request: &Request, response: &Response) {
+    match (response, request.origin.terminal()) {
+        (Response::Settled { id, outcome }, _) => log_outcome(request, *id, outcome),
+        (Response::Admitted(admission), Some(name)) => {
+            let Some(gap) = admission.set_back else { return };
+            warn!(
+                target: LEDGER, terminal = %name, start = gap.start, end = gap.end,
+                "the ledger was set back: the terminal has seen replies that are not in it, and the outcomes of their numbers, below the end, are unknown"
+            );
+        }
+        (Response::Rejected(reason), Some(name)) => {
+            info!(target: SESSION, terminal = %name, ?reason, "hello rejected by the ledger");
+        }
+        (Response::Fenced, Some(name)) => {
+            info!(target: SESSION, terminal = %name, "request fenced: the terminal has said hello elsewhere");
+        }
+        _ => {}
+    }
+}
+
+/// Amounts are in minor units. A session without a name has its number in place of a terminal.
+fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
+    if !enabled!(target: OPERATION, Level::INFO) {
+        return;
+    }
+    let (terminal, session) = match &request.origin {
+        Origin::Terminal(name) => (Some(display(name)), None),
+        Origin::Session(session) => (None, Some(session.number)),
+    };
+    let (word, reason) = match outcome {
+        Outcome::Done(_) => ("done", None),
+        Outcome::Refused(refusal) => ("refused", Some(reason(refusal))),
+        Outcome::NotDone => ("not-done", None),
+        Outcome::Unknown => ("unknown", None),
+    };
+    let moved = match outcome {
+        Outcome::Done(Receipt::Deposited { amount, .. } | Receipt::Withdrawn { amount, .. }) => Some(*amount),
+        _ => None,
+    };
+    if let Command::Operate { operation, .. } = request.command {
+        let amount = moved.or(named_amount(operation)).map(Amount::minor);
+        info!(
+            target: OPERATION, terminal, session, id, operation = kind(operation), outcome = word, reason, amount,
+            "operation"
+        );
+    } else {
+        let amount = moved.map(Amount::minor);
+        info!(target: OPERATION, terminal, id, outcome = word, reason, amount, "outcome of an earlier operation");
+    }
+}
+
+/// The kind of an operation in the word that the `json` wire has for it.
+fn kind(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Inquiry => "balance",
+        Operation::Deposit(_) => "deposit",
+        Operation::Withdraw(_) | Operation::WithdrawAll => "withdrawal",
+    }
+}
+
+fn named_amount(operation: Operation) -> Option<Amount> {
+    match operation {
+        Operation::Deposit(amount) | Operation::Withdraw(amount) => Some(amount),
+        Operation::Inquiry | Operation::WithdrawAll => None,
+    }
+}
+
+fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Insufficient { .. } => "insufficient",
+        Refusal::BalanceLimit { .. } => "balance-limit",
+        Refusal::Conflict => "conflict",
+        Refusal::Full => "full",
+    }
+}

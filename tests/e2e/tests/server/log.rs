@@ -1,0 +1,59 @@
+//! Log: one event an operation under a public target, as text or as JSON.
+use atm_e2e::{NamedTerminal, Server, Value, json};
+use tempfile::TempDir;
+
+/// The events of a target in a log of JSON lines.
+fn events(log: &str, target: &str) -> Vec<Value> {
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["target"] == target).collect()
+}
+
+#[test]
+fn each_operation_is_one_event_with_its_outcome_and_amount() {
+    let folder = TempDir::new().unwrap();
+    for data in [None, folder.path().to_str()] {
+        let arguments = [&["--log-format", "json"], &data.map_or(vec![], |data| vec!["--data", data])[..]];
+        let server = Server::start(&arguments.concat());
+        let mut terminal = NamedTerminal::new("kiosk-1");
+        let (mut client, welcome) = terminal.hello(server.address, false);
+        terminal.show(&welcome);
+        for answer in ["deposit 5", "withdraw 40", "balance", "withdraw 500", "my secret"] {
+            terminal.answer(&mut client, answer);
+            let reply = client.read();
+            terminal.show(&reply);
+        }
+        let mut unnamed = server.client();
+        unnamed.ask("deposit 1");
+        drop((client, unnamed));
+        let log = server.finish();
+        let of = |event: &Value| {
+            ["terminal", "operation", "outcome", "reason", "amount"].map(|field| event[field].clone())
+        };
+        let operations = events(&log, "atm::operation");
+        let named = |operation: &str, outcome: &str, reason: Value, amount: Value| {
+            [json!("kiosk-1"), json!(operation), json!(outcome), reason, amount]
+        };
+        assert_eq!(
+            operations.iter().map(of).collect::<Vec<_>>(),
+            [
+                named("deposit", "done", Value::Null, json!(500)),
+                named("withdrawal", "done", Value::Null, json!(4_000)),
+                named("balance", "done", Value::Null, Value::Null),
+                named("withdrawal", "refused", json!("insufficient"), json!(50_000)),
+                [Value::Null, json!("deposit"), json!("done"), Value::Null, json!(100)],
+            ]
+        );
+        let ids: Vec<_> = operations[..4].iter().map(|event| event["id"].as_u64().unwrap()).collect();
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+        assert_eq!(operations[4]["session"], 2, "sessions count from 1");
+        let sessions = events(&log, "atm::session");
+        assert_eq!(sessions[0]["session"], 1, "sessions count from 1");
+        assert!(!log.contains("secret"), "{log}");
+        for event in log.lines() {
+            let event: Value = serde_json::from_str(event).unwrap();
+            for field in ["timestamp", "level", "target", "message"] {
+                assert!(event[field].is_string(), "{event}");
+            }
+        }
+    }
+}
