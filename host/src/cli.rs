@@ -167,7 +167,7 @@ mod tests {
             "atm serve --log-format xml",
             "atm serve --metrics 9654",
             "atm serve --allow-remote-quit=maybe",
-            "atm serve --allow-remote-quit false",
+            "atm serve --allow-remote-quit no",
             "atm serve --serial b --metrics 127.0.0.1:9654",
             "atm ledger verify",
         ] {
@@ -191,6 +191,7 @@ mod tests {
             "atm serve --metrics 0.0.0.0:9654 --allow-remote-metrics --log-format json",
             "atm serve --metrics off --serial b --allow-remote-quit",
             "atm serve --allow-remote-quit=false --wire json",
+            "atm serve --allow-remote-quit false --wire json",
         ] {
             let read = Arguments::try_parse_from(line.split(' ')).and_then(|arguments| arguments.check());
             assert!(read.is_ok(), "{line}");

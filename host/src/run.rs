@@ -8,12 +8,12 @@ use atm_host::{
     exit::Exit,
     server::{Server, ServerConfig},
 };
-use clap::CommandFactory;
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
     thread,
 };
 
+mod completions;
 mod file_limit;
 mod ledger;
 mod serve;
@@ -32,9 +32,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire }) => demo::run(wire).map(|()| Exit::Done),
         Some(Command::Completions { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "atm", &mut script);
-            write_output(|out| Ok(out.write_all(&script)?))
+            write_output(|out| Ok(out.write_all(completions::script(shell).as_bytes())?))
         }
     }
 }

@@ -98,7 +98,7 @@ pub(crate) struct Serve {
     pub(crate) stall_timeout: u32,
     /// Let any peer stop the server with quit. Without it only a peer on this machine may, and none on a
     /// serial line. The option without a value means true
-    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) allow_remote_quit: bool,
     /// Serve metrics to Prometheus at this loopback address (GET /metrics, and /healthz), or `off`
     #[arg(long, help_heading = "Operation", value_name = "IP:PORT", default_value = "off", value_parser = metrics_address)]

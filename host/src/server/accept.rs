@@ -38,7 +38,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// There is no address, or one is in use or not permitted, or the system has none of them, or is out of file descriptors.
 pub(super) fn listen(addresses: impl ToSocketAddrs) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
     let (mut listeners, mut first) = (Vec::new(), None::<SocketAddr>);
-    let mut fault = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    let mut absent = Vec::new();
     for mut address in addresses.to_socket_addrs()? {
         if let Some(first) = first {
             address.set_port(first.port());
@@ -54,14 +54,18 @@ pub(super) fn listen(addresses: impl ToSocketAddrs) -> io::Result<(Vec<TcpListen
                 listeners.push(listener);
             }
             // As for `::1`, which `localhost` may have in a system without IPv6.
-            Err(error) if is_absent(&error) => {
-                warn!(%address, %error, "the system has no such address");
-                fault = error;
-            }
+            Err(error) if is_absent(&error) => absent.push((address, error)),
             Err(error) => return Err(error),
         }
     }
-    Ok((listeners, first.ok_or(fault)?))
+    let Some(first) = first else {
+        let fault = absent.pop().map(|(_, error)| error);
+        return Err(fault.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address")));
+    };
+    for (address, error) in absent {
+        warn!(%address, %error, "not listening on one address of the name");
+    }
+    Ok((listeners, first))
 }
 
 fn is_absent(error: &io::Error) -> bool {
