@@ -93,4 +93,12 @@ mod tests {
             .collect();
         assert_eq!(documented, Exit::ALL.map(|exit| exit as u8));
     }
+
+    /// Another start would end with these codes too (systemd.service(5)).
+    #[test]
+    fn the_sample_unit_does_not_restart_what_another_start_finds_again() {
+        let unit = include_str!("../../examples/atm.service");
+        let codes = format!("RestartPreventExitStatus={} {}", Exit::Usage as u8, Exit::Permanent as u8);
+        assert!(unit.lines().any(|line| line == codes), "{codes}");
+    }
 }
