@@ -74,6 +74,9 @@ struct Arguments {
     /// Show a whole session with both ends in one process, check every balance and exit
     #[arg(long)]
     demo: bool,
+    /// Show the bytes of each message of the demo
+    #[arg(long, requires = "demo")]
+    hex: bool,
     #[command(flatten)]
     faults: FaultArguments,
 }
@@ -160,7 +163,11 @@ pub(crate) fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&error);
+            // The reader of the demo may be gone, as that of `| head`.
+            let error_kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if error_kind != Some(io::ErrorKind::BrokenPipe) {
+                print_error(&error);
+            }
             ExitCode::FAILURE
         }
     }
@@ -308,5 +315,5 @@ fn demonstrate(arguments: &Arguments) -> Result<()> {
     })?;
     let target = Target::Serial { path: loopback.path, baud: arguments.baud };
     let mut link = client::Link::open(&Options { wire: arguments.wire, ..Options::new(target) })?;
-    demo::run_session(&mut link, arguments.balance, &mut io::stdout())
+    demo::run_session(&mut link, arguments.balance, arguments.hex, &mut io::stdout())
 }

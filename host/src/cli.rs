@@ -35,11 +35,14 @@ pub(crate) enum Command {
     /// Read, verify, back up and restore the ledger of `serve --data`
     #[command(subcommand)]
     Ledger(ledger::Ledger),
-    /// Show a whole session over TCP, with the messages on the wire, and check every balance
+    /// Show a whole session over TCP, and check every balance
     Demo {
         /// Framing and encoding of messages
         #[arg(long, default_value = "json", value_parser = wire())]
         wire: Wire,
+        /// Show the bytes of each message
+        #[arg(long)]
+        hex: bool,
     },
     /// Print a completion script for a shell
     Completions {

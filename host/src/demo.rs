@@ -1,5 +1,5 @@
-//! The demo: goes through a whole session step by step, prints each message as it was on the wire, and checks
-//! every reply.
+//! The demo: goes through a whole session step by step, prints it as a person sees it, or each message as it was on the
+//! wire, and checks every reply.
 //!
 //! The expected balances are computed here from the first one alone: the text and the fields of a reply are
 //! only compared with them.
@@ -18,13 +18,16 @@ pub use over_tcp::run;
 /// The longest wait for a reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Goes through a session on a link that was just opened to a host with `balance`, and prints it on `out`.
+/// Goes through a session on a link that was just opened to a host with `balance`, and prints it on `out`; with `hex`, each
+/// message as it was on the wire.
 ///
 /// # Errors
-/// The link failed, or a reply is not the expected one; the error names the step.
-pub fn run_session(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Result<()> {
+/// The link failed, or a reply is not the expected one; the error names the step. Or `out` failed.
+pub fn run_session(link: &mut Link, balance: Amount, hex: bool, out: &mut dyn Write) -> Result<()> {
     let (steps, last) = script::steps(balance).context("the demo needs a balance below $900000")?;
-    link.start_transcript();
+    if hex {
+        link.start_transcript();
+    }
     for (index, step) in steps.iter().enumerate() {
         let number = index.saturating_add(1);
         writeln!(out, "\n{number}. {}", step.title)?;
@@ -33,8 +36,11 @@ pub fn run_session(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Res
             let label = step.answer.as_deref().unwrap_or("hello");
             writeln!(out, "{}", Escaped(&message(link.wire(), direction, &bytes, label)))?;
         }
+        if let Some(answer) = step.answer.as_ref().filter(|_| !hex) {
+            writeln!(out, "   >>> {answer}")?;
+        }
         let checked = reply.and_then(|reply| {
-            if link.wire() == Wire::Postcard {
+            if !hex || link.wire() == Wire::Postcard {
                 writeln!(out, "{}", Escaped(&indented(&reply.text)))?;
             }
             step.check(&reply, link.wire().is_numbered())
@@ -44,6 +50,7 @@ pub fn run_session(link: &mut Link, balance: Amount, out: &mut dyn Write) -> Res
             Some(balance) => writeln!(out, "   ok: the balance is {balance}, as it must be")?,
             None => writeln!(out, "   ok")?,
         }
+        out.flush()?;
     }
     let (wire, count) = (link.wire(), steps.len());
     writeln!(
@@ -126,7 +133,7 @@ fn hexadecimal(line: &mut String, bytes: &[u8]) {
 
 fn indented(text: &str) -> String {
     text.lines()
-        .map(|line| if line.is_empty() { "      |".into() } else { format!("      | {line}") })
+        .map(|line| if line.is_empty() { String::new() } else { format!("   {line}") })
         .collect::<Vec<_>>()
         .join("\n")
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Client(options)) => run_client(options),
         Some(Command::Ledger(command)) => ledger::run(&command),
-        Some(Command::Demo { wire }) => demo::run(wire).map(|()| Exit::Done),
+        Some(Command::Demo { wire, hex }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Completions { shell }) => {
             write_output(|out| Ok(out.write_all(completions::script(shell).as_bytes())?))
         }

@@ -31,12 +31,18 @@ fn main() -> ExitCode {
     }
     match run(&options) {
         Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             // A closed standard error leaves nothing to report to.
             let _ = writeln!(io::stderr(), "atm-bench: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Is the reader of standard output gone, as that of `| head`? No error is printed then.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn run(options: &Arguments) -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 //! throughput. They read frames (a length of four bytes and a body, as on the `json` wire) and send one of a
 //! fixed size for each.
 use super::echo_protocol::HEADER;
+use atm_e2e::println;
 use mio::{Events, Interest, Poll, Token, net};
 use std::{
     io::{self, ErrorKind, Read, Write},

@@ -18,7 +18,7 @@ use atm_compare::{
     table, targets,
 };
 use atm_core::wire::Wire;
-use atm_e2e::raise_file_limit;
+use atm_e2e::{ClosedOutput, raise_file_limit};
 use clap::Parser;
 use page::Page;
 use std::{
@@ -50,6 +50,9 @@ fn main() -> ExitCode {
 fn catch_panics(arguments: Arguments) -> Result<(), String> {
     panic::set_hook(Box::new(|_| {}));
     panic::catch_unwind(AssertUnwindSafe(|| compare(arguments))).unwrap_or_else(|cause| {
+        if cause.is::<ClosedOutput>() {
+            panic::resume_unwind(cause);
+        }
         let text = cause.downcast_ref::<String>().map(String::as_str);
         Err(text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("it has failed").to_owned())
     })

@@ -5,6 +5,7 @@ use atm_compare::{
     rounds::Results,
     targets::PerformanceTarget,
 };
+use atm_e2e::print_text;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -36,7 +37,7 @@ impl Page {
 
     /// Adds a paragraph or a table, and prints it.
     pub(crate) fn add(&mut self, text: &str) {
-        print!("\n{text}");
+        print_text(format_args!("\n{text}"));
         self.text.push('\n');
         self.text.push_str(text);
     }

@@ -2,7 +2,7 @@
 //! counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use atm_counts::Workload;
-use atm_e2e::{Program, Server, Signal, atm, frame};
+use atm_e2e::{Program, Server, Signal, atm, frame, println};
 use clap::Parser;
 use std::{
     env, fs,

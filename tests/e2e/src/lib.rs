@@ -7,6 +7,7 @@
 //! * [`Client`] is a TCP client of the `json` wire, every read with a timeout; [`NamedTerminal`] has the state that a named
 //!   terminal stores.
 //! * [`ledger`] starts a server with a ledger on disk and runs `atm ledger`.
+//! * [`println!`](println) ends a program without a message where the reader of its output is gone.
 //! * [`seeded_rng`] prints its seed, so that a failure can be reproduced.
 //!
 //! A test waits for a condition, at most [`TIMEOUT`], and not for a fixed time.
@@ -23,6 +24,7 @@
 mod client;
 pub mod ledger;
 mod named_terminal;
+mod output;
 mod program;
 mod serial_pair;
 mod terminal_program;
@@ -30,6 +32,7 @@ mod terminal_program;
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use named_terminal::NamedTerminal;
+pub use output::{ClosedOutput, print_text};
 pub use program::{
     FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, original_programs, project_root,
     prompts, python, with_ephemeral_ports,

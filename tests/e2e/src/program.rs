@@ -1,5 +1,5 @@
 //! Child processes: the built programs and others, their output collected, killed at the end of a test.
-use crate::{Client, Signal, TIMEOUT};
+use crate::{Client, Signal, TIMEOUT, output};
 use rustix::{
     fs::OFlags,
     process::{Pid, kill_process},
@@ -356,7 +356,7 @@ impl Drop for Program {
         // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if thread::panicking() {
+        if thread::panicking() && !output::is_closed() {
             eprintln!("--- {}\n{}\n--- standard error\n{}", self.name, self.stdout(), self.stderr());
         }
     }

@@ -3,6 +3,7 @@ use atm_model::{AtmModel, Bounds, InjectedBug, describe, summarize};
 use clap::Parser;
 use stateright::{Checker, HasDiscoveries, Model};
 use std::{
+    io::{self, ErrorKind, Write},
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -44,15 +45,24 @@ fn main() -> ExitCode {
         eprintln!("no configuration has this name");
     }
     for bounds in all {
-        good &=
-            check(Bounds { bug: arguments.bug, ..*bounds }, threads, Duration::from_secs(arguments.seconds));
+        let bounds = Bounds { bug: arguments.bug, ..*bounds };
+        match check(bounds, threads, Duration::from_secs(arguments.seconds)) {
+            Ok(holds) => good &= holds,
+            // As of `| head`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("model: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Explores all states within `bounds`, up to the first property that does not hold; true if all hold.
-fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
-    println!("{bounds}");
+fn check(bounds: Bounds, threads: usize, limit: Duration) -> io::Result<bool> {
+    let mut out = io::stdout();
+    writeln!(out, "{bounds}")?;
     let began = Instant::now();
     let model = AtmModel::new(bounds)
         .checker()
@@ -61,16 +71,17 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
         .timeout(limit);
     let checker = model.spawn_bfs().join();
     let discoveries = checker.discoveries();
-    println!(
+    writeln!(
+        out,
         "  {} states, {} of them unique, depth {}, {:.1} s",
         checker.state_count(),
         checker.unique_state_count(),
         checker.max_depth(),
         began.elapsed().as_secs_f64()
-    );
+    )?;
     let mut good = began.elapsed() < limit;
     if !good {
-        println!("  FAILS: not exhausted in time");
+        writeln!(out, "  FAILS: not exhausted in time")?;
     }
     for property in checker.model().properties() {
         let fails = property.expectation.discovery_is_failure();
@@ -82,7 +93,7 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
             // The exploration ends at the first failure, maybe before it has reached all states.
             (false, false) => "not reached",
         };
-        println!("  {word} {}", property.name);
+        writeln!(out, "  {word} {}", property.name)?;
     }
     let failures = discoveries.into_iter().filter(|(name, _)| {
         checker
@@ -93,14 +104,18 @@ fn check(bounds: Bounds, threads: usize, limit: Duration) -> bool {
     });
     // The shortest counterexample is the easiest to read.
     if let Some((name, path)) = failures.min_by_key(|(_, path)| path.clone().into_vec().len()) {
-        println!("  Counterexample to {name}:");
+        writeln!(out, "  Counterexample to {name}:")?;
         for (state, action) in path.into_vec() {
-            println!("        {}", summarize(&state));
+            writeln!(out, "        {}", summarize(&state))?;
             match action {
-                Some(action) => println!("    {}", describe(&state, action)),
-                None => checker.model().liveness_trace(&state).iter().for_each(|line| println!("    {line}")),
+                Some(action) => writeln!(out, "    {}", describe(&state, action))?,
+                None => {
+                    for line in checker.model().liveness_trace(&state) {
+                        writeln!(out, "    {line}")?;
+                    }
+                }
             }
         }
     }
-    good
+    Ok(good)
 }

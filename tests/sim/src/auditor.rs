@@ -37,6 +37,7 @@ use atm_core::{
     money::Amount,
     time::Instant,
 };
+use atm_e2e::println;
 pub use counts::LedgerCounts;
 use history::History;
 pub use history::Sender;

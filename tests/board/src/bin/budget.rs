@@ -1,5 +1,6 @@
 //! `budget`: measures the microcontroller images in QEMU and compares their resources with the limits.
 use atm_board::budget::{Resources, measure};
+use atm_e2e::println;
 use clap::Parser;
 use std::{
     fs, io,

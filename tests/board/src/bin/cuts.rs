@@ -2,6 +2,7 @@
 //! balance.
 use atm_board::{LinkFaults, PowerCutRun, image};
 use atm_core::wire::Wire;
+use atm_e2e::println;
 use clap::Parser;
 use firmware_sim::fault_injector::Chances;
 use std::{fs, io, path::PathBuf, process, time::Instant};

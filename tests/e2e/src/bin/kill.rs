@@ -5,6 +5,7 @@
 use atm_e2e::{
     Client, NamedTerminal, Program, Rng, Server, Signal, atm,
     ledger::{audit_tables, ledger_stdout},
+    println,
 };
 use clap::Parser;
 use serde_json::Value;

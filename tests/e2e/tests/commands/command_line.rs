@@ -1,6 +1,6 @@
 //! The command lines of `atm` and `firmware-sim`: help, usage errors, exit codes, first lines, log.
 use atm_e2e::{Program, Server, Signal, atm, firmware_sim};
-use std::{io, net::TcpListener};
+use std::{io, net::TcpListener, process::Stdio};
 
 #[test]
 fn help_and_version_exit_with_0() {
@@ -138,6 +138,27 @@ fn a_closed_log_pipe_does_not_stop_the_server() {
     let server = Server::of(Program::start_with(atm(&["serve", "--listen", "127.0.0.1:0"]), writer.into()));
     for _ in 0..3 {
         assert_eq!(server.balance(), 10_000);
+    }
+    server.stop();
+}
+
+#[test]
+fn a_closed_pipe_ends_a_command_without_a_message() {
+    let server = Server::start(&["--log", "off"]);
+    let address = server.address.to_string();
+    for mut command in [
+        atm(&["--help"]),
+        atm(&["demo"]),
+        atm(&["demo", "--hex"]),
+        atm(&["completions", "zsh"]),
+        atm(&["client", "--connect", &address]),
+        firmware_sim(&["--demo"]),
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let child = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let done = child.wait_with_output().unwrap();
+        assert!(matches!(done.status.code(), Some(0 | 1)) && done.stderr.is_empty(), "{command:?}: {done:?}");
     }
     server.stop();
 }

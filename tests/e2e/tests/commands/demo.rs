@@ -2,7 +2,8 @@
 use atm_e2e::{Program, atm, firmware_sim};
 use std::process::Command;
 
-fn assert_passes(command: Command, wire: &str) {
+fn assert_passes(mut command: Command, wire: &str) {
+    command.arg("--hex");
     let output = Program::run(command, "");
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
     // Numbered steps, the bytes on the wire in both directions, and the result.

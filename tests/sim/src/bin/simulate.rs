@@ -2,6 +2,7 @@
 //!
 //! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command to repeat the
 //! run.
+use atm_e2e::println;
 use atm_sim::{SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
 use clap::Parser;
 use std::{

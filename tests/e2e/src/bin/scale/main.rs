@@ -8,6 +8,7 @@ mod fill;
 use atm_e2e::{
     NamedTerminal, Rng,
     ledger::{ledger_command, start_server},
+    println,
 };
 use child::{Taken, memory, read_from_disk};
 use clap::Parser;
