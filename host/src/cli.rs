@@ -93,6 +93,12 @@ impl Arguments {
                 "--metrics takes only a loopback address without --allow-remote-metrics: the page has no authentication",
             ));
         }
+        if let Some(Command::Client(options)) = &self.command {
+            options.target().map_err(|reason| conflict("client", &reason))?;
+            if options.json && options.wire.is_some_and(|wire| !wire.is_numbered()) {
+                return Err(conflict("client", "--wire raw has no fields for --json"));
+            }
+        }
         let (command, serial, named, wire) = match &self.command {
             Some(Command::Serve(options)) => ("serve", options.serial.is_some(), false, options.wire),
             Some(Command::Client(options)) => {
@@ -161,6 +167,18 @@ mod tests {
             "atm client --state c",
             "atm client --serial b --no-reconnect",
             "atm client --reply-timeout 0",
+            "atm client nowhere",
+            "atm client a:1 b:1",
+            "atm client a:1 --connect b:1",
+            "atm client a:1 --serial b",
+            "atm client a:70000",
+            "atm client deposit",
+            "atm client deposit forty",
+            "atm client deposit 40 50",
+            "atm client deposit 40.50",
+            "atm client --json",
+            "atm client a:1 --json",
+            "atm client balance --json --wire raw",
             "atm serve --listen a:1 --serial b",
             "atm serve --serial b --wire raw",
             "atm serve --serial b --max-sessions 7",
@@ -184,6 +202,10 @@ mod tests {
         for line in [
             "atm client --wire raw --no-reconnect",
             "atm client --terminal kiosk-7 --state f --no-reconnect",
+            "atm client a:1 --wire raw",
+            "atm client balance --json",
+            "atm client [::1]:1 deposit 40 --terminal kiosk-7 --state f",
+            "atm client --serial b withdraw all",
             "atm client --serial b --baud 9600 --wire json --terminal a --state f",
             "atm serve --serial b --baud 9600 --wire json --allow-remote-quit --max-terminals 1 --new-terminals 1",
             "atm serve --wire raw",

@@ -21,6 +21,8 @@ mod escaped;
 mod event;
 mod link;
 mod memory_store;
+#[cfg(feature = "cli")]
+mod one_shot;
 mod reconnect;
 #[cfg(feature = "cli")]
 mod repl;
@@ -39,6 +41,8 @@ pub use escaped::Escaped;
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use link::Link;
 pub use memory_store::MemoryStore;
+#[cfg(feature = "cli")]
+pub use one_shot::{OneShot, Operation};
 #[cfg(feature = "cli")]
 pub use repl::run_repl;
 #[cfg(feature = "cli")]
@@ -76,19 +80,27 @@ pub struct Options {
     pub pipe: PipeOptions,
 }
 
-/// How the lines of a pipe are sent.
+/// How the lines of a pipe, or an operation of the command line, are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PipeOptions {
     /// Do they go on after one that was refused or could not be sent?
     pub keep_going: bool,
     /// How long a reply or the greeting is waited for, whatever else the host sends.
     pub reply_timeout: Duration,
+    /// The operation that is carried out in place of lines.
+    #[cfg(feature = "cli")]
+    pub one_shot: Option<OneShot>,
 }
 
 impl Default for PipeOptions {
     /// They stop, and a reply is waited for for two minutes: twice as long as an answer is retransmitted.
     fn default() -> Self {
-        Self { keep_going: false, reply_timeout: Duration::from_secs(120) }
+        Self {
+            keep_going: false,
+            reply_timeout: Duration::from_secs(120),
+            #[cfg(feature = "cli")]
+            one_shot: None,
+        }
     }
 }
 
@@ -115,7 +127,7 @@ pub fn start_from_clock() -> u64 {
 }
 
 /// The address that `atm serve` listens on by default.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 
 /// Runs a client on this process's standard streams. The terminal's memory is stored in `state_file`, whose profile the
 /// caller has put into `options`.
@@ -128,7 +140,10 @@ pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
         if let Some(state_file) = state_file {
             link.store_memory_in(state_file);
         }
-        let mut console = Console::open(link.wake())?;
+        let mut console = match options.pipe.one_shot {
+            Some(OneShot { operation, .. }) => Console::of_line(operation.to_string(), link.wake())?,
+            None => Console::open(link.wake())?,
+        };
         Ok(run_repl(&mut link, &mut console, options.pipe, &mut out, &mut err))
     });
     exit.unwrap_or_else(|error| {

@@ -3,7 +3,7 @@ use crate::cli::{Arguments, Client, Command};
 use anyhow::{Context, Result};
 use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
-    client::{self, Options, PipeOptions, StateFile, Target},
+    client::{self, DEFAULT_ADDRESS, OneShot, Options, PipeOptions, StateFile, Target},
     demo,
     exit::Exit,
     server::{Server, ServerConfig},
@@ -57,9 +57,10 @@ fn print(text: &str) -> Result<Exit> {
 }
 
 fn run_client(arguments: Client) -> Result<Exit> {
+    let (address, operation) = arguments.target().map_err(anyhow::Error::msg)?;
     let target = match arguments.serial {
         Some(path) => Target::Serial { path, baud: arguments.baud },
-        None => Target::Tcp(arguments.connect),
+        None => Target::Tcp(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())),
     };
     let state = match (&arguments.state, &arguments.terminal) {
         (Some(path), Some(name)) => Some(StateFile::open(path, name)?),
@@ -72,6 +73,8 @@ fn run_client(arguments: Client) -> Result<Exit> {
         }
         (None, None) => None,
     };
+    let pending = profile.as_ref().and_then(|profile| profile.memory.pending);
+    let one_shot = operation.map(|operation| OneShot { operation, json: arguments.json, pending });
     let defaults = Options::new(target);
     let options = Options {
         wire: arguments.wire.unwrap_or(defaults.wire),
@@ -80,6 +83,7 @@ fn run_client(arguments: Client) -> Result<Exit> {
         pipe: PipeOptions {
             keep_going: arguments.keep_going,
             reply_timeout: Duration::from_secs(arguments.reply_timeout),
+            one_shot,
         },
         ..defaults
     };

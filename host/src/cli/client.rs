@@ -1,6 +1,7 @@
 //! Options of `atm client`.
 use super::{address, wire};
 use atm_core::{ledger::Name, wire::Wire};
+use atm_host::client::Operation;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -13,6 +14,14 @@ ledger in memory was restarted in between. Without a name the outcome cannot be 
 that reaches the server may use a name; the one with the later start (the time, unless --state has a greater one) takes \
 it over, and the older one exits with code 1.
 
+With an operation the client prints its result alone, does not read standard input, and exits: \
+atm client balance; atm client HOST:PORT deposit 40 --json. An object of --json has the outcome (done, refused, not-done, unknown), \
+the operation, and where they are known the amount and the balance in cents, the id (idempotency key), the reason and the \
+text; nothing is printed with exit codes 1 and 2. A start with --state first learns the outcome of a request of an earlier start \
+that has no reply. Where it is unknown, the client ends with 4 and does nothing. Where that request has moved the same money, the \
+command is taken as its repetition: the outcome is the result, with \"earlier\":true, and money does not move again. Otherwise it is \
+reported on standard error, and the operation follows. So a command that ended with 4 can be repeated until it ends with another code.
+
 Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
 next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. It \
 also stops where an operation was not done or its outcome is unknown, and where another session began after the link was \
@@ -20,7 +29,7 @@ lost. A refusal is known by the fields of a reply, or by its text as servers of 
 
 At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
-The exit code of a pipe says how its lines ended:
+The exit code of a pipe says how its lines ended, and with an operation its outcome:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
   1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
   2    wrong usage
@@ -33,9 +42,16 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 #[derive(Debug, Args)]
 #[command(after_long_help = CLIENT_HELP)]
 pub(crate) struct Client {
-    /// The server's address
-    #[arg(long, help_heading = "Link", value_name = "HOST:PORT", default_value = "127.0.0.1:65432", conflicts_with = "serial", value_parser = address)]
-    pub(crate) connect: String,
+    /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all. Each may be missing; an
+    /// address is the word that has a colon. With an operation the client prints its result and exits
+    #[arg(value_name = "HOST:PORT | OPERATION", num_args = 0..=3)]
+    pub(crate) words: Vec<String>,
+    /// Print the result of the operation as one JSON object, with amounts in cents
+    #[arg(long, requires = "words")]
+    pub(crate) json: bool,
+    /// The server's address, too [default: 127.0.0.1:65432]
+    #[arg(long, help_heading = "Link", value_name = "HOST:PORT", conflicts_with = "serial", value_parser = address)]
+    pub(crate) connect: Option<String>,
     /// A serial port (or a pseudo-terminal) instead of a server. A port whose device is gone is opened again for a minute
     #[arg(long, help_heading = "Link", value_name = "PATH")]
     pub(crate) serial: Option<String>,
@@ -62,4 +78,26 @@ pub(crate) struct Client {
     /// Seconds that a pipe waits for the greeting or a reply, whatever else the server sends
     #[arg(long, help_heading = "Lines from a pipe", value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) reply_timeout: u32,
+}
+
+impl Client {
+    /// The server's address and the operation, if the command line has them.
+    ///
+    /// # Errors
+    /// What is wrong with the words.
+    pub(crate) fn target(&self) -> Result<(Option<String>, Option<Operation>), String> {
+        let (first, words) = match self.words.split_first() {
+            Some((first, words)) if first.contains(':') => (Some(address(first)?), words),
+            _ => (None, self.words.as_slice()),
+        };
+        if first.is_some() && (self.connect.is_some() || self.serial.is_some()) {
+            return Err("an address in place of --connect or --serial, not both".to_owned());
+        }
+        let operation = match words {
+            [] if self.json => return Err("--json is for the result of an operation".to_owned()),
+            [] => None,
+            words => Some(Operation::parse(words)?),
+        };
+        Ok((first.or_else(|| self.connect.clone()), operation))
+    }
 }

@@ -5,7 +5,7 @@
 use super::{editor, signals::Signals, transport::Wake};
 use std::{
     env,
-    io::{self, BufRead, BufReader, ErrorKind, IsTerminal},
+    io::{self, BufRead, BufReader, Cursor, ErrorKind, IsTerminal},
     mem,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -64,6 +64,15 @@ impl Console {
         let mut source = BufReader::new(io::stdin());
         let lines = Self::new(wake, move || read_line(&mut source, wait_for_input))?;
         Ok(Self { signals, echoes: interactive && screen, interactive, ..lines })
+    }
+
+    /// Has one line, and does not read standard input.
+    ///
+    /// # Errors
+    /// The system's error if the threads or the signal handlers cannot be set up.
+    pub(super) fn of_line(line: String, wake: Wake) -> io::Result<Self> {
+        let signals = Some(Signals::for_lines(wake.clone())?);
+        Ok(Self { signals, ..Self::reading(Cursor::new(line), wake)? })
     }
 
     /// Reads plain lines from `source`, without a person. The thread ends with the source, or after the line that it waits

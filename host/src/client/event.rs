@@ -8,7 +8,7 @@ use atm_core::{
 use std::io;
 
 /// A message of the host, with its text decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceivedMessage {
     /// The text to show.
     pub text: String,

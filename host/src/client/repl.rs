@@ -13,6 +13,7 @@ use std::io::{self, Write};
 
 mod events;
 mod input;
+mod one_shot;
 mod script;
 
 /// How long an answer is without a reply before the REPL reports that the host is working on it.
@@ -84,8 +85,10 @@ struct Repl<'a> {
     text: usize,
     busy_check: BusyCheck,
     pipe: PipeOptions,
-    /// Set if the answers come from a pipe.
+    /// Set if the answers come from a pipe, or the operation from the command line.
     script: Option<Script>,
+    /// The reply to that operation so far.
+    one_shot_text: String,
 }
 
 /// Runs a REPL. The host's messages go to `out`, messages about the link to `err`. The lines of a pipe end at the first one that was
@@ -115,6 +118,7 @@ pub fn run_repl(
         text: 0,
         busy_check: BusyCheck::start(link),
         script: (!console.interactive).then(|| Script::new(link.says_hello(), pipe.keep_going)),
+        one_shot_text: String::new(),
         pipe,
         link,
         console,
@@ -137,6 +141,7 @@ impl Repl<'_> {
             }
             if let Some(exit) = ended {
                 self.report_faults()?;
+                self.print_missing_reply()?;
                 self.screen.start_line()?;
                 return Ok(exit);
             }

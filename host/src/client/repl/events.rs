@@ -47,6 +47,9 @@ impl Repl<'_> {
         self.on_link_up()?;
         self.busy_check.reported &= self.link.is_waiting();
         let is_shown = self.is_shown(&message.text)?;
+        if let Some(one_shot) = self.pipe.one_shot {
+            return self.on_one_shot_message(one_shot, message);
+        }
         match message.plain {
             _ if !is_shown => {}
             true => self.screen.piece(&message.text)?,
@@ -179,7 +182,7 @@ impl Repl<'_> {
     }
 
     /// The exit code at the end of the session or the link, after a message with this failure.
-    fn end(&mut self, failure: Option<Failure>) -> io::Result<Exit> {
+    pub(super) fn end(&mut self, failure: Option<Failure>) -> io::Result<Exit> {
         Ok(match self.leaving {
             Leaving::Exit(_, exit) => exit,
             Leaving::Quit => self.exit_of_lines(),
@@ -200,7 +203,8 @@ impl Repl<'_> {
         if !self.link.is_waiting() {
             return Ok(false);
         }
-        if let Some(line) = self.script.as_ref().and_then(Script::unanswered) {
+        let line = self.script.as_ref().and_then(Script::unanswered);
+        if let Some(line) = line.filter(|_| self.pipe.one_shot.is_none()) {
             self.report(&format!("stopped at {line}: there is no reply"))?;
         }
         self.report(if self.link.stores_memory() {

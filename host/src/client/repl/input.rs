@@ -121,7 +121,7 @@ impl Repl<'_> {
     }
 
     /// Leaves with an exit code: sends `exit` if a prompt is open, and then waits a short time for the goodbye.
-    fn leave(&mut self, exit: Exit) -> io::Result<Option<Exit>> {
+    pub(super) fn leave(&mut self, exit: Exit) -> io::Result<Option<Exit>> {
         // While the link is down it would only be sent after a reconnect, and reported as unknown at the next start.
         let Some(prompt) = self.link.prompt().filter(|_| !self.down) else {
             let unknown = self.report_unknown()?;

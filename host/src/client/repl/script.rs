@@ -73,9 +73,19 @@ impl Script {
         self.unanswered.as_ref().map(|(_, answer)| self.describe(answer))
     }
 
+    /// The prompt whose answer has no reply yet.
+    pub(super) fn unanswered_prompt(&self) -> Option<Prompt> {
+        self.unanswered.as_ref().map(|(prompt, _)| *prompt)
+    }
+
     /// Notes that the ledger was set back: whatever it reports about the answer, it has lost what was done before.
     pub(super) fn on_ledger_set_back(&mut self) {
         self.set_back = true;
+    }
+
+    /// What the welcome said about a request of an earlier start, if that was not done.
+    pub(super) fn earlier(&self) -> Option<Failure> {
+        self.earlier
     }
 
     /// The exit code at the end of the lines: whether all were done. Without a line, what became of the request before this

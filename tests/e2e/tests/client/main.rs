@@ -4,6 +4,7 @@
 mod exit_codes;
 mod hostile_host;
 mod line_editor;
+mod one_shot;
 mod original_program;
 mod piped_client;
 mod python_example;

@@ -1,0 +1,104 @@
+//! The REPL's handling of messages where the command line has an operation: the result is printed in place of the dialogue.
+//!
+//! The outcome of an earlier request without a reply comes first, with the greeting. Where it is unknown, nothing more is done. Where that
+//! request has moved the same money, this command is its repetition, and its result is that outcome: money does not move again.
+//! Otherwise the outcome is reported, and the operation follows.
+use super::{Leaving, Repl, script::Script};
+use crate::{
+    client::{
+        Escaped, ReceivedMessage,
+        one_shot::{OneShot, json},
+    },
+    exit::Exit,
+};
+use atm_core::screen::Failure;
+use std::io;
+
+impl Repl<'_> {
+    /// Handles a message, up to the reply to the operation; `Some` where the REPL ends.
+    pub(super) fn on_one_shot_message(
+        &mut self,
+        one_shot: OneShot,
+        message: &ReceivedMessage,
+    ) -> io::Result<Option<Exit>> {
+        if message.ends {
+            if self.leaving == Leaving::No {
+                self.report_text(&message.text)?;
+            }
+            return self.end(message.failure).map(Some);
+        }
+        if let (Some(_), Leaving::Exit(_, exit)) = (message.prompt, self.leaving) {
+            return Ok(Some(exit));
+        }
+        let Some(script) = &mut self.script else { return Ok(None) };
+        let was_sent = script.unanswered().is_some();
+        let failed = script.on_message(message);
+        if script.unanswered().is_some() || message.prompt.is_none() {
+            // A host without numbers may reply in several messages.
+            if was_sent && !message.plain && message.notice.is_none() {
+                self.one_shot_text.push_str(&message.text);
+            }
+            return Ok(None);
+        }
+        let earlier = script.earlier();
+        if was_sent {
+            let exit = failed.and_then(|failed| failed.exit).unwrap_or(Exit::Done);
+            return self.finish_one_shot(one_shot, exit, message, false);
+        }
+        let is_repetition = message.outcome.is_some_and(|outcome| one_shot.operation.is_done_by(outcome));
+        match earlier {
+            _ if failed.is_some() => self.finish_one_shot(one_shot, Exit::Error, message, true),
+            Some(Failure::Unknown) => self.finish_one_shot(one_shot, Exit::Unknown, message, true),
+            None if one_shot.pending.is_some() && is_repetition => {
+                self.finish_one_shot(one_shot, Exit::Done, message, true)
+            }
+            _ => {
+                if one_shot.pending.is_some() && message.outcome.is_some() {
+                    self.report_text(notice_of(&message.text))?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Prints the result, and leaves.
+    fn finish_one_shot(
+        &mut self,
+        one_shot: OneShot,
+        exit: Exit,
+        message: &ReceivedMessage,
+        earlier: bool,
+    ) -> io::Result<Option<Exit>> {
+        let mut text = std::mem::take(&mut self.one_shot_text);
+        text.push_str(notice_of(&message.text));
+        if !one_shot.json {
+            self.screen.message(text.trim_end())?;
+        } else if exit != Exit::Error {
+            self.screen.message(&json(one_shot.operation, exit, message, text.trim_end(), earlier))?;
+        }
+        self.leave(exit)
+    }
+
+    /// Prints the result where the link has ended before the reply.
+    pub(super) fn print_missing_reply(&mut self) -> io::Result<()> {
+        let unanswered = self.script.as_ref().and_then(Script::unanswered_prompt);
+        match (self.pipe.one_shot.filter(|one_shot| one_shot.json), unanswered) {
+            (Some(one_shot), Some(re)) => {
+                let missing = ReceivedMessage { re, ..ReceivedMessage::default() };
+                self.screen.message(&json(one_shot.operation, Exit::Unknown, &missing, "", false))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reports a text of the host in one line.
+    fn report_text(&mut self, text: &str) -> io::Result<()> {
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        self.report(&Escaped(&lines.join(" ")).to_string())
+    }
+}
+
+/// A text without the prompt that it ends in.
+fn notice_of(text: &str) -> &str {
+    text.rsplit_once("\n\n").map_or("", |(notice, _)| notice)
+}

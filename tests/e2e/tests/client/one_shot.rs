@@ -1,0 +1,126 @@
+//! `atm client` with an operation on its command line: one result, one exit code, and money that moves once.
+use super::piped_client::scripted_server;
+use atm_e2e::{Output, Program, Server, Value, atm, frame, json};
+use std::{fs, net::SocketAddr, path::Path, thread::JoinHandle};
+
+/// Runs a client whose standard input has a line that it must not read.
+fn run(address: SocketAddr, words: &[&str]) -> Output {
+    let address = address.to_string();
+    Program::run(atm(&[&["client", &address], words].concat()), "deposit 7\n")
+}
+
+fn object(output: &Output) -> Value {
+    assert_eq!(output.stdout.lines().count(), 1, "{output:?}");
+    output.stdout.parse().unwrap()
+}
+
+#[test]
+fn an_operation_has_one_result_on_each_wire() {
+    for wire in ["json", "postcard", "raw"] {
+        let server = Server::start(&["--wire", wire, "--limit", "200"]);
+        for (words, code, result) in [
+            (&["balance"][..], 0, "Your balance is $100.\n"),
+            (&["deposit", "40"], 0, "Amount deposited: $40. Your balance is $140.\n"),
+            (&["withdraw", "30"], 0, "Amount withdrawn: $30. Your balance is $110.\n"),
+            (&["withdraw", "111"], 3, "There is not enough money: your balance is $110.\n"),
+            (&["deposit", "201"], 3, "That is over the limit of $200 for one operation.\n"),
+            (&["withdraw", "all"], 0, "Amount withdrawn: $110. Your balance is $0.\n"),
+        ] {
+            let done = run(server.address, &[words, &["--wire", wire]].concat());
+            assert_eq!((done.code, done.stdout.as_str()), (Some(code), result), "{wire} {words:?}: {done:?}");
+            assert_eq!(done.stderr, "", "{wire} {words:?}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_result_is_an_object() {
+    let server = Server::start(&["--balance", "140.50"]);
+    for wire in ["--wire=json", "--terminal=kiosk-7"] {
+        let done = object(&run(server.address, &["deposit", "40", "--json", wire]));
+        assert!(done["id"].as_u64().is_some() && done["text"].as_str().unwrap().contains("$40."), "{done}");
+        assert_eq!((&done["operation"], &done["outcome"]), (&json!("deposit"), &json!("done")));
+        assert_eq!((&done["amount"], done.get("earlier")), (&json!(4000), None));
+    }
+    let refused = run(server.address, &["withdraw", "500", "--json"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    let refused = object(&refused);
+    assert_eq!((&refused["outcome"], &refused["reason"]), (&json!("refused"), &json!("insufficient")));
+    assert_eq!(refused["balance"], 22_050);
+    server.stop();
+}
+
+/// Passes one connection on to a server, up to the request that follows the hello: its reply is lost.
+fn losing_relay(server: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    let (address, accepted) = scripted_server(Vec::new());
+    let relay = std::thread::spawn(move || {
+        let (mut client, mut server) = (accepted.join().unwrap(), atm_e2e::Client::greeted(server));
+        server.send(&frame(client.read().to_string()));
+        client.send(&frame(server.read().to_string()));
+        server.send(&frame(client.read().to_string()));
+        server.read();
+    });
+    (address, relay)
+}
+
+/// Runs a named terminal with a state file.
+fn run_named(address: SocketAddr, state: &Path, words: &[&str]) -> Output {
+    let named = ["--terminal", "kiosk-7", "--no-reconnect", "--json", "--state", state.to_str().unwrap()];
+    run(address, &[words, &named].concat())
+}
+
+#[test]
+fn a_command_that_is_repeated_after_a_lost_reply_moves_money_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let server = Server::start(&[]);
+    for (amount, balance) in [("40", 14_000), ("30", 17_000)] {
+        let (address, relay) = losing_relay(server.address);
+        let lost = run_named(address, &state, &["deposit", amount]);
+        relay.join().unwrap();
+        assert_eq!(lost.code, Some(4), "{lost:?}");
+        let id = object(&lost)["id"].clone();
+        assert_eq!(object(&lost)["outcome"], "unknown");
+        assert!(lost.stderr.contains("unknown: the next start with this state file reports"), "{lost:?}");
+        let repeated = run_named(server.address, &state, &["deposit", amount]);
+        assert_eq!((repeated.code, repeated.stderr.as_str()), (Some(0), ""), "{repeated:?}");
+        let repeated = object(&repeated);
+        assert_eq!((&repeated["earlier"], &repeated["id"]), (&json!(true), &id), "{repeated}");
+        assert_eq!((&repeated["outcome"], &repeated["balance"]), (&json!("done"), &json!(balance)));
+        assert_eq!(server.balance(), balance);
+    }
+    // The outcome was learned, so the same deposit is a new one.
+    assert_eq!(run_named(server.address, &state, &["deposit", "30"]).code, Some(0));
+    assert_eq!(server.balance(), 20_000);
+    server.stop();
+}
+
+#[test]
+fn another_operation_follows_an_earlier_outcome_unless_that_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let server = Server::start(&[]);
+    let lose = || {
+        let (address, relay) = losing_relay(server.address);
+        assert_eq!(run_named(address, &state, &["deposit", "40"]).code, Some(4));
+        relay.join().unwrap();
+    };
+    lose();
+    let done = run_named(server.address, &state, &["withdraw", "30"]);
+    let report = "About your earlier request: Amount deposited: $40. Your balance is $140.\n";
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), report), "{done:?}");
+    assert_eq!(object(&done)["balance"], 11_000);
+    lose();
+    // A server with another ledger cannot know the outcome.
+    let other = Server::start(&[]);
+    let unknown = run_named(other.address, &state, &["withdraw", "30"]);
+    assert_eq!(unknown.code, Some(4), "{unknown:?}");
+    let unknown = object(&unknown);
+    assert_eq!((&unknown["outcome"], &unknown["earlier"]), (&json!("unknown"), &json!(true)), "{unknown}");
+    assert_eq!(other.balance(), 10_000);
+    assert_eq!(run_named(other.address, &state, &["withdraw", "30"]).code, Some(0));
+    assert!(fs::read_to_string(&state).unwrap().contains("\npending -\n"));
+    other.stop();
+    server.stop();
+}
