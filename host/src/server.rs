@@ -21,7 +21,7 @@ use crate::{
 use admission::SessionsByAddress;
 use atm_core::{
     host::{self, Conversation},
-    ledger::{InDoubt, LedgerId},
+    ledger::{InDoubt, LedgerId, Ticket},
     time::{Duration, Instant},
 };
 use committer::Committer;
@@ -90,6 +90,8 @@ pub struct Server {
     now: Instant,
     committer: Box<dyn Committer>,
     metrics: Arc<Metrics>,
+    /// When each operation was submitted whose response has not come.
+    in_flight: FxHashMap<Ticket, std::time::Instant>,
     /// By token. Tokens are counted up, never chosen by a peer, so a hash that withstands chosen keys is not
     /// needed.
     connections: FxHashMap<Token, Box<Connection>>,
@@ -138,6 +140,7 @@ impl Server {
             stop: Stop::new(waker),
             now: clock.now(),
             clock,
+            in_flight: FxHashMap::default(),
             connections: FxHashMap::default(),
             buffer: vec![0; READ_BUFFER].into(),
             conversations: ConversationTable::default(),
@@ -189,7 +192,9 @@ impl Server {
             self.now = self.clock.now();
             if self.stop_deadline.is_some_and(|until| self.connections.is_empty() || until <= self.now) {
                 info!(target: SERVER, "stopped");
-                // Commits the requests that are still queued.
+                // The requests that are still queued.
+                self.committer.commit();
+                self.deliver_responses();
                 let is_closed = self.committer.close();
                 return match (self.ledger_failed, is_closed) {
                     (true, _) => Err(io::Error::other(InDoubt)),
@@ -268,7 +273,7 @@ impl Server {
     fn advance(&mut self, token: Token) {
         // It is taken out of the map, because an event may concern other connections.
         let Some(mut connection) = self.connections.remove(&token) else { return };
-        loop {
+        let is_closed = loop {
             match connection.advance(&mut self.buffer, self.now) {
                 AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
                 AdvanceResult::Foreign(protocol) => {
@@ -283,19 +288,24 @@ impl Server {
                     if let Some(deadline) = connection.deadline() {
                         self.timers.set(token, &mut connection.alarm, deadline);
                     }
-                    break;
+                    break false;
                 }
                 AdvanceResult::Yield => {
                     self.ready_queue.push(token);
-                    break;
+                    break false;
                 }
-                AdvanceResult::Closed => {
-                    self.close_connection(token, connection);
-                    return;
-                }
+                AdvanceResult::Closed => break true,
             }
+        };
+        let discarded = connection.newly_discarded();
+        if discarded > 0 {
+            self.metrics.update(|counters| counters.discarded += u64::from(discarded));
         }
-        self.connections.insert(token, connection);
+        if is_closed {
+            self.close_connection(token, connection);
+        } else {
+            self.connections.insert(token, connection);
+        }
     }
 
     fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
@@ -356,6 +366,7 @@ impl Server {
         let now = self.now;
         info!(target: SERVER, sessions = self.sessions, "stopping");
         self.stop_deadline = Some(now + SHUTDOWN_GRACE);
+        self.metrics.update(|counters| counters.is_stopping = true);
         let tokens: Vec<Token> = self.connections.keys().copied().collect();
         for token in tokens {
             if let Some(connection) = self.connections.get_mut(&token) {

@@ -10,18 +10,14 @@ use super::{
     batch::{Answered, Batch, MAX_NAMES},
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::{
-    log::LEDGER,
-    metrics::{Metrics, add},
-    names::NameQuota,
-};
+use crate::{log::LEDGER, metrics::Metrics, names::NameQuota};
 use atm_core::{
     ledger::{Command, InDoubt, Outcome, Refusal, Rejection, Request, Response},
     time::UnixTime,
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::{error, info, warn};
@@ -85,7 +81,7 @@ impl<S: Store> GroupCommitter<S> {
         store.save(&batch)?;
         let (ledger, balance) = (batch.ledger, batch.account.0.balance);
         info!(target: LEDGER, %ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
-        metrics.set_ledger_open(true);
+        metrics.update(|counters| counters.is_ledger_open = Some(true));
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
         let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
         Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at, clock, metrics, names })
@@ -204,15 +200,17 @@ impl<S: Store> GroupCommitter<S> {
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {
             self.store.abandon();
-            add(&self.metrics.duplicates, batch.duplicates);
-            return self.answer(answered(requests));
+            self.metrics.update(|counters| counters.duplicates += batch.duplicates as u64);
+            return self.answered.extend(answered(requests));
         }
         match (self.save(&mut batch, self.turn), &requests[..]) {
             (Ok(()), _) => {
-                add(&self.metrics.duplicates, batch.duplicates);
-                add(&self.metrics.batched, requests.len());
+                self.metrics.update(|counters| {
+                    counters.duplicates += batch.duplicates as u64;
+                    counters.batched += requests.len() as u64;
+                });
                 self.names.take(new_names);
-                self.answer(answered(requests));
+                self.answered.extend(answered(requests));
             }
             (Err(StoreFault::Busy), _) => self.wait(requests),
             (Err(StoreFault::Rejected(reason)), [request]) => self.refuse(request.clone(), &reason),
@@ -230,17 +228,15 @@ impl<S: Store> GroupCommitter<S> {
         batch.turn = turn;
         let began = Instant::now();
         self.store.save(batch)?;
-        self.metrics.observe_sync(began.elapsed());
+        let took = began.elapsed();
         (self.head, self.turn) = (batch.head, batch.turn);
-        add(&self.metrics.commits, 1);
-        add(&self.metrics.entries, batch.entries.len());
-        self.metrics.log_bytes.store(self.store.log_size(), Ordering::Relaxed);
+        self.metrics.update(|counters| {
+            counters.syncs.observe(took);
+            counters.commits += 1;
+            counters.entries += batch.entries.len() as u64;
+            counters.log_bytes = self.store.log_size();
+        });
         Ok(())
-    }
-
-    fn answer(&mut self, answered: Vec<Answered>) {
-        answered.iter().for_each(|(_, response)| self.metrics.count_response(response));
-        self.answered.extend(answered);
     }
 
     fn put_back(&mut self, requests: Vec<Request>) {
@@ -263,7 +259,7 @@ impl<S: Store> GroupCommitter<S> {
                 Response::Settled { id, outcome: Outcome::Unknown }
             }
         };
-        self.answer(vec![(request, response)]);
+        self.answered.push((request, response));
     }
 
     fn doubt(&mut self, fault: &StoreFault, before: Head, after: Head, answered: Vec<Answered>, names: u64) {
@@ -271,9 +267,11 @@ impl<S: Store> GroupCommitter<S> {
             return self.fail(fault);
         }
         let logged = fault.to_string();
+        self.metrics.update(|counters| {
+            counters.is_ledger_open = Some(false);
+            counters.doubts += u64::from(before != after);
+        });
         error!(target: LEDGER, error = logged, "the ledger's commit failed: no outcome is sent before it is settled");
-        self.metrics.set_ledger_open(false);
-        add(&self.metrics.doubts, usize::from(before != after));
         let (epoch, voided, time, backoff) = (self.turn.epoch, None, (self.clock)(), FIRST_RETRY);
         let doubt = Doubt { before, epoch, after, voided, answered, names, time, backoff, logged };
         self.state = State::InDoubt(Box::new(doubt));
@@ -285,10 +283,10 @@ impl<S: Store> GroupCommitter<S> {
         let State::InDoubt(mut doubt) = std::mem::replace(&mut self.state, State::Failed) else { return };
         match self.try_settle(&mut doubt) {
             Ok((answered, again)) => {
+                self.metrics.update(|counters| counters.is_ledger_open = Some(true));
                 info!(target: LEDGER, "the ledger takes entries again, and the last requests are settled");
-                self.metrics.set_ledger_open(true);
                 self.state = State::Open;
-                self.answer(answered);
+                self.answered.extend(answered);
                 self.put_back(again);
             }
             Err(fault @ (StoreFault::Damaged(_) | StoreFault::Fenced)) => self.fail(&fault),
@@ -342,8 +340,8 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     fn fail(&mut self, fault: &StoreFault) {
+        self.metrics.update(|counters| counters.is_ledger_open = Some(false));
         error!(target: LEDGER, error = %fault, "the ledger is closed for good");
-        self.metrics.set_ledger_open(false);
         self.state = State::Failed;
     }
 }

@@ -1,8 +1,11 @@
-//! Metrics endpoint: serves the counters to Prometheus over HTTP/1.1 (`GET /metrics`).
+//! Metrics endpoint: serves the metrics to Prometheus over HTTP/1.1 (`GET /metrics`), and the server's health (`/healthz`).
 //!
 //! One thread serves a few connections at once (one scrape each). A slow peer cannot block the others: beyond
 //! the limit, the oldest connection is closed.
-use super::Metrics;
+use super::{
+    Metrics,
+    request::{self, MAX_HEAD, Page, Rejection, Request},
+};
 use crate::log::METRICS;
 use mio::{
     Events, Interest, Poll, Token,
@@ -27,17 +30,14 @@ pub const MAX_SCRAPES: usize = 8;
 /// The wait before accepting again after the system had no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Longest head of a request, in bytes.
-const MAX_HEAD: usize = 8192;
-
 const LISTENER: Token = Token(0);
 
 /// Serves `metrics` at `address` until the process ends; returns the address with the port that the system
-/// chose.
+/// chose. Without `any_host`, only requests that name an IP address or `localhost` are served.
 ///
 /// # Errors
 /// The address cannot be bound, or the thread cannot be spawned.
-pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAddr> {
+pub fn serve(address: SocketAddr, metrics: Arc<Metrics>, any_host: bool) -> io::Result<SocketAddr> {
     let mut listener = TcpListener::bind(address)?;
     let address = listener.local_addr()?;
     let poll = Poll::new()?;
@@ -46,13 +46,14 @@ pub fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Result<SocketAdd
         poll,
         listener,
         metrics,
+        any_host,
         scrapes: HashMap::new(),
         last_token: LISTENER,
         accept_retry: None,
     };
     thread::Builder::new().name("metrics".into()).spawn(move || {
         if let Err(error) = server.run() {
-            error!(target: METRICS, %error, "counters are no longer served");
+            error!(target: METRICS, %error, "metrics are no longer served");
         }
     })?;
     Ok(address)
@@ -62,6 +63,7 @@ struct MetricsServer {
     poll: Poll,
     listener: TcpListener,
     metrics: Arc<Metrics>,
+    any_host: bool,
     scrapes: HashMap<Token, Scrape>,
     last_token: Token,
     /// When to accept again.
@@ -131,7 +133,7 @@ impl MetricsServer {
 
     fn advance(&mut self, token: Token) {
         let Some(scrape) = self.scrapes.get_mut(&token) else { return };
-        match scrape.advance(&self.metrics) {
+        match scrape.advance(&self.metrics, self.any_host) {
             Ok(true) => {}
             Ok(false) => drop(self.scrapes.remove(&token)),
             Err(error) => {
@@ -154,10 +156,10 @@ struct Scrape {
 
 impl Scrape {
     /// Reads and writes without waiting; false when the peer has closed its side.
-    fn advance(&mut self, metrics: &Metrics) -> io::Result<bool> {
+    fn advance(&mut self, metrics: &Metrics, any_host: bool) -> io::Result<bool> {
         let more = self.read()?;
         if self.response.is_none() {
-            self.response = parse_request(&self.head).map(|request| response(request, metrics));
+            self.response = request::parse(&self.head, any_host).map(|request| response(request, metrics));
         }
         if let Some(response) = &self.response
             && self.sent < response.len()
@@ -195,80 +197,25 @@ impl Scrape {
     }
 }
 
-/// A request, as far as it decides the response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HttpRequest {
-    Get,
-    /// The head of the response to `Get`, without the body.
-    Head,
-    UnknownPath,
-    UnsupportedMethod,
-    TooLong,
-    Malformed,
-}
-
-/// Parses the head of a request; `None` where it is incomplete. The query after `?` is ignored.
-fn parse_request(head: &[u8]) -> Option<HttpRequest> {
-    if !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        return (head.len() > MAX_HEAD).then_some(HttpRequest::TooLong);
-    }
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = *words.as_slice() else { return Some(HttpRequest::Malformed) };
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    Some(match (method, path) {
-        _ if !version.starts_with(b"HTTP/1.") => HttpRequest::Malformed,
-        (_, path) if path != b"/metrics" => HttpRequest::UnknownPath,
-        (b"GET", _) => HttpRequest::Get,
-        (b"HEAD", _) => HttpRequest::Head,
-        _ => HttpRequest::UnsupportedMethod,
-    })
-}
-
-fn response(request: HttpRequest, metrics: &Metrics) -> Vec<u8> {
+fn response(request: Result<Request, Rejection>, metrics: &Metrics) -> Vec<u8> {
+    let health = || match metrics.snapshot().fault() {
+        None => ("200 OK", "ok\n".to_owned()),
+        Some(fault) => ("503 Service Unavailable", format!("{fault}\n")),
+    };
     let (status, body) = match request {
-        HttpRequest::Get | HttpRequest::Head => ("200 OK", metrics.to_string()),
-        HttpRequest::UnknownPath => ("404 Not Found", "the counters are at /metrics\n".to_owned()),
-        HttpRequest::UnsupportedMethod => {
-            ("405 Method Not Allowed\r\nAllow: GET, HEAD", "only GET and HEAD are supported\n".to_owned())
+        Ok(Request { page: Page::Metrics, .. }) => ("200 OK", metrics.to_string()),
+        Ok(Request { page: Page::Health, .. }) => health(),
+        Err(rejection) => {
+            let (status, text) = rejection.response();
+            (status, text.to_owned())
         }
-        HttpRequest::TooLong => {
-            ("431 Request Header Fields Too Large", "the request is too long\n".to_owned())
-        }
-        HttpRequest::Malformed => ("400 Bad Request", "the request is not HTTP/1.1\n".to_owned()),
     };
     let length = body.len();
-    let body = if request == HttpRequest::Head { "" } else { &body };
+    let body = if request.is_ok_and(|request| !request.has_body) { "" } else { &body };
     // 0.0.4 is the version of Prometheus' text format.
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{body}"
     )
     .into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_request_line_is_parsed() {
-        for (text, request) in [
-            ("GET /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Get)),
-            ("GET /metrics?x=1&y=/ HTTP/1.0\r\nHost: a\r\n\r\n", Some(HttpRequest::Get)),
-            ("HEAD /metrics HTTP/1.1\r\n\r\n", Some(HttpRequest::Head)),
-            ("GET / HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
-            ("GET /metrics/ HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
-            ("GET /metricsx HTTP/1.1\r\n\r\n", Some(HttpRequest::UnknownPath)),
-            ("POST /metrics HTTP/1.1\r\n\r\nbody", Some(HttpRequest::UnsupportedMethod)),
-            ("GET /metrics\r\n\r\n", Some(HttpRequest::Malformed)),
-            ("\r\n\r\n", Some(HttpRequest::Malformed)),
-            ("GET /metrics HTTP/2\r\n\r\n", Some(HttpRequest::Malformed)),
-            ("GET /metrics HTTP/1.1\r\n", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_request(text.as_bytes()), request, "{text:?}");
-        }
-        assert_eq!(parse_request(&vec![b'x'; MAX_HEAD + 1]), Some(HttpRequest::TooLong));
-    }
 }

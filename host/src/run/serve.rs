@@ -71,9 +71,9 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
         warn!(target: SERVER, %address, "there is no authentication: every peer that reaches this address can move money");
     }
     if let MetricsAddress::At(at) = options.metrics {
-        let at =
-            page::serve(at, server.metrics()).with_context(|| format!("cannot show counters at {at}"))?;
-        info!(target: SERVER, address = %at, "counters at /metrics");
+        let at = page::serve(at, server.metrics(), options.allow_remote_metrics)
+            .with_context(|| format!("cannot serve metrics at {at}"))?;
+        info!(target: SERVER, address = %at, "metrics at /metrics");
     }
     let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
     let addresses = addresses.join(" and ");

@@ -10,13 +10,12 @@
 //! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
 //! limit.
 use super::{Connection, Server, conversations::Location};
-use crate::{log::SESSION, metrics::add};
+use crate::log::SESSION;
 use atm_core::{ledger::Name, message::Notice, time::Duration};
 use mio::Token;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::atomic::Ordering,
 };
 use tracing::{info, warn};
 
@@ -93,15 +92,17 @@ impl Server {
         connection.is_session = true;
         self.sessions = self.sessions.saturating_add(1);
         self.by_address.add(connection.peer);
-        add(&self.metrics.sessions, 1);
-        add(&self.metrics.open_sessions, 1);
+        self.metrics.update(|counters| {
+            counters.sessions += 1;
+            counters.open_sessions += 1;
+        });
         info!(target: SESSION, peer = %connection.peer, session = token.0, "session opened");
     }
 
     /// Turns away a connection that is no session, and logs the limit that it met.
     pub(super) fn turn_away(&mut self, token: Token, connection: &mut Connection) {
         connection.leave_reserve();
-        add(&self.metrics.turned_away, 1);
+        self.metrics.update(|counters| counters.turned_away += 1);
         let (peer, sessions) = (connection.peer, self.sessions);
         let limit = if self.committer.is_full() {
             "requests that wait for the ledger"
@@ -179,7 +180,7 @@ impl Server {
         }
         self.sessions = self.sessions.saturating_sub(1);
         self.by_address.remove(connection.peer);
-        self.metrics.open_sessions.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.update(|counters| counters.open_sessions = counters.open_sessions.saturating_sub(1));
         let counters = connection.host.counters();
         info!(target: SESSION, session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }

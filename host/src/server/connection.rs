@@ -44,6 +44,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     pub(super) peer: IpAddr,
     pub(super) host: Host<IN, OUT>,
+    /// Discarded frames that were counted.
+    discarded: u32,
     /// Whether it counts against the limit of sessions.
     pub(super) is_session: bool,
     /// Until when it may say hello, in the reserve.
@@ -87,6 +89,7 @@ impl Connection {
             stream,
             peer,
             host: Host::new(*config, session, now),
+            discarded: 0,
             is_session: false,
             reserve_until: None,
             opened: now,
@@ -138,6 +141,12 @@ impl Connection {
         let conversation = self.host.conversation().filter(|_| self.is_session)?;
         let is_named = matches!(conversation.origin(), Origin::Terminal(_));
         conversation.idle_since().map(|since| (is_named, since.max(self.opened)))
+    }
+
+    /// Frames that were discarded since the last call.
+    pub(super) fn newly_discarded(&mut self) -> u32 {
+        let discarded = self.host.counters().discarded;
+        discarded.wrapping_sub(std::mem::replace(&mut self.discarded, discarded))
     }
 
     /// Whether the goodbye is sent, and input is only discarded.

@@ -2,27 +2,43 @@
 //! connection where its terminal said hello.
 use super::{Connection, Location, Server, response_log::log_response};
 use crate::log::{LEDGER, SESSION};
-use atm_core::ledger::{InDoubt, Name, Origin, Request, Response};
+use atm_core::ledger::{Command, InDoubt, Name, Operation, Origin, Request, Response};
 use mio::Token;
+use std::time::Instant;
 use tracing::{error, info};
 
 impl Server {
     /// Submits a request to the ledger, and returns it with its response; `None` where that comes later, or
     /// never because the ledger has failed.
     pub(super) fn submit(&mut self, request: Request) -> Option<(Request, Response)> {
+        let (ticket, operation, began) = (request.ticket, operation(&request), Instant::now());
         match self.committer.submit(request) {
-            Ok(responded) => {
-                if let Some((request, response)) = &responded {
-                    self.metrics.count_response(response);
-                    log_response(request, response);
+            Ok(Some((request, response))) => {
+                self.record(&request, &response, Some(began));
+                Some((request, response))
+            }
+            Ok(None) => {
+                if operation.is_some() {
+                    self.in_flight.insert(ticket, began);
                 }
-                responded
+                None
             }
             Err(error) => {
                 self.stop_after_ledger_failure(error);
                 None
             }
         }
+    }
+
+    /// Counts and logs a response; `began` is when its request was submitted.
+    fn record(&self, request: &Request, response: &Response, began: Option<Instant>) {
+        self.metrics.update(|counters| {
+            counters.count_response(response);
+            if let (Some(operation), Some(began)) = (operation(request), began) {
+                counters.observe_operation(operation, began.elapsed());
+            }
+        });
+        log_response(request, response);
     }
 
     /// Stops the server after the ledger has failed for good. No outcome is sent: a terminal with an
@@ -42,7 +58,8 @@ impl Server {
                 Ok(none) if none.is_empty() => return,
                 Ok(responses) => {
                     for (request, response) in responses {
-                        log_response(&request, &response);
+                        let began = self.in_flight.remove(&request.ticket);
+                        self.record(&request, &response, began);
                         self.deliver(&request, response);
                     }
                 }
@@ -120,5 +137,13 @@ impl Server {
                 connection.host.refuse(now);
             }
         }
+    }
+}
+
+/// The operation that is requested, if any.
+fn operation(request: &Request) -> Option<Operation> {
+    match request.command {
+        Command::Operate { operation, .. } => Some(operation),
+        _ => None,
     }
 }

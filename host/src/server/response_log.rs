@@ -1,5 +1,8 @@
 //! Response log: one event for each operation that the ledger has answered, and for what it did with a hello.
-use crate::log::{LEDGER, OPERATION, SESSION};
+use crate::{
+    log::{LEDGER, OPERATION, SESSION},
+    metrics::{operation_word, outcome_word},
+};
 use atm_core::{
     ledger::{Command, Operation, Origin, Outcome, Receipt, Refusal, Request, Response},
     money::Amount,
@@ -37,12 +40,11 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
         Origin::Terminal(name) => (Some(display(name)), None),
         Origin::Session(session) => (None, Some(session.number)),
     };
-    let (word, reason) = match outcome {
-        Outcome::Done(_) => ("done", None),
-        Outcome::Refused(refusal) => ("refused", Some(reason(refusal))),
-        Outcome::NotDone => ("not-done", None),
-        Outcome::Unknown => ("unknown", None),
+    let reason = match outcome {
+        Outcome::Refused(refusal) => Some(reason(refusal)),
+        _ => None,
     };
+    let word = outcome_word(outcome);
     let moved = match outcome {
         Outcome::Done(Receipt::Deposited { amount, .. } | Receipt::Withdrawn { amount, .. }) => Some(*amount),
         _ => None,
@@ -50,21 +52,12 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
     if let Command::Operate { operation, .. } = request.command {
         let amount = moved.or(named_amount(operation)).map(Amount::minor);
         info!(
-            target: OPERATION, terminal, session, id, operation = kind(operation), outcome = word, reason, amount,
+            target: OPERATION, terminal, session, id, operation = operation_word(operation), outcome = word, reason, amount,
             "operation"
         );
     } else {
         let amount = moved.map(Amount::minor);
         info!(target: OPERATION, terminal, id, outcome = word, reason, amount, "outcome of an earlier operation");
-    }
-}
-
-/// The kind of an operation in the word that the `json` wire has for it.
-fn kind(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Inquiry => "balance",
-        Operation::Deposit(_) => "deposit",
-        Operation::Withdraw(_) | Operation::WithdrawAll => "withdrawal",
     }
 }
 

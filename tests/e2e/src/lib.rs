@@ -56,6 +56,13 @@ pub fn raise_file_limit() -> u64 {
     limit.current.unwrap_or(u64::MAX)
 }
 
+/// Sets a program's soft limit of the size of a file (`RLIMIT_FSIZE`), in bytes; `None` is no limit.
+pub fn limit_files(program: &Program, bytes: Option<u64>) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let pid = Pid::from_raw(i32::try_from(program.pid()).unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+}
+
 /// A random number generator, seeded by the environment variable `ATM_SEED` or at random. Prints the seed; `cargo test`
 /// shows it when the test fails.
 pub fn seeded_rng() -> Rng {

@@ -2,16 +2,10 @@
 use atm_e2e::{
     NamedTerminal, Program, Signal,
     ledger::{deposit_repeatedly, ledger_command, start_server},
+    limit_files,
 };
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::{fs, process::Command};
 use tempfile::TempDir;
-
-/// Sets the soft limit of a process, in bytes; `None` is no limit.
-fn limit_files(program: &Program, bytes: Option<u64>) {
-    let pid = Pid::from_raw(i32::try_from(program.pid()).unwrap());
-    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
-}
 
 #[test]
 fn a_server_at_the_limit_holds_outcomes_back_until_there_is_room() {

@@ -10,6 +10,7 @@ mod limits;
 mod log;
 mod malformed_input;
 mod metrics;
+mod monitoring;
 mod raw_wire;
 mod shutdown;
 mod signals;

@@ -1,9 +1,9 @@
 //! Metrics for Prometheus: `atm serve --metrics` (text format 0.0.4).
-use atm_e2e::{NamedTerminal, Server, TIMEOUT};
+use atm_e2e::{NamedTerminal, Program, Server, Signal, TIMEOUT, atm, limit_files};
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tempfile::TempDir;
 
@@ -11,19 +11,22 @@ use tempfile::TempDir;
 pub(super) fn request_page(address: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    write!(stream, "{request}\r\nHost: localhost\r\n\r\n").unwrap();
+    // `localhost`, unless the request names its host.
+    let host = if request.contains("Host:") { "" } else { "\r\nHost: localhost" };
+    write!(stream, "{request}{host}\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    let is_whole = head.contains(&format!("Content-Length: {}\r\n", body.len()));
+    assert!(is_whole || request.starts_with("HEAD") && body.is_empty(), "{head}");
     (head.to_owned(), body.to_owned())
 }
 
 /// The address of a server's metrics, from its log.
 pub(super) fn metrics_address(server: &Server) -> SocketAddr {
-    server.program.wait_for_stderr("counters at /metrics");
+    server.program.wait_for_stderr("metrics at /metrics");
     let errors = server.program.stderr();
-    let (_, address) = errors.split_once("counters at /metrics address=").unwrap();
+    let (_, address) = errors.split_once("metrics at /metrics address=").unwrap();
     address.split_whitespace().next().unwrap().parse().unwrap()
 }
 
@@ -59,6 +62,11 @@ fn a_page_has_the_counters_with_help_and_type() {
         ("atm_ledger_batched_total", 3.0),
         ("atm_ledger_doubts_total", 0.0),
         ("atm_ledger_set_backs_total", 0.0),
+        ("atm_discarded_frames_total", 0.0),
+        ("atm_build_info{version=\"0.1.0\"}", 1.0),
+        ("atm_operation_seconds_count{operation=\"deposit\"}", 1.0),
+        ("atm_operation_seconds_count{operation=\"withdrawal\"}", 1.0),
+        ("atm_operation_seconds_count{operation=\"balance\"}", 0.0),
     ] {
         assert_eq!(value(name), expected, "{name}");
     }
@@ -77,6 +85,10 @@ fn a_page_has_the_counters_with_help_and_type() {
     for (request, status) in [
         ("GET /metrics?x=1 HTTP/1.1", "200"),
         ("GET / HTTP/1.0", "404"),
+        ("\r\nGET /metrics HTTP/1.1", "200"),
+        ("GET http://localhost:1/metrics HTTP/1.1", "200"),
+        ("GET /metrics HTTP/1.1\r\nHost: evil.example", "421"),
+        ("HEAD /healthz HTTP/1.1", "200"),
         ("GET /metrics/x HTTP/1.1", "404"),
         ("POST /metrics HTTP/1.1", "405"),
         ("sing", "400"),
@@ -85,6 +97,72 @@ fn a_page_has_the_counters_with_help_and_type() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {head}");
     }
     drop(client);
+    server.stop();
+}
+
+#[test]
+fn the_start_of_the_process_and_discarded_frames_are_shown() {
+    let server = Server::start(&["--metrics", "127.0.0.1:0"]);
+    let address = metrics_address(&server);
+    let mut client = server.client();
+    client.send(&[0, 0, 0, 0]);
+    assert_eq!(client.read()["error"], "empty");
+    // It is counted after the turn that has sent the fault.
+    let until = Instant::now() + TIMEOUT;
+    let page = loop {
+        let page = request_page(address, "GET /metrics HTTP/1.1").1;
+        if page.contains("\natm_discarded_frames_total 1\n") {
+            break page;
+        }
+        assert!(Instant::now() < until, "{page}");
+    };
+    assert!(!page.contains("atm_ledger_open"), "a ledger in memory is never closed: {page}");
+    let started = page.lines().find_map(|line| line.strip_prefix("process_start_time_seconds ")).unwrap();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let age = since - started.parse::<f64>().unwrap();
+    assert!((0.0..60.0).contains(&age), "{age}");
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn the_health_is_503_while_the_ledger_is_closed_or_the_server_stops() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", data]);
+    let address = metrics_address(&server);
+    let health = || request_page(address, "GET /healthz HTTP/1.1");
+    assert_eq!(health().1, "ok\n");
+    let mut client = server.client();
+    limit_files(&server.program, Some(8192));
+    client.answer("deposit 1");
+    server.program.wait_for_stderr("the ledger's commit failed");
+    let (head, body) = health();
+    assert!(
+        head.starts_with("HTTP/1.1 503 ") && body == "the ledger is closed by a fault\n",
+        "{head} {body}"
+    );
+    limit_files(&server.program, None);
+    client.read();
+    assert_eq!(health().1, "ok\n");
+    // A client that stays connected delays the exit.
+    server.program.signal(Signal::TERM);
+    assert_eq!(client.read()["notice"], "stopping");
+    assert_eq!(health().1, "the server is stopping\n");
+    drop(client);
+    assert_eq!(server.program.finish().code, Some(0));
+}
+
+#[test]
+fn an_address_that_other_machines_reach_needs_allow_remote_metrics() {
+    let remote = ["--metrics", "0.0.0.0:0"];
+    let refused = Program::run(atm(&[&["serve"], &remote[..]].concat()), "");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("--allow-remote-metrics"), "{refused:?}");
+    let server = Server::start(&[&remote[..], &["--allow-remote-metrics"]].concat());
+    let address = SocketAddr::new([127, 0, 0, 1].into(), metrics_address(&server).port());
+    let page = request_page(address, "GET /metrics HTTP/1.1\r\nHost: kiosk-host.example:9654").0;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     server.stop();
 }
 
