@@ -105,7 +105,7 @@ pub(crate) struct Serve {
     pub(crate) metrics: MetricsAddress,
     /// Let --metrics name an address that other machines reach, and any name of this host in their requests: the page has
     /// no authentication. The option without a value means true
-    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) allow_remote_metrics: bool,
     /// Least severe level to log on standard error, one event a line
     #[arg(long, help_heading = "Operation", value_enum, default_value_t = LogLevel::Info)]

@@ -1,6 +1,6 @@
 //! Listener and accept loop: takes connections, some in each turn, with small buffers in the system.
 use super::{Connection, FIRST_CONNECTION, Server, WAKER};
-use crate::log::SESSION;
+use crate::log::{SERVER, SESSION};
 #[cfg(unix)]
 use atm_core::host::{IN, OUT};
 use atm_core::time::Duration;
@@ -63,7 +63,7 @@ pub(super) fn listen(addresses: impl ToSocketAddrs) -> io::Result<(Vec<TcpListen
         return Err(fault.unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "the name has no address")));
     };
     for (address, error) in absent {
-        warn!(%address, %error, "not listening on one address of the name");
+        warn!(target: SERVER, %address, %error, "not listening on one address of the name");
     }
     Ok((listeners, first))
 }
