@@ -100,7 +100,7 @@ class Client:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
-            os.execv(PROGRAM, COMMAND.split())
+            os.execve(PROGRAM, COMMAND.split(), os.environ | {"XDG_STATE_HOME": folder})
 
     def wait_for(self, text, times=1):
         until = time.monotonic() + PATIENCE

@@ -19,8 +19,12 @@ mod console;
 mod editor;
 mod escaped;
 mod event;
+#[cfg(feature = "cli")]
+mod history;
 mod link;
 mod memory_store;
+#[cfg(feature = "cli")]
+mod menu;
 #[cfg(feature = "cli")]
 mod one_shot;
 mod reconnect;
@@ -78,6 +82,8 @@ pub struct Options {
     pub reconnect: bool,
     /// How the lines of a pipe are sent.
     pub pipe: PipeOptions,
+    /// Are the lines that a person types kept in a file?
+    pub keeps_history: bool,
 }
 
 /// How the lines of a pipe, or an operation of the command line, are sent.
@@ -111,7 +117,14 @@ impl Options {
             Target::Tcp(_) => Wire::Json,
             Target::Serial { .. } => Wire::Postcard,
         };
-        Self { target, wire, profile: None, reconnect: true, pipe: PipeOptions::default() }
+        Self {
+            target,
+            wire,
+            profile: None,
+            reconnect: true,
+            pipe: PipeOptions::default(),
+            keeps_history: true,
+        }
     }
 
     /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.
@@ -142,7 +155,7 @@ pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
         }
         let mut console = match options.pipe.one_shot {
             Some(OneShot { operation, .. }) => Console::of_line(operation.to_string(), link.wake())?,
-            None => Console::open(link.wake())?,
+            None => Console::open(link.wake(), options.keeps_history)?,
         };
         Ok(run_repl(&mut link, &mut console, options.pipe, &mut out, &mut err))
     });

@@ -80,6 +80,7 @@ fn run_client(arguments: Client) -> Result<Exit> {
         wire: arguments.wire.unwrap_or(defaults.wire),
         profile,
         reconnect: !arguments.no_reconnect,
+        keeps_history: !arguments.no_history,
         pipe: PipeOptions {
             keep_going: arguments.keep_going,
             reply_timeout: Duration::from_secs(arguments.reply_timeout),

@@ -27,7 +27,8 @@ next one would answer the same prompt: it says which, and leaves as by exit. --k
 also stops where an operation was not done or its outcome is unknown, and where another session began after the link was \
 lost. A refusal is known by the fields of a reply, or by its text as servers of version 1 write it.
 
-At a terminal, balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
+At a terminal, the menu is shown whole once and then in brief: help, ? or an empty line shows it, and Tab completes a word. With \
+NO_COLOR set nothing is coloured. balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
 The exit code of a pipe says how its lines ended, and with an operation its outcome:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
@@ -72,6 +73,9 @@ pub(crate) struct Client {
     /// start shows the outcome of the last request
     #[arg(long, help_heading = "Terminal", value_name = "FILE", requires = "terminal")]
     pub(crate) state: Option<PathBuf>,
+    /// Keep no history of the lines that a person types. It is in atm/history in $XDG_STATE_HOME or ~/.local/state
+    #[arg(long, help_heading = "A person at a terminal")]
+    pub(crate) no_history: bool,
     /// Go on with the next line of a pipe after one that was refused or could not be sent; the exit code is still 3
     #[arg(long, help_heading = "Lines from a pipe")]
     pub(crate) keep_going: bool,

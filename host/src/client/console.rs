@@ -2,7 +2,7 @@
 //!
 //! Reading blocks, so it runs on a thread of its own, and the REPL notices at once when the host closes the connection.
 //! The thread reads one line per request: lines that are typed ahead stay in the terminal's or the pipe's buffer.
-use super::{editor, signals::Signals, transport::Wake};
+use super::{editor, history, signals::Signals, transport::Wake};
 use std::{
     env,
     io::{self, BufRead, BufReader, Cursor, ErrorKind, IsTerminal},
@@ -36,29 +36,34 @@ pub enum ConsoleInput {
 
 /// A source of answers.
 pub struct Console {
-    requests: Sender<()>,
+    /// The line to be added to the history before the next one is read.
+    requests: Sender<Option<String>>,
+    remembered: Option<String>,
     lines: Receiver<ConsoleInput>,
     signals: Option<Signals>,
     /// Does a line editor read, which shows the prompt and changes the terminal's mode?
     pub(super) has_editor: bool,
     /// Does the terminal echo each line with its newline? Then a prompt is shown: none goes into a pipe or a file.
     pub(super) echoes: bool,
+    /// Is the output a terminal that colours text, and does the person want that (no-color.org)?
+    pub(super) colours: bool,
     /// Is a person there, who can decide to stop waiting?
     pub(super) interactive: bool,
 }
 
 impl Console {
-    /// Reads standard input: with a line editor if standard input and output are a terminal, as plain lines otherwise.
+    /// Reads standard input: with a line editor if standard input and output are a terminal, as plain lines otherwise. The
+    /// editor has a history in a file if `keeps_history`.
     ///
     /// # Errors
     /// The system's error if the threads or the signal handlers cannot be set up.
-    pub fn open(wake: Wake) -> io::Result<Self> {
+    pub fn open(wake: Wake, keeps_history: bool) -> io::Result<Self> {
         let interactive = io::stdin().is_terminal();
         let screen = io::stdout().is_terminal();
         let dumb = env::var_os("TERM")
             .is_some_and(|term| DUMB_TERMINALS.iter().any(|dumb| term.eq_ignore_ascii_case(dumb)));
         if interactive && screen && !dumb {
-            return Self::with_editor(wake);
+            return Self::with_editor(wake, keeps_history);
         }
         let signals = Some(Signals::for_lines(wake.clone())?);
         let mut source = BufReader::new(io::stdin());
@@ -84,20 +89,29 @@ impl Console {
         Self::new(wake, move || read_line(&mut source, || Err(ErrorKind::WouldBlock.into())))
     }
 
-    fn with_editor(wake: Wake) -> io::Result<Self> {
+    fn with_editor(wake: Wake, keeps_history: bool) -> io::Result<Self> {
         // Before the editor installs its own signal handlers: it restores these after each line.
         let signals = Some(Signals::for_editor(wake.clone())?);
-        let console = Self::new(wake, editor::line_reader())?;
-        Ok(Self { signals, has_editor: true, echoes: true, interactive: true, ..console })
+        let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let history = keeps_history.then(history::path).flatten();
+        let console = Self::with_history(wake, editor::line_reader(history, colours))?;
+        Ok(Self { signals, has_editor: true, colours, echoes: true, interactive: true, ..console })
     }
 
     fn new(wake: Wake, mut read: impl FnMut() -> ConsoleInput + Send + 'static) -> io::Result<Self> {
+        Self::with_history(wake, move |_| read())
+    }
+
+    fn with_history(
+        wake: Wake,
+        mut read: impl FnMut(Option<String>) -> ConsoleInput + Send + 'static,
+    ) -> io::Result<Self> {
         let (requests, requested) = channel();
         let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
             let mut is_first = true;
-            for () in requested {
-                let line = read();
+            for remembered in requested {
+                let line = read(remembered);
                 let line = if mem::take(&mut is_first) { without_mark(line) } else { line };
                 let sent = send.send(line);
                 wake.wake();
@@ -106,13 +120,27 @@ impl Console {
                 }
             }
         })?;
-        Ok(Self { requests, lines, signals: None, has_editor: false, echoes: false, interactive: false })
+        Ok(Self {
+            requests,
+            remembered: None,
+            lines,
+            signals: None,
+            has_editor: false,
+            echoes: false,
+            colours: false,
+            interactive: false,
+        })
     }
 
     /// Requests a line; [`take_line`](Self::take_line) returns it later.
-    pub(super) fn request_line(&self) {
+    pub(super) fn request_line(&mut self) {
         // It fails only when the thread has ended, after it sent the reason.
-        let _ = self.requests.send(());
+        let _ = self.requests.send(self.remembered.take());
+    }
+
+    /// Adds a line to the history, once the next one is requested.
+    pub(super) fn remember(&mut self, line: &str) {
+        self.remembered = Some(line.to_owned());
     }
 
     /// The requested line, once it was read.

@@ -3,10 +3,20 @@
 //! While a line is edited, the terminal is in raw mode, and only the editor's own thread can restore it. SIGINT makes it
 //! return: rustyline notices a signal at once only if it polls for more than keys, so it is given an external printer,
 //! which is never used.
-use super::{console::ConsoleInput, screen::PROMPT};
-use rustyline::{Config, error::ReadlineError, history::MemHistory};
+use super::{
+    console::ConsoleInput,
+    history::MAX_LINES,
+    menu::completions,
+    screen::{Colour, PROMPT},
+};
+use rustyline::{
+    CompletionType, Config, Context, Helper, completion::Completer, error::ReadlineError,
+    highlight::Highlighter, hint::Hinter, history::FileHistory, validate::Validator,
+};
 use std::{
+    borrow::Cow,
     io::{self, ErrorKind},
+    path::{Path, PathBuf},
     sync::mpsc::Receiver,
 };
 
@@ -45,17 +55,26 @@ fn make_blocking() {
 #[cfg(not(unix))]
 fn make_blocking() {}
 
-/// A function that reads a line with an editor, which it makes at its first call.
-pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
+/// A function that adds a line to the history, and reads one with an editor, which it makes at its first call. The history is
+/// also in the file `history`.
+pub(super) fn line_reader(
+    history: Option<PathBuf>,
+    colours: bool,
+) -> impl FnMut(Option<String>) -> ConsoleInput + Send + 'static {
     let mut cached = None;
-    move || {
+    move |remembered| {
         let (editor, _) = match &mut cached {
             Some(cached) => cached,
-            None => match make_editor() {
+            None => match make_editor(history.as_deref(), colours) {
                 Ok(new) => cached.insert(new),
                 Err(error) => return failed(error),
             },
         };
+        if let Some(line) = remembered {
+            // The session goes on without its history.
+            let added = editor.add_history_entry(line).unwrap_or(false);
+            let _ = history.as_deref().filter(|_| added).map(|path| editor.append_history(path));
+        }
         let (mut prompt, mut is_text) = (PROMPT, true);
         loop {
             make_blocking();
@@ -76,13 +95,49 @@ pub(super) fn line_reader() -> impl FnMut() -> ConsoleInput + Send + 'static {
     }
 }
 
-type LineEditor = rustyline::Editor<(), MemHistory>;
+type LineEditor = rustyline::Editor<MenuHelper, FileHistory>;
+
+/// Completes the words of the menu, and colours the prompt.
+struct MenuHelper {
+    colours: bool,
+}
+
+impl Completer for MenuHelper {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(completions(line.get(..pos).unwrap_or(line)))
+    }
+}
+
+impl Highlighter for MenuHelper {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        if self.colours { Colour::Bold.paint(prompt).into() } else { prompt.into() }
+    }
+}
+
+impl Hinter for MenuHelper {
+    type Hint = String;
+}
+
+impl Validator for MenuHelper {}
+impl Helper for MenuHelper {}
 
 /// An editor, and the printer that makes it notice signals.
-fn make_editor() -> rustyline::Result<(LineEditor, impl rustyline::ExternalPrinter)> {
+fn make_editor(
+    history: Option<&Path>,
+    colours: bool,
+) -> rustyline::Result<(LineEditor, impl rustyline::ExternalPrinter + use<>)> {
     // Without bracketed paste each pasted line is an answer.
-    let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
-    let mut editor = LineEditor::with_history(config.clone(), MemHistory::with_config(&config))?;
+    let config = Config::builder()
+        .max_history_size(MAX_LINES)?
+        .completion_type(CompletionType::List)
+        .bracketed_paste(false)
+        .build();
+    let mut editor = LineEditor::with_history(config.clone(), FileHistory::with_config(&config))?;
+    editor.set_helper(Some(MenuHelper { colours }));
+    // There is none before the first start.
+    let _ = history.map(|path| editor.load_history(path));
     let printer = editor.create_external_printer()?;
     Ok((editor, printer))
 }

@@ -2,7 +2,13 @@
 //!
 //! The host's text goes to the output, everything about the link to the error output. `events` handles what the link
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
-use super::{PipeOptions, console::Console, link::Link, screen::OutputScreen};
+use super::{
+    PipeOptions,
+    console::Console,
+    link::Link,
+    menu::Menu,
+    screen::{Colour, OutputScreen},
+};
 use crate::exit::Exit;
 use atm_core::{
     terminal::Prompt,
@@ -70,6 +76,8 @@ struct Repl<'a> {
     reading: Option<Reading>,
     /// An answer that is sent once it is known whether its prompt is still open.
     held_answer: Option<(Prompt, String)>,
+    /// The menu, as a person sees it.
+    menu: Menu,
     /// Does the open prompt ask for an amount?
     asks_for_amount: bool,
     /// A word of the menu that was typed where an amount was asked for, and the prompt that was answered `back` before it.
@@ -109,6 +117,7 @@ pub fn run_repl(
         err,
         reading: None,
         held_answer: None,
+        menu: Menu::default(),
         asks_for_amount: false,
         menu_word: None,
         leaving: Leaving::No,
@@ -215,7 +224,11 @@ impl Repl<'_> {
     fn report(&mut self, text: &str) -> io::Result<()> {
         self.screen.start_line()?;
         // The session goes on if the error output is closed.
-        let _ = writeln!(self.err, "{text}").and_then(|()| self.err.flush());
+        let _ = match self.console.colours {
+            true => writeln!(self.err, "{}", Colour::Yellow.paint(text)),
+            false => writeln!(self.err, "{text}"),
+        }
+        .and_then(|()| self.err.flush());
         self.restore_prompt()
     }
 

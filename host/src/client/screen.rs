@@ -1,10 +1,31 @@
 //! Screen: writes messages, text and prompts to the client's output, each message on lines of its own, with control
 //! characters escaped.
 use super::Escaped;
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 /// The text before an answer.
 pub(super) const PROMPT: &str = ">>> ";
+
+/// Colours of text on a terminal: the standard's parameters of SGR (ECMA-48, 8.3.117).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    /// A prompt.
+    Bold = 1,
+    /// Why an answer was not carried out.
+    Red = 31,
+    /// What happens to the link.
+    Yellow = 33,
+}
+
+impl Colour {
+    /// The text in this colour.
+    pub(super) fn paint(self, text: impl fmt::Display) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self as u8)
+    }
+}
 
 /// Where the cursor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +53,16 @@ impl<'a> OutputScreen<'a> {
 
     /// Shows a message, on lines of its own.
     pub(super) fn message(&mut self, text: &str) -> io::Result<()> {
+        self.coloured(text, None)
+    }
+
+    /// Shows a message in a colour.
+    pub(super) fn coloured(&mut self, text: &str, colour: Option<Colour>) -> io::Result<()> {
         self.start_line()?;
-        writeln!(self.out, "{}", Escaped(text))?;
+        match colour {
+            Some(colour) => writeln!(self.out, "{}", colour.paint(Escaped(text)))?,
+            None => writeln!(self.out, "{}", Escaped(text))?,
+        }
         self.out.flush()
     }
 

@@ -37,6 +37,10 @@ impl TerminalProgram {
         tcsetwinsize(&terminal, Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let modes_at_start = tcgetattr(&terminal).unwrap();
         let stream = || Stdio::from(terminal.try_clone().unwrap());
+        // There is no history of other tests, unless the test has one.
+        if command.get_envs().all(|(name, _)| name != "XDG_STATE_HOME") {
+            command.env("XDG_STATE_HOME", "/dev/null");
+        }
         command.env("TERM", "xterm").stdin(stream()).stdout(stream()).stderr(stream());
         let keys = File::from(keys);
         let program = Program::spawn(command, keys.try_clone().unwrap());
@@ -67,6 +71,11 @@ impl TerminalProgram {
     /// Waits until the program has written `text` `times` times.
     pub fn wait_for_times(&self, text: &str, times: usize) {
         self.program.wait_for_times(text, times);
+    }
+
+    /// What the program has written so far.
+    pub fn shown(&self) -> String {
+        self.program.stdout()
     }
 
     /// Sends the program a signal.

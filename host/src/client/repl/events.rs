@@ -1,6 +1,9 @@
 //! The REPL's handling of link events: what is shown for each, and with which exit code it ends the REPL.
 use super::{
-    super::event::{LinkEvent, ReceivedMessage},
+    super::{
+        event::{LinkEvent, ReceivedMessage},
+        screen::Colour,
+    },
     BusyCheck, Leaving, MAX_TEXT, Repl,
     script::Script,
 };
@@ -53,7 +56,7 @@ impl Repl<'_> {
         match message.plain {
             _ if !is_shown => {}
             true => self.screen.piece(&message.text)?,
-            false => self.screen.message(&message.text)?,
+            false => self.show(message)?,
         }
         if message.ends {
             return self.end(message.failure).map(Some);
@@ -72,6 +75,20 @@ impl Repl<'_> {
             self.restore_prompt()?;
         }
         Ok(None)
+    }
+
+    /// Shows a message, to a person with a menu that was seen before in brief.
+    fn show(&mut self, message: &ReceivedMessage) -> io::Result<()> {
+        if !self.console.echoes || message.prompt.is_none() {
+            return self.screen.message(&message.text);
+        }
+        let (notices, prompt) = self.menu.shorten(&message.text);
+        if !notices.is_empty() {
+            let failed = self.console.colours && message.failure.is_some();
+            self.screen.coloured(notices, failed.then_some(Colour::Red))?;
+            self.screen.message("")?;
+        }
+        self.screen.message(prompt)
     }
 
     fn on_connection_lost(&mut self) -> io::Result<Option<Exit>> {

@@ -61,6 +61,10 @@ impl Repl<'_> {
             self.held_answer = Some((prompt, answer.to_owned()));
             return Ok(None);
         }
+        if let Some(help) = self.menu.help(answer) {
+            return self.screen.message(&help).map(|()| None);
+        }
+        self.remember(answer);
         let goes_back = self.console.interactive && self.asks_for_amount && is_menu_word(answer);
         match self.link.answer(prompt, if goes_back { "back" } else { answer }) {
             Ok(()) => {
@@ -79,6 +83,14 @@ impl Repl<'_> {
                 "not sent: another prompt has opened since the line was begun; type it again if it answers that one",
             ),
             Err(error) => self.not_sent(&error.to_string()),
+        }
+    }
+
+    /// Keeps an answer in the history. This is the only place that keeps one: the state file has numbers alone. Where a prompt asks for a
+    /// secret, nothing of the line may be kept, neither here nor in a transcript.
+    fn remember(&mut self, answer: &str) {
+        if self.console.has_editor {
+            self.console.remember(answer);
         }
     }
 

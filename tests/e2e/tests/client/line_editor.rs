@@ -1,6 +1,6 @@
 //! `atm client` at a pseudo-terminal: line editing, history, signals, and the restored terminal mode.
 use atm_e2e::{FirmwareSim, Server, Signal, TerminalProgram, atm};
-use std::process::Command;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 fn client(server: &Server) -> Command {
     atm(&["client", "--connect", &server.address.to_string()])
@@ -40,6 +40,90 @@ fn lines_can_be_edited_and_recalled() {
     screen.wait_for("Goodbye.");
     assert_eq!(screen.finish(), Some(0));
     assert_eq!(server.balance(), 19_000);
+    server.stop();
+}
+
+#[test]
+fn the_menu_is_whole_once_and_then_on_request() {
+    let server = Server::start(&[]);
+    let mut screen = TerminalProgram::start(client(&server));
+    screen.wait_for(">>> ");
+    for (number, keys) in ["help\r", "?\r", "\r"].into_iter().enumerate() {
+        screen.press("balance\r");
+        screen.wait_for_times("Deposit, withdraw, balance or exit? (help shows the menu)", number + 1);
+        screen.press(keys);
+        screen.wait_for_times("3. Balance", number + 2);
+    }
+    screen.press("2\r");
+    screen.wait_for("How much would you like to withdraw?");
+    screen.press("\r");
+    screen.wait_for_times("How much would you like to withdraw?", 2);
+    screen.press("exit\r");
+    screen.wait_for("Goodbye.");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn tab_completes_a_word() {
+    let server = Server::start(&[]);
+    let mut screen = TerminalProgram::start(client(&server));
+    screen.wait_for(">>> ");
+    screen.press("dep\t40\r");
+    screen.wait_for("Amount deposited: $40. Your balance is $140.");
+    screen.press("wi\ta\t\r");
+    screen.wait_for("Amount withdrawn: $140. Your balance is $0.");
+    screen.press("exit\r");
+    screen.wait_for("Goodbye.");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn answers_are_recalled_at_the_next_start_unless_no_history_is_kept() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let start = |more: &[&str]| {
+        let mut command = client(&server);
+        command.args(more).env("XDG_STATE_HOME", folder.path());
+        let screen = TerminalProgram::start(command);
+        screen.wait_for(">>> ");
+        screen
+    };
+    for (more, keys, balance) in [
+        (&[][..], "deposit 40\r", 140),
+        (&["--no-history"], "\x1b[Adeposit 1\r", 141),
+        (&[], "\x1b[A\r", 181),
+    ] {
+        let mut screen = start(more);
+        screen.press(keys);
+        screen.wait_for(&format!("Your balance is ${balance}."));
+        screen.press("exit\r");
+        assert_eq!(screen.finish(), Some(0));
+    }
+    let file = folder.path().join("atm/history");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!fs::read_to_string(&file).unwrap().contains("deposit 1\n"));
+    server.stop();
+}
+
+#[test]
+fn text_is_coloured_unless_no_color_is_set() {
+    let server = Server::start(&[]);
+    for (value, coloured) in [("", true), ("1", false)] {
+        let mut command = client(&server);
+        command.env("NO_COLOR", value);
+        let mut screen = TerminalProgram::start(command);
+        screen.wait_for(">>> ");
+        screen.press("sing\r");
+        screen.wait_for("That is not a valid choice.");
+        screen.press("exit\r");
+        screen.wait_for("Goodbye.");
+        let shown = screen.shown();
+        assert_eq!(shown.contains("\x1b[31mThat is not a valid choice.\x1b[0m"), coloured, "{shown:?}");
+        assert_eq!(shown.contains("\x1b[1m>>> \x1b[0m"), coloured, "{shown:?}");
+        assert_eq!(screen.finish(), Some(0));
+    }
     server.stop();
 }
 

@@ -131,7 +131,7 @@ fn a_line_that_was_begun_before_another_session_is_not_sent() {
     screen.wait_for("connection lost; reconnecting");
     let server = Server::start(&["--listen", &address]);
     screen.wait_for("reconnected");
-    screen.wait_for_times("Welcome to the ATM", 2);
+    screen.wait_for("(help shows the menu)");
     screen.press("0\r");
     screen.wait_for(
         "not sent: another prompt has opened since the line was begun; type it again if it answers that one",
