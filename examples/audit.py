@@ -26,6 +26,8 @@ for line in lines[1:]:
 assert ended == set(heads), "the end is missing"
 assert sum(balances.values()) == 0
 for side in sorted(balances):
-    print(f"{side:40} {balances[side] / 100:20,.2f}")
+    units, cents = divmod(abs(balances[side]), 100)
+    money = "-" * (balances[side] < 0) + f"${units}" + f".{cents:02}" * (cents > 0)
+    print(f"{side:40} {money:>20}")
 for journal, (number, head) in sorted(heads.items()):
     print(f"ok: journal {journal} has {number} entries, the last hash is {head}")

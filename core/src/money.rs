@@ -159,12 +159,36 @@ impl From<Amount> for u64 {
 /// Writes `$140`, or with cents `$140.50`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}", self.units())?;
-        match self.cents() {
-            0 => Ok(()),
-            cents => write!(f, ".{cents:02}"),
-        }
+        display(f, self.units(), self.cents())
     }
+}
+
+/// A sum of movements in minor units (cents), which may be negative; displayed as an [`Amount`] is, with its sign.
+///
+/// ```
+/// use atm_core::money::SignedAmount;
+///
+/// assert_eq!(SignedAmount(-4_050).to_string(), "-$40.50");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignedAmount(pub i128);
+
+impl fmt::Display for SignedAmount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minor = self.0.unsigned_abs();
+        f.write_str(if self.0 < 0 { "-" } else { "" })?;
+        display(f, minor / u128::from(MINOR), minor % u128::from(MINOR))
+    }
+}
+
+/// Money as a person reads it: cents only if they are not zero.
+fn display<T: fmt::Display + PartialEq + Default>(
+    f: &mut fmt::Formatter<'_>,
+    units: T,
+    cents: T,
+) -> fmt::Result {
+    write!(f, "${units}")?;
+    if cents == T::default() { Ok(()) } else { write!(f, ".{cents:02}") }
 }
 
 #[cfg(test)]
@@ -172,6 +196,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::string::ToString;
+
+    #[test]
+    fn a_sum_is_displayed_with_its_sign() {
+        for (minor, text) in [
+            (0, "$0"),
+            (-5, "-$0.05"),
+            (-14_000, "-$140"),
+            (i128::MAX, "$1701411834604692317316873037158841057.27"),
+            (i128::MIN, "-$1701411834604692317316873037158841057.28"),
+        ] {
+            assert_eq!(SignedAmount(minor).to_string(), text);
+        }
+    }
 
     #[test]
     fn display_has_cents_only_if_they_are_not_zero() {
@@ -182,6 +219,7 @@ mod tests {
             assert_eq!(amount.to_string(), text);
             assert_eq!((amount.units(), amount.cents()), (minor / 100, minor % 100));
             assert_eq!(u64::from(amount), minor);
+            assert_eq!(SignedAmount(minor.into()).to_string(), text);
         }
     }
 

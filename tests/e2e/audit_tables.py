@@ -6,7 +6,7 @@ faults, or the balance of each account and the journals' heads, and ends with 1 
 """
 import hashlib, sqlite3, sys
 
-FORMAT = 2
+FORMAT = 3
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
            "credit", "amount", "balance", "version")
 faults = []
@@ -72,7 +72,8 @@ def audit(database):
     for row in database.execute("SELECT * FROM accounts"):
         found = row["balance"], row["version"]
         check(found == accounts.pop(row["account"], None), f"account {row['account']} is {found}")
-        print(f"account {row['account']}: {row['balance'] / 100:,.2f}")
+        units, cents = divmod(row["balance"], 100)
+        print(f"account {row['account']}: ${units}{f'.{cents:02}' * (cents > 0)}")
     check(not accounts, f"accounts without a row: {list(accounts)}")
     names = set()
     for row in database.execute("SELECT * FROM terminals"):

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Display};
 
 /// The version of the format of lines and tables.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// A line's columns behind the format, and those of the table of entries before the hash.
 pub const COLUMNS: &str = "journal,number,time,kind,ledger,terminal,id,numbers,operation,reason,account,debit,\
@@ -164,8 +164,8 @@ pub fn operation_word(operation: Operation) -> &'static str {
     match operation {
         Operation::Inquiry => "balance",
         Operation::Deposit(_) => "deposit",
-        Operation::Withdraw(_) => "withdraw",
-        Operation::WithdrawAll => "withdraw-all",
+        Operation::Withdraw(_) => "withdrawal",
+        Operation::WithdrawAll => "withdrawal-all",
     }
 }
 
@@ -173,8 +173,8 @@ pub fn operation_word(operation: Operation) -> &'static str {
 pub fn operation(word: &str, amount: Option<Amount>) -> Option<Operation> {
     match word {
         "deposit" => amount.map(Operation::Deposit),
-        "withdraw" => amount.map(Operation::Withdraw),
-        "withdraw-all" => Some(Operation::WithdrawAll),
+        "withdrawal" => amount.map(Operation::Withdraw),
+        "withdrawal-all" => Some(Operation::WithdrawAll),
         _ => None,
     }
 }

@@ -105,7 +105,7 @@ impl Replay {
                     "" => (Origin::Session(SessionId::default()), 0),
                     name => (Origin::Terminal(parse(name)?), parse(id)?),
                 };
-                // "withdraw-all" names no amount.
+                // "withdrawal-all" names no amount.
                 let command = match (word, operation(word, money(amount).ok())) {
                     ("", _) => Command::Settle { id },
                     (_, Some(operation)) => Command::Operate { id, operation },

@@ -66,7 +66,7 @@ CREATE TABLE entries (
     id BIGINT,
     -- set-back: the first number above the gap
     numbers BIGINT,
-    -- deposit, withdraw or withdraw-all
+    -- deposit, withdrawal or withdrawal-all
     operation TEXT,
     -- insufficient or balance-limit
     reason TEXT,

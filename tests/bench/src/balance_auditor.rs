@@ -5,7 +5,7 @@
 //! movement that is requested only after the reply came is. A movement that was outstanding in between may be
 //! in it or not. With one session nothing else is ever outstanding: the bounds are equal, and each balance is
 //! checked to the cent. At the end, when nothing is outstanding, they are equal for any number of sessions.
-use atm_core::money::Amount;
+use atm_core::money::{Amount, SignedAmount};
 use std::{
     fmt,
     sync::{
@@ -110,7 +110,8 @@ impl BalanceAuditor {
         let Some((low, high)) = self.bounds(snapshot, moved) else { return };
         self.checked.fetch_add(1, Ordering::Relaxed);
         if !(low..=high).contains(&minor(reported)) {
-            let (reported, low, high) = (SignedMoney(minor(reported)), SignedMoney(low), SignedMoney(high));
+            let (reported, low, high) =
+                (SignedAmount(minor(reported).into()), SignedAmount(low.into()), SignedAmount(high.into()));
             self.report_violation(if low == high {
                 format!("a balance of {reported} was reported, but it must be {low}")
             } else {
@@ -182,17 +183,6 @@ impl BalanceAuditor {
     }
 }
 
-/// An amount of minor units that may be negative, displayed as money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SignedMoney(pub i64);
-
-impl fmt::Display for SignedMoney {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let minor = self.0.unsigned_abs();
-        write!(f, "{}${}.{:02}", if self.0 < 0 { "-" } else { "" }, minor / 100, minor % 100)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +213,7 @@ mod tests {
         let snapshot = auditor.request(Some(ten));
         auditor.check(units(130), snapshot, Some(ten));
         assert_eq!(wrong(&auditor), 2);
-        assert_eq!(auditor.violations().1[0], "a balance of $139.99 was reported, but it must be $140.00");
+        assert_eq!(auditor.violations().1[0], "a balance of $139.99 was reported, but it must be $140");
     }
 
     #[test]

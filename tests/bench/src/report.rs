@@ -1,6 +1,6 @@
 //! The report of a run: as text, and as JSON for scripts.
-use super::{Report, balance_auditor::SignedMoney, customer::InputStyle, measurements::LatencyHistogram};
-use atm_core::money::Amount;
+use super::{Report, customer::InputStyle, measurements::LatencyHistogram};
+use atm_core::money::{Amount, SignedAmount};
 use serde_json::{Value, json};
 use std::{
     fmt::{self, Display},
@@ -96,8 +96,8 @@ impl Display for Report {
                 "balances    {} checked, {} wrong: {start} + {} deposited - {} withdrawn; {end} at the end",
                 balances.checked,
                 balances.wrong,
-                SignedMoney(balances.deposited),
-                SignedMoney(balances.withdrawn)
+                SignedAmount(balances.deposited.into()),
+                SignedAmount(balances.withdrawn.into())
             )?,
             _ => writeln!(
                 f,

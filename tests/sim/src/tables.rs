@@ -100,10 +100,10 @@ fn operation(columns: [&str; 5]) -> Result<(Option<Operation>, Outcome), &'stati
         ("done", "", "deposit") => {
             Outcome::Done(Receipt::Deposited { amount: minor(amount)?, balance: minor(balance)? })
         }
-        ("done", "", "withdraw" | "withdraw-all") => {
+        ("done", "", "withdrawal" | "withdrawal-all") => {
             Outcome::Done(Receipt::Withdrawn { amount: minor(amount)?, balance: minor(balance)? })
         }
-        ("refused", "insufficient", "withdraw" | "withdraw-all") => {
+        ("refused", "insufficient", "withdrawal" | "withdrawal-all") => {
             Outcome::Refused(Refusal::Insufficient { balance: minor(balance)? })
         }
         ("refused", "balance-limit", "deposit") => {
@@ -114,8 +114,8 @@ fn operation(columns: [&str; 5]) -> Result<(Option<Operation>, Outcome), &'stati
     };
     let operation = match word {
         "deposit" => Some(Operation::Deposit(minor(amount)?)),
-        "withdraw" => Some(Operation::Withdraw(minor(amount)?)),
-        "withdraw-all" => Some(Operation::WithdrawAll),
+        "withdrawal" => Some(Operation::Withdraw(minor(amount)?)),
+        "withdrawal-all" => Some(Operation::WithdrawAll),
         _ => None,
     };
     Ok((operation, outcome))

@@ -49,15 +49,15 @@ pub(super) fn ledger(folder: &Path) -> (GroupCommitter<Sqlite>, Folder) {
 
 /// The lines of its entries: the format.
 const LINES: [&str; 9] = [
-    "2,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1",
-    "2,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2",
-    "2,1,3,1000,refused,,a,2,,withdraw,insufficient,1,,,50000,10100,2",
-    "2,1,4,1000,void,,a,3,,,,,,,,,",
-    "2,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3",
-    "2,1,6,1000,done,,b,4,,withdraw,,1,account:1,cash:b,200,10000,4",
-    "2,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4",
-    "2,1,8,1000,set-back,,a,257,301,,,,,,,,",
-    "2,1,9,1000,done,,a,400,,withdraw-all,,1,account:1,cash:a,10000,0,5",
+    "3,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1",
+    "3,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2",
+    "3,1,3,1000,refused,,a,2,,withdrawal,insufficient,1,,,50000,10100,2",
+    "3,1,4,1000,void,,a,3,,,,,,,,,",
+    "3,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3",
+    "3,1,6,1000,done,,b,4,,withdrawal,,1,account:1,cash:b,200,10000,4",
+    "3,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4",
+    "3,1,8,1000,set-back,,a,257,301,,,,,,,,",
+    "3,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5",
 ];
 
 /// What a sound ledger says.
@@ -99,7 +99,7 @@ fn a_ledger_is_read_beside_its_writer_and_without_one() {
         assert_eq!(reader.terminal(&"d".parse().unwrap()).unwrap(), None);
         let (row, range) = reader.range(7, 9).unwrap().unwrap();
         assert_eq!((row, range.len()), (9, 2));
-        assert!(range[1].line.contains(",withdraw-all,"), "{range:?}");
+        assert!(range[1].line.contains(",withdrawal-all,"), "{range:?}");
         assert_eq!(reader.range(9, 9).unwrap(), None);
         (heads(&overview), entries(&reader))
     };

@@ -7,7 +7,7 @@ use super::heads;
 use anyhow::{Context, Result};
 use atm_core::{
     ledger::{AccountNumber, Name, Record, Terminal},
-    money::Amount,
+    money::SignedAmount,
     time::UnixTime,
 };
 use atm_host::ledger::{
@@ -30,7 +30,7 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
         cash += i128::from(account.balance.minor());
         writeln!(out, "account    {}: {}", account.number.0, account.balance)?;
     }
-    writeln!(out, "cash       {} came in less what went out", money(cash))?;
+    writeln!(out, "cash       {} came in less what went out", SignedAmount(cash))?;
     journals.iter().try_for_each(|journal| writeln!(out, "{}", heads::line(journal)))?;
     if last == 0 {
         return Ok(());
@@ -69,7 +69,7 @@ fn column(line: &str, name: &str) -> String {
     let text = columns.find(|(column, _)| *column == name).map_or("", |(_, text)| text);
     match (name, text.parse()) {
         ("time", Ok(millis)) => time(UnixTime::from_millis(millis)),
-        ("amount" | "balance", Ok(minor)) => money(i128::from(minor)),
+        ("amount" | "balance", Ok(minor)) => SignedAmount(minor.into()).to_string(),
         _ => text.to_owned(),
     }
 }
@@ -113,15 +113,6 @@ fn operation_text(record: &Record) -> String {
     format!("number {}{operation}{amount}: {outcome}{balance}", record.id)
 }
 
-/// Minor units as money, with a sign where they are owed.
-fn money(minor: i128) -> String {
-    let sign = if minor < 0 { "-" } else { "" };
-    match u64::try_from(minor.unsigned_abs()).ok().and_then(Amount::from_minor) {
-        Some(amount) => format!("{sign}{amount}"),
-        None => format!("{minor} minor units"),
-    }
-}
-
 /// RFC 3339, up to the year 9999.
 fn time(time: UnixTime) -> String {
     if time.millis() >= 253_402_300_800_000 {
@@ -133,7 +124,10 @@ fn time(time: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use atm_core::ledger::{Epoch, Gap, Operation, Outcome, Receipt, Refusal};
+    use atm_core::{
+        ledger::{Epoch, Gap, Operation, Outcome, Receipt, Refusal},
+        money::Amount,
+    };
 
     #[test]
     fn a_terminal_is_described_with_its_last_operation_and_its_gap() {
@@ -154,7 +148,7 @@ mod tests {
         assert_eq!(
             terminal_text(&name, &terminal),
             "terminal        kiosk-7\n\
-             last operation  number 400, withdraw-all $100: done, balance $0\n\
+             last operation  number 400, withdrawal-all $100: done, balance $0\n\
              numbers         reserved below 557\n\
              gap             257 to 300: unknown, as the ledger was set back\n\
              set back        found at 1970-01-01T00:00:01.000Z\n\
@@ -162,7 +156,7 @@ mod tests {
         );
         let outcome = Outcome::Refused(Refusal::Insufficient { balance: units(1) });
         let refused = Record { operation: Some(Operation::Withdraw(units(5))), outcome, ..last };
-        assert_eq!(operation_text(&refused), "number 400, withdraw $5: refused (insufficient), balance $1");
+        assert_eq!(operation_text(&refused), "number 400, withdrawal $5: refused (insufficient), balance $1");
         let void = Record { operation: None, outcome: Outcome::NotDone, ..last };
         assert_eq!(operation_text(&void), "number 400: void");
     }

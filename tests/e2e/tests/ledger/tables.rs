@@ -74,7 +74,7 @@ fn an_auditor_reads_the_tables_alone_and_finds_each_change() {
     let data = folder.path().join("data");
     run_sessions(&data);
     let Some(done) = audit_tables(&data) else { return };
-    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "account 1: 6.00\nok\n"), "{done:?}");
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "account 1: $6\nok\n"), "{done:?}");
     const WRITE: &str = "import sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
 before = database.total_changes

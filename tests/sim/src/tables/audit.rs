@@ -37,7 +37,7 @@ pub fn audit(connection: &Connection) -> rusqlite::Result<Tables> {
 }
 
 /// An entry's line, by its columns.
-const LINE: &str = "2 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
+const LINE: &str = "3 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
     || ',' || ifnull(terminal, '') || ',' || ifnull(id, '') || ',' || ifnull(numbers, '') || ','
     || ifnull(operation, '') || ',' || ifnull(reason, '') || ',' || ifnull(account, '') || ',' || ifnull(debit, '')
     || ',' || ifnull(credit, '') || ',' || ifnull(amount, '') || ',' || ifnull(balance, '') || ','
@@ -120,11 +120,11 @@ impl Audit {
         };
         let delta = match kind {
             "restored" => {
-                self.identity = Some(format!("2,{ledger}"));
+                self.identity = Some(format!("3,{ledger}"));
                 return Ok(());
             }
             "created" if debit == "opening" => {
-                self.identity = Some(format!("2,{ledger}"));
+                self.identity = Some(format!("3,{ledger}"));
                 Some(i128::from(number(amount)?))
             }
             "set-back" => {
@@ -260,8 +260,8 @@ impl Audit {
 fn row_of(settled: &Settled) -> Last {
     let (word, asked) = match settled.operation {
         Some(Operation::Deposit(amount)) => (Some("deposit"), Some(amount.minor())),
-        Some(Operation::Withdraw(amount)) => (Some("withdraw"), Some(amount.minor())),
-        Some(Operation::WithdrawAll) => (Some("withdraw-all"), None),
+        Some(Operation::Withdraw(amount)) => (Some("withdrawal"), Some(amount.minor())),
+        Some(Operation::WithdrawAll) => (Some("withdrawal-all"), None),
         Some(Operation::Inquiry) | None => (None, None),
     };
     let (outcome, amount, balance) = match settled.outcome {
