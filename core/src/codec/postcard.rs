@@ -19,6 +19,8 @@ const HELLO: u8 = 0;
 const ANSWER: u8 = 1;
 const REPLY: u8 = 2;
 const NOTICE: u8 = 3;
+/// The first byte of no message is greater.
+pub(crate) const LAST: u8 = NOTICE;
 
 #[derive(Serialize, Deserialize)]
 struct AnswerBody<'a> {

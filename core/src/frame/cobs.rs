@@ -53,6 +53,13 @@ impl Decoder {
         self.partial
     }
 
+    /// Whether an incomplete frame has begun as no message does whose first byte is at most `last`: text or a length has. A
+    /// code byte alone is taken for text where it is a printable character.
+    pub fn is_foreign(&self, body: &[u8], last: u8) -> bool {
+        let is_text = self.left >= b' ' - 1;
+        self.partial && body.first().map_or(is_text, |first| *first > last)
+    }
+
     /// Drops an incomplete frame, at the end of the stream or at the frame's deadline.
     pub fn end(&mut self) -> Decoded {
         if core::mem::take(self).partial { Decoded::Fault(Fault::Incomplete) } else { Decoded::More }

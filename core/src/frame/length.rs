@@ -49,6 +49,14 @@ impl Decoder {
         !matches!(self.state, LengthState::Header { have: 0, .. })
     }
 
+    /// Whether an incomplete length has begun as none that is accepted or skipped does: text or a `postcard` frame has.
+    pub fn is_foreign(&self) -> bool {
+        let LengthState::Header { bytes, have } = &self.state else { return false };
+        // The first two bytes of the longest that is skipped.
+        let [high, low, ..] = MAX_SKIPPED.to_be_bytes();
+        bytes.iter().zip([high, low]).take(usize::from(*have)).any(|(byte, most)| *byte > most)
+    }
+
     /// Drops an incomplete frame, at the end of the stream or at the frame's deadline.
     pub fn end(&mut self) -> Decoded {
         match core::mem::take(self).state {

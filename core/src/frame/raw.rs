@@ -10,7 +10,8 @@ use heapless::VecView;
 /// The host's decoder: each read is an answer until a newline has come; after that, each line is one.
 ///
 /// The original client does not terminate its answers, so only the read ends one: two answers that TCP merges
-/// are decoded as one. A client that sends lines (`nc`) does not have this problem.
+/// are decoded as one. A client that sends lines (`nc`) does not have this problem. An answer that begins with a zero is
+/// of another wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AnswerDecoder {
     /// Whether a newline has come.
@@ -27,6 +28,10 @@ impl AnswerDecoder {
         }
         if !self.partial {
             body.clear();
+            // The first byte of a length and of a `postcard` sender; no text has it.
+            if bytes.first() == Some(&0) {
+                return (bytes.len(), Decoded::Broken(Fault::WrongWire));
+            }
         }
         let newline = bytes.iter().position(|b| *b == b'\n');
         self.lines |= newline.is_some();

@@ -1,9 +1,12 @@
 //! The host's timers: unread output, unfinished frames and idle prompts.
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
-    message::Notice,
-    time::{Instant, earliest},
+    message::{Fault, Notice},
+    time::{Duration, Instant, earliest},
 };
+
+/// How long a frame may take on a connection that has begun as one of another wire does: that peer waits for a reply.
+const FOREIGN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// When [`tick`](Self::tick) must be called at the latest; `None` while no timer runs.
@@ -22,7 +25,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
         if passed(self.frame_deadline()) {
             self.frame_since = None;
+            let is_foreign = self.inbox.is_foreign();
             let fault = self.inbox.give_up();
+            let fault = if is_foreign { Fault::WrongWire } else { fault };
             if connection && !self.closing {
                 // The rest of the frame would be read as the start of another: the connection cannot be used
                 // any more.
@@ -49,7 +54,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// When an unfinished frame has taken too long. The timer waits for an outstanding request, so that its
     /// outcome is sent before the connection ends.
     fn frame_deadline(&self) -> Option<Instant> {
-        self.frame_since.filter(|_| !self.is_busy()).map(|since| since + self.config.frame_timeout)
+        let since = self.frame_since.filter(|_| !self.is_busy())?;
+        let is_foreign = self.config.link == LinkKind::Connection && self.inbox.is_foreign();
+        let timeout = self.config.frame_timeout;
+        Some(since + if is_foreign { timeout.min(FOREIGN_TIMEOUT) } else { timeout })
     }
 
     /// When the open prompt has had no answer for too long. Idle time runs from the first sending of the prompt, so

@@ -1,9 +1,9 @@
 //! Inbound buffer: decodes a wire's bytes into frames and keeps one frame until the endpoint has handled it.
 use super::Wire;
-#[cfg(feature = "postcard")]
-use crate::frame::cobs;
 #[cfg(feature = "json")]
 use crate::frame::{length, raw};
+#[cfg(feature = "postcard")]
+use crate::{codec::postcard, frame::cobs};
 use crate::{frame::Decoded, message::Fault};
 use heapless::{Vec, VecView};
 
@@ -166,6 +166,19 @@ impl<const N: usize> Inbox<N> {
 
     pub(crate) fn is_partial(&self) -> bool {
         self.decoded == Decoded::More && self.decoder.is_partial()
+    }
+
+    /// Whether an incomplete frame has begun as one of another wire does.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.is_partial()
+            && match &self.decoder {
+                #[cfg(feature = "json")]
+                Decoder::Length(decoder) => decoder.is_foreign(),
+                #[cfg(feature = "json")]
+                Decoder::Answers(_) | Decoder::Objects(_) => false,
+                #[cfg(feature = "postcard")]
+                Decoder::Cobs(decoder) => decoder.is_foreign(&self.body, postcard::LAST),
+            }
     }
 
     pub(crate) fn counters(&self) -> Counters {

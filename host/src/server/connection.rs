@@ -56,6 +56,8 @@ pub(super) struct Connection {
     opening: Opening,
     /// The protocol of a peer that does not speak ours, until the server has logged it.
     foreign: Option<Protocol>,
+    /// It has logged one.
+    is_foreign: bool,
     /// Input that the endpoint has not taken yet.
     unread: Vec<u8>,
     /// Readiness by the last edge-triggered event; cleared when the socket would block.
@@ -96,6 +98,7 @@ impl Connection {
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
+            is_foreign: false,
             unread: Vec::new(),
             readable: true,
             writable: true,
@@ -149,6 +152,11 @@ impl Connection {
         discarded.wrapping_sub(std::mem::replace(&mut self.discarded, discarded))
     }
 
+    /// Whether the connection was ended because its peer speaks another protocol.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
     /// Whether the goodbye is sent, and input is only discarded.
     pub(super) fn is_lingering(&self) -> bool {
         self.linger_until.is_some()
@@ -192,9 +200,8 @@ impl Connection {
                 }
                 continue;
             }
-            if self.foreign.is_some()
-                && let Some(protocol) = self.foreign.take()
-            {
+            if let Some(protocol) = self.foreign.take() {
+                self.is_foreign = true;
                 return AdvanceResult::Foreign(protocol);
             }
             if let Some(event) = self.host.poll_event() {

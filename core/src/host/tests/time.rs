@@ -74,7 +74,7 @@ fn a_session_that_is_over_is_dropped_without_a_notice() {
 
 #[test]
 fn an_unfinished_frame_closes_a_connection() {
-    for (stream, fault) in [(&[0, 0, 0, 9, b'{'][..], Fault::Incomplete), (b"1", Fault::WrongWire)] {
+    for stream in [&[0, 0][..], &[0, 1], &[0, 0, 2, 0, b'{']] {
         let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
         driver.received();
         driver.send(&stream[..1]);
@@ -82,8 +82,67 @@ fn an_unfinished_frame_closes_a_connection() {
         driver.after(SECOND);
         driver.send(&stream[1..]);
         let frame = Duration::from_millis(driver.host.config.frame_timeout.millis() - SECOND.millis());
-        assert_eq!(only(at_deadline(&mut driver, frame)).notice, Some(Notice::Fault(fault)));
+        assert_eq!(only(at_deadline(&mut driver, frame)).notice, Some(Notice::Fault(Fault::Incomplete)));
         assert!(driver.host.is_finished());
+        assert_eq!(driver.host.ended_by(), Some(Fault::Incomplete));
+    }
+}
+
+/// The first bytes of a peer of another wire: it has sent a hello or an answer, and waits.
+fn of_other_wires(wire: Wire) -> Vec<Vec<u8>> {
+    let hello = frame(Wire::Json, |out| out.hello(&hello("kiosk-7", 7, 1)));
+    let texts = [&b"1"[..], b"1\n", b"40", b"3\r\n"].map(<[u8]>::to_vec);
+    let json = [answer(Wire::Json, Some(1), "deposit 40"), answer(Wire::Json, None, "1"), hello];
+    let hello = frame(Wire::Postcard, |out| out.hello(&self::hello("kiosk-7", 7, 1)));
+    let postcard =
+        [answer(Wire::Postcard, Some(1), "1"), answer(Wire::Postcard, Some(70), "deposit 40"), hello];
+    match wire {
+        Wire::Json => texts.into_iter().chain(postcard).collect(),
+        Wire::Postcard => texts.into_iter().chain(json).collect(),
+        Wire::Raw => json.into_iter().chain(postcard).collect(),
+    }
+}
+
+#[test]
+fn a_peer_of_another_wire_is_recognised_within_two_seconds() {
+    for wire in [Wire::Json, Wire::Postcard, Wire::Raw] {
+        for stream in of_other_wires(wire) {
+            let mut driver = TestDriver::new(wire, LinkKind::Connection);
+            driver.received();
+            let mut received = driver.send(&stream);
+            if received.is_empty() {
+                received = at_deadline(&mut driver, Duration::from_secs(2));
+            }
+            let fault = driver.host.ended_by().unwrap_or_else(|| panic!("{wire} {stream:?}: {received:?}"));
+            // The first bytes of a binary hello are a length.
+            assert!(matches!(fault, Fault::WrongWire | Fault::TooLong), "{wire} {stream:?}: {fault:?}");
+            // On the raw wire a fault has its text alone.
+            let text = received.pop().unwrap().text;
+            assert!(text.starts_with(fault.text()) || text.is_empty(), "{wire} {stream:?}: {text}");
+            assert!(driver.host.is_finished(), "{wire} {stream:?}");
+            assert_eq!(driver.balance(), units(100));
+        }
+    }
+}
+
+#[test]
+fn a_message_of_this_wire_that_stops_anywhere_has_the_time_of_a_frame() {
+    for wire in [Wire::Json, Wire::Postcard] {
+        let frames = [
+            answer(wire, Some(1), "deposit 40"),
+            answer(wire, Some(300), "3"),
+            frame(wire, |out| out.hello(&hello("kiosk-7", 7, 1))),
+        ];
+        for frame in frames {
+            let begin = frame.iter().take_while(|byte| wire == Wire::Postcard && **byte == 0).count();
+            for end in begin + 1..frame.len() {
+                let mut driver = TestDriver::new(wire, LinkKind::Connection);
+                driver.received();
+                driver.send(&frame[..end]);
+                let timeout = driver.host.config.frame_timeout;
+                assert_eq!(driver.host.deadline(), Some(driver.now + timeout), "{wire} {:?}", &frame[..end]);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use atm_core::{
     wire::Wire,
 };
 use atm_e2e::{Client, Server, frame};
+use std::time::{self, Duration};
 
 /// The frame of an answer on the `postcard` wire, to the greeting that the host has sent.
 fn postcard_answer(greeting: &[u8], text: &str) -> Vec<u8> {
@@ -68,6 +69,37 @@ fn a_cross_site_post_moves_no_money_and_does_not_stop_the_server() {
         }
         let done = server.program.finish();
         assert_eq!(done.code, Some(0), "quit: {done:?}");
+    }
+}
+
+#[test]
+fn a_peer_of_another_wire_is_logged_within_two_seconds() {
+    let greeting = |wire: &str| {
+        let server = Server::start(&["--wire", wire]);
+        Client::connect(server.address).read_once()
+    };
+    let messages = [
+        ("json", frame("{\"data\":\"deposit 40\"}")),
+        ("json", frame("{\"hello\":1,\"terminal\":\"kiosk-7\"}")),
+        ("raw", b"1".to_vec()),
+        ("raw", b"deposit 40\n".to_vec()),
+        ("postcard", postcard_answer(&greeting("postcard"), "deposit 40")),
+    ];
+    for wire in ["json", "raw", "postcard"] {
+        for (other, message) in messages.iter().filter(|(other, _)| *other != wire) {
+            let server = Server::start(&["--wire", wire]);
+            let mut client = Client::connect(server.address);
+            let greeting = client.read_once();
+            let since = time::Instant::now();
+            client.send(message);
+            let received = client.read_to_end();
+            // Two seconds, on a busy machine.
+            assert!(since.elapsed() < Duration::from_secs(6), "{other} at {wire}: {:?}", since.elapsed());
+            assert!(!received.is_empty() && received != greeting, "a notice: {received:?}");
+            server.program.wait_for_stderr("its first bytes are no message of this wire; check --wire");
+            assert!(!server.program.stderr().contains("atm::operation"), "{other} at {wire}");
+            server.stop();
+        }
     }
 }
 
