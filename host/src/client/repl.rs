@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use atm_core::{
     terminal::Prompt,
     time::{Duration, Instant},
+    wire::Counters,
 };
 use script::Script;
 use std::io::{self, Write};
@@ -51,19 +52,19 @@ enum Leaving {
 }
 
 /// Distinguishes a host that is working on an answer from one that is silent: retransmissions make it send
-/// `working` notices.
+/// `working` notices. A host to which nothing is retransmitted may send anything else.
 #[derive(Clone, Copy)]
 struct BusyCheck {
     last: Instant,
-    /// Frames received from the host until then.
-    frames: u32,
+    /// Frames received from the host until then, valid or not.
+    frames: Counters,
     /// Whether that was reported.
     reported: bool,
 }
 
 impl BusyCheck {
     fn start(link: &Link) -> Self {
-        Self { last: link.now(), frames: link.counters().frames, reported: false }
+        Self { last: link.now(), frames: link.counters(), reported: false }
     }
 }
 
@@ -145,6 +146,10 @@ impl Repl<'_> {
                 let event = self.link.next(self.deadline());
                 ended = self.on_event(event)?;
             }
+            // The link returns its events first: from a host that sends without end, it never returns `Timeout`.
+            if ended.is_none() && self.deadline().is_some_and(|at| at <= self.link.now()) {
+                ended = self.on_timeout()?;
+            }
             if ended.is_none() {
                 ended = self.on_input()?;
             }
@@ -170,20 +175,23 @@ impl Repl<'_> {
         waits.then(|| self.waits_since + self.pipe.reply_timeout)
     }
 
-    /// When to check whether the host is working on the answer.
+    /// When to check whether the host is working on the answer or the greeting.
     fn busy_deadline(&self) -> Option<Instant> {
-        let waits = self.link.is_waiting() && self.link.says_hello();
+        let waits = self.link.prompt().is_none();
         (waits && !self.down && !self.busy_check.reported).then(|| self.busy_check.last + BUSY_AFTER)
     }
 
-    /// Tells the person that the host is working on the answer, if frames have come from it since the last check.
+    /// Tells the person that the host sends no prompt, if frames have come from it since the last check.
     fn check_busy(&mut self) -> io::Result<()> {
         let before = std::mem::replace(&mut self.busy_check, BusyCheck::start(self.link));
         if self.busy_check.frames == before.frames {
             return Ok(());
         }
         self.busy_check.reported = true;
-        self.report(&format!("the server is still working on the last answer{}", self.exit_hint()))
+        let is_working = self.link.is_waiting() && self.link.says_hello();
+        let text =
+            if is_working { "is still working on the last answer" } else { "sends messages but no prompt" };
+        self.report(&format!("the server {text}{}", self.exit_hint()))
     }
 
     /// Tells a person how to stop waiting.

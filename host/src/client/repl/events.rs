@@ -48,7 +48,7 @@ impl Repl<'_> {
         }
         // The message arrives before the link's own event that it is up.
         self.on_link_up()?;
-        self.busy_check.reported &= self.link.is_waiting();
+        self.busy_check.reported &= self.link.prompt().is_none();
         let is_shown = self.is_shown(&message.text)?;
         if let Some(one_shot) = self.pipe.one_shot {
             return self.on_one_shot_message(one_shot, message);
@@ -164,7 +164,7 @@ impl Repl<'_> {
         self.end(None)
     }
 
-    fn on_timeout(&mut self) -> io::Result<Option<Exit>> {
+    pub(super) fn on_timeout(&mut self) -> io::Result<Option<Exit>> {
         if let Leaving::Exit(_, exit) = self.leaving {
             return Ok(Some(exit));
         }

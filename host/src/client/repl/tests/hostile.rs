@@ -98,3 +98,83 @@ fn a_pipe_with_a_name_gives_up_waiting_for_a_host_that_works_for_ever() {
     result.is(Exit::Unknown, "Menu\n", err);
     serving.join().unwrap();
 }
+
+/// A message in a frame of 64 bytes.
+fn padded(body: &str) -> Vec<u8> {
+    framed(&format!("{body:60}"))
+}
+
+/// What a host may send without a pause: frames of whose lengths the client's read is a multiple, so that a whole one is always
+/// there, and text.
+fn floods() -> Vec<(Wire, Vec<u8>)> {
+    let notice = r#"{"input":false,"data":"Soon."}"#;
+    vec![
+        (Wire::Json, framed("")),
+        (Wire::Json, framed("junk")),
+        (Wire::Json, padded(notice)),
+        (Wire::Raw, b"}}}}\n".to_vec()),
+    ]
+}
+
+/// The menu of an unnamed session.
+fn menu(wire: Wire) -> Vec<u8> {
+    if wire == Wire::Raw { MENU.to_vec() } else { padded(r#"{"seq":1,"input":true,"data":"Menu"}"#) }
+}
+
+/// Sends `piece` again and again for as long as the client reads it, 20 seconds at most.
+fn flood(mut stream: TcpStream, piece: &[u8]) {
+    let (pieces, start) = (piece.repeat(65_536 / piece.len()), Moment::now());
+    while start.elapsed() < time::Duration::from_secs(20) && stream.write_all(&pieces).is_ok() {}
+}
+
+#[test]
+fn a_pipe_gives_up_waiting_for_a_host_that_floods_it() {
+    for (wire, piece) in floods() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let sent = piece.clone();
+        let serving = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            send(&mut stream, &menu(wire));
+            receive(&mut stream, "deposit 1");
+            flood(stream, &sent);
+        });
+        let result = run_pipe(&Options { wire, ..Options::new(Target::Tcp(address)) }, "deposit 1\n");
+        serving.join().unwrap();
+        assert_eq!(result.code, Exit::Unknown, "{wire} {piece:?}: {}", result.err);
+        assert!(result.err.contains("no reply within 2 s\n"), "{wire} {piece:?}: {}", result.err);
+        assert!(result.time < time::Duration::from_secs(10), "{wire}: {:?}", result.time);
+    }
+}
+
+#[test]
+fn a_person_leaves_a_host_that_floods_an_open_prompt() {
+    for (wire, piece) in floods() {
+        let (result, ()) = run(wire, "exit\n", move |mut stream| {
+            send(&mut stream, &menu(wire));
+            flood(stream, &piece);
+        });
+        assert_eq!(result.code, Exit::Done, "{wire}: {}", result.err);
+        assert!(result.time < time::Duration::from_secs(10), "{wire}: {:?}", result.time);
+    }
+}
+
+#[test]
+fn a_person_leaves_an_unnamed_session_that_gets_messages_but_no_prompt() {
+    for (greeting, lines, exit) in [(true, "deposit 1\nexit\n", Exit::Unknown), (false, "exit\n", Exit::Done)]
+    {
+        let (result, ()) = run(Wire::Json, lines, move |mut stream| {
+            if greeting {
+                send(&mut stream, &menu(Wire::Json));
+            }
+            flood(stream, &framed(""));
+        });
+        assert_eq!(result.code, exit, "{}", result.err);
+        assert!(
+            result.err.contains("the server sends messages but no prompt (exit leaves)\n"),
+            "{}",
+            result.err
+        );
+        assert_eq!(result.err.contains("unknown: check the balance\n"), greeting, "{}", result.err);
+    }
+}
