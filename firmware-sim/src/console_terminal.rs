@@ -51,6 +51,8 @@ pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
     state: PersistentState,
     /// The line of text being typed.
     typed: String<64>,
+    /// The link was faulty since the last message: no further fault is shown.
+    is_faulty: bool,
     /// Bytes read from the link; those from `from` to `to` are not fed to the endpoint yet.
     chunk: [u8; CHUNK],
     from: usize,
@@ -78,7 +80,17 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             (*start, *memory) = (state.starts.into(), state.memory);
         }
         let terminal = Terminal::new(config, now);
-        Ok(Self { terminal, store, writes, state, typed: String::new(), chunk: [0; CHUNK], from: 0, to: 0 })
+        Ok(Self {
+            terminal,
+            store,
+            writes,
+            state,
+            typed: String::new(),
+            is_faulty: false,
+            chunk: [0; CHUNK],
+            from: 0,
+            to: 0,
+        })
     }
 
     /// How often it has stored its memory: each time writes two pages.
@@ -130,6 +142,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     /// Writes the endpoint's next event to the console.
     fn show<C: Write>(&mut self, console: &mut C, now: Instant) -> Result<bool, C::Error> {
         let Some(event) = self.terminal.poll_event(now) else { return Ok(false) };
+        let was_faulty = core::mem::replace(&mut self.is_faulty, matches!(event, Event::Fault(_)));
         let mut writer = CrLfWriter { console, failed: None };
         // `fmt::Error` carries nothing: the writer keeps the console's error.
         let _ = match event {
@@ -138,6 +151,8 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
                 write!(writer, "{}\n\nPress Enter to begin.\n", message.text)
             }
             Event::Message(message) => writeln!(writer, "{}", message.text),
+            // A host may send them without end.
+            Event::Fault(_) if was_faulty => Ok(()),
             Event::Fault(fault) | Event::Broken(fault) => writeln!(writer, "{fault}"),
             Event::LinkDown => writer.write_str("\nNo connection. Please wait.\n"),
             Event::LinkUp => writer.write_str("\nConnected again.\n"),

@@ -1,5 +1,5 @@
-//! Wear of an EEPROM by the peer on the line: of the kiosk's by one that moves no money, with the bound in README.md; of
-//! a terminal's by a host that asks for hellos.
+//! Bounds on what the peer on the line costs: wear of the kiosk's EEPROM by one that moves no money, as README.md states it; wear of a
+//! terminal's by a host that asks for hellos, and what a host makes it print.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use atm_core::{
     host::{Config, IN, OUT},
@@ -289,6 +289,19 @@ fn a_host_that_asks_a_terminal_for_hellos_wears_no_page() {
     console.incoming = b"3\r".to_vec();
     let (sent, stored) = turns(&mut link, &mut console);
     assert!(sent.contains(r#""re":200"#) && stored == 2, "{sent}");
+}
+
+#[test]
+fn a_host_that_sends_invalid_messages_without_end_gets_one_line_on_a_terminals_console() {
+    let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+    let config = terminal::Config::for_serial(Wire::Json, 115_200);
+    let (mut link, mut console, now) = (Port::default(), Port::default(), Instant::default());
+    let mut terminal = ConsoleTerminal::<_, 1024, { terminal::OUT }>::new(config, eeprom, now).unwrap();
+    let (invalid, notice) = (frame("no JSON").repeat(1_000), frame(r#"{"input":false,"data":"Soon."}"#));
+    link.incoming = [&*invalid, &*notice, &*invalid].concat();
+    while terminal.turn(&mut link, &mut console, now).unwrap() {}
+    let fault = "The message is not a JSON object.\r\n";
+    assert_eq!(String::from_utf8_lossy(&console.sent), format!("{fault}Soon.\r\n{fault}"));
 }
 
 #[test]
