@@ -19,13 +19,16 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the file at `path`, or creates it as an erased EEPROM (all bytes 0xff).
+    /// Opens the file at `path`, or creates it as an erased EEPROM (all bytes 0xff) that only its owner may read (Unix: 0600).
     ///
     /// # Errors
     /// `WouldBlock` if another program has it open, `InvalidData` if its length is not [`SIZE`], else the
     /// system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         lock(&file)?;
         match file.metadata()?.len() {
             // Written, not extended (ftruncate allocates no blocks): a full disk fails here, not in a commit.

@@ -3,6 +3,7 @@
 use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, firmware_sim};
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -47,6 +48,14 @@ fn corrupt(path: &Path, page: usize, copies: &[usize]) {
         bytes[at] ^= 0x10;
     }
     fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_new_store_can_be_read_by_its_owner_alone() {
+    let store = StoreFile::new("private");
+    let _sim = store.sim();
+    let mode = fs::metadata(&store.0).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
