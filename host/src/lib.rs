@@ -14,6 +14,7 @@
 //! | `metrics` | a server's counters, and their page for Prometheus | `server` |
 //! | `names` | caps the names of terminals that a server's ledger takes | `server` |
 //! | `log` | the targets of a server's log | `server` |
+//! | `signals` | the signals that end a process | `cli` |
 //! | `exit` | the exit codes of the program | `cli` |
 //! | `ledger` | the ledger on disk | `ledger` |
 //!
@@ -36,3 +37,5 @@ pub mod names;
 pub mod serial;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(all(unix, feature = "cli"))]
+pub mod signals;

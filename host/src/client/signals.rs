@@ -19,22 +19,18 @@ impl Signals {
     /// Catches those that end a program at a line editor, which must restore the terminal's mode.
     #[cfg(unix)]
     pub(super) fn for_editor(wake: Wake) -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-        Self::catch(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM], Arc::default(), wake)
+        Self::catch(&crate::signals::ending(), Arc::default(), wake)
     }
 
-    /// Catches those that interrupt a program without a line editor. The second one ends the process at once: the first
-    /// has no effect while the output blocks.
+    /// Catches those that end a program without a line editor. The second one ends the process at once: the first has no
+    /// effect while the output blocks.
     #[cfg(unix)]
     pub(super) fn for_lines(wake: Wake) -> io::Result<Self> {
-        use crate::exit::Exit;
-        use signal_hook::{
-            consts::{SIGINT, SIGTERM},
-            flag,
-        };
-        let (signals, stopped) = ([SIGINT, SIGTERM], Arc::<AtomicBool>::default());
-        for signal in signals {
-            flag::register_conditional_shutdown(signal, (Exit::Interrupted as u8).into(), stopped.clone())?;
+        use crate::{exit::Exit, signals::ending};
+        use signal_hook::flag;
+        let (signals, stopped) = (ending(), Arc::<AtomicBool>::default());
+        for signal in &signals {
+            flag::register_conditional_shutdown(*signal, (Exit::Interrupted as u8).into(), stopped.clone())?;
         }
         Self::catch(&signals, stopped, wake)
     }

@@ -12,7 +12,11 @@ use super::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use rusqlite::{Connection, OpenFlags};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 use tempfile::{Builder, NamedTempFile};
 
 impl Reader {
@@ -88,11 +92,30 @@ pub fn new_file<T>(file: &Path, write: impl FnOnce(&NamedTempFile) -> Result<T>)
     ensure!(fs::symlink_metadata(file).is_err(), "{}: it exists already and is not overwritten", name());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = Builder::new().prefix("atm-").suffix(".tmp").tempfile_in(folder).with_context(name)?;
+    *lock_draft() = Some(draft.path().to_owned());
     let written = write(&draft).map_err(name_file_limit)?;
     draft.as_file().sync_all().with_context(name)?;
     draft.persist_noclobber(file).with_context(name)?;
+    *lock_draft() = None;
     sync_folder(folder).with_context(name)?;
     Ok(written)
+}
+
+/// The file that [`new_file`] writes now.
+static DRAFT: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+fn lock_draft() -> MutexGuard<'static, Option<PathBuf>> {
+    DRAFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the file that is being written, and SQLite's rollback journal of it, before a signal ends the process.
+pub fn remove_draft() {
+    if let Some(draft) = lock_draft().take() {
+        for file in [beside(&draft, "-journal"), draft] {
+            // Where that fails, it is left, as after a loss of power.
+            let _ = fs::remove_file(file);
+        }
+    }
 }
 
 /// Names the limit of a file's size, if there is one: SQLite reports a write beyond it as `disk I/O error`.

@@ -11,6 +11,22 @@ pub(crate) fn make_file_limit_an_error() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
+/// Ends the process on a signal, after it has removed the file that is being written.
+pub(super) fn remove_draft_on_signals() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use atm_host::{exit::Exit, ledger::backup::remove_draft, signals::ending};
+        let mut signals = signal_hook::iterator::Signals::new(ending())?;
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            if signals.forever().next().is_some() {
+                remove_draft();
+                std::process::exit(Exit::Interrupted as i32);
+            }
+        })?;
+    }
+    Ok(())
+}
+
 /// The signals that stop a server, or are ignored.
 pub(super) struct ServerSignals {
     #[cfg(unix)]

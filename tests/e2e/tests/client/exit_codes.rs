@@ -129,7 +129,7 @@ fn interrupt(signal: Signal, answer: Option<&str>) -> Output {
 
 #[test]
 fn an_interrupted_pipe_is_130_and_reports_an_answer_without_a_reply() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2] {
         let done = interrupt(signal, None);
         assert_eq!((done.code, done.stderr.as_str()), (Some(130), ""), "{done:?}");
         let done = interrupt(signal, Some("deposit 40"));

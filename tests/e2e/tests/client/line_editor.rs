@@ -226,7 +226,7 @@ fn a_server_that_ends_is_reported_while_a_line_is_typed() {
 #[test]
 fn signals_end_the_client_and_restore_the_terminal() {
     let server = Server::start(&[]);
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1] {
         let mut screen = TerminalProgram::start(client(&server));
         screen.wait_for(">>> ");
         screen.press("depos");

@@ -1,10 +1,10 @@
-//! The limit of a file's size (`RLIMIT_FSIZE`) is an error of the disk, and ends no process in the middle of a file.
+//! The limit of a file's size (`RLIMIT_FSIZE`) is an error of the disk, and a signal that ends a command leaves no part of a file.
 use atm_e2e::{
     NamedTerminal, Program, Signal,
     ledger::{deposit_repeatedly, ledger_command, start_server},
     limit_files,
 };
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
 
 #[test]
@@ -55,4 +55,36 @@ fn a_backup_or_an_export_beyond_the_limit_fails_and_leaves_no_file() {
             fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names, ["data"], "{words:?}");
     }
+}
+
+/// The names of the files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap();
+    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_backup_that_a_signal_ends_leaves_no_file() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let server = start_server(&data);
+    deposit_repeatedly(&server, 1000);
+    server.stop();
+    let mut ended = 0;
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP].repeat(5) {
+        let copy = folder.path().join("copy");
+        let mut backup = Program::start(ledger_command(&["backup", copy.to_str().unwrap()], &data));
+        while backup.is_running() && !names(folder.path()).iter().any(|name| name.ends_with(".tmp")) {}
+        if backup.is_running() {
+            backup.signal(signal);
+        }
+        let done = backup.finish();
+        let mut left = names(folder.path());
+        left.retain(|name| name != "data");
+        assert!(left.is_empty() || left == ["copy"], "{left:?}: {done:?}");
+        assert!(matches!(done.code, Some(0 | 130)), "{done:?}");
+        ended += usize::from(left.is_empty());
+        let _ = fs::remove_file(copy);
+    }
+    assert!(ended > 0, "no signal came in time");
 }
