@@ -246,7 +246,8 @@ fn write_bytes<C: Write>(console: &mut C, bytes: &[u8]) -> Result<(), C::Error> 
     Ok(())
 }
 
-/// Writes text to a console with every LF as CR LF, and keeps the console's error.
+/// Writes text to a console with every LF as CR LF, and keeps the console's error. Bytes that are not printable ASCII, which could
+/// control the console or hide digits of an amount, are question marks: the ATM's texts are English.
 struct CrLfWriter<'a, C: Write> {
     console: &'a mut C,
     failed: Option<C::Error>,
@@ -254,17 +255,32 @@ struct CrLfWriter<'a, C: Write> {
 
 impl<C: Write> fmt::Write for CrLfWriter<'_, C> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive('\n') {
-            let done = match part.strip_suffix('\n') {
-                Some(line) => write_bytes(self.console, line.as_bytes())
-                    .and_then(|()| write_bytes(self.console, b"\r\n")),
-                None => write_bytes(self.console, part.as_bytes()),
+        for byte in text.bytes() {
+            let shown = match byte {
+                b'\n' => b"\r\n".as_slice(),
+                b' '..=b'~' => &[byte],
+                _ => b"?",
             };
-            if let Err(error) = done {
+            if let Err(error) = write_bytes(self.console, shown) {
                 self.failed = Some(error);
                 return Err(fmt::Error);
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(target_os = "none")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_could_control_the_console_is_question_marks() {
+        let mut screen = [0; 32];
+        let mut rest = screen.as_mut_slice();
+        let mut writer = CrLfWriter { console: &mut rest, failed: None };
+        writer.write_str("$1\u{1b}[2J\n\u{e9}\r\u{202e}0~").unwrap();
+        let free = rest.len();
+        assert_eq!(&screen[..32 - free], b"$1?[2J\r\n??????0~");
     }
 }

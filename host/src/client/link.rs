@@ -4,6 +4,7 @@
 //!
 //! * `stream` moves bytes between transport and endpoint;
 //! * `events` turns the endpoint's events into link events;
+//! * `opening` recognises a host of another wire;
 //! * `recovery` handles a connection that was lost;
 //! * `config` chooses the endpoint's timeouts.
 use super::{
@@ -25,6 +26,7 @@ use std::io;
 
 mod config;
 mod events;
+mod opening;
 mod recovery;
 mod stream;
 
@@ -54,6 +56,8 @@ pub struct Link {
     says_hello: bool,
     /// Has the terminal had any event at all?
     has_received: bool,
+    /// The first bytes from the host.
+    opening: Vec<u8>,
     /// Since when the host has owed a greeting or a reply, and whether the caller was notified that it is silent.
     owed_since: Instant,
     silence_reported: bool,
@@ -112,6 +116,7 @@ impl Link {
             owed_since: clock.now(),
             silence_reported: false,
             has_received: false,
+            opening: Vec::new(),
             ended: None,
             end_fed: false,
             stalled_since: None,

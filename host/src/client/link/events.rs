@@ -5,6 +5,7 @@ use super::{
         reconnect::Reconnector,
     },
     Link,
+    opening::is_foreign,
 };
 use atm_core::{
     message::{Fault, Notice},
@@ -93,7 +94,10 @@ impl Link {
     /// Does the host speak another wire? A `postcard` frame that cannot be decoded is discarded without an event, but a connection
     /// does not corrupt bytes: there it never was one.
     fn is_wrong_wire(&self) -> bool {
-        let discards = self.is_connection() && self.terminal.counters().discarded > 0;
-        discards && self.wire == Wire::Postcard && !(self.reconnector.is_some() && self.has_received)
+        let is_foreign = self.terminal.counters().discarded > 0 || is_foreign(&self.opening);
+        self.is_connection()
+            && is_foreign
+            && self.wire == Wire::Postcard
+            && !(self.reconnector.is_some() && self.has_received)
     }
 }

@@ -1,5 +1,5 @@
 //! Bytes between a link's transport and its endpoint, in both directions, and the end of the stream.
-use super::{Link, STALL};
+use super::{Link, STALL, opening};
 use atm_core::time::Instant;
 use std::io;
 
@@ -53,6 +53,8 @@ impl Link {
             }
         }
         let piece = self.input.get(self.consumed..self.filled).unwrap_or_default();
+        let missing = opening::LENGTH.saturating_sub(self.opening.len()).min(piece.len());
+        self.opening.extend(piece.get(..missing).unwrap_or_default());
         let before = self.terminal.counters();
         let count = self.terminal.feed(piece, now);
         if let Some(transcript) = &mut self.transcript {

@@ -20,7 +20,12 @@ impl Repl<'_> {
             LinkEvent::Broken(fault) => return self.on_broken(fault).map(Some),
             LinkEvent::LinkDown => {
                 self.down = true;
-                self.report(&format!("link down: waiting for the server{}", self.exit_hint()))?;
+                let wire = self.link.wire();
+                let server = match self.link.counters().frames {
+                    0 => format!("a server with --wire {wire}"),
+                    _ => "the server".to_owned(),
+                };
+                self.report(&format!("link down: waiting for {server}{}", self.exit_hint()))?;
             }
             LinkEvent::LinkUp => self.on_link_up()?,
             LinkEvent::LedgerSetBack { pending } => self.on_ledger_set_back(pending)?,

@@ -222,7 +222,9 @@ fn a_server_that_speaks_another_wire_is_reported() {
         (Wire::Json, postcard.clone()),
         (Wire::Raw, framed(menu)),
         (Wire::Raw, postcard),
-        (Wire::Postcard, [framed(menu), framed(menu)].concat()),
+        (Wire::Postcard, framed(menu)),
+        (Wire::Postcard, br#"{"input":true,"data":"Menu"}"#.to_vec()),
+        (Wire::Postcard, b"SSH-2.0-OpenSSH_9.7\r\n".to_vec()),
     ] {
         let (result, _) = run(wire, "", move |mut stream| {
             send(&mut stream, &sent);
@@ -291,7 +293,7 @@ fn a_serial_link_that_is_down_is_reported_once_and_exit_still_works() {
     let (_port, loopback) = Port::loopback().unwrap();
     let options = Options::new(Target::Serial { path: loopback.path, baud: 4_000_000 });
     let result = run_with(&options, "1\nexit\n");
-    let err = "link down: waiting for the server (exit leaves)\nnot sent: the link is down (exit leaves)\n";
+    let err = "link down: waiting for a server with --wire postcard (exit leaves)\nnot sent: the link is down (exit leaves)\n";
     result.is(Exit::Done, ">>> >>> ", err);
 }
 

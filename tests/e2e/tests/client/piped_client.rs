@@ -199,7 +199,14 @@ fn without_an_answer_nothing_is_reported_as_unknown() {
 #[test]
 fn a_wrong_wire_is_reported_at_once() {
     let since = Instant::now();
-    for (here, there) in [("json", "raw"), ("json", "postcard"), ("raw", "json"), ("raw", "postcard")] {
+    for (here, there) in [
+        ("json", "raw"),
+        ("json", "postcard"),
+        ("raw", "json"),
+        ("raw", "postcard"),
+        ("postcard", "json"),
+        ("postcard", "raw"),
+    ] {
         let server = Server::start(&["--wire", there]);
         let done = run(server.address, here, "deposit 1\n3\n");
         assert_eq!(done.code, Some(1), "{here} to {there}: {done:?}");
