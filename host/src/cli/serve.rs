@@ -31,7 +31,7 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
 /// The limits of `atm serve` that no option sets, for its `--help`.
 fn fixed_limits() -> String {
     format!(
-        "A message has at most {IN} bytes and an answer {MAX_ANSWER}; without --data there is room for {TERMINALS} names of \
+        "A message has at most {IN} bytes (on postcard with its checksum) and an answer {MAX_ANSWER}; without --data there is room for {TERMINALS} names of \
          terminals."
     )
 }

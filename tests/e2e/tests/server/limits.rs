@@ -1,6 +1,6 @@
 //! Limits: sessions and open files. Clients beyond them are refused or wait, and the others are served.
 use super::metrics::{metrics_address, request_page};
-use atm_e2e::{Client, Program, Server, TIMEOUT, atm, frame, json, raise_file_limit, text_of};
+use atm_e2e::{Client, Program, Server, TIMEOUT, Value, atm, frame, json, raise_file_limit, text_of};
 use std::{
     fs,
     net::TcpStream,
@@ -167,5 +167,42 @@ fn a_server_at_the_limit_of_open_files_waits_without_spinning() {
     // Both ports serve again once files are free.
     assert!(request_page(address, "GET /metrics HTTP/1.1").0.starts_with("HTTP/1.1 200 "));
     assert_eq!(server.balance(), 10_000);
+    server.stop();
+}
+
+#[test]
+fn the_longest_message_and_answer_of_the_help_are_taken_and_a_byte_more_is_not() {
+    let help = Program::run(atm(&["serve", "--help"]), "").stdout;
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let number = |before: &str| -> usize {
+        let (_, rest) = words.split_once(before).unwrap_or_else(|| panic!("no {before:?} in {help}"));
+        rest.split([' ', ';']).next().and_then(|number| number.parse().ok()).unwrap()
+    };
+    let (longest, longest_answer) = (number("A message has at most "), number(" and an answer "));
+    let server = Server::start(&["--log", "off"]);
+    let mut client = server.client();
+    let mut ask = |body: String| {
+        client.send(&frame(&body));
+        let messages = client.read_to_prompt();
+        (messages[0]["error"].clone(), messages.last().map(text_of).unwrap_or_default().to_owned())
+    };
+    let body = |length: usize| format!("{{\"data\":\"balance\"{:1$}}}", "", length - 18);
+    let (error, text) = ask(body(longest));
+    assert!(error.is_null() && text.starts_with("Your balance is $100."), "{error} {text}");
+    assert_eq!(ask(body(longest + 1)).0, "too-long");
+    let answer = |length: usize| format!("{{\"data\":\"{:0>length$}\"}}", "3");
+    assert!(ask(answer(longest_answer)).1.starts_with("That is not a valid choice."));
+    assert!(ask(answer(longest_answer + 1)).1.starts_with("That answer is too long"), "{longest_answer}");
+    drop(client);
+    server.stop();
+    let server = Server::start(&["--wire", "raw", "--log", "off"]);
+    let mut client = Client::connect(server.address);
+    client.read_once();
+    for (length, start) in [(longest, "Your balance is $100."), (longest + 1, "The message is too long.")] {
+        client.send(format!("{:length$}\n", "balance").as_bytes());
+        let reply: Value = serde_json::from_slice(&client.read_once()).unwrap();
+        assert!(text_of(&reply).starts_with(start), "{length}: {reply}");
+    }
+    drop(client);
     server.stop();
 }
