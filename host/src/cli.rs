@@ -7,6 +7,7 @@ use clap::{
     error::ErrorKind,
 };
 use clap_complete::Shell;
+use std::path::PathBuf;
 
 mod client;
 mod file;
@@ -43,6 +44,11 @@ pub(crate) enum Command {
         /// Show the bytes of each message
         #[arg(long)]
         hex: bool,
+    },
+    /// Write the manual pages, one a command, into a folder, created if missing
+    Man {
+        /// The folder
+        folder: PathBuf,
     },
     /// Print a completion script for a shell
     Completions {

@@ -8,7 +8,9 @@ use atm_host::{
     exit::Exit,
     server::{Server, ServerConfig},
 };
+use clap::CommandFactory;
 use std::{
+    fs,
     io::{self, BufWriter, ErrorKind, Write},
     thread,
 };
@@ -31,6 +33,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Client(options)) => run_client(options),
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire, hex }) => write_output(|out| demo::run(wire, hex, out)),
+        Some(Command::Man { folder }) => {
+            let written = fs::create_dir_all(&folder)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder));
+            written.with_context(|| folder.display().to_string())?;
+            Ok(Exit::Done)
+        }
         Some(Command::Completions { shell }) => {
             write_output(|out| Ok(out.write_all(completions::script(shell).as_bytes())?))
         }

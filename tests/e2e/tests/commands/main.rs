@@ -4,3 +4,4 @@
 mod command_line;
 mod completions;
 mod demo;
+mod packages;
