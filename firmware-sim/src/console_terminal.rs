@@ -270,7 +270,7 @@ impl<C: Write> fmt::Write for CrLfWriter<'_, C> {
     }
 }
 
-#[cfg(all(test, not(target_os = "none")))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,10 +1,7 @@
 //! One-shot operation: an operation of the command line in place of a conversation, and its result as one JSON object.
 use super::ReceivedMessage;
 use crate::exit::Exit;
-use atm_core::{
-    ledger::{Outcome, Receipt, Refusal},
-    money::Amount,
-};
+use atm_core::ledger::{Outcome, Receipt, Refusal};
 use std::fmt::{self, Write as _};
 
 /// What the words of a command line must be.
@@ -16,10 +13,10 @@ const USAGE: &str =
 pub enum Operation {
     /// Ask for the balance.
     Balance,
-    /// Deposit an amount of whole units.
-    Deposit(Amount),
-    /// Withdraw an amount of whole units.
-    Withdraw(Amount),
+    /// Deposit so many whole units.
+    Deposit(u64),
+    /// Withdraw so many whole units.
+    Withdraw(u64),
     /// Withdraw the whole balance.
     WithdrawAll,
 }
@@ -42,8 +39,9 @@ impl Operation {
     /// What the words must be.
     pub fn parse(words: &[String]) -> Result<Self, String> {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let amount = |text| {
-            Amount::parse_units(text).map_err(|_| format!("{text} is not an amount in whole units: {USAGE}"))
+        let amount = |text: &str| match text.parse() {
+            Ok(units) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(units),
+            _ => Err(format!("{text} is not an amount in whole units: {USAGE}")),
         };
         match words.as_slice() {
             ["balance"] => Ok(Self::Balance),
@@ -67,7 +65,9 @@ impl Operation {
     pub(super) fn is_done_by(self, outcome: Outcome) -> bool {
         match (self, outcome) {
             (Self::Deposit(asked), Outcome::Done(Receipt::Deposited { amount, .. }))
-            | (Self::Withdraw(asked), Outcome::Done(Receipt::Withdrawn { amount, .. })) => asked == amount,
+            | (Self::Withdraw(asked), Outcome::Done(Receipt::Withdrawn { amount, .. })) => {
+                (asked, 0) == (amount.units(), amount.cents())
+            }
             (Self::WithdrawAll, Outcome::Done(Receipt::Withdrawn { balance, .. })) => balance.is_zero(),
             _ => false,
         }
@@ -79,8 +79,8 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Balance => f.write_str("balance"),
-            Self::Deposit(amount) => write!(f, "deposit {}", amount.units()),
-            Self::Withdraw(amount) => write!(f, "withdraw {}", amount.units()),
+            Self::Deposit(amount) => write!(f, "deposit {amount}"),
+            Self::Withdraw(amount) => write!(f, "withdraw {amount}"),
             Self::WithdrawAll => f.write_str("withdraw all"),
         }
     }
@@ -149,6 +149,7 @@ fn outcome_name(exit: Exit) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atm_core::money::Amount;
 
     fn units(units: u64) -> Amount {
         Amount::from_units(units).unwrap()
@@ -173,11 +174,11 @@ mod tests {
         let withdrawn =
             |amount, balance| Outcome::Done(Receipt::Withdrawn { amount, balance: units(balance) });
         for (operation, outcome, same) in [
-            (Operation::Deposit(units(40)), deposited(units(40)), true),
-            (Operation::Deposit(units(40)), deposited(units(41)), false),
-            (Operation::Deposit(units(40)), withdrawn(units(40), 1), false),
-            (Operation::Deposit(units(40)), Outcome::NotDone, false),
-            (Operation::Withdraw(units(40)), withdrawn(units(40), 1), true),
+            (Operation::Deposit(40), deposited(units(40)), true),
+            (Operation::Deposit(40), deposited(units(41)), false),
+            (Operation::Deposit(40), withdrawn(units(40), 1), false),
+            (Operation::Deposit(40), Outcome::NotDone, false),
+            (Operation::Withdraw(40), withdrawn(units(40), 1), true),
             (Operation::WithdrawAll, withdrawn(units(40), 0), true),
             (Operation::WithdrawAll, withdrawn(units(40), 1), false),
             (Operation::Balance, Outcome::Done(Receipt::Balance { balance: units(1) }), false),
@@ -196,11 +197,11 @@ mod tests {
         );
         let refused = message(Outcome::Refused(Refusal::Insufficient { balance: units(1) }));
         assert_eq!(
-            json(Operation::Withdraw(units(9)), Exit::Refused, &refused, "", false),
+            json(Operation::Withdraw(9), Exit::Refused, &refused, "", false),
             r#"{"operation":"withdrawal","outcome":"refused","balance":100,"reason":"insufficient","id":7}"#
         );
         assert_eq!(
-            json(Operation::Deposit(units(9)), Exit::Unknown, &ReceivedMessage::default(), "", false),
+            json(Operation::Deposit(9), Exit::Unknown, &ReceivedMessage::default(), "", false),
             r#"{"operation":"deposit","outcome":"unknown"}"#
         );
     }
