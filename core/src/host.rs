@@ -9,7 +9,7 @@
 //!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`reject`](Host::reject), [`shut_down`](Host::shut_down);
 //! * output: [`output`](Host::output), then [`consume`](Host::consume);
 //! * work for the driver: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
-//! * state: [`is_finished`](Host::is_finished), [`ended_by`](Host::ended_by), [`conversation`](Host::conversation),
+//! * state: [`is_finished`](Host::is_finished), [`conversation`](Host::conversation),
 //!   [`counters`](Host::counters).
 //!
 //! The one invariant: after any call the driver drains events and output, and asks for the deadline again. No
@@ -81,7 +81,7 @@
 use crate::{
     frame::Decoded,
     ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
-    message::{Fault, Hello, Notice},
+    message::{Hello, Notice},
     time::Instant,
     wire::{Counters, Inbox, Outbox},
 };
@@ -137,8 +137,6 @@ pub struct Host<const IN: usize, const OUT: usize> {
     closing: bool,
     /// Every message is answered with `out-of-service`.
     out_of_service: bool,
-    /// The fault that has ended the connection.
-    ended_by: Option<Fault>,
     /// When the first byte of an unfinished frame came.
     frame_since: Option<Instant>,
     /// When output was last sent, or began to wait.
@@ -177,7 +175,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             shutting_down: false,
             closing: false,
             out_of_service: false,
-            ended_by: None,
             frame_since: None,
             stall_since: now,
         }
@@ -396,12 +393,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.advance(now);
-    }
-
-    /// The fault of the peer that has ended the connection, for the driver's log; `None` while it goes on, and where
-    /// something else has ended it.
-    pub fn ended_by(&self) -> Option<Fault> {
-        self.ended_by
     }
 
     /// Whether nothing is left to do, so that the driver closes the link.

@@ -157,17 +157,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Closes the connection, with `notice` if nothing is waiting to be sent.
     pub(super) fn close_with(&mut self, notice: Notice, now: Instant) {
-        self.close(notice);
+        self.closing = true;
         if self.outbox.is_empty() {
             self.apply(Effect::SendNotice(notice), now);
-        }
-    }
-
-    /// Ends the connection, because of what `notice` says.
-    fn close(&mut self, notice: Notice) {
-        self.closing = true;
-        if let Notice::Fault(fault) = notice {
-            self.ended_by = Some(fault);
         }
     }
 
@@ -212,9 +204,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Effect::SendNotice(notice) => self.outbox.notice(notice, None),
             Effect::SendFault(fault) => self.write_fault(fault),
             Effect::EndWithNotice(notice) => {
-                if connection {
-                    self.close(notice);
-                }
+                self.closing |= connection;
                 self.outbox.notice(notice, None)
             }
         };

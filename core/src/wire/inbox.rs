@@ -169,6 +169,8 @@ impl<const N: usize> Inbox<N> {
     }
 
     /// Whether an incomplete frame has begun as one of another wire does.
+    // Not inlined: it is called from three places.
+    #[inline(never)]
     pub(crate) fn is_foreign(&self) -> bool {
         self.is_partial()
             && match &self.decoder {

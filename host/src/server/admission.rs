@@ -11,11 +11,7 @@
 //! limit.
 use super::{Connection, Server, conversations::Location};
 use crate::log::SESSION;
-use atm_core::{
-    ledger::Name,
-    message::{Fault, Notice},
-    time::Duration,
-};
+use atm_core::{ledger::Name, message::Notice, time::Duration};
 use mio::Token;
 use std::{
     collections::HashMap,
@@ -185,12 +181,12 @@ impl Server {
         self.sessions = self.sessions.saturating_sub(1);
         self.by_address.remove(connection.peer);
         self.metrics.update(|counters| counters.open_sessions = counters.open_sessions.saturating_sub(1));
-        let (counters, fault) = (connection.host.counters(), connection.host.ended_by().map(Fault::code));
-        if counters.frames == 0 && fault.is_some() && !connection.is_foreign() {
+        let counters = connection.host.counters();
+        if counters.frames == 0 && counters.discarded > 0 && connection.is_ended_by_host() {
             let (peer, wire) = (connection.peer, self.config.wire);
-            warn!(target: SESSION, %peer, session = token.0, %wire, fault, "connection ended: its first bytes are no message of this wire; check --wire on both sides");
+            warn!(target: SESSION, %peer, session = token.0, %wire, "connection ended: its first bytes are no message of this wire; check --wire on both sides");
         }
-        info!(target: SESSION, session = token.0, frames = counters.frames, discarded = counters.discarded, fault, "session closed");
+        info!(target: SESSION, session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }
 }
 

@@ -56,8 +56,6 @@ pub(super) struct Connection {
     opening: Opening,
     /// The protocol of a peer that does not speak ours, until the server has logged it.
     foreign: Option<Protocol>,
-    /// It has logged one.
-    is_foreign: bool,
     /// Input that the endpoint has not taken yet.
     unread: Vec<u8>,
     /// Readiness by the last edge-triggered event; cleared when the socket would block.
@@ -98,7 +96,6 @@ impl Connection {
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
-            is_foreign: false,
             unread: Vec::new(),
             readable: true,
             writable: true,
@@ -152,9 +149,9 @@ impl Connection {
         discarded.wrapping_sub(std::mem::replace(&mut self.discarded, discarded))
     }
 
-    /// Whether the connection was ended because its peer speaks another protocol.
-    pub(super) fn is_foreign(&self) -> bool {
-        self.is_foreign
+    /// Whether the endpoint has ended the connection, and not the peer.
+    pub(super) fn is_ended_by_host(&self) -> bool {
+        self.linger_until.is_some() && !self.at_eof
     }
 
     /// Whether the goodbye is sent, and input is only discarded.
@@ -201,7 +198,6 @@ impl Connection {
                 continue;
             }
             if let Some(protocol) = self.foreign.take() {
-                self.is_foreign = true;
                 return AdvanceResult::Foreign(protocol);
             }
             if let Some(event) = self.host.poll_event() {

@@ -84,7 +84,6 @@ fn an_unfinished_frame_closes_a_connection() {
         let frame = Duration::from_millis(driver.host.config.frame_timeout.millis() - SECOND.millis());
         assert_eq!(only(at_deadline(&mut driver, frame)).notice, Some(Notice::Fault(Fault::Incomplete)));
         assert!(driver.host.is_finished());
-        assert_eq!(driver.host.ended_by(), Some(Fault::Incomplete));
     }
 }
 
@@ -113,12 +112,15 @@ fn a_peer_of_another_wire_is_recognised_within_two_seconds() {
             if received.is_empty() {
                 received = at_deadline(&mut driver, Duration::from_secs(2));
             }
-            let fault = driver.host.ended_by().unwrap_or_else(|| panic!("{wire} {stream:?}: {received:?}"));
-            // The first bytes of a binary hello are a length.
-            assert!(matches!(fault, Fault::WrongWire | Fault::TooLong), "{wire} {stream:?}: {fault:?}");
-            // On the raw wire a fault has its text alone.
-            let text = received.pop().unwrap().text;
-            assert!(text.starts_with(fault.text()) || text.is_empty(), "{wire} {stream:?}: {text}");
+            let message = received.pop().unwrap();
+            // On the raw wire a fault has its text alone. The first bytes of a binary hello are a length.
+            let faults =
+                if wire == Wire::Raw { [None; 2] } else { [Some(Fault::WrongWire), Some(Fault::TooLong)] };
+            assert!(
+                faults.map(|fault| fault.map(Notice::Fault)).contains(&message.notice),
+                "{wire} {stream:?}"
+            );
+            assert!(wire != Wire::Raw || message.text.contains("--wire"), "{stream:?}: {}", message.text);
             assert!(driver.host.is_finished(), "{wire} {stream:?}");
             assert_eq!(driver.balance(), units(100));
         }
