@@ -61,6 +61,19 @@ impl Operation {
         }
     }
 
+    /// Does a reply say that it is done: by its outcome, or by its text on a wire without fields? A host of others may reply with anything.
+    pub(super) fn is_confirmed_by(self, outcome: Option<Outcome>, text: &str) -> bool {
+        let begin = match self {
+            Self::Balance => "Your balance is $",
+            Self::Deposit(_) => "Amount deposited: $",
+            Self::Withdraw(_) | Self::WithdrawAll => "Amount withdrawn: $",
+        };
+        match outcome {
+            Some(outcome) => matches!(outcome, Outcome::Done(_)),
+            None => text.starts_with(begin),
+        }
+    }
+
     /// Is this the outcome of a request for the same movement of money? Then the command is the repetition of that request.
     pub(super) fn is_done_by(self, outcome: Outcome) -> bool {
         match (self, outcome) {
@@ -185,6 +198,14 @@ mod tests {
         ] {
             assert_eq!(operation.is_done_by(outcome), same, "{operation} {outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_reply_of_another_host_confirms_nothing() {
+        let deposit = Operation::Deposit(40);
+        assert!(deposit.is_confirmed_by(None, "Amount deposited: $40. Your balance is $140."));
+        assert!(!deposit.is_confirmed_by(None, "Invalid choice") && !deposit.is_confirmed_by(None, ""));
+        assert!(!deposit.is_confirmed_by(Some(Outcome::NotDone), "Amount deposited: $40."));
     }
 
     #[test]

@@ -42,7 +42,15 @@ impl Repl<'_> {
         }
         let earlier = script.earlier();
         if was_sent {
-            let exit = failed.and_then(|failed| failed.exit).unwrap_or(Exit::Done);
+            let text = self.one_shot_text.clone() + notice_of(&message.text);
+            let exit = match failed.and_then(|failed| failed.exit) {
+                Some(exit) => exit,
+                None if one_shot.operation.is_confirmed_by(message.outcome, &text) => Exit::Done,
+                None => Exit::Unknown,
+            };
+            if exit == Exit::Unknown {
+                self.report("unknown: check the balance")?;
+            }
             return self.finish_one_shot(one_shot, exit, message, false);
         }
         let is_repetition = message.outcome.is_some_and(|outcome| one_shot.operation.is_done_by(outcome));

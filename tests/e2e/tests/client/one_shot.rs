@@ -124,3 +124,22 @@ fn another_operation_follows_an_earlier_outcome_unless_that_is_unknown() {
     other.stop();
     server.stop();
 }
+
+#[test]
+fn a_reply_that_confirms_nothing_is_unknown() {
+    for data in ["Invalid choice", "Hello"] {
+        let bare = |data: &str| json!({ "input": true, "data": data }).to_string().into_bytes();
+        let (address, server) = scripted_server(bare("Menu"));
+        let host = std::thread::spawn(move || {
+            let mut server = server.join().unwrap();
+            assert_eq!(server.read_once(), b"deposit 40");
+            server.send(&json!({ "input": false, "data": data }).to_string().into_bytes());
+            server.send(&bare("Menu"));
+            server.read_once()
+        });
+        let done = run(address, &["deposit", "40", "--wire", "raw"]);
+        assert_eq!((done.code, done.stdout), (Some(4), format!("{data}\n")));
+        assert_eq!(done.stderr, "unknown: check the balance\n");
+        assert_eq!(host.join().unwrap(), b"exit");
+    }
+}
