@@ -1,4 +1,4 @@
-//! TCP server: one event loop over non-blocking sockets, with one endpoint ([`Host`](host::Host)) per
+//! TCP server: one event loop over non-blocking sockets, with one endpoint ([`Host`](atm_core::host::Host)) per
 //! connection.
 //!
 //! One thread is enough: an answer costs the core a microsecond. It also commits to the ledger, so a
@@ -20,7 +20,6 @@ use crate::{
 };
 use admission::SessionsByAddress;
 use atm_core::{
-    host::{self, Conversation},
     ledger::{InDoubt, LedgerId, Ticket},
     time::{Duration, Instant},
 };
@@ -306,42 +305,6 @@ impl Server {
         } else {
             self.connections.insert(token, connection);
         }
-    }
-
-    fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
-        let now = self.now;
-        match event {
-            host::Event::Request(_) | host::Event::Quit if connection.is_in_reserve() => {
-                self.turn_away(token, connection);
-            }
-            host::Event::Request(request) => {
-                if let Some((request, response)) = self.submit(request) {
-                    connection.host.complete(request.ticket, response, now);
-                }
-            }
-            host::Event::Quit => {
-                info!(target: SERVER, session = token.0, "stop requested by the person at this session");
-                self.stop.stop();
-            }
-            host::Event::Hello(name) => self.handle_hello(token, connection, name),
-        }
-    }
-
-    /// Removes a connection and parks its conversation.
-    fn close_connection(&mut self, token: Token, mut connection: Box<Connection>) {
-        connection.deregister(self.poll.registry());
-        if let Some(conversation) = connection.host.park() {
-            self.park(token, conversation);
-        }
-        self.conversations.disconnect(token);
-        self.end_session(token, &mut connection);
-    }
-
-    /// Parks a conversation whose connection is lost or ended. There is room for one of each name, so that no other terminal
-    /// drops it.
-    fn park(&mut self, token: Token, conversation: Conversation) {
-        let most = usize::try_from(self.config.max_terminals).unwrap_or(usize::MAX);
-        self.conversations.park(token, conversation, self.now + self.config.idle, most);
     }
 
     /// Serves the deadlines that have passed at `now`.

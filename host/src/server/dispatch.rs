@@ -1,13 +1,53 @@
 //! Dispatch: carries requests to the ledger, outcomes to where their terminals are, and a conversation to the
-//! connection where its terminal said hello.
+//! connection where its terminal said hello, or to the table when that connection ends.
 use super::{Connection, Location, Server, response_log::log_response};
-use crate::log::{LEDGER, SESSION};
-use atm_core::ledger::{Command, InDoubt, Name, Operation, Origin, Request, Response};
+use crate::log::{LEDGER, SERVER, SESSION};
+use atm_core::{
+    host::{self, Conversation},
+    ledger::{Command, InDoubt, Name, Operation, Origin, Request, Response},
+};
 use mio::Token;
 use std::time::Instant;
 use tracing::{error, info};
 
 impl Server {
+    /// Handles what an endpoint reports.
+    pub(super) fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
+        let now = self.now;
+        match event {
+            host::Event::Request(_) | host::Event::Quit if connection.is_in_reserve() => {
+                self.turn_away(token, connection);
+            }
+            host::Event::Request(request) => {
+                if let Some((request, response)) = self.submit(request) {
+                    connection.host.complete(request.ticket, response, now);
+                }
+            }
+            host::Event::Quit => {
+                info!(target: SERVER, session = token.0, "stop requested by the person at this session");
+                self.stop.stop();
+            }
+            host::Event::Hello(name) => self.handle_hello(token, connection, name),
+        }
+    }
+
+    /// Removes a connection and parks its conversation.
+    pub(super) fn close_connection(&mut self, token: Token, mut connection: Box<Connection>) {
+        connection.deregister(self.poll.registry());
+        if let Some(conversation) = connection.host.park() {
+            self.park(token, conversation);
+        }
+        self.conversations.disconnect(token);
+        self.end_session(token, &mut connection);
+    }
+
+    /// Parks a conversation whose connection is lost or ended. There is room for one of each name, so that no other terminal
+    /// drops it.
+    pub(super) fn park(&mut self, token: Token, conversation: Conversation) {
+        let most = usize::try_from(self.config.max_terminals).unwrap_or(usize::MAX);
+        self.conversations.park(token, conversation, self.now + self.config.idle, most);
+    }
+
     /// Submits a request to the ledger, and returns it with its response; `None` where that comes later, or
     /// never because the ledger has failed.
     pub(super) fn submit(&mut self, request: Request) -> Option<(Request, Response)> {
