@@ -31,6 +31,17 @@ def store(**changes):
     os.replace(FILE + ".new", FILE)
 
 
+def connect():
+    """Opens a connection. Where no host listens on a port of the ephemeral range, the system may choose that port for this
+    socket, and connect it to itself; it is closed without the state TIME-WAIT, in which a host could not listen there."""
+    opened = socket.create_connection((HOST, PORT), timeout=5)
+    if opened.getsockname() == opened.getpeername():
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        opened.close()
+        raise ConnectionRefusedError("connection refused")
+    return opened
+
+
 def receive(until):
     """Returns the next message, or None at the time `until`."""
     global received
@@ -96,7 +107,7 @@ store(start=state["start"] + 1)
 attempt, text, resume, lost_since = 0, None, False, time.monotonic()  # text: the answer without a reply
 while True:
     try:
-        connection, received = socket.create_connection((HOST, PORT), timeout=5), b""
+        connection, received = connect(), b""
         if text is not None and time.monotonic() > typed + GIVE_UP:
             text, resume = None, False  # the person may have left: only ask for the outcome
         attempt += 1

@@ -1,5 +1,5 @@
-//! examples/client.py: a working client in at most 15 lines.
-use atm_e2e::{Program, Server, examples, python};
+//! examples/client.py: a working client in at most 15 lines. Where no server listens, neither example connects to itself.
+use atm_e2e::{Program, Server, examples, python, with_ephemeral_ports};
 use std::fs;
 
 #[test]
@@ -37,4 +37,24 @@ fn the_example_has_at_most_15_lines_and_works() {
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
     assert!(done.stdout.contains("That is not an amount") && !done.stdout.contains("$135"), "{done:?}");
     server.stop();
+}
+
+#[test]
+fn without_a_server_no_example_connects_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    // A terminal that gives up after two seconds, not two minutes.
+    let (terminal, state) = (folder.path().join("terminal.py"), folder.path().join("kiosk-7.json"));
+    let source = fs::read_to_string(examples().join("terminal.py")).unwrap();
+    let hasty = source.replace("GIVE_UP = 1.0, 5.0, 60.0", "GIVE_UP = 1.0, 5.0, 1.0");
+    assert_ne!(hasty, source);
+    fs::write(&terminal, hasty).unwrap();
+    for (script, more) in
+        [(examples().join("client.py"), &[][..]), (terminal, &["kiosk-7", state.to_str().unwrap()])]
+    {
+        let Some(command) = python(&script, &[&["127.0.0.1", "40000"], more].concat()) else { return };
+        let Some(command) = with_ephemeral_ports(&command, 40_000) else { return };
+        let done = Program::run(command, "3\n");
+        assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
+        assert!(done.stderr.to_lowercase().ends_with("connection refused\n"), "{done:?}");
+    }
 }
