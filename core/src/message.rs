@@ -214,11 +214,13 @@ pub enum Fault {
     NotOpen,
     /// A second answer to a prompt, with other content.
     Conflict,
+    /// The hello names another terminal than the certificate of its connection, or the session has no name.
+    OtherName,
 }
 
 impl Fault {
     /// Every fault with its code on the `json` wire.
-    const CODES: [(Self, &'static str); 14] = [
+    const CODES: [(Self, &'static str); 15] = [
         (Self::Empty, "empty"),
         (Self::TooLong, "too-long"),
         (Self::WrongWire, "wrong-wire"),
@@ -233,6 +235,7 @@ impl Fault {
         (Self::Unnumbered, "unnumbered"),
         (Self::NotOpen, "not-open"),
         (Self::Conflict, "conflict"),
+        (Self::OtherName, "other-name"),
     ];
 
     /// The fault's code on the `json` wire.
@@ -268,6 +271,7 @@ impl Fault {
             Self::Unnumbered => "After a hello, an answer must name its prompt.",
             Self::NotOpen => "The prompt that was answered is not open.",
             Self::Conflict => "That prompt was answered before, with something else.",
+            Self::OtherName => "A session here needs the name that is in the certificate of this terminal.",
         }
     }
 }

@@ -98,7 +98,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             // The host will never accept this hello.
-            Notice::Fault(Fault::Version | Fault::BadName | Fault::NotAMessage)
+            Notice::Fault(Fault::Version | Fault::BadName | Fault::NotAMessage | Fault::OtherName)
                 if matches!(self.state, TerminalState::AwaitWelcome { .. }) =>
             {
                 self.end_session()

@@ -127,6 +127,7 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (notice(Notice::Fault(Fault::Unnumbered)), "03 07 0b"),
         (notice(Notice::Fault(Fault::NotOpen)), "03 07 0c"),
         (notice(Notice::Fault(Fault::Conflict)), "03 07 0d"),
+        (notice(Notice::Fault(Fault::OtherName)), "03 07 0e"),
     ]
 }
 

@@ -3,7 +3,7 @@ use super::*;
 use crate::{codec::json, ledger::Refusal};
 use std::format;
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault::Empty,
     Fault::TooLong,
     Fault::WrongWire,
@@ -18,6 +18,7 @@ const FAULTS: [Fault; 14] = [
     Fault::Unnumbered,
     Fault::NotOpen,
     Fault::Conflict,
+    Fault::OtherName,
 ];
 
 /// Every reply to an answer or a hello, with the longest numbers.
