@@ -1,9 +1,14 @@
 # A named terminal for `atm serve`, written from core/PROTOCOL.md. It retransmits, reconnects and stores its memory,
 # so an operation is done at most once, and its outcome is shown, whatever the link loses and whenever it is killed.
 #     python3 examples/terminal.py 127.0.0.1 65432 kiosk-7 kiosk-7.json
-import json, os, re, socket, struct, sys, time
+# Over TLS: the server's authority, and the terminal's certificate, which names it, with its key.
+#     python3 examples/terminal.py localhost 65432 kiosk-7 kiosk-7.json ca.pem kiosk-7.pem kiosk-7.key
+import json, os, re, socket, ssl, struct, sys, time
 
-HOST, PORT, NAME, FILE = sys.argv[1:]
+HOST, PORT, NAME, FILE, *TLS = sys.argv[1:]
+context = ssl.create_default_context(cafile=TLS[0]) if TLS else None
+if context:
+    context.load_cert_chain(*TLS[1:])
 FIRST_BACKOFF, MAX_BACKOFF, GIVE_UP = 1.0, 5.0, 60.0  # seconds; GIVE_UP: for one answer or handshake
 state = {"start": 0, "ledger": None, "shown": 0, "pending": None}  # the memory, stored in FILE
 connection, received = None, b""
@@ -39,7 +44,7 @@ def connect():
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         opened.close()
         raise ConnectionRefusedError("connection refused")
-    return opened
+    return context.wrap_socket(opened, server_hostname=HOST) if context else opened
 
 
 def receive(until):
@@ -71,7 +76,7 @@ def request(message, until, is_reply):
                     return reply
             elif reply.get("notice") == "who":
                 raise ConnectionLost
-            elif reply.get("error") in ("version", "bad-name"):
+            elif reply.get("error") in ("version", "bad-name", "other-name"):
                 sys.exit(reply["data"])
             elif reply.get("end") and reply.get("start", state["start"]) == state["start"]:
                 if reply.get("attempt", attempt) == attempt:
@@ -134,6 +139,8 @@ while True:
             text = None
             show(reply)
     except (ConnectionLost, OSError) as error:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            sys.exit(f"no session: {error}")  # a certificate is refused, here or there
         lost_since = lost_since or time.monotonic()
         if time.monotonic() > lost_since + 2 * GIVE_UP:
             sys.exit(f"no session: {error}")

@@ -13,6 +13,7 @@ mod client;
 mod file;
 pub(crate) mod ledger;
 mod serve;
+mod tls;
 
 pub(crate) use client::Client;
 pub(crate) use serve::{LogFormat, LogLevel, MetricsAddress, Serve};
@@ -105,16 +106,22 @@ impl Arguments {
                 return Err(conflict("client", "--wire raw has no fields for --json"));
             }
         }
-        let (command, serial, named, wire) = match &self.command {
-            Some(Command::Serve(options)) => ("serve", options.serial.is_some(), false, options.wire),
+        let (command, serial, tls, named, wire) = match &self.command {
+            Some(Command::Serve(options)) => {
+                ("serve", options.serial.is_some(), options.tls.tls_cert.is_some(), false, options.wire)
+            }
             Some(Command::Client(options)) => {
-                ("client", options.serial.is_some(), options.terminal.is_some(), options.wire)
+                let (serial, tls) = (options.serial.is_some(), options.tls.tls_ca.is_some());
+                ("client", serial, tls, options.terminal.is_some(), options.wire)
             }
             _ => return Ok(()),
         };
         let lack = match wire.is_some_and(|wire| !wire.is_numbered()) {
             true if serial => {
                 "on a serial line, where the server sends nothing before a hello, use --wire postcard or json"
+            }
+            true if tls => {
+                "over TLS, where each session has the name in a certificate, use --wire json or postcard"
             }
             true if named => "for a terminal with a name, use --wire json or postcard",
             _ => return Ok(()),
@@ -189,6 +196,16 @@ mod tests {
             "atm serve --serial b --wire raw",
             "atm serve --serial b --max-sessions 7",
             "atm serve --baud 9600",
+            "atm serve --tls-cert a --tls-key b",
+            "atm serve --tls-key b --tls-client-ca c",
+            "atm serve --tls-cert a --tls-key b --tls-client-ca c --wire raw",
+            "atm serve --tls-cert a --tls-key b --tls-client-ca c --serial d",
+            "atm client --tls-ca a",
+            "atm client --tls-cert b --tls-key c",
+            "atm client --tls-ca a --tls-cert b --tls-key c --wire raw",
+            "atm client --tls-ca a --tls-cert b --tls-key c --serial d",
+            "atm client --tls-ca a --tls-cert b --tls-key c --tls-name -",
+            "atm client --tls-name localhost",
             "atm serve --accept-loss",
             "atm serve --metrics 0.0.0.0:9654",
             "atm serve --log-format xml",
@@ -215,6 +232,8 @@ mod tests {
             "atm client --serial b --baud 9600 --wire json --terminal a --state f",
             "atm serve --serial b --baud 9600 --wire json --allow-remote-quit --max-terminals 1 --new-terminals 1",
             "atm serve --wire raw",
+            "atm serve --tls-cert a --tls-key b --tls-client-ca c --wire postcard",
+            "atm client --tls-ca a --tls-cert b --tls-key c --tls-name ::1 --state d --wire json",
             "atm serve --data d --accept-loss",
             "atm serve --config f --accept-loss",
             "atm serve --check-config",

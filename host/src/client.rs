@@ -8,6 +8,7 @@
 //! * [`run`] is all of these, for `atm client`.
 #[cfg(feature = "cli")]
 use crate::exit::Exit;
+use crate::tls::ClientTls;
 use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 #[cfg(feature = "cli")]
 use std::io::{self, Write};
@@ -72,6 +73,8 @@ pub enum Target {
 pub struct Options {
     /// Where the host is.
     pub target: Target,
+    /// TLS for a server over TCP, with a certificate that names the terminal.
+    pub tls: Option<ClientTls>,
     /// The wire to speak.
     pub wire: Wire,
     /// The terminal's name, start and memory for its hello. Without a profile, a TCP client waits for the host's greeting,
@@ -119,6 +122,7 @@ impl Options {
         };
         Self {
             target,
+            tls: None,
             wire,
             profile: None,
             reconnect: true,

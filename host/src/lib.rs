@@ -15,10 +15,11 @@
 //! | `names` | caps the names of terminals that a server's ledger takes | `server` |
 //! | `log` | the targets of a server's log | `server` |
 //! | `signals` | the signals that end a process | `cli` |
+//! | [`tls`] | TLS with certificates at both ends, for the client and the server | `tls` |
 //! | `exit` | the exit codes of the program | `cli` |
 //! | `ledger` | the ledger on disk | `ledger` |
 //!
-//! The feature `ledger` includes `server`, and `cli` (the default, the program `atm`) includes both.
+//! The feature `ledger` includes `server`, and `cli` (the default, the program `atm`) includes both and `tls`.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -39,3 +40,9 @@ pub mod serial;
 pub mod server;
 #[cfg(all(unix, feature = "cli"))]
 pub mod signals;
+mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+pub mod tls;

@@ -28,7 +28,7 @@ pub(crate) use signals::make_file_limit_an_error;
 pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
     match arguments.command {
         None => run_server_and_client(),
-        Some(Command::Serve(options)) if options.check_config => print("ok"),
+        Some(Command::Serve(options)) if options.check_config => serve::check(&options),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Client(options)) => run_client(options),
         Some(Command::Ledger(command)) => ledger::run(&command),
@@ -70,11 +70,19 @@ fn run_client(arguments: Client) -> Result<Exit> {
         Some(path) => Target::Serial { path, baud: arguments.baud },
         None => Target::Tcp(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())),
     };
-    let state = match (&arguments.state, &arguments.terminal) {
+    let tls = arguments.tls.load().context("TLS cannot be used")?;
+    let certified = tls.as_ref().map(|tls| tls.terminal().clone());
+    if let (Some(certified), Some(name)) = (&certified, &arguments.terminal)
+        && certified != name
+    {
+        anyhow::bail!("the certificate is that of the terminal {certified}, and not of {name}");
+    }
+    let terminal = arguments.terminal.or(certified);
+    let state = match (&arguments.state, &terminal) {
         (Some(path), Some(name)) => Some(StateFile::open(path, name)?),
         _ => None,
     };
-    let profile = match (&state, arguments.terminal) {
+    let profile = match (&state, terminal) {
         (Some(state), _) => Some(state.profile()),
         (None, Some(name)) => {
             Some(Profile { name: Some(name), start: client::start_from_clock(), ..Profile::default() })
@@ -85,6 +93,7 @@ fn run_client(arguments: Client) -> Result<Exit> {
     let one_shot = operation.map(|operation| OneShot { operation, json: arguments.json, pending });
     let defaults = Options::new(target);
     let options = Options {
+        tls,
         wire: arguments.wire.unwrap_or(defaults.wire),
         profile,
         reconnect: !arguments.no_reconnect,

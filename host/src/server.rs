@@ -8,6 +8,7 @@
 //!
 //! * `accept` accepts connections, `admission` makes them sessions or turns them away;
 //! * `connection` is a socket and its endpoint, `opening` what its first bytes must not be;
+//! * `certificates` decides which terminal is served on a TLS connection;
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
@@ -40,6 +41,7 @@ use tracing::{info, warn};
 
 mod accept;
 mod admission;
+mod certificates;
 mod committer;
 mod config;
 mod connection;
@@ -278,6 +280,8 @@ impl Server {
                 AdvanceResult::Foreign(protocol) => {
                     warn!(target: SESSION, session = token.0, %protocol, "connection ended: its peer speaks another protocol");
                 }
+                AdvanceResult::Certificate(name) => self.admit_certificate(token, &mut connection, name),
+                AdvanceResult::TlsFailed(error) => Self::log_tls_failure(token, &connection, &error),
                 AdvanceResult::NoHello => self.turn_away(token, &mut connection),
                 AdvanceResult::Blocked => {
                     // The goodbye is sent: a lingering connection is no session.

@@ -1,8 +1,8 @@
 //! Options of `atm client`.
-use super::{address, wire};
+use super::{address, tls::TerminalTls, wire};
 use atm_core::{ledger::Name, wire::Wire};
 use atm_host::client::Operation;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 /// The end of `atm client --help`.
@@ -10,8 +10,8 @@ const CLIENT_HELP: &str = "\
 With a name (--terminal), an answer without a reply is retransmitted for a minute and moves money once, and a lost \
 connection is opened again for as long; both are reported. After that, or at the next start with the same --state, the \
 terminal asks for the outcome of the answer: done, refused, not done or unknown. It is unknown where a server with a \
-ledger in memory was restarted in between. Without a name the outcome cannot be asked for: check the balance. Any client \
-that reaches the server may use a name; the one with the later start (the time, unless --state has a greater one) takes \
+ledger in memory was restarted in between. Without a name the outcome cannot be asked for: check the balance. In clear any client \
+that reaches the server may use a name, over TLS only the one whose certificate has it; the one with the later start (the time, unless --state has a greater one) takes \
 it over, and the older one exits with code 1.
 
 With an operation the client prints its result alone, does not read standard input, and exits: \
@@ -42,6 +42,7 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 
 #[derive(Debug, Args)]
 #[command(after_long_help = CLIENT_HELP)]
+#[command(group(ArgGroup::new("name").args(["terminal", "tls_cert"]).multiple(true)))]
 pub(crate) struct Client {
     /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all. Each may be missing; an
     /// address is the word that has a colon. With an operation the client prints its result and exits
@@ -65,13 +66,15 @@ pub(crate) struct Client {
     /// Exit when the connection is lost, as a terminal without a name always does
     #[arg(long, help_heading = "Link", conflicts_with = "serial")]
     pub(crate) no_reconnect: bool,
+    #[command(flatten)]
+    pub(crate) tls: TerminalTls,
     /// The terminal's name (1 to 32 of A-Z a-z 0-9 . _ -), under which the server keeps the outcome of its
     /// last request
     #[arg(long, help_heading = "Terminal", value_name = "NAME")]
     pub(crate) terminal: Option<Name>,
     /// Keep the terminal's memory in this file, created if missing: after Ctrl-C or a loss of power the next
     /// start shows the outcome of the last request
-    #[arg(long, help_heading = "Terminal", value_name = "FILE", requires = "terminal")]
+    #[arg(long, help_heading = "Terminal", value_name = "FILE", requires = "name")]
     pub(crate) state: Option<PathBuf>,
     /// Keep no history of the lines that a person types. It is in atm/history in $XDG_STATE_HOME or ~/.local/state
     #[arg(long, help_heading = "A person at a terminal")]

@@ -72,6 +72,9 @@ struct Options {
     serial: Option<String>,
     baud: Option<u64>,
     wire: Option<String>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
+    tls_client_ca: Option<String>,
     data: Option<String>,
     balance: Option<Value>,
     limit: Option<Value>,
@@ -100,6 +103,9 @@ impl Options {
             ("serial", text(&self.serial)),
             ("baud", text(&self.baud)),
             ("wire", text(&self.wire)),
+            ("tls-cert", text(&self.tls_cert)),
+            ("tls-key", text(&self.tls_key)),
+            ("tls-client-ca", text(&self.tls_client_ca)),
             ("data", text(&self.data)),
             ("balance", text(&self.balance)),
             ("limit", text(&self.limit)),
@@ -122,7 +128,20 @@ impl Options {
 
 /// Options of the file that are ignored where the command line has the first one, because the two conflict.
 const CONFLICTS: [(&str, &[&str]); 2] = [
-    ("serial", &["listen", "max-sessions", "max-per-address", "frame-timeout", "stall-timeout", "metrics"]),
+    (
+        "serial",
+        &[
+            "listen",
+            "tls-cert",
+            "tls-key",
+            "tls-client-ca",
+            "max-sessions",
+            "max-per-address",
+            "frame-timeout",
+            "stall-timeout",
+            "metrics",
+        ],
+    ),
     ("listen", &["serial", "baud"]),
 ];
 

@@ -1,5 +1,5 @@
 //! Options of `atm serve`.
-use super::{address, wire};
+use super::{address, tls::ServeTls, wire};
 use atm_core::{host::IN, message::MAX_ANSWER, money::Amount, wire::Wire};
 use atm_host::server::TERMINALS;
 use clap::{ArgAction, ArgGroup, Args, ValueEnum};
@@ -60,6 +60,8 @@ pub(crate) struct Serve {
     /// postcard (COBS) [default: json over TCP, postcard over a serial line]
     #[arg(long, help_heading = "Link", value_parser = wire())]
     pub(crate) wire: Option<Wire>,
+    #[command(flatten)]
+    pub(crate) tls: ServeTls,
     /// Keep the ledger on disk in this folder, created if missing: an outcome is sent only after it is
     /// synced. Without this option the ledger is in memory and lost at exit
     #[arg(long, help_heading = "Ledger", value_name = "DIR")]
@@ -90,7 +92,7 @@ pub(crate) struct Serve {
     /// Seconds that a prompt may stay open without an answer
     #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) idle_timeout: u32,
-    /// Seconds that a message may take from its first byte to its last; on a serial line this follows from the speed
+    /// Seconds that a message may take from its first byte to its last, and a TLS handshake; on a serial line this follows from the speed
     #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) frame_timeout: u32,
     /// Seconds that a client may leave output unread

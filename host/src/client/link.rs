@@ -92,8 +92,8 @@ impl Link {
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
             Target::Tcp(address) if options.reconnect && options.is_named() => {
-                let (server, wire) = (address.clone(), options.wire);
-                let open = move || connect(&server, wire).ok().map(Opened::Connection);
+                let (server, wire, tls) = (address.clone(), options.wire, options.tls.clone());
+                let open = move || connect(&server, wire, tls.as_ref()).ok().map(Opened::Connection);
                 Some(Reconnector::new(address, open, wake.clone()))
             }
             Target::Tcp(_) => None,

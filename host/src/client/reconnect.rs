@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn reconnector(address: String) -> Reconnector {
-        let open = move || connect(&address.clone(), Wire::Json).ok().map(Opened::Connection);
+        let open = move || connect(&address.clone(), Wire::Json, None).ok().map(Opened::Connection);
         Reconnector::new("the server", open, Wake::default())
     }
 

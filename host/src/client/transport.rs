@@ -1,13 +1,17 @@
 //! Transport: a TCP connection or a serial port behind one non-blocking interface (read, write, wait), and the [`Wake`]
 //! that interrupts a wait from another thread. It neither interprets the bytes nor reconnects; the link does both.
 use super::{DEFAULT_ADDRESS, Options, Target};
-use crate::serial::{Port, PortName};
+use crate::{
+    serial::{Port, PortName},
+    stream::Stream,
+    tls::{ClientTls, Session},
+};
 use atm_core::wire::Wire;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use std::{
     error, fmt,
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind},
     net::ToSocketAddrs,
     sync::{
         Arc,
@@ -44,6 +48,13 @@ pub enum OpenError {
         /// The system's error.
         error: io::Error,
     },
+    /// The server is reached, but not by TLS: it is not the server that was expected, or does not speak TLS.
+    Tls {
+        /// The address.
+        address: String,
+        /// What failed.
+        error: io::Error,
+    },
     /// The serial port does not exist or is in use.
     Serial(io::Error),
     /// This wire has no hello, without which a host on a serial line sends nothing.
@@ -72,6 +83,13 @@ impl fmt::Display for OpenError {
                 }
                 Ok(())
             }
+            Self::Tls { address, error } => {
+                write!(f, "no TLS with the server at {address}: {error}")?;
+                if error.kind() == ErrorKind::UnexpectedEof {
+                    f.write_str(" (does it speak TLS?)")?;
+                }
+                Ok(())
+            }
             Self::Serial(error) => write!(f, "{error}"),
             Self::NoHello(wire) => {
                 write!(f, "--wire {wire} has no hello, which a serial line needs: use another wire")
@@ -84,7 +102,9 @@ impl fmt::Display for OpenError {
 impl error::Error for OpenError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Address { error, .. } | Self::NoServer { error, .. } => Some(error),
+            Self::Address { error, .. } | Self::NoServer { error, .. } | Self::Tls { error, .. } => {
+                Some(error)
+            }
             Self::Serial(error) | Self::System(error) => Some(error),
             Self::NoHello(_) => None,
         }
@@ -122,14 +142,20 @@ impl Wake {
 /// What carries the bytes of a link.
 pub(super) enum Transport {
     /// A connection to a server; `stream` is `None` while it is lost.
-    Tcp { stream: Option<TcpStream>, poll: Poll, events: Events },
+    Tcp { stream: Option<Stream>, poll: Poll, events: Events },
     /// A serial port; `None` while its device is gone.
     Serial(Option<Box<Port>>),
 }
 
+/// A connection that was just opened, with its TLS session if it has one.
+pub(super) struct Connected {
+    socket: std::net::TcpStream,
+    session: Option<Box<Session>>,
+}
+
 /// What a transport is attached to.
 pub(super) enum Opened {
-    Connection(std::net::TcpStream),
+    Connection(Connected),
     Port(Box<Port>),
 }
 
@@ -138,8 +164,8 @@ impl Transport {
     pub(super) fn open(options: &Options) -> Result<(Self, Wake), OpenError> {
         match &options.target {
             Target::Tcp(address) => {
-                let stream = connect(address, options.wire)?;
-                Self::tcp(stream).map_err(OpenError::System)
+                let connected = connect(address, options.wire, options.tls.as_ref())?;
+                Self::tcp(connected).map_err(OpenError::System)
             }
             Target::Serial { .. } if !options.wire.is_numbered() => Err(OpenError::NoHello(options.wire)),
             Target::Serial { path, baud } => {
@@ -149,17 +175,17 @@ impl Transport {
         }
     }
 
-    fn tcp(stream: std::net::TcpStream) -> io::Result<(Self, Wake)> {
+    fn tcp(connected: Connected) -> io::Result<(Self, Wake)> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let mut transport = Self::Tcp { stream: None, poll, events: Events::with_capacity(8) };
-        transport.attach(Opened::Connection(stream))?;
+        transport.attach(Opened::Connection(connected))?;
         Ok((transport, Wake { waker: Some(waker), ..Wake::default() }))
     }
 
     /// Replaces a connection that was lost, or a port whose device was gone.
     pub(super) fn attach(&mut self, new: Opened) -> io::Result<()> {
-        let (stream, poll, new) = match (self, new) {
+        let (stream, poll, Connected { socket, session }) = match (self, new) {
             (Self::Tcp { stream, poll, .. }, Opened::Connection(new)) => (stream, poll, new),
             (Self::Serial(port), Opened::Port(new)) => {
                 *port = Some(new);
@@ -169,11 +195,11 @@ impl Transport {
         };
         // Nagle's algorithm (RFC 896) would hold back an answer, which is one small write, until the previous one is
         // acknowledged.
-        new.set_nodelay(true)?;
-        new.set_nonblocking(true)?;
-        keep_alive(&new)?;
-        let new = stream.insert(TcpStream::from_std(new));
-        poll.registry().register(new, STREAM, Interest::READABLE | Interest::WRITABLE)
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        keep_alive(&socket)?;
+        let new = stream.insert(Stream::new(TcpStream::from_std(socket), session));
+        poll.registry().register(new.socket(), STREAM, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Closes a connection that is lost, or a port whose device is gone.
@@ -182,7 +208,7 @@ impl Transport {
             Self::Tcp { stream, poll, .. } => {
                 if let Some(mut old) = stream.take() {
                     // Dropping the stream closes it, registered or not.
-                    let _ = poll.registry().deregister(&mut old);
+                    let _ = poll.registry().deregister(old.socket());
                 }
             }
             Self::Serial(port) => *port = None,
@@ -203,7 +229,11 @@ impl Transport {
     /// Reads what has arrived: `None` if nothing has, `Some(0)` at the end of the stream.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self {
-            Self::Tcp { stream: Some(stream), .. } => non_blocking(|| stream.read(buffer)),
+            Self::Tcp { stream: Some(stream), .. } => match non_blocking(|| stream.read(buffer)) {
+                // TLS without its end: a lost connection, as in clear.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Some(0)),
+                read => read,
+            },
             Self::Tcp { stream: None, .. } | Self::Serial(None) => Ok(None),
             Self::Serial(Some(port)) => Ok(if port.read_ready()? { Some(port.read(buffer)?) } else { None }),
         }
@@ -263,14 +293,18 @@ fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Connects to the first of a name's addresses that accepts.
-pub(super) fn connect(address: &str, wire: Wire) -> Result<std::net::TcpStream, OpenError> {
+/// Connects to the first of a name's addresses that accepts, and makes the TLS handshake there.
+pub(super) fn connect(address: &str, wire: Wire, tls: Option<&ClientTls>) -> Result<Connected, OpenError> {
     let unknown = |error| OpenError::Address { address: address.into(), error };
     let mut failure = None;
     for candidate in address.to_socket_addrs().map_err(unknown)? {
         let connected = std::net::TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT);
         match connected.and_then(refuse_itself) {
-            Ok(stream) => return Ok(stream),
+            Ok(mut socket) => {
+                let session = tls.map(|tls| tls.connect(address, &mut socket, CONNECT_TIMEOUT)).transpose();
+                let session = session.map_err(|error| OpenError::Tls { address: address.into(), error })?;
+                return Ok(Connected { socket, session: session.map(Box::new) });
+            }
             Err(error) => failure = Some(error),
         }
     }

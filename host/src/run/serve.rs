@@ -13,6 +13,7 @@ use atm_host::{
 };
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,6 +35,7 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         max_per_address: options.max_per_address.and_then(|most| usize::try_from(most).ok()),
         max_terminals: options.max_terminals,
         new_terminals: options.new_terminals,
+        tls: options.tls.load().context("TLS cannot be used")?,
         allow_remote_quit: options.allow_remote_quit,
         ..ServerConfig::new(options.wire.unwrap_or(default_wire))
     };
@@ -42,6 +44,18 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         None => serve_tcp(options, config, signals)?,
     }
     Ok(Exit::Done)
+}
+
+/// Checks the files that the options name. (The options themselves are parsed before.)
+pub(super) fn check(options: &Serve) -> Result<Exit> {
+    match options.tls.load() {
+        Ok(_) => super::print("ok"),
+        Err(error) => {
+            // A failure to write it cannot be reported.
+            let _ = writeln!(io::stderr(), "atm: TLS cannot be used: {error}");
+            Ok(Exit::Usage)
+        }
+    }
 }
 
 /// The exit code after an error: a service manager starts no server again that finds the same.
@@ -55,6 +69,7 @@ pub(crate) fn exit_of_service(error: &anyhow::Error) -> Exit {
 
 fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) -> Result<()> {
     let (wire, address) = (config.wire, options.listen.as_str());
+    let is_tls = config.tls.is_some();
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
     let stop = server.stop_handle();
@@ -67,7 +82,8 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
             .open_ledger(folder, options.accept_loss)
             .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
     }
-    for address in server.local_addrs().filter(|address| !address.ip().to_canonical().is_loopback()) {
+    let is_open = |address: &SocketAddr| !is_tls && !address.ip().to_canonical().is_loopback();
+    for address in server.local_addrs().filter(is_open) {
         warn!(target: SERVER, %address, "there is no authentication: every peer that reaches this address can move money");
     }
     if let MetricsAddress::At(at) = options.metrics {
@@ -77,8 +93,8 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
     }
     let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
     let addresses = addresses.join(" and ");
-    announce(&format!("listening on {addresses} ({wire})"));
-    info!(target: SERVER, addresses, %wire, version = env!("CARGO_PKG_VERSION"), "listening");
+    announce(&format!("listening on {addresses} ({wire}{})", if is_tls { ", TLS" } else { "" }));
+    info!(target: SERVER, addresses, %wire, tls = is_tls, version = env!("CARGO_PKG_VERSION"), "listening");
     systemd::notify_ready();
     let served = server.run();
     systemd::notify_stopping();

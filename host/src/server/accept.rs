@@ -134,7 +134,10 @@ impl Server {
         self.next_token = if next < WAKER.0 { next } else { FIRST_CONNECTION };
         let now = self.now;
         let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer));
-        let opened = Connection::open(stream, peer.ip(), registry, token, self.config.host, &endpoint, now);
+        let stream = self.config.tcp_stream(stream);
+        let opened = stream.and_then(|stream| {
+            Connection::open(stream, peer.ip(), registry, token, self.config.host, &endpoint, now)
+        });
         let mut connection = match opened {
             Ok(connection) => Box::new(connection),
             Err(error) => {

@@ -1,5 +1,5 @@
 //! Server configuration: limits and timeouts of a server, and of the endpoints in it.
-use crate::names::NameQuota;
+use crate::{names::NameQuota, stream::Stream, tls::ServerTls};
 use atm_core::{
     host::{self, LinkKind},
     money::Amount,
@@ -7,7 +7,8 @@ use atm_core::{
     time::Duration,
     wire::Wire,
 };
-use std::{net::SocketAddr, time::Instant};
+use mio::net::TcpStream;
+use std::{io, net::SocketAddr, time::Instant};
 
 /// Configuration of a server. [`ServerConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct ServerConfig {
     pub new_terminals: u32,
     /// This host's number, which no other host of the same ledger has; 0 for the only one.
     pub host: u32,
+    /// TLS on every connection, with certificates that name the terminals. Without it any peer can use any name.
+    pub tls: Option<ServerTls>,
     /// Whether a peer that is not on this machine may stop the server with `quit`.
     pub allow_remote_quit: bool,
 }
@@ -54,12 +57,19 @@ impl ServerConfig {
             max_terminals: 100_000,
             new_terminals: 1_000,
             host: 0,
+            tls: None,
             allow_remote_quit: false,
         }
     }
 
     pub(super) fn name_quota(&self) -> NameQuota {
         NameQuota::new(self.max_terminals.into(), self.new_terminals, Instant::now())
+    }
+
+    /// The stream of a connection that was just accepted.
+    pub(super) fn tcp_stream(&self, socket: TcpStream) -> io::Result<Stream> {
+        let session = self.tls.as_ref().map(|tls| tls.session().map(Box::new)).transpose()?;
+        Ok(Stream::new(socket, session))
     }
 
     /// The configuration of the endpoint of a connection from `peer`.

@@ -4,16 +4,17 @@ use super::{
     opening::{Opening, Protocol},
     timers::Alarm,
 };
+use crate::{stream::Stream, tls::NameError};
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
     ledger::{Name, Origin, SessionId},
     message::{Fault, Notice},
     time::{Duration, Instant},
 };
-use mio::{Interest, Registry, Token, event, net::TcpStream};
+use mio::{Interest, Registry, Token, event};
 use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::{IpAddr, Shutdown},
+    io::{self, ErrorKind},
+    net::IpAddr,
 };
 
 /// Most steps of one connection before the others have their turn.
@@ -29,6 +30,10 @@ pub(super) enum AdvanceResult {
     Event(Event),
     /// The peer speaks another protocol: nothing of it was acted on, and the connection ends.
     Foreign(Protocol),
+    /// The TLS handshake has ended; the terminal that the peer's certificate names, which was verified.
+    Certificate(Result<Name, NameError>),
+    /// The TLS session has failed: nothing more is read of the peer, and the connection ends.
+    TlsFailed(io::Error),
     /// The connection is in the reserve, and has not said the hello of a named terminal.
     NoHello,
     /// The connection waits for its socket or its deadline.
@@ -41,7 +46,7 @@ pub(super) enum AdvanceResult {
 
 /// A socket and its endpoint.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     pub(super) peer: IpAddr,
     pub(super) host: Host<IN, OUT>,
     /// Discarded frames that were counted.
@@ -51,6 +56,12 @@ pub(super) struct Connection {
     /// Until when it may say hello, in the reserve.
     reserve_until: Option<Instant>,
     opened: Instant,
+    /// Under TLS: the terminal that the peer's certificate names, once that is served.
+    pub(super) certified: Option<Name>,
+    /// Until when its TLS handshake must have ended.
+    handshake_until: Option<Instant>,
+    /// Why its TLS session has failed, until the server has logged it.
+    tls_error: Option<io::Error>,
     /// When it is woken next.
     pub(super) alarm: Alarm,
     opening: Opening,
@@ -72,7 +83,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn open(
-        mut stream: TcpStream,
+        mut stream: Stream,
         peer: IpAddr,
         registry: &Registry,
         token: Token,
@@ -81,10 +92,11 @@ impl Connection {
         now: Instant,
     ) -> io::Result<Self> {
         // A reply is one write, so Nagle's algorithm (RFC 896) would only delay it.
-        stream.set_nodelay(true)?;
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        stream.socket().set_nodelay(true)?;
+        registry.register(stream.socket(), token, Interest::READABLE | Interest::WRITABLE)?;
         let number = u64::try_from(token.0).unwrap_or(u64::MAX);
         let session = SessionId { host: host_number, number };
+        let handshake_until = stream.is_handshaking().then(|| now + config.frame_timeout);
         Ok(Self {
             stream,
             peer,
@@ -93,6 +105,9 @@ impl Connection {
             is_session: false,
             reserve_until: None,
             opened: now,
+            certified: None,
+            handshake_until,
+            tls_error: None,
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
@@ -162,13 +177,14 @@ impl Connection {
     /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits_until = self.linger_until.or_else(|| self.host.deadline());
-        match self.reserve_until {
-            None => waits_until,
-            Some(until) => Some(waits_until.map_or(until, |at| at.min(until))),
-        }
+        [waits_until, self.reserve_until, self.handshake_until].into_iter().flatten().min()
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
+        if self.handshake_until.take_if(|until| *until <= now).is_some() {
+            let error = io::Error::new(ErrorKind::TimedOut, "the handshake has not ended in time");
+            self.tls_error = Some(error);
+        }
         match self.linger_until {
             Some(until) => self.is_closed |= until <= now,
             None => self.host.tick(now),
@@ -177,7 +193,7 @@ impl Connection {
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
         // The socket is closed next, which ends a registration too.
-        let _ = registry.deregister(&mut self.stream);
+        let _ = registry.deregister(self.stream.socket());
     }
 
     /// Moves bytes until there is an event, the socket would block, or the turn is over; `buffer` is for one
@@ -200,6 +216,17 @@ impl Connection {
             if let Some(protocol) = self.foreign.take() {
                 return AdvanceResult::Foreign(protocol);
             }
+            if let Some(error) = self.tls_error.take() {
+                self.start_lingering(now);
+                return AdvanceResult::TlsFailed(error);
+            }
+            if self.handshake_until.is_some()
+                && !self.stream.is_handshaking()
+                && let Some(session) = self.stream.session()
+            {
+                self.handshake_until = None;
+                return AdvanceResult::Certificate(session.peer_name());
+            }
             if let Some(event) = self.host.poll_event() {
                 return AdvanceResult::Event(event);
             }
@@ -217,14 +244,15 @@ impl Connection {
 
     /// Writes output; true where any was written, or the connection failed.
     fn write_output(&mut self, now: Instant) -> bool {
-        if self.host.output().is_empty() || !self.writable {
+        let output = if self.stream.is_handshaking() { &[] } else { self.host.output() };
+        if output.is_empty() && !self.stream.wants_write() || !self.writable {
             return false;
         }
-        match self.stream.write(self.host.output()) {
+        match self.stream.write(output) {
             Ok(count) => self.host.consume(count, now),
             Err(error) => {
                 self.writable = false;
-                return self.handle_io_error(&error);
+                return self.handle_io_error(error);
             }
         }
         true
@@ -258,7 +286,7 @@ impl Connection {
                 // A short read has emptied the socket, and later input brings another edge (epoll(7), on
                 // stream sockets; a read also stops short before urgent data, which this protocol does not
                 // use). On Windows mio reports more input only after a read that would block.
-                self.readable = count == buffer.len() || self.peer_closed || cfg!(windows);
+                self.readable = !self.stream.is_drained() || self.peer_closed || cfg!(windows);
                 let bytes = buffer.get(..count).unwrap_or_default();
                 if let Some(protocol) = self.opening.push(bytes) {
                     self.foreign = Some(protocol);
@@ -270,7 +298,7 @@ impl Connection {
             }
             Err(error) => {
                 self.readable = false;
-                return self.handle_io_error(&error);
+                return self.handle_io_error(error);
             }
         }
         true
@@ -279,9 +307,9 @@ impl Connection {
     /// Shuts down the writing side after the goodbye, and discards input until the peer closes.
     fn start_lingering(&mut self, now: Instant) {
         self.unread = Vec::new();
-        self.reserve_until = None;
+        (self.reserve_until, self.handshake_until) = (None, None);
         self.linger_until = Some(now + LINGER);
-        self.is_closed |= self.at_eof || self.stream.shutdown(Shutdown::Write).is_err();
+        self.is_closed |= self.stream.close_writing().is_err() || self.at_eof;
     }
 
     /// Reads and discards input; false where none came, or the peer has closed.
@@ -289,7 +317,7 @@ impl Connection {
         if !self.readable {
             return false;
         }
-        match self.stream.read(buffer) {
+        match self.stream.discard(buffer) {
             Ok(0) => self.is_closed = true,
             Ok(_) => return true,
             Err(error) if error.kind() == ErrorKind::Interrupted => return true,
@@ -300,12 +328,18 @@ impl Connection {
     }
 
     /// Handles an error of the socket; true where the connection is to be advanced again.
-    fn handle_io_error(&mut self, error: &io::Error) -> bool {
+    fn handle_io_error(&mut self, error: io::Error) -> bool {
         match error.kind() {
             ErrorKind::WouldBlock => false,
             ErrorKind::Interrupted => {
                 self.readable = true;
                 self.writable = true;
+                true
+            }
+            ErrorKind::InvalidData | ErrorKind::PermissionDenied => {
+                // What has arrived is discarded.
+                self.readable = true;
+                self.tls_error = Some(error);
                 true
             }
             _ => {

@@ -14,6 +14,9 @@ impl Server {
     /// Handles what an endpoint reports.
     pub(super) fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
         let now = self.now;
+        if connection.refuses_uncertified(token, &event, now) {
+            return;
+        }
         match event {
             host::Event::Request(_) | host::Event::Quit if connection.is_in_reserve() => {
                 self.turn_away(token, connection);

@@ -123,9 +123,8 @@ fn the_sample_has_every_key() {
     let all = |serial: bool| -> String {
         let is_taken = |key: &str| match key {
             "serial" | "baud" => serial,
-            "listen" | "max-sessions" | "max-per-address" | "frame-timeout" | "stall-timeout" | "metrics" => {
-                !serial
-            }
+            "listen" | "tls-cert" | "tls-key" | "tls-client-ca" | "max-sessions" | "max-per-address"
+            | "frame-timeout" | "stall-timeout" | "metrics" => !serial,
             _ => true,
         };
         let lines = sample.lines().map(|line| line.trim_start_matches("# "));

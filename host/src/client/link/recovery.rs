@@ -19,7 +19,10 @@ impl Link {
     pub(super) fn recover(&mut self, now: Instant) -> Option<LinkEvent> {
         let over = self.terminal.is_over();
         if let Some(error) = &mut self.ended {
-            let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over) else {
+            // The server has refused this terminal's certificate by a TLS alert, as it would refuse it again.
+            let is_refused =
+                error.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over && !is_refused) else {
                 return Some(LinkEvent::Closed(error.take()));
             };
             let was_served = reconnector.on_lost(now, self.terminal.is_turned_away());

@@ -145,9 +145,12 @@ impl Repl<'_> {
                 Wire::Json if fault == Fault::Incomplete => {
                     "the server stopped in the middle of a message".into()
                 }
-                wire => format!(
-                    "the server does not speak the {wire} wire: check that both sides use the same --wire"
-                ),
+                wire => {
+                    let tls = if self.link.is_connection() { ", and both or neither TLS" } else { "" };
+                    format!(
+                        "the server does not speak the {wire} wire: check that both sides use the same --wire{tls}"
+                    )
+                }
             })?;
         }
         self.end(None)
@@ -160,7 +163,15 @@ impl Repl<'_> {
                 Some(error) if !self.link.is_connection() => {
                     self.report(&format!("the serial port failed: {error}"))?
                 }
-                Some(error) if error.kind() == io::ErrorKind::TimedOut => {
+                // Or TLS has failed.
+                Some(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::TimedOut
+                            | io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::InvalidData
+                    ) =>
+                {
                     self.report(&format!("connection lost: {error}"))?;
                 }
                 _ => self.report("the server closed the connection")?,

@@ -213,7 +213,9 @@ fn messages_do_not_depend_on_how_the_stream_is_split() {
 #[test]
 fn a_server_that_speaks_another_wire_is_reported() {
     let message = |wire| {
-        format!("the server does not speak the {wire} wire: check that both sides use the same --wire\n")
+        format!(
+            "the server does not speak the {wire} wire: check that both sides use the same --wire, and both or neither TLS\n"
+        )
     };
     let menu = r#"{"seq":1,"input":true,"data":"Menu"}"#;
     let postcard = [5, 2, 2, 1, 1, 3, 2, 3, 1, 3, 0x90, 0x4e, 5, 0xb0, 0x27, 0xd9, 0xb5, 0].to_vec();

@@ -1,0 +1,71 @@
+//! Certificates of terminals: the verified certificate of a TLS connection decides which terminal is served on it.
+use super::{Connection, Server};
+use crate::{log::SESSION, tls::NameError};
+use atm_core::{
+    host::{Conversation, Event},
+    ledger::{Name, Origin},
+    message::{Fault, Notice},
+    time::Instant,
+};
+use mio::Token;
+use std::io;
+use tracing::{info, warn};
+
+impl Server {
+    /// Takes the terminal that the certificate of a connection names, after its TLS handshake. The one place that decides
+    /// whether a certificate's name is served: its authority and its dates are verified before.
+    pub(super) fn admit_certificate(
+        &mut self,
+        token: Token,
+        connection: &mut Connection,
+        name: Result<Name, NameError>,
+    ) {
+        let peer = connection.peer;
+        match name {
+            Ok(name) => {
+                info!(target: SESSION, %peer, session = token.0, certificate = %name, "certificate verified");
+                connection.certified = Some(name);
+            }
+            Err(reason) => {
+                warn!(target: SESSION, %peer, session = token.0, %reason, "refused: the certificate names no terminal");
+                connection.refuse_name(self.now);
+            }
+        }
+    }
+
+    /// Logs why the TLS session of a connection has failed.
+    pub(super) fn log_tls_failure(token: Token, connection: &Connection, error: &io::Error) {
+        let (peer, certificate) = (connection.peer, connection.certified.as_ref().map(Name::as_str));
+        warn!(target: SESSION, %peer, session = token.0, certificate, %error, "connection ended: TLS failed");
+    }
+}
+
+impl Connection {
+    /// Whether the peer's certificate names another terminal than the one that said hello, or than the session of a request or
+    /// of `quit`, which has no name: then it is logged, and the peer refused.
+    pub(super) fn refuses_uncertified(&mut self, token: Token, event: &Event, now: Instant) -> bool {
+        let Some(certificate) = &self.certified else { return false };
+        let origin = match event {
+            Event::Hello(_) => None,
+            Event::Request(request) => Some(&request.origin),
+            Event::Quit => self.host.conversation().map(Conversation::origin),
+        };
+        let terminal = match (event, origin) {
+            (Event::Hello(name), _) | (_, Some(Origin::Terminal(name))) => Some(name),
+            _ => None,
+        };
+        if terminal == Some(certificate) {
+            return false;
+        }
+        let terminal = terminal.map(Name::as_str);
+        warn!(target: SESSION, session = token.0, %certificate, terminal, "refused: not the name in the terminal's certificate");
+        self.refuse_name(now);
+        true
+    }
+
+    fn refuse_name(&mut self, now: Instant) {
+        // Without the greeting, if it is still there.
+        self.host.consume(self.host.output().len(), now);
+        self.host.reject(Notice::Fault(Fault::OtherName), now);
+    }
+}
