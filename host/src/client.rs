@@ -14,6 +14,7 @@ use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod connect;
 #[cfg(feature = "cli")]
 mod console;
 #[cfg(feature = "cli")]

@@ -9,11 +9,12 @@
 //! * `config` chooses the endpoint's timeouts.
 use super::{
     Options, Target,
+    connect::connect,
     event::{Direction, LinkEvent},
     memory_store::MemoryStore,
     reconnect::Reconnector,
     transcript::Transcript,
-    transport::{OpenError, Opened, Transport, Wake, connect},
+    transport::{OpenError, Opened, Transport, Wake},
 };
 use crate::clock::Clock;
 use atm_core::{

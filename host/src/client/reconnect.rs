@@ -160,7 +160,7 @@ impl Reconnector {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::transport::connect, *};
+    use super::{super::connect::connect, *};
     use atm_core::wire::Wire;
     use std::net::TcpListener;
 

@@ -1,27 +1,25 @@
 //! Transport: a TCP connection or a serial port behind one non-blocking interface (read, write, wait), and the [`Wake`]
 //! that interrupts a wait from another thread. It neither interprets the bytes nor reconnects; the link does both.
-use super::{DEFAULT_ADDRESS, Options, Target};
+use super::{
+    DEFAULT_ADDRESS, Options, Target,
+    connect::{Connected, connect},
+};
 use crate::{
     serial::{Port, PortName},
     stream::Stream,
-    tls::{ClientTls, Session},
 };
 use atm_core::wire::Wire;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use mio::{Events, Interest, Poll, Token};
 use std::{
     error, fmt,
     io::{self, ErrorKind},
-    net::ToSocketAddrs,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-
-/// How long an attempt to connect to one address may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest single wait on a serial port, which a [`Wake`] cannot interrupt.
 const SERIAL_SLICE: Duration = Duration::from_millis(20);
@@ -147,12 +145,6 @@ pub(super) enum Transport {
     Serial(Option<Box<Port>>),
 }
 
-/// A connection that was just opened, with its TLS session if it has one.
-pub(super) struct Connected {
-    socket: std::net::TcpStream,
-    session: Option<Box<Session>>,
-}
-
 /// What a transport is attached to.
 pub(super) enum Opened {
     Connection(Connected),
@@ -185,7 +177,7 @@ impl Transport {
 
     /// Replaces a connection that was lost, or a port whose device was gone.
     pub(super) fn attach(&mut self, new: Opened) -> io::Result<()> {
-        let (stream, poll, Connected { socket, session }) = match (self, new) {
+        let (stream, poll, new) = match (self, new) {
             (Self::Tcp { stream, poll, .. }, Opened::Connection(new)) => (stream, poll, new),
             (Self::Serial(port), Opened::Port(new)) => {
                 *port = Some(new);
@@ -193,12 +185,7 @@ impl Transport {
             }
             _ => return Ok(()),
         };
-        // Nagle's algorithm (RFC 896) would hold back an answer, which is one small write, until the previous one is
-        // acknowledged.
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        keep_alive(&socket)?;
-        let new = stream.insert(Stream::new(TcpStream::from_std(socket), session));
+        let new = stream.insert(new.into_stream()?);
         poll.registry().register(new.socket(), STREAM, Interest::READABLE | Interest::WRITABLE)
     }
 
@@ -277,55 +264,6 @@ impl Transport {
     }
 }
 
-/// Enables TCP keep-alive (RFC 9293, section 3.8.4): without it, a connection to a machine that lost its power stays open
-/// and the person at the prompt waits for ever. The loss is noticed after 30 + 3 × 10 seconds.
-fn keep_alive(stream: &std::net::TcpStream) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
-    {
-        use rustix::net::sockopt;
-        sockopt::set_socket_keepalive(stream, true)?;
-        sockopt::set_tcp_keepidle(stream, Duration::from_secs(30))?;
-        sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10))?;
-        sockopt::set_tcp_keepcnt(stream, 3)?;
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos")))]
-    let _ = stream;
-    Ok(())
-}
-
-/// Connects to the first of a name's addresses that accepts, and makes the TLS handshake there.
-pub(super) fn connect(address: &str, wire: Wire, tls: Option<&ClientTls>) -> Result<Connected, OpenError> {
-    let unknown = |error| OpenError::Address { address: address.into(), error };
-    let mut failure = None;
-    for candidate in address.to_socket_addrs().map_err(unknown)? {
-        let connected = std::net::TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT);
-        match connected.and_then(refuse_itself) {
-            Ok(mut socket) => {
-                let session = tls.map(|tls| tls.connect(address, &mut socket, CONNECT_TIMEOUT)).transpose();
-                let session = session.map_err(|error| OpenError::Tls { address: address.into(), error })?;
-                return Ok(Connected { socket, session: session.map(Box::new) });
-            }
-            Err(error) => failure = Some(error),
-        }
-    }
-    match failure {
-        Some(error) => Err(OpenError::NoServer { address: address.into(), wire, error }),
-        None => Err(unknown(io::Error::other("the name has no address"))),
-    }
-}
-
-/// Refuses a connection of a socket with itself (simultaneous open, RFC 9293, section 3.5): where no server listens on a port of
-/// the ephemeral range, the system may choose that port for the client.
-fn refuse_itself(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
-    if stream.local_addr()? != stream.peer_addr()? {
-        return Ok(stream);
-    }
-    // Without the state TIME-WAIT, in which a server could not listen on the port for a minute.
-    #[cfg(unix)]
-    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
-    Err(ErrorKind::ConnectionRefused.into())
-}
-
 /// Does I/O without blocking; `None` where it would block. Repeats what a signal interrupted.
 fn non_blocking<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<Option<T>> {
     loop {
@@ -362,22 +300,6 @@ mod tests {
         assert_eq!(default.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
         assert!(open("nowhere", Wire::Json).contains("(an address is host:port)"));
         assert!(open("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_connection_of_a_socket_with_itself_is_refused_and_frees_the_port() {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let address: std::net::SocketAddr = unused_address().parse().unwrap();
-        let itself = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        bind(&itself, &address).unwrap();
-        connect(&itself, &address).unwrap();
-        let error = refuse_itself(itself.into()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        let listener = TcpListener::bind(address).unwrap();
-        let stream = std::net::TcpStream::connect(address).unwrap();
-        assert!(refuse_itself(stream).is_ok());
-        drop(listener);
     }
 
     #[test]

@@ -182,8 +182,7 @@ impl Connection {
 
     pub(super) fn tick(&mut self, now: Instant) {
         if self.handshake_until.take_if(|until| *until <= now).is_some() {
-            let error = io::Error::new(ErrorKind::TimedOut, "the handshake has not ended in time");
-            self.tls_error = Some(error);
+            self.tls_error = Some(io::Error::new(ErrorKind::TimedOut, "the handshake has not ended in time"));
         }
         match self.linger_until {
             Some(until) => self.is_closed |= until <= now,
@@ -338,8 +337,7 @@ impl Connection {
             }
             ErrorKind::InvalidData | ErrorKind::PermissionDenied => {
                 // What has arrived is discarded.
-                self.readable = true;
-                self.tls_error = Some(error);
+                (self.readable, self.tls_error) = (true, Some(error));
                 true
             }
             _ => {
