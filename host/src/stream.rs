@@ -1,10 +1,7 @@
 //! Stream: a non-blocking TCP socket, in clear or under TLS, with the same reads and writes for the server and the client.
 use crate::tls::Session;
 use mio::net::TcpStream;
-use std::{
-    io::{self, Read, Write},
-    net::Shutdown,
-};
+use std::io::{self, Read, Write};
 
 /// A connected socket, and its TLS session if it has one.
 pub(crate) struct Stream {
@@ -35,11 +32,6 @@ impl Stream {
         &mut self.socket
     }
 
-    /// The TLS session, if there is one.
-    pub(crate) fn session(&self) -> Option<&Session> {
-        self.session.as_deref()
-    }
-
     /// Reads bytes of the peer; 0 at the end of its stream. Under TLS a read takes at most one piece of the socket's input, and
     /// is `Interrupted` where that held no byte of the peer's stream.
     ///
@@ -61,11 +53,6 @@ impl Stream {
         Ok(count)
     }
 
-    /// Whether the last read found everything that had arrived, so that later input brings another event.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_drained
-    }
-
     /// Writes bytes and returns how many were sent. Under TLS, bytes that were not sent whole (`WouldBlock`) must be written
     /// again before any others: they are encrypted already.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -73,6 +60,24 @@ impl Stream {
             None => self.socket.write(bytes),
             Some(session) => session.write(&mut self.socket, bytes),
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.session.as_mut().map_or(Ok(()), |session| session.flush(&mut self.socket))
+    }
+}
+
+/// What a server needs beyond a client, whose handshake is made before and which lets its endpoint end the session.
+#[cfg(feature = "server")]
+impl Stream {
+    /// The TLS session, if there is one.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// Whether the last read found everything that had arrived, so that later input brings another event.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     /// Whether TLS has bytes to send that are not the caller's.
@@ -85,10 +90,6 @@ impl Stream {
         self.session.as_ref().is_some_and(|session| session.is_handshaking())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.session.as_mut().map_or(Ok(()), |session| session.flush(&mut self.socket))
-    }
-
     /// Ends this side's direction: `close_notify` under TLS, if the socket takes it at once, and a FIN.
     pub(crate) fn close_writing(&mut self) -> io::Result<()> {
         // A handshake that has failed or has not ended in time is no stream that ends in order.
@@ -97,7 +98,7 @@ impl Stream {
         }
         // The end of a session is in the protocol's messages: the peer does not depend on `close_notify`.
         let _ = self.flush();
-        self.socket.shutdown(Shutdown::Write)
+        self.socket.shutdown(std::net::Shutdown::Write)
     }
 
     /// Reads input without a look at it.

@@ -10,7 +10,9 @@ mod config;
 mod files;
 mod name;
 mod session;
-pub use config::{ClientTls, ServerTls};
+pub use config::ClientTls;
+#[cfg(feature = "server")]
+pub use config::ServerTls;
 pub use files::FileError;
 pub use name::{NameError, terminal_name};
 pub(crate) use session::Session;

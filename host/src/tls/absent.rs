@@ -7,6 +7,7 @@ use std::{
 };
 
 /// What a server needs for TLS; there is none in this build.
+#[cfg(feature = "server")]
 #[derive(Clone, Debug)]
 pub enum ServerTls {}
 
@@ -19,8 +20,8 @@ pub type NameError = std::convert::Infallible;
 
 pub(crate) enum Session {}
 
+#[cfg(feature = "server")]
 impl ServerTls {
-    #[cfg(feature = "server")]
     pub(crate) fn session(&self) -> io::Result<Session> {
         match *self {}
     }
@@ -45,14 +46,17 @@ impl Session {
         match *self {}
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn wants_write(&self) -> bool {
         match *self {}
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn is_handshaking(&self) -> bool {
         match *self {}
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn close(&mut self) {
         match *self {}
     }

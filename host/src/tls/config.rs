@@ -6,11 +6,10 @@ use super::{
 };
 use atm_core::ledger::Name;
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig,
+    ClientConfig, ClientConnection, RootCertStore,
     client::Resumption,
     crypto::{CryptoProvider, ring},
     pki_types::ServerName,
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
 use std::{
@@ -22,9 +21,11 @@ use std::{
 };
 
 /// What a server needs for TLS: its certificate and key, and the authority of its terminals' certificates.
+#[cfg(feature = "server")]
 #[derive(Clone, Debug)]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls(Arc<rustls::ServerConfig>);
 
+#[cfg(feature = "server")]
 impl ServerTls {
     /// Reads the files: the server's certificate with those between it and its authority, its key, and the certificates of
     /// the authorities that sign the terminals'.
@@ -32,10 +33,11 @@ impl ServerTls {
     /// # Errors
     /// A file cannot be used, or the key is not the certificate's.
     pub fn load(certificate: &Path, key: &Path, client_ca: &Path) -> Result<Self, FileError> {
+        use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
         let roots = Arc::new(authorities(client_ca)?);
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
         let verifier = verifier.map_err(|error| FileError::new(client_ca, error))?;
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .map_err(|error| FileError::new(certificate, error))?
             .with_client_cert_verifier(verifier)
@@ -47,7 +49,6 @@ impl ServerTls {
     }
 
     /// The session of a connection that was just accepted.
-    #[cfg(feature = "server")]
     pub(crate) fn session(&self) -> io::Result<Session> {
         let connection = rustls::ServerConnection::new(self.0.clone()).map_err(io::Error::other)?;
         Ok(Session::new(connection.into()))

@@ -31,6 +31,7 @@ impl Session {
     }
 
     /// Whether a handshake, a key update or an alert is to be sent.
+    #[cfg(feature = "server")]
     pub(crate) fn wants_write(&self) -> bool {
         self.in_flight == 0 && self.connection.wants_write()
     }
@@ -98,6 +99,7 @@ impl Session {
     }
 
     /// Queues `close_notify`, which ends this side's stream.
+    #[cfg(feature = "server")]
     pub(crate) fn close(&mut self) {
         self.connection.send_close_notify();
     }
