@@ -3,8 +3,8 @@
 //! Idle peers can fill the sessions, and a terminal whose connection drops for a moment would be kept out. So a few
 //! connections beyond the limit wait in the reserve, without a greeting, for the hello of a conversation that is held.
 //! That takes the place of the session that has been at its prompt for longest: an unnamed one, or, if there is none, a
-//! named one, whose conversation is parked. Any other connection is turned away, the oldest one as soon as the reserve has
-//! no place for another. A name that only the ledger knows is not looked up: that would take a commit's time. The same
+//! named one, whose conversation is parked. Any other connection is turned away. When the reserve has no place for another,
+//! that is the oldest one of the address that has the most there: no peer pushes out those of other addresses. A name that only the ledger knows is not looked up: that would take a commit's time. The same
 //! holds for the sessions of one address, but that none of them is ended.
 //!
 //! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
@@ -70,7 +70,7 @@ impl Server {
         } else if self.config.wire.is_numbered() && !self.conversations.is_empty() {
             self.reserve.retain(|waiting| self.connections.get(waiting).is_some_and(|it| it.is_in_reserve()));
             if self.reserve.len() >= RESERVE
-                && let Some(oldest) = self.reserve.pop_front()
+                && let Some(oldest) = self.remove_from_reserve()
                 && let Some(mut waiting) = self.connections.remove(&oldest)
             {
                 self.turn_away(oldest, &mut waiting);
@@ -82,6 +82,15 @@ impl Server {
         } else {
             self.turn_away(token, connection);
         }
+    }
+
+    /// Removes the oldest connection in the reserve, of those whose address has the most there.
+    fn remove_from_reserve(&mut self) -> Option<Token> {
+        let peer = |token| self.connections.get(token).map(|waiting| network(waiting.peer));
+        let count = |token| self.reserve.iter().filter(|other| peer(other) == peer(token)).count();
+        // Of several with the greatest count, `max_by_key` returns the last.
+        let (index, _) = self.reserve.iter().enumerate().rev().max_by_key(|(_, token)| count(token))?;
+        self.reserve.remove(index)
     }
 
     fn is_address_full(&self, peer: IpAddr) -> bool {

@@ -1,10 +1,13 @@
 //! A TCP client of an unnamed session: sends frames or raw bytes, reads replies, each with a timeout.
 use crate::TIMEOUT;
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
+use rustix::net::{
+    self, AddressFamily, SocketType,
+    sockopt::{set_socket_keepalive, set_tcp_keepidle},
+};
 use serde_json::{Value, json};
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -34,6 +37,14 @@ impl Client {
     /// Connects, without reading the greeting.
     pub fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect_timeout(&address, TIMEOUT).expect("the server accepts the connection"))
+    }
+
+    /// Connects from an address of this machine, as any of 127.0.0.0/8.
+    pub fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &SocketAddr::from((source, 0))).unwrap();
+        net::connect(&socket, &address).expect("the server accepts the connection");
+        Self::new(socket.into())
     }
 
     /// Connects to a server that may not be running; `None` if the connection is refused.

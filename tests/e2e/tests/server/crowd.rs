@@ -3,7 +3,7 @@ use atm_e2e::{Client, Server, Value, frame, json};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use std::{
     io::{ErrorKind, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -102,6 +102,27 @@ fn a_terminal_whose_connection_dropped_is_served_while_idle_peers_fill_the_sessi
         assert_eq!(client.balance(), 14_000);
     }
     drop((idle, waiting, kiosk, again));
+    server.stop();
+}
+
+#[test]
+fn a_crowd_of_one_address_pushes_no_connection_of_another_out_of_the_reserve() {
+    let server = Server::start(&["--max-sessions", "1", "--log", "off"]);
+    let new = json!({ "ledger": null, "seq": 0 });
+    let mut kiosk = server.client();
+    kiosk.send(&hello(1, &new));
+    let welcome = kiosk.read();
+    kiosk.half_close();
+    kiosk.expect_end();
+    let idle = server.client();
+    // It says hello late.
+    let mut kiosk = Client::connect_from(Ipv4Addr::new(127, 0, 0, 2), server.address);
+    let mut crowd: Vec<Client> = (0..40).map(|_| Client::connect(server.address)).collect();
+    // All but 15 were turned away.
+    crowd.drain(..25).for_each(expect_busy);
+    kiosk.send(&hello(2, &json!({ "ledger": welcome["ledger"], "seq": welcome["seq"] })));
+    assert_eq!(kiosk.read()["hello"], 1);
+    drop((idle, crowd, kiosk));
     server.stop();
 }
 
