@@ -20,6 +20,7 @@
 use crate::{
     host::{Config, Host},
     ledger::{Command, InDoubt, Ledger, Operation, Origin, Outcome, Request, Response, SessionId},
+    message::Notice,
     time::{Duration, Instant, earliest},
 };
 use core::fmt;
@@ -41,7 +42,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MAX_RETRIES: u8 = 60;
 
 /// How many hellos and reserves of numbers may cost commits of the ledger at once, and the time after which one more may.
-/// Those beyond them wait. So a peer that moves no money wears a page of an EEPROM by a few write cycles an hour.
+/// One that may cost another is answered with `busy` until then. So a peer that moves no money wears a page of an EEPROM by a few
+/// write cycles an hour.
 pub const HELLO_COMMITS: u32 = 16;
 /// See [`HELLO_COMMITS`].
 pub const HELLO_COMMIT_INTERVAL: Duration = Duration::from_secs(600);
@@ -192,17 +194,20 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as
-    /// unknown, and a hello waits while earlier ones have cost too many commits.
+    /// unknown, and a hello that may cost a commit is rejected while earlier ones have cost too many.
     #[inline(never)]
     fn apply(&mut self, request: &Request, now: Instant) -> Result<(), InDoubt> {
         let moves_nothing = matches!(request.command, Command::Hello(_) | Command::Reserve);
-        if moves_nothing && self.waits(now) {
-            return Ok(());
-        }
+        let has_spent = self.has_spent_commits(now);
         let Some(ledger) = &mut self.ledger else {
             self.fail(request, now);
             return Err(InDoubt);
         };
+        if moves_nothing && has_spent && ledger.may_commit(&request.command) {
+            // An outcome that waits for a number is recorded: the terminal's next hello gets it.
+            self.host.reject(Notice::Busy, now);
+            return Ok(());
+        }
         let commits = ledger.commits();
         let result = ledger.apply(request);
         if moves_nothing && ledger.commits() != commits {
@@ -221,15 +226,10 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// Whether a request that moves no money has to wait: it is made again then. Until then a duplicate is answered
-    /// with `working`.
-    fn waits(&mut self, now: Instant) -> bool {
+    /// Whether requests that move no money have cost as many commits as they may.
+    fn has_spent_commits(&self, now: Instant) -> bool {
         const AHEAD: u64 = (HELLO_COMMITS - 1) as u64 * HELLO_COMMIT_INTERVAL.millis() as u64;
-        let at = Instant::from_millis(self.paid_until.millis().saturating_sub(AHEAD));
-        if at > now {
-            self.retry_at = Some(at);
-        }
-        at > now
+        self.paid_until.millis().saturating_sub(AHEAD) > now.millis()
     }
 
     /// Has a request in doubt retried, or completes it as unknown.

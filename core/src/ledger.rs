@@ -92,6 +92,11 @@ pub trait Ledger {
     fn commits(&self) -> u64 {
         0
     }
+
+    /// Whether this command, if it is a hello or a reserve of numbers, may cost a commit now.
+    fn may_commit(&self, _: &Command) -> bool {
+        true
+    }
 }
 
 /// A ledger may be lent to its driver.
@@ -102,5 +107,9 @@ impl<L: Ledger + ?Sized> Ledger for &mut L {
 
     fn commits(&self) -> u64 {
         (**self).commits()
+    }
+
+    fn may_commit(&self, command: &Command) -> bool {
+        (**self).may_commit(command)
     }
 }

@@ -27,8 +27,8 @@ pub trait Store {
     /// A store for one process or one line may keep less: it reserves numbers for all terminals at once, so that a block
     /// may begin higher, and a gap may be wider, than the terminal's own row would have it; epochs and turns are lost
     /// with the power, and a hello of one terminal may fence the others. A record that moved no money may be lost with
-    /// the power too, if no operation is done under its id any more: then it is not done. The suite lets a terminal say
-    /// hello after each loss of power, and whenever it speaks after another one.
+    /// the power too, or by a hello of another terminal, if no operation is done under its id any more: then it is not done.
+    /// The suite lets a terminal say hello after each loss of power, and whenever it speaks after another one.
     const KEEPS_ROWS: bool = true;
 
     /// How many terminals there is room for, at least two; `None` if only the medium limits them.

@@ -192,6 +192,7 @@ pub enum Rejection {
     InUse,
     /// It claims numbers too far above what was ever reserved.
     Unsound,
-    /// It claims numbers that were never reserved, and another hello of this name did so within the last minute.
+    /// It claims numbers that were never reserved, and another hello of this name did so within the last minute; or hellos have cost
+    /// a part with an EEPROM too many commits ([`HELLO_COMMITS`](crate::kiosk::HELLO_COMMITS)).
     TooSoon,
 }

@@ -13,10 +13,10 @@
 //! A terminal's row is made of the head, its record, and what memory holds of the conversations. Only a movement of
 //! money, a reserve of numbers and a set-back are committed at once:
 //!
-//! * A refusal or a void is a record in memory alone. It is committed when another name takes the memory, and an
-//!   operation after it replaces it. If it is lost with the power, its id is "not done": no operation is done under a
-//!   number that was reserved before the start and has no record, because no conversation survives a start. So what
-//!   was said before stays true, and a peer that is refused wears no page.
+//! * A refusal or a void is a record in memory alone, until an operation after it replaces it. If it is lost with the
+//!   power, or because another name takes the memory, its id is "not done": no operation is done under a number that
+//!   was given before the start or the other name's hello and has no record, because either ends all conversations. So
+//!   what was said before stays true, and a peer that is refused wears no page.
 //! * Numbers are reserved for all names at once, and none is given before its reserve is committed. The numbers that a
 //!   start finds reserved may have been given before it, so the next block begins above them.
 //! * There is one gap for all names: the smallest range that has the gaps of all inside. The first slot has it.
@@ -25,8 +25,8 @@
 //! * The epoch, and the limit of one set-back in a life without a clock, are those of the name that came last. For
 //!   another name the ledger has forgotten them: no conversation of it is resumed.
 use super::{
-    Account, AccountNumber, Gap, InDoubt, Ledger, LedgerId, Name, Numbers, Record, Request, Response,
-    Terminal, decide::RowsMut,
+    Account, AccountNumber, Command, Gap, InDoubt, Ledger, LedgerId, Name, Numbers, Record, Request,
+    Response, Terminal, decide::RowsMut,
 };
 use crate::{
     money::Amount,
@@ -206,14 +206,11 @@ impl<S: Storage> StoredLedger<S> {
         Ok(())
     }
 
-    /// Loads the rows that a request touches. The record of the terminal that came before is saved first.
+    /// Loads the rows that a request touches.
     fn load_rows(&mut self, request: &Request) -> Result<(), StoreError<S::Error>> {
         if let Some(name) = request.origin.terminal()
             && self.name.as_ref() != Some(name)
         {
-            if self.unsaved > 0 && !self.stale {
-                self.save(false, true)?;
-            }
             self.name = Some(name.clone());
             (self.terminal.epoch, self.terminal.set_back_at, self.stale) = (None, None, true);
         }
@@ -304,6 +301,13 @@ impl<S: Storage> Ledger for StoredLedger<S> {
     /// Each writes two pages.
     fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// A reserve does where too few numbers are left, a hello also where it may prove that the ledger was set back.
+    fn may_commit(&self, command: &Command) -> bool {
+        let next = self.terminal.next_number;
+        let proves_set_back = matches!(command, Command::Hello(claim) if claim.seen >= next);
+        proves_set_back || next.saturating_add(BLOCK.into()) > self.head.free
     }
 }
 

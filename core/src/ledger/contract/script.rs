@@ -30,8 +30,8 @@ struct Kiosk {
     set_back: bool,
     /// The power failed since its last hello.
     was_reopened: bool,
-    /// The power has failed.
-    forgets: bool,
+    /// The power failed, or the other terminal said hello, since its last hello.
+    was_away: bool,
     /// The last record that moved money.
     moved: Option<Record>,
 }
@@ -52,7 +52,7 @@ pub(super) fn run<S: Store>(store: &mut S, seed: u64) -> Result<(), Broken> {
         next: 0,
         set_back: false,
         was_reopened: false,
-        forgets: false,
+        was_away: false,
         moved: None,
     };
     let account = Account { number: AccountNumber::OPEN, balance: START, version: 0 };
@@ -61,7 +61,7 @@ pub(super) fn run<S: Store>(store: &mut S, seed: u64) -> Result<(), Broken> {
         if number.is_multiple_of(LOSS_OF_POWER) {
             books = books.reopen(store);
             for kiosk in [&mut reference.a, &mut reference.b] {
-                (kiosk.was_reopened, kiosk.forgets) = (true, true);
+                (kiosk.was_reopened, kiosk.was_away) = (true, true);
             }
         }
         reference.step(&mut books, &mut random)?;
@@ -105,8 +105,8 @@ impl Reference {
             4 => self.request(books, Some(kiosk), turn, Command::Reserve),
             _ => {
                 let last = row.last.map_or(0, |last| last.id);
-                // Whether a low id without a record is voided after a loss of power is the choice of a store without rows.
-                let lowest = if !books.keeps_rows && last == 0 && kiosk.forgets { 3 } else { 0 };
+                // Whether a low id without a record is voided is the choice of a store without rows.
+                let lowest = if !books.keeps_rows && last == 0 { 3 } else { 0 };
                 let id = match random.below(8).max(lowest) {
                     0 => last.max(1),
                     1 => last.saturating_sub(1).max(1),
@@ -168,7 +168,9 @@ impl Reference {
                 books.current = Some((kiosk.name, turn));
                 kiosk.set_back |= set_back.is_some();
                 kiosk.receive(books, numbers);
-                kiosk.was_reopened = false;
+                (kiosk.was_reopened, kiosk.was_away) = (false, false);
+                let other = if kiosk.name == "a" { &mut self.b } else { &mut self.a };
+                other.was_away = true;
             }
             Response::Reserved(numbers) => kiosk.receive(books, numbers),
             Response::Settled { id, .. } if id == kiosk.next => kiosk.next = id.saturating_add(1),
@@ -208,13 +210,13 @@ impl Kiosk {
     }
 
     /// Whether a record is the last one, or an earlier one that moved money or came after the last that did: what came
-    /// after it was lost with the power.
+    /// after it was lost with the power or by the other terminal's hello.
     fn remembers(&self, found: Option<Record>, expected: Option<Record>) -> bool {
         let id = |record: Option<Record>| record.map_or(0, |record| record.id);
         let is_between = id(self.moved) < id(found)
             && id(found) < id(expected)
             && !found.is_some_and(|found| has_moved(&found));
-        found == expected || self.was_reopened && (found == self.moved || is_between)
+        found == expected || self.was_away && (found == self.moved || is_between)
     }
 }
 

@@ -26,7 +26,7 @@ fn a_hello_fences_every_earlier_conversation() {
 #[test]
 fn a_rejected_hello_fences_nothing() {
     let mut ledger = used();
-    apply(&mut ledger, &deposit("c", 1, 1)).unwrap();
+    apply(&mut ledger, &deposit("c", 11, 1)).unwrap();
     let turn = admitted(hello(&mut ledger, "a", 1, 0)).turn;
     assert_eq!(hello(&mut ledger, "d", 1, 0), Ok(Response::Rejected(Rejection::Full)));
     assert_eq!(hello(&mut ledger, "a", 1, 1 << 40), Ok(Response::Rejected(Rejection::Unsound)));

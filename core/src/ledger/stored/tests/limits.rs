@@ -15,13 +15,13 @@ fn a_full_ledger_admits_no_new_name() {
     let mut ledger = used();
     // A terminal takes a slot with its first operation, not with its hello.
     admitted(hello(&mut ledger, "d", 1, 0));
-    assert_eq!(apply(&mut ledger, &deposit("c", 1, 1)), settled(1, deposited(1, 8)));
+    assert_eq!(apply(&mut ledger, &deposit("c", 11, 1)), settled(11, deposited(1, 8)));
     let full = Ok(Response::Rejected(Rejection::Full));
     assert_eq!(hello(&mut ledger, "d", 1, 0), full);
     assert_eq!(hello(&mut reopened(&ledger), "d", 1, 0), full);
     assert_eq!(reopened(&ledger).head.terminals, 3);
     assert_eq!(apply(&mut ledger, &unnamed(Operation::Deposit(units(1)))), settled(1, deposited(1, 9)));
-    assert_eq!(apply(&mut ledger, &deposit("a", 7, 1)), settled(7, deposited(1, 10)));
+    assert_eq!(apply(&mut ledger, &deposit("a", 12, 1)), settled(12, deposited(1, 10)));
 }
 
 #[test]
