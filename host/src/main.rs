@@ -4,22 +4,21 @@
 mod cli;
 mod run;
 
-use atm_host::exit::Exit;
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use atm_host::{client::Escaped, exit::Exit};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse_or_exit();
     run::make_file_limit_an_error();
     let is_service = arguments.is_service();
     let exit = match run::run(arguments) {
-        Ok(exit) => exit,
+        Ok(exit) => {
+            run::finish(None);
+            exit
+        }
         Err(error) => {
-            // The error and its causes in one line, so that grep finds both. A failure to write it cannot be
-            // reported.
-            let _ = writeln!(io::stderr(), "atm: {error:#}");
+            // The error and its causes in one line, so that grep finds both. Names of files and the like are quoted in it.
+            run::finish(Some(&Escaped(&format!("atm: {error:#}")).to_string()));
             if is_service { run::exit_of_service(&error) } else { Exit::Error }
         }
     };

@@ -18,10 +18,12 @@ use std::{
 mod completions;
 mod file_limit;
 mod ledger;
+mod log;
 mod serve;
 mod signals;
 mod systemd;
 
+pub(crate) use log::finish;
 pub(crate) use serve::exit_of_service;
 pub(crate) use signals::make_file_limit_an_error;
 

@@ -1,6 +1,6 @@
 //! `atm serve`: starts a server over TCP or on a serial line, and stops it on a signal.
-use super::{file_limit::sessions_within_file_limit, signals::ServerSignals, systemd};
-use crate::cli::{LogFormat, LogLevel, MetricsAddress, Serve};
+use super::{file_limit::sessions_within_file_limit, log, signals::ServerSignals, systemd};
+use crate::cli::{MetricsAddress, Serve};
 use anyhow::{Context, Result};
 use atm_core::{time::Duration, wire::Wire};
 use atm_host::{
@@ -19,10 +19,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tracing::{info, level_filters::LevelFilter, warn};
+use tracing::{info, warn};
 
 pub(super) fn run(options: &Serve) -> Result<Exit> {
-    init_logging(options.log, options.log_format);
+    log::init(options.log, options.log_format)?;
     let signals = ServerSignals::catch()?;
     let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
     let config = ServerConfig {
@@ -130,27 +130,4 @@ fn announce(line: &str) {
     let mut out = io::stdout();
     // Standard output may be closed; the server runs without it.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn init_logging(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    // By default the subscriber reports a failed write to standard error on standard error, and panics if
-    // that fails too.
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(level)
-        .with_ansi(false)
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => {
-            subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-        }
-    }
 }

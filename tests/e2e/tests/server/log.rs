@@ -1,5 +1,9 @@
-//! Log: one event an operation under a public target, as text or as JSON.
-use atm_e2e::{NamedTerminal, Server, Value, json};
+//! Log: one event an operation under a public target, as text or as JSON; a reader that pauses stops nothing but the log.
+use atm_e2e::{NamedTerminal, Program, Server, Signal, Value, atm, json};
+use std::{
+    io::{BufRead, BufReader, PipeReader, pipe},
+    os::fd::OwnedFd,
+};
 use tempfile::TempDir;
 
 /// The events of a target in a log of JSON lines.
@@ -56,4 +60,48 @@ fn each_operation_is_one_event_with_its_outcome_and_amount() {
             }
         }
     }
+}
+
+/// A server whose standard error is a pipe, and the other end of it.
+fn start_with_pipe() -> (Server, PipeReader) {
+    let (reader, writer) = pipe().unwrap();
+    let command = atm(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    (Server::of(Program::start_with(command, OwnedFd::from(writer).into())), reader)
+}
+
+/// More than a pipe and the queue in the server hold.
+const ANSWERS: usize = 8000;
+
+fn answer_many(server: &Server) {
+    let mut client = server.client();
+    for _ in 0..ANSWERS {
+        assert_eq!(client.ask("balance")["outcome"], "done");
+    }
+}
+
+#[test]
+fn a_log_that_is_not_read_delays_no_session_and_no_exit() {
+    let (server, _reader) = start_with_pipe();
+    answer_many(&server);
+    server.program.signal(Signal::TERM);
+    assert_eq!(server.program.finish().code, Some(0));
+}
+
+#[test]
+fn lines_that_were_dropped_are_counted_in_the_log() {
+    let (server, reader) = start_with_pipe();
+    answer_many(&server);
+    let (mut operations, mut dropped) = (0, 0);
+    for line in BufReader::new(reader).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        operations += usize::from(event["message"] == "operation");
+        if event["message"] == "lines of the log were dropped: standard error was not read" {
+            dropped = usize::try_from(event["lines"].as_u64().unwrap()).unwrap();
+            break;
+        }
+    }
+    // One event more may be that of the session's end.
+    assert!((ANSWERS..=ANSWERS + 1).contains(&(operations + dropped)), "{operations} and {dropped}");
+    assert!(dropped > 0);
+    server.stop();
 }
