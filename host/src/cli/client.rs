@@ -18,9 +18,11 @@ With an operation the client prints its result alone, does not read standard inp
 atm client balance; atm client HOST:PORT deposit 40 --json. An object of --json has the outcome (done, refused, not-done, unknown), \
 the operation, and where they are known the amount and the balance in cents, the id (idempotency key), the reason and the \
 text; nothing is printed with exit codes 1 and 2. A start with --state first learns the outcome of a request of an earlier start \
-that has no reply. Where it is unknown, the client ends with 4 and does nothing. Where that request has moved the same money, the \
-command is taken as its repetition: the outcome is the result, with \"earlier\":true, and money does not move again. Otherwise it is \
-reported on standard error, and the operation follows. So a command that ended with 4 can be repeated until it ends with another code.
+that has no reply. Where that request has moved the same money, the \
+command is taken as its repetition: the outcome is the result, with \"earlier\":true, and money does not move again. Where it is unknown, \
+deposit and withdraw end with 4 and do nothing, until balance has reported it. Otherwise it is \
+reported on standard error, and the operation follows, withdraw all too, unless nothing is left. So a command that ended with 4 or 130 can \
+be repeated with the same --state. A printed outcome other than unknown is final, whatever the exit code.
 
 Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
 next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. It \
@@ -32,12 +34,13 @@ NO_COLOR set nothing is coloured. balance, deposit and withdraw are also taken w
 
 The exit code of a pipe says how its lines ended, and with an operation its outcome:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
-  1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used
+  1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used, \
+output that cannot be written
   2    wrong usage
-  3    a line was refused, or could not be sent
+  3    a line or the operation was refused, or could not be sent
   4    an outcome is unknown: the link was lost with an answer out or no reply came in time, or the ledger was set back
   5    the server reported that an operation was not done
-  130  interrupted, by Ctrl-C, SIGINT or SIGTERM
+  130  interrupted, by Ctrl-C, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 or SIGUSR2
 A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or with 4 while an answer has no reply.";
 
 #[derive(Debug, Args)]

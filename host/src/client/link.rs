@@ -141,15 +141,17 @@ impl Link {
     }
 
     /// Stores the terminal's memory if it has changed, and so confirms that the events returned so far were shown.
-    /// [`next`](Self::next) does this at each call; after the last one the caller must.
+    /// [`next`](Self::next) does this at each call before [`leave`](Self::leave); after the last one the caller must.
     ///
     /// # Errors
     /// Why the memory could not be stored.
     pub fn store_memory(&mut self) -> io::Result<()> {
-        let memory = self.terminal.memory();
+        let mut memory = self.terminal.memory();
+        if self.leaving {
+            memory.pending = None;
+        }
         if let Some(memory_store) = &mut self.memory_store
             && memory != self.stored_memory
-            && !(self.leaving && memory.pending.is_some())
         {
             memory_store.store(&memory)?;
             self.stored_memory = memory;
@@ -217,13 +219,11 @@ impl Link {
     }
 
     /// Answers `prompt` with `exit`. That moves no money, so a lost reply leaves no outcome to report at the next start,
-    /// and the answer is not stored as pending.
+    /// and the answer is not stored as pending. What was shown before is confirmed by [`store_memory`](Self::store_memory) alone.
     ///
     /// # Errors
     /// As those of [`answer`](Self::answer).
     pub fn leave(&mut self, prompt: Prompt) -> Result<(), AnswerError> {
-        // Confirms what was shown before. If this fails, the next start reports the last outcome a second time.
-        let _ = self.store_memory();
         self.send_answer(prompt, "exit", true)
     }
 
@@ -234,7 +234,7 @@ impl Link {
         (self.owed_since, self.silence_reported) = (now, false);
         self.transcribe_output();
         // An answer that cannot be stored is not sent: `next` tries to store it again and returns the error.
-        if self.store_memory().is_ok() {
+        if leaving || self.store_memory().is_ok() {
             self.send(now);
         }
         Ok(())
@@ -247,7 +247,9 @@ impl Link {
             if let Some(event) = self.poll_event(now) {
                 return event;
             }
-            if let Err(error) = self.store_memory() {
+            if !self.leaving
+                && let Err(error) = self.store_memory()
+            {
                 return LinkEvent::NotStored(error);
             }
             self.send(now);

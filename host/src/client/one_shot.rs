@@ -32,6 +32,13 @@ pub struct OneShot {
     pub pending: Option<u64>,
 }
 
+impl OneShot {
+    /// Does the operation move money?
+    pub(super) fn moves_money(self) -> bool {
+        self.operation != Operation::Balance
+    }
+}
+
 impl Operation {
     /// Reads the words of a command line.
     ///
@@ -69,7 +76,8 @@ impl Operation {
             Self::Withdraw(_) | Self::WithdrawAll => "Amount withdrawn: $",
         };
         match outcome {
-            Some(outcome) => matches!(outcome, Outcome::Done(_)),
+            Some(Outcome::Done(Receipt::Balance { .. })) => self == Self::Balance,
+            Some(outcome) => self.is_done_by(outcome),
             None => text.starts_with(begin),
         }
     }
@@ -206,6 +214,14 @@ mod tests {
         assert!(deposit.is_confirmed_by(None, "Amount deposited: $40. Your balance is $140."));
         assert!(!deposit.is_confirmed_by(None, "Invalid choice") && !deposit.is_confirmed_by(None, ""));
         assert!(!deposit.is_confirmed_by(Some(Outcome::NotDone), "Amount deposited: $40."));
+        let confirms =
+            |operation: Operation, receipt| operation.is_confirmed_by(Some(Outcome::Done(receipt)), "");
+        let (balance, amount) = (units(140), units(40));
+        assert!(confirms(Operation::Balance, Receipt::Balance { balance }));
+        assert!(!confirms(deposit, Receipt::Balance { balance }));
+        assert!(confirms(deposit, Receipt::Deposited { amount, balance }));
+        assert!(!confirms(deposit, Receipt::Deposited { amount: units(41), balance }));
+        assert!(!confirms(deposit, Receipt::Withdrawn { amount, balance }));
     }
 
     #[test]

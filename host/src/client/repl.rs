@@ -3,7 +3,7 @@
 //! The host's text goes to the output, everything about the link to the error output. `events` handles what the link
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
 use super::{
-    PipeOptions,
+    PipeOptions, ReceivedMessage,
     console::Console,
     link::Link,
     menu::Menu,
@@ -98,6 +98,11 @@ struct Repl<'a> {
     script: Option<Script>,
     /// The reply to that operation so far.
     one_shot_text: String,
+    /// The outcome of an earlier withdrawal that left nothing, where the operation is to withdraw all.
+    emptied_before: Option<ReceivedMessage>,
+    /// An outcome is unknown, and no operation may follow at the next start until a person was informed: the terminal's memory,
+    /// with the pending request, is not stored.
+    keeps_pending: bool,
 }
 
 /// Runs a REPL. The host's messages go to `out`, messages about the link to `err`. The lines of a pipe end at the first one that was
@@ -129,12 +134,14 @@ pub fn run_repl(
         busy_check: BusyCheck::start(link),
         script: (!console.interactive).then(|| Script::new(link.says_hello(), pipe.keep_going)),
         one_shot_text: String::new(),
+        emptied_before: None,
+        keeps_pending: false,
         pipe,
         link,
         console,
     };
-    // Where the output is closed, the last message was not shown, so the memory is not stored.
-    repl.run().and_then(|exit| repl.store_memory(exit)).unwrap_or(Exit::Error)
+    // Where the output cannot be written, the last message was not shown, so the memory is not stored.
+    repl.run().map(|exit| repl.store_memory(exit)).unwrap_or_else(|error| repl.not_written(&error))
 }
 
 impl Repl<'_> {
@@ -217,15 +224,22 @@ impl Repl<'_> {
         Ok(())
     }
 
-    /// Stores that the last messages were shown.
-    fn store_memory(&mut self, exit: Exit) -> io::Result<Exit> {
-        match self.link.store_memory() {
-            Err(error) => {
-                self.report(&error.to_string())?;
-                Ok(if exit == Exit::Done { Exit::Error } else { exit })
-            }
-            Ok(()) => Ok(exit),
+    /// Stores that the last messages were shown. The exit code of an operation is its outcome, where that fails too.
+    fn store_memory(&mut self, exit: Exit) -> Exit {
+        let stored = if self.keeps_pending { Ok(()) } else { self.link.store_memory() };
+        let Err(error) = stored else { return exit };
+        // The output is at the start of a line.
+        let _ = self.report(&error.to_string());
+        if exit == Exit::Done && self.pipe.one_shot.is_none() { Exit::Error } else { exit }
+    }
+
+    /// Reports why the output cannot be written, unless its reader has closed it.
+    fn not_written(&mut self, error: &io::Error) -> Exit {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            // There is no other place to report an error of standard error.
+            let _ = writeln!(self.err, "the output cannot be written: {error}");
         }
+        Exit::Error
     }
 
     /// Shows a message about the link or the input.

@@ -2,6 +2,7 @@
 use super::{
     super::{
         event::{LinkEvent, ReceivedMessage},
+        one_shot::OneShot,
         screen::Colour,
     },
     BusyCheck, Leaving, MAX_TEXT, Repl,
@@ -56,7 +57,7 @@ impl Repl<'_> {
         self.busy_check.reported &= self.link.prompt().is_none();
         let is_shown = self.is_shown(&message.text)?;
         if let Some(one_shot) = self.pipe.one_shot {
-            return self.on_one_shot_message(one_shot, message);
+            return self.on_one_shot_message(one_shot, message, is_shown);
         }
         match message.plain {
             _ if !is_shown => {}
@@ -120,6 +121,7 @@ impl Repl<'_> {
         if let Some(script) = &mut self.script {
             script.on_ledger_set_back();
         }
+        self.keeps_pending = pending.is_some() && self.pipe.one_shot.is_some_and(OneShot::moves_money);
         let outcome = if pending.is_some() { "; the outcome of the last request is unknown" } else { "" };
         let warning =
             format!("warning: the ATM's ledger was set back to an earlier state{outcome}: check the balance");

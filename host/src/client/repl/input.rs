@@ -12,6 +12,10 @@ impl Repl<'_> {
     pub(super) fn on_input(&mut self) -> io::Result<Option<Exit>> {
         if self.console.is_stopped() {
             self.cancel_reading()?;
+            if let Leaving::Exit(_, exit) = self.leaving {
+                // Only the goodbye is missing.
+                return Ok(Some(exit));
+            }
             self.report_unknown()?;
             return Ok(Some(Exit::Interrupted));
         }
@@ -140,6 +144,8 @@ impl Repl<'_> {
             return Ok(Some(if unknown && exit == Exit::Done { Exit::Unknown } else { exit }));
         };
         self.held_answer = None;
+        // Confirms what was shown before. If this fails, the next start reports the last outcome a second time.
+        let _ = self.link.store_memory();
         // It cannot fail: the prompt is open, and `exit` is not too long.
         let _ = self.link.leave(prompt);
         self.leaving = Leaving::Exit(self.link.now() + GOODBYE_TIMEOUT, exit);

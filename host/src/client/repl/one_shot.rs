@@ -1,17 +1,22 @@
 //! The REPL's handling of messages where the command line has an operation: the result is printed in place of the dialogue.
 //!
-//! The outcome of an earlier request without a reply comes first, with the greeting. Where it is unknown, nothing more is done. Where that
+//! The outcome of an earlier request without a reply comes first, with the greeting. Where it is unknown, no money is moved, at the next
+//! starts neither: the request stays pending until a person was informed, by `balance` or in a conversation. Where that
 //! request has moved the same money, this command is its repetition, and its result is that outcome: money does not move again.
-//! Otherwise the outcome is reported, and the operation follows.
+//! Otherwise the outcome is reported, and the operation follows. So does `withdraw all`, as more may have been deposited since; where
+//! nothing is left, the earlier outcome is its result.
 use super::{Leaving, Repl, script::Script};
 use crate::{
     client::{
         Escaped, ReceivedMessage,
-        one_shot::{OneShot, json},
+        one_shot::{OneShot, Operation, json},
     },
     exit::Exit,
 };
-use atm_core::screen::Failure;
+use atm_core::{
+    ledger::{Outcome, Refusal},
+    screen::Failure,
+};
 use std::io;
 
 impl Repl<'_> {
@@ -20,6 +25,7 @@ impl Repl<'_> {
         &mut self,
         one_shot: OneShot,
         message: &ReceivedMessage,
+        is_shown: bool,
     ) -> io::Result<Option<Exit>> {
         if message.ends {
             if self.leaving == Leaving::No {
@@ -35,7 +41,7 @@ impl Repl<'_> {
         let failed = script.on_message(message);
         if script.unanswered().is_some() || message.prompt.is_none() {
             // A host without numbers may reply in several messages.
-            if was_sent && !message.plain && message.notice.is_none() {
+            if was_sent && is_shown && !message.plain && message.notice.is_none() {
                 self.one_shot_text.push_str(&message.text);
             }
             return Ok(None);
@@ -48,19 +54,27 @@ impl Repl<'_> {
                 None if one_shot.operation.is_confirmed_by(message.outcome, &text) => Exit::Done,
                 None => Exit::Unknown,
             };
+            let is_empty = matches!(message.outcome, Some(Outcome::Refused(Refusal::Insufficient { balance })) if balance.is_zero());
+            if let Some(earlier) = self.emptied_before.take().filter(|_| is_empty) {
+                return self.finish_one_shot(one_shot, Exit::Done, &earlier, true);
+            }
             if exit == Exit::Unknown {
                 self.report("unknown: check the balance")?;
             }
             return self.finish_one_shot(one_shot, exit, message, false);
         }
-        let is_repetition = message.outcome.is_some_and(|outcome| one_shot.operation.is_done_by(outcome));
+        let is_repetition = one_shot.pending.is_some()
+            && message.outcome.is_some_and(|outcome| one_shot.operation.is_done_by(outcome));
         match earlier {
             _ if failed.is_some() => self.finish_one_shot(one_shot, Exit::Error, message, true),
-            Some(Failure::Unknown) => self.finish_one_shot(one_shot, Exit::Unknown, message, true),
-            None if one_shot.pending.is_some() && is_repetition => {
+            Some(Failure::Unknown) if one_shot.moves_money() => {
+                self.finish_one_shot(one_shot, Exit::Unknown, message, true)
+            }
+            None if is_repetition && one_shot.operation != Operation::WithdrawAll => {
                 self.finish_one_shot(one_shot, Exit::Done, message, true)
             }
             _ => {
+                self.emptied_before = is_repetition.then(|| message.clone());
                 if one_shot.pending.is_some() && message.outcome.is_some() {
                     self.report_text(notice_of(&message.text))?;
                 }
@@ -69,7 +83,8 @@ impl Repl<'_> {
         }
     }
 
-    /// Prints the result, and leaves.
+    /// Prints the result, and leaves without waiting for the goodbye. The memory is stored last: where the client is ended before, the
+    /// next start has the same result again.
     fn finish_one_shot(
         &mut self,
         one_shot: OneShot,
@@ -84,7 +99,12 @@ impl Repl<'_> {
         } else if exit != Exit::Error {
             self.screen.message(&json(one_shot.operation, exit, message, text.trim_end(), earlier))?;
         }
-        self.leave(exit)
+        self.keeps_pending = exit == Exit::Unknown && one_shot.moves_money();
+        if let Some(prompt) = self.link.prompt().filter(|_| !self.down) {
+            // It cannot fail: the prompt is open, and `exit` is not too long.
+            let _ = self.link.leave(prompt);
+        }
+        Ok(Some(exit))
     }
 
     /// Prints the result where the link has ended before the reply.

@@ -66,3 +66,21 @@ fn characters_that_hide_or_reorder_an_amount_are_shown_escaped() {
         assert!(done.stdout.starts_with(&format!("{shown}\n")), "{wire}: {done:?}");
     }
 }
+
+#[test]
+fn the_text_of_a_reply_is_bounded() {
+    let (address, server) = scripted_server(prompt(1));
+    let host = thread::spawn(move || {
+        let mut server = server.join().unwrap();
+        server.read();
+        let piece = frame(json!({ "input": false, "data": "x".repeat(60_000) }).to_string());
+        (0..40).for_each(|_| server.send(&piece));
+        server.send(&prompt(2));
+        server.read_or_end();
+    });
+    let done = Program::run(atm(&["client", &address.to_string(), "deposit", "40"]), "");
+    assert!((960_000..=1024 * 1024).contains(&done.stdout.len()), "{} bytes", done.stdout.len());
+    assert_eq!(done.code, Some(4), "{}", done.stderr);
+    assert!(done.stderr.starts_with("the server sends too much text: no more is shown"), "{}", done.stderr);
+    host.join().unwrap();
+}
