@@ -1,5 +1,5 @@
 //! Metrics: the counters, gauges and histograms of a running server. A scrape shows all of them at one moment.
-use atm_core::ledger::{Admission, Operation, Outcome, Response};
+use atm_core::ledger::{Admission, Command, Operation, Outcome, Rejection, Request, Response};
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -80,7 +80,7 @@ pub struct Counters {
     pub sessions: u64,
     /// Sessions that are open.
     pub open_sessions: u64,
-    /// Connections that were turned away.
+    /// Connections, and hellos under new names, that were turned away for lack of room.
     pub turned_away: u64,
     /// Faulty or incomplete frames, which were discarded.
     pub discarded: u64,
@@ -109,9 +109,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts the outcome in a response, or the proof that the ledger was set back.
-    pub fn count_response(&mut self, response: &Response) {
+    /// Counts the outcome of an operation, a name for which there is no room, or the proof that the ledger was set back.
+    ///
+    /// Where a terminal asks for an earlier operation's outcome, done and refused were counted with the operation.
+    pub fn count_response(&mut self, request: &Request, response: &Response) {
         match response {
+            Response::Settled { outcome: Outcome::Done(_) | Outcome::Refused(_), .. }
+                if !matches!(request.command, Command::Operate { .. }) => {}
             Response::Settled { outcome, .. } => {
                 if let Some(count) = self.outcomes.get_mut(outcome_index(outcome)) {
                     *count += 1;
@@ -120,6 +124,7 @@ impl Counters {
             Response::Admitted(Admission { set_back: Some(_), .. }) => {
                 self.set_backs += 1;
             }
+            Response::Rejected(Rejection::Full) => self.turned_away += 1,
             _ => {}
         }
     }

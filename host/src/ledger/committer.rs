@@ -10,7 +10,11 @@ use super::{
     batch::{Answered, Batch, MAX_NAMES},
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::{log::LEDGER, metrics::Metrics, names::NameQuota};
+use crate::{
+    log::{LEDGER, SESSION},
+    metrics::Metrics,
+    names::NameQuota,
+};
 use atm_core::{
     ledger::{Command, InDoubt, Outcome, Refusal, Rejection, Request, Response},
     time::UnixTime,
@@ -195,7 +199,7 @@ impl<S: Store> GroupCommitter<S> {
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
         let new_names = batch.names.saturating_sub(names);
         if responses.contains(&Response::Rejected(Rejection::Full)) {
-            warn!(target: LEDGER, limit = self.names.option(batch.names), "turned away: no room for another name");
+            warn!(target: SESSION, limit = self.names.option(batch.names), "turned away: no room for another name");
         }
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {

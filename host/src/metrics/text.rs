@@ -49,7 +49,7 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
         (
             "atm_turned_away_total",
             "counter",
-            "Connections that were turned away for lack of room.",
+            "Connections, and hellos under new names, that were turned away for lack of room.",
             now.turned_away,
         ),
         (
@@ -130,7 +130,10 @@ fn seconds(micros: u64) -> f64 {
 mod tests {
     use super::*;
     use atm_core::{
-        ledger::{Admission, Gap, LedgerId, Numbers, Operation, Response},
+        ledger::{
+            Admission, Command, Gap, LedgerId, Numbers, Operation, Origin, Outcome, Receipt, Rejection,
+            Request, Response, Ticket,
+        },
         money::Amount,
     };
     use std::{
@@ -142,6 +145,39 @@ mod tests {
         time::Duration,
     };
 
+    fn request(command: Command) -> Request {
+        let origin = Origin::Terminal("kiosk-7".parse().unwrap());
+        Request { ticket: Ticket::default(), origin, turn: 1, command }
+    }
+
+    #[test]
+    fn an_operation_counts_once_however_often_its_outcome_is_asked_for() {
+        let metrics = Metrics::default();
+        let operate = request(Command::Operate { id: 3, operation: Operation::Inquiry });
+        let settle = request(Command::Settle { id: 3 });
+        let done = Outcome::Done(Receipt::Balance { balance: Amount::ZERO });
+        for (request, outcome) in
+            [(&operate, done), (&settle, done), (&settle, done), (&settle, Outcome::Unknown)]
+        {
+            metrics
+                .update(|counters| counters.count_response(request, &Response::Settled { id: 3, outcome }));
+        }
+        let page = metrics.to_string();
+        for line in ["{outcome=\"done\"} 1", "{outcome=\"unknown\"} 1"] {
+            assert!(page.contains(&format!("\natm_operations_total{line}\n")), "{line}: {page}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_room_counts_as_turned_away() {
+        let metrics = Metrics::default();
+        for rejection in [Rejection::Full, Rejection::InUse] {
+            let settle = request(Command::Settle { id: 3 });
+            metrics.update(|counters| counters.count_response(&settle, &Response::Rejected(rejection)));
+        }
+        assert!(metrics.to_string().contains("\natm_turned_away_total 1\n"), "{metrics}");
+    }
+
     #[test]
     fn only_a_hello_that_proves_a_set_back_counts_as_one() {
         let metrics = Metrics::default();
@@ -150,7 +186,8 @@ mod tests {
             let numbers = Numbers::NONE;
             let admission =
                 Admission { ledger: LedgerId(7), turn: 1, former: None, numbers, set_back, last: None };
-            metrics.update(|counters| counters.count_response(&Response::Admitted(admission)));
+            let settle = request(Command::Settle { id: 3 });
+            metrics.update(|counters| counters.count_response(&settle, &Response::Admitted(admission)));
         }
         assert!(metrics.to_string().contains("\natm_ledger_set_backs_total 2\n"), "{metrics}");
     }

@@ -76,7 +76,7 @@ impl Server {
     /// Counts and logs a response; `began` is when its request was submitted.
     fn record(&self, request: &Request, response: &Response, began: Option<Instant>) {
         self.metrics.update(|counters| {
-            counters.count_response(response);
+            counters.count_response(request, response);
             if let (Some(operation), Some(began)) = (operation(request), began) {
                 counters.observe_operation(operation, began.elapsed());
             }
