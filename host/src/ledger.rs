@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod batch;
 pub mod committer;
+pub mod draft;
 pub mod entry;
 pub mod folder;
 pub mod mark;

@@ -4,6 +4,7 @@
 //! A restored ledger gets another identity: what terminals know of the former one says nothing about what was lost since.
 //! The database gets its name last, so an interrupted restore leaves no ledger.
 use super::{
+    draft,
     folder::{Folder, beside, sync_folder},
     mark,
     reader::{Journal, Overview, Reader},
@@ -12,11 +13,7 @@ use super::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use rusqlite::{Connection, OpenFlags};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{fs, path::Path};
 use tempfile::{Builder, NamedTempFile};
 
 impl Reader {
@@ -91,38 +88,31 @@ pub fn new_file<T>(file: &Path, write: impl FnOnce(&NamedTempFile) -> Result<T>)
     let name = || file.display().to_string();
     ensure!(fs::symlink_metadata(file).is_err(), "{}: it exists already and is not overwritten", name());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let draft = Builder::new().prefix("atm-").suffix(".tmp").tempfile_in(folder).with_context(name)?;
-    *lock_draft() = Some(draft.path().to_owned());
+    let made = draft::make(|| Builder::new().prefix("atm-").suffix(".tmp").tempfile_in(folder));
+    let draft = made.with_context(name)?;
     let written = write(&draft).map_err(name_file_limit)?;
     draft.as_file().sync_all().with_context(name)?;
     draft.persist_noclobber(file).with_context(name)?;
-    *lock_draft() = None;
     sync_folder(folder).with_context(name)?;
     Ok(written)
 }
 
-/// The file that [`new_file`] writes now.
-static DRAFT: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-fn lock_draft() -> MutexGuard<'static, Option<PathBuf>> {
-    DRAFT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes the file that is being written, and SQLite's rollback journal of it, before a signal ends the process.
-pub fn remove_draft() {
-    if let Some(draft) = lock_draft().take() {
-        for file in [beside(&draft, "-journal"), draft] {
-            // Where that fails, it is left, as after a loss of power.
-            let _ = fs::remove_file(file);
-        }
-    }
-}
-
-/// Names the limit of a file's size, if there is one: SQLite reports a write beyond it as `disk I/O error`.
+/// Names the limit of a file's size where it is the cause: SQLite reports a write beyond it as an I/O error.
 fn name_file_limit(error: anyhow::Error) -> anyhow::Error {
     #[cfg(unix)]
-    if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
+    if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+        && error.chain().any(is_of_a_write)
+    {
         return anyhow::anyhow!("{error:#}; a file may have {most} bytes here (ulimit -f)");
     }
     error
+}
+
+/// Whether a file could not be written because it is too large, or SQLite could not write to one for what may be this reason.
+#[cfg(unix)]
+fn is_of_a_write(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let is_too_large = |error: &std::io::Error| error.kind() == std::io::ErrorKind::FileTooLarge;
+    let sqlite = cause.downcast_ref().and_then(rusqlite::Error::sqlite_error);
+    cause.downcast_ref().is_some_and(is_too_large)
+        || sqlite.is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE)
 }

@@ -4,6 +4,7 @@
 //! Entries are read in ranges, each in a transaction of its own: SQLite cannot shorten its write-ahead log behind a
 //! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
 use super::{
+    draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},
     folder::{beside, is_empty, missing, refuse_former},
     mark,
@@ -104,7 +105,7 @@ impl Reader {
         let mut folder = Builder::new();
         #[cfg(unix)]
         folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let folder = folder.prefix("atm-").tempdir()?;
+        let folder = draft::make(|| folder.prefix("atm-").tempdir())?;
         let copy = folder.path().join(FILE);
         fs::copy(path, &copy)?;
         fs::copy(log, beside(&copy, "-wal"))?;

@@ -1,6 +1,6 @@
 //! `atm ledger`: shows, verifies, exports, backs up and restores a ledger, with a progress bar where that
 //! takes long.
-use super::{print, signals::remove_draft_on_signals, write_output};
+use super::{print, signals::remove_drafts_on_signals, write_output};
 use crate::cli::ledger::Ledger;
 use anyhow::{Context, Result};
 use atm_core::{
@@ -30,6 +30,8 @@ use export::export;
 const PROGRESS_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) fn run(command: &Ledger) -> Result<Exit> {
+    // First: a reader may have to copy the ledger.
+    remove_drafts_on_signals()?;
     match command {
         Ledger::Show { folder, account, terminal, last } => {
             let reader = open(&folder.data)?;
@@ -46,7 +48,6 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
             if file.as_os_str() == "-" {
                 return write_output(|out| export(&reader, *format, out, &mut progress));
             }
-            remove_draft_on_signals()?;
             new_file(file, |draft| {
                 let mut out = BufWriter::with_capacity(1 << 16, draft.as_file());
                 export(&reader, *format, &mut out, &mut progress)
@@ -57,14 +58,12 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
         Ledger::Backup { file, folder } => {
             let reader = open(&folder.data)?;
             let _progress = progress(None);
-            remove_draft_on_signals()?;
             let entries = reader.backup(file)?;
             print(&format!("{}: a backup of {entries} entries", file.display()))
         }
         Ledger::Restore { file, data } => {
             let identity = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
             let new = Beginning { identity, balance: Amount::ZERO, time: unix_time() };
-            remove_draft_on_signals()?;
             let restored = restore(file, data, new, &mut progress(None))?;
             print(&format!("{}: restored\n{}", data.display(), summary(&restored)))
         }

@@ -11,15 +11,15 @@ pub(crate) fn make_file_limit_an_error() {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
-/// Ends the process on a signal, after it has removed the file that is being written.
-pub(super) fn remove_draft_on_signals() -> Result<()> {
+/// Ends the process on a signal, after it has removed its [drafts](atm_host::ledger::draft).
+pub(super) fn remove_drafts_on_signals() -> Result<()> {
     #[cfg(unix)]
     {
-        use atm_host::{exit::Exit, ledger::backup::remove_draft, signals::ending};
+        use atm_host::{exit::Exit, ledger::draft::remove_drafts, signals::ending};
         let mut signals = signal_hook::iterator::Signals::new(ending())?;
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if signals.forever().next().is_some() {
-                remove_draft();
+                let _none_is_made = remove_drafts();
                 std::process::exit(Exit::Interrupted as i32);
             }
         })?;
@@ -39,11 +39,11 @@ pub(super) struct ServerSignals {
 impl ServerSignals {
     /// Catches the signals. The second one that stops ends the process at once.
     ///
-    /// A hangup stops a server whose terminal is gone (standard input is one). A service has none: there it is ignored, as
-    /// operators send it for a reload, and there is nothing to reload.
+    /// A hangup stops a server whose terminal is gone (standard input is one), unless its caller has made it ignored, as
+    /// nohup(1) does. A service has none: there it is ignored, as operators send it for a reload, and there is nothing to reload.
     pub(super) fn catch() -> Result<Self> {
         use anyhow::Context;
-        use atm_host::exit::Exit;
+        use atm_host::{exit::Exit, signals::is_ignored};
         use signal_hook::{
             consts::{
                 SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
@@ -57,7 +57,7 @@ impl ServerSignals {
             sync::{Arc, atomic::AtomicBool},
         };
         let mut stopping = vec![SIGTERM, SIGINT, SIGQUIT, SIGXCPU];
-        if stdin().is_terminal() {
+        if stdin().is_terminal() && !is_ignored(SIGHUP) {
             stopping.push(SIGHUP);
         }
         let ignored = [SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO];

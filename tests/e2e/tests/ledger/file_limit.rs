@@ -71,7 +71,17 @@ fn a_backup_that_a_signal_ends_leaves_no_file() {
     deposit_repeatedly(&server, 1000);
     server.stop();
     let mut ended = 0;
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP].repeat(5) {
+    let signals = [
+        Signal::INT,
+        Signal::TERM,
+        Signal::HUP,
+        Signal::ALARM,
+        Signal::IO,
+        Signal::PROF,
+        Signal::VTALARM,
+        Signal::XCPU,
+    ];
+    for signal in signals.repeat(2) {
         let copy = folder.path().join("copy");
         let mut backup = Program::start(ledger_command(&["backup", copy.to_str().unwrap()], &data));
         while backup.is_running() && !names(folder.path()).iter().any(|name| name.ends_with(".tmp")) {}

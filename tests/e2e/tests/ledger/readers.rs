@@ -4,6 +4,7 @@ use atm_e2e::{
     Program, Signal,
     ledger::{deposit_repeatedly, ledger_command, ledger_stdout, run_ledger, start_server},
 };
+use rustix::process::{Pid, kill_process};
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -27,11 +28,11 @@ struct PausedExport(Child);
 
 impl PausedExport {
     fn start(folder: &Path) -> Self {
-        let mut child = ledger_command(&["export"], folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(&mut ledger_command(&["export"], folder))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         Self(child)
     }
@@ -112,6 +113,35 @@ fn servers_that_come_and_go_change_nothing_of_what_is_read() {
     });
 }
 
+/// A command for which `folder` is read-only.
+fn in_read_only_folder(command: &Command, folder: &Path) -> Command {
+    let path = folder.to_str().unwrap();
+    let mount =
+        format!("mount --bind {path} {path} && mount -o remount,bind,ro {path} && exec \"$0\" \"$@\"");
+    let mut inside = Command::new("unshare");
+    inside.args(["-rm", "sh", "-c", &mount]).arg(command.get_program()).args(command.get_args());
+    inside
+}
+
+#[test]
+fn a_signal_leaves_no_copy_of_a_ledger_in_a_read_only_folder() {
+    let folder = TempDir::new().unwrap();
+    let (data, temporary) = (folder.path().join("data"), folder.path().join("tmp"));
+    fs::create_dir(&temporary).unwrap();
+    let server = start_server(&data);
+    deposit_repeatedly(&server, 4_000);
+    server.program.signal(Signal::KILL);
+    drop(server);
+    // Without the log's index, which a reader makes.
+    let _ = fs::remove_file(data.join("ledger.db-shm"));
+    let mut export = in_read_only_folder(&ledger_command(&["export"], &data), &data);
+    let mut export = PausedExport::spawn(export.env("TMPDIR", &temporary));
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 1, "a copy");
+    kill_process(Pid::from_child(&export.0), Signal::TERM).unwrap();
+    assert_eq!(export.0.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
 #[test]
 fn a_reader_needs_no_folder_that_can_be_written_to() {
     let folder = TempDir::new().unwrap();
@@ -131,9 +161,6 @@ fn a_reader_needs_no_folder_that_can_be_written_to() {
     server.stop();
     // With a log and its index, with a log alone, and without a log.
     for data in [&data, &killed, &stopped] {
-        let path = data.to_str().unwrap();
-        let mount =
-            format!("mount --bind {path} {path} && mount -o remount,bind,ro {path} && exec \"$0\" \"$@\"");
         let names = || {
             let mut names: Vec<_> =
                 fs::read_dir(data).unwrap().map(|file| file.unwrap().file_name()).collect();
@@ -142,9 +169,7 @@ fn a_reader_needs_no_folder_that_can_be_written_to() {
         };
         let before = names();
         for words in [&["verify"][..], &["export"], &["show"]] {
-            let mut inside = Command::new("unshare");
-            let plain = ledger_command(words, data);
-            inside.args(["-rm", "sh", "-c", &mount]).arg(plain.get_program()).args(plain.get_args());
+            let inside = in_read_only_folder(&ledger_command(words, data), data);
             let done = Program::run(inside, "");
             assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{words:?} {done:?}");
             assert!(done.stdout.contains("120") || words[0] == "export", "{done:?}");
