@@ -4,19 +4,24 @@
 //! `~/.local/state`. Which lines get here is decided in one place, `Repl::remember`.
 use std::{
     env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 /// The most lines that are kept.
 pub(super) const MAX_LINES: usize = 1000;
 
-/// The path of the file, in a folder that exists; `None` where there can be none.
+/// The path of the file, in a folder that exists; `None` where there can be none, or where it is not a regular file: to open a FIFO
+/// blocks, and a device may have no end.
 pub(super) fn path() -> Option<PathBuf> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     let folder = state.join("atm");
     create_private(&folder).ok()?;
-    Some(folder.join("history"))
+    let file = folder.join("history");
+    let is_regular =
+        fs::metadata(&file).map_or_else(|error| error.kind() == ErrorKind::NotFound, |file| file.is_file());
+    is_regular.then_some(file)
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {

@@ -108,6 +108,24 @@ fn answers_are_recalled_at_the_next_start_unless_no_history_is_kept() {
 }
 
 #[test]
+fn a_history_that_is_no_regular_file_is_not_opened() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("atm")).unwrap();
+    let fifo = folder.path().join("atm/history");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let mut command = client(&server);
+    command.env("XDG_STATE_HOME", folder.path());
+    let mut screen = TerminalProgram::start(command);
+    screen.wait_for(">>> ");
+    screen.press("deposit 40\r");
+    screen.wait_for("Your balance is $140.");
+    screen.press("exit\r");
+    assert_eq!(screen.finish(), Some(0));
+    server.stop();
+}
+
+#[test]
 fn text_is_coloured_unless_no_color_is_set() {
     let server = Server::start(&[]);
     for (value, coloured) in [("", true), ("1", false)] {
