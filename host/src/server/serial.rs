@@ -79,6 +79,7 @@ fn run_kiosk<L: Ledger>(
     let mut kiosk =
         Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(device.0.baud()), ledger, clock.now()));
     let mut stop_deadline: Option<Instant> = None;
+    let mut warned = false;
     while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {
         if stop_deadline.is_none() && stop.load(Ordering::Acquire) {
             let now = clock.now();
@@ -97,6 +98,10 @@ fn run_kiosk<L: Ledger>(
             Err(KioskError::Ledger(error)) => return Err(io::Error::other(error)),
             Err(KioskError::Port(error)) => Err(error),
         };
+        let counters = kiosk.host().counters();
+        if counters.frames == 0 && counters.discarded > 0 && !std::mem::replace(&mut warned, true) {
+            warn!(target: SERVER, wire = %config.wire, "the first bytes on the serial line are no message of this wire; check --wire and --baud on both sides");
+        }
         let timeout = kiosk.deadline().map_or(MAX_WAIT, |due| clock.until(due));
         if let Err(error) = turn.and_then(|()| device.0.wait(timeout.min(MAX_WAIT))) {
             // The terminal retransmits what is lost with the device, and the kiosk its reply.

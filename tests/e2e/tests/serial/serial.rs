@@ -1,6 +1,6 @@
 //! `firmware-sim` on a pseudo-terminal with `atm client --serial` on the other end: clients one after another,
 //! killed clients, noise, injected faults, and errors of the port.
-use atm_e2e::{FirmwareSim, Output, Program, Signal, atm, random_bytes, seeded_rng};
+use atm_e2e::{FirmwareSim, Output, Program, SerialPair, Signal, atm, random_bytes, seeded_rng};
 use std::io::Write;
 
 const WIRES: [&str; 2] = ["postcard", "json"];
@@ -153,4 +153,20 @@ fn a_missing_port_and_the_raw_wire_are_reported_in_one_line() {
     // The raw wire has no hello, and on a serial line the host sends nothing before one.
     let done = run(&sim, "raw", "3\n");
     assert!(done.code == Some(2) && done.stderr.contains("no hello"), "{done:?}");
+}
+
+#[test]
+fn a_server_warns_once_of_a_terminal_of_another_wire() {
+    for (wire, other) in [("postcard", "json"), ("json", "postcard")] {
+        let pair = SerialPair::new();
+        let server = Program::start(atm(&["serve", "--serial", &pair.near, "--wire", wire]));
+        server.wait_for("listening on");
+        let arguments = ["client", "--serial", &pair.far, "--wire", other, "--reply-timeout", "2"];
+        let done = Program::run(atm(&arguments), "balance\n");
+        assert_eq!(done.code, Some(1), "{done:?}");
+        server.signal(Signal::TERM);
+        let done = server.finish();
+        let warnings = done.stderr.matches("are no message of this wire").count();
+        assert_eq!((done.code, warnings), (Some(0), 1), "{wire}: {done:?}");
+    }
 }
