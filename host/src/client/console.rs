@@ -36,8 +36,8 @@ pub enum ConsoleInput {
 
 /// A source of answers.
 pub struct Console {
-    /// The line to be added to the history before the next one is read.
-    requests: Sender<Option<String>>,
+    /// The line to be added to the history before the next one is read, and whether that answers a prompt for an amount.
+    requests: Sender<(Option<String>, bool)>,
     remembered: Option<String>,
     lines: Receiver<ConsoleInput>,
     signals: Option<Signals>,
@@ -99,19 +99,19 @@ impl Console {
     }
 
     fn new(wake: Wake, mut read: impl FnMut() -> ConsoleInput + Send + 'static) -> io::Result<Self> {
-        Self::with_history(wake, move |_| read())
+        Self::with_history(wake, move |_, _| read())
     }
 
     fn with_history(
         wake: Wake,
-        mut read: impl FnMut(Option<String>) -> ConsoleInput + Send + 'static,
+        mut read: impl FnMut(Option<String>, bool) -> ConsoleInput + Send + 'static,
     ) -> io::Result<Self> {
         let (requests, requested) = channel();
         let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
             let mut is_first = true;
-            for remembered in requested {
-                let line = read(remembered);
+            for (remembered, asks_for_amount) in requested {
+                let line = read(remembered, asks_for_amount);
                 let line = if mem::take(&mut is_first) { without_mark(line) } else { line };
                 let sent = send.send(line);
                 wake.wake();
@@ -133,9 +133,9 @@ impl Console {
     }
 
     /// Requests a line; [`take_line`](Self::take_line) returns it later.
-    pub(super) fn request_line(&mut self) {
+    pub(super) fn request_line(&mut self, asks_for_amount: bool) {
         // It fails only when the thread has ended, after it sent the reason.
-        let _ = self.requests.send(self.remembered.take());
+        let _ = self.requests.send((self.remembered.take(), asks_for_amount));
     }
 
     /// Adds a line to the history, once the next one is requested.

@@ -55,14 +55,14 @@ fn make_blocking() {
 #[cfg(not(unix))]
 fn make_blocking() {}
 
-/// A function that adds a line to the history, and reads one with an editor, which it makes at its first call. The history is
-/// also in the file `history`.
+/// A function that adds a line to the history, and reads one with an editor, which it makes at its first call; its second argument says
+/// whether the prompt asks for an amount. The history is also in the file `history`.
 pub(super) fn line_reader(
     history: Option<PathBuf>,
     colours: bool,
-) -> impl FnMut(Option<String>) -> ConsoleInput + Send + 'static {
+) -> impl FnMut(Option<String>, bool) -> ConsoleInput + Send + 'static {
     let mut cached = None;
-    move |remembered| {
+    move |remembered, asks_for_amount| {
         let (editor, _) = match &mut cached {
             Some(cached) => cached,
             None => match make_editor(history.as_deref(), colours) {
@@ -70,6 +70,9 @@ pub(super) fn line_reader(
                 Err(error) => return failed(error),
             },
         };
+        if let Some(helper) = editor.helper_mut() {
+            helper.asks_for_amount = asks_for_amount;
+        }
         if let Some(line) = remembered {
             // The session goes on without its history.
             let added = editor.add_history_entry(line).unwrap_or(false);
@@ -100,13 +103,14 @@ type LineEditor = rustyline::Editor<MenuHelper, FileHistory>;
 /// Completes the words of the menu, and colours the prompt.
 struct MenuHelper {
     colours: bool,
+    asks_for_amount: bool,
 }
 
 impl Completer for MenuHelper {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(completions(line.get(..pos).unwrap_or(line)))
+        Ok(completions(line.get(..pos).unwrap_or(line), self.asks_for_amount))
     }
 }
 
@@ -135,7 +139,7 @@ fn make_editor(
         .bracketed_paste(false)
         .build();
     let mut editor = LineEditor::with_history(config.clone(), FileHistory::with_config(&config))?;
-    editor.set_helper(Some(MenuHelper { colours }));
+    editor.set_helper(Some(MenuHelper { colours, asks_for_amount: false }));
     // There is none before the first start.
     let _ = history.map(|path| editor.load_history(path));
     let printer = editor.create_external_printer()?;

@@ -1,8 +1,11 @@
 //! Menu: shown whole once, and then as one line. The client knows it by the core's text.
 use atm_core::screen::{Screen, asks_for_amount};
 
-/// The words of the menu and of the prompts for an amount, and the client's own; an amount may follow the first two.
-const WORDS: [&str; 8] = ["deposit ", "withdraw ", "balance", "help", "exit", "quit", "back", "all"];
+/// The words of the menu and the client's own; an amount may follow the first two.
+const WORDS: [&str; 6] = ["deposit ", "withdraw ", "balance", "help", "exit", "quit"];
+
+/// The further words of the prompts for an amount.
+const AMOUNT_WORDS: [&str; 2] = ["back", "all"];
 
 /// The line in place of a menu that was shown before.
 const BRIEF: &str = "Deposit, withdraw, balance or exit? (help shows the menu)";
@@ -44,17 +47,18 @@ fn is_menu(prompt: &str) -> bool {
     prompt == Screen::Menu.to_string()
 }
 
-/// The words that complete the beginning of a line, and where the word begins in it.
-pub(super) fn completions(line: &str) -> (usize, Vec<String>) {
+/// The words that complete the beginning of a line at the menu, or at a prompt for an amount, and where the word begins in it.
+pub(super) fn completions(line: &str, asks_for_amount: bool) -> (usize, Vec<String>) {
     let start = line.rfind([' ', '\t']).map_or(0, |blank| blank.saturating_add(1));
     let (before, word) = line.split_at_checked(start).unwrap_or(("", line));
-    let words: &[&str] = match before.trim() {
-        "" => &WORDS,
-        first if first.eq_ignore_ascii_case("withdraw") => &["all"],
-        _ => &[],
+    let (words, more): (&[&str], &[&str]) = match before.trim() {
+        "" if asks_for_amount => (&WORDS, &AMOUNT_WORDS),
+        "" => (&WORDS, &[]),
+        first if first.eq_ignore_ascii_case("withdraw") => (&["all"], &[]),
+        _ => (&[], &[]),
     };
     let fits = |whole: &&&str| whole.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
-    (start, words.iter().filter(fits).map(|word| (*word).to_owned()).collect())
+    (start, words.iter().chain(more).filter(fits).map(|word| (*word).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -91,14 +95,18 @@ mod tests {
     fn words_are_completed() {
         for (line, start, words) in [
             ("dep", 0, &["deposit "][..]),
-            ("B", 0, &["balance", "back"]),
+            ("B", 0, &["balance"]),
+            ("a", 0, &[]),
             ("withdraw ", 9, &["all"]),
             ("withdraw a", 9, &["all"]),
             ("deposit 4", 8, &[]),
             ("é", 0, &[]),
         ] {
-            assert_eq!(completions(line), (start, words.iter().map(|word| word.to_string()).collect()));
+            let words = words.iter().map(|word| word.to_string()).collect();
+            assert_eq!(completions(line, false), (start, words));
         }
-        assert_eq!(completions("").1, WORDS);
+        assert_eq!(completions("", false).1, WORDS);
+        assert_eq!(completions("B", true).1, ["balance", "back"]);
+        assert_eq!(completions("a", true).1, ["all"]);
     }
 }

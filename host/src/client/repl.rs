@@ -220,7 +220,7 @@ impl Repl<'_> {
             None => return Ok(()),
         };
         self.screen.prompt(self.console.has_editor)?;
-        self.console.request_line();
+        self.console.request_line(self.asks_for_amount);
         Ok(())
     }
 
