@@ -159,16 +159,20 @@ pub(super) fn merge(path: &Path, line: &[OsString]) -> Result<Serve, String> {
     let is_ignored = |name: &str| {
         is_given(name) || CONFLICTS.iter().any(|(other, names)| is_given(other) && names.contains(&name))
     };
-    let mut arguments: Vec<OsString> = vec!["atm".into(), "serve".into()];
+    let mut of_file: Vec<OsString> = vec!["atm".into(), "serve".into()];
     for (name, value) in file.given() {
+        // No argument of a process has one, and no path of the system.
+        if value.contains('\0') {
+            return Err(wrong(&format!("a NUL character in `{name}`")));
+        }
         if !is_ignored(name) {
-            arguments.push(format!("--{name}={value}").into());
+            of_file.push(format!("--{name}={value}").into());
         }
     }
-    // The file's options alone are parsed first: an error is then the file's.
-    read(&arguments).map_err(|error| wrong(&in_one_line(&error)))?;
-    arguments.extend(line.iter().skip_while(|word| *word != "serve").skip(1).cloned());
-    read(&arguments).map_err(|error| wrong(&in_one_line(&error)))
+    let of_line = line.iter().skip_while(|word| *word != "serve").skip(1);
+    let merged: Vec<OsString> = of_file.iter().chain(of_line).cloned().collect();
+    // The command line may have what an option of the file needs. An error that the file has by itself is reported first.
+    read(&merged).map_err(|error| wrong(&in_one_line(&read(&of_file).err().unwrap_or(error))))
 }
 
 fn id(name: &str) -> String {
@@ -211,7 +215,8 @@ fn with_position(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!("line {line}, column {column}: {}", error.message())
+    let message = error.message().replace("expected u64", "expected a whole number, 0 or more");
+    format!("line {line}, column {column}: {message}")
 }
 
 /// The text in one line, without characters that control a terminal.

@@ -4,6 +4,7 @@ use crate::cli::{MetricsAddress, Serve};
 use anyhow::{Context, Result};
 use atm_core::{time::Duration, wire::Wire};
 use atm_host::{
+    client::Escaped,
     exit::Exit,
     ledger::store::StoreFault,
     log::SERVER,
@@ -52,7 +53,7 @@ pub(super) fn check(options: &Serve) -> Result<Exit> {
         Ok(_) => super::print("ok"),
         Err(error) => {
             // A failure to write it cannot be reported.
-            let _ = writeln!(io::stderr(), "atm: TLS cannot be used: {error}");
+            let _ = writeln!(io::stderr(), "atm: TLS cannot be used: {}", Escaped(&error.to_string()));
             Ok(Exit::Usage)
         }
     }

@@ -45,6 +45,11 @@ fn the_command_line_overrides_every_key() {
     }
     let serve = merge_text("allow-remote-quit = false", "atm serve --allow-remote-quit").unwrap();
     assert!(serve.allow_remote_quit);
+    // The command line has what an option of the file needs.
+    let serve = merge_text("baud = 9600", "atm serve --serial b").unwrap();
+    assert_eq!((serve.serial.as_deref(), serve.baud), (Some("b"), 9_600));
+    let file = "metrics = '0.0.0.0:7'\ntls-cert = 'a'";
+    merge_text(file, "atm serve --allow-remote-metrics --tls-cert a --tls-key b --tls-client-ca c").unwrap();
     // A serial line and its speed.
     let file = "serial = 'a'\nbaud = 9600\nmetrics = 'off'";
     let serve = merge_text(file, "atm serve --serial b --baud 19200").unwrap();
@@ -65,6 +70,8 @@ fn an_error_in_the_file_is_reported() {
         ("balance = '1e3'", "invalid value '1e3' for '--balance"),
         ("idle-timeout = 0", "invalid value '0' for '--idle-timeout"),
         ("idle-timeout = '7'", "invalid type"),
+        ("idle-timeout = -1", "expected a whole number, 0 or more"),
+        ("data = \"a\\u0000b\"", "a NUL character in `data`"),
         ("listen = 'nowhere'", "invalid value 'nowhere'"),
         ("listen = 'a:1'\nserial = 'b'", "cannot be used with"),
         ("serial = 'b'\nwire = 'raw'", "--wire raw has no hello"),

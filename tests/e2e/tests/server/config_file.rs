@@ -51,6 +51,17 @@ fn errors_in_the_configuration_file_are_usage_errors() {
     }
 }
 
+/// Also where they are quoted by the system's error after the file was parsed.
+#[test]
+fn values_of_the_configuration_file_are_printed_escaped() {
+    let folder = TempDir::new().unwrap();
+    let text = "listen = \"127.0.0.1:0\"\nlog = \"off\"\ndata = \"/proc/none/\\u001b[31mx\\u0007\"\n";
+    let output = Program::run(atm(&["serve", "--config", &write_config(folder.path(), text)]), "");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("/proc/none/\\u{1b}[31mx\\u{7} cannot be used"), "{output:?}");
+    assert_eq!(output.stderr.find(char::is_control), Some(output.stderr.len() - 1), "{output:?}");
+}
+
 #[test]
 fn check_config_reports_ok_or_what_is_wrong_and_starts_no_server() {
     let folder = TempDir::new().unwrap();
