@@ -17,7 +17,10 @@ complete -F _atm_option_value -o bashdefault -o default atm
 
 /// The script for a shell, which completes commands, options and the values of every closed set.
 pub(super) fn script(shell: Shell) -> String {
-    let mut command = Arguments::command();
+    // Its words may be an address and an amount too.
+    let mut command = Arguments::command().mut_subcommand("client", |client| {
+        client.mut_arg("words", |words| words.value_parser(["balance", "deposit", "withdraw"]))
+    });
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "atm", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();

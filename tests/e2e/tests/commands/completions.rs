@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 
 /// What is typed before the Tab key, and what the shells then offer.
-const CASES: [(&str, &[&str]); 10] = [
+const CASES: [(&str, &[&str]); 12] = [
     ("serve --wire ", &["json", "raw", "postcard"]),
     ("client --wire ", &["json", "raw", "postcard"]),
     ("demo --wire po", &["postcard"]),
@@ -14,6 +14,8 @@ const CASES: [(&str, &[&str]); 10] = [
     ("ledger export --format ", &["json", "csv"]),
     ("completions f", &["fish"]),
     ("ledger re", &["restore"]),
+    ("client b", &["balance"]),
+    ("client ", &["balance", "deposit", "withdraw"]),
     ("serve --ac", &["--accept-loss"]),
 ];
 
