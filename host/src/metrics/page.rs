@@ -4,7 +4,7 @@
 //! the limit, the oldest connection is closed.
 use super::{
     Metrics,
-    request::{self, MAX_HEAD, Page, Rejection, Request},
+    request::{self, MAX_HEAD, Page, Rejection},
 };
 use crate::log::METRICS;
 use mio::{
@@ -25,7 +25,10 @@ use tracing::{debug, error};
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most scrapes at once, each with a file descriptor.
-pub const MAX_SCRAPES: usize = 8;
+pub const MAX_SCRAPES: usize = 32;
+
+/// Most bytes of a connection, with what comes after the request. Beyond, it is closed.
+const MAX_INPUT: usize = 64 << 10;
 
 /// The wait before accepting again after the system had no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -126,7 +129,14 @@ impl MetricsServer {
             debug!(target: METRICS, %error, "a scrape could not be registered");
             return;
         }
-        let scrape = Scrape { stream, head: Vec::new(), response: None, sent: 0, deadline: now + TIMEOUT };
+        let scrape = Scrape {
+            stream,
+            head: Vec::new(),
+            received: 0,
+            response: None,
+            sent: 0,
+            deadline: now + TIMEOUT,
+        };
         self.scrapes.insert(self.last_token, scrape);
         self.advance(self.last_token);
     }
@@ -149,6 +159,8 @@ struct Scrape {
     stream: TcpStream,
     /// The head of the request as far as it has come.
     head: Vec<u8>,
+    /// Bytes that were read.
+    received: usize,
     response: Option<Vec<u8>>,
     sent: usize,
     deadline: Instant,
@@ -159,7 +171,8 @@ impl Scrape {
     fn advance(&mut self, metrics: &Metrics, any_host: bool) -> io::Result<bool> {
         let more = self.read()?;
         if self.response.is_none() {
-            self.response = request::parse(&self.head, any_host).map(|request| response(request, metrics));
+            self.response = request::parse(&self.head, any_host)
+                .map(|request| response(request, request::is_head(&self.head), metrics));
         }
         if let Some(response) = &self.response
             && self.sent < response.len()
@@ -179,16 +192,18 @@ impl Scrape {
         Ok(more)
     }
 
-    /// Reads what has come; false at the end of the stream.
+    /// Reads what has come; false at the end of the stream, and beyond [`MAX_INPUT`].
     fn read(&mut self) -> io::Result<bool> {
         let mut bytes = [0; 1024];
         loop {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Ok(false),
+                Ok(_) if self.received > MAX_INPUT => return Ok(false),
                 Ok(count) if self.response.is_none() && self.head.len() <= MAX_HEAD => {
+                    self.received += count;
                     self.head.extend_from_slice(bytes.get(..count).unwrap_or_default());
                 }
-                Ok(_) => {}
+                Ok(count) => self.received += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -197,21 +212,21 @@ impl Scrape {
     }
 }
 
-fn response(request: Result<Request, Rejection>, metrics: &Metrics) -> Vec<u8> {
+fn response(request: Result<Page, Rejection>, is_head: bool, metrics: &Metrics) -> Vec<u8> {
     let health = || match metrics.snapshot().fault() {
         None => ("200 OK", "ok\n".to_owned()),
         Some(fault) => ("503 Service Unavailable", format!("{fault}\n")),
     };
     let (status, body) = match request {
-        Ok(Request { page: Page::Metrics, .. }) => ("200 OK", metrics.to_string()),
-        Ok(Request { page: Page::Health, .. }) => health(),
+        Ok(Page::Metrics) => ("200 OK", metrics.to_string()),
+        Ok(Page::Health) => health(),
         Err(rejection) => {
             let (status, text) = rejection.response();
             (status, text.to_owned())
         }
     };
     let length = body.len();
-    let body = if request.is_ok_and(|request| !request.has_body) { "" } else { &body };
+    let body = if is_head { "" } else { &body };
     // 0.0.4 is the version of Prometheus' text format.
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\n\

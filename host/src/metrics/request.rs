@@ -12,14 +12,6 @@ pub(super) enum Page {
     Health,
 }
 
-/// A request that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) page: Page,
-    /// False for `HEAD`: the head of the response alone.
-    pub(super) has_body: bool,
-}
-
 /// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rejection {
@@ -52,8 +44,13 @@ impl Rejection {
     }
 }
 
+/// Whether the response is its head alone, an error's too (RFC 9110, section 9.3.2).
+pub(super) fn is_head(head: &[u8]) -> bool {
+    head.trim_ascii_start().starts_with(b"HEAD ")
+}
+
 /// Parses the head of a request; `None` where it is incomplete. With `any_host`, it may name any host.
-pub(super) fn parse(head: &[u8], any_host: bool) -> Option<Result<Request, Rejection>> {
+pub(super) fn parse(head: &[u8], any_host: bool) -> Option<Result<Page, Rejection>> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     match request.parse(head) {
@@ -64,7 +61,7 @@ pub(super) fn parse(head: &[u8], any_host: bool) -> Option<Result<Request, Rejec
     }
 }
 
-fn read(request: &httparse::Request<'_, '_>, any_host: bool) -> Result<Request, Rejection> {
+fn read(request: &httparse::Request<'_, '_>, any_host: bool) -> Result<Page, Rejection> {
     let (Some(method), Some(target)) = (request.method, request.path) else {
         return Err(Rejection::Malformed);
     };
@@ -93,8 +90,7 @@ fn read(request: &httparse::Request<'_, '_>, any_host: bool) -> Result<Request, 
         _ => return Err(Rejection::UnknownPath),
     };
     match method {
-        "GET" => Ok(Request { page, has_body: true }),
-        "HEAD" => Ok(Request { page, has_body: false }),
+        "GET" | "HEAD" => Ok(page),
         _ => Err(Rejection::UnsupportedMethod),
     }
 }
@@ -113,10 +109,10 @@ fn is_own(authority: &str) -> bool {
 mod tests {
     use super::*;
 
-    const METRICS: Result<Request, Rejection> = Ok(Request { page: Page::Metrics, has_body: true });
+    const METRICS: Result<Page, Rejection> = Ok(Page::Metrics);
 
     #[track_caller]
-    fn parses(text: &str, expected: Result<Request, Rejection>) {
+    fn parses(text: &str, expected: Result<Page, Rejection>) {
         assert_eq!(parse(text.as_bytes(), false), Some(expected), "{text:?}");
     }
 
@@ -134,9 +130,8 @@ mod tests {
                 assert_eq!(parse(&text.as_bytes()[..end], false), None, "{text:?} up to {end}");
             }
         }
-        let health = |has_body| Ok(Request { page: Page::Health, has_body });
-        parses("GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n", health(true));
-        parses("HEAD /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n", health(false));
+        parses("GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n", Ok(Page::Health));
+        parses("HEAD /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n", Ok(Page::Health));
     }
 
     #[test]

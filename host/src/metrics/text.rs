@@ -41,7 +41,7 @@ fn family(f: &mut Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Res
 
 type Number = (&'static str, &'static str, &'static str, u64);
 
-/// The metrics of one number each. Those of the ledger on disk are left out where there is none.
+/// The metrics of one number each. Without a ledger on disk its counters are 0, and its gauges are left out.
 fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
     let always: [Number; 10] = [
         ("atm_sessions_total", "counter", "Sessions that were opened.", now.sessions),

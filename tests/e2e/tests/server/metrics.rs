@@ -89,6 +89,7 @@ fn a_page_has_the_counters_with_help_and_type() {
         ("GET http://localhost:1/metrics HTTP/1.1", "200"),
         ("GET /metrics HTTP/1.1\r\nHost: evil.example", "421"),
         ("HEAD /healthz HTTP/1.1", "200"),
+        ("HEAD / HTTP/1.1", "404"),
         ("GET /metrics/x HTTP/1.1", "404"),
         ("POST /metrics HTTP/1.1", "405"),
         ("sing", "400"),
