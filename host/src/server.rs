@@ -24,6 +24,7 @@ use atm_core::{
     ledger::{InDoubt, LedgerId, Ticket},
     time::{Duration, Instant},
 };
+use certificates::TlsFailures;
 use committer::Committer;
 use connection::{AdvanceResult, Connection};
 use conversations::{ConversationTable, Location};
@@ -111,6 +112,7 @@ pub struct Server {
     accepting: bool,
     /// When to accept again, after the system had no room for another connection.
     accept_retry: Option<Instant>,
+    tls_failures: TlsFailures,
     /// The ledger has failed for good.
     ledger_failed: bool,
     /// Set while the server stops: until when it waits for the sessions to end.
@@ -153,6 +155,7 @@ impl Server {
             ready_queue: Vec::new(),
             accepting: false,
             accept_retry: None,
+            tls_failures: TlsFailures::default(),
             ledger_failed: false,
             stop_deadline: None,
         })
@@ -278,10 +281,10 @@ impl Server {
             match connection.advance(&mut self.buffer, self.now) {
                 AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
                 AdvanceResult::Foreign(protocol) => {
-                    warn!(target: SESSION, session = token.0, %protocol, "connection ended: its peer speaks another protocol");
+                    warn!(target: SESSION, peer = %connection.peer, session = token.0, %protocol, "connection ended: its peer speaks another protocol");
                 }
                 AdvanceResult::Certificate(name) => self.admit_certificate(token, &mut connection, name),
-                AdvanceResult::TlsFailed(error) => Self::log_tls_failure(token, &connection, &error),
+                AdvanceResult::TlsFailed(error) => self.log_tls_failure(token, &connection, &error),
                 AdvanceResult::NoHello => self.turn_away(token, &mut connection),
                 AdvanceResult::Blocked => {
                     // The goodbye is sent: a lingering connection is no session.

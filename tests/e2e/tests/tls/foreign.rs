@@ -6,7 +6,8 @@ use crate::{
 use atm_e2e::{Client, Program, Server, Signal, TIMEOUT, atm, frame, json};
 use rcgen::CustomExtension;
 use std::{
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -168,5 +169,27 @@ fn a_thousand_handshakes_are_made_and_their_sessions_served() {
     assert_eq!(client.ask(&welcome, "balance")["balance"], 10_000);
     drop(client);
     assert_eq!(server.program.stderr(), "", "nothing to warn of");
+    server.stop();
+}
+
+#[test]
+fn handshakes_that_fail_are_logged_ten_times_a_second_with_a_count() {
+    let server = authority().serve(&[]);
+    let fail = || {
+        let mut peer = TcpStream::connect(server.address).unwrap();
+        peer.set_read_timeout(Some(TIMEOUT)).unwrap();
+        // A record of a handshake whose content is none.
+        peer.write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let _ = peer.read_to_end(&mut Vec::new());
+    };
+    let (until, mut failures) = (Instant::now() + TIMEOUT, 0);
+    while !server.program.stderr().contains("unlogged=") {
+        assert!(Instant::now() < until, "{}", server.program.stderr());
+        fail();
+        failures += 1;
+    }
+    let log = server.program.stderr();
+    assert!(log.matches("TLS failed").count() < failures, "{log}");
     server.stop();
 }
