@@ -163,8 +163,7 @@ fn a_client_with_a_state_file_says_so_and_goes_on() {
     let done = session(&server, "deposit 1\n");
     assert!(done.stdout.contains("Amount deposited: $1. Your balance is $111."), "{done:?}");
     assert!(!done.stdout.contains("unknown"), "{done:?}");
-    assert_eq!(server.program.stderr().matches("the ledger was set back").count(), 1);
-    server.stop();
+    assert_eq!(server.finish().matches("the ledger was set back").count(), 1);
     let server = folders.start();
     let done = session(&server, "3\n");
     assert!(done.stdout.contains("Your balance is $111."), "{done:?}");

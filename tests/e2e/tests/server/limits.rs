@@ -84,9 +84,9 @@ fn new_names_are_capped_in_number_and_a_minute_and_known_ones_served() {
 
 #[test]
 fn sessions_are_limited_by_the_limit_of_open_files() {
-    // Of the server's 96 files, 72 are reserved for other uses than sessions. More clients than are left.
+    // Of the server's 120 files, 96 are reserved for other uses than sessions. More clients than are left.
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 96 && exec \"$@\"", "sh"]);
+    command.args(["-c", "ulimit -n 120 && exec \"$@\"", "sh"]);
     let serve = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "error"]);
     command.arg(serve.get_program()).args(serve.get_args());
     let server = Server::of(Program::start(command));
