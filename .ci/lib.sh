@@ -9,13 +9,18 @@ step() { printf '\n== %s (%s s)\n' "$*" "$((EPOCHSECONDS - CI_START))"; }
 # has PROGRAM...: whether all of them are installed.
 has() { command -v "$@" >/dev/null && [ "$(command -v "$@" | wc -l)" = $# ]; }
 
+# Parts of .ci/run that run at once install one after the other.
+mkdir -p target
+alone() { flock target/install.lock "$@"; }
+
 # debian PACKAGE...: installs Debian packages.
 debian() {
     local sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+    alone $sudo apt-get update -qq
+    alone $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
 }
+rustup() { alone "$(type -P rustup)" "$@"; }
 
 # Rust links with it, and SQLite is compiled from C.
 has cc || debian gcc libc6-dev
