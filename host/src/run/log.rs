@@ -128,12 +128,16 @@ struct Line;
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut queue = lock();
+        // To notify is a system call. A thread that has lines to write looks again when it has written them.
+        let is_awaited = queue.bytes.is_empty() && !queue.is_writing;
         if queue.bytes.len() + line.len() > MAX_WAITING {
             queue.dropped += 1;
         } else {
             queue.bytes.extend(line);
         }
-        CHANGED.notify_all();
+        if is_awaited {
+            CHANGED.notify_all();
+        }
         Ok(line.len())
     }
 
