@@ -109,7 +109,7 @@ struct Repl<'a> {
 /// refused or could not be sent, unless they keep going, and where a reply does not come in time.
 ///
 /// The exit code of a person who left by `exit`, or by a `quit` that the host permitted, is [`Exit::Done`]; that of a pipe says
-/// what became of the operations: see `script`. Where anything else ended the session, it is [`Exit::Unknown`] if an answer has
+/// the outcome of the operations: see `script`. Where anything else ended the session, it is [`Exit::Unknown`] if an answer has
 /// no reply, and otherwise [`Exit::Error`].
 pub fn run_repl(
     link: &mut Link,

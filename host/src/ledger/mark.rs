@@ -4,7 +4,7 @@
 //! The file has two slots, each in a block of its own, so that a torn write leaves the other one. In each second that has
 //! a commit one slot is written, over and over and without a sync, after the other one was synced. A process writes both
 //! at its first commit. After a loss of power the mark is at most some seconds old; after the end of the process alone it
-//! is exact. It also names the database's file, so that a copy is told apart.
+//! is exact. It also names the database's file, so that a copy is recognised.
 use super::{
     entry::Hash,
     folder::{file_id, private},

@@ -1,4 +1,4 @@
-//! Script: the lines of a pipe, what became of them, and when the remaining ones must not be sent, because an answer failed that
+//! Script: the lines of a pipe, their outcomes, and when the remaining ones must not be sent, because an answer failed that
 //! they rely on.
 use super::super::event::ReceivedMessage;
 use crate::exit::Exit;
@@ -88,7 +88,7 @@ impl Script {
         self.earlier
     }
 
-    /// The exit code at the end of the lines: whether all were done. Without a line, what became of the request before this
+    /// The exit code at the end of the lines: whether all were done. Without a line, the outcome of the request before this
     /// start, if the host reported that.
     pub(super) fn exit(&self) -> Exit {
         if self.refused { Exit::Refused } else { self.earlier.map_or(Exit::Done, Exit::from) }

@@ -1,4 +1,4 @@
-//! The exit code of `atm client`: what became of the lines of a pipe, on each wire; a person at a terminal; signals.
+//! The exit code of `atm client`: the outcome of the lines of a pipe, on each wire; a person at a terminal; signals.
 use super::piped_client::{WIRES, prompt, run, scripted_server};
 use atm_e2e::{Client, Output, Program, Server, Signal, TIMEOUT, TerminalProgram, atm, frame, json};
 use rustix::{
