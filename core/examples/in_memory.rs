@@ -49,6 +49,8 @@ pub(crate) fn run<'a>(
                     host.complete(request.ticket, ledger.apply(&request)?, now);
                 }
                 Event::Quit => host.shut_down(now),
+                #[cfg(feature = "seal")]
+                Event::Key(_) => host.provide_key(None, now), // no terminal has a key here
             }
         }
         // The terminal's driver: the person.

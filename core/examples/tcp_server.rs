@@ -42,6 +42,8 @@ fn drive(mut stream: net::TcpStream, session: SessionId, ledger: &Mutex<RamLedge
             }
             Some(Event::Hello(_)) => host.admit_new(now()),
             Some(Event::Quit) => host.shut_down(now()),
+            #[cfg(feature = "seal")]
+            Some(Event::Key(_)) => host.provide_key(None, now()), // no terminal has a key here
             None if host.is_finished() => return Ok(()),
             None => {
                 // Sends output, or waits for input; neither for longer than until the deadline.

@@ -5,7 +5,7 @@
 //! answers a duplicate with the same reply, and emits at most one ledger request for each answer. It has no
 //! socket, no clock and no money; its driver supplies them by four kinds of methods:
 //!
-//! * input: [`feed`](Host::feed), [`end`](Host::end), [`complete`](Host::complete), [`tick`](Host::tick),
+//! * input: [`feed`](Host::feed), [`end`](Host::end), `provide_key` (with the feature `seal`), [`complete`](Host::complete), [`tick`](Host::tick),
 //!   [`admit`](Host::admit), [`refuse`](Host::refuse), [`reject`](Host::reject), [`shut_down`](Host::shut_down);
 //! * output: [`output`](Host::output), then [`consume`](Host::consume);
 //! * work for the driver: [`poll_event`](Host::poll_event), [`deadline`](Host::deadline);
@@ -42,6 +42,9 @@
 //!                 }
 //!                 // No other endpoint or table holds the terminal's conversation.
 //!                 Event::Hello(_) => host.admit_new(clock()),
+//!                 // No terminal has a key here.
+//! #               #[cfg(feature = "seal")]
+//!                 Event::Key(_) => host.provide_key(None, clock()),
 //!                 Event::Quit => host.shut_down(clock()),
 //!             }
 //!         } else if !host.output().is_empty() {
@@ -83,19 +86,23 @@ use crate::{
     ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
     message::{Hello, Notice},
     time::Instant,
-    wire::{Counters, Inbox, Outbox},
+    wire::{Counters, Envelope, Inbox, Keys, Outbox, Proof},
 };
 
 mod config;
 mod conversation;
 mod deadlines;
 mod input;
+#[cfg(feature = "seal")]
+mod sealing;
+#[cfg(feature = "seal")]
+pub use config::KeyRequest;
 pub(crate) use config::frame_timeout;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
 
-/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 230 of
+/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 309 of
 /// them, the longest answer 410 with each of its bytes escaped as `\u00XX`.
 pub const IN: usize = 512;
 
@@ -104,12 +111,24 @@ pub const IN: usize = 512;
 /// out.
 pub const OUT: usize = 768;
 
-/// [`IN`], where `postcard` is the only wire: the longest hello takes 78 bytes, the longest answer 75, the
+/// [`IN`], where `postcard` is the only wire: the longest hello takes 98 bytes, the longest answer 75, the
 /// checksum 4.
-pub const POSTCARD_IN: usize = 96;
+#[cfg(not(feature = "seal"))]
+pub const POSTCARD_IN: usize = 104;
+
+/// [`IN`], where `postcard` is the only wire: the longest sealed hello takes 134 bytes, a sealed answer 97, the
+/// checksum 4.
+#[cfg(feature = "seal")]
+pub const POSTCARD_IN: usize = 144;
 
 /// [`OUT`], where `postcard` is the only wire.
+#[cfg(not(feature = "seal"))]
 pub const POSTCARD_OUT: usize = 160;
+
+/// [`OUT`], where `postcard` is the only wire: a sealed notice takes 103 bytes with its frame, and a sealed welcome
+/// behind it 119. A `taken-over` that does not fit behind them is left out.
+#[cfg(feature = "seal")]
+pub const POSTCARD_OUT: usize = 224;
 
 /// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of
 /// output: [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
@@ -125,6 +144,16 @@ pub struct Host<const IN: usize, const OUT: usize> {
     conversation: Option<Conversation>,
     /// The hello that the driver has to admit or refuse.
     incoming_hello: Option<Hello>,
+    /// What proves that hello.
+    incoming_proof: Proof,
+    /// What proves the hello in the decoded frame.
+    proof: Proof,
+    /// The driver has to give the key of the hello in the decoded frame.
+    #[cfg(feature = "seal")]
+    wants_key: bool,
+    /// `poll_event` has still to report that.
+    #[cfg(feature = "seal")]
+    report_key: bool,
     /// `poll_event` has still to report the hello.
     report_hello: bool,
     /// `poll_event` has still to report `quit`.
@@ -151,6 +180,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     #[inline(never)]
     pub fn new(config: Config, session: SessionId, now: Instant) -> Self {
         match config.link {
+            // Nothing is said in clear.
+            #[cfg(feature = "seal")]
+            _ if config.sealed_only => Self::silent(config, session, now),
             LinkKind::Serial => Self::silent(config, session, now),
             LinkKind::Connection => Self::greeting(config, session, now),
         }
@@ -168,6 +200,12 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             outbox: Outbox::new(config.wire),
             conversation: None,
             incoming_hello: None,
+            incoming_proof: Proof::default(),
+            proof: Proof::default(),
+            #[cfg(feature = "seal")]
+            wants_key: false,
+            #[cfg(feature = "seal")]
+            report_key: false,
             report_hello: false,
             report_quit: false,
             first_seq: 1,
@@ -242,6 +280,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.take_quit() {
             return Some(Event::Quit);
         }
+        #[cfg(feature = "seal")]
+        if let Some(request) = self.take_key_request() {
+            return Some(Event::Key(request));
+        }
         if self.take_hello_report() {
             return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Hello);
         }
@@ -289,9 +331,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
+        let proof = core::mem::take(&mut self.incoming_proof);
         self.drop_conversation();
         conversation.set_next_ticket(self.next_ticket);
-        let effect = conversation.take_hello(&hello, self.config.link == LinkKind::Serial);
+        let effect = conversation.take_hello(&hello, proof, self.config.link == LinkKind::Serial);
         self.conversation = Some(conversation);
         self.apply(effect, now);
         self.advance(now);
@@ -301,7 +344,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// `admit(None, now)`, but without its code for a held conversation, which the image of a kiosk does not need.
     pub fn admit_new(&mut self, now: Instant) {
         let Some(hello) = self.incoming_hello.take() else { return };
-        let effect = self.start_conversation(&hello);
+        let proof = core::mem::take(&mut self.incoming_proof);
+        let effect = self.start_conversation(&hello, proof);
         self.apply(effect, now);
         self.advance(now);
     }
@@ -310,8 +354,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// conversation.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
+            let envelope = core::mem::take(&mut self.incoming_proof).notice();
             self.drop_conversation();
-            self.apply(Effect::EndWithNotice(Notice::NameInUse { start, attempt }), now);
+            let effect = Effect::EndWithNotice(Notice::NameInUse { start, attempt });
+            self.apply_in(envelope.as_ref(), effect, now);
         }
     }
 
@@ -319,11 +365,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// be read.
     pub fn take_out_of_service(&mut self, now: Instant) {
         self.out_of_service = true;
-        self.incoming_hello = None;
-        self.report_hello = false;
-        self.report_quit = false;
+        self.forget_incoming();
+        let envelope = self.notice_envelope();
         if self.drop_conversation() {
-            self.apply(Effect::EndWithNotice(Notice::OutOfService), now);
+            self.apply_in(envelope.as_ref(), Effect::EndWithNotice(Notice::OutOfService), now);
         }
         self.advance(now);
     }
@@ -347,11 +392,29 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// unsent output. The notice is left out, and the output with it, if the buffer has no room for it: then the peer
     /// does not read.
     pub fn reject(&mut self, notice: Notice, now: Instant) {
+        let envelope = self.notice_envelope().or_else(|| self.incoming_proof.notice());
         self.drop_conversation();
+        self.forget_incoming();
+        self.apply_in(envelope.as_ref(), Effect::EndWithNotice(notice), now);
+    }
+
+    /// Drops what was not reported or admitted yet.
+    fn forget_incoming(&mut self) {
         self.incoming_hello = None;
+        self.incoming_proof = Proof::default();
         self.report_hello = false;
         self.report_quit = false;
-        self.apply(Effect::EndWithNotice(notice), now);
+        // A hello that is still in the inbox asks again, if it is read at all.
+        #[cfg(feature = "seal")]
+        {
+            self.wants_key = false;
+            self.report_key = false;
+        }
+    }
+
+    /// The envelope of a notice to the terminal of the conversation.
+    fn notice_envelope(&self) -> Option<Envelope> {
+        self.conversation.as_ref().map(Conversation::keys).and_then(Keys::notice)
     }
 
     /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint
@@ -360,13 +423,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
         let conversation = self.conversation.take()?;
         self.next_ticket = conversation.next_ticket();
-        let Epoch { start, attempt } = conversation.epoch();
+        let Epoch { start, attempt, .. } = conversation.epoch();
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
         // Appended even to unsent output: a terminal that saw only its link close would reconnect and take
         // over in its turn. If the notice does not fit, the peer does not read.
-        let _ = self.outbox.notice(Notice::TakenOver { start, attempt }, None);
+        let envelope = conversation.keys().notice();
+        let _ = self.outbox.notice_in(envelope.as_ref(), Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == LinkKind::Connection;
         Some(conversation)
     }
@@ -414,6 +478,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Whether `poll_event` has something to report.
     pub(crate) fn has_event(&self) -> bool {
+        #[cfg(feature = "seal")]
+        if self.report_key {
+            return true;
+        }
         self.report_quit
             || self.report_hello
             || self.conversation.as_ref().is_some_and(Conversation::has_request)

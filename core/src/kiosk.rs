@@ -23,6 +23,8 @@ use crate::{
     message::Notice,
     time::{Duration, Instant, earliest},
 };
+#[cfg(feature = "seal")]
+use crate::{ledger::Name, seal::TerminalKey};
 use core::fmt;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -47,6 +49,10 @@ const MAX_RETRIES: u8 = 60;
 pub const HELLO_COMMITS: u32 = 16;
 /// See [`HELLO_COMMITS`].
 pub const HELLO_COMMIT_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How many steps ahead of the stored key a hello may be. Each costs the time of an Ascon-XOF128 of 33 bytes.
+#[cfg(feature = "seal")]
+const MAX_KEY_STEPS: u32 = 8;
 
 /// The session's number for the ledger: there is one link.
 const SESSION: SessionId = SessionId::new(1);
@@ -84,6 +90,9 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     paid_until: Instant,
     /// How many requests in a row have left the ledger in doubt.
     failures: u8,
+    /// The terminal that has a key.
+    #[cfg(feature = "seal")]
+    terminal: Option<(Name, TerminalKey)>,
     /// The last read; the bytes from `start` to `end` were not fed yet.
     chunk: [u8; CHUNK],
     start: usize,
@@ -103,11 +112,20 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             retry_at: None,
             paid_until: now,
             failures: 0,
+            #[cfg(feature = "seal")]
+            terminal: None,
             chunk: [0; CHUNK],
             start: 0,
             end: 0,
             input_ended: false,
         }
+    }
+
+    /// Sets the key of the terminal on this line, as it was stored last. A hello up to eight steps ahead is
+    /// authenticated; the driver stores the key of the step that was welcomed.
+    #[cfg(feature = "seal")]
+    pub fn set_key(&mut self, terminal: Name, key: TerminalKey) {
+        self.terminal = Some((terminal, key));
     }
 
     /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until
@@ -189,8 +207,21 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             self.host.admit_new(now);
         } else if let Some(request) = self.host.take_request() {
             return self.apply(&request, now);
+        } else {
+            #[cfg(feature = "seal")]
+            self.provide_key(now);
         }
         Ok(())
+    }
+
+    /// Gives the host the key that a hello claims.
+    #[cfg(feature = "seal")]
+    #[inline(never)]
+    fn provide_key(&mut self, now: Instant) {
+        let Some(claim) = self.host.take_key_request() else { return };
+        let known = self.terminal.as_ref().filter(|(name, _)| *name == claim.terminal);
+        let key = known.and_then(|(_, key)| key.forward(claim.step, MAX_KEY_STEPS));
+        self.host.provide_key(key.as_ref(), now);
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as

@@ -61,6 +61,7 @@
 //! | `embedded-io` | | `kiosk`: the run loop of a kiosk on any `embedded-io` port |
 //! | `embedded-io-async` | | the same loop as a task of an executor |
 //! | `embedded-storage` | | `store`, and `ledger::StoredLedger`: a ledger on EEPROM, FRAM or flash |
+//! | `seal` | | `seal`: authenticated, encrypted links on the `postcard` wire (experimental) |
 //! | `crc-table` | | a faster CRC-32, by tables of 16 KiB: for desktops |
 //! | `defmt` | | `defmt::Format` for what a firmware logs |
 //! | `contract` | | `ledger::contract`: the conformance tests of a [`Ledger`](ledger::Ledger) |
@@ -70,8 +71,8 @@
 //! # Modules
 //!
 //! ```text
-//! bytes ─► frame ─► codec ─► endpoint ─► session ─► operation ─► ledger      (the driver carries requests
-//! bytes ◄─ frame ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘         and responses)
+//! bytes ─► frame ─► (seal) ─► codec ─► endpoint ─► session ─► operation ─► ledger      (the driver carries requests
+//! bytes ◄─ frame ◄─ (seal) ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘         and responses)
 //! ```
 //!
 //! A module uses only those above it in this table, which a test checks; all may use `number` (varints) and
@@ -86,6 +87,7 @@
 //! | [`session`] | the dialogue: an answer in, screens and at most one operation out |
 //! | [`message`] | what crosses the wire: hello, answer, reply, notice, fault |
 //! | `codec` | messages as JSON and in postcard |
+//! | `seal` | authenticated, padded bodies of one length (with the feature `seal`) |
 //! | `frame` | where a message starts and ends in a stream; resynchronisation |
 //! | [`wire`] | the choice of a frame and a codec; the buffers |
 //! | [`host`] | the endpoint of the ATM |
@@ -127,6 +129,8 @@ mod number;
 #[doc = include_str!("../PROTOCOL.md")]
 pub mod protocol {}
 pub mod screen;
+#[cfg(feature = "seal")]
+pub mod seal;
 pub mod session;
 #[cfg(feature = "embedded-storage")]
 pub mod store;

@@ -1,6 +1,6 @@
 //! The protocol's messages as typed values: hello, answer, reply, notice and fault. The codecs encode them.
 use crate::{
-    ledger::{Epoch, LedgerId, Name, Outcome},
+    ledger::{LedgerId, Outcome},
     number,
     screen::{Screen, Screens},
 };
@@ -9,41 +9,10 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::session::{Answer, MAX_ANSWER};
 
-/// The version of the protocol that this crate speaks.
-pub const VERSION: u8 = 1;
-
-/// A terminal's half of the handshake: its identity and what it knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Hello {
-    /// The version of the protocol that the terminal speaks.
-    pub version: u8,
-    /// The terminal's name. Without one the ledger does not remember its operations.
-    pub terminal: Option<Name>,
-    /// A number that grows with every start of the terminal. With `attempt` it is the terminal epoch.
-    #[serde(with = "number::bounded")]
-    pub start: u64,
-    /// The number of this hello since that start.
-    #[serde(serialize_with = "number::serialize")]
-    pub attempt: u32,
-    /// The identity of the ledger that `shown` and `pending` belong to.
-    pub ledger: Option<LedgerId>,
-    /// The highest number of a reply that was shown.
-    #[serde(with = "number::bounded")]
-    pub shown: u64,
-    /// The number of the answered prompt whose reply was not shown.
-    #[serde(with = "number::bounded_option")]
-    pub pending: Option<u64>,
-    /// Whether to resume the session: the same person is still there.
-    pub resume: bool,
-}
-
-impl Hello {
-    /// The terminal epoch.
-    pub fn epoch(&self) -> Epoch {
-        Epoch { start: self.start, attempt: self.attempt }
-    }
-}
+mod hello;
+#[cfg(feature = "seal")]
+pub use hello::KeyId;
+pub use hello::{Capabilities, Dispenser, EXTENDED, Hello, VERSION};
 
 /// A message of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -267,7 +236,7 @@ impl Fault {
                 "The message has no data that could be an answer, or a field of the wrong type. A number is digits only."
             }
             Self::BadName => "A terminal's name is 1 to 32 of A-Z a-z 0-9 . _ -",
-            Self::Version => "This version of the protocol is not spoken here; version 1 is.",
+            Self::Version => "This version of the protocol is not spoken here; versions 1 and 2 are.",
             Self::Unnumbered => "After a hello, an answer must name its prompt.",
             Self::NotOpen => "The prompt that was answered is not open.",
             Self::Conflict => "That prompt was answered before, with something else.",

@@ -69,7 +69,7 @@
 //!     }
 //! }
 //!
-//! let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, memory: Memory::default() };
+//! let profile = Profile { name: Some("kiosk-7".parse()?), start: 1, ..Profile::default() };
 //! let config = Config { profile: Some(profile), ..Config::new(Wire::Json, LinkKind::Connection) };
 //! # use atm_core::{host::{Event as HostEvent, Host}, ledger::{Ledger, LedgerId, RamLedger, SessionId}, money::Amount};
 //! # struct Link(Host<{ host::IN }, { host::OUT }>, RamLedger<1>);
@@ -105,17 +105,22 @@
 //! ```
 //!
 //! `core/examples/tcp_client.rs` and `core/examples/in_memory.rs` are complete drivers.
+#[cfg(feature = "seal")]
+use crate::wire::{Proof, Wire};
 use crate::{
+    codec::BufferTooSmall,
     frame::Decoded,
-    message::{Answer, Fault, Hello, MAX_ANSWER, VERSION},
+    message::{Answer, Fault, Hello, MAX_ANSWER},
     time::{Duration, Instant},
-    wire::{Counters, Inbox, Outbox},
+    wire::{Counters, Inbox, Keys, Outbox},
 };
 use heapless::String;
 
 mod config;
 mod deadlines;
 mod input;
+#[cfg(feature = "seal")]
+mod sealing;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonStr;
 pub use crate::codec::{HostMessage, MessageText};
@@ -177,6 +182,14 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     last_contact: Instant,
     /// When the answer was given, or the host last reported that it works on it.
     answered_at: Instant,
+    /// The keys of the latest hello.
+    keys: Keys,
+    /// Until then a `who` in clear, which any peer can send, has no effect.
+    #[cfg(feature = "seal")]
+    no_who_until: Instant,
+    /// A hello of this life was welcomed under its key.
+    #[cfg(feature = "seal")]
+    welcomed: bool,
 }
 
 /// An event that `poll_event` reports before it handles the next frame.
@@ -210,6 +223,11 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             frame_since: None,
             last_contact: now,
             answered_at: now,
+            keys: Keys::default(),
+            #[cfg(feature = "seal")]
+            no_who_until: now,
+            #[cfg(feature = "seal")]
+            welcomed: false,
             config,
         };
         terminal.say_hello(now);
@@ -302,6 +320,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome { .. })
     }
 
+    /// Whether a hello of this life was welcomed under its key: the next cold start then steps the [key](crate::seal::TerminalKey).
+    #[cfg(feature = "seal")]
+    pub fn was_welcomed(&self) -> bool {
+        self.welcomed
+    }
+
     /// Whether the host has turned this connection away with `busy`: a named terminal closes it, and tries another one after a
     /// while by [`reconnect`](Self::reconnect), which asks to resume the session.
     pub fn is_turned_away(&self) -> bool {
@@ -389,9 +413,16 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
 
     /// Sends a hello under the next attempt, if this terminal has a profile.
     fn say_hello(&mut self, now: Instant) {
+        #[cfg(feature = "seal")]
+        if self.config.key().is_some() && self.config.wire != Wire::Postcard {
+            // Never in clear.
+            self.state = TerminalState::Over;
+            return;
+        }
         if self.config.profile.is_none() || !self.config.wire.is_numbered() {
             return;
         }
+        self.keys = Keys::default();
         self.attempt = self.attempt.saturating_add(1);
         self.state = TerminalState::AwaitWelcome { resume: self.resume };
         self.start_retransmit_timer(now);
@@ -406,8 +437,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return;
         }
         let sent = match (&self.state, &self.config.profile, &self.answer) {
-            (TerminalState::AwaitWelcome { resume }, Some(profile), _) => self.outbox.hello(&Hello {
-                version: VERSION,
+            (TerminalState::AwaitWelcome { resume }, Some(profile), _) => self.send_hello(&Hello {
+                version: profile.version(),
                 terminal: profile.name.clone(),
                 start: profile.start,
                 attempt: self.attempt,
@@ -415,14 +446,37 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 shown: self.memory.shown,
                 pending: self.memory.pending,
                 resume: *resume,
+                capabilities: profile.capabilities,
+                dispenser: profile.dispenser,
+                #[cfg(feature = "seal")]
+                key: profile.key_id(),
             }),
-            (TerminalState::AwaitReply(prompt), _, Some(answer)) => self.outbox.answer(*prompt, answer),
+            (TerminalState::AwaitReply(prompt), _, Some(answer)) => {
+                #[cfg(feature = "seal")]
+                let envelope = self.keys.answer();
+                #[cfg(not(feature = "seal"))]
+                let envelope = None;
+                self.outbox.answer_in(envelope.as_ref(), *prompt, answer)
+            }
             _ => Ok(()),
         };
         if sent.is_err() {
             // The output buffer is smaller than the message: it can never be sent.
             self.state = TerminalState::Over;
         }
+    }
+}
+
+impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
+    /// Sends a hello, sealed if there is a key.
+    fn send_hello(&mut self, hello: &Hello) -> Result<(), BufferTooSmall> {
+        #[cfg(feature = "seal")]
+        if let (Some(key), Some(id)) = (self.config.key(), &hello.key) {
+            let proof = self.outbox.sealed_hello(hello, id, key)?;
+            self.keys = Keys::of(Proof { hello: Some(proof) });
+            return Ok(());
+        }
+        self.outbox.hello(hello)
     }
 }
 

@@ -7,7 +7,7 @@ use atm_core::{
     codec::{BufferTooSmall, json, postcard},
     frame::{Decoded, cobs},
     ledger::{LedgerId, Outcome, Receipt, Refusal},
-    message::{Fault, Hello, Notice, Reply, TerminalMessage, Welcome},
+    message::{Capabilities, Dispenser, Fault, Hello, Notice, Reply, TerminalMessage, Welcome},
     money::Amount,
     screen::{Screen, Screens},
 };
@@ -41,14 +41,19 @@ fn messages() -> Vec<(&'static str, Message)> {
         shown: 300,
         pending: Some(300),
         resume: false,
+        ..Hello::EMPTY
     };
     let unnamed = Hello { terminal: None, ledger: None, shown: 0, pending: None, start: 1, ..hello.clone() };
+    let capabilities = Capabilities::SECRET_PROMPTS.with(Capabilities::DISPENSER);
+    let dispenser = Some(Dispenser { serial: 0xbeef, count: 300 });
+    let equipped = Hello { version: 2, capabilities, dispenser, ..hello.clone() };
     let welcome = Some(Welcome { ledger, start: 3, attempt: 1 });
     let withdrawn = Outcome::Done(Receipt::Withdrawn { amount: amount(40), balance: amount(60) });
     let short = Outcome::Refused(Refusal::Insufficient { balance: amount(60) });
     vec![
         ("The first hello of a terminal without a name", Message::Hello(unnamed)),
         ("A hello after a restart, with an answer pending", Message::Hello(hello)),
+        ("A hello of version 2, with a dispenser", Message::Hello(equipped)),
         ("An answer", Message::Answer(Some(513), "40")),
         ("An answer of a client without a hello", Message::Answer(None, "2")),
         ("A welcome with the menu", reply(512, None, welcome, &[Screen::Menu])),

@@ -106,6 +106,7 @@ fuzz_target!(|input: Input| {
         match host.poll_event() {
             Some(Event::Request(request)) => pending = Some(request),
             Some(Event::Quit) => assert!(input.may_quit),
+            Some(Event::Key(_)) => host.provide_key(None, now),
             Some(Event::Hello(_)) | None => {}
         }
         assert!(host.output().len() <= OUT);

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
-    message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION, Welcome},
+    message::{
+        Answer, Capabilities, Dispenser, EXTENDED, Fault, Hello, Notice, TerminalMessage, VERSION, Welcome,
+    },
     money::Amount,
     number::Number,
 };
@@ -67,6 +69,12 @@ struct TerminalOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     resume: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispenser: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dispensed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     re: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a str>,
@@ -84,6 +92,9 @@ struct TerminalIn<'a> {
     shown: Option<Number>,
     pending: Option<Number>,
     resume: Option<bool>,
+    capabilities: Option<u8>,
+    dispenser: Option<&'a str>,
+    dispensed: Option<Number>,
     re: Option<Number>,
     #[serde(borrow)]
     data: Option<EscapedStr<'a>>,
@@ -125,6 +136,8 @@ fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     }
     if let Some(version) = fields.hello {
         let version = u8::try_from(u64::from(version)).map_err(|_| Fault::Version)?;
+        let (capabilities, dispenser) =
+            if version == EXTENDED { equipment(&fields)? } else { Default::default() };
         return Ok(Some(TerminalMessage::Hello(Hello {
             version,
             terminal: fields.terminal.map(str::parse).transpose().map_err(|_| Fault::BadName)?,
@@ -134,10 +147,28 @@ fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
             shown: fields.shown.map_or(0, u64::from),
             pending: fields.pending.map(u64::from),
             resume: fields.resume.unwrap_or(false),
+            capabilities,
+            dispenser,
+            #[cfg(feature = "seal")]
+            key: None,
         })));
     }
     let data = fields.data.ok_or(Fault::NotAMessage)?;
     Ok(Some(TerminalMessage::Answer { re: fields.re.map(u64::from), answer: answer(data.0) }))
+}
+
+/// What version 2 adds to a hello in clear.
+fn equipment(fields: &TerminalIn<'_>) -> Result<(Capabilities, Option<Dispenser>), Fault> {
+    let dispenser = match (fields.dispenser, fields.dispensed) {
+        (None, None) => None,
+        (Some(serial), Some(count)) => {
+            // Written like a ledger's identity.
+            let LedgerId(serial) = serial.parse().map_err(|_| Fault::NotAMessage)?;
+            Some(Dispenser { serial, count: count.into() })
+        }
+        _ => return Err(Fault::NotAMessage),
+    };
+    Ok((Capabilities::from_bits(fields.capabilities.unwrap_or(0)), dispenser))
 }
 
 /// The answer in a JSON string. One without escapes, the common case, is not copied character by character.
@@ -160,6 +191,9 @@ fn answer(escaped: &str) -> Answer {
 /// [`BufferTooSmall`] if `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let ledger = hello.ledger.map(LedgerId::digits);
+    let is_extended = hello.version == EXTENDED;
+    let dispenser = hello.dispenser.filter(|_| is_extended);
+    let serial = dispenser.map(|dispenser| LedgerId(dispenser.serial).digits());
     let message = TerminalOut {
         hello: Some(hello.version),
         terminal: hello.terminal.as_ref().map(|name| name.as_str()),
@@ -169,6 +203,9 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmal
         shown: Some(hello.shown),
         pending: hello.pending,
         resume: Some(hello.resume),
+        capabilities: is_extended.then_some(hello.capabilities.bits()),
+        dispenser: serial.as_deref(),
+        dispensed: dispenser.map(|dispenser| dispenser.count),
         ..TerminalOut::default()
     };
     write(&message, out)

@@ -6,7 +6,12 @@
 //! <https://postcard.jamesmunns.com/wire-format>.
 use super::{BufferTooSmall, HostMessage, MessageText};
 use crate::ledger::Name;
-use crate::message::{Answer, Fault, Hello, Notice, Reply, TerminalMessage, VERSION, Welcome, outcome_of};
+#[cfg(feature = "seal")]
+use crate::message::KeyId;
+use crate::message::{
+    Answer, Capabilities, Dispenser, EXTENDED, Fault, Hello, Notice, Reply, TerminalMessage, VERSION,
+    Welcome, outcome_of,
+};
 use crate::number;
 use crate::screen::{Screen, Screens};
 use serde::{
@@ -19,8 +24,23 @@ const HELLO: u8 = 0;
 const ANSWER: u8 = 1;
 const REPLY: u8 = 2;
 const NOTICE: u8 = 3;
-/// The first byte of no message is greater.
-pub(crate) const LAST: u8 = NOTICE;
+/// The first byte of no message is greater; those behind `NOTICE` are of sealed ones.
+pub(crate) const LAST: u8 = 7;
+/// The index of a sealed hello. The sealed bodies have the next ones.
+#[cfg(feature = "seal")]
+pub(crate) const SEALED_HELLO: u8 = 4;
+
+/// What a sealed hello says of its key, between the two.
+#[cfg(feature = "seal")]
+#[derive(Serialize, Deserialize)]
+struct KeyFields {
+    #[serde(serialize_with = "number::serialize")]
+    series: u32,
+    #[serde(serialize_with = "number::serialize")]
+    step: u32,
+    #[serde(with = "number")]
+    salt: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 struct AnswerBody<'a> {
@@ -73,10 +93,42 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
 }
 
 fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
-    let (first, rest) = out.split_first_mut().ok_or(BufferTooSmall)?;
+    let (first, _) = out.split_first_mut().ok_or(BufferTooSmall)?;
     *first = index;
+    append(1, body, out)
+}
+
+/// Encodes `body` behind the `length` bytes that `out` has; returns the length of both.
+fn append(length: usize, body: &impl Serialize, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+    let rest = out.get_mut(length..).ok_or(BufferTooSmall)?;
     let written = postcard::to_slice(body, rest).map_err(|_| BufferTooSmall)?;
-    written.len().checked_add(1).ok_or(BufferTooSmall)
+    written.len().checked_add(length).ok_or(BufferTooSmall)
+}
+
+/// Decodes the fields of version 1, which every hello has; returns what follows them too.
+// Not inlined where hellos in clear and sealed ones share it.
+#[cfg_attr(feature = "seal", inline(never))]
+fn take_hello(body: &[u8]) -> Result<(Hello, &[u8]), Fault> {
+    postcard::take_from_bytes(body).map_err(|_| Fault::NotAMessage)
+}
+
+/// Decodes the end of a hello of version 2.
+#[cfg_attr(feature = "seal", inline(never))]
+fn read_dispenser(rest: &[u8]) -> Result<Option<Dispenser>, Fault> {
+    read(rest)
+}
+
+/// Decodes a hello in clear.
+fn read_hello(body: &[u8]) -> Result<Hello, Fault> {
+    let (mut hello, rest) = take_hello(body)?;
+    if hello.version == EXTENDED {
+        let (capabilities, rest) = rest.split_first().ok_or(Fault::NotAMessage)?;
+        hello.capabilities = Capabilities::from_bits(*capabilities);
+        hello.dispenser = read_dispenser(rest)?;
+    } else if !rest.is_empty() {
+        return Err(Fault::NotAMessage);
+    }
+    Ok(hello)
 }
 
 /// Whether a hello that did not decode has an invalid name. The name follows the version, behind its length.
@@ -93,10 +145,12 @@ fn has_bad_name(hello: &[u8]) -> bool {
 pub fn read_terminal(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
     let (index, rest) = body.split_first().ok_or(Fault::NotAMessage)?;
     match *index {
-        HELLO => match read(rest) {
+        HELLO => match read_hello(rest) {
             Ok(hello) => Ok(Some(TerminalMessage::Hello(hello))),
             // A hello of another version may have other fields, but its first byte is always the version.
-            Err(_) if rest.first().is_some_and(|version| *version != VERSION) => Err(Fault::Version),
+            Err(_) if rest.first().is_some_and(|version| !matches!(*version, VERSION | EXTENDED)) => {
+                Err(Fault::Version)
+            }
             Err(_) if has_bad_name(rest) => Err(Fault::BadName),
             Err(fault) => Err(fault),
         },
@@ -148,12 +202,48 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
     })
 }
 
-/// Encodes a hello; returns the bytes written.
+/// Encodes a hello in clear; returns the bytes written.
 ///
 /// # Errors
 /// [`BufferTooSmall`] if `out` is too small.
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
-    write(HELLO, hello, out)
+    let length = write(HELLO, hello, out)?;
+    if hello.version != EXTENDED {
+        return Ok(length);
+    }
+    append(length, &(hello.capabilities, hello.dispenser), out)
+}
+
+/// Encodes a sealed hello up to its tag; returns the bytes written. It must have a key.
+///
+/// # Errors
+/// [`BufferTooSmall`] if `out` is too small.
+#[cfg(feature = "seal")]
+pub fn write_sealed_hello(hello: &Hello, key: &KeyId, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
+    let length = write(SEALED_HELLO, hello, out)?;
+    let fields = KeyFields { series: key.series.get(), step: key.step, salt: key.salt };
+    append(length, &(hello.capabilities, fields, hello.dispenser), out)
+}
+
+/// Decodes a sealed hello without its tag. It is not known to be authentic.
+///
+/// # Errors
+/// [`Fault::NotAMessage`], also for a hello without a name, whose key could not be looked up.
+#[cfg(feature = "seal")]
+pub fn read_sealed_hello(body: &[u8]) -> Result<Hello, Fault> {
+    let (_, fields) = body.split_first().ok_or(Fault::NotAMessage)?;
+    let (mut hello, rest) = take_hello(fields)?;
+    let (capabilities, rest) = rest.split_first().ok_or(Fault::NotAMessage)?;
+    let (KeyFields { series, step, salt }, rest) =
+        postcard::take_from_bytes(rest).map_err(|_| Fault::NotAMessage)?;
+    let series = core::num::NonZeroU32::new(series).ok_or(Fault::NotAMessage)?;
+    if hello.terminal.is_none() {
+        return Err(Fault::NotAMessage);
+    }
+    hello.capabilities = Capabilities::from_bits(*capabilities);
+    hello.dispenser = read_dispenser(rest)?;
+    hello.key = Some(KeyId { series, step, salt });
+    Ok(hello)
 }
 
 /// Encodes an answer; returns the bytes written.

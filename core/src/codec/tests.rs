@@ -29,6 +29,7 @@ const HELLO: Hello = Hello {
     shown: 1,
     pending: None,
     resume: false,
+    ..Hello::EMPTY
 };
 
 #[test]

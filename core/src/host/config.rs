@@ -45,6 +45,14 @@ pub struct Config {
     pub frame_timeout: Duration,
     /// On a connection, how long the peer may leave output unread. Then it closes.
     pub stall_timeout: Duration,
+    /// Only sealed messages are read: there is no greeting, and everything in clear meets with silence. Only on the
+    /// `postcard` wire; on another one nothing is ever read.
+    #[cfg(feature = "seal")]
+    pub sealed_only: bool,
+    /// Random bytes of this start of the host, of its operating system; 0 where there are none. With them, a session that
+    /// was recorded means nothing to a ledger that was set back and gives its numbers again.
+    #[cfg(feature = "seal")]
+    pub salt: u64,
 }
 
 impl Config {
@@ -57,6 +65,10 @@ impl Config {
             idle_timeout: Duration::from_secs(300),
             frame_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
+            #[cfg(feature = "seal")]
+            sealed_only: false,
+            #[cfg(feature = "seal")]
+            salt: 0,
         }
     }
 
@@ -88,4 +100,22 @@ pub enum Event {
     Hello(Name),
     /// The person typed `quit` and has the permission: stop the host.
     Quit,
+    /// A hello came that claims to be of this terminal. Give its key, if there is one, to
+    /// [`Host::provide_key`](super::Host::provide_key). Any peer can cause this
+    /// event: bound the steps for which a key is computed forward, and how often.
+    #[cfg(feature = "seal")]
+    Key(KeyRequest),
+}
+
+/// The key that a sealed hello claims to be authentic under.
+#[cfg(feature = "seal")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct KeyRequest {
+    /// The terminal.
+    pub terminal: Name,
+    /// The key's series.
+    pub series: core::num::NonZeroU32,
+    /// The key's step in the series.
+    pub step: u32,
 }

@@ -12,12 +12,15 @@
 //!
 //! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response
 //! while it is parked, and moves to the endpoint where the terminal says hello next.
+#[cfg(feature = "seal")]
+use crate::seal::Header;
 use crate::{
     ledger::{Epoch, LedgerId, Numbers, Origin, Request, Response, SessionId, Ticket},
     message::{Answer, Fault, Hello, Notice, Reply},
     screen::{Screen, Screens, append, screens},
     session::{Action, Fingerprint, Policy, Session},
     time::{Duration, Instant},
+    wire::{Envelope, Keys},
 };
 
 mod hello;
@@ -43,6 +46,13 @@ pub(crate) enum Effect {
     EmitRequest,
     /// Send this notice; the conversation cannot continue.
     EndWithNotice(Notice),
+}
+
+impl Effect {
+    /// Whether a notice is sent.
+    pub(crate) fn has_notice(self) -> bool {
+        matches!(self, Self::SendNotice(_) | Self::SendFault(_) | Self::EndWithNotice(_))
+    }
 }
 
 /// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a
@@ -81,6 +91,8 @@ pub(crate) enum Effect {
 ///                     }
 ///                 }
 ///                 Event::Quit => host.shut_down(now),
+/// #               #[cfg(feature = "seal")]
+///                 Event::Key(_) => host.provide_key(None, now), // no terminal has a key here
 ///             }
 ///         }
 ///         let received = terminal.feed(host.output(), now);
@@ -143,6 +155,8 @@ pub struct Conversation {
     waiting_hello: Option<WaitingHello>,
     /// Whether the next reply answers a hello and carries a welcome.
     welcome_due: bool,
+    /// The keys of the latest hello.
+    keys: Keys,
 }
 
 impl Conversation {
@@ -184,6 +198,7 @@ impl Conversation {
             request_ready: false,
             waiting_hello: None,
             welcome_due: false,
+            keys: Keys::default(),
         }
     }
 
@@ -203,11 +218,12 @@ impl Conversation {
     }
 
     /// Whether `hello` may take this conversation over from another link: its epoch is greater than the
-    /// conversation's, or it is a plain client's, or the session is over. The driver then passes the conversation to
+    /// conversation's, or that is in clear and the hello is a plain client's, or the session is over. The driver then passes the conversation to
     /// [`Host::admit`](super::Host::admit) of the endpoint that received the hello, and otherwise calls
     /// [`Host::refuse`](super::Host::refuse) there.
     pub fn admits(&self, hello: &Hello) -> bool {
-        self.is_over() || self.epoch.is_none_or(|held| hello.epoch().supersedes(held))
+        let is_over = self.is_over() && !self.epoch().is_sealed();
+        is_over || self.epoch.is_none_or(|held| hello.epoch().supersedes(held))
     }
 
     /// The terminal epoch: that of the latest hello.
@@ -232,10 +248,35 @@ impl Conversation {
         Some(open)
     }
 
-    /// The last reply is sent now; returns it.
-    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<&Reply> {
+    /// The last reply is sent now; returns it with its envelope.
+    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<(Option<Envelope>, &Reply)> {
         self.replied_at.get_or_insert(now);
-        self.last_reply.as_ref()
+        self.last_reply.as_ref().map(|reply| (self.reply_envelope(reply), reply))
+    }
+
+    /// Fixes the keys of the session, if the last reply is the first to a sealed hello. `salt` is the host's.
+    #[cfg(feature = "seal")]
+    pub(crate) fn fix_keys(&mut self, salt: u64) {
+        if let (Some(reply), Some(hello)) = (&self.last_reply, self.keys.awaiting_welcome()) {
+            let origin = self.ledger.map_or(0, |ledger| ledger.0) ^ salt;
+            self.keys.fix(hello.session(Header::new(origin, reply.seq)));
+        }
+    }
+
+    /// The envelope in which a reply goes out.
+    pub(crate) fn reply_envelope(&self, reply: &Reply) -> Option<Envelope> {
+        #[cfg(feature = "seal")]
+        return self.keys.reply(reply.welcome.is_some());
+        #[cfg(not(feature = "seal"))]
+        {
+            let _ = reply;
+            None
+        }
+    }
+
+    /// The keys of the latest hello.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Whether the open prompt has had no answer for `timeout`, so that the session cannot be resumed.

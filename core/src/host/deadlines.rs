@@ -35,12 +35,12 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             }
         }
         if passed(self.idle_deadline()) {
+            let envelope = self.notice_envelope();
             let active = self.drop_conversation();
-            if connection {
-                self.close_with(Notice::Idle, now);
-            } else if active && self.outbox.is_empty() {
-                self.apply(Effect::SendNotice(Notice::Idle), now);
+            if self.outbox.is_empty() && (connection || active) {
+                self.apply_in(envelope.as_ref(), Effect::SendNotice(Notice::Idle), now);
             }
+            self.closing |= connection;
         }
         self.advance(now);
     }

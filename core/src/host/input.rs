@@ -1,12 +1,15 @@
 //! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation
 //! on the link.
+#[cfg(feature = "seal")]
+use super::sealing;
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     codec::BufferTooSmall,
     frame::Decoded,
     ledger::Origin,
-    message::{Answer, Fault, Hello, Notice, TerminalMessage, VERSION},
+    message::{Answer, Fault, Hello, Notice, TerminalMessage},
     time::Instant,
+    wire::{Envelope, Proof},
 };
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
@@ -21,8 +24,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         {
             self.closing = true;
             // Without a session a serial line stays silent.
+            let envelope = self.notice_envelope();
             if self.drop_conversation() {
-                self.apply(Effect::SendNotice(Notice::Stopping), now);
+                self.apply_in(envelope.as_ref(), Effect::SendNotice(Notice::Stopping), now);
             }
         }
     }
@@ -32,10 +36,18 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if self.closing || self.shutting_down || self.has_event() || self.incoming_hello.is_some() {
             return false;
         }
+        #[cfg(feature = "seal")]
+        if let Some(handled) = self.pass(now) {
+            return handled;
+        }
         let (decoded, body) = self.inbox.decoded();
         let read = match decoded {
             Decoded::More => return false,
             Decoded::Fault(fault) | Decoded::Broken(fault) => Err(fault),
+            #[cfg(feature = "seal")]
+            Decoded::Frame if self.proof.hello.is_some() => {
+                sealing::read_hello(body).map(|hello| Some(TerminalMessage::Hello(hello)))
+            }
             Decoded::Frame | Decoded::Plain => self.config.wire.read_terminal(body),
         };
         match &read {
@@ -43,7 +55,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 self.outbox.is_empty()
                     && self.release_and_apply(Effect::EndWithNotice(Notice::OutOfService), now)
             }
-            Ok(Some(TerminalMessage::Hello(hello))) if hello.version != VERSION => {
+            Ok(Some(TerminalMessage::Hello(hello))) if !hello.is_spoken() => {
                 self.handle_fault(Fault::Version, now)
             }
             Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello, now),
@@ -109,10 +121,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
                 conversation.began_with_hello()
                     && conversation.epoch() == epoch
+                    && conversation.keys().are_of(&self.proof)
                     && self.release_and_apply(Effect::Nothing, now)
             }
             Some(conversation) if same_terminal && conversation.began_with_hello() => {
-                let effect = conversation.handle_hello(hello, on_serial);
+                let effect = conversation.handle_hello(hello, &self.proof, on_serial);
                 self.release_and_apply(effect, now)
             }
             // An outstanding request, and unsent output, are finished first.
@@ -120,12 +133,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             // An unsent greeting is not cut off: the terminal discards it.
             _ if !self.outbox.is_empty() => false,
             _ => {
+                let proof = core::mem::take(&mut self.proof);
                 self.release_frame(now);
                 if hello.terminal.is_some() {
                     self.incoming_hello = Some(hello.clone());
+                    self.incoming_proof = proof;
                     self.report_hello = true;
                 } else {
-                    let effect = self.start_conversation(hello);
+                    let effect = self.start_conversation(hello, proof);
                     self.apply(effect, now);
                 }
                 true
@@ -136,11 +151,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Starts a conversation with a terminal whose conversation is not held.
     // Not inlined: the new conversation would take stack in every caller.
     #[inline(never)]
-    pub(super) fn start_conversation(&mut self, hello: &Hello) -> Effect {
+    pub(super) fn start_conversation(&mut self, hello: &Hello, proof: Proof) -> Effect {
         self.drop_conversation();
         let (session, first_seq) = (self.session, self.first_seq);
         let conversation = Conversation::for_hello(hello, session, first_seq, self.next_ticket);
-        self.conversation.insert(conversation).take_hello(hello, self.config.link == LinkKind::Serial)
+        self.conversation.insert(conversation).take_hello(hello, proof, self.config.link == LinkKind::Serial)
     }
 
     /// Drops the conversation; returns whether there was one whose session was not over.
@@ -164,29 +179,68 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Releases the decoded frame. The timer of a frame that has begun behind it starts now.
-    fn release_frame(&mut self, now: Instant) {
+    pub(super) fn release_frame(&mut self, now: Instant) {
         self.inbox.release();
+        self.proof = Proof::default();
         self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
     /// Releases the decoded frame and carries out its effect. Always true, as the result of `handle_frame`.
     #[inline(never)]
     fn release_and_apply(&mut self, effect: Effect, now: Instant) -> bool {
+        // A hello is answered under its own key, which the conversation need not have.
+        let hello = if effect.has_notice() { self.proof.notice() } else { None };
+        let envelope = hello.or_else(|| self.effect_envelope(effect));
         self.release_frame(now);
-        self.apply(effect, now);
+        self.apply_in(envelope.as_ref(), effect, now);
         true
     }
 
     /// Writes a fault, and the open prompt again.
     // Not inlined: the copied reply would take stack in callers that write no fault.
     #[inline(never)]
-    fn write_fault(&mut self, fault: Fault) -> Result<(), BufferTooSmall> {
-        let open = self.conversation.as_ref().and_then(Conversation::open_prompt);
-        self.outbox.notice(Notice::Fault(fault), open.as_ref())
+    fn write_fault(&mut self, envelope: Option<&Envelope>, fault: Fault) -> Result<(), BufferTooSmall> {
+        if self.is_mute(envelope) {
+            return Ok(());
+        }
+        let conversation = self.conversation.as_ref();
+        let open = conversation
+            .and_then(|held| held.open_prompt().map(|reply| (held.reply_envelope(&reply), reply)));
+        let open = open.as_ref().map(|(envelope, reply)| (envelope.as_ref(), reply));
+        self.outbox.notice_in(envelope, Notice::Fault(fault), open)
     }
 
     /// Carries out an effect on this link.
     pub(super) fn apply(&mut self, effect: Effect, now: Instant) {
+        let envelope = self.effect_envelope(effect);
+        self.apply_in(envelope.as_ref(), effect, now);
+    }
+
+    /// The envelope of the notice of an effect to the terminal of the conversation.
+    fn effect_envelope(&self, effect: Effect) -> Option<Envelope> {
+        if effect.has_notice() { self.notice_envelope() } else { None }
+    }
+
+    /// Whether a message in this envelope is not sent: it is in clear, and only sealed ones are.
+    fn is_mute(&self, envelope: Option<&Envelope>) -> bool {
+        #[cfg(feature = "seal")]
+        return self.config.sealed_only && envelope.is_none();
+        #[cfg(not(feature = "seal"))]
+        {
+            let _ = envelope;
+            false
+        }
+    }
+
+    fn write_notice(&mut self, envelope: Option<&Envelope>, notice: Notice) -> Result<(), BufferTooSmall> {
+        if self.is_mute(envelope) && notice != Notice::Who {
+            return Ok(());
+        }
+        self.outbox.notice_in(envelope, notice, None)
+    }
+
+    /// Carries out an effect on this link, with a notice in this envelope.
+    pub(super) fn apply_in(&mut self, envelope: Option<&Envelope>, effect: Effect, now: Instant) {
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
@@ -194,18 +248,24 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         let written = match effect {
             Effect::Nothing | Effect::EmitRequest => Ok(()),
             Effect::SendReply | Effect::SendReplyAndQuit => {
-                let Some(reply) = self.conversation.as_mut().and_then(|held| held.send_reply(now)) else {
+                #[cfg(feature = "seal")]
+                if let Some(conversation) = &mut self.conversation {
+                    conversation.fix_keys(self.config.salt);
+                }
+                let Some((envelope, reply)) =
+                    self.conversation.as_mut().and_then(|held| held.send_reply(now))
+                else {
                     return;
                 };
                 self.closing |= connection && !reply.is_prompt();
                 self.report_quit |= matches!(effect, Effect::SendReplyAndQuit);
-                self.outbox.reply(reply)
+                self.outbox.reply_in(envelope.as_ref(), reply)
             }
-            Effect::SendNotice(notice) => self.outbox.notice(notice, None),
-            Effect::SendFault(fault) => self.write_fault(fault),
+            Effect::SendNotice(notice) => self.write_notice(envelope, notice),
+            Effect::SendFault(fault) => self.write_fault(envelope, fault),
             Effect::EndWithNotice(notice) => {
                 self.closing |= connection;
-                self.outbox.notice(notice, None)
+                self.write_notice(envelope, notice)
             }
         };
         if written.is_err() {

@@ -66,6 +66,9 @@ struct TestDriver {
     /// The host may have dropped a conversation with an outstanding request.
     allow_unexpected: bool,
     quit: bool,
+    /// The key of the terminal.
+    #[cfg(feature = "seal")]
+    key: Option<crate::seal::TerminalKey>,
 }
 
 impl TestDriver {
@@ -88,6 +91,8 @@ impl TestDriver {
             manual_admit: false,
             allow_unexpected: false,
             quit: false,
+            #[cfg(feature = "seal")]
+            key: None,
         };
         driver.drive();
         driver
@@ -111,6 +116,8 @@ impl TestDriver {
                     Event::Hello(_) if self.manual_admit => {}
                     Event::Hello(_) => self.host.admit(None, self.now),
                     Event::Quit => self.quit = true,
+                    #[cfg(feature = "seal")]
+                    Event::Key(_) => self.host.provide_key(self.key.as_ref(), self.now),
                 }
             }
             if !self.output_blocked {
@@ -253,6 +260,7 @@ fn hello(terminal: &str, start: u64, attempt: u32) -> Hello {
         shown: 0,
         pending: None,
         resume: false,
+        ..Hello::EMPTY
     }
 }
 

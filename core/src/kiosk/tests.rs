@@ -117,6 +117,7 @@ fn hello_of(terminal: Option<Name>) -> Vec<u8> {
         shown: 0,
         pending: None,
         resume: false,
+        ..Hello::EMPTY
     })
     .unwrap();
     out.output().to_vec()

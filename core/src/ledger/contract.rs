@@ -125,7 +125,7 @@ impl<L: Ledger + ?Sized> Books<L> {
 
     /// The epoch of the last hello.
     fn epoch(&self) -> Epoch {
-        Epoch { start: self.starts, attempt: 1 }
+        Epoch::clear(self.starts, 1)
     }
 
     /// The claim of a new start, which knows no ledger.

@@ -204,6 +204,10 @@ fn reject(
     if terminal.epoch == Some(claim.epoch) && claim.epoch != Epoch::PLAIN && !claim.admit_equal {
         return Some(Rejection::InUse);
     }
+    // A sealed hello of an earlier epoch is a replay; one in clear of a name that has a key is no terminal's.
+    if terminal.epoch.is_some_and(|held| held.is_sealed() && held > claim.epoch) {
+        return Some(Rejection::InUse);
+    }
     if !proves_set_back {
         return None;
     }

@@ -46,10 +46,17 @@ impl Origin {
     }
 }
 
-/// A terminal epoch: orders the hellos of one terminal. `(0, 0)` is that of a plain client, which counts nothing.
+/// A terminal epoch: orders the hellos of one terminal. `(0, 0)` in clear is that of a plain client, which counts
+/// nothing. A sealed hello is greater than every clear one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Epoch {
+    /// The series of the terminal's key; 0 in clear.
+    #[cfg(feature = "seal")]
+    pub series: u32,
+    /// The step of the key in its series; 0 in clear.
+    #[cfg(feature = "seal")]
+    pub step: u32,
     /// The terminal's start counter.
     pub start: u64,
     /// The hello's number in that start.
@@ -58,11 +65,37 @@ pub struct Epoch {
 
 impl Epoch {
     /// The epoch of a plain client.
-    pub const PLAIN: Self = Self { start: 0, attempt: 0 };
+    pub const PLAIN: Self = Self::clear(0, 0);
 
-    /// Whether a hello of this epoch takes the terminal over from `held`: it is greater, or a plain client's.
+    /// The epoch of a hello in clear.
+    pub const fn clear(start: u64, attempt: u32) -> Self {
+        Self {
+            #[cfg(feature = "seal")]
+            series: 0,
+            #[cfg(feature = "seal")]
+            step: 0,
+            start,
+            attempt,
+        }
+    }
+
+    /// Whether it is of a hello that is authentic under a terminal's key.
+    pub(crate) const fn is_sealed(self) -> bool {
+        #[cfg(feature = "seal")]
+        return self.series != 0;
+        #[cfg(not(feature = "seal"))]
+        false
+    }
+
+    /// Whether a hello of this epoch takes the terminal over from `held`: it is greater, or a plain client's and `held`
+    /// is not sealed.
     pub fn supersedes(self, held: Self) -> bool {
-        self > held || self == Self::PLAIN
+        self > held || (self == Self::PLAIN && !held.is_sealed())
+    }
+
+    /// Whether both are of one life of the terminal.
+    pub(crate) fn is_same_life(self, other: Self) -> bool {
+        Self { attempt: 0, ..self } == Self { attempt: 0, ..other }
     }
 }
 
@@ -195,4 +228,39 @@ pub enum Rejection {
     /// It claims numbers that were never reserved, and another hello of this name did so within the last minute; or hellos have cost
     /// a part with an EEPROM too many commits ([`HELLO_COMMITS`](crate::kiosk::HELLO_COMMITS)).
     TooSoon,
+}
+
+#[cfg(all(test, feature = "seal"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_compare_by_series_then_step_then_start_then_attempt() {
+        let epoch = |series, step, start, attempt| Epoch { series, step, start, attempt };
+        let growing = [
+            Epoch::PLAIN,
+            Epoch::clear(9, 9),
+            epoch(1, 0, 0, 0),
+            epoch(1, 0, 0, 1),
+            epoch(1, 0, 1, 0),
+            epoch(1, 1, 0, 0),
+            epoch(2, 0, 0, 0),
+        ];
+        for (at, one) in growing.into_iter().enumerate() {
+            for (before, other) in growing.into_iter().enumerate() {
+                let is_plain = at == 0 && before < 2;
+                assert_eq!(one.supersedes(other), at > before || is_plain, "{one:?} {other:?}");
+            }
+        }
+        // A resumed session is one of the same start, and of the same key.
+        let held = epoch(1, 1, 1, 1);
+        for (other, is_same) in [
+            (epoch(1, 1, 1, 9), true),
+            (epoch(1, 1, 2, 1), false),
+            (epoch(1, 2, 1, 1), false),
+            (epoch(2, 1, 1, 1), false),
+        ] {
+            assert_eq!(held.is_same_life(other), is_same);
+        }
+    }
 }

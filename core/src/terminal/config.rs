@@ -3,11 +3,13 @@ use crate::{
     codec::HostMessage,
     host::{LinkKind, frame_timeout},
     ledger::{LedgerId, Name},
-    message::{Fault, MAX_ANSWER},
+    message::{Capabilities, Dispenser, EXTENDED, Fault, MAX_ANSWER, VERSION},
     number,
     time::Duration,
     wire::Wire,
 };
+#[cfg(feature = "seal")]
+use crate::{message::KeyId, seal::TerminalKey};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,36 @@ pub struct Profile {
     pub start: u64,
     /// The state that was stored before this start.
     pub memory: Memory,
+    /// What the terminal can do. With any, or with a dispenser, its hello is of version 2, which a host of version 1
+    /// refuses.
+    pub capabilities: Capabilities,
+    /// Its dispenser.
+    pub dispenser: Option<Dispenser>,
+    /// Its key: the link is sealed. Only on the `postcard` wire; on another one the terminal sends nothing and is over
+    /// at once, because it never falls back to clear.
+    #[cfg(feature = "seal")]
+    pub key: Option<TerminalKey>,
+    /// Random bytes of this start: without them, a terminal whose memory was set back cannot tell a recorded session
+    /// from a new one. Sent with a key only.
+    #[cfg(feature = "seal")]
+    pub salt: u64,
+}
+
+impl Profile {
+    /// The version of its hello: the first that has what it says.
+    pub(super) fn version(&self) -> u8 {
+        let is_plain = self.capabilities == Capabilities::NONE && self.dispenser.is_none();
+        #[cfg(feature = "seal")]
+        let is_plain = is_plain && self.key.is_none();
+        if is_plain { VERSION } else { EXTENDED }
+    }
+
+    /// What its hello says of the key.
+    #[cfg(feature = "seal")]
+    pub(super) fn key_id(&self) -> Option<KeyId> {
+        let key = self.key.as_ref()?;
+        Some(KeyId { series: key.series(), step: key.step(), salt: self.salt })
+    }
 }
 
 /// The configuration of a [`Terminal`](super::Terminal).
@@ -111,6 +143,14 @@ impl Config {
             retransmit: Some(Retransmit::for_baud(baud)),
             frame_timeout: frame_timeout(baud),
         }
+    }
+}
+
+#[cfg(feature = "seal")]
+impl Config {
+    /// The key of a sealed link.
+    pub(super) fn key(&self) -> Option<&TerminalKey> {
+        self.profile.as_ref()?.key.as_ref()
     }
 }
 

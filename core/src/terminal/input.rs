@@ -36,6 +36,10 @@ struct MessageFields {
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// Handles the decoded frame.
     pub(super) fn handle_frame(&mut self, now: Instant) -> FrameResult {
+        #[cfg(feature = "seal")]
+        if self.config.key().is_some() && !self.pass(now) {
+            return FrameResult::Skip;
+        }
         let (decoded, body) = self.inbox.decoded();
         let numbered = self.config.wire.is_numbered();
         let message = match decoded {

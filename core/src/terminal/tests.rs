@@ -109,12 +109,26 @@ fn feed(terminal: &mut TestTerminal, mut bytes: &[u8], now: Instant) -> Vec<Show
 }
 
 fn config(wire: Wire, link: LinkKind, name: Option<&str>, memory: Memory) -> Config {
-    let profile = Some(Profile { name: name.map(|name| name.parse().unwrap()), start: 1, memory });
+    let name = name.map(|name| name.parse().unwrap());
+    let profile = Some(Profile { name, start: 1, memory, ..Profile::default() });
     let config = match link {
         LinkKind::Serial => Config::for_serial(wire, BAUD),
         LinkKind::Connection => Config::new(wire, link),
     };
     Config { profile, ..config }
+}
+
+/// A named terminal gets a key, if there are any in this build and on its wire.
+fn sealed(config: Config) -> Config {
+    #[cfg(feature = "seal")]
+    if let Config { wire: Wire::Postcard, profile: Some(profile), .. } = &config
+        && let Some(name) = &profile.name
+    {
+        let master = crate::seal::Key::from([7; 32]);
+        let key = crate::seal::TerminalKey::derive(&master, core::num::NonZeroU32::MIN, name);
+        return Config { profile: Some(Profile { key: Some(key), ..profile.clone() }), ..config };
+    }
+    config
 }
 
 fn host_config(wire: Wire, link: LinkKind) -> host::Config {
@@ -171,15 +185,23 @@ impl Pair {
     }
 
     /// A named terminal on a serial line that has sent nothing yet.
-    fn serial(wire: Wire) -> Self {
+    fn in_clear(wire: Wire) -> Self {
         Self::new(config(wire, LinkKind::Serial, Some("a"), Memory::default()))
     }
 
-    /// A named terminal on a serial line, at the menu.
+    /// The same, sealed where the feature and the wire have it.
+    fn serial(wire: Wire) -> Self {
+        Self::new(sealed(config(wire, LinkKind::Serial, Some("a"), Memory::default())))
+    }
+
+    /// A named terminal on a serial line, at the menu; sealed as well.
     fn at_menu(wire: Wire) -> Self {
-        let mut pair = Self::serial(wire);
-        assert!(pair.run()[0].text().starts_with("Welcome"));
-        pair
+        Self::serial(wire).go_to_menu()
+    }
+
+    fn go_to_menu(mut self) -> Self {
+        assert!(self.run()[0].text().starts_with("Welcome"));
+        self
     }
 
     /// Drives both endpoints until nothing changes, and returns the events.
@@ -232,6 +254,11 @@ impl Pair {
                 host::Event::Request(request) => self.settle(&request),
                 host::Event::Hello(_) => self.host.admit(None, self.now),
                 host::Event::Quit => {}
+                #[cfg(feature = "seal")]
+                host::Event::Key(_) => {
+                    let profile = self.terminal.config.profile.as_ref();
+                    self.host.provide_key(profile.and_then(|profile| profile.key.as_ref()), self.now);
+                }
             }
         }
     }

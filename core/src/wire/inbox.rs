@@ -2,9 +2,14 @@
 use super::Wire;
 #[cfg(feature = "json")]
 use crate::frame::{length, raw};
+#[cfg(feature = "seal")]
+use crate::seal::{self, Key};
 #[cfg(feature = "postcard")]
 use crate::{codec::postcard, frame::cobs};
 use crate::{frame::Decoded, message::Fault};
+#[cfg(feature = "seal")]
+use ascon_hash::digest::zeroize::Zeroize;
+use core::fmt;
 use heapless::{Vec, VecView};
 
 /// Inbound frames of an endpoint since it was made, or since its counters were last taken.
@@ -15,6 +20,9 @@ pub struct Counters {
     pub frames: u32,
     /// Faulty or incomplete frames, which were discarded.
     pub discarded: u32,
+    /// Whole frames that are not authentic, or in clear where only sealed ones are read: they met with silence.
+    #[cfg(feature = "seal")]
+    pub unauthentic: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,11 +79,14 @@ impl Decoder {
 }
 
 /// Decodes one frame at a time and keeps it until it is released.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Inbox<const N: usize> {
     decoder: Decoder,
     body: Vec<u8, N>,
     decoded: Decoded,
+    /// Where the content of the kept frame begins, if it was sealed and is opened.
+    #[cfg(feature = "seal")]
+    opened: Option<usize>,
     /// Whether a whole frame has come.
     has_framed: bool,
     counters: Counters,
@@ -106,7 +117,15 @@ impl<const N: usize> Inbox<N> {
 
     fn new(decoder: Decoder) -> Self {
         let (decoded, counters) = (Decoded::More, Counters::default());
-        Self { decoder, body: Vec::new(), decoded, has_framed: false, counters }
+        Self {
+            decoder,
+            body: Vec::new(),
+            decoded,
+            #[cfg(feature = "seal")]
+            opened: None,
+            has_framed: false,
+            counters,
+        }
     }
 
     /// Takes bytes up to the end of one frame, and none while a frame is kept; returns how many.
@@ -149,14 +168,46 @@ impl<const N: usize> Inbox<N> {
 
     /// The kept frame's kind and its body.
     pub(crate) fn decoded(&self) -> (Decoded, &[u8]) {
-        (self.decoded, &self.body)
+        #[cfg(feature = "seal")]
+        let body = self.body.get(self.opened.unwrap_or(0)..).unwrap_or(&[]);
+        #[cfg(not(feature = "seal"))]
+        let body = &self.body;
+        (self.decoded, body)
     }
 
     /// Releases the kept frame.
     pub(crate) fn release(&mut self) {
         self.decoded = Decoded::More;
+        #[cfg(feature = "seal")]
+        if self.opened.take().is_some() {
+            self.body.as_mut_slice().zeroize();
+        }
         // Cleared, so that two endpoints that will behave alike compare equal.
         self.body.clear();
+    }
+
+    /// Opens the kept frame, whose body has a header of `header` bytes: the body is its content then. False, and the
+    /// body is wiped, if it is not authentic under `key`, or no message of these kinds is in it.
+    #[cfg(feature = "seal")]
+    pub(crate) fn open(&mut self, key: &Key, header: usize, kinds: &[u8]) -> bool {
+        let content = seal::open(key, header, &mut self.body).unwrap_or(0..0);
+        let is_read =
+            self.body.get(content.start).is_some_and(|kind| !content.is_empty() && kinds.contains(kind));
+        self.body.truncate(content.end);
+        self.opened = Some(content.start);
+        is_read
+    }
+
+    /// Whether the kept frame was opened.
+    #[cfg(feature = "seal")]
+    pub(crate) fn is_opened(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Counts the kept frame as not authentic.
+    #[cfg(feature = "seal")]
+    pub(crate) fn count_unauthentic(&mut self) {
+        self.counters.unauthentic = self.counters.unauthentic.wrapping_add(1);
     }
 
     /// Whether a whole frame has come since the endpoint was made.
@@ -189,5 +240,21 @@ impl<const N: usize> Inbox<N> {
 
     pub(crate) fn take_counters(&mut self) -> Counters {
         core::mem::take(&mut self.counters)
+    }
+}
+
+/// Without the content of a sealed frame.
+impl<const N: usize> fmt::Debug for Inbox<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(feature = "seal")]
+        let body = if self.opened.is_some() { &b".."[..] } else { &self.body };
+        #[cfg(not(feature = "seal"))]
+        let body = &self.body;
+        f.debug_struct("Inbox")
+            .field("decoder", &self.decoder)
+            .field("body", &body)
+            .field("decoded", &self.decoded)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }

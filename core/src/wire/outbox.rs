@@ -1,5 +1,5 @@
 //! Outbound buffer: encodes messages into whole frames and keeps them until the driver has sent them.
-use super::Wire;
+use super::{Envelope, Wire};
 #[cfg(feature = "json")]
 use crate::codec::json;
 #[cfg(feature = "postcard")]
@@ -7,6 +7,11 @@ use crate::codec::postcard;
 use crate::{
     codec::BufferTooSmall,
     message::{Hello, Notice, Reply},
+};
+#[cfg(feature = "seal")]
+use crate::{
+    message::KeyId,
+    seal::{self, HelloProof, TerminalKey},
 };
 use core::{
     fmt,
@@ -76,34 +81,70 @@ impl<const N: usize> Outbox<N> {
         Ok(())
     }
 
-    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<(), BufferTooSmall> {
+    /// Appends a whole frame in an envelope, or in clear.
+    #[cfg(feature = "postcard")]
+    fn enclosed(
+        &mut self,
+        envelope: Option<&Envelope>,
+        body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
+    ) -> Result<(), BufferTooSmall> {
+        #[cfg(feature = "seal")]
+        return self.frame(|out| {
+            let content = out.get_mut(envelope.map_or(0, Envelope::content_at)..).ok_or(BufferTooSmall)?;
+            let length = body(content);
+            match envelope {
+                None => length,
+                Some(envelope) => envelope.seal(out, length),
+            }
+        });
+        #[cfg(not(feature = "seal"))]
+        match envelope {
+            None => self.frame(body),
+            Some(never) => match *never {},
+        }
+    }
+
+    /// Appends a reply. Only the `postcard` wire has envelopes.
+    #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
+    pub(crate) fn reply_in(
+        &mut self,
+        envelope: Option<&Envelope>,
+        reply: &Reply,
+    ) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_reply(reply, out)),
             #[cfg(feature = "json")]
             Wire::Raw => self.frame(|out| json::write_bare(None, &reply.screens, out)),
             #[cfg(feature = "postcard")]
-            Wire::Postcard => self.frame(|out| postcard::write_reply(reply, out)),
+            Wire::Postcard => self.enclosed(envelope, |out| postcard::write_reply(reply, out)),
         }
     }
 
-    /// Appends a notice, and then the open prompt's reply again, if there is one.
-    pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), BufferTooSmall> {
+    /// Appends a notice, and then the open prompt's reply again in its own envelope, if there is one.
+    #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
+    pub(crate) fn notice_in(
+        &mut self,
+        envelope: Option<&Envelope>,
+        notice: Notice,
+        open: Option<(Option<&Envelope>, &Reply)>,
+    ) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_notice(notice, out))?,
             // One object: the original client takes each read for one.
             #[cfg(feature = "json")]
             Wire::Raw => {
-                let screens = open.map_or(&[][..], |open| &open.screens);
+                let screens = open.map_or(&[][..], |(_, open)| &open.screens);
                 return self.frame(|out| json::write_bare(Some(notice), screens, out));
             }
             #[cfg(feature = "postcard")]
-            Wire::Postcard => self.frame(|out| postcard::write_notice(notice, out))?,
+            Wire::Postcard => self.enclosed(envelope, |out| postcard::write_notice(notice, out))?,
         }
-        open.map_or(Ok(()), |open| self.reply(open))
+        open.map_or(Ok(()), |(envelope, open)| self.reply_in(envelope, open))
     }
 
+    /// Appends a hello in clear.
     pub(crate) fn hello(&mut self, hello: &Hello) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
@@ -116,7 +157,34 @@ impl<const N: usize> Outbox<N> {
         }
     }
 
-    pub(crate) fn answer(&mut self, re: Option<u64>, text: &str) -> Result<(), BufferTooSmall> {
+    /// Appends a sealed hello and returns its proof. Its series and step are those of the key.
+    #[cfg(feature = "seal")]
+    pub(crate) fn sealed_hello(
+        &mut self,
+        hello: &Hello,
+        id: &KeyId,
+        key: &TerminalKey,
+    ) -> Result<HelloProof, BufferTooSmall> {
+        let mut proof = None;
+        self.frame(|out| {
+            let length = postcard::write_sealed_hello(hello, id, out)?;
+            let (body, rest) = out.split_at_mut_checked(length).ok_or(BufferTooSmall)?;
+            let made = key.prove(body);
+            *rest.first_chunk_mut().ok_or(BufferTooSmall)? = *made.tag();
+            proof = Some(made);
+            length.checked_add(seal::TAG).ok_or(BufferTooSmall)
+        })?;
+        proof.ok_or(BufferTooSmall)
+    }
+
+    /// Appends an answer. Only the `postcard` wire has envelopes.
+    #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
+    pub(crate) fn answer_in(
+        &mut self,
+        envelope: Option<&Envelope>,
+        re: Option<u64>,
+        text: &str,
+    ) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
             Wire::Json => self.frame(|out| json::write_answer(re, text, out)),
@@ -128,8 +196,24 @@ impl<const N: usize> Outbox<N> {
                 Ok(text.len())
             }),
             #[cfg(feature = "postcard")]
-            Wire::Postcard => self.frame(|out| postcard::write_answer(re, text, out)),
+            Wire::Postcard => self.enclosed(envelope, |out| postcard::write_answer(re, text, out)),
         }
+    }
+}
+
+/// In clear.
+#[cfg(test)]
+impl<const N: usize> Outbox<N> {
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Result<(), BufferTooSmall> {
+        self.reply_in(None, reply)
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice, open: Option<&Reply>) -> Result<(), BufferTooSmall> {
+        self.notice_in(None, notice, open.map(|open| (None, open)))
+    }
+
+    pub(crate) fn answer(&mut self, re: Option<u64>, text: &str) -> Result<(), BufferTooSmall> {
+        self.answer_in(None, re, text)
     }
 }
 

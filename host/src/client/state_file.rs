@@ -121,7 +121,7 @@ impl StateFile {
     /// The terminal's profile for this start.
     pub fn profile(&self) -> Profile {
         let Contents { name, start, memory } = self.contents.clone();
-        Profile { name: Some(name), start, memory }
+        Profile { name: Some(name), start, memory, ..Profile::default() }
     }
 
     fn write(&self) -> io::Result<()> {

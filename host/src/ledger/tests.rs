@@ -56,7 +56,7 @@ fn named(name: &str, turn: u32, command: Command) -> Request {
 }
 
 fn hello(start: u64) -> Command {
-    let epoch = Epoch { start, attempt: 1 };
+    let epoch = Epoch::clear(start, 1);
     Command::Hello(HelloClaim { epoch, admit_equal: false, ledger: Some(LedgerId(7)), seen: 0 })
 }
 

@@ -85,7 +85,12 @@ impl TerminalDriver {
         let config = Config {
             wire: self.wire,
             link: LinkKind::Serial,
-            profile: Some(Profile { name: Some(name.clone()), start: *start, memory: *memory }),
+            profile: Some(Profile {
+                name: Some(name.clone()),
+                start: *start,
+                memory: *memory,
+                ..Profile::default()
+            }),
             retransmit: Some(Retransmit::for_baud(115_200)),
             frame_timeout: Duration::from_secs(2),
         };

@@ -218,7 +218,7 @@ impl Station {
 }
 
 fn start_terminal(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Terminal {
-    let profile = Profile { name: Some(name.clone()), start: u64::from(life), memory };
+    let profile = Profile { name: Some(name.clone()), start: u64::from(life), memory, ..Profile::default() };
     let config = terminal::Config {
         wire: Wire::Postcard,
         link: bounds.link,

@@ -151,7 +151,12 @@ impl Station {
             self.copy = self.stored;
         }
         auditor.trace(now, || format!("{} starts with {:?}", self.name, self.stored));
-        let profile = Profile { name: Some(self.name.clone()), start: self.life, memory: self.stored };
+        let profile = Profile {
+            name: Some(self.name.clone()),
+            start: self.life,
+            memory: self.stored,
+            ..Profile::default()
+        };
         let config = Config {
             wire: self.wire,
             link: self.link_kind,

@@ -36,6 +36,7 @@ fn hello() -> Hello {
         shown: 300,
         pending: Some(300),
         resume: true,
+        ..Hello::EMPTY
     }
 }
 
@@ -170,18 +171,40 @@ fn a_message_of_the_other_direction_is_an_echo() {
 
 #[test]
 fn a_hello_of_another_version_is_recognised_by_its_first_bytes() {
-    for body in [&[0, 2][..], &[0, 0, 1, 2, 3], &[0, 255, 255, 255, 255, 255]] {
+    for body in [&[0, 3][..], &[0, 0, 1, 2, 3], &[0, 255, 255, 255, 255, 255]] {
         assert_eq!(read_terminal(body), Err(Fault::Version));
     }
-    for body in [&[][..], &[0], &[0, 1], &[0, 1, 2], &[4], &[128, 0], &[1, 0, 1, 0xff]] {
+    for body in
+        [&[][..], &[0], &[0, 1], &[0, 1, 2], &[0, 2], &[0, 2, 1, 2], &[4], &[128, 0], &[1, 0, 1, 0xff]]
+    {
         assert_eq!(read_terminal(body), Err(Fault::NotAMessage), "{body:?}");
     }
     // With the fields of this version it decodes, and the endpoint refuses it.
-    let later = Hello { version: 2, ..hello() };
+    let later = Hello { version: 3, ..hello() };
     assert_eq!(
         read_terminal(&written(|out| write_hello(&later, out))),
         Ok(Some(TerminalMessage::Hello(later)))
     );
+}
+
+#[test]
+fn a_hello_of_version_2_says_what_equipment_there_is() {
+    let plain = Hello { version: 2, ..hello() };
+    let dispenser = Some(Dispenser { serial: u64::MAX, count: 300 });
+    let equipped = Hello { capabilities: Capabilities::DISPENSER, dispenser, ..plain.clone() };
+    let version_1 = hex(&written(|out| write_hello(&hello(), out))).replacen("00 01", "00 02", 1);
+    for (hello, rest) in [(plain, " 00 00"), (equipped, " 02 01 ff ff ff ff ff ff ff ff ff 01 ac 02")] {
+        let body = written(|out| write_hello(&hello, out));
+        assert_eq!(hex(&body), format!("{version_1}{rest}"));
+        assert_eq!(read_terminal(&body), Ok(Some(TerminalMessage::Hello(hello))));
+        for length in 1..body.len() {
+            assert_eq!(read_terminal(&body[..length]), Err(Fault::NotAMessage), "{length}");
+        }
+        assert_eq!(read_terminal(&[&body[..], &[0]].concat()), Err(Fault::NotAMessage));
+    }
+    // Version 1 has no more fields.
+    let body = [written(|out| write_hello(&hello(), out)), vec![0, 0]].concat();
+    assert_eq!(read_terminal(&body), Err(Fault::NotAMessage));
 }
 
 #[test]
@@ -290,7 +313,10 @@ proptest! {
         ledger: Option<u64>, shown in 0..Numbers::MAX, pending in prop::option::of(0..Numbers::MAX), resume: bool,
     ) {
         let terminal = terminal.map(|name| name.parse().unwrap());
-        let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
+        let hello = Hello {
+            version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume,
+            ..Hello::EMPTY
+        };
         let body = written(|out| write_hello(&hello, out));
         prop_assert_eq!(read_terminal(&body), Ok(Some(TerminalMessage::Hello(hello))));
     }

@@ -12,6 +12,7 @@ use crate::{
     message::{Fault, Hello, Notice, Welcome},
     screen::Screen,
     session::Session,
+    wire::{Keys, Proof},
 };
 
 /// What a hello says about the terminal, until it is served.
@@ -29,9 +30,9 @@ pub(super) struct WaitingHello {
 
 impl Conversation {
     /// Handles a hello on the link that holds this conversation.
-    pub(crate) fn handle_hello(&mut self, hello: &Hello, on_serial: bool) -> Effect {
+    pub(crate) fn handle_hello(&mut self, hello: &Hello, proof: &Proof, on_serial: bool) -> Effect {
         let (start, attempt) = (hello.start, hello.attempt);
-        if self.epoch == Some(hello.epoch()) {
+        if self.epoch == Some(hello.epoch()) && self.keys.are_of(proof) {
             return if self.is_busy() {
                 Effect::SendNotice(self.working_notice())
             } else if self.last_reply.is_some() {
@@ -45,15 +46,16 @@ impl Conversation {
         if !self.admits(hello) && matches!(self.origin, Origin::Terminal(_)) {
             return Effect::SendNotice(Notice::NameInUse { start, attempt });
         }
-        self.take_hello(hello, on_serial)
+        self.take_hello(hello, proof.clone(), on_serial)
     }
 
     /// Takes a hello that is not a duplicate: serves it, or has it wait for the outstanding request.
-    pub(crate) fn take_hello(&mut self, hello: &Hello, on_serial: bool) -> Effect {
+    pub(crate) fn take_hello(&mut self, hello: &Hello, proof: Proof, on_serial: bool) -> Effect {
         // A hello that waits and does not resume has ended the session, though it was not served yet.
         let resume = hello.resume && self.waiting_hello.is_none_or(|waiting| waiting.resume);
         let Hello { ledger, shown, pending, .. } = *hello;
         self.epoch = Some(hello.epoch());
+        self.keys = Keys::of(proof);
         self.waiting_hello =
             Some(WaitingHello { ledger, shown, pending, resume, on_serial, is_requested: false });
         if self.is_busy() { Effect::SendNotice(self.working_notice()) } else { self.serve_hello() }
@@ -121,7 +123,7 @@ impl Conversation {
 
     /// Ends the conversation, because its hello was not admitted, unless a later one waits.
     pub(super) fn rejected(&mut self, epoch: Epoch, rejection: Rejection) -> Effect {
-        let Epoch { start, attempt } = epoch;
+        let Epoch { start, attempt, .. } = epoch;
         if self.epoch == Some(epoch) {
             // Sent again, the hello is served anew: its notice may be lost on a serial line.
             self.epoch = (self.turn != 0).then_some(self.committed);
@@ -136,7 +138,7 @@ impl Conversation {
     /// Ends the conversation, because another host has admitted a hello of the terminal since, unless a later hello
     /// waits here.
     pub(super) fn fenced(&mut self) -> Effect {
-        let Epoch { start, attempt } = self.committed;
+        let Epoch { start, attempt, .. } = self.committed;
         self.end_or_serve(Notice::TakenOver { start, attempt })
     }
 
@@ -151,7 +153,7 @@ impl Conversation {
 
     /// Whether the hello of this epoch comes from the life of the terminal that the session belongs to.
     fn is_same_life(&self, epoch: Epoch) -> bool {
-        self.committed.start == epoch.start
+        self.committed.is_same_life(epoch)
     }
 
     /// Whether the terminal can continue its session: it lacks no reply, or only the last one.
@@ -201,7 +203,7 @@ impl Conversation {
     }
 
     pub(super) fn welcome(&self) -> Option<Welcome> {
-        self.epoch.map(|Epoch { start, attempt }| Welcome { ledger: self.ledger, start, attempt })
+        self.epoch.map(|Epoch { start, attempt, .. }| Welcome { ledger: self.ledger, start, attempt })
     }
 
     #[inline(never)]

@@ -22,7 +22,7 @@ fn a_bad_body_gets_its_fault_and_the_open_prompt() {
         (json(b"\xff"), Fault::NotUtf8),
         (json(r#"{"data":"\ud800"}"#), Fault::NotJson),
         (json(r#"{"data":"40"}x"#), Fault::NotJson),
-        (json(r#"{"hello":2}"#), Fault::Version),
+        (json(r#"{"hello":3}"#), Fault::Version),
         (json(r#"{"hello":1,"terminal":"a b"}"#), Fault::BadName),
         (json(nested(100)), Fault::TooDeep),
         (json(nested(10_000)), Fault::TooLong),
@@ -143,7 +143,7 @@ fn a_frame_of_another_protocol_gets_a_fault_on_postcard() {
         .unwrap();
         frame[..length].to_vec()
     };
-    for (body, fault) in [(&[9, 9][..], Fault::NotAMessage), (&[0, 2, 5, 5], Fault::Version)] {
+    for (body, fault) in [(&[9, 9][..], Fault::NotAMessage), (&[0, 3, 5, 5], Fault::Version)] {
         let received = driver.send(&framed(body));
         assert_eq!(kinds(&received), [Err(Notice::Fault(fault)), Ok(menu)]);
     }

@@ -1,6 +1,10 @@
 //! Buffer sizes: the longest messages fit.
 use super::*;
-use crate::{codec::json, ledger::Refusal};
+use crate::{
+    codec::json,
+    ledger::Refusal,
+    message::{Capabilities, Dispenser, EXTENDED},
+};
 use std::format;
 
 const FAULTS: [Fault; 15] = [
@@ -144,7 +148,7 @@ fn the_longest_answer_and_hello_fit_the_input_buffer() {
 
 fn longest_hello() -> Hello {
     Hello {
-        version: VERSION,
+        version: EXTENDED,
         terminal: Some(name(&"x".repeat(32))),
         start: Numbers::MAX - 1,
         attempt: u32::MAX,
@@ -152,6 +156,10 @@ fn longest_hello() -> Hello {
         shown: Numbers::MAX - 1,
         pending: Some(Numbers::MAX - 1),
         resume: false,
+        capabilities: Capabilities::from_bits(u8::MAX),
+        dispenser: Some(Dispenser { serial: u64::MAX, count: Numbers::MAX - 1 }),
+        #[cfg(feature = "seal")]
+        key: None,
     }
 }
 

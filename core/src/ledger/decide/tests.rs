@@ -34,7 +34,7 @@ impl Books {
     /// $100, and a terminal in its third turn. Its numbers below 1,000 are reserved; those from 500 to 599 are its gap.
     fn with_terminal() -> Self {
         let gap = Gap { start: 500, end: 600 };
-        let epoch = Some(Epoch { start: 2, attempt: 1 });
+        let epoch = Some(Epoch::clear(2, 1));
         let terminal = Terminal { epoch, turn: 3, next_number: 1000, gap, set_back_at: None, last: None };
         Self { terminal: Some(terminal), ..Self::new() }
     }

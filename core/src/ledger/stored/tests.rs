@@ -110,7 +110,7 @@ fn request(terminal: Option<&str>, turn: u32, command: Command) -> Request {
 
 /// A hello that has seen numbers up to `seen`.
 fn hello(ledger: &mut impl Ledger, terminal: &str, start: u64, seen: u64) -> Result<Response, InDoubt> {
-    let epoch = Epoch { start, attempt: 1 };
+    let epoch = Epoch::clear(start, 1);
     let claim = HelloClaim { epoch, admit_equal: true, ledger: Some(LedgerId(7)), seen };
     ledger.apply(&request(Some(terminal), 0, Command::Hello(claim)))
 }

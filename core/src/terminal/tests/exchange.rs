@@ -16,7 +16,7 @@ fn every_reply_is_shown_once_and_in_order() {
         (Wire::Json, LinkKind::Connection, Some("a")),
     ] {
         for duplicate in [false, true] {
-            let mut pair = Pair::new(config(wire, link, name, Memory::default()));
+            let mut pair = Pair::new(sealed(config(wire, link, name, Memory::default())));
             pair.duplicate = duplicate && link == LinkKind::Serial;
             let mut shown = pair.run();
             for text in ["1", "40", "withdraw 15", "3", "exit"] {

@@ -185,7 +185,7 @@ pub(super) fn notice_bytes(notice: Notice) -> Vec<u8> {
 
 #[test]
 fn a_terminal_that_was_taken_over_or_refused_is_over() {
-    let mut pair = Pair::at_menu(Wire::Postcard);
+    let mut pair = Pair::in_clear(Wire::Postcard).go_to_menu();
     // The notice is about an earlier life or an earlier hello: ignored.
     for (start, attempt) in [(0, 1), (1, 0), (2, 1)] {
         for notice in [Notice::TakenOver { start, attempt }, Notice::NameInUse { start, attempt }] {
@@ -230,7 +230,7 @@ fn a_named_terminal_that_is_turned_away_on_a_connection_resumes_on_another() {
 
 #[test]
 fn of_two_terminals_with_one_name_the_later_takes_over() {
-    let mut pair = Pair::at_menu(Wire::Postcard);
+    let mut pair = Pair::in_clear(Wire::Postcard).go_to_menu();
     let mut early = pair.terminal.clone();
     pair.restart_terminal();
     pair.run();
@@ -250,7 +250,7 @@ fn of_two_terminals_with_one_name_the_later_takes_over() {
 #[test]
 fn a_fault_about_the_hello_ends_the_session() {
     for fault in [Fault::Version, Fault::BadName, Fault::OtherName] {
-        let mut pair = Pair::serial(Wire::Postcard);
+        let mut pair = Pair::in_clear(Wire::Postcard);
         let shown = only(feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now));
         assert_eq!(shown.notice(), Some(Notice::Fault(fault)));
         assert!(pair.terminal.is_over());
@@ -297,7 +297,7 @@ fn a_fault_about_a_hello_after_the_welcome_ends_nothing() {
 
 #[test]
 fn duplicates_of_who_cause_one_hello() {
-    let mut pair = Pair::at_menu(Wire::Postcard);
+    let mut pair = Pair::in_clear(Wire::Postcard).go_to_menu();
     pair.drop_to_host = true;
     for _ in 0..3 {
         feed(&mut pair.terminal, &notice_bytes(Notice::Who), pair.now);

@@ -9,7 +9,8 @@ const NOISE: [&[u8]; 7] =
 fn noise_before_and_after_every_postcard_frame_costs_no_time() {
     for noise in NOISE {
         for name in [Some("a"), None] {
-            let mut pair = Pair::new(config(Wire::Postcard, LinkKind::Serial, name, Memory::default()));
+            let mut pair =
+                Pair::new(sealed(config(Wire::Postcard, LinkKind::Serial, name, Memory::default())));
             pair.noise = noise;
             assert!(only(pair.run()).text().starts_with("Welcome"), "{noise:x?}");
             pair.types("1");

@@ -43,7 +43,7 @@ fn a_reply_with_a_number_out_of_range_is_a_fault_and_changes_nothing() {
 #[test]
 fn the_largest_number_is_shown_stored_and_accepted_in_a_hello() {
     for wire in [Wire::Json, Wire::Postcard] {
-        let mut pair = Pair::serial(wire);
+        let mut pair = Pair::in_clear(wire);
         let other = Some(LedgerId(7));
         let welcome = Some(Welcome { ledger: other, start: 1, attempt: 1 });
         let shown = only(feed(&mut pair.terminal, &menu(wire, MAX - 1, None, welcome), pair.now));

@@ -100,7 +100,7 @@ proptest! {
         cuts in prop::collection::vec(1usize..40, 1..6), serial: bool, greeted: bool,
     ) {
         let link = if serial { LinkKind::Serial } else { LinkKind::Connection };
-        let mut config = config(wire, link, Some("a"), Memory::default());
+        let mut config = sealed(config(wire, link, Some("a"), Memory::default()));
         config.profile = config.profile.filter(|_| !greeted);
         let now = Instant::default();
         let listen = |cuts: &[usize]| {

@@ -172,7 +172,7 @@ fn working_about_another_answer_does_not_delay_giving_up() {
 
 #[test]
 fn no_money_moves_when_the_link_comes_up_after_the_person_has_left() {
-    let mut pair = Pair::at_menu(Wire::Postcard);
+    let mut pair = Pair::in_clear(Wire::Postcard).go_to_menu();
     pair.drop_to_host = true;
     pair.types("deposit 40");
     let shown =

@@ -99,7 +99,7 @@ fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
     let name: String = row.get(0)?;
     let damaged = || damaged(&format!("the row of terminal {name}"));
     let epoch = match (row.get(1)?, row.get(2)?) {
-        (Some(start), Some(attempt)) => Some(Epoch { start, attempt }),
+        (Some(start), Some(attempt)) => Some(Epoch::clear(start, attempt)),
         _ => None,
     };
     let (operation, outcome): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);

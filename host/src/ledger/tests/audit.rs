@@ -23,12 +23,8 @@ pub(super) fn ledger(folder: &Path) -> (GroupCommitter<Sqlite>, Folder) {
     let (lock, sqlite) = store(folder).unwrap();
     let mut ledger = committer(sqlite);
     let operate = |id, operation| Command::Operate { id, operation };
-    let set_back = HelloClaim {
-        epoch: Epoch { start: 2, attempt: 1 },
-        admit_equal: false,
-        ledger: Some(LedgerId(7)),
-        seen: 300,
-    };
+    let set_back =
+        HelloClaim { epoch: Epoch::clear(2, 1), admit_equal: false, ledger: Some(LedgerId(7)), seen: 300 };
     for request in [
         named("a", 0, hello(1)),
         named("a", 1, deposit(1)),

@@ -138,7 +138,7 @@ mod tests {
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
         let last = Record { id: 400, operation: Some(Operation::WithdrawAll), outcome };
         let terminal = Terminal {
-            epoch: Some(Epoch { start: 3, attempt: 1 }),
+            epoch: Some(Epoch::clear(3, 1)),
             turn: 2,
             next_number: 557,
             gap: Gap { start: 257, end: 301 },

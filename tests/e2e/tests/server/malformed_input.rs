@@ -68,7 +68,7 @@ fn table() -> Vec<(String, Vec<u8>, &'static str)> {
         ("{\"re\":9007199254740991,\"data\":\"deposit 1\"}", "not-a-message"),
         ("{\"re\":9007199254740990,\"data\":\"deposit 1\"}", "not-open"),
         ("{\"re\":0,\"data\":\"deposit 1\"}", "not-open"),
-        ("{\"hello\":2}", "version"),
+        ("{\"hello\":3}", "version"),
         ("{\"hello\":256}", "version"),
         ("{\"hello\":1,\"terminal\":\"no spaces\"}", "bad-name"),
         ("{\"hello\":1,\"terminal\":\"\"}", "bad-name"),

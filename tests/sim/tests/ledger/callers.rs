@@ -90,7 +90,7 @@ impl Callers {
                     terminal.seen = terminal.end + 20;
                 }
                 self.starts += 1;
-                let epoch = Epoch { start: self.starts, attempt: 1 };
+                let epoch = Epoch::clear(self.starts, 1);
                 let seen = terminal.seen;
                 Command::Hello(HelloClaim { epoch, admit_equal: false, ledger: Some(IDENTITY), seen })
             }

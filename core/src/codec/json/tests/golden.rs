@@ -20,6 +20,7 @@ fn a_hello_byte_for_byte() {
         shown: 8,
         pending: Some(8),
         resume: true,
+        ..Hello::EMPTY
     };
     let text = written(|out| write_hello(&hello, out));
     assert_eq!(
@@ -27,6 +28,32 @@ fn a_hello_byte_for_byte() {
         r#"{"hello":1,"terminal":"kiosk-7","start":3,"attempt":2,"ledger":"000000000000beef","shown":8,"pending":8,"resume":true}"#
     );
     assert_eq!(read_terminal(text.as_bytes()), Ok(Some(TerminalMessage::Hello(hello))));
+}
+
+#[test]
+fn a_hello_of_version_2_byte_for_byte() {
+    let dispenser = Some(Dispenser { serial: 0xbeef, count: 300 });
+    let capabilities = Capabilities::DISPENSER.with(Capabilities::SECRET_PROMPTS);
+    assert!(capabilities.has(Capabilities::DISPENSER) && !Capabilities::DISPENSER.has(capabilities));
+    let hello = Hello { version: 2, start: 1, capabilities, dispenser, ..Hello::EMPTY };
+    let text = written(|out| write_hello(&hello, out));
+    assert_eq!(
+        text,
+        r#"{"hello":2,"start":1,"attempt":0,"shown":0,"resume":false,"capabilities":3,"dispenser":"000000000000beef","dispensed":300}"#
+    );
+    assert_eq!(read_terminal(text.as_bytes()), Ok(Some(TerminalMessage::Hello(hello))));
+    // In version 1 they are unknown fields.
+    let old = text.replacen('2', "1", 1);
+    let read = Hello { start: 1, ..Hello::EMPTY };
+    assert_eq!(read_terminal(old.as_bytes()), Ok(Some(TerminalMessage::Hello(read.clone()))));
+    let shortest = Hello { version: 2, start: 0, ..read };
+    assert_eq!(read_terminal(br#"{"hello":2}"#), Ok(Some(TerminalMessage::Hello(shortest))));
+    for fields in
+        [r#""dispensed":1"#, r#""dispenser":"000000000000beef""#, r#""dispenser":"1","dispensed":1"#]
+    {
+        let body = format!(r#"{{"hello":2,{fields}}}"#);
+        assert_eq!(read_terminal(body.as_bytes()), Err(Fault::NotAMessage), "{fields}");
+    }
 }
 
 #[test]
@@ -40,6 +67,7 @@ fn the_shortest_hello_has_defaults() {
         shown: 0,
         pending: None,
         resume: false,
+        ..Hello::EMPTY
     };
     assert_eq!(read_terminal(br#"{"hello":1}"#), Ok(Some(TerminalMessage::Hello(first.clone()))));
     let text = written(|out| write_hello(&first, out));

@@ -215,7 +215,9 @@ proptest! {
         ledger: Option<u64>, shown in 0..Numbers::MAX, pending in prop::option::of(0..Numbers::MAX), resume: bool,
     ) {
         let terminal = terminal.map(|text| name(&text));
-        let hello = Hello { version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume };
+        let hello = Hello {
+            version, terminal, start, attempt, ledger: ledger.map(LedgerId), shown, pending, resume, ..Hello::EMPTY
+        };
         let body = written(|out| write_hello(&hello, out));
         prop_assert!(body.len() <= crate::host::IN, "{} bytes", body.len());
         prop_assert_eq!(read_terminal(body.as_bytes()), Ok(Some(TerminalMessage::Hello(hello))));

@@ -67,7 +67,7 @@ const BENT: &[(Broken, Bend)] = &[
     }),
     // The first hello's epoch stays.
     ("a hello gets the epoch of the hello before it", |ledger, request| {
-        saving(ledger, request, |row| row.epoch = Some(Epoch { start: 9, attempt: 9 }))
+        saving(ledger, request, |row| row.epoch = Some(Epoch::clear(9, 9)))
     }),
     ("an admitted hello raises the turn", |ledger, request| {
         let turn = ledger.row(request).map(|row| row.turn);

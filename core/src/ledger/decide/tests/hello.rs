@@ -3,7 +3,7 @@ use super::*;
 
 /// A hello of the next start, from a terminal that knows `ledger` and has seen `seen`.
 pub(super) fn claim(ledger: Option<LedgerId>, seen: u64) -> HelloClaim {
-    HelloClaim { epoch: Epoch { start: 3, attempt: 1 }, admit_equal: false, ledger, seen }
+    HelloClaim { epoch: Epoch::clear(3, 1), admit_equal: false, ledger, seen }
 }
 
 impl Books {
@@ -55,7 +55,7 @@ fn every_admitted_hello_raises_the_turn_and_commits_its_epoch() {
     let mut former = books.row().epoch;
     // A later attempt, a later start, and an earlier start: the host judges that one.
     for (turn, (start, attempt)) in (4..).zip([(3, 1), (3, 2), (4, 1), (1, 1)]) {
-        let epoch = Epoch { start, attempt };
+        let epoch = Epoch::clear(start, attempt);
         let admission = books.hello(HelloClaim { epoch, ..claim(None, 0) }).unwrap();
         assert_eq!((admission.turn, admission.former), (turn, former));
         assert_eq!((books.row().turn, books.row().epoch), (turn, Some(epoch)));
@@ -66,7 +66,7 @@ fn every_admitted_hello_raises_the_turn_and_commits_its_epoch() {
 #[test]
 fn an_equal_epoch_is_admitted_only_where_it_may_be_a_retransmission() {
     let mut books = Books::with_terminal();
-    let epoch = Epoch { start: 2, attempt: 1 };
+    let epoch = Epoch::clear(2, 1);
     let equal = HelloClaim { epoch, ..claim(None, 0) };
     assert_eq!(books.hello(equal), Err(Rejection::InUse));
     let admission = books.hello(HelloClaim { admit_equal: true, ..equal }).unwrap();
@@ -82,7 +82,7 @@ fn an_equal_epoch_is_admitted_only_where_it_may_be_a_retransmission() {
 #[test]
 fn an_equal_epoch_is_rejected_before_its_claim_is_judged() {
     let mut books = Books::with_terminal();
-    let epoch = Epoch { start: 2, attempt: 1 };
+    let epoch = Epoch::clear(2, 1);
     for seen in [1000, u64::MAX] {
         let equal = HelloClaim { epoch, ..claim(Some(LEDGER), seen) };
         assert_eq!(books.hello(equal), Err(Rejection::InUse));
@@ -98,7 +98,7 @@ fn a_block_begins_above_all_that_were_reserved() {
     assert_eq!((decision.changes.account, decision.entry), (None, None));
     let row = books.row();
     assert_eq!((row.next_number, row.turn), (1512, 4), "it reserves numbers and nothing else");
-    let next = books.hello(HelloClaim { epoch: Epoch { start: 3, attempt: 2 }, ..claim(None, 0) }).unwrap();
+    let next = books.hello(HelloClaim { epoch: Epoch::clear(3, 2), ..claim(None, 0) }).unwrap();
     assert_eq!(range(next.numbers), Some((1512, 256)));
 }
 
@@ -179,7 +179,7 @@ fn one_set_back_a_minute_is_served() {
         let mut books = Books::with_terminal();
         books.now = first;
         assert!(books.hello(claim(Some(LEDGER), 1000)).unwrap().set_back.is_some());
-        let again = |seen| HelloClaim { epoch: Epoch { start: 4, attempt: 1 }, ..claim(Some(LEDGER), seen) };
+        let again = |seen| HelloClaim { epoch: Epoch::clear(4, 1), ..claim(Some(LEDGER), seen) };
         books.now = second;
         // The first block ends below 1,257.
         let found = books.hello(again(1257));

@@ -131,7 +131,7 @@ impl World {
         }
         let Kiosk { start, ledger, seen, .. } = &mut self.kiosks[who];
         *start += 1;
-        let epoch = Epoch { start: *start, attempt: 1 };
+        let epoch = Epoch::clear(*start, 1);
         let claim = HelloClaim { epoch, admit_equal: shown.is_multiple_of(2), ledger: *ledger, seen: *seen };
         let response = self.request(Some(who), 0, Command::Hello(claim));
         assert_ne!(response, Response::Rejected(Rejection::InUse), "each start is new");
@@ -147,8 +147,7 @@ impl World {
         let unused = self.history.lives.get(&who).map_or(1, Life::unused);
         let seen = [0, unused - 1, unused, unused + 5, unused + (1 << 24), unused + (1 << 24) + 1, u64::MAX];
         let start = self.kiosks[who].start;
-        let epoch =
-            [Epoch { start, attempt: 1 }, Epoch { start, attempt: 2 }, Epoch::PLAIN][usize::from(b % 3)];
+        let epoch = [Epoch::clear(start, 1), Epoch::clear(start, 2), Epoch::PLAIN][usize::from(b % 3)];
         let ledger = [None, Some(self.history.identity), Some(self.history.identity), Some(LedgerId(0))];
         let claim = HelloClaim {
             epoch,

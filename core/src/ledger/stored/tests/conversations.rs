@@ -39,10 +39,10 @@ fn a_hello_gets_the_epoch_of_the_one_before_it() {
     let mut ledger = open(Medium::new()).unwrap();
     let mut former = |terminal, start| admitted(hello(&mut ledger, terminal, start, 0)).former;
     assert_eq!(former("a", 1), None);
-    assert_eq!(former("a", 2), Some(Epoch { start: 1, attempt: 1 }));
+    assert_eq!(former("a", 2), Some(Epoch::clear(1, 1)));
     assert_eq!(former("b", 2), None);
     assert_eq!(former("a", 3), None, "it is forgotten: the conversation begins anew");
-    assert_eq!(former("a", 4), Some(Epoch { start: 3, attempt: 1 }));
+    assert_eq!(former("a", 4), Some(Epoch::clear(3, 1)));
     let mut ledger = reopened(&ledger);
     assert_eq!(admitted(hello(&mut ledger, "a", 5, 0)).former, None);
 }
@@ -56,7 +56,7 @@ fn turn_and_epoch_survive_a_failed_commit() {
     assert_eq!(ledger.apply(&request), Err(InDoubt));
     medium(&mut ledger).worn = None;
     assert_eq!(ledger.apply(&request), settled(20, deposited(5, 12)));
-    assert_eq!(admitted(hello(&mut ledger, "a", 2, 0)).former, Some(Epoch { start: 1, attempt: 1 }));
+    assert_eq!(admitted(hello(&mut ledger, "a", 2, 0)).former, Some(Epoch::clear(1, 1)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The REPL of a named terminal: scripts, a busy server, reconnecting.
 use super::*;
-use atm_core::terminal::{Memory, Profile};
+use atm_core::terminal::Profile;
 
 /// Runs a piped script as a named terminal, at a server that sends `reply` to its second answer. Returns the exit code, the
 /// error output and the answers that the server received.
@@ -18,7 +18,7 @@ fn run_script(reply: &'static str) -> (Exit, String, Vec<String>) {
         send(&mut stream, &framed(reply));
         [first, second, receive(&mut stream, "}")].map(|answer| answer.chars().skip(4).collect()).to_vec()
     });
-    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
+    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
     let mut link = Link::open(&options).unwrap();
     let mut console = Console::reading(b"withdraw\n40\n3\n".as_slice(), link.wake()).unwrap();
@@ -74,7 +74,7 @@ fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
         }
         count
     });
-    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, memory: Memory::default() };
+    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
     let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
     let result = run_with(&options, "deposit 1\ndeposit 2\nexit\n");
     let err = "the server is still working on the last answer (exit leaves)\n\

@@ -40,7 +40,7 @@ impl<'a> Filler<'a> {
     pub(crate) fn new(folder: &'a Path, terminals: u32, mut rng: Rng) -> Self {
         let mut terminals: Vec<u32> = (0..terminals).collect();
         rng.shuffle(&mut terminals);
-        let epoch = Epoch { start: 1, attempt: 1 };
+        let epoch = Epoch::clear(1, 1);
         let hello = Command::Hello(HelloClaim { epoch, admit_equal: false, ledger: None, seen: 0 });
         commit(folder, &mut rng.fork(), terminals.iter().map(|terminal| request(*terminal, 0, hello)));
         Self { folder, rng, terminals, order: Vec::new(), operations: 0 }

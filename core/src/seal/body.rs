@@ -1,0 +1,98 @@
+//! Bodies: padding to one length, tag and encryption, and the way back.
+use super::{
+    BUCKET, Key, TAG, Tag,
+    xof::{absorb, squeeze},
+};
+use crate::codec::BufferTooSmall;
+use ascon_hash::digest::zeroize::Zeroize;
+use core::ops::Range;
+use subtle::ConstantTimeEq;
+
+// What a key is absorbed with.
+const AUTHENTICATE: u8 = 5;
+const ENCRYPT: u8 = 6;
+
+/// Ends the content of a bucket; zeros follow.
+const PADDING: u8 = 0x80;
+
+/// Where the content of a body with a header of `header` bytes begins.
+pub fn content_at(header: usize) -> usize {
+    const BEFORE: usize = 1 + TAG;
+    header.saturating_add(BEFORE)
+}
+
+/// Seals a body in place, whose content of `length` bytes is at [`content_at`] in `out`; returns the body's length in bytes.
+///
+/// # Errors
+/// [`BufferTooSmall`] if `out` is too small, or the content does not fit in [`BUCKET`] with a byte to spare.
+pub fn seal(
+    key: &Key,
+    index: u8,
+    header: &[u8],
+    out: &mut [u8],
+    length: usize,
+) -> Result<usize, BufferTooSmall> {
+    let (first, rest) = out.split_first_mut().ok_or(BufferTooSmall)?;
+    let (place, rest) = rest.split_at_mut_checked(header.len()).ok_or(BufferTooSmall)?;
+    let (tag, rest) = rest.split_first_chunk_mut::<TAG>().ok_or(BufferTooSmall)?;
+    let content = rest.first_chunk_mut::<BUCKET>().ok_or(BufferTooSmall)?;
+    pad(content, length)?;
+    *first = index;
+    place.copy_from_slice(header);
+    *tag = authenticate(key, index, header, content);
+    crypt(key, tag, content);
+    Ok(content_at(header.len()).saturating_add(BUCKET))
+}
+
+/// Opens a sealed body with a header of `header` bytes in place; returns where in `body` its content is then. `None`, and the
+/// body is wiped, if it is not authentic under `key`.
+pub fn open(key: &Key, header: usize, body: &mut [u8]) -> Option<Range<usize>> {
+    let opened = decrypt(key, header, body);
+    if opened.is_none() {
+        body.zeroize();
+    }
+    let start = body.len().saturating_sub(BUCKET);
+    opened.map(|length| start..start.saturating_add(length))
+}
+
+/// Decrypts and authenticates; the content's length.
+fn decrypt(key: &Key, header: usize, body: &mut [u8]) -> Option<usize> {
+    let (index, rest) = body.split_first_mut()?;
+    let (header, rest) = rest.split_at_mut_checked(header)?;
+    let (tag, rest) = rest.split_first_chunk_mut::<TAG>()?;
+    let content: &mut [u8; BUCKET] = rest.try_into().ok()?;
+    crypt(key, tag, content);
+    let expected = authenticate(key, *index, header, content);
+    if !bool::from(expected.ct_eq(tag)) {
+        return None;
+    }
+    let length = content.iter().rposition(|byte| *byte != 0)?;
+    content.get(length).filter(|byte| **byte == PADDING).map(|_| length)
+}
+
+/// Fills the bucket behind `length` bytes of content.
+fn pad(content: &mut [u8; BUCKET], length: usize) -> Result<(), BufferTooSmall> {
+    let (first, rest) = content.get_mut(length..).and_then(<[u8]>::split_first_mut).ok_or(BufferTooSmall)?;
+    *first = PADDING;
+    rest.fill(0);
+    Ok(())
+}
+
+fn authenticate(key: &Key, index: u8, header: &[u8], padded: &[u8; BUCKET]) -> Tag {
+    let mut tag = [0; TAG];
+    squeeze(&mut absorb(key.bytes(), AUTHENTICATE, &[&[index], header, padded]), &mut tag);
+    tag
+}
+
+/// Encrypts or decrypts.
+fn crypt(key: &Key, tag: &Tag, content: &mut [u8; BUCKET]) {
+    let mut output = absorb(key.bytes(), ENCRYPT, &[tag]);
+    let mut block = [0; 8];
+    for chunk in content.chunks_mut(block.len()) {
+        squeeze(&mut output, &mut block);
+        for (byte, mask) in chunk.iter_mut().zip(&block) {
+            *byte ^= mask;
+        }
+    }
+    block.zeroize();
+}
