@@ -72,7 +72,7 @@ impl Connection {
     pub(super) fn refuses_uncertified(&mut self, token: Token, event: &Event, now: Instant) -> bool {
         let Some(certificate) = &self.certified else { return false };
         let origin = match event {
-            Event::Hello(_) => None,
+            Event::Hello(_) | Event::Key(_) => None,
             Event::Request(request) => Some(&request.origin),
             Event::Quit => self.host.conversation().map(Conversation::origin),
         };

@@ -82,6 +82,8 @@ impl ServerConfig {
             idle_timeout: self.idle,
             frame_timeout: self.frame,
             stall_timeout: self.stall,
+            sealed_only: false,
+            salt: 0,
         }
     }
 }

@@ -31,6 +31,7 @@ impl Server {
                 self.stop.stop();
             }
             host::Event::Hello(name) => self.handle_hello(token, connection, name),
+            host::Event::Key(_) => connection.host.provide_key(None, now),
         }
     }
 

@@ -42,7 +42,7 @@ impl HostWithLedger {
                     self.endpoint.complete(request.ticket, response, NOW);
                 }
                 Event::Hello(_) => self.endpoint.admit(None, NOW),
-                Event::Quit => panic!("no answer is `quit`"),
+                other => panic!("no answer is `quit`, and no hello is sealed: {other:?}"),
             }
         }
     }

@@ -232,6 +232,8 @@ impl Driver {
                     self.station.hosts[server].requests.push(request);
                 }
                 Some(host::Event::Hello(_)) => self.admit(at),
+                // No terminal of the model has a key.
+                Some(host::Event::Key(_)) => host.provide_key(None, NOW),
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
                     if host.is_finished() {

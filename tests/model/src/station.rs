@@ -44,12 +44,11 @@ impl ModelLink {
     /// The host opens its end.
     pub(super) fn restart(&mut self, bounds: &Bounds) {
         let config = host::Config {
-            wire: Wire::Postcard,
-            link: bounds.link,
             policy: Policy::default(),
             idle_timeout: Duration::ZERO,
             frame_timeout: NEVER,
             stall_timeout: NEVER,
+            ..host::Config::new(Wire::Postcard, bounds.link)
         };
         let session = SessionId { host: self.server as u32, number: self.number };
         self.host = Some(Host::new(config, session, NOW));

@@ -126,6 +126,8 @@ impl Simulation {
         self.auditor.trace(self.now, || format!("host {host}, link {}: {event:?}", link.number));
         match event {
             Event::Request(request) => self.send_request(host, request),
+            // No station has a key.
+            Event::Key(_) => end.host.provide_key(None, self.now),
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Hello(name) => {
                 let Some(hello) = end.host.incoming_hello().cloned() else { return true };
