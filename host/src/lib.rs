@@ -6,6 +6,7 @@
 //!
 //! | module | is | feature |
 //! |---|---|---|
+//! | `access` | keys of terminals for sealed links | `ledger` |
 //! | [`client`] | a terminal over TCP or a serial line; with `cli`, for a person or a pipe | – |
 //! | [`serial`] | a serial port as an [`embedded_io`] device | – |
 //! | [`clock`] | the monotonic time for the endpoints | – |
@@ -22,6 +23,8 @@
 //! The feature `ledger` includes `server`, and `cli` (the default, the program `atm`) includes both and `tls`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "ledger")]
+pub mod access;
 pub mod client;
 pub mod clock;
 pub mod demo;
@@ -35,6 +38,8 @@ pub mod log;
 pub mod metrics;
 #[cfg(feature = "server")]
 pub mod names;
+#[cfg(feature = "ledger")]
+mod private_file;
 pub mod serial;
 #[cfg(feature = "server")]
 pub mod server;

@@ -20,14 +20,15 @@
 //! one or the other. Only the file's owner can read it, and a new file follows no link. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
 //! has just opened it would lock the removed file, while another one locks its successor, and two terminals would run.
 use super::{MemoryStore, start_from_clock};
+use crate::private_file::{self, beside};
 use atm_core::{
     ledger::{Name, Numbers},
     terminal::{Memory, Profile},
 };
 use std::{
     error, fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -125,17 +126,7 @@ impl StateFile {
     }
 
     fn write(&self) -> io::Result<()> {
-        let new = beside(&self.path, ".tmp");
-        // The new file of a write that was interrupted, or another user's, which may be a link.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = private().create_new(true).open(&new)?;
-        file.write_all(self.contents.to_string().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        sync_directory(&self.path)
+        private_file::replace(&self.path, self.contents.to_string().as_bytes())
     }
 }
 
@@ -240,25 +231,10 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(directory.unwrap_or(Path::new(".")))?.join(name))
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// Options to create a file for writing that only its owner can read.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// Takes the lock, which the system releases when the program ends. Another user could hold a lock on a file that he can
 /// read.
 fn lock(path: &Path) -> io::Result<File> {
-    let mut options = private();
+    let mut options = private_file::options();
     options.create(true).truncate(false);
     #[cfg(unix)]
     {
@@ -299,17 +275,6 @@ fn lock(path: &Path) -> io::Result<File> {
         })?;
     }
     Ok(file)
-}
-
-/// Makes a rename durable: fsync(2) of the directory.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 fn invalid(error: StateFileError) -> io::Error {

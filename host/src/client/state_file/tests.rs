@@ -202,7 +202,7 @@ fn only_the_owner_can_read_the_files_and_a_new_file_follows_no_link() {
     }
     // A FIFO that a process reads can be opened.
     fifo(&lock);
-    let reader = OpenOptions::new().read(true).write(true).open(&lock).unwrap();
+    let reader = File::options().read(true).write(true).open(&lock).unwrap();
     assert!(refused(&file).contains("kiosk.lock is not a regular file"));
     drop(reader);
     fs::remove_file(&lock).unwrap();
