@@ -36,6 +36,48 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// Opens a regular file of this user or of root that no other user can use. Its group may read it where root owns it: such
+/// are the credentials of a systemd unit, whose mask of the access control list is shown as the group's mode (acl(5)).
+///
+/// # Errors
+/// Why it is refused, or the file system's error.
+#[cfg(all(unix, feature = "ledger"))]
+pub(crate) fn open(path: &Path) -> Result<File, String> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    const NOT_A_FILE: &str = "it is not a regular file (a link is not followed)";
+    // A FIFO would block until a process writes to it (open(2)).
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = File::options();
+    let opened = options.read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path);
+    let file = opened.map_err(|error| match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => NOT_A_FILE.to_owned(),
+        _ => error.to_string(),
+    })?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    let (mode, uid) = (metadata.mode() & 0o777, metadata.uid());
+    if !metadata.is_file() {
+        return Err(NOT_A_FILE.to_owned());
+    }
+    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+        return Err(format!("it belongs to another user (uid {uid})"));
+    }
+    if mode & (if uid == 0 { 0o037 } else { 0o077 }) != 0 {
+        return Err(format!("users other than its owner can use it (mode {mode:03o}): chmod 600"));
+    }
+    Ok(file)
+}
+
+/// Elsewhere a file has no such mode.
+#[cfg(all(not(unix), feature = "ledger"))]
+pub(crate) fn open(path: &Path) -> Result<File, String> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => File::open(path).map_err(|error| error.to_string()),
+        Ok(_) => Err("it is not a regular file".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Creates a file (`O_EXCL` follows no link), and syncs it.
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = options().create_new(true).open(path)?;

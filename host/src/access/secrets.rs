@@ -1,0 +1,289 @@
+//! Secrets file: the keys from which all others follow, kept apart from the ledger and readable by their owner alone.
+//!
+//! The file is text in TOML, exactly as [`Secrets`] writes it: a table for each kind of key, with an id and 32 random bytes.
+//! While a key is replaced, the former one is in a table `KIND.former` behind it.
+//!
+//! ```text
+//! [terminals]
+//! id = "16 hexadecimal digits"
+//! key = "64 hexadecimal digits"
+//! ```
+//!
+//! Every terminal's key follows from that of `terminals`; those of `tokens` and `pins` are for cards.
+use crate::private_file;
+use atm_core::seal::Key;
+use std::{
+    error, fmt,
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    str::Lines,
+};
+use zeroize::Zeroizing;
+
+/// The kinds of keys, in the order of the file.
+const KINDS: [&str; 3] = ["tokens", "pins", "terminals"];
+
+/// Room for the text, so that it is not copied while it grows: six tables of at most 120 bytes.
+const MAX_TEXT: usize = 1024;
+
+/// The file `secrets` among the credentials of this process's unit (systemd.exec(5), `LoadCredential=`), if it is there.
+pub fn credential() -> Option<PathBuf> {
+    let path = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join("secrets");
+    path.exists().then_some(path)
+}
+
+/// A key, and the id that rows have of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Secret {
+    id: u64,
+    key: Key,
+}
+
+/// The keys of one kind that are valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Live {
+    newest: Secret,
+    former: Option<Secret>,
+}
+
+/// The content of a secrets file. `Debug` shows no key, and keys are wiped when the value is released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    tokens: Live,
+    pins: Live,
+    terminals: Live,
+}
+
+/// Why a secrets file cannot be used. Its text names the file, and has nothing of its content.
+#[derive(Debug)]
+pub struct SecretsError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl SecretsError {
+    fn new(path: &Path, reason: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Display for SecretsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the secrets file {}: {}", self.path.display(), self.reason)
+    }
+}
+
+impl error::Error for SecretsError {}
+
+impl Secrets {
+    /// New keys, from the system's random numbers.
+    ///
+    /// # Errors
+    /// The system has none.
+    pub fn generate() -> io::Result<Self> {
+        let live = || {
+            let mut bytes = Zeroizing::new([0; Key::LENGTH]);
+            getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
+            let id = getrandom::u64().map_err(io::Error::other)?;
+            Ok::<_, io::Error>(Live { newest: Secret { id, key: Key::from(*bytes) }, former: None })
+        };
+        Ok(Self { tokens: live()?, pins: live()?, terminals: live()? })
+    }
+
+    /// Writes a new file, which only its owner can read. It is durable when this returns.
+    ///
+    /// # Errors
+    /// A file or a link is there already, or the file system's error.
+    pub fn create(&self, path: &Path) -> Result<(), SecretsError> {
+        private_file::create(path, self.text().as_bytes()).map_err(|error| SecretsError::new(path, error))
+    }
+
+    /// Reads a file, and keeps this process's memory out of core dumps.
+    ///
+    /// # Errors
+    /// It is no regular file of this user or of root, other users can use it, it is no secrets file, or core dumps cannot be
+    /// turned off.
+    pub fn read(path: &Path) -> Result<Self, SecretsError> {
+        let failed = |error: io::Error| SecretsError::new(path, error);
+        let file = private_file::open(path).map_err(|reason| SecretsError::new(path, reason))?;
+        refuse_core_dumps().map_err(failed)?;
+        let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
+        let not_secrets =
+            || SecretsError::new(path, "it is not one that `atm secrets new` has written, or it is damaged");
+        match file.take(MAX_TEXT as u64).read_to_string(&mut text) {
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(not_secrets()),
+            read => read.map_err(failed)?,
+        };
+        let secrets = parse(&text).ok_or_else(not_secrets)?;
+        // Only the exact text that this program writes is valid.
+        if *secrets.text() == *text { Ok(secrets) } else { Err(not_secrets()) }
+    }
+
+    /// The newest master of the terminals' keys.
+    pub fn terminals(&self) -> &Key {
+        &self.terminals.newest.key
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        use fmt::Write;
+        let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
+        for (kind, Live { newest, former }) in KINDS.iter().zip([&self.tokens, &self.pins, &self.terminals]) {
+            for (secret, end) in [(Some(newest), ""), (former.as_ref(), ".former")] {
+                let Some(Secret { id, key }) = secret else { continue };
+                // Writing to a string cannot fail.
+                let _ = write!(text, "[{kind}{end}]\nid = \"{id:016x}\"\nkey = \"");
+                for byte in key.bytes() {
+                    let _ = write!(text, "{byte:02x}");
+                }
+                text.push_str("\"\n");
+            }
+        }
+        text
+    }
+}
+
+fn parse(text: &str) -> Option<Secrets> {
+    let mut lines = text.lines();
+    let mut live = |kind: &str| {
+        let newest = secret(&mut lines, &format!("[{kind}]"))?;
+        // It is only consumed where it is there.
+        let mut ahead = lines.clone();
+        let former = secret(&mut ahead, &format!("[{kind}.former]"));
+        if former.is_some() {
+            lines = ahead;
+        }
+        Some(Live { newest, former })
+    };
+    let [tokens, pins, terminals] = KINDS.map(&mut live);
+    Some(Secrets { tokens: tokens?, pins: pins?, terminals: terminals? })
+}
+
+/// The table with this title, if it is next.
+fn secret(lines: &mut Lines<'_>, title: &str) -> Option<Secret> {
+    if lines.next()? != title {
+        return None;
+    }
+    let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(" = \"")?.strip_suffix('"');
+    let id = u64::from_str_radix(value("id")?, 16).ok()?;
+    let digits = value("key")?;
+    let mut bytes = Zeroizing::new([0; Key::LENGTH]);
+    if digits.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(Secret { id, key: Key::from(*bytes) })
+}
+
+/// Sets the limit of a core dump's size to 0 and the process not dumpable, which also keeps other processes of its user
+/// from its memory (prctl(2), `PR_SET_DUMPABLE`).
+fn refuse_core_dumps() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    }
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        let secrets = Secrets::generate().unwrap();
+        assert_ne!(secrets.tokens, secrets.pins);
+        secrets.create(&path).unwrap();
+        assert_eq!(Secrets::read(&path).unwrap(), secrets);
+        assert!(secrets.create(&path).unwrap_err().to_string().contains("secrets: "), "not overwritten");
+        assert_eq!(Secrets::read(&path).unwrap(), secrets);
+    }
+
+    #[test]
+    fn a_kind_has_at_most_two_keys() {
+        let [Secrets { mut terminals, .. }, secrets] = [(); 2].map(|()| Secrets::generate().unwrap());
+        terminals.former = Some(secrets.terminals.newest.clone());
+        let both = Secrets { terminals: terminals.clone(), ..secrets };
+        let text = both.text();
+        assert_eq!(parse(&text).as_ref(), Some(&both));
+        assert_eq!(both.terminals(), &terminals.newest.key);
+        let (_, former) = text.split_once("[terminals.former]").unwrap();
+        let third = format!("{}[terminals.former]{former}", *text);
+        assert!(parse(&third).is_none_or(|read| *read.text() != third));
+        assert!(text.len() < MAX_TEXT);
+    }
+
+    #[test]
+    fn damage_is_refused_without_a_word_of_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        let secrets = Secrets::generate().unwrap();
+        secrets.create(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for damaged in [
+            String::new(),
+            text.replacen("tokens", "pins", 1),
+            text.replacen("id", "key", 1),
+            text.to_uppercase(),
+            format!("{text}\n"),
+            text[..text.len() - 2].to_owned(),
+            text.replacen('\n', "\r\n", 1),
+        ] {
+            fs::write(&path, &damaged).unwrap();
+            let error = Secrets::read(&path).unwrap_err().to_string();
+            assert!(error.contains("it is damaged") && error.len() < 200 + path.as_os_str().len(), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_key_is_in_the_debug_text() {
+        let secrets = Secrets::generate().unwrap();
+        let text = format!("{secrets:?}");
+        let digits: String = secrets.terminals().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(text.contains("Key(..)") && !text.contains(&digits), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_can_use_and_a_link_are_refused() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets");
+        Secrets::generate().unwrap().create(&path).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.mode() & 0o777, 0o600);
+        for (mode, is_refused) in [(0o400, false), (0o440, metadata.uid() != 0), (0o620, true), (0o604, true)]
+        {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = Secrets::read(&path);
+            assert_eq!(
+                read.is_err_and(|error| error.to_string().contains("chmod 600")),
+                is_refused,
+                "{mode:o}"
+            );
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        for not_a_file in [&link, folder.path()] {
+            let error = Secrets::read(not_a_file).unwrap_err().to_string();
+            assert!(error.contains("regular file"), "{error}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_with_secrets_has_no_core_dump() {
+        refuse_core_dumps().unwrap();
+        let limits = fs::read_to_string("/proc/self/limits").unwrap();
+        let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert!(limit.split_whitespace().any(|word| word == "0"), "{limit}");
+    }
+}
