@@ -102,6 +102,9 @@ impl Arguments {
         }
         if let Some(Command::Client(options)) = &self.command {
             options.target().map_err(|reason| conflict("client", &reason))?;
+            if options.key.is_some() && options.wire.is_some_and(|wire| wire != Wire::Postcard) {
+                return Err(conflict("client", "--key seals messages of --wire postcard alone"));
+            }
             if options.json && options.wire.is_some_and(|wire| !wire.is_numbered()) {
                 return Err(conflict("client", "--wire raw has no fields for --json"));
             }
@@ -178,6 +181,12 @@ mod tests {
             "atm client --terminal a --wire raw",
             "atm client --serial b --wire raw",
             "atm client --state c",
+            "atm client --key k --wire json",
+            "atm client --key k --wire raw",
+            "atm client --key k --serial b --wire json",
+            "atm client --key k --tls-ca a --tls-cert b --tls-key c",
+            "atm client --idle-timeout 30",
+            "atm client --key k --idle-timeout 0",
             "atm client --serial b --no-reconnect",
             "atm client --reply-timeout 0",
             "atm client nowhere",
@@ -225,6 +234,8 @@ mod tests {
         for line in [
             "atm client --wire raw --no-reconnect",
             "atm client --terminal kiosk-7 --state f --no-reconnect",
+            "atm client --key k --state f --wire postcard --idle-timeout 30",
+            "atm client --key k --serial b --terminal kiosk-7",
             "atm client a:1 --wire raw",
             "atm client balance --json",
             "atm client [::1]:1 deposit 40 --terminal kiosk-7 --state f",

@@ -9,10 +9,13 @@
 #[cfg(feature = "cli")]
 use crate::exit::Exit;
 use crate::tls::ClientTls;
-use atm_core::{terminal::Profile, time::Duration, wire::Wire};
+use atm_core::{ledger::Name, terminal::Profile, time::Duration, wire::Wire};
 #[cfg(feature = "cli")]
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    num::NonZeroU32,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 mod connect;
 #[cfg(feature = "cli")]
@@ -78,12 +81,14 @@ pub struct Options {
     pub tls: Option<ClientTls>,
     /// The wire to speak.
     pub wire: Wire,
-    /// The terminal's name, start and memory for its hello. Without a profile, a TCP client waits for the host's greeting,
+    /// The terminal's name, start, memory and key for its hello. With a key the link is sealed: nothing in clear is sent or shown. Without a profile, a TCP client waits for the host's greeting,
     /// and a serial client says hello without a name.
     pub profile: Option<Profile>,
     /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
     /// session. A serial port is opened again in any case.)
     pub reconnect: bool,
+    /// How long a prompt may be open without an answer before the client ends the session; without it the host alone decides.
+    pub idle_timeout: Option<Duration>,
     /// How the lines of a pipe are sent.
     pub pipe: PipeOptions,
     /// Are the lines that a person types kept in a file?
@@ -127,9 +132,16 @@ impl Options {
             wire,
             profile: None,
             reconnect: true,
+            idle_timeout: None,
             pipe: PipeOptions::default(),
             keeps_history: true,
         }
+    }
+
+    /// The name and the series of the terminal's key.
+    fn sealed(&self) -> Option<(Name, NonZeroU32)> {
+        let profile = self.profile.as_ref()?;
+        Some((profile.name.clone()?, profile.key.as_ref()?.series()))
     }
 
     /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.

@@ -82,7 +82,9 @@ fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
             LinkEvent::LedgerSetBack { .. } => bail!("the host's ledger was set back to an earlier state"),
             LinkEvent::Closed(Some(error)) => return Err(error).context("the link failed"),
             LinkEvent::Closed(None) => bail!("the host closed the connection"),
-            LinkEvent::Timeout => bail!("no reply came in {} seconds", REPLY_TIMEOUT.millis() / 1000),
+            LinkEvent::Timeout | LinkEvent::Idle => {
+                bail!("no reply came in {} seconds", REPLY_TIMEOUT.millis() / 1000)
+            }
         }
     };
     if step.ends && link.is_connection() {

@@ -1,4 +1,9 @@
 //! Private files: only their owner can read them, and a write is atomic and durable.
+#[cfg(feature = "cli")]
+mod lock;
+#[cfg(feature = "cli")]
+pub(crate) use lock::lock;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},

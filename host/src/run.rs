@@ -3,6 +3,7 @@ use crate::cli::{Arguments, Client, Command};
 use anyhow::{Context, Result};
 use atm_core::{terminal::Profile, time::Duration, wire::Wire};
 use atm_host::{
+    access::KeyFile,
     client::{self, DEFAULT_ADDRESS, OneShot, Options, PipeOptions, StateFile, Target},
     demo,
     exit::Exit,
@@ -79,10 +80,17 @@ fn run_client(arguments: Client) -> Result<Exit> {
     {
         anyhow::bail!("the certificate is that of the terminal {certified}, and not of {name}");
     }
+    if let Some(path) = &arguments.key {
+        let key_name = KeyFile::read(path)?.terminal;
+        if let Some(name) = arguments.terminal.as_ref().filter(|name| **name != key_name) {
+            anyhow::bail!("the key is that of the terminal {key_name}, and not of {name}");
+        }
+    }
     let terminal = arguments.terminal.or(certified);
-    let state = match (&arguments.state, &terminal) {
-        (Some(path), Some(name)) => Some(StateFile::open(path, name)?),
-        _ => None,
+    let state = match (&arguments.key, &arguments.state, &terminal) {
+        (Some(key), path, _) => Some(StateFile::open_with_key(path.as_deref(), key)?),
+        (None, Some(path), Some(name)) => Some(StateFile::open(path, name)?),
+        (None, ..) => None,
     };
     let profile = match (&state, terminal) {
         (Some(state), _) => Some(state.profile()),
@@ -93,12 +101,14 @@ fn run_client(arguments: Client) -> Result<Exit> {
     };
     let pending = profile.as_ref().and_then(|profile| profile.memory.pending);
     let one_shot = operation.map(|operation| OneShot { operation, json: arguments.json, pending });
+    let is_sealed = arguments.key.is_some();
     let defaults = Options::new(target);
     let options = Options {
         tls,
-        wire: arguments.wire.unwrap_or(defaults.wire),
+        wire: arguments.wire.unwrap_or(if is_sealed { Wire::Postcard } else { defaults.wire }),
         profile,
         reconnect: !arguments.no_reconnect,
+        idle_timeout: is_sealed.then(|| Duration::from_secs(arguments.idle_timeout)),
         keeps_history: !arguments.no_history,
         pipe: PipeOptions {
             keep_going: arguments.keep_going,

@@ -45,7 +45,7 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 
 #[derive(Debug, Args)]
 #[command(after_long_help = CLIENT_HELP)]
-#[command(group(ArgGroup::new("name").args(["terminal", "tls_cert"]).multiple(true)))]
+#[command(group(ArgGroup::new("name").args(["terminal", "tls_cert", "key"]).multiple(true)))]
 pub(crate) struct Client {
     /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all. Each may be missing; an
     /// address is the word that has a colon. With an operation the client prints its result and exits
@@ -75,8 +75,16 @@ pub(crate) struct Client {
     /// last request
     #[arg(long, help_heading = "Terminal", value_name = "NAME")]
     pub(crate) terminal: Option<Name>,
+    /// Seal the link with the terminal's key (experimental: not yet reviewed from outside), over TCP or a serial line. The file is what
+    /// atm terminal add has written, and only its owner may be able to use it; it is replaced at each start. It implies --wire postcard
+    /// and the terminal's name, and nothing in clear is sent or shown
+    #[arg(long, help_heading = "Terminal", value_name = "FILE", conflicts_with = "tls_ca")]
+    pub(crate) key: Option<PathBuf>,
+    /// Seconds that a prompt may be open without an answer before a terminal with a key ends the session
+    #[arg(long, help_heading = "Terminal", value_name = "SECONDS", default_value_t = 300, requires = "key", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) idle_timeout: u32,
     /// Keep the terminal's memory in this file, created if missing: after Ctrl-C or a loss of power the next
-    /// start shows the outcome of the last request
+    /// start shows the outcome of the last request [with --key, by default: the key file's name and .state]
     #[arg(long, help_heading = "Terminal", value_name = "FILE", requires = "name")]
     pub(crate) state: Option<PathBuf>,
     /// Keep no history of the lines that a person types. It is in atm/history in $XDG_STATE_HOME or ~/.local/state

@@ -89,6 +89,8 @@ pub enum LinkEvent {
     Reconnected,
     /// The link has ended, with an error or without; no more messages will come.
     Closed(Option<io::Error>),
+    /// A prompt was open for [`Options::idle_timeout`](super::Options::idle_timeout) without an answer: end the session.
+    Idle,
     /// The terminal's memory could not be stored; its output was not sent.
     NotStored(io::Error),
     /// [`Wake::wake`](super::Wake::wake) was called.

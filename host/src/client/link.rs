@@ -18,12 +18,13 @@ use super::{
 };
 use crate::clock::Clock;
 use atm_core::{
+    ledger::Name,
     terminal::{AnswerError, Memory, OUT, Prompt, Terminal},
     time::{Duration, Instant},
     wire::{Counters, Wire},
 };
 use config::config;
-use std::io;
+use std::{io, num::NonZeroU32};
 
 mod config;
 mod events;
@@ -55,6 +56,11 @@ pub struct Link {
     consumed: usize,
     filled: usize,
     says_hello: bool,
+    /// The name and the series of the terminal's key, if the link is sealed.
+    sealed: Option<(Name, NonZeroU32)>,
+    /// How long a prompt may be open without an answer, and since when it is.
+    idle_timeout: Option<Duration>,
+    idle_since: Option<Instant>,
     /// Has the terminal had any event at all?
     has_received: bool,
     /// The first bytes from the host.
@@ -69,9 +75,9 @@ pub struct Link {
     /// Since when the transport has taken no output.
     stalled_since: Option<Instant>,
     transcript: Option<Transcript>,
-    /// Where the terminal's memory is stored, and the memory that was stored last.
+    /// Where the terminal's memory is stored, and what was stored last: the memory, and whether the host has welcomed it.
     memory_store: Option<Box<dyn MemoryStore>>,
-    stored_memory: Memory,
+    stored: (Memory, bool),
     /// Does the answer without a reply only end the session?
     leaving: bool,
     /// Set if a lost connection is to be replaced by a new one.
@@ -90,6 +96,7 @@ impl Link {
         let clock = Clock::start();
         let config = config(options);
         let says_hello = config.profile.is_some();
+        let sealed = options.sealed();
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
             Target::Tcp(address) if options.reconnect && options.is_named() => {
@@ -107,13 +114,16 @@ impl Link {
             transport,
             wake,
             wire: options.wire,
-            stored_memory: terminal.memory(),
+            stored: (terminal.memory(), false),
             terminal,
             clock,
             input: Box::new([0; CHUNK]),
             consumed: 0,
             filled: 0,
             says_hello,
+            sealed,
+            idle_timeout: options.idle_timeout,
+            idle_since: None,
             owed_since: clock.now(),
             silence_reported: false,
             has_received: false,
@@ -150,11 +160,12 @@ impl Link {
         if self.leaving {
             memory.pending = None;
         }
+        let current = (memory, self.terminal.was_welcomed());
         if let Some(memory_store) = &mut self.memory_store
-            && memory != self.stored_memory
+            && current != self.stored
         {
-            memory_store.store(&memory)?;
-            self.stored_memory = memory;
+            memory_store.store(&memory, current.1)?;
+            self.stored = current;
         }
         Ok(())
     }
@@ -194,6 +205,11 @@ impl Link {
         self.says_hello
     }
 
+    /// The name and the series of the terminal's key, if it waits for the first answer under that key.
+    pub fn unanswered_key(&self) -> Option<&(Name, NonZeroU32)> {
+        self.sealed.as_ref().filter(|_| self.terminal.is_handshaking())
+    }
+
     /// The frames counted since the link was opened.
     pub fn counters(&self) -> Counters {
         self.terminal.counters()
@@ -231,6 +247,7 @@ impl Link {
         let now = self.now();
         self.terminal.answer(prompt, text, now)?;
         self.leaving = leaving;
+        self.idle_since = None;
         (self.owed_since, self.silence_reported) = (now, false);
         self.transcribe_output();
         // An answer that cannot be stored is not sent: `next` tries to store it again and returns the error.
@@ -244,6 +261,14 @@ impl Link {
     pub fn next(&mut self, deadline: Option<Instant>) -> LinkEvent {
         loop {
             let now = self.now();
+            if self.terminal.prompt().is_some() {
+                // Another prompt without an answer between, or a resumed one, does not extend it.
+                self.idle_since.get_or_insert(now);
+            }
+            if self.idle_deadline().is_some_and(|at| at <= now) {
+                self.idle_timeout = None;
+                return LinkEvent::Idle;
+            }
             if let Some(event) = self.poll_event(now) {
                 return event;
             }
@@ -282,6 +307,11 @@ impl Link {
         }
     }
 
+    /// When the idle time ends. Nothing that arrives on the link extends it.
+    fn idle_deadline(&self) -> Option<Instant> {
+        Some(self.idle_since? + self.idle_timeout?)
+    }
+
     /// When a host that owes something has been silent for too long, on a connection where nothing is retransmitted.
     fn silence_deadline(&self) -> Option<Instant> {
         let owes = self.terminal.prompt().is_none() && !self.terminal.is_over() && !self.silence_reported;
@@ -294,10 +324,17 @@ impl Link {
         let stall = self.stalled_since.filter(|_| self.is_connection()).map(|since| since + STALL);
         let reconnect =
             self.reconnector.as_ref().filter(|_| !self.transport.is_open()).and_then(Reconnector::deadline);
-        let due = [deadline, self.terminal.deadline(), stall, reconnect, self.silence_deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let due = [
+            deadline,
+            self.terminal.deadline(),
+            stall,
+            reconnect,
+            self.silence_deadline(),
+            self.idle_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         if let Err(error) = self.transport.wait(due.map(|due| self.clock.until(due))) {
             self.end(Some(error));
         }

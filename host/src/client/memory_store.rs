@@ -4,9 +4,10 @@ use std::io;
 
 /// Durable storage of a terminal's memory.
 pub trait MemoryStore: Send {
-    /// Stores `memory`, which is durable when this returns.
+    /// Stores `memory`, which is durable when this returns, and whether the host has welcomed this start under the terminal's
+    /// key.
     ///
     /// # Errors
     /// Why it is not durable; the terminal then sends nothing more.
-    fn store(&mut self, memory: &Memory) -> io::Result<()>;
+    fn store(&mut self, memory: &Memory, welcomed: bool) -> io::Result<()>;
 }

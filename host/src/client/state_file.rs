@@ -1,4 +1,5 @@
-//! State file: stores a named terminal's memory, so that its next start can ask for the outcome of its last answer.
+//! State file: stores a named terminal's memory, so that its next start can ask for the outcome of its last answer, and
+//! which step of its key the host has welcomed.
 //!
 //! The file is lines of text, with `-` for an unknown value and, in the last line, a checksum of the lines above:
 //! CRC-32/ISO-HDLC, as in zip.
@@ -16,58 +17,60 @@
 //! `ledger` is the identity of the ledger that the numbers belong to, `shown` the number of the last reply that was shown,
 //! `pending` that of the answered prompt whose reply was not.
 //!
+//! That of a terminal with a key is of version 2, and has two lines more before the checksum: `series`, the key's, and
+//! `welcomed`, the last step of that series whose hello the host has welcomed. A start after such a step steps the key first,
+//! in its file: a loss of power between the two files leaves a key of the next step, and no step is made twice.
+//!
 //! A write is atomic: a new file (`FILE.tmp`) is synced and then renamed over the old one, so that a loss of power leaves
 //! one or the other. Only the file's owner can read it, and a new file follows no link. `FILE.lock` beside it is locked (flock(2)) while a terminal runs. It is never removed: a program that
 //! has just opened it would lock the removed file, while another one locks its successor, and two terminals would run.
 use super::{MemoryStore, start_from_clock};
-use crate::private_file::{self, beside};
+use crate::{
+    access::KeyFile,
+    private_file::{self, beside},
+};
 use atm_core::{
     ledger::{Name, Numbers},
+    seal::TerminalKey,
     terminal::{Memory, Profile},
 };
+use contents::{Contents, SealState};
 use std::{
     error, fmt,
     fs::{self, File},
     io::{self, ErrorKind, Read},
+    num::NonZeroU32,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
-/// The beginning of the first line; the version follows.
-const TITLE: &str = "atm terminal state ";
-
-/// The version of the format.
-const VERSION: u32 = 1;
+mod contents;
 
 /// The most bytes that are read; no valid file is as long.
 const MAX_FILE: u64 = 1024;
 
-/// The text for an unknown value.
-const NONE: &str = "-";
+/// The most steps that a key is behind the state: a host computes no more forward either.
+const MAX_STEPS: u32 = 4096;
 
 /// Why a file cannot be used as state file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum StateFileError {
-    InUse,
     NotAFile,
     DanglingLink,
-    UnusableLock(PathBuf),
     Foreign,
     Newer,
     Damaged,
     OtherTerminal(Name),
     NoMoreStarts,
+    NeedsKey,
+    LaterSeries { state: NonZeroU32, key: NonZeroU32 },
+    OldKey,
 }
 
 impl fmt::Display for StateFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse => f.write_str("another program is using it: one terminal at a time"),
             Self::NotAFile => f.write_str("it is not a regular file"),
             Self::DanglingLink => f.write_str("it is a dangling symbolic link"),
-            Self::UnusableLock(lock) => {
-                write!(f, "{} is not a regular file of this user alone, with one name", lock.display())
-            }
             Self::Foreign => f.write_str("it is not the state file of a terminal"),
             Self::Newer => f.write_str("it was written by a newer version of atm"),
             Self::Damaged => f.write_str(
@@ -76,53 +79,102 @@ impl fmt::Display for StateFileError {
             ),
             Self::OtherTerminal(name) => write!(f, "it is the state file of the terminal {name}"),
             Self::NoMoreStarts => f.write_str("its start counter is exhausted"),
+            Self::NeedsKey => f.write_str("it is that of a terminal with a key: use --key, or another state file"),
+            Self::LaterSeries { state, key } => write!(
+                f,
+                "the terminal has used a key of series {state}, and this one is of series {key}: use the later one"
+            ),
+            Self::OldKey => f.write_str(
+                "the terminal has used a much later step of its key than that in the key file, which is an old copy: \
+                 atm terminal rotate, at the server, makes a new key",
+            ),
         }
     }
 }
 
 impl error::Error for StateFileError {}
 
-/// A terminal's state file, locked for as long as this exists.
+/// A terminal's state file, locked for as long as this exists; its key file too, if it has one.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
     contents: Contents,
+    key: Option<TerminalKey>,
+    salt: u64,
     _lock: File,
+    _key_lock: Option<File>,
 }
 
 impl StateFile {
     /// Opens or creates the state file of the terminal `name`, locks it, and counts a start in it.
     ///
     /// # Errors
-    /// Why the file cannot be used; the message names it. A file that exists is never replaced by an empty one.
+    /// Why the file cannot be used; the message names it. A file that exists is never replaced by an empty one. That of a
+    /// terminal with a key is refused.
     pub fn open(path: &Path, name: &Name) -> io::Result<Self> {
-        Self::open_inner(path, name).map_err(|error| with_path(path, &error))
+        Self::open_with(path, name, None).map_err(|error| with_path(path, &error))
     }
 
-    fn open_inner(path: &Path, name: &Name) -> io::Result<Self> {
+    /// Locks a terminal's key file and its state file, which is created if missing: `KEY.state` where `path` is `None`.
+    /// Steps the key if the start before was welcomed under this one, and counts a start.
+    ///
+    /// # Errors
+    /// Why one of the files cannot be used; the message names it. Neither is changed if the state is another terminal's or of a later
+    /// series.
+    pub fn open_with_key(path: Option<&Path>, key_path: &Path) -> io::Result<Self> {
+        let read = || KeyFile::read(key_path).map_err(io::Error::other);
+        // A file that is no key gets no lock.
+        read()?;
+        let key_lock = private_file::lock(&beside(key_path, ".lock")).map_err(|error| {
+            io::Error::new(error.kind(), format!("the key file {}: {error}", key_path.display()))
+        })?;
+        let KeyFile { terminal, key } = read()?;
+        let path = path.map_or_else(|| beside(key_path, ".state"), Path::to_owned);
+        let opened = Self::open_with(&path, &terminal, Some((key_path, key)));
+        let file = opened.map_err(|error| match error.get_ref() {
+            Some(inner) if inner.is::<crate::access::KeyFileError>() => error,
+            _ => with_path(&path, &error),
+        })?;
+        Ok(Self { _key_lock: Some(key_lock), ..file })
+    }
+
+    fn open_with(path: &Path, name: &Name, key: Option<(&Path, TerminalKey)>) -> io::Result<Self> {
         let path = resolve(path)?;
-        let lock = lock(&beside(&path, ".lock"))?;
-        let stored = match read(&path)? {
+        let lock = private_file::lock(&beside(&path, ".lock"))?;
+        let mut contents = match read(&path)? {
             Some(contents) if contents.name != *name => {
                 return Err(invalid(StateFileError::OtherTerminal(contents.name)));
             }
             Some(contents) => contents,
-            None => Contents { name: name.clone(), start: 0, memory: Memory::default() },
+            None => Contents::new(name.clone()),
         };
         // The clock is above the starts of a state file that was lost; the count grows even if the clock was set back.
-        let start = stored.start.saturating_add(1).max(start_from_clock());
-        if start >= Numbers::MAX {
+        contents.start = contents.start.saturating_add(1).max(start_from_clock());
+        if contents.start >= Numbers::MAX {
             return Err(invalid(StateFileError::NoMoreStarts));
         }
-        let file = Self { path, contents: Contents { start, ..stored }, _lock: lock };
+        let next = next_key(contents.seal, key.as_ref().map(|(_, key)| key)).map_err(invalid)?;
+        let mut salt = 0;
+        if let (Some((key_path, key)), Some(next)) = (&key, &next) {
+            salt = getrandom::u64()?;
+            if next != key {
+                let file = KeyFile { terminal: name.clone(), key: next.clone() };
+                file.replace(key_path).map_err(io::Error::other)?;
+            }
+            let welcomed =
+                contents.seal.filter(|seal| seal.series == key.series()).and_then(|seal| seal.welcomed);
+            contents.seal = Some(SealState { series: key.series(), welcomed });
+        }
+        let file = Self { path, contents, key: next, salt, _lock: lock, _key_lock: None };
         file.write()?;
         Ok(file)
     }
 
     /// The terminal's profile for this start.
     pub fn profile(&self) -> Profile {
-        let Contents { name, start, memory } = self.contents.clone();
-        Profile { name: Some(name), start, memory, ..Profile::default() }
+        let Contents { name, start, memory, .. } = self.contents.clone();
+        let (key, salt) = (self.key.clone(), self.salt);
+        Profile { name: Some(name), start, memory, key, salt, ..Profile::default() }
     }
 
     fn write(&self) -> io::Result<()> {
@@ -131,74 +183,35 @@ impl StateFile {
 }
 
 impl MemoryStore for StateFile {
-    fn store(&mut self, memory: &Memory) -> io::Result<()> {
+    fn store(&mut self, memory: &Memory, welcomed: bool) -> io::Result<()> {
         self.contents.memory = *memory;
+        if let (true, Some(seal), Some(key)) = (welcomed, &mut self.contents.seal, &self.key) {
+            seal.welcomed = Some(key.step());
+        }
         self.write().map_err(|error| with_path(&self.path, &error))
     }
 }
 
-/// The contents of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Contents {
-    name: Name,
-    start: u64,
-    memory: Memory,
-}
-
-impl Contents {
-    fn lines(&self) -> String {
-        let Self { name, start, memory: Memory { ledger, shown, pending } } = self;
-        let ledger = ledger.map_or_else(|| NONE.to_owned(), |ledger| ledger.to_string());
-        let pending = pending.map_or_else(|| NONE.to_owned(), |pending| pending.to_string());
-        format!(
-            "{TITLE}{VERSION}\nterminal {name}\nstart {start}\nledger {ledger}\nshown {shown}\npending {pending}\n"
-        )
+/// The key of this start: that of the file, stepped if the host has welcomed a hello under it.
+fn next_key(
+    stored: Option<SealState>,
+    key: Option<&TerminalKey>,
+) -> Result<Option<TerminalKey>, StateFileError> {
+    let Some(key) = key else {
+        return if stored.is_some() { Err(StateFileError::NeedsKey) } else { Ok(None) };
+    };
+    let Some(stored) = stored.filter(|stored| stored.series >= key.series()) else {
+        return Ok(Some(key.clone()));
+    };
+    if stored.series > key.series() {
+        return Err(StateFileError::LaterSeries { state: stored.series, key: key.series() });
     }
-}
-
-impl fmt::Display for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.lines();
-        let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(lines.as_bytes());
-        writeln!(f, "{lines}crc32 {checksum:08x}")
-    }
-}
-
-impl FromStr for Contents {
-    type Err = StateFileError;
-
-    fn from_str(text: &str) -> Result<Self, StateFileError> {
-        let mut lines = text.lines();
-        let version =
-            lines.next().and_then(|line| line.strip_prefix(TITLE)).ok_or(StateFileError::Foreign)?;
-        match version.parse::<u32>() {
-            Ok(VERSION) => {}
-            Ok(newer) if newer > VERSION => return Err(StateFileError::Newer),
-            _ => return Err(StateFileError::Damaged),
-        }
-        let contents = fields(lines).ok_or(StateFileError::Damaged)?;
-        // Only the exact text that this program writes is valid; this compares the checksum too.
-        if contents.to_string() == text { Ok(contents) } else { Err(StateFileError::Damaged) }
-    }
-}
-
-fn fields<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Contents> {
-    let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
-    let name = field("terminal")?.parse().ok()?;
-    let start = number(field("start")?)?;
-    let ledger = optional(field("ledger")?, |text| text.parse().ok())?;
-    let shown = number(field("shown")?)?;
-    let pending = optional(field("pending")?, number)?;
-    Some(Contents { name, start, memory: Memory { ledger, shown, pending } })
-}
-
-fn number(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|number| *number < Numbers::MAX)
-}
-
-/// `Some(None)` for an unknown value.
-fn optional<'a, T>(text: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Option<T>> {
-    if text == NONE { Some(None) } else { read(text).map(Some) }
+    // Of an old copy of the file the state knows how many steps it is behind.
+    let next = match stored.welcomed.filter(|step| *step >= key.step()) {
+        Some(step) => step.checked_add(1).and_then(|step| key.forward(step, MAX_STEPS)),
+        None => Some(key.clone()),
+    };
+    next.map(Some).ok_or(StateFileError::OldKey)
 }
 
 /// `None` if the file does not exist.
@@ -231,58 +244,8 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(fs::canonicalize(directory.unwrap_or(Path::new(".")))?.join(name))
 }
 
-/// Takes the lock, which the system releases when the program ends. Another user could hold a lock on a file that he can
-/// read.
-fn lock(path: &Path) -> io::Result<File> {
-    let mut options = private_file::options();
-    options.create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        // A FIFO would block until a process reads it (open(2)).
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(
-            &mut options,
-            i32::try_from(flags.bits()).unwrap_or_default(),
-        );
-    }
-    #[cfg(windows)]
-    std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0);
-    let file = options.open(path);
-    #[cfg(windows)]
-    const SHARING_VIOLATION: i32 = 32;
-    #[cfg(windows)]
-    if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(SHARING_VIOLATION)) {
-        return Err(invalid(StateFileError::InUse));
-    }
-    let unusable = || invalid(StateFileError::UnusableLock(path.to_owned()));
-    let file = file.map_err(|error| match path.symlink_metadata() {
-        Ok(found) if !found.is_file() => unusable(),
-        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())),
-    })?;
-    #[cfg(unix)]
-    {
-        use rustix::fs::{FileType, FlockOperation, Mode};
-        // A second name may be in a folder where the file is for another purpose.
-        let found = rustix::fs::fstat(&file)?;
-        let is_own = found.st_uid == rustix::process::geteuid().as_raw() && found.st_nlink == 1;
-        if !is_own || FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-            return Err(unusable());
-        }
-        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            if error == rustix::io::Errno::WOULDBLOCK { invalid(StateFileError::InUse) } else { error.into() }
-        })?;
-    }
-    Ok(file)
-}
-
 fn invalid(error: StateFileError) -> io::Error {
-    let kind = match error {
-        StateFileError::InUse => ErrorKind::ResourceBusy,
-        _ => ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
+    io::Error::new(ErrorKind::InvalidData, error)
 }
 
 fn with_path(path: &Path, error: &io::Error) -> io::Error {

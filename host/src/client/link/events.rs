@@ -40,7 +40,9 @@ impl Link {
     fn poll_terminal(&mut self, now: Instant) -> Option<LinkEvent> {
         let connection = self.is_connection();
         let reconnects = connection && self.reconnector.is_some();
-        let recovers = reconnects && self.has_received;
+        // Bytes that are not the host's say nothing of the host.
+        let sealed = self.sealed.is_some();
+        let recovers = (reconnects && self.has_received) || (connection && sealed);
         let is_lost = self.reconnector.as_ref().is_some_and(Reconnector::is_lost);
         let event = loop {
             break match self.terminal.poll_event(now) {
@@ -66,6 +68,7 @@ impl Link {
                     LinkEvent::Message(message)
                 }
                 Some(Event::Message(message)) => LinkEvent::Message(ReceivedMessage::from(&message)),
+                Some(Event::Fault(_)) if sealed => continue,
                 Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
                 Some(Event::Broken(fault)) => LinkEvent::Broken(fault),
                 Some(Event::LinkDown) => LinkEvent::LinkDown,
@@ -98,6 +101,7 @@ impl Link {
         self.is_connection()
             && is_foreign
             && self.wire == Wire::Postcard
+            && self.sealed.is_none()
             && !(self.reconnector.is_some() && self.has_received)
     }
 }

@@ -53,7 +53,7 @@ impl Log {
 }
 
 impl MemoryStore for Log {
-    fn store(&mut self, memory: &Memory) -> io::Result<()> {
+    fn store(&mut self, memory: &Memory, _: bool) -> io::Result<()> {
         let mut log = self.0.lock().unwrap();
         if log.last().is_some_and(|last| last == "full") {
             return Err(io::ErrorKind::StorageFull.into());

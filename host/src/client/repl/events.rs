@@ -19,6 +19,10 @@ impl Repl<'_> {
             LinkEvent::Message(message) => return self.on_message(&message),
             LinkEvent::Fault(fault) => self.on_fault(fault)?,
             LinkEvent::Broken(fault) => return self.on_broken(fault).map(Some),
+            LinkEvent::LinkDown if self.link.unanswered_key().is_some() => {
+                self.down = true;
+                self.report_unanswered_key()?;
+            }
             LinkEvent::LinkDown => {
                 self.down = true;
                 let wire = self.link.wire();
@@ -35,6 +39,11 @@ impl Repl<'_> {
                 self.down = false;
                 self.busy_check = BusyCheck::start(self.link);
                 self.report("reconnected")?;
+            }
+            LinkEvent::Idle => {
+                self.cancel_reading()?;
+                self.report("no answer in time: the session ends")?;
+                return self.leave(Exit::Error);
             }
             LinkEvent::NotStored(error) => {
                 self.cancel_reading()?;
@@ -105,8 +114,20 @@ impl Repl<'_> {
         if !self.link.is_waiting() {
             self.waits_since = self.link.now();
         }
+        self.report_unanswered_key()?;
         self.report(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
         Ok(None)
+    }
+
+    /// Says why a host may be silent to a terminal with a key, if it is.
+    fn report_unanswered_key(&mut self) -> io::Result<()> {
+        let Some((name, series)) = self.link.unanswered_key() else { return Ok(()) };
+        let text = format!(
+            "no answer under the key of {name}, series {series}: it may be revoked or replaced (atm terminal list, at the \
+             server), or the server serves no sealed links (atm serve --secrets){}",
+            self.exit_hint()
+        );
+        self.report(&text)
     }
 
     fn on_link_up(&mut self) -> io::Result<()> {
@@ -190,6 +211,7 @@ impl Repl<'_> {
             self.check_busy()?;
             return Ok(None);
         }
+        self.report_unanswered_key()?;
         let seconds = self.pipe.reply_timeout.millis() / 1000;
         self.report(&format!("no reply within {seconds} s"))?;
         self.end(None).map(Some)

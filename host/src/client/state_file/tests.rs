@@ -3,6 +3,8 @@ use super::*;
 use atm_core::ledger::LedgerId;
 use std::{env, process};
 
+mod sealed;
+
 /// A temporary directory, removed at the end of the test.
 struct Directory(PathBuf);
 
@@ -51,7 +53,7 @@ fn the_next_start_reads_the_stored_memory_and_has_a_greater_number() {
     let mut state = open(&directory.file()).unwrap();
     let first = state.profile();
     assert_eq!((first.name, first.memory), (Some(name("kiosk-7")), Memory::default()));
-    state.store(&MEMORY).unwrap();
+    state.store(&MEMORY, false).unwrap();
     drop(state);
     let second = open(&directory.file()).unwrap().profile();
     assert_eq!(second.memory, MEMORY);
@@ -66,7 +68,7 @@ fn starts_grow_when_the_clock_is_set_back_and_end_below_2_to_the_53() {
     let directory = Directory::new("clock");
     let far = start_from_clock() + 1_000_000_000;
     for (start, next) in [(far, Some(far + 1)), (Numbers::MAX - 1, None), (Numbers::MAX, None)] {
-        let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY };
+        let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY, seal: None };
         fs::write(directory.file(), contents.to_string()).unwrap();
         assert_eq!(open(&directory.file()).ok().map(|state| state.profile().start), next);
     }
@@ -77,7 +79,7 @@ fn the_largest_number_is_read_back_and_one_out_of_range_is_damage() {
     let directory = Directory::new("numbers");
     for number in [Numbers::MAX - 1, Numbers::MAX, Numbers::MAX + 1, u64::MAX] {
         for memory in [Memory { shown: number, ..MEMORY }, Memory { pending: Some(number), ..MEMORY }] {
-            let contents = Contents { name: name("kiosk-7"), start: 1, memory };
+            let contents = Contents { name: name("kiosk-7"), start: 1, memory, seal: None };
             fs::write(directory.file(), contents.to_string()).unwrap();
             if number < Numbers::MAX {
                 assert_eq!(open(&directory.file()).unwrap().profile().memory, memory);
@@ -93,14 +95,14 @@ fn the_format_is_the_documented_one() {
     let start = 1_795_444_800_000;
     let text = "atm terminal state 1\nterminal kiosk-7\nstart 1795444800000\nledger 0000f3a1b2c3d4e5\nshown 12\n\
                 pending 9\ncrc32 e049a114\n";
-    let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY };
+    let contents = Contents { name: name("kiosk-7"), start, memory: MEMORY, seal: None };
     assert_eq!((contents.to_string().as_str(), text.parse()), (text, Ok(contents)));
 }
 
 #[test]
 fn a_damaged_file_is_refused_and_left_as_it_is() {
     let directory = Directory::new("damaged");
-    open(&directory.file()).unwrap().store(&MEMORY).unwrap();
+    open(&directory.file()).unwrap().store(&MEMORY, false).unwrap();
     let whole = fs::read(directory.file()).unwrap();
     let refuse = |bytes: &[u8]| {
         fs::write(directory.file(), bytes).unwrap();
@@ -123,7 +125,7 @@ fn a_damaged_file_is_refused_and_left_as_it_is() {
     assert!(refuse(b"{\"start\":7}").contains("not the state file of a terminal"));
     assert!(refuse(&[&whole[..], b"\n"].concat()).contains("damaged"));
     assert!(refuse(&whole.repeat(100)).contains("damaged"));
-    assert!(refuse(b"atm terminal state 2\nwhatever\n").contains("newer version"));
+    assert!(refuse(b"atm terminal state 3\nwhatever\n").contains("newer version"));
     // The refused attempts have released the lock.
     fs::write(directory.file(), &whole).unwrap();
     assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
@@ -146,7 +148,7 @@ fn the_file_of_another_terminal_or_in_use_by_another_program_is_refused() {
 #[test]
 fn an_interrupted_write_leaves_the_old_contents() {
     let directory = Directory::new("cut");
-    open(&directory.file()).unwrap().store(&MEMORY).unwrap();
+    open(&directory.file()).unwrap().store(&MEMORY, false).unwrap();
     fs::write(beside(&directory.file(), ".tmp"), b"atm terminal sta").unwrap();
     let mut state = open(&directory.file()).unwrap();
     assert_eq!(state.profile().memory, MEMORY);
@@ -154,7 +156,7 @@ fn an_interrupted_write_leaves_the_old_contents() {
     // Where no new file can be created, the old one stays as it was.
     let before = fs::read(directory.file()).unwrap();
     fs::create_dir(beside(&directory.file(), ".tmp")).unwrap();
-    let error = state.store(&Memory::default()).unwrap_err().to_string();
+    let error = state.store(&Memory::default(), false).unwrap_err().to_string();
     assert!(error.starts_with("the state file "), "{error}");
     assert_eq!(fs::read(directory.file()).unwrap(), before);
 }
@@ -168,7 +170,7 @@ fn only_the_owner_can_read_the_files_and_a_new_file_follows_no_link() {
     let victim = directory.0.join("victim");
     fs::write(&victim, "theirs").unwrap();
     symlink(&victim, &new).unwrap();
-    open(&file).unwrap().store(&MEMORY).unwrap();
+    open(&file).unwrap().store(&MEMORY, false).unwrap();
     assert_eq!(fs::read(&victim).unwrap(), b"theirs");
     assert!(file.symlink_metadata().unwrap().is_file());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -220,7 +222,7 @@ fn symbolic_links_are_followed_and_only_regular_files_are_used() {
     let state = open(&directory.file()).unwrap();
     assert!(refused(&link).contains("another program"));
     drop(state);
-    open(&link).unwrap().store(&MEMORY).unwrap();
+    open(&link).unwrap().store(&MEMORY, false).unwrap();
     assert!(link.is_symlink());
     assert_eq!(open(&directory.file()).unwrap().profile().memory, MEMORY);
     for path in [&directory.0, &directory.0.join("none").join("kiosk"), Path::new("/dev/null"), Path::new("")]
