@@ -15,7 +15,7 @@ const BOUNDS: [u64; 11] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_0
 /// The kinds of operations, in the words of the `json` wire.
 const OPERATIONS: [&str; 3] = ["balance", "deposit", "withdrawal"];
 
-/// The outcomes, in the words of the `json` wire.
+/// The codes of outcomes.
 const OUTCOMES: [&str; 4] = ["done", "refused", "not-done", "unknown"];
 
 fn operation_index(operation: Operation) -> usize {
@@ -26,23 +26,9 @@ fn operation_index(operation: Operation) -> usize {
     }
 }
 
-fn outcome_index(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Done(_) => 0,
-        Outcome::Refused(_) => 1,
-        Outcome::NotDone => 2,
-        Outcome::Unknown => 3,
-    }
-}
-
 /// The kind of an operation in a word.
 pub fn operation_word(operation: Operation) -> &'static str {
     OPERATIONS.get(operation_index(operation)).unwrap_or(&"")
-}
-
-/// An outcome in a word.
-pub fn outcome_word(outcome: &Outcome) -> &'static str {
-    OUTCOMES.get(outcome_index(outcome)).unwrap_or(&"")
 }
 
 /// The metrics of a server, which one thread updates and another one shows.
@@ -117,9 +103,8 @@ impl Counters {
             Response::Settled { outcome: Outcome::Done(_) | Outcome::Refused(_), .. }
                 if !matches!(request.command, Command::Operate { .. }) => {}
             Response::Settled { outcome, .. } => {
-                if let Some(count) = self.outcomes.get_mut(outcome_index(outcome)) {
-                    *count += 1;
-                }
+                let counts = OUTCOMES.iter().zip(&mut self.outcomes);
+                counts.filter(|(code, _)| **code == outcome.code()).for_each(|(_, count)| *count += 1);
             }
             Response::Admitted(Admission { set_back: Some(_), .. }) => {
                 self.set_backs += 1;

@@ -88,6 +88,18 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The word for it on the `json` wire, in logs and in metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Refused(_) => "refused",
+            Self::NotDone => "not-done",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What an operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -131,6 +143,26 @@ pub enum Refusal {
     Conflict,
     /// The ledger has no room for another terminal's record.
     Full,
+}
+
+impl Refusal {
+    /// The word for it on the `json` wire, in logs and in exports.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Insufficient { .. } => "insufficient",
+            Self::BalanceLimit { .. } => "balance-limit",
+            Self::Conflict => "conflict",
+            Self::Full => "full",
+        }
+    }
+
+    /// The balance that was not enough, or too great.
+    pub const fn balance(&self) -> Option<Amount> {
+        match self {
+            Self::Insufficient { balance } | Self::BalanceLimit { balance } => Some(*balance),
+            Self::Conflict | Self::Full => None,
+        }
+    }
 }
 
 /// One side of a movement.

@@ -1,7 +1,7 @@
 //! One-shot operation: an operation of the command line in place of a conversation, and its result as one JSON object.
 use super::ReceivedMessage;
 use crate::exit::Exit;
-use atm_core::ledger::{Outcome, Receipt, Refusal};
+use atm_core::ledger::{Outcome, Receipt};
 use std::fmt::{self, Write as _};
 
 /// What the words of a command line must be.
@@ -125,12 +125,7 @@ pub(super) fn json(
             | Receipt::Withdrawn { amount: moved, balance: shown },
         )) => (*amount, *balance) = (Some(moved), Some(shown)),
         Some(Outcome::Refused(refusal)) => {
-            (reason, *balance) = match refusal {
-                Refusal::Insufficient { balance } => (Some("insufficient"), Some(balance)),
-                Refusal::BalanceLimit { balance } => (Some("balance-limit"), Some(balance)),
-                Refusal::Conflict => (Some("conflict"), None),
-                Refusal::Full => (Some("full"), None),
-            }
+            (reason, *balance) = (Some(refusal.code()), refusal.balance());
         }
         Some(Outcome::NotDone | Outcome::Unknown) | None => {}
     }
@@ -170,7 +165,7 @@ fn outcome_name(exit: Exit) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use atm_core::money::Amount;
+    use atm_core::{ledger::Refusal, money::Amount};
 
     fn units(units: u64) -> Amount {
         Amount::from_units(units).unwrap()

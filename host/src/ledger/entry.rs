@@ -190,10 +190,7 @@ pub fn outcome_word(record: &Record) -> (&'static str, Option<Amount>, Option<Am
             ("done", Some(amount), Some(balance))
         }
         Outcome::Done(Receipt::Balance { balance }) => ("done", None, Some(balance)),
-        Outcome::Refused(Refusal::Insufficient { balance }) => ("insufficient", refused, Some(balance)),
-        Outcome::Refused(Refusal::BalanceLimit { balance }) => ("balance-limit", refused, Some(balance)),
-        Outcome::Refused(Refusal::Conflict) => ("conflict", refused, None),
-        Outcome::Refused(Refusal::Full) => ("full", refused, None),
+        Outcome::Refused(refusal) => (refusal.code(), refused, refusal.balance()),
         Outcome::NotDone | Outcome::Unknown => ("void", None, None),
     }
 }

@@ -1,10 +1,10 @@
 //! Response log: one event for each operation that the ledger has answered, and for what it did with a hello.
 use crate::{
     log::{LEDGER, OPERATION, SESSION},
-    metrics::{operation_word, outcome_word},
+    metrics::operation_word,
 };
 use atm_core::{
-    ledger::{Command, Operation, Origin, Outcome, Receipt, Refusal, Request, Response},
+    ledger::{Command, Operation, Origin, Outcome, Receipt, Request, Response},
     money::Amount,
 };
 use tracing::{Level, enabled, field::display, info, warn};
@@ -41,10 +41,9 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
         Origin::Session(session) => (None, Some(session.number)),
     };
     let reason = match outcome {
-        Outcome::Refused(refusal) => Some(reason(refusal)),
+        Outcome::Refused(refusal) => Some(refusal.code()),
         _ => None,
     };
-    let word = outcome_word(outcome);
     let moved = match outcome {
         Outcome::Done(Receipt::Deposited { amount, .. } | Receipt::Withdrawn { amount, .. }) => Some(*amount),
         _ => None,
@@ -52,12 +51,12 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
     if let Command::Operate { operation, .. } = request.command {
         let amount = moved.or(named_amount(operation)).map(Amount::minor);
         info!(
-            target: OPERATION, terminal, session, id, operation = operation_word(operation), outcome = word, reason, amount,
+            target: OPERATION, terminal, session, id, operation = operation_word(operation), outcome = outcome.code(), reason, amount,
             "operation"
         );
     } else {
         let amount = moved.map(Amount::minor);
-        info!(target: OPERATION, terminal, id, outcome = word, reason, amount, "outcome of an earlier operation");
+        info!(target: OPERATION, terminal, id, outcome = outcome.code(), reason, amount, "outcome of an earlier operation");
     }
 }
 
@@ -65,14 +64,5 @@ fn named_amount(operation: Operation) -> Option<Amount> {
     match operation {
         Operation::Deposit(amount) | Operation::Withdraw(amount) => Some(amount),
         Operation::Inquiry | Operation::WithdrawAll => None,
-    }
-}
-
-fn reason(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Insufficient { .. } => "insufficient",
-        Refusal::BalanceLimit { .. } => "balance-limit",
-        Refusal::Conflict => "conflict",
-        Refusal::Full => "full",
     }
 }
