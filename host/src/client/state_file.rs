@@ -156,7 +156,7 @@ impl StateFile {
         let next = next_key(contents.seal, key.as_ref().map(|(_, key)| key)).map_err(invalid)?;
         let mut salt = 0;
         if let (Some((key_path, key)), Some(next)) = (&key, &next) {
-            salt = getrandom::u64()?;
+            salt = getrandom::u64().map_err(io::Error::other)?;
             if next != key {
                 let file = KeyFile { terminal: name.clone(), key: next.clone() };
                 file.replace(key_path).map_err(io::Error::other)?;
