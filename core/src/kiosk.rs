@@ -43,7 +43,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The retries before the ATM is out of service: 30 s.
 const MAX_RETRIES: u8 = 60;
 
-/// How many hellos and reserves of numbers may cost commits of the ledger at once, and the time after which one more may.
+/// How many hellos, reserves of numbers and steps of a key may cost commits of the ledger at once, and the time after which one more may.
 /// One that may cost another is answered with `busy` until then. So a peer that moves no money wears a page of an EEPROM by a few
 /// write cycles an hour.
 pub const HELLO_COMMITS: u32 = 16;
@@ -86,13 +86,16 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     ledger: Option<L>,
     /// When to retry the outstanding request.
     retry_at: Option<Instant>,
-    /// When so many intervals have passed as hellos and reserves of numbers have cost commits.
+    /// When so many intervals have passed as hellos, reserves of numbers and steps of a key have cost commits.
     paid_until: Instant,
     /// How many requests in a row have left the ledger in doubt.
     failures: u8,
     /// The terminal that has a key.
     #[cfg(feature = "seal")]
     terminal: Option<(Name, TerminalKey)>,
+    /// The key has stepped and is not stored yet.
+    #[cfg(feature = "seal")]
+    key_stepped: bool,
     /// The last read; the bytes from `start` to `end` were not fed yet.
     chunk: [u8; CHUNK],
     start: usize,
@@ -114,6 +117,8 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             failures: 0,
             #[cfg(feature = "seal")]
             terminal: None,
+            #[cfg(feature = "seal")]
+            key_stepped: false,
             chunk: [0; CHUNK],
             start: 0,
             end: 0,
@@ -121,11 +126,25 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         }
     }
 
-    /// Sets the key of the terminal on this line, as it was stored last. A hello up to eight steps ahead is
-    /// authenticated; the driver stores the key of the step that was welcomed.
+    /// Sets the key of the terminal on this line, as it was stored. A hello up to eight steps ahead of it is authenticated.
     #[cfg(feature = "seal")]
     pub fn set_key(&mut self, terminal: Name, key: TerminalKey) {
         self.terminal = Some((terminal, key));
+        self.key_stepped = false;
+    }
+
+    /// The key of the step of an authentic hello, to be stored after a [`turn`](Self::turn) in place of the one before; then
+    /// call [`key_stored`](Self::key_stored). Nothing is sent until then. The key steps at most as often as a hello may
+    /// cost a commit (see [`HELLO_COMMITS`]): in between, a terminal may start eight times, and then meets with silence.
+    #[cfg(feature = "seal")]
+    pub fn key_to_store(&self) -> Option<&(Name, TerminalKey)> {
+        self.terminal.as_ref().filter(|_| self.key_stepped)
+    }
+
+    /// Reports that the key is stored.
+    #[cfg(feature = "seal")]
+    pub fn key_stored(&mut self) {
+        self.key_stepped = false;
     }
 
     /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until
@@ -214,14 +233,24 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         Ok(())
     }
 
-    /// Gives the host the key that a hello claims.
+    /// Gives the host the key that a hello claims, and steps to it if the hello is authentic.
     #[cfg(feature = "seal")]
     #[inline(never)]
     fn provide_key(&mut self, now: Instant) {
         let Some(claim) = self.host.take_key_request() else { return };
-        let known = self.terminal.as_ref().filter(|(name, _)| *name == claim.terminal);
+        let is_claimed =
+            |(name, key): &&(Name, TerminalKey)| *name == claim.terminal && key.series() == claim.series;
+        let known = self.terminal.as_ref().filter(is_claimed);
         let key = known.and_then(|(_, key)| key.forward(claim.step, MAX_KEY_STEPS));
-        self.host.provide_key(key.as_ref(), now);
+        let is_authentic = self.host.verify_hello(key.as_ref(), now);
+        let may_step = is_authentic && !self.has_spent_commits(now);
+        if let (true, Some(key), Some((_, stored))) = (may_step, key, &mut self.terminal)
+            && key.step() != stored.step()
+        {
+            *stored = key;
+            self.key_stepped = true;
+            self.paid_until = self.paid_until.max(now) + HELLO_COMMIT_INTERVAL;
+        }
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as
@@ -288,6 +317,10 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// Writes output if the port is ready; returns whether it took any.
     fn send<P: Write + WriteReady>(&mut self, port: &mut P, now: Instant) -> Result<bool, P::Error> {
+        #[cfg(feature = "seal")]
+        if self.key_stepped {
+            return Ok(false);
+        }
         if self.host.output().is_empty() || !port.write_ready()? {
             return Ok(false);
         }

@@ -34,9 +34,15 @@
 //! ```
 mod body;
 mod key;
+mod known_answers;
+#[cfg(feature = "embedded-storage")]
+mod store;
 mod xof;
 pub use body::{content_at, open, seal};
 pub use key::{Header, HelloProof, Key, SessionKeys, TerminalKey};
+pub use known_answers::gives_known_answers;
+#[cfg(feature = "embedded-storage")]
+pub use store::KeyStore;
 
 /// Index of a hello that is authentic and in clear.
 pub const HELLO: u8 = crate::codec::postcard::SEALED_HELLO;

@@ -179,15 +179,26 @@ impl<S: Storage> Store<S> {
     /// [`StoreError::Storage`] and [`StoreError::NotKept`] from the medium.
     pub fn read<T: DeserializeOwned>(&mut self, slot: u8) -> Result<Option<(u64, T)>, StoreError<S::Error>> {
         let mut page = [0; SLOT];
-        if !self.load(slot, &mut page)? {
+        let Some((number, body)) = self.read_bytes(slot, &mut page)? else { return Ok(None) };
+        match postcard::take_from_bytes(body) {
+            Ok((entry, [])) => Ok(Some((number, entry))),
+            _ => Err(StoreError::Damaged),
+        }
+    }
+
+    /// The same with an entry that is not decoded.
+    #[inline(never)]
+    pub(crate) fn read_bytes<'a>(
+        &mut self,
+        slot: u8,
+        page: &'a mut [u8; SLOT],
+    ) -> Result<Option<(u64, &'a [u8])>, StoreError<S::Error>> {
+        if !self.load(slot, page)? {
             return Ok(None);
         }
         // `load` has found a copy with a valid checksum and this format.
-        let SlotCopy::Good(number, body) = decode(&page, self.format) else {
-            return Err(StoreError::Damaged);
-        };
-        match postcard::take_from_bytes(body) {
-            Ok((entry, [])) => Ok(Some((number, entry))),
+        match decode(page, self.format) {
+            SlotCopy::Good(number, body) => Ok(Some((number, body))),
             _ => Err(StoreError::Damaged),
         }
     }

@@ -34,10 +34,10 @@ pub(crate) const SEALED_HELLO: u8 = 4;
 #[cfg(feature = "seal")]
 #[derive(Serialize, Deserialize)]
 struct KeyFields {
-    #[serde(serialize_with = "number::serialize")]
-    series: u32,
-    #[serde(serialize_with = "number::serialize")]
-    step: u32,
+    #[serde(with = "number")]
+    series: u64,
+    #[serde(with = "number")]
+    step: u64,
     #[serde(with = "number")]
     salt: u64,
 }
@@ -221,7 +221,7 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmal
 #[cfg(feature = "seal")]
 pub fn write_sealed_hello(hello: &Hello, key: &KeyId, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let length = write(SEALED_HELLO, hello, out)?;
-    let fields = KeyFields { series: key.series.get(), step: key.step, salt: key.salt };
+    let fields = KeyFields { series: key.series.get().into(), step: key.step.into(), salt: key.salt };
     append(length, &(hello.capabilities, fields, hello.dispenser), out)
 }
 
@@ -236,7 +236,8 @@ pub fn read_sealed_hello(body: &[u8]) -> Result<Hello, Fault> {
     let (capabilities, rest) = rest.split_first().ok_or(Fault::NotAMessage)?;
     let (KeyFields { series, step, salt }, rest) =
         postcard::take_from_bytes(rest).map_err(|_| Fault::NotAMessage)?;
-    let series = core::num::NonZeroU32::new(series).ok_or(Fault::NotAMessage)?;
+    let to_u32 = |number: u64| u32::try_from(number).map_err(|_| Fault::NotAMessage);
+    let (series, step) = (to_u32(series)?.try_into().map_err(|_| Fault::NotAMessage)?, to_u32(step)?);
     if hello.terminal.is_none() {
         return Err(Fault::NotAMessage);
     }

@@ -25,19 +25,26 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Gives the key of an [`Event::Key`](super::Event::Key), or none. Without a key, and if the hello is not authentic
     /// under it, the hello meets with silence and is counted.
     pub fn provide_key(&mut self, key: Option<&TerminalKey>, now: Instant) {
-        if !core::mem::take(&mut self.wants_key) {
-            return;
-        }
-        self.report_key = false;
         let request = self.incoming_key();
         let is_claimed = |key: &&TerminalKey| {
             request.is_some_and(|claim| claim.series == key.series() && claim.step == key.step())
         };
-        self.proof.hello = key.filter(is_claimed).and_then(|key| key.verify(self.inbox.decoded().1));
-        if self.proof.hello.is_none() {
+        self.verify_hello(key.filter(is_claimed), now);
+    }
+
+    /// The same with the key that the hello claims; returns whether the hello is authentic.
+    pub(crate) fn verify_hello(&mut self, key: Option<&TerminalKey>, now: Instant) -> bool {
+        if !core::mem::take(&mut self.wants_key) {
+            return false;
+        }
+        self.report_key = false;
+        self.proof.hello = key.and_then(|key| key.verify(self.inbox.decoded().1));
+        let is_authentic = self.proof.hello.is_some();
+        if !is_authentic {
             self.discard(now);
         }
         self.advance(now);
+        is_authentic
     }
 
     /// The key to be reported, once.

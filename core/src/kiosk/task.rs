@@ -5,7 +5,8 @@ use embassy_futures::select::{Either, select};
 use embedded_io_async::{Read, Write};
 
 impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
-    /// Serves a port until [`is_finished`](Self::is_finished). `clock` returns the time; `sleep` waits until
+    /// Serves a port until [`is_finished`](Self::is_finished), or until there is a key to store (`Kiosk::key_to_store`): then
+    /// store it and call it again. `clock` returns the time; `sleep` waits until
     /// an instant, or for ever without one (with embassy: `Timer::at`, or `core::future::pending`).
     ///
     /// The port's reads and writes must be cancel-safe: a future that is dropped before it is ready has
@@ -27,6 +28,10 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
                 continue;
             }
             if self.is_finished() {
+                return Ok(());
+            }
+            #[cfg(feature = "seal")]
+            if self.key_stepped {
                 return Ok(());
             }
             let deadline = self.deadline();

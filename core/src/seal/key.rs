@@ -1,12 +1,12 @@
 //! Keys: 32 secret bytes each, wiped when released, and how each follows from the one before.
 use super::{
     TAG, Tag,
-    xof::{absorb, squeeze},
+    xof::{Xof, absorb},
 };
 use crate::ledger::Name;
-use ascon_hash::{AsconXof128Reader, digest::zeroize::Zeroize};
 use core::{fmt, num::NonZeroU32};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 // What a key is absorbed with: no key is ever used with one label for two purposes.
 const TERMINAL: u8 = 1;
@@ -29,9 +29,9 @@ impl Key {
     }
 
     /// The next 32 bytes of the output.
-    fn read(output: &mut AsconXof128Reader) -> Self {
+    fn read(output: &mut Xof) -> Self {
         let mut key = Self([0; Self::LENGTH]);
-        squeeze(output, &mut key.0);
+        output.squeeze(&mut key.0);
         key
     }
 }
@@ -43,6 +43,8 @@ impl From<[u8; Self::LENGTH]> for Key {
 }
 
 impl Drop for Key {
+    // Not inlined on a microcontroller, which would have the loop at every end of a key's life.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -93,8 +95,7 @@ impl TerminalKey {
         }
         let mut key = self.clone();
         while key.step < step {
-            let mut output = absorb(&key.key.0, STEP, &[]);
-            squeeze(&mut output, &mut key.key.0);
+            absorb(&key.key.0, STEP, &[]).squeeze(&mut key.key.0);
             key.step = key.step.saturating_add(1);
         }
         Some(key)
@@ -119,7 +120,7 @@ impl TerminalKey {
     pub fn prove(&self, hello: &[u8]) -> HelloProof {
         let mut output = absorb(&self.key.0, HELLO, &[hello]);
         let mut tag = [0; TAG];
-        squeeze(&mut output, &mut tag);
+        output.squeeze(&mut tag);
         HelloProof { tag, seed: Key::read(&mut output) }
     }
 

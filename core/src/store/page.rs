@@ -64,9 +64,8 @@ pub(super) fn encode<'a, T: Serialize>(
     *header = [format, u8::try_from(length).ok()?];
     let end = HEADER.checked_add(length)?;
     let crc = checksum(page.get(..end)?);
-    let whole = end.checked_add(checksum::LENGTH)?;
-    page.get_mut(end..whole)?.copy_from_slice(&crc);
-    page.get(..whole)
+    *page.get_mut(end..)?.first_chunk_mut()? = crc;
+    page.get(..end.checked_add(checksum::LENGTH)?)
 }
 
 #[cfg(test)]

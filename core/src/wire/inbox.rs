@@ -7,10 +7,10 @@ use crate::seal::{self, Key};
 #[cfg(feature = "postcard")]
 use crate::{codec::postcard, frame::cobs};
 use crate::{frame::Decoded, message::Fault};
-#[cfg(feature = "seal")]
-use ascon_hash::digest::zeroize::Zeroize;
 use core::fmt;
 use heapless::{Vec, VecView};
+#[cfg(feature = "seal")]
+use zeroize::Zeroize;
 
 /// Inbound frames of an endpoint since it was made, or since its counters were last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

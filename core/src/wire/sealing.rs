@@ -6,7 +6,7 @@ use crate::{
     seal::{self, Header, HelloProof, Key, SessionKeys, Tag},
 };
 #[cfg(feature = "seal")]
-use ascon_hash::digest::zeroize::Zeroize;
+use zeroize::Zeroize;
 
 /// How a message goes out that does not go out in clear.
 #[cfg(feature = "seal")]
