@@ -1,4 +1,6 @@
 //! Access: who may use a terminal's name over an authenticated link, and where the secrets for that lie.
+#[cfg(all(feature = "ledger", unix))]
+pub mod eeprom;
 pub mod enrolment;
 pub mod key_file;
 pub mod secrets;
