@@ -4,6 +4,8 @@
 //! It is the counterpart of the core's `Kiosk`: [`ConsoleTerminal::turn`] does what can be done without
 //! waiting, and the board's loop sleeps in between. It has no reconnection: a serial link is always there.
 //! The desktop's `atm client` does the same with a console, files and connections that are opened again.
+#[cfg(feature = "seal")]
+use atm_core::seal::KeyStore;
 use atm_core::{
     store::{Store, StoreError},
     terminal::{Config, Event, Memory, Profile, Terminal},
@@ -49,6 +51,9 @@ pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
     /// Number of the entry: how often it was written.
     writes: u64,
     state: PersistentState,
+    /// Where the key of the next start is to be stored.
+    #[cfg(feature = "seal")]
+    keys: Option<KeyStore<S>>,
     /// The line of text being typed.
     typed: String<64>,
     /// The link was faulty since the last message: no further fault is shown.
@@ -85,12 +90,22 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             store,
             writes,
             state,
+            #[cfg(feature = "seal")]
+            keys: None,
             typed: String::new(),
             is_faulty: false,
             chunk: [0; CHUNK],
             from: 0,
             to: 0,
         })
+    }
+
+    /// Sets where the key of the profile was loaded from. Once a hello of this life was welcomed, the key of the next step is
+    /// stored there for the next start, in place of this one: what is typed from then on is not under a key that the
+    /// terminal has without power.
+    #[cfg(feature = "seal")]
+    pub fn step_key_in(&mut self, keys: KeyStore<S>) {
+        self.keys = Some(keys);
     }
 
     /// How often it has stored its memory: each time writes two pages.
@@ -124,6 +139,8 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         let received = self.receive(link, now).map_err(|_| ConsoleTerminalError::Link)?;
         let shown = self.show(console, now).map_err(|_| ConsoleTerminalError::Console)?;
         let typed = self.read_key(console, now).map_err(|_| ConsoleTerminalError::Console)?;
+        #[cfg(feature = "seal")]
+        self.step_key().map_err(|_| ConsoleTerminalError::Memory)?;
         self.save_memory().map_err(|_| ConsoleTerminalError::Memory)?;
         let sent = self.send(link).map_err(|_| ConsoleTerminalError::Link)?;
         Ok(received || shown || typed || sent)
@@ -213,6 +230,22 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         let (writes, state) = (self.writes.saturating_add(1), PersistentState { memory, ..self.state });
         self.store.write(0, writes, &state)?;
         (self.writes, self.state) = (writes, state);
+        Ok(())
+    }
+
+    /// Stores the key of the next step after the first welcome of this life, before anything is sent under this one.
+    #[cfg(feature = "seal")]
+    fn step_key(&mut self) -> Result<(), StoreError<S::Error>> {
+        if !self.terminal.was_welcomed() {
+            return Ok(());
+        }
+        let Some(keys) = &mut self.keys else { return Ok(()) };
+        if let Some((terminal, key)) = keys.load()?
+            && let Some(next) = key.next()
+        {
+            keys.save(&terminal, &next)?;
+        }
+        self.keys = None;
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub mod board;
 pub mod console_terminal;
 #[cfg(not(target_os = "none"))]
 pub mod fault_injector;
+#[cfg(feature = "seal")]
+pub mod known_answers;
 pub mod sizes;
 #[cfg(not(target_os = "none"))]
 pub mod store;

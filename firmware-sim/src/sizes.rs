@@ -21,7 +21,7 @@ mod wire {
     pub(super) const WIRE: Wire = Wire::Postcard;
     pub(super) const IN: usize = host::POSTCARD_IN;
     pub(super) const OUT: usize = host::POSTCARD_OUT;
-    pub(super) const TERMINAL_OUT: usize = 104;
+    pub(super) const TERMINAL_OUT: usize = if cfg!(feature = "seal") { 144 } else { 104 };
 }
 
 #[cfg(feature = "json")]

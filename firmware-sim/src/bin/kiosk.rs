@@ -3,6 +3,8 @@
 
 #[cfg(lm3s6965)]
 mod image {
+    #[cfg(feature = "seal")]
+    use atm_core::seal::KeyStore;
     use atm_core::{
         host::Config,
         ledger::{LedgerId, StoredLedger},
@@ -50,18 +52,55 @@ mod image {
             }
             (LedgerId(random()), Amount::ZERO)
         });
-        Kiosk::new(Config::for_serial(WIRE, uart::BAUD), ledger.ok(), clock.now())
+        Kiosk::new(config(), ledger.ok(), clock.now())
+    }
+
+    #[cfg(not(feature = "seal"))]
+    fn config() -> Config {
+        Config::for_serial(WIRE, uart::BAUD)
+    }
+
+    #[cfg(feature = "seal")]
+    fn config() -> Config {
+        Config { sealed_only: true, ..Config::for_serial(WIRE, uart::BAUD) }
+    }
+
+    /// The terminal's key in EEPROM. Without one, or if it cannot be read, the kiosk serves nobody: every message meets with
+    /// silence.
+    #[cfg(feature = "seal")]
+    #[inline(never)]
+    fn open_keys(eeprom: Eeprom, kiosk: &mut Atm) -> Option<KeyStore<Eeprom>> {
+        let mut keys = KeyStore::new(eeprom.key()).ok()?;
+        let (terminal, key) = keys.load().ok()??;
+        kiosk.set_key(terminal, key);
+        Some(keys)
+    }
+
+    /// Stores the key that a hello has stepped. Until then nothing is sent.
+    #[cfg(feature = "seal")]
+    #[inline(never)]
+    fn store_key(keys: &mut Option<KeyStore<Eeprom>>, kiosk: &mut Atm) {
+        if let (Some(keys), Some((terminal, key))) = (keys, kiosk.key_to_store())
+            && keys.save(terminal, key).is_ok()
+        {
+            kiosk.key_stored();
+        }
     }
 
     #[entry]
     fn main() -> ! {
         let Board { mut watchdog, mut clock, mut link, eeprom } = Board::start();
         let mut kiosk = open(eeprom, &link, &mut watchdog, &mut clock);
+        #[cfg(feature = "seal")]
+        let mut keys = open_keys(eeprom, &mut kiosk);
         // The host ends only if a buffer is too small for a message. Then the watchdog restarts the part.
         while !kiosk.is_finished() {
             watchdog.feed();
             // An error is the ledger's (this port has none): the kiosk retries its request later.
-            if !kiosk.turn(&mut link, clock.now()).unwrap_or(false) {
+            let moved = kiosk.turn(&mut link, clock.now()).unwrap_or(false);
+            #[cfg(feature = "seal")]
+            store_key(&mut keys, &mut kiosk);
+            if !moved {
                 sleep_unless(|| link.waiting() > 0);
             }
         }

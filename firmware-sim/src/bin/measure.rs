@@ -7,6 +7,8 @@
 
 #[cfg(lm3s6965)]
 mod image {
+    #[cfg(feature = "seal")]
+    use atm_core::seal::{Key, TerminalKey};
     use atm_core::{
         host::Config,
         ledger::{Ledger, LedgerId, StoredLedger},
@@ -14,9 +16,13 @@ mod image {
         terminal::{self, Profile, Terminal},
         time::Instant,
     };
+    #[cfg(feature = "seal")]
+    use core::num::NonZeroU32;
     use core::{convert::Infallible, fmt::Write as _, panic::PanicInfo};
     use cortex_m_rt::entry;
     use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+    #[cfg(feature = "seal")]
+    use firmware_sim::known_answers;
     use firmware_sim::{
         Kiosk,
         board::{Board, clock::ticks, halt, uart},
@@ -82,6 +88,17 @@ mod image {
         }
     }
 
+    /// A text port.
+    #[cfg(feature = "seal")]
+    struct Lines(uart::Uart);
+
+    #[cfg(feature = "seal")]
+    impl core::fmt::Write for Lines {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            self.0.write_all(text.as_bytes()).map_err(|_| core::fmt::Error)
+        }
+    }
+
     #[entry]
     fn main() -> ! {
         let Board { mut watchdog, mut link, eeprom, .. } = Board::start();
@@ -89,9 +106,26 @@ mod image {
         let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
             halt()
         };
-        let mut kiosk = Kiosk::<_, IN, OUT>::new(Config::for_serial(WIRE, uart::BAUD), Some(ledger), now);
+        let host = Config {
+            #[cfg(feature = "seal")]
+            sealed_only: true,
+            ..Config::for_serial(WIRE, uart::BAUD)
+        };
+        let mut kiosk = Kiosk::<_, IN, OUT>::new(host, Some(ledger), now);
+        let profile = Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() };
+        #[cfg(feature = "seal")]
+        let profile = {
+            let mut lines = Lines(link);
+            let _ = known_answers::write(&mut lines);
+            link = lines.0;
+            let key = TerminalKey::new(Key::from([7; Key::LENGTH]), NonZeroU32::MIN, 3);
+            if let Some(name) = profile.name.clone() {
+                kiosk.set_key(name, key.clone());
+            }
+            Profile { key: Some(key), salt: u64::MAX / 5, ..profile }
+        };
         let config = terminal::Config {
-            profile: Some(Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() }),
+            profile: Some(profile),
             retransmit: None,
             ..terminal::Config::for_serial(WIRE, uart::BAUD)
         };

@@ -4,21 +4,45 @@
 
 #[cfg(lm3s6965)]
 mod image {
-    use atm_core::terminal::{Config, Profile};
+    #[cfg(feature = "seal")]
+    use atm_core::seal::KeyStore;
+    use atm_core::{
+        terminal::{Config, Profile},
+        time::Instant,
+    };
     use cortex_m_rt::entry;
+    #[cfg(feature = "seal")]
+    use firmware_sim::board::random;
     use firmware_sim::{
-        board::{Board, halt, sleep_unless, uart},
+        board::{Board, eeprom::Eeprom, halt, sleep_unless, uart},
         console_terminal::{ConsoleTerminal, write_out_of_service},
         sizes::{TERMINAL_IN, TERMINAL_OUT, WIRE},
     };
     use lm3s6965::interrupt;
     use panic_never as _;
 
-    /// The terminal's name: the environment variable `ATM_TERMINAL` at build time.
-    const NAME: &str = match option_env!("ATM_TERMINAL") {
-        Some(name) => name,
-        None => "kiosk-1",
-    };
+    type Atm = ConsoleTerminal<Eeprom, TERMINAL_IN, TERMINAL_OUT>;
+
+    /// Starts the terminal. Its name is the environment variable `ATM_TERMINAL` at build time.
+    #[cfg(not(feature = "seal"))]
+    fn start(eeprom: Eeprom, now: Instant) -> Option<Atm> {
+        let name = option_env!("ATM_TERMINAL").unwrap_or("kiosk-1");
+        let profile = Some(Profile { name: name.parse().ok(), ..Profile::default() });
+        Atm::new(Config { profile, ..Config::for_serial(WIRE, uart::BAUD) }, eeprom, now).ok()
+    }
+
+    /// Starts the terminal. Its name and its key are in EEPROM: without them it is out of service, and never in clear.
+    #[cfg(feature = "seal")]
+    fn start(eeprom: Eeprom, now: Instant) -> Option<Atm> {
+        let mut keys = KeyStore::new(eeprom.key()).ok()?;
+        let (name, key) = keys.load().ok()??;
+        let profile =
+            Some(Profile { name: Some(name), key: Some(key), salt: random(), ..Profile::default() });
+        let config = Config { profile, ..Config::for_serial(WIRE, uart::BAUD) };
+        let mut terminal = Atm::new(config, eeprom, now).ok()?;
+        terminal.step_key_in(keys);
+        Some(terminal)
+    }
 
     #[interrupt]
     fn UART1() {
@@ -29,12 +53,8 @@ mod image {
     fn main() -> ! {
         let Board { mut watchdog, mut clock, mut link, eeprom } = Board::start();
         let mut console = uart::Uart::console();
-        let profile = Some(Profile { name: NAME.parse().ok(), ..Profile::default() });
-        let config = Config { profile, ..Config::for_serial(WIRE, uart::BAUD) };
-        let Ok(mut terminal) =
-            ConsoleTerminal::<_, TERMINAL_IN, TERMINAL_OUT>::new(config, eeprom, clock.now())
-        else {
-            // Without its memory a terminal cannot promise exactly once: the watchdog restarts the part.
+        let Some(mut terminal) = start(eeprom, clock.now()) else {
+            // Without its memory (or its key) a terminal cannot promise exactly once: the watchdog restarts the part.
             let _ = write_out_of_service(&mut console);
             halt()
         };

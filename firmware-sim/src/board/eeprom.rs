@@ -4,6 +4,8 @@
 //! 5 ms after every page, index slices (which can panic, and the image must link without panics), and read
 //! with a repeated start, which QEMU's I2C controller does not support.
 use super::{CLOCK, register::Register};
+#[cfg(feature = "seal")]
+use atm_core::seal::KeyStore;
 use atm_core::store::SLOT;
 use embedded_storage::{ReadStorage, Storage};
 
@@ -27,8 +29,11 @@ const ADDRESS: u32 = 0x50;
 /// Bit 0 of MSA: the transfer is a read.
 const READ: u32 = 1;
 
-/// Bytes that are used. A search for a terminal through all of them takes a quarter of a second at most.
+/// Bytes of the ledger. A search for a terminal through all of them takes a quarter of a second at most.
 const SIZE: usize = crate::sizes::EEPROM;
+
+#[cfg(feature = "seal")]
+const _: () = assert!(KeyStore::<Eeprom>::AT as usize == SIZE, "the key is behind the ledger");
 
 /// Bytes of a page. A write must not cross the end of one (page 9).
 const PAGE: usize = 128;
@@ -51,9 +56,13 @@ pub enum EepromError {
     OutOfBounds,
 }
 
-/// The running EEPROM. A copy is another handle to the same chip.
+/// A part of the running EEPROM. A copy is another handle to the same chip.
 #[derive(Clone, Copy)]
-pub struct Eeprom(());
+pub struct Eeprom {
+    /// It is the part behind the ledger, for a key.
+    #[cfg(feature = "seal")]
+    is_key: bool,
+}
 
 impl Eeprom {
     /// Starts the bus. To be called once.
@@ -62,7 +71,29 @@ impl Eeprom {
         // 312 kHz, of 400 kHz allowed: a bit takes 2 × (1 + 1) × 10 clocks (chapter 15.2.1).
         const _: () = assert!(CLOCK / 40 <= 400_000);
         MTPR.write(1);
-        Self(())
+        Self {
+            #[cfg(feature = "seal")]
+            is_key: false,
+        }
+    }
+
+    /// The part for a key.
+    #[cfg(feature = "seal")]
+    pub fn key(self) -> Self {
+        Self { is_key: true }
+    }
+
+    /// Checks that a range is in this part; returns where it is in the chip.
+    fn locate(&self, offset: u32, length: usize) -> Result<u32, EepromError> {
+        let end = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(length);
+        if end > self.capacity() {
+            return Err(EepromError::OutOfBounds);
+        }
+        #[cfg(feature = "seal")]
+        if self.is_key {
+            return Ok(offset.saturating_add(KeyStore::<Self>::AT));
+        }
+        Ok(offset)
     }
 
     /// Sends the address `offset`. While the chip is busy with a write cycle it does not acknowledge: the
@@ -107,16 +138,11 @@ fn transfer(command: u32) -> Result<(), EepromError> {
     }
 }
 
-fn check(offset: u32, length: usize) -> Result<(), EepromError> {
-    let end = usize::try_from(offset).unwrap_or(SIZE).saturating_add(length);
-    if end > SIZE { Err(EepromError::OutOfBounds) } else { Ok(()) }
-}
-
 impl ReadStorage for Eeprom {
     type Error = EepromError;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), EepromError> {
-        check(offset, bytes.len())?;
+        let offset = self.locate(offset, bytes.len())?;
         let Some((last, before)) = bytes.split_last_mut() else { return Ok(()) };
         self.address(offset)?;
         transfer(STOP)?;
@@ -134,14 +160,17 @@ impl ReadStorage for Eeprom {
     }
 
     fn capacity(&self) -> usize {
+        #[cfg(feature = "seal")]
+        if self.is_key {
+            return KeyStore::<Self>::SIZE;
+        }
         SIZE
     }
 }
 
 impl Storage for Eeprom {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), EepromError> {
-        check(offset, bytes.len())?;
-        let mut at = offset;
+        let mut at = self.locate(offset, bytes.len())?;
         let mut rest = bytes;
         while !rest.is_empty() {
             let space = PAGE - at as usize % PAGE;
