@@ -41,13 +41,13 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Opens a regular file of this user or of root that no other user can use. Its group may read it where root owns it: such
-/// are the credentials of a systemd unit, whose mask of the access control list is shown as the group's mode (acl(5)).
+/// Opens a regular file of this user or of root that no other user can use. The group of a `credential` may read it where root
+/// owns it: such are those of a systemd unit, whose mask of the access control list is shown as the group's mode (acl(5)).
 ///
 /// # Errors
 /// Why it is refused, or the file system's error.
 #[cfg(all(unix, feature = "ledger"))]
-pub(crate) fn open(path: &Path) -> Result<File, String> {
+pub(crate) fn open(path: &Path, credential: bool) -> Result<File, String> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     const NOT_A_FILE: &str = "it is not a regular file (a link is not followed)";
@@ -67,7 +67,7 @@ pub(crate) fn open(path: &Path) -> Result<File, String> {
     if uid != 0 && uid != rustix::process::geteuid().as_raw() {
         return Err(format!("it belongs to another user (uid {uid})"));
     }
-    if mode & (if uid == 0 { 0o037 } else { 0o077 }) != 0 {
+    if mode & (if credential && uid == 0 { 0o037 } else { 0o077 }) != 0 {
         return Err(format!("users other than its owner can use it (mode {mode:03o}): chmod 600"));
     }
     Ok(file)
@@ -75,7 +75,7 @@ pub(crate) fn open(path: &Path) -> Result<File, String> {
 
 /// Elsewhere a file has no such mode.
 #[cfg(all(not(unix), feature = "ledger"))]
-pub(crate) fn open(path: &Path) -> Result<File, String> {
+pub(crate) fn open(path: &Path, _credential: bool) -> Result<File, String> {
     match path.symlink_metadata() {
         Ok(found) if found.is_file() => File::open(path).map_err(|error| error.to_string()),
         Ok(_) => Err("it is not a regular file".to_owned()),

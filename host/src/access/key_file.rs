@@ -8,6 +8,7 @@
 //! step = 0
 //! key = "64 hexadecimal digits"
 //! ```
+use super::secrets::refuse_core_dumps;
 use crate::private_file;
 use atm_core::{
     ledger::Name,
@@ -15,7 +16,6 @@ use atm_core::{
 };
 use std::{
     error, fmt,
-    fs::File,
     io::{self, ErrorKind, Read, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -24,6 +24,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Room for the text of a key file, so that it is not copied while it grows; no file is as long.
 const MAX_TEXT: usize = 256;
+
+const NOT_A_KEY: &str = "it is not a terminal's key as `atm terminal add` writes it, or it is damaged: the lines terminal, \
+                         series, step and key";
 
 /// A terminal's name with its key. `Debug` does not show the key, which is wiped when the value is released.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,40 +41,18 @@ pub struct KeyFile {
 #[derive(Debug)]
 pub struct KeyFileError {
     path: PathBuf,
-    reason: Reason,
+    reason: String,
 }
 
-#[derive(Debug)]
-enum Reason {
-    Io(io::Error),
-    NotAFile,
-    #[cfg(unix)]
-    Shared {
-        mode: u32,
-    },
-    #[cfg(unix)]
-    ForeignOwner {
-        uid: u32,
-    },
-    NotAKey,
+impl KeyFileError {
+    fn new(path: &Path, reason: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), reason: reason.to_string() }
+    }
 }
 
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the key file {}: ", self.path.display())?;
-        match &self.reason {
-            Reason::Io(error) => error.fmt(f),
-            Reason::NotAFile => f.write_str("it is not a regular file (a link is not followed)"),
-            #[cfg(unix)]
-            Reason::Shared { mode } => {
-                write!(f, "users other than its owner can use it (mode {mode:03o}): chmod 600")
-            }
-            #[cfg(unix)]
-            Reason::ForeignOwner { uid } => write!(f, "it belongs to another user (uid {uid})"),
-            Reason::NotAKey => f.write_str(
-                "it is not a terminal's key as `atm terminal add` writes it, or it is damaged: the lines terminal, series, step and key",
-            ),
-        }
+        write!(f, "the key file {}: {}", self.path.display(), self.reason)
     }
 }
 
@@ -83,24 +64,27 @@ impl KeyFile {
     /// # Errors
     /// A file or a link is there already, or the file system's error.
     pub fn create(&self, path: &Path) -> Result<(), KeyFileError> {
-        private_file::create(path, self.text().as_bytes()).map_err(|error| failed(path, error))
+        private_file::create(path, self.text().as_bytes()).map_err(|error| KeyFileError::new(path, error))
     }
 
-    /// Reads a file.
+    /// Reads a file, and keeps this process's memory out of core dumps.
     ///
     /// # Errors
-    /// It is no regular file of this user or of root, other users can use it, or it is not a key.
+    /// It is no regular file of this user or of root, other users can use it, it is not a key, or core dumps cannot be turned
+    /// off.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let refused = |reason| KeyFileError { path: path.to_owned(), reason };
-        let file = open(path).map_err(refused)?;
+        let failed = |error: io::Error| KeyFileError::new(path, error);
+        let not_a_key = || KeyFileError::new(path, NOT_A_KEY);
+        let file = private_file::open(path, false).map_err(|reason| KeyFileError::new(path, reason))?;
+        refuse_core_dumps().map_err(failed)?;
         let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
         match file.take(MAX_TEXT as u64).read_to_string(&mut text) {
-            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(refused(Reason::NotAKey)),
-            read => read.map_err(|error| failed(path, error))?,
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(not_a_key()),
+            read => read.map_err(failed)?,
         };
-        let file = parse(&text).ok_or_else(|| refused(Reason::NotAKey))?;
+        let file = parse(&text).ok_or_else(not_a_key)?;
         // Only the exact text that this program writes is valid.
-        if *file.text() == *text { Ok(file) } else { Err(refused(Reason::NotAKey)) }
+        if *file.text() == *text { Ok(file) } else { Err(not_a_key()) }
     }
 
     /// Replaces the file at `path` by this key, and overwrites the content of the old one. A loss of power leaves the old
@@ -111,7 +95,7 @@ impl KeyFile {
     pub fn replace(&self, path: &Path) -> Result<(), KeyFileError> {
         let old = private_file::options().open(path);
         let text = self.text();
-        private_file::replace(path, text.as_bytes()).map_err(|error| failed(path, error))?;
+        private_file::replace(path, text.as_bytes()).map_err(|error| KeyFileError::new(path, error))?;
         // As far as the file system and the medium write in place: the new key does not depend on it.
         if let Ok(mut old) = old {
             let _ = old.write_all(&vec![b'0'; text.len()]).and_then(|()| old.sync_data());
@@ -136,47 +120,6 @@ impl KeyFile {
         text.push_str("\"\n");
         text
     }
-}
-
-fn failed(path: &Path, error: io::Error) -> KeyFileError {
-    KeyFileError { path: path.to_owned(), reason: Reason::Io(error) }
-}
-
-/// Opens a regular file that its owner alone can use.
-#[cfg(unix)]
-fn open(path: &Path) -> Result<File, Reason> {
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-    // A FIFO would block until a process writes to it (open(2)).
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened =
-        File::options().read(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default()).open(path);
-    let file = opened.map_err(|error| match path.symlink_metadata() {
-        Ok(found) if !found.is_file() => Reason::NotAFile,
-        _ => Reason::Io(error),
-    })?;
-    let metadata = file.metadata().map_err(Reason::Io)?;
-    let (mode, uid) = (metadata.mode() & 0o777, metadata.uid());
-    if !metadata.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-        return Err(Reason::ForeignOwner { uid });
-    }
-    if mode & 0o077 != 0 {
-        return Err(Reason::Shared { mode });
-    }
-    Ok(file)
-}
-
-/// Elsewhere a file has no such mode.
-#[cfg(not(unix))]
-fn open(path: &Path) -> Result<File, Reason> {
-    let found = path.symlink_metadata().map_err(Reason::Io)?;
-    if !found.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    File::open(path).map_err(Reason::Io)
 }
 
 fn parse(text: &str) -> Option<KeyFile> {

@@ -105,7 +105,7 @@ impl Secrets {
     /// turned off.
     pub fn read(path: &Path) -> Result<Self, SecretsError> {
         let failed = |error: io::Error| SecretsError::new(path, error);
-        let file = private_file::open(path).map_err(|reason| SecretsError::new(path, reason))?;
+        let file = private_file::open(path, true).map_err(|reason| SecretsError::new(path, reason))?;
         refuse_core_dumps().map_err(failed)?;
         let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
         let not_secrets =
@@ -178,7 +178,7 @@ fn secret(lines: &mut Lines<'_>, title: &str) -> Option<Secret> {
 
 /// Sets the limit of a core dump's size to 0 and the process not dumpable, which also keeps other processes of its user
 /// from its memory (prctl(2), `PR_SET_DUMPABLE`).
-fn refuse_core_dumps() -> io::Result<()> {
+pub(super) fn refuse_core_dumps() -> io::Result<()> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};

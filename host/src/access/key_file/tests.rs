@@ -58,7 +58,7 @@ fn a_replaced_file_is_private_and_the_old_content_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kiosk-7.key");
     key_file(0).create(&path).unwrap();
-    let mut old = File::open(&path).unwrap();
+    let mut old = fs::File::open(&path).unwrap();
     // A write that was interrupted.
     fs::write(folder.path().join("kiosk-7.key.tmp"), "draft").unwrap();
     key_file(1).replace(&path).unwrap();
