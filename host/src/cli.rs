@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Serve many terminals over TCP, or one serial line
     Serve(Box<Serve>),
     /// Run a terminal over TCP or a serial line
-    Client(Client),
+    Client(Box<Client>),
     /// Read, verify, back up and restore the ledger of `serve --data`
     #[command(subcommand)]
     Ledger(ledger::Ledger),

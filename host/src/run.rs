@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         None => run_server_and_client(),
         Some(Command::Serve(options)) if options.check_config => serve::check(&options),
         Some(Command::Serve(options)) => serve::run(&options),
-        Some(Command::Client(options)) => run_client(options),
+        Some(Command::Client(options)) => run_client(*options),
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Demo { wire, hex }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Man { folder }) => {

@@ -80,7 +80,7 @@ fn changed_bytes_are_ignored_and_the_answer_is_sent_again() {
     let middle = Middle::changing(host.listen(), move |bytes| {
         let mut bytes = bytes.to_vec();
         let number = messages.fetch_add(1, Ordering::Relaxed);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let at = 7 * number as usize % (bytes.len() - 2) + 1;
             bytes[at] ^= 1 << (number % 8);
         }
