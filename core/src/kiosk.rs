@@ -17,14 +17,14 @@
 //! # Ok(())
 //! # }
 //! ```
+#[cfg(feature = "seal")]
+use crate::{host::KeyRequest, ledger::Name, seal::TerminalKey};
 use crate::{
     host::{Config, Host},
     ledger::{Command, InDoubt, Ledger, Operation, Origin, Outcome, Request, Response, SessionId},
     message::Notice,
     time::{Duration, Instant, earliest},
 };
-#[cfg(feature = "seal")]
-use crate::{ledger::Name, seal::TerminalKey};
 use core::fmt;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
@@ -93,6 +93,9 @@ pub struct Kiosk<L, const IN: usize, const OUT: usize> {
     /// The terminal that has a key.
     #[cfg(feature = "seal")]
     terminal: Option<(Name, TerminalKey)>,
+    /// The driver finds the keys that hellos claim.
+    #[cfg(feature = "seal")]
+    keys_by_driver: bool,
     /// The key has stepped and is not stored yet.
     #[cfg(feature = "seal")]
     key_stepped: bool,
@@ -117,6 +120,8 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             failures: 0,
             #[cfg(feature = "seal")]
             terminal: None,
+            #[cfg(feature = "seal")]
+            keys_by_driver: false,
             #[cfg(feature = "seal")]
             key_stepped: false,
             chunk: [0; CHUNK],
@@ -145,6 +150,28 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     #[cfg(feature = "seal")]
     pub fn key_stored(&mut self) {
         self.key_stepped = false;
+    }
+
+    /// Leaves it to the driver to find the key of each sealed hello, of any terminal: call
+    /// [`key_request`](Self::key_request) after each [`turn`](Self::turn).
+    #[cfg(feature = "seal")]
+    pub fn find_keys_by_driver(&mut self) {
+        self.keys_by_driver = true;
+    }
+
+    /// The key that a hello claims, once; give it to [`provide_key`](Self::provide_key).
+    #[cfg(feature = "seal")]
+    pub fn key_request(&mut self) -> Option<KeyRequest> {
+        if self.keys_by_driver { self.host.take_key_request() } else { None }
+    }
+
+    /// Gives the key of a [`key_request`](Self::key_request), or none. A terminal that is out of service is answered so if its
+    /// hello is authentic.
+    #[cfg(feature = "seal")]
+    pub fn provide_key(&mut self, key: Option<&TerminalKey>, out_of_service: bool, now: Instant) {
+        if self.host.verify_hello(key, now) && out_of_service {
+            self.host.reject(Notice::OutOfService, now);
+        }
     }
 
     /// Does what can be done without waiting. False if there was nothing to do: the caller may sleep until
@@ -199,6 +226,11 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
         &self.host
     }
 
+    /// The ledger, to be changed beside the requests; `None` while out of service.
+    pub fn ledger_mut(&mut self) -> Option<&mut L> {
+        self.ledger.as_mut()
+    }
+
     /// The ledger; `None` while out of service.
     pub fn ledger(&self) -> Option<&L> {
         self.ledger.as_ref()
@@ -210,6 +242,10 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             self.host.retry_request();
         }
         if !self.host.has_event() {
+            return Ok(false);
+        }
+        #[cfg(feature = "seal")]
+        if self.keys_by_driver && self.host.has_key_request() {
             return Ok(false);
         }
         self.serve_event(now)?;
@@ -228,7 +264,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             return self.apply(&request, now);
         } else {
             #[cfg(feature = "seal")]
-            self.provide_key(now);
+            self.step_to_key(now);
         }
         Ok(())
     }
@@ -236,7 +272,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     /// Gives the host the key that a hello claims, and steps to it if the hello is authentic.
     #[cfg(feature = "seal")]
     #[inline(never)]
-    fn provide_key(&mut self, now: Instant) {
+    fn step_to_key(&mut self, now: Instant) {
         let Some(claim) = self.host.take_key_request() else { return };
         let is_claimed =
             |(name, key): &&(Name, TerminalKey)| *name == claim.terminal && key.series() == claim.series;

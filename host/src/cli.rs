@@ -91,6 +91,9 @@ impl Arguments {
                 "--metrics is for TCP: the server of a serial line has no counters",
             ));
         }
+        if let Some(Command::Serve(options)) = &self.command {
+            options.check_sealing().map_err(|reason| conflict("serve", reason))?;
+        }
         if let Some(Command::Serve(options)) = &self.command
             && options.metrics.is_remote()
             && !options.allow_remote_metrics
@@ -216,6 +219,13 @@ mod tests {
             "atm client --tls-ca a --tls-cert b --tls-key c --tls-name -",
             "atm client --tls-name localhost",
             "atm serve --accept-loss",
+            "atm serve --sealed",
+            "atm serve --secrets a",
+            "atm serve --sealed --secrets a --data d --wire json",
+            "atm serve --secrets a --data d --wire raw",
+            "atm serve --sealed --data d --tls-cert a --tls-key b --tls-client-ca c",
+            "atm serve --secrets s --data d --tls-cert a --tls-key b --tls-client-ca c",
+            "atm serve --sealed --secrets a --data d --allow-clear",
             "atm serve --metrics 0.0.0.0:9654",
             "atm serve --log-format xml",
             "atm serve --metrics 9654",
@@ -246,6 +256,10 @@ mod tests {
             "atm serve --tls-cert a --tls-key b --tls-client-ca c --wire postcard",
             "atm client --tls-ca a --tls-cert b --tls-key c --tls-name ::1 --state d --wire json",
             "atm serve --data d --accept-loss",
+            "atm serve --sealed --secrets s --data d",
+            "atm serve --sealed --secrets s --data d --serial b --wire postcard --allow-clear=false",
+            "atm serve --secrets s --data d --allow-clear",
+            "atm serve --sealed --config f",
             "atm serve --config f --accept-loss",
             "atm serve --check-config",
             "atm serve --metrics [::1]:0",

@@ -70,6 +70,12 @@ pub struct Counters {
     pub turned_away: u64,
     /// Faulty or incomplete frames, which were discarded.
     pub discarded: u64,
+    /// Frames that met with silence: they are not authentic, or in clear where only sealed ones are read.
+    pub unauthentic: u64,
+    /// Sealed hellos whose key was not computed, because too many were in a minute.
+    pub unserved_keys: u64,
+    /// TLS sessions that have failed.
+    pub tls_failures: u64,
     /// Duplicate requests: their idempotency key was used before.
     pub duplicates: u64,
     /// Commits of the ledger on disk.

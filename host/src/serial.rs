@@ -15,7 +15,7 @@
 //! whenever it looks for input, since other clients may set it.
 
 mod name;
-pub use name::PortName;
+pub use name::{PortName, is_pseudo_terminal};
 
 use serialport::{DataBits, FlowControl, Parity, SerialPort, SerialPortBuilder, StopBits};
 use std::collections::VecDeque;

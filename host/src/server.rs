@@ -12,6 +12,7 @@
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
+//! * `terminal_keys` computes the keys that sealed hellos claim, `unauthentic` logs what was not authentic;
 //! * `timers` holds the deadlines, `response_log` logs operations;
 //! * [`serial`] serves one serial line without any of these.
 use crate::{
@@ -37,8 +38,11 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
+#[cfg(feature = "ledger")]
+use terminal_keys::TerminalKeys;
 use timers::Timers;
 use tracing::{info, warn};
+use unauthentic::UnauthenticLog;
 
 mod accept;
 mod admission;
@@ -55,7 +59,10 @@ mod opening;
 mod response_log;
 pub mod serial;
 mod stop;
+#[cfg(feature = "ledger")]
+mod terminal_keys;
 mod timers;
+mod unauthentic;
 pub use admission::RESERVE;
 pub use config::ServerConfig;
 pub use memory_ledger::TERMINALS;
@@ -113,6 +120,11 @@ pub struct Server {
     /// When to accept again, after the system had no room for another connection.
     accept_retry: Option<Instant>,
     tls_failures: TlsFailures,
+    /// Random bytes of this start, for the endpoints.
+    salt: u64,
+    #[cfg(feature = "ledger")]
+    keys: Option<TerminalKeys>,
+    unauthentic_log: UnauthenticLog,
     /// The ledger has failed for good.
     ledger_failed: bool,
     /// Set while the server stops: until when it waits for the sessions to end.
@@ -133,6 +145,8 @@ impl Server {
         }
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let clock = Clock::start();
+        #[cfg(feature = "ledger")]
+        let keys = config.terminal_keys.clone().map(|key| TerminalKeys::new(key, std::time::Instant::now()));
         Ok(Self {
             committer: Box::new(MemoryLedger::new(&config)?),
             metrics: Arc::default(),
@@ -156,6 +170,10 @@ impl Server {
             accepting: false,
             accept_retry: None,
             tls_failures: TlsFailures::default(),
+            salt: getrandom::u64().map_err(io::Error::other)?,
+            #[cfg(feature = "ledger")]
+            keys,
+            unauthentic_log: UnauthenticLog::default(),
             ledger_failed: false,
             stop_deadline: None,
         })
@@ -306,6 +324,13 @@ impl Server {
         let discarded = connection.newly_discarded();
         if discarded > 0 {
             self.metrics.update(|counters| counters.discarded += u64::from(discarded));
+        }
+        let unauthentic = connection.newly_unauthentic();
+        if unauthentic > 0 {
+            self.count_unauthentic(token, &connection, unauthentic);
+            if connection.ends_in_silence {
+                self.ready_queue.push(token);
+            }
         }
         if is_closed {
             self.close_connection(token, connection);

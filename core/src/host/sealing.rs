@@ -47,6 +47,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         is_authentic
     }
 
+    /// Whether a key is to be reported.
+    pub(crate) fn has_key_request(&self) -> bool {
+        self.report_key
+    }
+
     /// The key to be reported, once.
     pub(crate) fn take_key_request(&mut self) -> Option<KeyRequest> {
         core::mem::take(&mut self.report_key).then(|| self.incoming_key()).flatten()

@@ -36,6 +36,35 @@ fn fixed_limits() -> String {
     )
 }
 
+impl Serve {
+    /// What the options of sealed links lack, or contradict.
+    pub(crate) fn check_sealing(&self) -> Result<(), &'static str> {
+        let is_sealing = self.sealed || self.secrets.is_some();
+        if is_sealing && self.wire.is_some_and(|wire| wire != Wire::Postcard) {
+            Err("--sealed and --secrets seal messages of --wire postcard alone")
+        } else if self.sealed && self.tls.tls_cert.is_some() {
+            Err("--sealed and TLS are two ways to the same: a name has a key or a certificate")
+        } else if self.sealed && self.allow_clear {
+            Err("--sealed serves nothing in clear, which --allow-clear asks for")
+        } else if is_sealing && self.data.is_none() && self.config.is_none() {
+            Err("sealed links need --data: the terminals with a key are in the ledger")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The wire of the options, or the default one.
+    pub(crate) fn wire(&self) -> Wire {
+        let is_postcard = self.sealed || self.secrets.is_some() || self.serial.is_some();
+        self.wire.unwrap_or(if is_postcard { Wire::Postcard } else { Wire::Json })
+    }
+
+    /// Whether links in clear are refused where other machines, or a wire, reach them.
+    pub(crate) fn refuses_clear(&self) -> bool {
+        !self.sealed && !self.allow_clear && self.tls.tls_cert.is_none()
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = fixed_limits())]
 #[command(group(ArgGroup::new("ledger").args(["data", "config"]).multiple(true)))]
@@ -62,6 +91,24 @@ pub(crate) struct Serve {
     pub(crate) wire: Option<Wire>,
     #[command(flatten)]
     pub(crate) tls: ServeTls,
+    /// Serve only sealed links, which are experimental (wire postcard): a terminal that is enrolled with a key (`atm terminal add`);
+    /// what is in clear gets no answer. Needs --secrets and --data. The option without a value means true
+    #[arg(long, help_heading = "Sealed links (experimental)", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) sealed: bool,
+    /// The file of `atm secrets new`, which no other user may be able to read; with --sealed, by default the credential
+    /// `secrets` of systemd. Without --sealed, sealed links and those in clear are served
+    #[arg(
+        long,
+        help_heading = "Sealed links (experimental)",
+        value_name = "FILE",
+        requires = "ledger",
+        conflicts_with = "tls_cert"
+    )]
+    pub(crate) secrets: Option<PathBuf>,
+    /// Serve in clear at an address that other machines reach, or on a real serial port: whoever reaches it, or the wire, can read every balance
+    /// and move money. The option without a value means true
+    #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) allow_clear: bool,
     /// Keep the ledger on disk in this folder, created if missing: an outcome is sent only after it is
     /// synced. Without this option the ledger is in memory and lost at exit
     #[arg(long, help_heading = "Ledger", value_name = "DIR")]

@@ -43,7 +43,7 @@ type Number = (&'static str, &'static str, &'static str, u64);
 
 /// The metrics of one number each. Without a ledger on disk its counters are 0, and its gauges are left out.
 fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
-    let always: [Number; 10] = [
+    let always: [Number; 13] = [
         ("atm_sessions_total", "counter", "Sessions that were opened.", now.sessions),
         ("atm_sessions", "gauge", "Sessions that are open.", now.open_sessions),
         (
@@ -58,6 +58,19 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
             "Faulty or incomplete frames, which were discarded.",
             now.discarded,
         ),
+        (
+            "atm_unauthentic_frames_total",
+            "counter",
+            "Frames that met with silence: not authentic, or in clear where only sealed ones are read.",
+            now.unauthentic,
+        ),
+        (
+            "atm_unserved_keys_total",
+            "counter",
+            "Sealed hellos whose key was not computed, because too many were in a minute.",
+            now.unserved_keys,
+        ),
+        ("atm_tls_failures_total", "counter", "TLS sessions that have failed.", now.tls_failures),
         (
             "atm_duplicates_total",
             "counter",

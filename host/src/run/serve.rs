@@ -2,19 +2,21 @@
 use super::{file_limit::sessions_within_file_limit, log, signals::ServerSignals, systemd};
 use crate::cli::{MetricsAddress, Serve};
 use anyhow::{Context, Result};
-use atm_core::{time::Duration, wire::Wire};
+use atm_core::{seal::Key, time::Duration};
 use atm_host::{
+    access::secrets::{self, Secrets},
     client::Escaped,
     exit::Exit,
     ledger::store::StoreFault,
     log::SERVER,
     metrics::page,
-    serial::Port,
+    serial::{Port, is_pseudo_terminal},
     server::{Server, ServerConfig, serial},
 };
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,7 +27,9 @@ use tracing::{info, warn};
 pub(super) fn run(options: &Serve) -> Result<Exit> {
     log::init(options.log, options.log_format)?;
     let signals = ServerSignals::catch()?;
-    let default_wire = if options.serial.is_some() { Wire::Postcard } else { Wire::Json };
+    if let Some(reason) = refusal(options) {
+        return refuse(&reason);
+    }
     let config = ServerConfig {
         balance: options.balance,
         limit: options.limit,
@@ -37,26 +41,71 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         max_terminals: options.max_terminals,
         new_terminals: options.new_terminals,
         tls: options.tls.load().context("TLS cannot be used")?,
+        terminal_keys: terminal_keys(options)?,
+        sealed_only: options.sealed,
         allow_remote_quit: options.allow_remote_quit,
-        ..ServerConfig::new(options.wire.unwrap_or(default_wire))
+        ..ServerConfig::new(options.wire())
     };
     match &options.serial {
-        Some(path) => serve_serial(path, options, &config, signals)?,
-        None => serve_tcp(options, config, signals)?,
+        Some(path) => serve_serial(path, options, &config, signals),
+        None => serve_tcp(options, config, signals),
     }
-    Ok(Exit::Done)
 }
 
 /// Checks the files that the options name. (The options themselves are parsed before.)
 pub(super) fn check(options: &Serve) -> Result<Exit> {
-    match options.tls.load() {
-        Ok(_) => super::print("ok"),
-        Err(error) => {
-            // A failure to write it cannot be reported.
-            let _ = writeln!(io::stderr(), "atm: TLS cannot be used: {}", Escaped(&error.to_string()));
-            Ok(Exit::Usage)
-        }
+    let fault = || options.tls.load().err().map(|error| format!("TLS cannot be used: {error}"));
+    let secrets = || terminal_keys(options).err().map(|error| error.to_string());
+    match refusal(options).or_else(fault).or_else(secrets) {
+        None => super::print("ok"),
+        Some(reason) => refuse(&reason),
     }
+}
+
+/// Prints why the options are refused.
+fn refuse(reason: &str) -> Result<Exit> {
+    // A failure to write it cannot be reported.
+    let _ = writeln!(io::stderr(), "atm: {}", Escaped(reason));
+    Ok(Exit::Usage)
+}
+
+/// Why the options are refused, as far as it follows from them alone.
+fn refusal(options: &Serve) -> Option<String> {
+    if options.data.is_none() && (options.sealed || options.secrets.is_some()) {
+        return Some("sealed links need --data: the terminals with a key are in the ledger".to_owned());
+    }
+    if options.sealed && secrets_file(options).is_none() {
+        return Some("--sealed needs --secrets FILE, or the credential `secrets` of systemd (atm secrets new makes one)".to_owned());
+    }
+    let refused = match (&options.serial, options.listen.parse()) {
+        (Some(path), _) => !is_pseudo_terminal(path),
+        (None, Ok(address)) => is_remote(&address),
+        // A name: its addresses are known when the server listens.
+        (None, Err(_)) => false,
+    };
+    let place = options.serial.as_ref().unwrap_or(&options.listen);
+    (refused && options.refuses_clear()).then(|| clear_refused(place))
+}
+
+fn is_remote(address: &SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
+fn clear_refused(place: &str) -> String {
+    format!(
+        "{place} would be served in clear: whoever reaches it can read every balance and move money. Serve sealed links (--sealed) or TLS \
+         (--tls-cert), or allow it with --allow-clear"
+    )
+}
+
+fn secrets_file(options: &Serve) -> Option<PathBuf> {
+    options.secrets.clone().or_else(|| options.sealed.then(secrets::credential).flatten())
+}
+
+/// Reads the master of the terminals' keys, if sealed hellos are to be read.
+fn terminal_keys(options: &Serve) -> Result<Option<Key>> {
+    let Some(path) = secrets_file(options) else { return Ok(None) };
+    Ok(Some(Secrets::read(&path)?.terminals().clone()))
 }
 
 /// The exit code after an error: a service manager starts no server again that finds the same.
@@ -68,11 +117,15 @@ pub(crate) fn exit_of_service(error: &anyhow::Error) -> Exit {
     if ledger.is_some_and(|error| error.is_final()) { Exit::Permanent } else { Exit::Error }
 }
 
-fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) -> Result<()> {
+fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) -> Result<Exit> {
     let (wire, address) = (config.wire, options.listen.as_str());
     let is_tls = config.tls.is_some();
     config.max_sessions = sessions_within_file_limit(config.max_sessions);
     let mut server = Server::bind(address, config).with_context(|| format!("cannot listen on {address}"))?;
+    let clear = server.local_addrs().find(|address| options.refuses_clear() && is_remote(address));
+    if let Some(address) = clear {
+        return refuse(&clear_refused(&address.to_string()));
+    }
     let stop = server.stop_handle();
     signals.on_stop(move || {
         systemd::notify_stopping();
@@ -83,7 +136,7 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
             .open_ledger(folder, options.accept_loss)
             .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
     }
-    let is_open = |address: &SocketAddr| !is_tls && !address.ip().to_canonical().is_loopback();
+    let is_open = |address: &SocketAddr| !is_tls && !options.sealed && is_remote(address);
     for address in server.local_addrs().filter(is_open) {
         warn!(target: SERVER, %address, "there is no authentication: every peer that reaches this address can move money");
     }
@@ -94,15 +147,21 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
     }
     let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
     let addresses = addresses.join(" and ");
-    announce(&format!("listening on {addresses} ({wire}{})", if is_tls { ", TLS" } else { "" }));
-    info!(target: SERVER, addresses, %wire, tls = is_tls, version = env!("CARGO_PKG_VERSION"), "listening");
+    let protection = if is_tls { ", TLS" } else { sealed_word(options) };
+    announce(&format!("listening on {addresses} ({wire}{protection})"));
+    info!(target: SERVER, addresses, %wire, tls = is_tls, sealed = options.sealed, version = env!("CARGO_PKG_VERSION"), "listening");
     systemd::notify_ready();
     let served = server.run();
     systemd::notify_stopping();
-    served.context("the server failed")
+    served.context("the server failed")?;
+    Ok(Exit::Done)
 }
 
-fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: ServerSignals) -> Result<()> {
+fn sealed_word(options: &Serve) -> &'static str {
+    if options.sealed { ", sealed" } else { "" }
+}
+
+fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: ServerSignals) -> Result<Exit> {
     let baud = options.baud;
     let mut port = Port::open(path, baud)?;
     let stop_requested = Arc::new(AtomicBool::new(false));
@@ -112,7 +171,10 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
         stop.store(true, Ordering::Release);
     })?;
     let ready = || {
-        announce(&format!("listening on {path} ({}, {baud} baud)", config.wire));
+        if !options.sealed && !is_pseudo_terminal(path) {
+            warn!(target: SERVER, port = path, "there is no authentication: whoever reaches this line can move money");
+        }
+        announce(&format!("listening on {path} ({}, {baud} baud{})", config.wire, sealed_word(options)));
         info!(target: SERVER, port = path, wire = %config.wire, baud, version = env!("CARGO_PKG_VERSION"), "listening");
         systemd::notify_ready();
     };
@@ -123,7 +185,8 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
         None => serial::serve(&mut port, config, &stop_requested, ready),
     };
     systemd::notify_stopping();
-    served.context("the server failed")
+    served.context("the server failed")?;
+    Ok(Exit::Done)
 }
 
 /// Prints the line by which a script learns that the server is ready, and where.

@@ -22,11 +22,16 @@ pub struct PortName {
     is_pseudo_terminal: bool,
 }
 
+/// Whether a path is a pseudo-terminal, or a symbolic link to one.
+pub fn is_pseudo_terminal(path: &str) -> bool {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let target = target.to_string_lossy();
+    PSEUDO_TERMINALS.iter().any(|folder| target.starts_with(folder))
+}
+
 impl PortName {
     pub(super) fn new(path: &str, baud: u32) -> Self {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        let target = target.to_string_lossy();
-        let is_pseudo_terminal = PSEUDO_TERMINALS.iter().any(|folder| target.starts_with(folder));
+        let is_pseudo_terminal = is_pseudo_terminal(path);
         Self { path: path.to_owned(), baud, link: link_id(path.as_ref()), is_pseudo_terminal }
     }
 

@@ -133,7 +133,7 @@ impl Server {
         let next = self.next_token.wrapping_add(1);
         self.next_token = if next < WAKER.0 { next } else { FIRST_CONNECTION };
         let now = self.now;
-        let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer));
+        let (registry, endpoint) = (self.poll.registry(), self.config.tcp_endpoint(peer, self.salt));
         let stream = self.config.tcp_stream(stream);
         let opened = stream.and_then(|stream| {
             Connection::open(stream, peer.ip(), registry, token, self.config.host, &endpoint, now)

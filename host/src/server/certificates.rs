@@ -50,6 +50,7 @@ impl Server {
 
     /// Logs why the TLS session of a connection has failed, ten a second: any peer can make one fail.
     pub(super) fn log_tls_failure(&mut self, token: Token, connection: &Connection, error: &io::Error) {
+        self.metrics.update(|counters| counters.tls_failures += 1);
         let failures = &mut self.tls_failures;
         if failures.until.is_none_or(|until| until <= self.now) {
             (failures.until, failures.logged) = (Some(self.now + LOG_INTERVAL), 0);

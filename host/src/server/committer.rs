@@ -3,6 +3,10 @@
 //!
 //! The event loop knows this trait alone. A response may come at once or later, and in any order: its request
 //! says which terminal or session it belongs to.
+#[cfg(feature = "ledger")]
+use crate::access::Enrolment;
+#[cfg(feature = "ledger")]
+use atm_core::ledger::Name;
 use atm_core::ledger::{InDoubt, Request, Response};
 
 /// Commits requests for the event loop.
@@ -30,6 +34,15 @@ pub(super) trait Committer: Send {
     /// Do so many requests wait for the end of a fault that new sessions are to be turned away?
     fn is_full(&self) -> bool {
         false
+    }
+
+    /// What the row of a terminal says about who may use its name; `None` where there is no row.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    #[cfg(feature = "ledger")]
+    fn enrolment(&mut self, _: &Name) -> Result<Option<Enrolment>, InDoubt> {
+        Ok(None)
     }
 
     /// Takes the responses that have come since the last call.

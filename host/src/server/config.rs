@@ -3,6 +3,7 @@ use crate::{names::NameQuota, stream::Stream, tls::ServerTls};
 use atm_core::{
     host::{self, LinkKind},
     money::Amount,
+    seal::Key,
     session::Policy,
     time::Duration,
     wire::Wire,
@@ -37,6 +38,10 @@ pub struct ServerConfig {
     pub host: u32,
     /// TLS on every connection, with certificates that name the terminals. Without it any peer can use any name.
     pub tls: Option<ServerTls>,
+    /// The master of the terminals' keys, if sealed hellos are read.
+    pub terminal_keys: Option<Key>,
+    /// Whether only sealed links are served.
+    pub sealed_only: bool,
     /// Whether a peer that is not on this machine may stop the server with `quit`.
     pub allow_remote_quit: bool,
 }
@@ -58,6 +63,8 @@ impl ServerConfig {
             new_terminals: 1_000,
             host: 0,
             tls: None,
+            terminal_keys: None,
+            sealed_only: false,
             allow_remote_quit: false,
         }
     }
@@ -72,8 +79,8 @@ impl ServerConfig {
         Ok(Stream::new(socket, session))
     }
 
-    /// The configuration of the endpoint of a connection from `peer`.
-    pub(super) fn tcp_endpoint(&self, peer: SocketAddr) -> host::Config {
+    /// The configuration of the endpoint of a connection from `peer`; `salt` is drawn at the server's start.
+    pub(super) fn tcp_endpoint(&self, peer: SocketAddr, salt: u64) -> host::Config {
         let local = peer.ip().to_canonical().is_loopback();
         host::Config {
             wire: self.wire,
@@ -82,8 +89,8 @@ impl ServerConfig {
             idle_timeout: self.idle,
             frame_timeout: self.frame,
             stall_timeout: self.stall,
-            sealed_only: false,
-            salt: 0,
+            sealed_only: self.sealed_only,
+            salt,
         }
     }
 }

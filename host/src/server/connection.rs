@@ -20,6 +20,9 @@ use std::{
 /// Most steps of one connection before the others have their turn.
 const STEPS_PER_TURN: usize = 64;
 
+/// Frames that are not authentic after which a connection ends on which no terminal has said hello.
+const MAX_UNAUTHENTIC: u32 = 16;
+
 /// How long to read on after the goodbye. To close a socket with unread input resets the connection, and the
 /// reset may overtake the goodbye (RFC 1122, 4.2.2.13).
 const LINGER: Duration = Duration::from_secs(2);
@@ -51,6 +54,10 @@ pub(super) struct Connection {
     pub(super) host: Host<IN, OUT>,
     /// Discarded frames that were counted.
     discarded: u32,
+    /// Frames that are not authentic and were counted.
+    unauthentic: u32,
+    /// Until when a terminal must have said hello, where only sealed links are served.
+    hello_until: Option<Instant>,
     /// Whether it counts against the limit of sessions.
     pub(super) is_session: bool,
     /// Until when it may say hello, in the reserve.
@@ -78,6 +85,8 @@ pub(super) struct Connection {
     at_eof: bool,
     /// Set once the goodbye is sent: the time until which input is read and discarded.
     linger_until: Option<Instant>,
+    /// It is to be closed without a goodbye.
+    pub(super) ends_in_silence: bool,
     is_closed: bool,
 }
 
@@ -102,6 +111,8 @@ impl Connection {
             peer,
             host: Host::new(*config, session, now),
             discarded: 0,
+            unauthentic: 0,
+            hello_until: config.sealed_only.then(|| now + config.frame_timeout),
             is_session: false,
             reserve_until: None,
             opened: now,
@@ -117,6 +128,7 @@ impl Connection {
             peer_closed: false,
             at_eof: false,
             linger_until: None,
+            ends_in_silence: false,
             is_closed: false,
         })
     }
@@ -164,6 +176,21 @@ impl Connection {
         discarded.wrapping_sub(std::mem::replace(&mut self.discarded, discarded))
     }
 
+    /// Frames that were not authentic since the last call. A connection without a terminal ends after several.
+    pub(super) fn newly_unauthentic(&mut self) -> u32 {
+        let unauthentic = self.host.counters().unauthentic;
+        let newly = unauthentic.wrapping_sub(std::mem::replace(&mut self.unauthentic, unauthentic));
+        if newly > 0 && unauthentic >= MAX_UNAUTHENTIC && self.hello_until.is_some() && !self.has_terminal() {
+            self.ends_in_silence = true;
+        }
+        newly
+    }
+
+    /// Whether a terminal has said hello.
+    fn has_terminal(&self) -> bool {
+        self.host.conversation().is_some() || self.host.incoming_hello().is_some()
+    }
+
     /// Whether the endpoint has ended the connection, and not the peer.
     pub(super) fn is_ended_by_host(&self) -> bool {
         self.linger_until.is_some() && !self.at_eof
@@ -177,12 +204,16 @@ impl Connection {
     /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits_until = self.linger_until.or_else(|| self.host.deadline());
-        [waits_until, self.reserve_until, self.handshake_until].into_iter().flatten().min()
+        let hello_until = self.hello_until.filter(|_| !self.has_terminal());
+        [waits_until, self.reserve_until, self.handshake_until, hello_until].into_iter().flatten().min()
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
         if self.handshake_until.take_if(|until| *until <= now).is_some() {
             self.tls_error = Some(io::Error::new(ErrorKind::TimedOut, "the handshake has not ended in time"));
+        }
+        if self.hello_until.is_some_and(|until| until <= now) && !self.has_terminal() {
+            self.ends_in_silence = true;
         }
         match self.linger_until {
             Some(until) => self.is_closed |= until <= now,
@@ -210,6 +241,10 @@ impl Connection {
                 if !self.discard_input(buffer) {
                     return if self.is_closed { AdvanceResult::Closed } else { AdvanceResult::Blocked };
                 }
+                continue;
+            }
+            if std::mem::take(&mut self.ends_in_silence) {
+                self.start_lingering(now);
                 continue;
             }
             if let Some(protocol) = self.foreign.take() {
@@ -306,7 +341,7 @@ impl Connection {
     /// Shuts down the writing side after the goodbye, and discards input until the peer closes.
     fn start_lingering(&mut self, now: Instant) {
         self.unread = Vec::new();
-        (self.reserve_until, self.handshake_until) = (None, None);
+        (self.reserve_until, self.handshake_until, self.hello_until) = (None, None, None);
         self.linger_until = Some(now + LINGER);
         self.is_closed |= self.stream.close_writing().is_err() || self.at_eof;
     }

@@ -31,7 +31,7 @@ impl Server {
                 self.stop.stop();
             }
             host::Event::Hello(name) => self.handle_hello(token, connection, name),
-            host::Event::Key(_) => connection.host.provide_key(None, now),
+            host::Event::Key(claim) => self.handle_key(token, connection, &claim),
         }
     }
 
@@ -145,6 +145,9 @@ impl Server {
     pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
         if connection.is_in_reserve() && !self.admit_from_reserve(token, connection, &name) {
+            return;
+        }
+        if self.is_out_of_service(token, connection, &name) {
             return;
         }
         let Some(hello) = connection.host.incoming_hello() else { return };

@@ -2,11 +2,14 @@
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
 use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response};
+#[cfg(feature = "ledger")]
+use super::{committer::Committer, disk_ledger::DiskLedger, terminal_keys::TerminalKeys};
 use crate::{clock::Clock, log::SERVER, serial::Port};
 use atm_core::{
-    host::{self, IN, OUT},
+    host::{self, IN, KeyRequest, OUT},
     kiosk::{Kiosk, KioskError},
     ledger::{InDoubt, Ledger, Request, Response},
+    seal::TerminalKey,
     session::Policy,
     time::Instant,
 };
@@ -41,7 +44,7 @@ pub fn serve(
 ) -> io::Result<()> {
     let ledger = MemoryLedger::new(config)?;
     ready();
-    run_kiosk(port, config, ledger, |_| false, stop)
+    run_kiosk(port, config, ledger, |_| false, |_, _| NO_KEY, stop)
 }
 
 /// Does what [`serve`] does with the ledger on disk in `folder`; `ready` is called when that is open.
@@ -60,24 +63,39 @@ pub fn serve_from_disk(
     let opened = super::disk_ledger::open(folder, accept_loss, config, &Arc::default());
     let mut ledger = opened.map_err(io::Error::other)?;
     ready();
-    let served = run_kiosk(port, config, &mut ledger, |ledger| ledger.committer.has_failed(), stop);
+    let mut keys = config.terminal_keys.clone().map(|key| TerminalKeys::new(key, std::time::Instant::now()));
+    let find_key = |ledger: &mut &mut DiskLedger, claim: &KeyRequest| {
+        // While the row cannot be read the terminal retransmits its hello.
+        let (Some(keys), Ok(Some(row))) = (&mut keys, ledger.enrolment(&claim.terminal)) else {
+            return NO_KEY;
+        };
+        (keys.find(claim, &row, std::time::Instant::now()).ok(), row.closed)
+    };
+    let served = run_kiosk(port, config, &mut ledger, |ledger| ledger.committer.has_failed(), find_key, stop);
     // Closed in order, the ledger has nothing to recover at the next start.
     let closed = ledger.committer.close();
     served.and(if closed { Ok(()) } else { Err(io::Error::other("the ledger could not be closed in order")) })
 }
+
+/// The key that a hello claims, if there is one, and whether its terminal is out of service.
+type FoundKey = (Option<TerminalKey>, bool);
+
+const NO_KEY: FoundKey = (None, false);
 
 fn run_kiosk<L: Ledger>(
     port: &mut Port,
     config: &ServerConfig,
     ledger: L,
     has_failed: fn(&L) -> bool,
+    mut find_key: impl FnMut(&mut L, &KeyRequest) -> FoundKey,
     stop: &AtomicBool,
 ) -> io::Result<()> {
     let mut device = DevicePort(port);
     let clock = Clock::start();
     let ledger = Some(Logged(ledger));
     let mut kiosk =
-        Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(device.0.baud()), ledger, clock.now()));
+        Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(device.0.baud())?, ledger, clock.now()));
+    kiosk.find_keys_by_driver();
     let mut stop_deadline: Option<Instant> = None;
     let mut warned = false;
     while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {
@@ -86,7 +104,16 @@ fn run_kiosk<L: Ledger>(
             stop_deadline = Some(now + SHUTDOWN_GRACE);
             kiosk.shut_down(now);
         }
-        let turn = match kiosk.turn(&mut device, clock.now()) {
+        let turn = kiosk.turn(&mut device, clock.now());
+        if turn.is_ok()
+            && let Some(claim) = kiosk.key_request()
+            && let Some(Logged(ledger)) = kiosk.ledger_mut()
+        {
+            let (key, is_out_of_service) = find_key(ledger, &claim);
+            kiosk.provide_key(key.as_ref(), is_out_of_service, clock.now());
+            continue;
+        }
+        let turn = match turn {
             Ok(true) => continue,
             Ok(false) => Ok(()),
             // In doubt: the kiosk submits the request again for half a minute, and sends no outcome before.
@@ -134,12 +161,17 @@ impl<L: Ledger> Ledger for Logged<L> {
 
 impl ServerConfig {
     /// The configuration of a serial line's endpoint.
-    fn serial_endpoint(&self, baud: u32) -> host::Config {
-        host::Config {
+    ///
+    /// # Errors
+    /// The system has no random number for its salt.
+    fn serial_endpoint(&self, baud: u32) -> io::Result<host::Config> {
+        Ok(host::Config {
             policy: Policy { limit: self.limit, may_quit: self.allow_remote_quit },
             idle_timeout: self.idle,
+            sealed_only: self.sealed_only,
+            salt: getrandom::u64().map_err(io::Error::other)?,
             ..host::Config::for_serial(self.wire, baud)
-        }
+        })
     }
 }
 

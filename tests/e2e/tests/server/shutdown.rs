@@ -121,7 +121,7 @@ fn outer_address() -> Option<IpAddr> {
 
 #[test]
 fn quit_from_another_machine_needs_allow_remote_quit() {
-    let server = Server::start(&["--listen", "0.0.0.0:0"]);
+    let server = Server::start(&["--listen", "0.0.0.0:0", "--allow-clear"]);
     // The log warns of an address that other machines reach.
     server.program.wait_for_stderr("WARN");
     let Some(outer) = outer_address() else {
@@ -145,7 +145,7 @@ fn quit_from_another_machine_needs_allow_remote_quit() {
     drop(local);
     expect_exit(server, 0);
 
-    let server = Server::start(&["--listen", "0.0.0.0:0", "--allow-remote-quit"]);
+    let server = Server::start(&["--listen", "0.0.0.0:0", "--allow-clear", "--allow-remote-quit"]);
     let mut client = Client::greeted(SocketAddr::new(outer, server.address.port()));
     assert_eq!(client.ask("quit")["end"], true);
     drop(client);

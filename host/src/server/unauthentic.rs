@@ -1,0 +1,94 @@
+//! What is not authentic on sealed links: gives endpoints the keys that hellos claim, and counts and logs what meets with silence.
+use super::{Connection, Server};
+use crate::log::SESSION;
+use atm_core::{
+    host::KeyRequest,
+    ledger::Name,
+    message::Notice,
+    time::{Duration, Instant},
+};
+use mio::Token;
+use tracing::{info, warn};
+
+/// The interval in which one warning is logged: any peer can send what is not authentic.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When the next warning may be logged, and the frames that were not logged.
+#[derive(Debug, Default)]
+pub(super) struct UnauthenticLog {
+    until: Option<Instant>,
+    unlogged: u64,
+}
+
+impl UnauthenticLog {
+    /// The frames that were not logged, if a warning may be logged now.
+    fn take(&mut self, frames: u64, now: Instant) -> Option<u64> {
+        if self.until.is_some_and(|until| now < until) {
+            self.unlogged = self.unlogged.saturating_add(frames);
+            return None;
+        }
+        self.until = Some(now + LOG_INTERVAL);
+        Some(std::mem::take(&mut self.unlogged))
+    }
+}
+
+impl Server {
+    /// Counts frames that met with silence, and logs them once a minute.
+    pub(super) fn count_unauthentic(&mut self, token: Token, connection: &Connection, frames: u32) {
+        self.metrics.update(|counters| counters.unauthentic += u64::from(frames));
+        if let Some(unlogged) = self.unauthentic_log.take(frames.into(), self.now) {
+            let peer = connection.peer;
+            warn!(target: SESSION, %peer, session = token.0, frames, unlogged, "silence: frames that are not authentic, or in clear on a sealed link");
+        }
+    }
+
+    /// Gives the endpoint the key that a sealed hello claims, if the terminal's row and the bounds admit it.
+    #[cfg(feature = "ledger")]
+    pub(super) fn handle_key(&mut self, token: Token, connection: &mut Connection, claim: &KeyRequest) {
+        use super::terminal_keys::NoKey;
+        let found = match (&mut self.keys, self.committer.enrolment(&claim.terminal)) {
+            (Some(keys), Ok(Some(row))) => keys.find(claim, &row, std::time::Instant::now()),
+            // While the row cannot be read the terminal retransmits its hello.
+            _ => Err(NoKey::NotValid),
+        };
+        if found == Err(NoKey::Bound) {
+            self.metrics.update(|counters| counters.unserved_keys += 1);
+            if let Some(unlogged) = self.unauthentic_log.take(1, self.now) {
+                let (peer, terminal) = (connection.peer, &claim.terminal);
+                warn!(target: SESSION, %peer, session = token.0, %terminal, unlogged, "silence: too many hellos of this name, at too many steps, in a minute");
+            }
+        }
+        connection.host.provide_key(found.ok().as_ref(), self.now);
+    }
+
+    /// No terminal has a key where there is no ledger on disk.
+    #[cfg(not(feature = "ledger"))]
+    pub(super) fn handle_key(&mut self, _: Token, connection: &mut Connection, _: &KeyRequest) {
+        connection.host.provide_key(None, self.now);
+    }
+
+    /// Whether the terminal of an authentic hello is out of service until an operator confirms it: then its connection ends
+    /// with that notice.
+    pub(super) fn is_out_of_service(
+        &mut self,
+        token: Token,
+        connection: &mut Connection,
+        name: &Name,
+    ) -> bool {
+        #[cfg(feature = "ledger")]
+        {
+            let is_sealed = connection.host.incoming_hello().is_some_and(|hello| hello.key.is_some());
+            let row = if is_sealed { self.committer.enrolment(name) } else { Ok(None) };
+            if row.is_ok_and(|row| row.is_some_and(|row| row.closed)) {
+                info!(target: SESSION, session = token.0, terminal = %name, "hello refused: the terminal is out of service until it is confirmed");
+                connection.host.reject(Notice::OutOfService, self.now);
+                return true;
+            }
+        }
+        let _ = (token, connection, name);
+        false
+    }
+}
+
+#[cfg(all(test, feature = "ledger"))]
+mod tests;
