@@ -13,8 +13,10 @@ SQLITE, ROWS = "host/src/ledger/sqlite.rs", "host/src/ledger/sqlite/rows.rs"
 DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
 CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
 TERMINAL = "core/src/terminal.rs"
+HOST_SEALING, TERMINAL_SEALING = "core/src/host/sealing.rs", "core/src/terminal/sealing.rs"
 # Where the simulation finds a mutant.
 ONE_HOST, TWO_HOSTS, SET_BACK, DURABLE = [], ["--hosts", "2"], ["--hosts", "2", "--set-back"], ["--durable"]
+SEALED = ["--sealed"]
 
 # name: (options of the simulation, file, text, replacement). In place of options, the name of a test of the ledger on the
 # faulty disk (tests/sim/tests/ledger).
@@ -65,7 +67,7 @@ MUTANTS = {
     # The ledger admits a hello again on another connection.
     "admit-equal-hello": (TWO_HOSTS, DECIDE, " && !claim.admit_equal {", " && false {"),
     # A host moves a conversation to a connection with an equal hello.
-    "move-for-equal-hello": (TWO_HOSTS, REQUEST, "self > held || self", "self >= held || self"),
+    "move-for-equal-hello": (TWO_HOSTS, REQUEST, "self > held || (self", "self >= held || (self"),
     # A host resumes a conversation although another one has served the terminal since.
     "resume-after-another-host": (
         TWO_HOSTS,
@@ -162,6 +164,33 @@ MUTANTS = {
     ),
     # It gives out the numbers again that it gave out before.
     "reuse-numbers-after-restart": (DURABLE, ROWS, "next_number: row.get(4)?,", "next_number: 1,"),
+    # A terminal with a key reads a reply in clear.
+    "accept-clear-reply": (
+        SEALED,
+        TERMINAL_SEALING,
+        "                false\n            }\n            _ => false,",
+        "                false\n            }\n            _ => true,",
+    ),
+    # A host that serves only sealed links reads an answer in clear.
+    "accept-clear-answer": (
+        SEALED,
+        HOST_SEALING,
+        "_ if self.config.sealed_only || keys.is_some_and(Keys::are_sealed) =>",
+        "_ if false =>",
+    ),
+    # A hello with a wrong tag takes the terminal's conversation over, and changes its keys.
+    "accept-unauthentic-hello": (
+        SEALED,
+        HOST_SEALING,
+        ".and_then(|key| key.verify(self.inbox.decoded().1));",
+        ".and_then(|key| {\n            let body = self.inbox.decoded().1;\n"
+        "            key.verify(body).or_else(|| Some(key.prove(body.split_last_chunk::<{ seal::TAG }>()?.0)))\n        });",
+    ),
+    # The ledger admits an older sealed hello, as it has no conversation after a restart.
+    "admit-older-hello": (SEALED, DECIDE, "held.is_sealed() && held > claim.epoch", "false && held > claim.epoch"),
+    # The tag of a body is not compared.
+    "tag-not-compared": (SEALED, "core/src/seal/body.rs", "if !bool::from(expected.ct_eq(tag)) {", "if false {"),
+
 }
 
 

@@ -1,6 +1,7 @@
 //! Actions: the events of the model, when each is possible, and its effect on a station and the ledger.
 use super::{
     ModelState,
+    attacker::Forgery,
     bounds::Bounds,
     driver::{Driver, TerminalPower, is_operation},
     station::Station,
@@ -47,6 +48,12 @@ pub enum ModelAction {
     CopyLedger(usize),
     /// The ledger is replaced by its copy.
     SetBack(usize),
+    /// A frame of any earlier time reaches the host.
+    ReplayToHost(usize, usize),
+    /// A frame of any earlier time reaches the terminal.
+    ReplayToTerminal(usize, usize),
+    /// A forged message reaches either.
+    Forge(usize, Forgery),
 }
 
 impl ModelAction {
@@ -70,7 +77,10 @@ impl ModelAction {
             | Self::TerminalCrash(at)
             | Self::HostCrash(at, _)
             | Self::CopyLedger(at)
-            | Self::SetBack(at) => at,
+            | Self::SetBack(at)
+            | Self::ReplayToHost(at, _)
+            | Self::ReplayToTerminal(at, _)
+            | Self::Forge(at, _) => at,
         }
     }
 
@@ -172,6 +182,9 @@ impl ModelAction {
                 true
             }
             Self::SetBack(_) => driver.set_back(),
+            Self::ReplayToHost(_, frame) => driver.replay(frame, true, bounds),
+            Self::ReplayToTerminal(_, frame) => driver.replay(frame, false, bounds),
+            Self::Forge(_, forgery) => driver.forge(forgery, bounds),
         }
     }
 }
@@ -239,6 +252,7 @@ pub(super) fn possible_at(
         let is_copied = state.ledger.has_copy();
         actions.push(if is_copied { ModelAction::SetBack(at) } else { ModelAction::CopyLedger(at) });
     }
+    station.attacker.possible(at, actions);
     if !prompt && !station.terminal.is_over() {
         actions.push(ModelAction::Retransmit(at));
     }

@@ -40,6 +40,12 @@ pub struct Bounds {
     pub host_crashes: u8,
     /// Commits in doubt: done, but requested again.
     pub commits_in_doubt: u8,
+    /// Are the links sealed?
+    pub sealed: bool,
+    /// Frames of any earlier time that an attacker delivers at each station, to either end.
+    pub replays: u8,
+    /// Messages in clear that the attacker forges at each station.
+    pub forgeries: u8,
     /// A bug of the ledger, which the model checker must detect.
     pub bug: Option<InjectedBug>,
 }
@@ -64,6 +70,9 @@ impl Bounds {
         terminal_crashes: 1,
         host_crashes: 1,
         commits_in_doubt: 1,
+        sealed: false,
+        replays: 0,
+        forgeries: 0,
         bug: None,
     };
 
@@ -116,6 +125,28 @@ impl Bounds {
         ..Self::SERIAL
     };
 
+    /// One terminal with a key, and an attacker on its line; frames keep their order, unless the attacker changes it.
+    const SEALED: Self = Self {
+        name: "sealed",
+        sealed: true,
+        replays: 2,
+        forgeries: 1,
+        menu: &["withdraw 1"],
+        frames_in_flight: 1,
+        commits_in_doubt: 0,
+        ..Self::SERIAL
+    };
+
+    /// The same on connections, where a hello is replayed on another one too.
+    const SEALED_CONNECTIONS: Self = Self {
+        name: "sealed-connections",
+        link: LinkKind::Connection,
+        links: 2,
+        replays: 1,
+        terminal_crashes: 0,
+        ..Self::SEALED
+    };
+
     /// Two terminals on links that reorder frames, with a crash of each side.
     const BOTH: Self = Self { name: "both", frames_in_flight: 2, ..Self::TWO };
 
@@ -126,6 +157,7 @@ impl Bounds {
         Self { host_crashes: 0, ..Self::TWO },
         Self { menu: &["withdraw 2"], ..Self::HOSTS },
         Self { host_crashes: 0, ..Self::SET_BACK },
+        Self { hellos_in_all: 2, replays: 1, terminal_crashes: 0, ..Self::SEALED },
     ];
 
     /// Configurations that take a few minutes.
@@ -138,6 +170,8 @@ impl Bounds {
         Self::ALL,
         Self::HOSTS,
         Self::SET_BACK,
+        Self::SEALED,
+        Self::SEALED_CONNECTIONS,
     ];
 
     /// Configurations that take 15 minutes and 16 GB of memory (122 million unique states).
@@ -180,6 +214,10 @@ impl fmt::Display for Bounds {
             self.commits_in_doubt,
             self.set_backs
         )?;
+        if self.sealed {
+            let Self { replays, forgeries, .. } = self;
+            write!(f, "; sealed, {replays} replay(s) of any frame and {forgeries} forged in clear for each")?;
+        }
         match self.bug {
             Some(bug) => write!(f, "; injected bug: {bug:?}"),
             None => Ok(()),

@@ -3,6 +3,8 @@ use atm_core::{
     codec::postcard,
     frame::{Decoded, cobs},
     ledger::Name,
+    message::Hello,
+    seal,
 };
 use heapless::Vec as Fixed;
 use std::{fmt, sync::Arc};
@@ -21,7 +23,7 @@ pub(super) struct LossyChannel {
 impl LossyChannel {
     /// Sends the frames of an endpoint's output; all but the last `capacity` frames are lost.
     pub(super) fn send(&mut self, output: &[u8], capacity: usize) {
-        for frame in output.split_inclusive(|byte| *byte == 0) {
+        for frame in frames(output) {
             self.frames.retain(|known| **known != *frame);
             self.frames.push(frame.into());
         }
@@ -46,8 +48,13 @@ impl LossyChannel {
     }
 }
 
+/// The frames in an endpoint's output.
+pub(super) fn frames(output: &[u8]) -> impl Iterator<Item = &[u8]> {
+    output.split_inclusive(|byte| *byte == 0)
+}
+
 /// The body of a frame; empty if it is invalid.
-fn body(frame: &[u8]) -> Fixed<u8, 128> {
+fn body(frame: &[u8]) -> Fixed<u8, 144> {
     let mut body = Fixed::new();
     let (_, decoded) = cobs::Decoder::default().push(&mut body, frame);
     if decoded != Decoded::Frame {
@@ -59,14 +66,20 @@ fn body(frame: &[u8]) -> Fixed<u8, 128> {
 /// The highest attempt of the hellos in a terminal's output.
 pub(super) fn hello_attempt(output: &[u8]) -> Option<u32> {
     use atm_core::message::TerminalMessage;
-    let attempts =
-        output.split_inclusive(|byte| *byte == 0).filter_map(|frame| {
-            match postcard::read_terminal(&body(frame)) {
-                Ok(Some(TerminalMessage::Hello(hello))) => Some(hello.attempt),
-                _ => None,
-            }
-        });
+    let attempts = frames(output).filter_map(|frame| {
+        let body = body(frame);
+        match postcard::read_terminal(&body) {
+            Ok(Some(TerminalMessage::Hello(hello))) => Some(hello.attempt),
+            _ => sealed_hello(&body).map(|hello| hello.attempt),
+        }
+    });
     attempts.max()
+}
+
+/// The sealed hello in a body.
+fn sealed_hello(body: &[u8]) -> Option<Hello> {
+    let (hello, _) = body.split_last_chunk::<{ seal::TAG }>()?;
+    postcard::read_sealed_hello(hello).ok().filter(|_| body.first() == Some(&seal::HELLO))
 }
 
 /// Shows the message in a frame.
@@ -76,6 +89,15 @@ impl fmt::Display for FrameDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use atm_core::message::TerminalMessage;
         let body = body(self.0);
+        if let Some(Hello { start, attempt, shown, pending, resume, .. }) = sealed_hello(&body) {
+            return write!(
+                f,
+                "sealed hello (start {start}, attempt {attempt}, shown {shown}, pending {pending:?}, resume {resume})"
+            );
+        }
+        if let [index @ (seal::SEALED | seal::WELCOME | seal::EARLY), rest @ ..] = body.as_slice() {
+            return write!(f, "sealed body {index} {:02x?}", rest.get(..8).unwrap_or_default());
+        }
         if let Ok(Some(message)) = postcard::read_terminal(&body) {
             return match message {
                 TerminalMessage::Hello(hello) => write!(

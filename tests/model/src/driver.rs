@@ -4,7 +4,7 @@ use super::{
     bounds::Bounds,
     channel::{self, Frame},
     ledger::ModelLedger,
-    station::{Host, ModelLink, NOW, Station},
+    station::{Host, ModelLink, NOW, Station, key},
 };
 use atm_core::{
     host::{self, LinkKind},
@@ -143,6 +143,7 @@ impl Driver {
                 return;
             }
             self.station.terminal.consume(output.len());
+            self.station.attacker.hear(&output);
             if let Some(attempt) = channel::hello_attempt(&output) {
                 self.station.hellos = attempt;
             }
@@ -220,6 +221,7 @@ impl Driver {
             let event = host.poll_event();
             let output = host.output().to_vec();
             if !output.is_empty() {
+                self.station.attacker.hear(&output);
                 // The terminal does not read its older links.
                 if present {
                     to_terminal.send(&output, self.capacity);
@@ -232,8 +234,10 @@ impl Driver {
                     self.station.hosts[server].requests.push(request);
                 }
                 Some(host::Event::Hello(_)) => self.admit(at),
-                // No terminal of the model has a key.
-                Some(host::Event::Key(_)) => host.provide_key(None, NOW),
+                Some(host::Event::Key(claim)) => {
+                    let key = key(&self.station.name, claim.step);
+                    host.provide_key(Some(&key).filter(|_| claim.terminal == self.station.name), NOW);
+                }
                 Some(host::Event::Quit) => {}
                 None if output.is_empty() => {
                     if host.is_finished() {

@@ -6,6 +6,8 @@
 //! [stateright](https://docs.rs/stateright) explores all of it:
 //! * a link loses, duplicates and reorders whole frames;
 //! * a request reaches the ledger, and its response the host, at any later moment;
+//! * where links are sealed, an attacker replays any frame that was sent before, to either end, and forges messages in
+//!   clear;
 //! * a deadline passes at any moment after it was set.
 //!
 //! The properties that are checked are in the `properties` module. Corrupted frames are not modelled: the
@@ -29,6 +31,7 @@ use stateright::{Model, Property};
 use station::Station;
 
 mod action;
+mod attacker;
 mod audit;
 mod bounds;
 mod channel;
@@ -41,6 +44,7 @@ mod properties;
 mod station;
 
 pub use action::ModelAction;
+pub use attacker::Forgery;
 pub use bounds::Bounds;
 pub use ledger::InjectedBug;
 pub use path::{describe, summarize};

@@ -106,6 +106,7 @@ pub(super) fn trace(mut driver: Driver, bounds: &Bounds) -> Vec<String> {
 /// run. The states in which they arrived have runs of their own.
 fn stop_faults(driver: &mut Driver) {
     driver.capacity = usize::MAX;
+    driver.station.attacker.stop();
     driver.station.hosts.iter_mut().for_each(|host| host.orphaned.clear());
     for link in &mut driver.station.links {
         link.to_host.clear();

@@ -48,6 +48,13 @@ fn at_station(station: &Station, action: ModelAction) -> String {
         ModelAction::TerminalCrash(_) => "the terminal loses power and restarts".to_owned(),
         ModelAction::HostCrash(_, host) => format!("host {host} loses power and restarts"),
         ModelAction::CopyLedger(_) => "the ledger is copied".to_owned(),
+        ModelAction::ReplayToHost(_, frame) => {
+            format!("the attacker to host: {}", text(station.attacker.heard(frame).cloned()))
+        }
+        ModelAction::ReplayToTerminal(_, frame) => {
+            format!("the attacker to terminal: {}", text(station.attacker.heard(frame).cloned()))
+        }
+        ModelAction::Forge(_, forgery) => format!("the attacker forges: {forgery:?}"),
         ModelAction::SetBack(_) => "the ledger is replaced by its copy".to_owned(),
     }
 }

@@ -1,14 +1,16 @@
 //! A station: one terminal with its links, the hosts' ends of them, its parked conversations and its requests
 //! to the ledger. Stations share only the ledger.
-use super::{audit::Audit, bounds::Bounds, channel::LossyChannel};
+use super::{attacker::Attacker, audit::Audit, bounds::Bounds, channel::LossyChannel};
 use atm_core::{
     host::{self, Conversation, LinkKind},
     ledger::{Name, Origin, Request, Response, SessionId, Ticket},
+    seal::{Key, TerminalKey},
     session::Policy,
     terminal::{self, Memory, Profile, Retransmit},
     time::{Duration, Instant},
     wire::Wire,
 };
+use std::num::NonZeroU32;
 
 /// The only time. A deadline that can pass is set to now, and passes when the model chooses the action for
 /// it, by a tick; one that never passes, because another action stands for it, is set to [`NEVER`].
@@ -16,8 +18,8 @@ pub(super) const NOW: Instant = Instant::from_millis(0);
 const NEVER: Duration = Duration::from_secs(1);
 
 /// Buffers are just large enough for the model's frames: states are hashed and copied millions of times.
-pub(super) type Host = host::Host<64, 128>;
-pub(super) type Terminal = terminal::Terminal<64, 64>;
+pub(super) type Host = host::Host<{ host::POSTCARD_IN }, { host::POSTCARD_OUT }>;
+pub(super) type Terminal = terminal::Terminal<128, 112>;
 
 /// A link with a host's end of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,20 +36,22 @@ pub(super) struct ModelLink {
 
 impl ModelLink {
     /// A link that was just opened.
-    fn open(server: usize, number: u64, bounds: &Bounds) -> Self {
+    fn open(server: usize, number: u64, salt: u64, bounds: &Bounds) -> Self {
         let (to_host, to_terminal) = (LossyChannel::default(), LossyChannel::default());
         let mut link = Self { server, number, to_host, to_terminal, host: None };
-        link.restart(bounds);
+        link.restart(salt, bounds);
         link
     }
 
     /// The host opens its end.
-    pub(super) fn restart(&mut self, bounds: &Bounds) {
+    pub(super) fn restart(&mut self, salt: u64, bounds: &Bounds) {
         let config = host::Config {
             policy: Policy::default(),
             idle_timeout: Duration::ZERO,
             frame_timeout: NEVER,
             stall_timeout: NEVER,
+            sealed_only: bounds.sealed,
+            salt,
             ..host::Config::new(Wire::Postcard, bounds.link)
         };
         let session = SessionId { host: self.server as u32, number: self.number };
@@ -95,13 +99,16 @@ pub(super) struct Station {
     pub(super) host_crashes: u8,
     /// How often the ledger may still be set back.
     pub(super) set_backs: u8,
+    pub(super) attacker: Attacker,
+    /// The step of the key: starts after a life that was welcomed.
+    step: u32,
     pub(super) audit: Audit,
 }
 
 impl Station {
     pub(super) fn new(name: Name, bounds: &Bounds) -> Self {
         let mut station = Self {
-            terminal: start_terminal(&name, 1, Memory::default(), bounds),
+            terminal: start_terminal(&name, 1, 0, Memory::default(), bounds),
             name,
             stored: Memory::default(),
             life: 1,
@@ -112,6 +119,8 @@ impl Station {
             idle_timeouts: bounds.idle_timeouts,
             host_crashes: bounds.host_crashes,
             set_backs: bounds.set_backs,
+            attacker: Attacker::new(bounds),
+            step: 0,
             audit: Audit::new(bounds.set_backs > 0),
         };
         station.open_link(0, bounds);
@@ -134,7 +143,12 @@ impl Station {
                     .any(|(ticket, _)| u64::from(ticket.link) == number)
         };
         let number = (0..).find(|number| !in_use(*number)).unwrap_or(u64::MAX);
-        self.links.push(ModelLink::open(server, number, bounds));
+        self.links.push(ModelLink::open(server, number, self.salt(), bounds));
+    }
+
+    /// Random bytes of the hosts' start: every one has others.
+    fn salt(&self) -> u64 {
+        u64::from(self.host_crashes)
     }
 
     /// The host that the terminal is connected to.
@@ -148,7 +162,8 @@ impl Station {
         self.past_hellos += self.hellos;
         self.hellos = 1;
         self.audit.restart();
-        self.terminal = start_terminal(&self.name, self.life, self.stored, bounds);
+        self.step += u32::from(self.terminal.was_welcomed());
+        self.terminal = start_terminal(&self.name, self.life, self.step, self.stored, bounds);
         if bounds.link == LinkKind::Connection {
             self.open_link(self.server(), bounds);
         }
@@ -157,6 +172,7 @@ impl Station {
     /// A host loses power and restarts: it loses its conversations; its requests may still reach the
     /// ledger.
     pub(super) fn crash_host(&mut self, server: usize, bounds: &Bounds) {
+        let salt = self.salt();
         let mut left = self.links.len();
         self.links.retain(|link| {
             left -= 1;
@@ -165,7 +181,7 @@ impl Station {
         for link in self.links.iter_mut().filter(|link| link.server == server) {
             match bounds.link {
                 // The bytes in flight still arrive.
-                LinkKind::Serial => link.restart(bounds),
+                LinkKind::Serial => link.restart(salt, bounds),
                 LinkKind::Connection => {
                     link.host = None;
                     link.to_host.clear();
@@ -216,8 +232,16 @@ impl Station {
     }
 }
 
-fn start_terminal(name: &Name, life: u8, memory: Memory, bounds: &Bounds) -> Terminal {
-    let profile = Profile { name: Some(name.clone()), start: u64::from(life), memory, ..Profile::default() };
+/// The key of a terminal at a step.
+pub(super) fn key(name: &Name, step: u32) -> TerminalKey {
+    let first = TerminalKey::derive(&Key::from([7; Key::LENGTH]), NonZeroU32::MIN, name);
+    first.forward(step, step).unwrap_or(first)
+}
+
+fn start_terminal(name: &Name, life: u8, step: u32, memory: Memory, bounds: &Bounds) -> Terminal {
+    let start = u64::from(life);
+    let key = bounds.sealed.then(|| key(name, step));
+    let profile = Profile { name: Some(name.clone()), start, memory, key, salt: start, ..Profile::default() };
     let config = terminal::Config {
         wire: Wire::Postcard,
         link: bounds.link,

@@ -13,6 +13,8 @@
 //! | nothing forgotten | safety | "unknown" is shown only of an id that was not reserved, or by a restored terminal |
 //! | no false alarm | safety | no terminal reports that the ledger was set back before it was |
 //! | reply order | safety | the numbers of the replies that a terminal shows grow, until it reports that the ledger was set back |
+//! | authentic | safety | on a sealed link, a terminal shows only what a host has made for it, since its latest hello |
+//! | fresh | safety | no sealed hello is admitted that is older than the last one |
 //! | conservation | invariant | the balance is the starting balance plus all movements |
 //! | reported | liveness | once the faults stop, the outcome of each movement is shown at its terminal |
 //! | served | liveness | once the faults stop, each terminal gets a balance inquiry answered |
@@ -39,11 +41,13 @@ use atm_core::{
 };
 use atm_e2e::println;
 pub use counts::LedgerCounts;
+use frames::MadeFrames;
 use history::History;
 pub use history::Sender;
 use std::collections::{HashMap, HashSet};
 
 mod counts;
+mod frames;
 mod history;
 
 /// The idempotency key of an operation: the terminal, and the number of the answered prompt.
@@ -83,6 +87,8 @@ pub struct Auditor {
     lost: Vec<History>,
     /// Whether [`responded`](Self::responded) sees the response to each request: it does not where power is lost.
     sees_responses: bool,
+    /// What the hosts have made, where the links are sealed.
+    frames: Option<MadeFrames>,
     counts: LedgerCounts,
     movements: usize,
     violations: Vec<String>,

@@ -1,5 +1,5 @@
 //! Deterministic simulation: random people at terminals, hosts with one ledger, faulty links, power losses, a faulty
-//! disk and a ledger that is set back, under a fake clock.
+//! disk, a ledger that is set back and an attacker on sealed links, under a fake clock.
 //!
 //! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The
 //! endpoints and ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the
@@ -14,6 +14,7 @@
     clippy::indexing_slicing
 )]
 
+mod attacker;
 pub mod auditor;
 pub mod faulty_disk;
 mod ledger;
@@ -22,4 +23,5 @@ mod simulation;
 mod station;
 pub mod tables;
 
+pub use attacker::AttackCounts;
 pub use simulation::{SimulationConfig, SimulationReport, run};

@@ -1,7 +1,8 @@
 //! A link between a terminal and a host: two faulty directions, and the host's endpoint at one end.
+use super::auditor::Auditor;
 use atm_core::{
     host::{self, Host, IN, LinkKind, OUT},
-    ledger::SessionId,
+    ledger::{Name, SessionId},
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
@@ -16,6 +17,14 @@ pub(super) struct SimulatedLink {
     pub(super) to_terminal: FaultyLink,
     /// `None` while the host has no power, and once it has closed the link.
     pub(super) host_end: Option<HostEnd>,
+    /// What was sent since the attacker recorded last.
+    pub(super) sent: Vec<Sent>,
+}
+
+/// What one side of a link has sent.
+pub(super) struct Sent {
+    pub(super) to_host: bool,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The host's end of a link.
@@ -23,19 +32,33 @@ pub(super) struct HostEnd {
     pub(super) host: Host<IN, OUT>,
     /// Bytes that arrived and that the endpoint has not taken yet.
     unread: Vec<u8>,
+    /// The terminals that it has had a conversation with since its last output.
+    terminals: Vec<Name>,
+}
+
+impl HostEnd {
+    fn note_terminal(&mut self) {
+        let conversation = self.host.conversation();
+        let name = conversation.and_then(|held| held.origin().terminal());
+        self.terminals.extend(name.filter(|name| !self.terminals.contains(name)).cloned());
+    }
 }
 
 impl SimulatedLink {
     pub(super) fn new(number: u64, host: usize, chances: Chances, baud: u32, seed: u64) -> Self {
         let (to_host, to_terminal) =
             (FaultyLink::new(chances, baud, seed), FaultyLink::new(chances, baud, seed.rotate_left(17)));
-        Self { number, host, to_host, to_terminal, host_end: None }
+        Self { number, host, to_host, to_terminal, host_end: None, sent: Vec::new() }
     }
 
     /// The host opens its end.
     pub(super) fn open(&mut self, config: host::Config, now: Instant) {
         let session = SessionId { host: u32::try_from(self.host).unwrap_or(u32::MAX), number: self.number };
-        self.host_end = Some(HostEnd { host: Host::new(config, session, now), unread: Vec::new() });
+        self.host_end = Some(HostEnd {
+            host: Host::new(config, session, now),
+            unread: Vec::new(),
+            terminals: Vec::new(),
+        });
     }
 
     /// When bytes arrive or the host's deadline passes next.
@@ -44,13 +67,20 @@ impl SimulatedLink {
         [self.to_host.due(), self.to_terminal.due(), host].into_iter().flatten().min()
     }
 
+    /// The terminal sends `bytes`.
+    pub(super) fn send_to_host(&mut self, bytes: Vec<u8>, now: Instant) {
+        self.to_host.send(&bytes, now);
+        self.sent.push(Sent { to_host: true, bytes });
+    }
+
     /// Moves bytes into the host and out of it; true if there were any, or its deadline has passed.
-    pub(super) fn pump(&mut self, now: Instant) -> bool {
+    pub(super) fn pump(&mut self, now: Instant, auditor: &mut Auditor) -> bool {
         let mut progress = false;
         let arrived = std::iter::from_fn(|| self.to_host.receive(now)).flatten().collect::<Vec<u8>>();
         // Without a host, what arrives is lost.
         let Some(end) = &mut self.host_end else { return false };
         end.unread.extend(arrived);
+        end.note_terminal();
         if end.host.deadline().is_some_and(|deadline| deadline <= now) {
             end.host.tick(now);
             progress = true;
@@ -62,8 +92,11 @@ impl SimulatedLink {
         }
         if !end.host.output().is_empty() {
             let output = end.host.output().to_vec();
+            end.note_terminal();
+            auditor.made(&std::mem::take(&mut end.terminals), &output);
             end.host.consume(output.len(), now);
             self.to_terminal.send(&output, now);
+            self.sent.push(Sent { to_host: false, bytes: output });
             progress = true;
         }
         progress

@@ -1,5 +1,6 @@
 //! A run of the simulation: an event loop under a fake clock, first with faults, then with noise alone to the end.
 use super::{
+    attacker::{AttackCounts, Attacker},
     auditor::{Auditor, LedgerCounts},
     ledger::SimulatedLedger,
     link::SimulatedLink,
@@ -15,10 +16,12 @@ use fastrand::Rng;
 use firmware_sim::fault_injector::{Chances, FaultCounts};
 use host::{SentRequest, SimulatedHost};
 
+mod attack;
 mod connections;
 mod host;
 mod power;
 mod requests;
+pub(super) use attack::first_key;
 
 /// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,8 @@ pub struct SimulationConfig {
     pub hosts: u32,
     /// Is the ledger, in memory, set back to older copies of itself?
     pub set_back: bool,
+    /// Are all links sealed, with an attacker on each?
+    pub sealed: bool,
 }
 
 /// What happened in a run.
@@ -54,6 +59,8 @@ pub struct SimulationReport {
     pub ledger: LedgerCounts,
     /// Faults injected into the links.
     pub link_faults: FaultCounts,
+    /// What the attacker did.
+    pub attacks: AttackCounts,
     /// Violations of the [`auditor`](crate::auditor)'s properties.
     pub violations: Vec<String>,
 }
@@ -78,6 +85,8 @@ struct Simulation {
     next_power_loss: Option<Instant>,
     next_set_back: Option<Instant>,
     auditor: Auditor,
+    /// On sealed links.
+    attacker: Option<Attacker>,
     report: SimulationReport,
 }
 
@@ -111,15 +120,22 @@ impl Simulation {
         // Who is in a hurry and never leaves uses up a block of numbers.
         let person = if rng.u32(0..8) == 0 { Person::Hurried } else { Person::Usual };
         let count = rng.usize(1..=4);
-        let stations = (0..count)
+        let stations: Vec<Station> = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
                 let kind = if rng.bool() { LinkKind::Serial } else { LinkKind::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
                 let may_restore = !config.set_back;
-                Some(Station::new(name, kind, baud, person, may_restore))
+                Some(Station::new(name, (kind, baud), person, may_restore, config.sealed))
             })
             .collect();
+        let mut auditor = Auditor::new(balance, !config.durable, config.set_back, config.trace);
+        let mut attacker = None;
+        if config.sealed {
+            auditor.audit_sealed_links();
+            let names = stations.iter().map(|station| station.name.clone()).collect();
+            attacker = Some(Attacker::new(names, rng.u64(..)));
+        }
         Self {
             now: Instant::default(),
             chances,
@@ -131,7 +147,8 @@ impl Simulation {
             next_link_number: 1,
             next_power_loss: Some(Instant::from_millis(rng.u64(1..20_000))),
             next_set_back: config.set_back.then(|| Instant::from_millis(rng.u64(1..60_000))),
-            auditor: Auditor::new(balance, !config.durable, config.set_back, config.trace),
+            auditor,
+            attacker,
             report: SimulationReport::default(),
             rng,
         }
@@ -166,7 +183,11 @@ impl Simulation {
         let stations = self.stations.iter().filter_map(Station::deadline).min();
         let hosts = self.hosts.iter().filter_map(SimulatedHost::deadline).min();
         let duplicate = self.duplicate_requests.iter().map(|(_, sent)| sent.due).min();
-        [stations, hosts, duplicate, self.next_power_loss, self.next_set_back].into_iter().flatten().min()
+        let attack = self.attacker.as_ref().and_then(|attacker| attacker.next);
+        [stations, hosts, duplicate, attack, self.next_power_loss, self.next_set_back]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Handles everything that is due, once; true if anything was.
@@ -174,14 +195,16 @@ impl Simulation {
         let mut progress = self.switch_power();
         progress |= self.set_back();
         progress |= self.serve_ledger();
+        progress |= self.attack();
         for index in 0..self.stations.len() {
             progress |= self.connect(index);
             let station = &mut self.stations[index];
             progress |= station.pump(self.now, &mut self.rng, &mut self.auditor);
             for at in 0..self.stations[index].links.len() {
-                progress |= self.stations[index].links[at].pump(self.now);
+                progress |= self.stations[index].links[at].pump(self.now, &mut self.auditor);
                 progress |= self.handle_event(index, at);
             }
+            self.record(index);
             progress |= self.close_links(index);
         }
         progress
@@ -203,6 +226,7 @@ impl Simulation {
         self.auditor.trace(self.now, || "the faults stop".to_owned());
         self.next_power_loss = None;
         self.next_set_back = None;
+        self.attacker.iter_mut().for_each(|attacker| attacker.next = None);
         self.ledger.stop_faults();
         self.chances = self.chances.only_noise();
         for station in &mut self.stations {
@@ -225,6 +249,7 @@ impl Simulation {
         }
         self.report.movements = self.auditor.movements() as u64;
         self.report.ledger = self.auditor.counts();
+        self.report.attacks = self.attacker.as_ref().map(|attacker| attacker.counts).unwrap_or_default();
         self.report.doubts = self.ledger.doubts();
         let (balance, violations) = self.ledger.verify();
         self.report.violations = self.auditor.finish(balance);

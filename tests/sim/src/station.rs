@@ -1,5 +1,5 @@
 //! A station: one terminal with its links and the random person in front of it.
-use super::{auditor::Auditor, link::SimulatedLink};
+use super::{attacker, auditor::Auditor, link::SimulatedLink};
 use atm_core::{
     host::LinkKind,
     ledger::Name,
@@ -9,33 +9,21 @@ use atm_core::{
 };
 use fastrand::Rng;
 use firmware_sim::fault_injector::Chances;
+use sealing::Sealing;
+
+mod person;
+mod sealing;
+pub(super) use person::Person;
 
 type Endpoint = Terminal<1024, { terminal::OUT }>;
-
-/// The person at a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Person {
-    /// Takes up to three seconds for an answer, and leaves at times.
-    Usual,
-    /// Takes up to a tenth of a second, and stays.
-    Hurried,
-}
-
-impl Person {
-    /// How long the person takes for an answer, in milliseconds.
-    fn delay(self, rng: &mut Rng) -> Duration {
-        Duration::from_millis(match self {
-            Self::Usual => rng.u32(10..3000),
-            Self::Hurried => rng.u32(10..100),
-        })
-    }
-}
 
 /// A terminal with its links and its person.
 pub(super) struct Station {
     pub(super) name: Name,
     pub(super) link_kind: LinkKind,
     wire: Wire,
+    /// Its key, where links are sealed.
+    sealing: Option<Sealing>,
     baud: u32,
     person: Person,
     /// May an old copy replace its memory?
@@ -44,6 +32,8 @@ pub(super) struct Station {
     terminal: Option<Endpoint>,
     /// Bytes that arrived and that the endpoint has not taken yet.
     unread: Vec<u8>,
+    /// The bytes that it has taken since the last frame that was whole.
+    taken: Vec<u8>,
     /// What survives a power loss.
     stored: Memory,
     /// An old copy of it, which may replace it at a start.
@@ -65,17 +55,25 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(name: Name, link_kind: LinkKind, baud: u32, person: Person, may_restore: bool) -> Self {
-        let wire = if link_kind == LinkKind::Serial { Wire::Postcard } else { Wire::Json };
+    pub(super) fn new(
+        name: Name,
+        (link_kind, baud): (LinkKind, u32),
+        person: Person,
+        may_restore: bool,
+        is_sealed: bool,
+    ) -> Self {
+        let is_postcard = is_sealed || link_kind == LinkKind::Serial;
         Self {
+            sealing: Sealing::new(&name).filter(|_| is_sealed),
             name,
             link_kind,
-            wire,
+            wire: if is_postcard { Wire::Postcard } else { Wire::Json },
             baud,
             person,
             may_restore,
             terminal: None,
             unread: Vec::new(),
+            taken: Vec::new(),
             stored: Memory::default(),
             copy: Memory::default(),
             life: 0,
@@ -92,6 +90,11 @@ impl Station {
 
     pub(super) fn wire(&self) -> Wire {
         self.wire
+    }
+
+    /// The highest series of its keys; 0 in clear.
+    pub(super) fn series(&self) -> u32 {
+        self.sealing.as_ref().map_or(0, |sealing| sealing.series)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -128,7 +131,6 @@ impl Station {
             }
         };
         self.links.push(link);
-        self.unread.clear();
     }
 
     /// The hello on the link that was opened before the newest reaches the host of the newest too, which becomes an
@@ -146,17 +148,22 @@ impl Station {
             // The memory was restored from an old copy.
             auditor.restored(&self.name, self.life);
             self.stored = self.copy;
+            self.sealing.iter_mut().filter(|_| rng.bool()).for_each(Sealing::restore);
         }
         if rng.u32(0..10) == 0 {
             self.copy = self.stored;
+            self.sealing.iter_mut().for_each(Sealing::copy);
         }
         auditor.trace(now, || format!("{} starts with {:?}", self.name, self.stored));
-        let profile = Profile {
-            name: Some(self.name.clone()),
-            start: self.life,
-            memory: self.stored,
-            ..Profile::default()
-        };
+        self.forget_received();
+        let (name, start, memory) = (Some(self.name.clone()), self.life, self.stored);
+        let mut profile = Profile { name, start, memory, ..Profile::default() };
+        if let Some(sealing) = &mut self.sealing {
+            let is_issued =
+                rng.u32(0..50) == 0 || (sealing.needs_key() && (self.is_last_inquiry || rng.u32(0..4) == 0));
+            profile = sealing.start(profile, &self.name, is_issued, rng);
+            auditor.trace(now, || format!("{} has {:?}", self.name, profile.key));
+        }
         let config = Config {
             wire: self.wire,
             link: self.link_kind,
@@ -175,12 +182,18 @@ impl Station {
     /// The terminal loses power, and everything that is not stored.
     pub(super) fn crash(&mut self) {
         self.terminal = None;
-        self.unread.clear();
+        self.forget_received();
         self.person_acts_at = None;
+    }
+
+    fn forget_received(&mut self) {
+        self.unread.clear();
+        self.taken.clear();
     }
 
     /// The terminal says hello again.
     pub(super) fn reconnect(&mut self, now: Instant, auditor: &Auditor) {
+        self.forget_received();
         auditor.trace(now, || format!("{} reconnects", self.name));
         if let Some(terminal) = &mut self.terminal {
             terminal.reconnect(now);
@@ -191,6 +204,10 @@ impl Station {
     pub(super) fn start_last_inquiry(&mut self, now: Instant) {
         self.is_last_inquiry = true;
         self.person_acts_at = self.person_acts_at.map(|_| now);
+        if self.sealing.as_ref().is_some_and(Sealing::needs_key) {
+            self.crash();
+            self.returns_at = Some(now);
+        }
     }
 
     /// When something happens at the station next.
@@ -225,16 +242,18 @@ impl Station {
         }
         // The memory is stored before anything is sent.
         self.stored = terminal.memory();
+        self.sealing.iter_mut().for_each(|sealing| sealing.note_welcome(terminal.was_welcomed()));
         if !terminal.output().is_empty() {
             let output = terminal.output().to_vec();
             terminal.consume(output.len());
+            attacker::hellos(&output).for_each(|hello| auditor.said_hello(&self.name, self.life, &hello));
             if std::mem::take(&mut self.duplicates_hello)
                 && let [duplicate, _, ..] = self.links.as_mut_slice()
             {
-                duplicate.to_host.send(&output, now);
+                duplicate.send_to_host(output.clone(), now);
             }
             if let Some(link) = self.links.last_mut() {
-                link.to_host.send(&output, now);
+                link.send_to_host(output, now);
             }
             progress = true;
         }
@@ -247,7 +266,7 @@ impl Station {
         let mut progress = false;
         loop {
             let taken = terminal.feed(&self.unread, now);
-            self.unread.drain(..taken);
+            self.taken.extend(self.unread.drain(..taken));
             progress |= taken > 0;
             let mut has_events = false;
             while let Some(event) = terminal.poll_event(now) {
@@ -255,6 +274,7 @@ impl Station {
                 auditor.trace(now, || format!("{} sees {event:?}", self.name));
                 match event {
                     Event::Message(message) => {
+                        auditor.shown_frame(&self.name, self.life, &self.taken, message.seq.is_some());
                         if let Some(number) = message.seq {
                             auditor.shown(&self.name, self.life, number, message.re, message.outcome);
                         }
@@ -274,6 +294,9 @@ impl Station {
                     Event::LedgerSetBack { .. } => auditor.ledger_set_back(&self.name),
                     Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) => {}
                 }
+            }
+            if self.taken.ends_with(&[0]) {
+                self.taken.clear();
             }
             if taken == 0 && !has_events {
                 return progress;
@@ -295,13 +318,14 @@ impl Station {
         if terminal.is_over() {
             if self.link_kind == LinkKind::Serial {
                 terminal.reconnect(now);
+                self.forget_received();
             } else {
                 self.returns_at = Some(now);
             }
             return true;
         }
         let Some(Some(number)) = terminal.prompt() else { return true };
-        let text = if self.is_last_inquiry { "3".to_owned() } else { random_answer(self.person, rng) };
+        let text = if self.is_last_inquiry { "3".to_owned() } else { self.person.answer(rng) };
         if terminal.answer(Some(number), &text, now).is_ok() {
             auditor.trace(now, || format!("{} types {text:?} at {number}", self.name));
             auditor.typed(&self.name, self.life, number, &text);
@@ -313,25 +337,5 @@ impl Station {
             }
         }
         true
-    }
-}
-
-/// What a random person types: mostly valid answers to the menu or an amount prompt.
-fn random_answer(person: Person, rng: &mut Rng) -> String {
-    let amount = rng.u32(1..200);
-    let kinds = if person == Person::Hurried { 92 } else { 100 };
-    match rng.u32(0..kinds) {
-        0..25 => format!("deposit {amount}"),
-        25..50 => format!("withdraw {amount}"),
-        50..60 => format!("{amount}"),
-        60..64 => "1".to_owned(),
-        64..70 => "2".to_owned(),
-        70..76 => "3".to_owned(),
-        76..80 => "withdraw all".to_owned(),
-        80..84 => "all".to_owned(),
-        84..88 => "back".to_owned(),
-        88..92 => "deposit 0".to_owned(),
-        92..95 => "quit".to_owned(),
-        _ => "exit".to_owned(),
     }
 }

@@ -118,6 +118,9 @@ impl History {
                 if epoch == Some(claim.epoch) && !claim.admit_equal {
                     return Err(format!("an equal hello was admitted: {:?}", claim.epoch));
                 }
+                if claim.epoch.series > 0 && epoch > Some(claim.epoch) {
+                    return Err(format!("an older sealed hello was admitted: {:?}", claim.epoch));
+                }
                 // A later hello hears of it too, as long as it has seen no number above the gap.
                 let gaps = row.map_or(0..0, |row| row.gaps.iter().fold(0..0, cover));
                 let is_set_back = claim.ledger == Some(admission.ledger)
@@ -142,9 +145,10 @@ impl History {
             (Command::Hello(claim), Response::Rejected(rejection)) => {
                 let end = row.map_or(1, |row| row.end);
                 let is_equal = row.is_some_and(|row| row.epoch == Some(claim.epoch)) && !claim.admit_equal;
+                let is_older = claim.epoch.series > 0 && row.is_some_and(|row| row.epoch > Some(claim.epoch));
                 let is_true = match rejection {
                     Rejection::Full => row.is_none(),
-                    Rejection::InUse => is_equal,
+                    Rejection::InUse => is_equal || is_older,
                     Rejection::Unsound | Rejection::TooSoon => claim.seen >= end,
                 };
                 if is_true { Ok(()) } else { Err(format!("{rejection:?}: {claim:?}, reserved below {end}")) }

@@ -3,7 +3,7 @@
 //! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command to repeat the
 //! run.
 use atm_e2e::println;
-use atm_sim::{SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
+use atm_sim::{AttackCounts, SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
 use clap::Parser;
 use std::{
     process::ExitCode,
@@ -40,6 +40,9 @@ struct Arguments {
     /// Set the ledger back to older copies of itself
     #[arg(long)]
     set_back: bool,
+    /// Seal all links, and have an attacker record each and replay, change, splice, reflect and forge frames
+    #[arg(long, conflicts_with = "durable")]
+    sealed: bool,
     /// Print every event
     #[arg(long)]
     trace: bool,
@@ -62,19 +65,21 @@ fn main() -> ExitCode {
                         break;
                     }
                     let seed = first.wrapping_add(index);
-                    let Arguments { trace, durable, hosts, set_back, .. } = arguments;
-                    let report = run(SimulationConfig { seed, length, trace, durable, hosts, set_back });
+                    let Arguments { trace, durable, hosts, set_back, sealed, .. } = arguments;
+                    let report =
+                        run(SimulationConfig { seed, length, trace, durable, hosts, set_back, sealed });
                     if !report.violations.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         for violation in report.violations.iter().take(MAX_VIOLATIONS) {
                             println!("seed {seed}: {violation}");
                         }
                         println!(
-                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}",
+                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}{}",
                             arguments.seconds,
                             if durable { " --durable" } else { "" },
                             if hosts > 1 { format!(" --hosts {hosts}") } else { String::new() },
-                            if set_back { " --set-back" } else { "" }
+                            if set_back { " --set-back" } else { "" },
+                            if sealed { " --sealed" } else { "" }
                         );
                     }
                     let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
                     total.doubts += report.doubts;
                     total.ledger.add(&report.ledger);
                     total.link_faults.add(&report.link_faults);
+                    total.attacks.add(&report.attacks);
                 }
             });
         }
@@ -105,6 +111,10 @@ fn main() -> ExitCode {
         "{set_backs} set-backs of the ledger, {proofs} proved by a hello, {too_soon} hellos too soon, {unknown} \
          outcomes unknown; {fenced} requests fenced, {equal_hellos} equal hellos refused"
     );
+    if arguments.sealed {
+        let AttackCounts { replayed, changed, forged } = total.attacks;
+        println!("attacker: {replayed} frames replayed, {changed} changed, {forged} forged");
+    }
     for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");
     }

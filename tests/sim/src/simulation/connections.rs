@@ -7,11 +7,13 @@ use atm_core::{
 
 impl Simulation {
     /// The configuration of the host's end of a station's links.
-    pub(super) fn host_config(&self, index: usize) -> host::Config {
+    pub(super) fn host_config(&self, index: usize, host: usize) -> host::Config {
         let station = &self.stations[index];
         let mut config = host::Config::new(station.wire(), station.link_kind);
         config.idle_timeout = self.idle_timeout;
         config.frame_timeout = Duration::from_secs(2);
+        config.sealed_only = self.attacker.is_some();
+        config.salt = self.hosts[host].salt;
         config
     }
 
@@ -48,8 +50,8 @@ impl Simulation {
     }
 
     /// Opens a link of a station to a host.
-    fn open_link(&mut self, index: usize, host: usize) {
-        let config = self.host_config(index);
+    pub(super) fn open_link(&mut self, index: usize, host: usize) {
+        let config = self.host_config(index, host);
         let station = &mut self.stations[index];
         station.open_link(self.next_link_number, host, self.chances, self.rng.u64(..));
         self.next_link_number += 1;

@@ -30,6 +30,8 @@ pub(super) struct SentResponse {
 #[derive(Debug)]
 pub(super) struct SimulatedHost {
     pub(super) number: u32,
+    /// Random bytes of its start.
+    pub(super) salt: u64,
     pub(super) is_up: bool,
     pub(super) restarts_at: Option<Instant>,
     pub(super) requests: VecDeque<SentRequest>,
@@ -46,6 +48,7 @@ impl SimulatedHost {
     pub(super) fn new(number: u32) -> Self {
         Self {
             number,
+            salt: 0x5a17 + u64::from(number),
             is_up: true,
             restarts_at: None,
             requests: VecDeque::new(),

@@ -41,10 +41,11 @@ impl Simulation {
     fn restart_host(&mut self, host: usize) {
         self.hosts[host].restarts_at = None;
         self.hosts[host].is_up = true;
+        self.hosts[host].salt = self.rng.u64(..);
         // Serial lines stay connected; connections are made anew by the terminals.
         for index in 0..self.stations.len() {
             if self.stations[index].link_kind == LinkKind::Serial {
-                let config = self.host_config(index);
+                let config = self.host_config(index, host);
                 let now = self.now;
                 if let Some(link) = self.stations[index].links.last_mut().filter(|link| link.host == host) {
                     // To the ledger and the other hosts, this is another link.

@@ -6,10 +6,16 @@ use super::{
 use crate::{auditor::Sender, ledger::PowerLost};
 use atm_core::{
     host::{Conversation, Event},
-    ledger::{Name, Origin, Request, Response},
+    ledger::{Command, Name, Origin, Request, Response},
     message::Hello,
     time::Duration,
 };
+
+/// Can this be a request of a terminal with a key?
+fn is_sealed(request: &Request) -> bool {
+    let is_clear = matches!(&request.command, Command::Hello(claim) if claim.epoch.series == 0);
+    matches!(request.origin, Origin::Terminal(_)) && !is_clear
+}
 
 impl Simulation {
     /// Delivers the requests and responses that are due; true if there were any.
@@ -105,6 +111,9 @@ impl Simulation {
 
     /// Sends a request to the ledger, sometimes late, and sometimes twice.
     fn send_request(&mut self, host: usize, request: Request) {
+        if self.attacker.is_some() && !is_sealed(&request) {
+            self.auditor.violation(format!("{request:?} does not come from a sealed link"));
+        }
         let sender = self.auditor.sent(self.hosts[host].number, &request);
         let delay = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
         let due = self.now + Duration::from_millis(delay);
@@ -126,8 +135,12 @@ impl Simulation {
         self.auditor.trace(self.now, || format!("host {host}, link {}: {event:?}", link.number));
         match event {
             Event::Request(request) => self.send_request(host, request),
-            // No station has a key.
-            Event::Key(_) => end.host.provide_key(None, self.now),
+            Event::Key(claim) => {
+                let key = self.key(&claim);
+                if let Some(end) = &mut self.stations[index].links[at].host_end {
+                    end.host.provide_key(key.as_ref(), self.now);
+                }
+            }
             Event::Quit => self.auditor.violation("an unauthorised person stopped the host".to_owned()),
             Event::Hello(name) => {
                 let Some(hello) = end.host.incoming_hello().cloned() else { return true };
