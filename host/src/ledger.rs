@@ -4,14 +4,18 @@ pub mod backup;
 pub mod batch;
 pub mod committer;
 pub mod draft;
+pub mod enrol;
 pub mod entry;
 pub mod folder;
 pub mod mark;
+pub mod operator;
 pub mod reader;
 mod replay;
 pub mod sqlite;
 pub mod store;
 pub mod verify;
+
+use crate::access::Enrolment;
 
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@ faults, or the balance of each account and the journals' heads, and ends with 1 
 """
 import hashlib, sqlite3, sys
 
-FORMAT = 3
+FORMAT = 4
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
-           "credit", "amount", "balance", "version")
+           "credit", "amount", "balance", "version", "series", "uid")
 faults = []
 
 
@@ -42,7 +42,7 @@ def last_row(entry):
 
 
 def audit(database):
-    heads, accounts, last, gaps, identity = {}, {}, {}, {}, None
+    heads, accounts, last, gaps, identity, enrolled = {}, {}, {}, {}, None, {}
     for entry in database.execute("SELECT * FROM entries ORDER BY rowid"):
         where = f"entry {entry['number']} of journal {entry['journal']}"
         number, before = heads.get(entry["journal"], (0, "0" * 64))
@@ -58,6 +58,15 @@ def audit(database):
             accounts[entry["account"]] = balance + gain, version + (debit is not None)
             check((entry["balance"], entry["version"]) == accounts[entry["account"]], f"{where} does not add up")
         name, number = entry["terminal"], entry["id"]
+        if entry["kind"] in ("enrolled", "rotated", "revoked", "confirmed"):
+            check(entry["journal"] == 2, f"{where} is not the operator's")
+            if entry["kind"] != "confirmed":
+                before = enrolled.get(name, (0, False))[0]
+                series = before if entry["series"] is None else entry["series"]
+                issued = entry["series"] is not None and entry["kind"] != "revoked"
+                check(series == before + issued, f"{where} has not the next series")
+                enrolled[name] = series, entry["kind"] == "enrolled" and not issued
+            continue
         if name is None or entry["kind"] == "set-back":
             if name is not None:
                 gaps[name] = number, entry["numbers"], entry["time"]
@@ -84,8 +93,11 @@ def audit(database):
         start, end, since = gaps.get(name, (0, 0, None))
         gap = row["gap_start"], row["gap_end"], row["set_back_at"]
         check(gap == (start, end, since) or (since is None and gap[0] >= gap[1]), f"terminal {name}: the gap {gap}")
+        found = row["series"], bool(row["tls"])
+        check(found == enrolled.pop(name, (0, False)), f"terminal {name}: the enrolment {found}")
+        found = last.get(name, (None,))
         check(row["next_number"] > max(found[0] or 0, end - 1), f"terminal {name}: numbers that are not reserved")
-    check(not (last.keys() | gaps.keys()) - names, "terminals without a row")
+    check(not enrolled and not (last.keys() | gaps.keys()) - names, "terminals without a row")
     rows = [tuple(row) for row in database.execute("SELECT format, identity FROM ledger")]
     check(rows == [(FORMAT, identity)], f"the ledger is {rows}, its entries say {identity}")
     # Not in SQL: a sum there ends at 2^63.

@@ -11,7 +11,10 @@ use atm_core::{
     },
     time::UnixTime,
 };
-use std::{collections::BTreeMap, fmt::Display};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 /// Names that a ledger has room for: none is ever removed.
 pub const MAX_NAMES: u64 = 1_000_000;
@@ -41,6 +44,8 @@ pub struct Batch {
     pub names: u64,
     /// How many may have one: no row is added beyond.
     pub max_names: u64,
+    /// Terminals whose authentic hellos proved that the ledger was set back: they are out of service from here on.
+    pub closed: BTreeSet<Name>,
     /// The new entries.
     pub entries: Vec<Entry>,
     /// Operations that were decided before, under the same id.
@@ -70,6 +75,9 @@ impl Batch {
             let before = self.terminals.insert(name.clone(), (changed, true));
             self.names += u64::from(before.is_none());
             if changed.gap != gap {
+                if changed.epoch.is_some_and(|epoch| epoch.series > 0) {
+                    self.closed.insert(name.clone());
+                }
                 self.append(time, &entry::set_back(name, changed.gap));
             }
         }

@@ -11,12 +11,13 @@ use super::{
     store::{Head, Store, StoreFault, Turn},
 };
 use crate::{
+    access::Enrolment,
     log::{LEDGER, SESSION},
     metrics::Metrics,
     names::NameQuota,
 };
 use atm_core::{
-    ledger::{Command, InDoubt, Outcome, Refusal, Rejection, Request, Response},
+    ledger::{Command, InDoubt, Name, Outcome, Refusal, Rejection, Request, Response},
     time::UnixTime,
 };
 use std::{
@@ -94,6 +95,19 @@ impl<S: Store> GroupCommitter<S> {
     /// Caps new names: without a quota the store's limit is the only one.
     pub fn set_name_quota(&mut self, quota: NameQuota) {
         self.names = quota;
+    }
+
+    /// What the row of a terminal says about who may use its name; `None` if it has no row. It is read at once, outside of
+    /// a batch: the batch of the hello that it admits compares the epoch anew.
+    ///
+    /// # Errors
+    /// It cannot be read now: a commit is in doubt, or the ledger has failed.
+    pub fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
+        let State::Open = self.state else { return Err(InDoubt) };
+        self.store.enrolment(name).map_err(|fault| {
+            warn!(target: LEDGER, %name, error = %fault, "a terminal's enrolment cannot be read");
+            InDoubt
+        })
     }
 
     /// Queues a request.

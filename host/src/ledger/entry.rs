@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Display};
 
 /// The version of the format of lines and tables.
-pub const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
 
 /// A line's columns behind the format, and those of the table of entries before the hash.
 pub const COLUMNS: &str = "journal,number,time,kind,ledger,terminal,id,numbers,operation,reason,account,debit,\
-                           credit,amount,balance,version";
+                           credit,amount,balance,version,series,uid";
 
 /// The columns that are no numbers.
 pub const TEXTS: [&str; 7] = ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit"];
@@ -115,18 +115,18 @@ pub fn created(ledger: LedgerId, account: &Account) -> impl Display {
     let (AccountNumber(number), balance, version) =
         (account.number, account.balance.minor(), account.version);
     fmt::from_fn(move |f| {
-        write!(f, "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version}")
+        write!(f, "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version},,")
     })
 }
 
 /// The fact that the ledger was restored from a backup and has another identity from here on.
 pub fn restored(ledger: LedgerId) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,"))
+    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,,,"))
 }
 
 /// The fact that a terminal proved that the ledger was set back, with its gap from here on.
 pub fn set_back(terminal: &Name, gap: Gap) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,", gap.start, gap.end))
+    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,,,", gap.start, gap.end))
 }
 
 /// The fact that an operation has an outcome, and the account as it is after it. In a session without a name (`None`)
@@ -135,7 +135,9 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account
     fmt::from_fn(move |f| {
         let name = terminal.map_or("", Name::as_str);
         let id = or_empty(terminal.map(|_| entry.record.id));
-        let Some(operation) = entry.record.operation else { return write!(f, "void,,{name},{id},,,,,,,,,") };
+        let Some(operation) = entry.record.operation else {
+            return write!(f, "void,,{name},{id},,,,,,,,,,,");
+        };
         let (outcome, amount, _) = outcome_word(&entry.record);
         let (kind, reason) = if outcome == "done" { ("done", "") } else { ("refused", outcome) };
         let AccountNumber(number) = account.number;
@@ -151,7 +153,16 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account
             [entry.movement.map(|both| side(both.debit)), entry.movement.map(|both| side(both.credit))];
         write!(f, "{},{},", or_empty(debit), or_empty(credit))?;
         let amount = or_empty(amount.map(Amount::minor));
-        write!(f, "{amount},{},{}", account.balance.minor(), account.version)
+        write!(f, "{amount},{},{},,", account.balance.minor(), account.version)
+    })
+}
+
+/// The fact that an operator has changed a terminal's enrolment, or (`None`) that of all; `kind` is a word of
+/// [`Order::word`](super::enrol::Order::word), `series` the highest series of its keys, and none for a certificate.
+pub fn enrolment(kind: &str, terminal: Option<&Name>, series: Option<u32>, uid: Option<u32>) -> impl Display {
+    fmt::from_fn(move |f| {
+        let name = terminal.map_or("", Name::as_str);
+        write!(f, "{kind},,{name},,,,,,,,,,,{},{}", or_empty(series), or_empty(uid))
     })
 }
 

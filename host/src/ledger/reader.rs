@@ -4,11 +4,11 @@
 //! Entries are read in ranges, each in a transaction of its own: SQLite cannot shorten its write-ahead log behind a
 //! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
 use super::{
-    draft,
+    Enrolment, draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},
     folder::{beside, is_empty, missing, refuse_former},
     mark,
-    sqlite::{FILE, drop_cached, rows, tables},
+    sqlite::{FILE, drop_cached, enrolments, rows, tables},
     store::{Head, StoreFault},
 };
 use atm_core::ledger::{Account, AccountNumber, LedgerId, Name, Terminal};
@@ -154,6 +154,21 @@ impl Reader {
     /// [`StoreFault`].
     pub fn terminal(&self, name: &Name) -> Result<Option<Terminal>, StoreFault> {
         rows::terminal(&self.connection, name)
+    }
+
+    /// The terminals that were ever enrolled, by their names.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn enrolments(&self) -> Result<Vec<(Name, Terminal, Enrolment)>, StoreFault> {
+        let _snapshot = self.snapshot()?;
+        let mut found = Vec::new();
+        for name in enrolments::names(&self.connection)? {
+            found.extend(
+                enrolments::read(&self.connection, &name)?.map(|(row, enrolment)| (name, row, enrolment)),
+            );
+        }
+        Ok(found)
     }
 
     /// Reads the entries of the next range: those after the row `after`, up to the row `until`, in the order of their

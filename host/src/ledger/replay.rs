@@ -2,8 +2,9 @@
 //!
 //! The derived terminals are in a temporary database, so that memory does not grow with their number.
 use super::{
-    entry::{Entry, created, line, operation, restored, set_back, settled},
-    sqlite::{rows, tables::SCHEMA},
+    enrol::Order,
+    entry::{Entry, created, enrolment, line, operation, restored, set_back, settled},
+    sqlite::{enrolments, rows, tables::SCHEMA},
     store::{Head, StoreFault},
 };
 use atm_core::{
@@ -71,6 +72,7 @@ impl Replay {
         let mut next = |_| columns.next().unwrap_or_default();
         let [journal, number, time, kind, ledger, terminal, id, numbers] = array::from_fn(&mut next);
         let [word, _, account, _, _, amount, balance, version] = array::from_fn(&mut next);
+        let [series, uid] = array::from_fn(&mut next);
         let (journal, number, time) = (parse(journal)?, parse(number)?, UnixTime::from_millis(parse(time)?));
         let head = self.heads.entry(journal).or_default();
         ensure(number == head.number.saturating_add(1), "does not have its journal's next number")?;
@@ -89,6 +91,7 @@ impl Replay {
                 let ledger = parse(ledger)?;
                 ensure(ledger != before, "has the identity that the ledger had before")?;
                 self.ledger = Some((ledger, account));
+                enrolments::close_all(&self.database)?;
                 restored(ledger).to_string()
             }
             ("set-back", Some(_)) => {
@@ -98,7 +101,20 @@ impl Replay {
                 let extends = is_longer && gap == before.gap.extended(gap.start, gap.end);
                 ensure(extends, "does not extend the terminal's gap")?;
                 self.keep(&name, Terminal { gap, set_back_at: Some(time), ..before })?;
+                if before.epoch.is_some_and(|epoch| epoch.series > 0) {
+                    enrolments::close(&self.database, &name)?;
+                }
                 set_back(&name, gap).to_string()
+            }
+            ("confirmed", Some(_)) if terminal.is_empty() => {
+                enrolments::confirm_all(&self.database)?;
+                enrolment(kind, None, None, parse_some(uid)?).to_string()
+            }
+            ("enrolled" | "rotated" | "revoked" | "confirmed", Some(_)) => {
+                let order = Order::of(kind, !series.is_empty()).ok_or_else(|| misfit("has no series"))?;
+                let name = parse(terminal)?;
+                let series = self.enrol(&name, order)?;
+                enrolment(kind, Some(&name), series, parse_some(uid)?).to_string()
             }
             ("done" | "refused" | "void", Some((ledger, account))) => {
                 let (origin, id) = match terminal {
@@ -117,6 +133,22 @@ impl Replay {
             _ => return Err(misfit("cannot come here")),
         };
         ensure(entry.line == line(journal, number, time, &fact), "is not the one that its request gives")
+    }
+
+    /// Carries out an operator's order on a terminal; returns the series that its entry should have.
+    fn enrol(&mut self, name: &Name, order: Order) -> Result<Option<u32>, StoreFault> {
+        let mut terminal = self.terminal(name)?;
+        let stored = enrolments::read(&self.database, name)?;
+        let mut enrolment = stored.map(|(_, enrolment)| enrolment).unwrap_or_default();
+        enrolment.epoch = terminal.epoch;
+        order
+            .apply(&mut terminal, &mut enrolment)
+            .map_err(|_| misfit("is not for a terminal in this state"))?;
+        // The requests of the entries are in no turn.
+        terminal.turn = 0;
+        enrolments::save(&self.database, name, &terminal, &enrolment)?;
+        self.keep(name, terminal)?;
+        Ok(order.series(&enrolment))
     }
 
     /// Decides the request of an entry; returns the fact that it should say.
@@ -160,6 +192,10 @@ fn ensure(holds: bool, what: &str) -> Result<(), StoreFault> {
 
 fn misfit(what: &str) -> StoreFault {
     StoreFault::Damaged(what.to_owned())
+}
+
+fn parse_some<T: FromStr>(text: &str) -> Result<Option<T>, StoreFault> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, StoreFault> {

@@ -32,10 +32,13 @@ CREATE TABLE accounts (
 
 CREATE TABLE terminals (
     terminal TEXT PRIMARY KEY,
-    -- The epoch of the hello that was admitted last: (start, attempt).
+    -- The epoch of the hello that was admitted last, or that of its enrolment: no smaller one is admitted. Series and step
+    -- are those of the terminal's key, 0 without one.
+    epoch_series BIGINT,
+    epoch_step BIGINT,
     start BIGINT,
     attempt BIGINT,
-    -- Counts the admitted hellos.
+    -- Counts the admitted hellos, and the enrolments that ended a conversation.
     turn BIGINT NOT NULL,
     -- The first number that is not reserved for its replies.
     next_number BIGINT NOT NULL,
@@ -48,7 +51,13 @@ CREATE TABLE terminals (
     last_operation TEXT,
     last_outcome TEXT,
     last_amount BIGINT,
-    last_balance BIGINT
+    last_balance BIGINT,
+    -- The highest series of keys that was issued for it; 0 before the first. A row whose epoch is above it is revoked.
+    series BIGINT NOT NULL DEFAULT 0,
+    -- Whether it is served over TLS under a certificate.
+    tls BIGINT NOT NULL DEFAULT 0,
+    -- Whether it is out of service until an operator confirms it.
+    closed BIGINT NOT NULL DEFAULT 0
 );
 
 -- Append-only. The hash of an entry is the SHA-256 of the hash before it, a line feed and the entry's line (atm ledger
@@ -57,7 +66,7 @@ CREATE TABLE entries (
     journal BIGINT NOT NULL,
     number BIGINT NOT NULL,
     time BIGINT NOT NULL,
-    -- created, restored, done, refused, void or set-back
+    -- created, restored, done, refused, void or set-back; by an operator: enrolled, rotated, revoked or confirmed
     kind TEXT NOT NULL,
     -- created, restored: the identity from here on
     ledger TEXT,
@@ -79,6 +88,10 @@ CREATE TABLE entries (
     -- The account's balance and version after it
     balance BIGINT,
     version BIGINT,
+    -- enrolled, rotated, revoked: the highest series of the terminal's keys; none if it has a certificate
+    series BIGINT,
+    -- The operator's user id, where the system has one
+    uid BIGINT,
     hash TEXT NOT NULL,
     PRIMARY KEY (journal, number)
 );

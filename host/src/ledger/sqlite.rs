@@ -11,7 +11,7 @@ use super::{
     reader::Reader,
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::log::LEDGER;
+use crate::{access::Enrolment, log::LEDGER};
 use atm_core::{
     ledger::{AccountNumber, LedgerId, Name},
     money::Amount,
@@ -19,7 +19,7 @@ use atm_core::{
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, params};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::CStr,
     fmt,
     path::{Path, PathBuf},
@@ -27,6 +27,7 @@ use std::{
 };
 use tracing::{info, warn};
 
+pub(super) mod enrolments;
 pub(super) mod rows;
 pub(super) mod tables;
 
@@ -134,34 +135,8 @@ impl Sqlite {
         ([database, log], length)
     }
 
-    /// Opens the database; waits at most so long for a reader that recovers its log.
     fn connect(&self, create: bool, wait: Duration) -> Result<Connection, StoreFault> {
-        match &self.disk {
-            Some(disk) => disk.drop_cached(&self.log),
-            None => drop_cached(&self.log),
-        }
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
-        let connection = match &self.disk {
-            Some(disk) => Connection::open_with_flags_and_vfs(&self.path, flags, disk.vfs()),
-            None => Connection::open_with_flags(&self.path, flags),
-        }?;
-        connection.busy_timeout(wait)?;
-        // Closed before it is checked, it keeps its log: a damaged one may be mended.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        for (pragma, value) in [("trusted_schema", "off"), ("cell_size_check", "on"), ("synchronous", "full")]
-        {
-            connection.pragma_update(None, pragma, value)?;
-        }
-        let mut set = connection.prepare("PRAGMA journal_mode = wal")?;
-        // To the statement's end: its commit, which comes after its row, may fail.
-        let modes: Vec<String> = set.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        drop(set);
-        if modes != ["wal"] {
-            return Err(StoreFault::Failed(format!("SQLite keeps no write-ahead log here, but {modes:?}")));
-        }
-        connection.set_prepared_statement_cache_capacity(32);
-        Ok(connection)
+        connect(&self.path, self.disk.as_deref(), create, wait)
     }
 
     /// Takes a connection whose database was checked.
@@ -237,6 +212,10 @@ impl Store for Sqlite {
         self.accept(connection)
     }
 
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        Ok(enrolments::read(self.connection()?, name)?.map(|(_, enrolment)| enrolment))
+    }
+
     fn log_size(&self) -> u64 {
         self.log_size
     }
@@ -249,6 +228,43 @@ impl Store for Sqlite {
         }
         Ok(synced?)
     }
+}
+
+/// Opens a database for writing; waits at most so long for another process's transaction.
+pub(super) fn connect(
+    path: &Path,
+    disk: Option<&dyn Disk>,
+    create: bool,
+    wait: Duration,
+) -> Result<Connection, StoreFault> {
+    let log = beside(path, "-wal");
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let connection = match disk {
+        Some(disk) => {
+            disk.drop_cached(&log);
+            Connection::open_with_flags_and_vfs(path, flags, disk.vfs())
+        }
+        None => {
+            drop_cached(&log);
+            Connection::open_with_flags(path, flags)
+        }
+    }?;
+    connection.busy_timeout(wait)?;
+    // Closed before it is checked, it keeps its log: a damaged one may be mended.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    for (pragma, value) in [("trusted_schema", "off"), ("cell_size_check", "on"), ("synchronous", "full")] {
+        connection.pragma_update(None, pragma, value)?;
+    }
+    let mut set = connection.prepare("PRAGMA journal_mode = wal")?;
+    // To the statement's end: its commit, which comes after its row, may fail.
+    let modes: Vec<String> = set.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    drop(set);
+    if modes != ["wal"] {
+        return Err(StoreFault::Failed(format!("SQLite keeps no write-ahead log here, but {modes:?}")));
+    }
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
 }
 
 fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
@@ -270,6 +286,7 @@ fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Resu
         terminals,
         names: rows::count_terminals(connection)?,
         max_names: MAX_NAMES,
+        closed: BTreeSet::new(),
         entries: Vec::new(),
         duplicates: 0,
     })
@@ -280,7 +297,7 @@ fn write(connection: &Connection, before: &(Head, Turn), batch: &Batch) -> Resul
         "UPDATE journals SET epoch = ?, owner = ?, batches = ?, number = ?, hash = ?
          WHERE journal = ? AND epoch = ? AND owner = ? AND batches = ?",
     )?;
-    let (Batch { head, turn, account, terminals, entries, .. }, (stood, former)) = (batch, before);
+    let (Batch { head, turn, account, terminals, closed, entries, .. }, (stood, former)) = (batch, before);
     let updated = update.execute(params![
         turn.epoch,
         rows::owner(turn.owner),
@@ -303,6 +320,7 @@ fn write(connection: &Connection, before: &(Head, Turn), batch: &Batch) -> Resul
             rows::save_terminal(connection, name, terminal)?;
         }
     }
+    closed.iter().try_for_each(|name| enrolments::close(connection, name))?;
     rows::append(connection, entries)
 }
 

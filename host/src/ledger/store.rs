@@ -2,8 +2,8 @@
 //!
 //! A batch is [loaded](Store::load), decided and [saved](Store::save). The first begins a transaction and locks the
 //! journal's row; the second ends it. A store knows no rule about money.
-use super::batch::Batch;
 pub use super::entry::Head;
+use super::{Enrolment, batch::Batch};
 use atm_core::ledger::Name;
 use std::fmt;
 
@@ -41,6 +41,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreFault`].
     fn reopen(&mut self) -> Result<(), StoreFault>;
+
+    /// What the row of a terminal says about who may use its name, as the last commit of any process left it; `None` if it has
+    /// no row. Not between [`load`](Self::load) and [`save`](Self::save).
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault>;
 
     /// The length of the write-ahead log in bytes, before the last commit; 0 where there is none. It grows while a reader keeps its transaction.
     fn log_size(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The ledger in SQLite, over a folder: the contract, and batches in doubt.
 use super::{
+    Enrolment,
     batch::Batch,
     committer::GroupCommitter,
     folder::Folder,
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 
 mod audit;
 mod folder;
+mod operator;
 mod restore;
 
 fn units(units: u64) -> Amount {
@@ -137,6 +139,9 @@ impl Store for Doubtful {
         self.reopened += 1;
         self.store.reopen()
     }
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        self.store.enrolment(name)
+    }
     fn close(&mut self) -> Result<(), StoreFault> {
         self.store.close()
     }
@@ -245,6 +250,7 @@ impl Store for Shifting {
             terminals: BTreeMap::new(),
             names: 0,
             max_names: 7,
+            closed: Default::default(),
             entries: Vec::new(),
             duplicates: 0,
         })
@@ -257,6 +263,9 @@ impl Store for Shifting {
     fn abandon(&mut self) {}
     fn reopen(&mut self) -> Result<(), StoreFault> {
         Ok(())
+    }
+    fn enrolment(&mut self, _: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        Ok(None)
     }
     fn close(&mut self) -> Result<(), StoreFault> {
         Ok(())

@@ -3,10 +3,11 @@
 //! Every number and hash is checked, and every entry must be the one that [`decide`](atm_core::ledger::decide) gives for
 //! its request. Derived terminals are in a temporary database, so memory does not grow with their number.
 use super::{
+    Enrolment,
     entry::{Hash, Head},
     reader::{Journal, Overview, Reader},
     replay::Replay,
-    sqlite::rows,
+    sqlite::{enrolments, rows},
     store::StoreFault,
 };
 use atm_core::ledger::Terminal;
@@ -116,6 +117,16 @@ impl Report {
             let derives = |row: Terminal| (row.last, row.gap, row.set_back_at);
             let derived = found.unwrap_or(Terminal::NEW);
             self.compare(format!("the row of terminal {name}"), derives(terminal), derives(derived));
+            let enrolment = |database| {
+                enrolments::read(database, &name)
+                    .map(|found| found.unwrap_or((Terminal::NEW, Enrolment::default())))
+            };
+            let [(_, stored), (_, issued)] = [enrolment(&reader.connection)?, enrolment(&replay.database)?];
+            let derives = |row: &Enrolment| (row.status(), row.series, row.tls, row.closed);
+            self.compare(format!("the enrolment of terminal {name}"), derives(&stored), derives(&issued));
+            if stored.epoch < issued.epoch {
+                self.fault(format!("the epoch of terminal {name} is before its enrolment"));
+            }
             let used = terminal.last.map_or(0, |last| last.id.saturating_add(1)).max(terminal.gap.end);
             if terminal.next_number < used {
                 self.fault(format!("number {used} of terminal {name} is not reserved"));

@@ -9,7 +9,7 @@ use atm_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Null};
 
 /// The place of the hash in a row of the entries.
-const HASH: usize = 17;
+const HASH: usize = 19;
 
 type Result<T> = std::result::Result<T, StoreFault>;
 
@@ -18,7 +18,7 @@ pub(crate) fn owner(owner: u64) -> String {
     format!("{owner:016x}")
 }
 
-fn damaged(what: &str) -> StoreFault {
+pub(super) fn damaged(what: &str) -> StoreFault {
     StoreFault::Damaged(format!("{what} is not one that atm has written"))
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn count_terminals(connection: &Connection) -> Result<u64> {
 /// The columns of a terminal's row behind its name.
 macro_rules! columns {
     () => {
-        "start, attempt, turn, next_number, gap_start, gap_end, set_back_at, last_id, last_operation, last_outcome, \
+        "epoch_series, epoch_step, start, attempt, turn, next_number, gap_start, gap_end, set_back_at, last_id, last_operation, last_outcome, \
          last_amount, last_balance"
     };
 }
@@ -98,14 +98,17 @@ pub(crate) fn terminals(
 fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
     let name: String = row.get(0)?;
     let damaged = || damaged(&format!("the row of terminal {name}"));
-    let epoch = match (row.get(1)?, row.get(2)?) {
-        (Some(start), Some(attempt)) => Some(Epoch::clear(start, attempt)),
-        _ => None,
+    let epoch = match (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?) {
+        (Some(series), Some(step), Some(start), Some(attempt)) => {
+            Some(Epoch { series, step, start, attempt })
+        }
+        (None, None, None, None) => None,
+        _ => return Err(damaged()),
     };
-    let (operation, outcome): (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
-    let amount = row.get::<_, Option<u64>>(11)?.and_then(Amount::from_minor);
-    let balance = row.get::<_, Option<u64>>(12)?.and_then(Amount::from_minor);
-    let last = match (row.get(8)?, outcome) {
+    let (operation, outcome): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
+    let amount = row.get::<_, Option<u64>>(13)?.and_then(Amount::from_minor);
+    let balance = row.get::<_, Option<u64>>(14)?.and_then(Amount::from_minor);
+    let last = match (row.get(10)?, outcome) {
         (None, None) => None,
         (Some(id), Some(outcome)) => {
             Some(record(id, operation.as_deref(), &outcome, amount, balance).ok_or_else(damaged)?)
@@ -114,10 +117,10 @@ fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
     };
     let terminal = Terminal {
         epoch,
-        turn: row.get(3)?,
-        next_number: row.get(4)?,
-        gap: Gap { start: row.get(5)?, end: row.get(6)? },
-        set_back_at: row.get::<_, Option<u64>>(7)?.map(UnixTime::from_millis),
+        turn: row.get(5)?,
+        next_number: row.get(6)?,
+        gap: Gap { start: row.get(7)?, end: row.get(8)? },
+        set_back_at: row.get::<_, Option<u64>>(9)?.map(UnixTime::from_millis),
         last,
     };
     Ok((name.parse().map_err(|_| damaged())?, terminal))
@@ -127,9 +130,9 @@ pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Ter
     let mut save = connection.prepare_cached(concat!(
         "INSERT INTO terminals (terminal, ",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (terminal) DO UPDATE SET (",
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (terminal) DO UPDATE SET (",
         columns!(),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     ))?;
     let Terminal { epoch, turn, next_number, gap, set_back_at, last } = terminal;
     let (outcome, amount, balance) = last.as_ref().map_or((None, None, None), |last| {
@@ -138,6 +141,8 @@ pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Ter
     });
     save.execute(params![
         name.as_str(),
+        epoch.map(|epoch| epoch.series),
+        epoch.map(|epoch| epoch.step),
         epoch.map(|epoch| epoch.start),
         epoch.map(|epoch| epoch.attempt),
         turn,

@@ -1,5 +1,5 @@
 //! Tables: made for a new ledger, given another identity, and compared with the mark.
-use super::{Beginning, HOST_JOURNAL, OPERATOR_JOURNAL, execute, rows};
+use super::{Beginning, HOST_JOURNAL, OPERATOR_JOURNAL, enrolments, execute, rows};
 use crate::ledger::{
     entry::{FORMAT, Hash, created, restored},
     mark,
@@ -37,11 +37,13 @@ pub(super) fn create(connection: &Connection, new: Beginning) -> Result<(), Stor
     execute(connection, "COMMIT")
 }
 
-/// Gives the ledger another identity, with an entry that says so; returns the journal's head.
+/// Gives the ledger another identity, with an entry that says so, and closes all enrolled terminals; returns the journal's
+/// head.
 pub(crate) fn renew(connection: &Connection, journal: u32, new: Beginning) -> Result<Head, StoreFault> {
     check_format(connection)?;
     execute(connection, "BEGIN IMMEDIATE")?;
     connection.execute("UPDATE ledger SET identity = ?", [new.identity.to_string()])?;
+    enrolments::close_all(connection)?;
     let head = post(connection, journal, new.time, &restored(new.identity))?;
     execute(connection, "COMMIT")?;
     Ok(head)

@@ -49,7 +49,7 @@ pub(super) fn export(
         ExportFormat::Json => writeln!(out, "\n]")?,
         ExportFormat::Csv => {
             for Journal { journal, head, .. } in &overview.journals {
-                writeln!(out, "{FORMAT},{journal},{},,head,,,,,,,,,,,,,{}", head.number, head.hash)?;
+                writeln!(out, "{FORMAT},{journal},{},,head,,,,,,,,,,,,,,,{}", head.number, head.hash)?;
             }
         }
     }

@@ -37,11 +37,11 @@ pub fn audit(connection: &Connection) -> rusqlite::Result<Tables> {
 }
 
 /// An entry's line, by its columns.
-const LINE: &str = "3 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
+const LINE: &str = "4 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
     || ',' || ifnull(terminal, '') || ',' || ifnull(id, '') || ',' || ifnull(numbers, '') || ','
     || ifnull(operation, '') || ',' || ifnull(reason, '') || ',' || ifnull(account, '') || ',' || ifnull(debit, '')
     || ',' || ifnull(credit, '') || ',' || ifnull(amount, '') || ',' || ifnull(balance, '') || ','
-    || ifnull(version, '')";
+    || ifnull(version, '') || ',' || ifnull(series, '') || ',' || ifnull(uid, '')";
 
 fn rows<T>(
     connection: &Connection,
@@ -114,19 +114,22 @@ impl Audit {
             amount,
             balance,
             version,
+            _,
+            _,
         ] = columns
         else {
-            return Err("17 columns expected");
+            return Err("19 columns expected");
         };
         let delta = match kind {
             "restored" => {
-                self.identity = Some(format!("3,{ledger}"));
+                self.identity = Some(format!("4,{ledger}"));
                 return Ok(());
             }
             "created" if debit == "opening" => {
-                self.identity = Some(format!("3,{ledger}"));
+                self.identity = Some(format!("4,{ledger}"));
                 Some(i128::from(number(amount)?))
             }
+            "enrolled" | "rotated" | "revoked" | "confirmed" => return Ok(()),
             "set-back" => {
                 self.gaps.insert(name.to_owned(), (number(id)?, number(numbers)?));
                 return Ok(());

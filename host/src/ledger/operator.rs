@@ -1,0 +1,201 @@
+//! The operator's journal: orders about the enrolment of terminals, each in a commit of its own, beside a running server or
+//! without one.
+//!
+//! The command line has this journal for itself, so a host is never fenced by it. Rows are read after `BEGIN IMMEDIATE`, as
+//! for a batch; a transaction of another process is waited for, up to [`DEADLINE`].
+use super::{
+    Enrolment,
+    batch::MAX_NAMES,
+    enrol::{Order, Refused},
+    entry::enrolment,
+    folder::{is_empty, missing, refuse_former},
+    mark,
+    sqlite::{FILE, OPERATOR_JOURNAL, connect, enrolments, rows, tables},
+    store::{Head, StoreFault, Turn},
+};
+use atm_core::{
+    ledger::{Name, Terminal},
+    time::UnixTime,
+};
+use rusqlite::{Connection, config::DbConfig, params};
+use std::{fmt, path::Path, time::Duration};
+
+/// How long another process's transaction is waited for.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A ledger that an operator gives orders to.
+#[derive(Debug)]
+pub struct Operator {
+    connection: Connection,
+    /// The random number of this process.
+    owner: u64,
+    uid: Option<u32>,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug)]
+pub enum OrderFault {
+    /// The terminal's row does not take it. Nothing was committed.
+    Refused(Name, Refused),
+    /// The ledger has no room for another name. Nothing was committed.
+    Full,
+    /// Another command has changed the terminal's series meanwhile. Nothing was committed.
+    Changed(Name),
+    /// The commit returned an error: it may stand or not.
+    InDoubt(StoreFault),
+    /// The ledger cannot be read or written. Nothing was committed.
+    Store(StoreFault),
+}
+
+impl fmt::Display for OrderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(name, refused) => write!(f, "terminal {name}: {refused}"),
+            Self::Full => f.write_str("the ledger has no room for another name"),
+            Self::Changed(name) => write!(f, "terminal {name}: another command has changed it meanwhile"),
+            Self::InDoubt(_) => {
+                f.write_str("the commit is in doubt: `atm terminal list` says whether it stands")
+            }
+            Self::Store(StoreFault::Busy) => {
+                write!(f, "another process had a transaction open for {} s", DEADLINE.as_secs())
+            }
+            Self::Store(_) => f.write_str("the ledger cannot be used"),
+        }
+    }
+}
+
+impl std::error::Error for OrderFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(StoreFault::Busy) => None,
+            Self::InDoubt(fault) | Self::Store(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+impl<E: Into<StoreFault>> From<E> for OrderFault {
+    fn from(fault: E) -> Self {
+        Self::Store(fault.into())
+    }
+}
+
+impl Operator {
+    /// Opens the ledger in a folder; `owner` is a random number of this process.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; there is no ledger, or it is behind its mark.
+    pub fn open(folder: &Path, owner: u64) -> Result<Self, StoreFault> {
+        refuse_former(folder)?;
+        // Before the first transaction: that has everything that was acknowledged until now.
+        let noted = mark::read(folder)?.map(|noted| noted.head);
+        let path = folder.join(FILE);
+        if is_empty(&path)? {
+            let was_used = noted.is_some_and(|noted| noted != Head::default());
+            let none = "there is no ledger (`atm serve --data DIR` makes one)".to_owned();
+            return Err(if was_used { missing() } else { StoreFault::Unusable(none) });
+        }
+        let connection = connect(&path.canonicalize()?, None, false, DEADLINE)?;
+        tables::check_mark(&connection, noted)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        #[cfg(unix)]
+        let uid = Some(rustix::process::getuid().as_raw());
+        #[cfg(not(unix))]
+        let uid = None;
+        Ok(Self { connection, owner, uid })
+    }
+
+    /// A terminal's row as it would be after an order.
+    ///
+    /// # Errors
+    /// [`OrderFault`].
+    pub fn preview(&self, name: &Name, order: Order) -> Result<Enrolment, OrderFault> {
+        Ok(self.decide(name, order)?.1)
+    }
+
+    /// Carries an order out on a terminal and commits it with its entry. With `expected` the series must then be this one: the
+    /// key of another was written.
+    ///
+    /// # Errors
+    /// [`OrderFault`].
+    pub fn order(
+        &mut self,
+        name: &Name,
+        order: Order,
+        expected: Option<u32>,
+        time: UnixTime,
+    ) -> Result<Enrolment, OrderFault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = self.decide(name, order).and_then(|(terminal, enrolment)| {
+            if expected.is_some_and(|expected| expected != enrolment.series) {
+                return Err(OrderFault::Changed(name.clone()));
+            }
+            enrolments::save(&self.connection, name, &terminal, &enrolment)?;
+            self.post(order.word(), Some(name), order.series(&enrolment), time)?;
+            Ok(enrolment)
+        });
+        self.end(result)
+    }
+
+    /// Opens every closed terminal again; returns how many were closed.
+    ///
+    /// # Errors
+    /// [`OrderFault`].
+    pub fn confirm_all(&mut self, time: UnixTime) -> Result<usize, OrderFault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let result = enrolments::confirm_all(&self.connection).map_err(OrderFault::from).and_then(|opened| {
+            if opened > 0 {
+                self.post(Order::Confirm.word(), None, None, time)?;
+            }
+            Ok(opened)
+        });
+        self.end(result)
+    }
+
+    fn decide(&self, name: &Name, order: Order) -> Result<(Terminal, Enrolment), OrderFault> {
+        let stored = enrolments::read(&self.connection, name)?;
+        if stored.is_none() && rows::count_terminals(&self.connection)? >= MAX_NAMES {
+            return Err(OrderFault::Full);
+        }
+        let (mut terminal, mut enrolment) = stored.unwrap_or((Terminal::NEW, Enrolment::default()));
+        let refused = |refused| OrderFault::Refused(name.clone(), refused);
+        order.apply(&mut terminal, &mut enrolment).map_err(refused)?;
+        Ok((terminal, enrolment))
+    }
+
+    /// Appends an entry to the operator's journal, under an epoch of this process.
+    fn post(
+        &self,
+        kind: &str,
+        name: Option<&Name>,
+        series: Option<u32>,
+        time: UnixTime,
+    ) -> Result<(), StoreFault> {
+        let (mut head, Turn { epoch, .. }) = rows::journal(&self.connection, OPERATOR_JOURNAL)?;
+        head.batches = head.batches.saturating_add(1);
+        let entry = head.append(OPERATOR_JOURNAL, time, &enrolment(kind, name, series, self.uid));
+        rows::append(&self.connection, &[entry])?;
+        let update =
+            "UPDATE journals SET epoch = ?, owner = ?, batches = ?, number = ?, hash = ? WHERE journal = ?";
+        let Head { batches, number, hash } = head;
+        let (epoch, owner) = (epoch.saturating_add(1), rows::owner(self.owner));
+        let values = params![epoch, owner, batches, number, hash.as_str(), OPERATOR_JOURNAL];
+        self.connection.execute(update, values)?;
+        Ok(())
+    }
+
+    /// Commits what was done, or takes it back.
+    fn end<T>(&self, result: Result<T, OrderFault>) -> Result<T, OrderFault> {
+        match result {
+            Ok(done) => {
+                self.connection.execute_batch("COMMIT").map_err(|error| OrderFault::InDoubt(error.into()))?;
+                Ok(done)
+            }
+            Err(fault) => {
+                // Where it fails, closing the connection takes it back.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                Err(fault)
+            }
+        }
+    }
+}
