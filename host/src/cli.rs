@@ -9,6 +9,7 @@ use clap::{
 use clap_complete::Shell;
 use std::path::PathBuf;
 
+pub(crate) mod access;
 mod client;
 mod file;
 pub(crate) mod ledger;
@@ -37,6 +38,15 @@ pub(crate) enum Command {
     /// Read, verify, back up and restore the ledger of `serve --data`
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Enrol terminals for sealed links (experimental) or TLS, on the ledger of `serve --data`
+    #[command(subcommand)]
+    Terminal(access::Terminal),
+    /// Put terminals back into service
+    #[command(subcommand)]
+    Access(access::Access),
+    /// Make the file of keys from which those of terminals follow
+    #[command(subcommand)]
+    Secrets(access::Secrets),
     /// Show a whole session over TCP, and check every balance
     Demo {
         /// Framing and encoding of messages

@@ -16,6 +16,7 @@ use std::{
     thread,
 };
 
+mod access;
 mod completions;
 mod file_limit;
 mod ledger;
@@ -35,6 +36,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Client(options)) => run_client(*options),
         Some(Command::Ledger(command)) => ledger::run(&command),
+        Some(Command::Terminal(command)) => access::terminal(&command),
+        Some(Command::Access(command)) => access::access(&command),
+        Some(Command::Secrets(command)) => access::secrets(&command),
         Some(Command::Demo { wire, hex }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Man { folder }) => {
             let written = fs::create_dir_all(&folder)

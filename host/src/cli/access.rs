@@ -1,0 +1,84 @@
+//! Command line of `atm terminal`, `atm access` and `atm secrets`.
+use super::ledger::DataFolder;
+use atm_core::ledger::Name;
+use clap::{ArgGroup, Args, Subcommand};
+use std::path::PathBuf;
+
+/// The keys from which those of terminals follow.
+#[derive(Debug, Args)]
+pub(crate) struct SecretsFile {
+    /// The secrets file, which `atm secrets new` writes [default: the unit's credential `secrets`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Terminal {
+    /// Enrol a terminal: with a key, written to a new file, or with a certificate
+    ///
+    /// A name with a key is served only over sealed links (experimental), one with a certificate only over TLS.
+    #[command(group(ArgGroup::new("with").args(["out", "tls"]).required(true)))]
+    Add {
+        /// The terminal's name
+        name: Name,
+        /// The key file to create, for the terminal
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Enrol it for TLS, under a certificate with its name; there is no key
+        #[arg(long, conflicts_with = "secrets")]
+        tls: bool,
+        #[command(flatten)]
+        folder: DataFolder,
+        #[command(flatten)]
+        secrets: SecretsFile,
+    },
+    /// Issue a terminal's next key; the former one is valid until the terminal says hello with the next
+    Rotate {
+        /// The terminal's name
+        name: Name,
+        /// The key file to create, for the terminal
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
+        #[command(flatten)]
+        secrets: SecretsFile,
+    },
+    /// Refuse a terminal's keys, its certificate and the next request of its session
+    Revoke {
+        /// The terminal's name
+        name: Name,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// List the terminals that were ever enrolled
+    List {
+        #[command(flatten)]
+        folder: DataFolder,
+        /// Print an object a line, in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Access {
+    /// Put terminals back into service after a ledger was restored or set back; without a name, all
+    Confirm {
+        /// The terminals' names
+        names: Vec<Name>,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Write new random keys to a new file, which only its owner can read
+    ///
+    /// Keep it outside the ledger's folder, and a copy elsewhere: without it every terminal needs a new key.
+    New {
+        /// The file to create
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,154 @@
+//! `atm terminal`, `atm access` and `atm secrets`: who may use a terminal's name.
+//!
+//! A key file is written before the order is committed, and removed where the order is refused: no key is issued that is not
+//! on the disk. Where the commit is in doubt, it stays.
+use super::{print, write_output};
+use crate::cli::access::{Access, Secrets, SecretsFile, Terminal};
+use anyhow::{Context, Result};
+use atm_core::{
+    ledger::{self, Name},
+    seal::TerminalKey,
+};
+use atm_host::{
+    access::{self, Enrolment, KeyFile, Status},
+    clock::unix_time,
+    exit::Exit,
+    ledger::{
+        enrol::Order,
+        operator::{Operator, OrderFault},
+        reader::Reader,
+        sqlite::FILE,
+    },
+};
+use std::{fs, num::NonZeroU32, path::Path};
+
+pub(super) fn terminal(command: &Terminal) -> Result<Exit> {
+    match command {
+        Terminal::Add { name, out: Some(out), folder, secrets, .. } => {
+            let series = issue(&folder.data, name, Order::AddKey, secrets, out)?;
+            print(&format!("{name}: enrolled, series {series}; its key is in {}", out.display()))
+        }
+        Terminal::Add { name, out: None, folder, .. } => {
+            open(&folder.data)?.order(name, Order::AddCertificate, None, unix_time())?;
+            print(&format!("{name}: enrolled for TLS, under a certificate with this name"))
+        }
+        Terminal::Rotate { name, out, folder, secrets } => {
+            let series = issue(&folder.data, name, Order::Rotate, secrets, out)?;
+            print(&format!("{name}: series {series} is issued; its key is in {}", out.display()))
+        }
+        Terminal::Revoke { name, folder } => {
+            open(&folder.data)?.order(name, Order::Revoke, None, unix_time())?;
+            print(&format!("{name}: revoked"))
+        }
+        Terminal::List { folder, json } => list(&folder.data, *json),
+    }
+}
+
+pub(super) fn access(command: &Access) -> Result<Exit> {
+    let Access::Confirm { names, folder } = command;
+    let mut operator = open(&folder.data)?;
+    if names.is_empty() {
+        let opened = operator.confirm_all(unix_time())?;
+        return print(&format!("confirmed: {opened} terminals are back in service"));
+    }
+    for name in names {
+        operator.order(name, Order::Confirm, None, unix_time())?;
+        print(&format!("{name}: back in service"))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) fn secrets(command: &Secrets) -> Result<Exit> {
+    let Secrets::New { file } = command;
+    access::Secrets::generate().context("there are no random numbers for keys")?.create(file)?;
+    print(&format!("{}: new keys", file.display()))
+}
+
+fn open(folder: &Path) -> Result<Operator> {
+    let owner = getrandom::u64().context("there is no random number for this process")?;
+    Operator::open(folder, owner).with_context(|| folder.join(FILE).display().to_string())
+}
+
+/// Issues a terminal's next key into a new file; returns its series.
+fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
+    let path = file.secrets.clone().or_else(access::secrets::credential);
+    let secrets = access::Secrets::read(&path.context("a key needs the secrets file: --secrets FILE")?)?;
+    let mut operator = open(folder)?;
+    let series = operator.preview(name, order)?.series;
+    let number = NonZeroU32::new(series).context("no series of keys")?;
+    let key = TerminalKey::derive(secrets.terminals(), number, name);
+    KeyFile { terminal: name.clone(), key }.create(out)?;
+    match operator.order(name, order, Some(series), unix_time()) {
+        Ok(_) => Ok(series),
+        Err(fault @ OrderFault::InDoubt(_)) => {
+            Err(fault).with_context(|| format!("{}: the key is kept", out.display()))
+        }
+        Err(fault) => {
+            fs::remove_file(out).with_context(|| format!("{fault}; {}", out.display()))?;
+            Err(fault.into())
+        }
+    }
+}
+
+fn list(folder: &Path, json: bool) -> Result<Exit> {
+    let reader = Reader::open(folder).with_context(|| folder.join(FILE).display().to_string())?;
+    let rows = reader.enrolments()?;
+    write_output(|out| {
+        if !json {
+            writeln!(
+                out,
+                "{:<32}  {:<11}  {:>10}  {:>10}  {:>20}  state",
+                "terminal", "with", "series", "step", "last start"
+            )?;
+        }
+        for (name, row, enrolment) in rows {
+            writeln!(
+                out,
+                "{}",
+                if json { object(&name, &row, &enrolment) } else { line(&name, &row, &enrolment) }
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// The step and the start of the last hello; none before the first under this enrolment.
+fn last_hello(row: &ledger::Terminal, enrolment: &Enrolment) -> Option<(u32, u64)> {
+    let epoch =
+        row.epoch.filter(|epoch| enrolment.is_enrolled() && (epoch.start, epoch.attempt) != (0, 0))?;
+    Some((epoch.step, epoch.start))
+}
+
+fn line(name: &Name, row: &ledger::Terminal, enrolment: &Enrolment) -> String {
+    let or_dash = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+    let has_key = enrolment.series > 0 && !enrolment.tls;
+    let last = last_hello(row, enrolment);
+    let series = or_dash(has_key.then(|| enrolment.series.to_string()));
+    let step = or_dash(last.filter(|_| has_key).map(|(step, _)| step.to_string()));
+    let start = or_dash(last.map(|(_, start)| start.to_string()));
+    let with = match enrolment.status() {
+        Status::Certificate => "certificate",
+        Status::Key => "key",
+        Status::Revoked | Status::NotEnrolled => "-",
+    };
+    let state = match enrolment.status() {
+        Status::Revoked | Status::NotEnrolled => "revoked",
+        _ if enrolment.closed => "closed",
+        _ => "in service",
+    };
+    format!("{:<32}  {with:<11}  {series:>10}  {step:>10}  {start:>20}  {state}", name.as_str())
+}
+
+fn object(name: &Name, row: &ledger::Terminal, enrolment: &Enrolment) -> String {
+    let (step, start) = last_hello(row, enrolment)
+        .map_or(("null".to_owned(), "null".to_owned()), |(step, start)| {
+            (step.to_string(), start.to_string())
+        });
+    let Enrolment { series, tls, closed, .. } = enrolment;
+    let revoked = !enrolment.is_enrolled();
+    format!(
+        "{{\"terminal\":\"{name}\",\"series\":{series},\"step\":{step},\"start\":{start},\"tls\":{tls},\"closed\":{},\
+         \"revoked\":{revoked}}}",
+        *closed && !revoked
+    )
+}
