@@ -2,6 +2,7 @@
 //! batch.
 use super::{Server, ServerConfig, committer::Committer, new_identity};
 use crate::{
+    access::Enrolment,
     clock::unix_time,
     ledger::{
         batch::Answered,
@@ -12,7 +13,7 @@ use crate::{
     },
     metrics::Metrics,
 };
-use atm_core::ledger::{InDoubt, Ledger, LedgerId, Request, Response};
+use atm_core::ledger::{InDoubt, Ledger, LedgerId, Name, Request, Response};
 use std::{path::Path, sync::Arc, time::Instant};
 
 /// A ledger in a folder that this process has locked.
@@ -73,6 +74,10 @@ impl Committer for DiskLedger {
 
     fn is_full(&self) -> bool {
         self.committer.is_full()
+    }
+
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
+        self.committer.enrolment(name)
     }
 
     fn responses(&mut self) -> Result<Vec<Answered>, InDoubt> {
