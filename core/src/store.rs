@@ -100,6 +100,9 @@ impl<E: fmt::Display> fmt::Display for StoreError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for StoreError<E> {}
 
+/// An entry's number and its bytes.
+type Numbered<'a> = (u64, &'a [u8]);
+
 /// Numbered entries in slots, each in two copies. See the [module](self) for the layout and an example.
 #[derive(Clone, Debug)]
 pub struct Store<S> {
@@ -192,7 +195,7 @@ impl<S: Storage> Store<S> {
         &mut self,
         slot: u8,
         page: &'a mut [u8; SLOT],
-    ) -> Result<Option<(u64, &'a [u8])>, StoreError<S::Error>> {
+    ) -> Result<Option<Numbered<'a>>, StoreError<S::Error>> {
         if !self.load(slot, page)? {
             return Ok(None);
         }

@@ -90,5 +90,5 @@ impl Server {
     }
 }
 
-#[cfg(all(test, feature = "ledger"))]
+#[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! A server of sealed links, with terminals that have a key and peers that have none.
+#![cfg(feature = "ledger")]
 use super::super::{ServerConfig, Stop, committer::Committer, memory_ledger::MemoryLedger};
 use super::*;
 use crate::{

@@ -266,7 +266,7 @@ const MUST_NOT_KNOW: [(&str, &str, &[&str]); 24] = [
     ("host", "server::opening", &["crate", "atm_core", "mio"]),
     ("host", "server::conversations", &["crate::ledger", "mio::net"]),
     ("host", "server::dispatch", &["crate::ledger", "mio::net", "std::fs"]),
-    ("host", "server::committer", &["crate", "mio", "std::fs"]),
+    ("host", "server::committer", &["crate::ledger", "crate::server", "crate::metrics", "mio", "std::fs"]),
     ("host", "server::disk_ledger", &["mio"]),
     ("host", "server::response_log", &["mio", "std::fs"]),
     ("host", "server::timers", &["crate"]),
