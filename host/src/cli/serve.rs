@@ -105,7 +105,7 @@ pub(crate) struct Serve {
         conflicts_with = "tls_cert"
     )]
     pub(crate) secrets: Option<PathBuf>,
-    /// Serve in clear at an address that other machines reach, or on a real serial port: whoever reaches it, or the wire, can read every balance
+    /// Serve in clear at an address that other machines reach, or on a real serial port: any peer that reaches it, or the wire, can read every balance
     /// and move money. The option without a value means true
     #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) allow_clear: bool,

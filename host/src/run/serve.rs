@@ -93,7 +93,7 @@ fn is_remote(address: &SocketAddr) -> bool {
 
 fn clear_refused(place: &str) -> String {
     format!(
-        "{place} would be served in clear: whoever reaches it can read every balance and move money. Serve sealed links (--sealed) or TLS \
+        "{place} would be served in clear: any peer that reaches it can read every balance and move money. Serve sealed links (--sealed) or TLS \
          (--tls-cert), or allow it with --allow-clear"
     )
 }
@@ -172,7 +172,7 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
     })?;
     let ready = || {
         if !options.sealed && !is_pseudo_terminal(path) {
-            warn!(target: SERVER, port = path, "there is no authentication: whoever reaches this line can move money");
+            warn!(target: SERVER, port = path, "there is no authentication: any peer on this line can move money");
         }
         announce(&format!("listening on {path} ({}, {baud} baud{})", config.wire, sealed_word(options)));
         info!(target: SERVER, port = path, wire = %config.wire, baud, version = env!("CARGO_PKG_VERSION"), "listening");

@@ -81,7 +81,7 @@ fn a_server_that_cannot_listen_prints_one_line_and_exits_with_1() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let server = Server::start(&[]);
     for address in [server.address.to_string().as_str(), "256.0.0.1:0", "192.0.2.1:0"] {
-        let output = Program::run(atm(&["serve", "--listen", address]), "");
+        let output = Program::run(atm(&["serve", "--allow-clear", "--listen", address]), "");
         assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{address}: {output:?}");
         assert_eq!(output.stderr.lines().count(), 1, "{address}: {output:?}");
         assert!(output.stderr.contains(address), "{address}: {output:?}");

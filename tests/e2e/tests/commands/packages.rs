@@ -24,6 +24,15 @@ fn each_command_has_a_manual_page_with_its_options() {
         "atm-ledger-export",
         "atm-ledger-backup",
         "atm-ledger-restore",
+        "atm-terminal",
+        "atm-terminal-add",
+        "atm-terminal-rotate",
+        "atm-terminal-revoke",
+        "atm-terminal-list",
+        "atm-access",
+        "atm-access-confirm",
+        "atm-secrets",
+        "atm-secrets-new",
     ] {
         assert!(found.remove(&format!("{name}.1")), "{name}");
         let page = fs::read_to_string(pages.join(format!("{name}.1"))).unwrap().replace(r"\-", "-");
