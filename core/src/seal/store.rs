@@ -40,7 +40,7 @@ fn read(bytes: &[u8]) -> Option<(Name, TerminalKey)> {
     Some((name, TerminalKey::new(Key::from(*key), series, u32::from_le_bytes(*step))))
 }
 
-/// The stored key of one terminal, at the terminal or at its host. See the [module](self).
+/// The stored key of one terminal, at the terminal or at its host. See the module.
 #[derive(Clone, Debug)]
 pub struct KeyStore<S> {
     store: Store<S>,
