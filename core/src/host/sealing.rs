@@ -48,6 +48,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Whether a key is to be reported.
+    #[cfg(feature = "embedded-io")]
     pub(crate) fn has_key_request(&self) -> bool {
         self.report_key
     }

@@ -4,11 +4,10 @@ use crate::log::SESSION;
 use atm_core::{
     host::KeyRequest,
     ledger::Name,
-    message::Notice,
     time::{Duration, Instant},
 };
 use mio::Token;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The interval in which one warning is logged: any peer can send what is not authentic.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -80,8 +79,8 @@ impl Server {
             let is_sealed = connection.host.incoming_hello().is_some_and(|hello| hello.key.is_some());
             let row = if is_sealed { self.committer.enrolment(name) } else { Ok(None) };
             if row.is_ok_and(|row| row.is_some_and(|row| row.closed)) {
-                info!(target: SESSION, session = token.0, terminal = %name, "hello refused: the terminal is out of service until it is confirmed");
-                connection.host.reject(Notice::OutOfService, self.now);
+                tracing::info!(target: SESSION, session = token.0, terminal = %name, "hello refused: the terminal is out of service until it is confirmed");
+                connection.host.reject(atm_core::message::Notice::OutOfService, self.now);
                 return true;
             }
         }
