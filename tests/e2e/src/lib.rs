@@ -6,6 +6,8 @@
 //! * [`TerminalProgram`] is a program at a pseudo-terminal, [`SerialPair`] a serial line between two programs.
 //! * [`Client`] is a TCP client of the `json` wire, every read with a timeout; [`NamedTerminal`] has the state that a named
 //!   terminal stores.
+//! * [`FrameProxy`] is a man in the middle of the `postcard` wire over TCP; [`exchange_frames`] and
+//!   [`replay_session`] are a peer of their own.
 //! * [`ledger`] starts a server with a ledger on disk and runs `atm ledger`.
 //! * [`println!`](println) ends a program without a message where the reader of its output is gone.
 //! * [`seeded_rng`] prints its seed, so that a failure can be reproduced.
@@ -22,6 +24,8 @@
 )]
 
 mod client;
+mod frame_proxy;
+mod frames;
 pub mod ledger;
 mod named_terminal;
 mod output;
@@ -31,6 +35,8 @@ mod terminal_program;
 
 pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
+pub use frame_proxy::{Direction, Frame, FrameProxy};
+pub use frames::{FrameReader, exchange_frames, postcard_frame, replay_session};
 pub use named_terminal::NamedTerminal;
 pub use output::{ClosedOutput, print_text};
 pub use program::{

@@ -272,6 +272,11 @@ impl Program {
         stdin.write_all(bytes).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
+    /// Writes bytes to its standard input, unless it has closed that.
+    pub fn try_type_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().expect("its standard input is open").write_all(bytes);
+    }
+
     /// Closes its standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;

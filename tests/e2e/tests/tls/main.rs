@@ -7,4 +7,5 @@ mod certificates;
 mod client;
 mod foreign;
 mod forwarder;
+mod openssl;
 mod sessions;
