@@ -1,5 +1,6 @@
 //! Attacks 5, 6 and 15: what was recorded before the server restarted, or before its ledger was set back.
 use crate::bank::{Bank, Link, hellos, indexes, moved};
+use atm_core::seal;
 use atm_e2e::{Direction, Program, exchange_frames, ledger::ledger_stdout, replay_session};
 
 /// Attack 5: the terminal's row keeps the epoch of its last hello.
@@ -125,4 +126,40 @@ fn a_second_welcome_for_one_hello_is_not_read() {
     assert!(person.program.stdout().contains(outcome), "{}", person.program.stdout());
     drop(person);
     assert_eq!(bank.movements(), []);
+}
+
+/// Attacks 6 and 15: the ledger is set back, and welcomes the same hello under another header. Were it read, the answer to the
+/// prompt of the same number would move money there.
+#[test]
+fn a_second_welcome_of_a_ledger_that_was_set_back_is_not_read() {
+    let mut bank = Bank::new(Link::Sealed);
+    bank.stop();
+    bank.copy("data", "old");
+    bank.start("data");
+    bank.proxy.hold_open();
+    let person = bank.at_menu("kiosk-7");
+    let mut person = person.program;
+    let hello = hellos(&bank.proxy)[0].clone();
+    bank.kill();
+    bank.start("old");
+    bank.proxy.reconnect_host(0);
+    bank.proxy.inject(Direction::Up, &hello);
+    let welcomes = bank.proxy.wait_until(|frames| {
+        let welcomes = frames.iter().filter(|frame| frame.body[0] == seal::WELCOME).cloned();
+        Some(welcomes.collect::<Vec<_>>()).filter(|welcomes| welcomes.len() == 2)
+    });
+    let [first, second] = [0, 1].map(|welcome: usize| &welcomes[welcome].body[1..17]);
+    assert!(first[..8] != second[..8] && first[8..] == second[8..], "another origin, the same number");
+    person.type_line("deposit 40");
+    // The answer and its retransmission.
+    bank.proxy.wait_until(|frames| {
+        (frames
+            .iter()
+            .filter(|frame| frame.body[0] == seal::SEALED && frame.direction == Direction::Up)
+            .count()
+            >= 2)
+            .then_some(())
+    });
+    assert!(!person.stdout().contains("deposited"), "{}", person.stdout());
+    assert_eq!(bank.movements_in("old"), []);
 }

@@ -100,13 +100,13 @@ fn a_revoked_key_moves_nothing_more_not_even_in_a_live_session() {
     let bank = Bank::new(Link::Sealed);
     let mut thief = bank.at_menu("kiosk-7");
     thief.types(&["withdraw 10"]);
-    bank.copy("kiosk-7", "thief");
     bank.manage(&["terminal", "revoke", "kiosk-7"], "data");
     thief.program.type_line("withdraw 20");
     let done = thief.program.finish();
     // The outcome is unknown to a thief, as to any terminal whose session was fenced.
     assert!(done.code == Some(4) && !done.stdout.contains("$20"), "{done:?}");
     assert_eq!(bank.movements(), [moved("withdrawal", 10)]);
+    bank.copy("kiosk-7", "thief");
     let done = Program::run(bank.client("kiosk-7", &["--reply-timeout", "2"]), "withdraw 20\n");
     assert_eq!((done.code, done.stdout.as_str()), (Some(4), ""), "{done:?}");
     assert!(done.stderr.contains("no answer under the key of kiosk-7, series 1"), "{done:?}");
