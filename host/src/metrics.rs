@@ -112,7 +112,8 @@ impl Counters {
                 let counts = OUTCOMES.iter().zip(&mut self.outcomes);
                 counts.filter(|(code, _)| **code == outcome.code()).for_each(|(_, count)| *count += 1);
             }
-            Response::Admitted(Admission { set_back: Some(_), .. }) => {
+            Response::Admitted(Admission { set_back: Some(_), .. })
+            | Response::Rejected(Rejection::SetBack(_)) => {
                 self.set_backs += 1;
             }
             Response::Rejected(Rejection::Full) => self.turned_away += 1,

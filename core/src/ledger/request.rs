@@ -228,6 +228,9 @@ pub enum Rejection {
     /// It claims numbers that were never reserved, and another hello of this name did so within the last minute; or hellos have cost
     /// a part with an EEPROM too many commits ([`HELLO_COMMITS`](crate::kiosk::HELLO_COMMITS)).
     TooSoon,
+    /// It is authentic and proves that the ledger was set back: its terminal, whose row has this gap, is out of service until an
+    /// operator confirms it.
+    SetBack(Gap),
 }
 
 #[cfg(all(test, feature = "seal"))]

@@ -6,8 +6,8 @@ use super::{
 };
 use atm_core::{
     ledger::{
-        Account, Command, Decision, Gap, LedgerId, Name, Operation, Origin, Outcome, Refusal, Request,
-        Response, Rows, Terminal, decide,
+        Account, Command, Decision, Gap, LedgerId, Name, Operation, Origin, Outcome, Refusal, Rejection,
+        Request, Response, Rows, Terminal, decide,
     },
     time::UnixTime,
 };
@@ -44,7 +44,7 @@ pub struct Batch {
     pub names: u64,
     /// How many may have one: no row is added beyond.
     pub max_names: u64,
-    /// Terminals whose authentic hellos proved that the ledger was set back: they are out of service from here on.
+    /// Terminals whose authentic hellos proved that the ledger was set back: rejected, and out of service from here on.
     pub closed: BTreeSet<Name>,
     /// The new entries.
     pub entries: Vec<Entry>,
@@ -59,7 +59,7 @@ impl Batch {
         let terminal = name.and_then(|name| self.terminals.get(name)).map(|(terminal, _)| terminal);
         let has_room = terminal.is_some() || self.names < self.max_names;
         let rows = Rows { ledger: self.ledger, account: &self.account.0, terminal, has_room };
-        let Decision { response, changes, entry } = decide(request, &rows, Some(time));
+        let Decision { mut response, changes, entry } = decide(request, &rows, Some(time));
         let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);
         if let (Some(_), Command::Operate { operation, .. }, Response::Settled { outcome, .. }) =
             (name, &request.command, response)
@@ -77,6 +77,7 @@ impl Batch {
             if changed.gap != gap {
                 if changed.epoch.is_some_and(|epoch| epoch.series > 0) {
                     self.closed.insert(name.clone());
+                    response = Response::Rejected(Rejection::SetBack(changed.gap));
                 }
                 self.append(time, &entry::set_back(name, changed.gap));
             }

@@ -4,7 +4,7 @@ use crate::{
     metrics::operation_word,
 };
 use atm_core::{
-    ledger::{Command, Operation, Origin, Outcome, Receipt, Request, Response},
+    ledger::{Admission, Command, Operation, Origin, Outcome, Receipt, Rejection, Request, Response},
     money::Amount,
 };
 use tracing::{Level, enabled, field::display, info, warn};
@@ -14,10 +14,14 @@ use tracing::{Level, enabled, field::display, info, warn};
 pub(super) fn log_response(request: &Request, response: &Response) {
     match (response, request.origin.terminal()) {
         (Response::Settled { id, outcome }, _) => log_outcome(request, *id, outcome),
-        (Response::Admitted(admission), Some(name)) => {
-            let Some(gap) = admission.set_back else { return };
+        (
+            Response::Admitted(Admission { set_back: Some(gap), .. })
+            | Response::Rejected(Rejection::SetBack(gap)),
+            Some(name),
+        ) => {
+            let out_of_service = matches!(response, Response::Rejected(_));
             warn!(
-                target: LEDGER, terminal = %name, start = gap.start, end = gap.end,
+                target: LEDGER, terminal = %name, start = gap.start, end = gap.end, out_of_service,
                 "the ledger was set back: the terminal has seen replies that are not in it, and the outcomes of their numbers, below the end, are unknown"
             );
         }

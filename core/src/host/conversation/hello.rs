@@ -132,6 +132,7 @@ impl Conversation {
             Rejection::InUse => Notice::NameInUse { start, attempt },
             Rejection::Full | Rejection::TooSoon => Notice::Busy,
             Rejection::Unsound => Notice::Fault(Fault::NotAMessage),
+            Rejection::SetBack(_) => Notice::OutOfService,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Admission by the ledger: fenced conversations, equal hellos, plain clients, and a ledger that was set back.
 use super::{hello::assert_new_session, *};
 use crate::{
-    ledger::{MAX_SET_BACK, Rejection},
+    ledger::{Gap, MAX_SET_BACK, Rejection},
     time::UnixTime,
 };
 
@@ -99,6 +99,7 @@ fn a_response_of_the_ledger_that_rejects_a_hello_ends_the_session() {
         (Rejection::TooSoon, Notice::Busy),
         (Rejection::InUse, Notice::NameInUse { start: 1, attempt: 1 }),
         (Rejection::Unsound, Notice::Fault(Fault::NotAMessage)),
+        (Rejection::SetBack(Gap { start: 1, end: 2 }), Notice::OutOfService),
     ] {
         let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
         driver.received();

@@ -149,7 +149,7 @@ impl History {
                 let is_true = match rejection {
                     Rejection::Full => row.is_none(),
                     Rejection::InUse => is_equal || is_older,
-                    Rejection::Unsound | Rejection::TooSoon => claim.seen >= end,
+                    Rejection::Unsound | Rejection::TooSoon | Rejection::SetBack(_) => claim.seen >= end,
                 };
                 if is_true { Ok(()) } else { Err(format!("{rejection:?}: {claim:?}, reserved below {end}")) }
             }
