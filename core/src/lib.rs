@@ -60,6 +60,7 @@
 //! | `postcard` | yes | the wire `Postcard`, with COBS and CRC-32: for serial lines |
 //! | `embedded-io` | | `kiosk`: the run loop of a kiosk on any `embedded-io` port |
 //! | `embedded-io-async` | | the same loop as a task of an executor |
+//! | `dispenser` | yes | the dispenser of a hello is kept; without it the hello is read and its dispenser is left out |
 //! | `embedded-storage` | | `store`, and `ledger::StoredLedger`: a ledger on EEPROM, FRAM or flash |
 //! | `seal` | | `seal`: authenticated, encrypted links on the `postcard` wire (experimental) |
 //! | `crc-table` | | a faster CRC-32, by tables of 16 KiB: for desktops |

@@ -447,6 +447,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 pending: self.memory.pending,
                 resume: *resume,
                 capabilities: profile.capabilities,
+                #[cfg(feature = "dispenser")]
                 dispenser: profile.dispenser,
                 #[cfg(feature = "seal")]
                 key: profile.key_id(),

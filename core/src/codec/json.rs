@@ -138,7 +138,7 @@ fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
         let version = u8::try_from(u64::from(version)).map_err(|_| Fault::Version)?;
         let (capabilities, dispenser) =
             if version == EXTENDED { equipment(&fields)? } else { Default::default() };
-        return Ok(Some(TerminalMessage::Hello(Hello {
+        let mut hello = Hello {
             version,
             terminal: fields.terminal.map(str::parse).transpose().map_err(|_| Fault::BadName)?,
             start: fields.start.map_or(0, u64::from),
@@ -147,11 +147,11 @@ fn parsed(body: &[u8]) -> Result<Option<TerminalMessage>, Fault> {
             shown: fields.shown.map_or(0, u64::from),
             pending: fields.pending.map(u64::from),
             resume: fields.resume.unwrap_or(false),
-            capabilities,
-            dispenser,
-            #[cfg(feature = "seal")]
-            key: None,
-        })));
+            ..Hello::EMPTY
+        };
+        hello.capabilities = capabilities;
+        hello.set_dispenser(dispenser);
+        return Ok(Some(TerminalMessage::Hello(hello)));
     }
     let data = fields.data.ok_or(Fault::NotAMessage)?;
     Ok(Some(TerminalMessage::Answer { re: fields.re.map(u64::from), answer: answer(data.0) }))
@@ -192,7 +192,7 @@ fn answer(escaped: &str) -> Answer {
 pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let ledger = hello.ledger.map(LedgerId::digits);
     let is_extended = hello.version == EXTENDED;
-    let dispenser = hello.dispenser.filter(|_| is_extended);
+    let dispenser = hello.dispenser().filter(|_| is_extended);
     let serial = dispenser.map(|dispenser| LedgerId(dispenser.serial).digits());
     let message = TerminalOut {
         hello: Some(hello.version),

@@ -124,7 +124,7 @@ fn read_hello(body: &[u8]) -> Result<Hello, Fault> {
     if hello.version == EXTENDED {
         let (capabilities, rest) = rest.split_first().ok_or(Fault::NotAMessage)?;
         hello.capabilities = Capabilities::from_bits(*capabilities);
-        hello.dispenser = read_dispenser(rest)?;
+        hello.set_dispenser(read_dispenser(rest)?);
     } else if !rest.is_empty() {
         return Err(Fault::NotAMessage);
     }
@@ -211,7 +211,7 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmal
     if hello.version != EXTENDED {
         return Ok(length);
     }
-    append(length, &(hello.capabilities, hello.dispenser), out)
+    append(length, &(hello.capabilities, hello.dispenser()), out)
 }
 
 /// Encodes a sealed hello up to its tag; returns the bytes written. It must have a key.
@@ -222,7 +222,7 @@ pub fn write_hello(hello: &Hello, out: &mut [u8]) -> Result<usize, BufferTooSmal
 pub fn write_sealed_hello(hello: &Hello, key: &KeyId, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let length = write(SEALED_HELLO, hello, out)?;
     let fields = KeyFields { series: key.series.get().into(), step: key.step.into(), salt: key.salt };
-    append(length, &(hello.capabilities, fields, hello.dispenser), out)
+    append(length, &(hello.capabilities, fields, hello.dispenser()), out)
 }
 
 /// Decodes a sealed hello without its tag. It is not known to be authentic.
@@ -242,7 +242,7 @@ pub fn read_sealed_hello(body: &[u8]) -> Result<Hello, Fault> {
         return Err(Fault::NotAMessage);
     }
     hello.capabilities = Capabilities::from_bits(*capabilities);
-    hello.dispenser = read_dispenser(rest)?;
+    hello.set_dispenser(read_dispenser(rest)?);
     hello.key = Some(KeyId { series, step, salt });
     Ok(hello)
 }

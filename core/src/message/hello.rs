@@ -100,6 +100,7 @@ pub struct Hello {
     #[serde(skip)]
     pub capabilities: Capabilities,
     /// Its dispenser.
+    #[cfg(feature = "dispenser")]
     #[serde(skip)]
     pub dispenser: Option<Dispenser>,
     /// The key of a sealed hello; `None` in clear.
@@ -120,10 +121,27 @@ impl Hello {
         pending: None,
         resume: false,
         capabilities: Capabilities::NONE,
+        #[cfg(feature = "dispenser")]
         dispenser: None,
         #[cfg(feature = "seal")]
         key: None,
     };
+
+    /// Its dispenser, where this build keeps it.
+    pub(crate) const fn dispenser(&self) -> Option<Dispenser> {
+        #[cfg(feature = "dispenser")]
+        return self.dispenser;
+        #[cfg(not(feature = "dispenser"))]
+        None
+    }
+
+    /// Sets its dispenser, where this build keeps it.
+    pub(crate) const fn set_dispenser(&mut self, dispenser: Option<Dispenser>) {
+        #[cfg(feature = "dispenser")]
+        (self.dispenser = dispenser);
+        #[cfg(not(feature = "dispenser"))]
+        let _ = dispenser;
+    }
 
     /// The terminal epoch.
     pub fn epoch(&self) -> Epoch {

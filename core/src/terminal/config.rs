@@ -3,7 +3,7 @@ use crate::{
     codec::HostMessage,
     host::{LinkKind, frame_timeout},
     ledger::{LedgerId, Name},
-    message::{Capabilities, Dispenser, EXTENDED, Fault, MAX_ANSWER, VERSION},
+    message::{Capabilities, EXTENDED, Fault, MAX_ANSWER, VERSION},
     number,
     time::Duration,
     wire::Wire,
@@ -82,7 +82,8 @@ pub struct Profile {
     /// refuses.
     pub capabilities: Capabilities,
     /// Its dispenser.
-    pub dispenser: Option<Dispenser>,
+    #[cfg(feature = "dispenser")]
+    pub dispenser: Option<crate::message::Dispenser>,
     /// Its key: the link is sealed. Only on the `postcard` wire; on another one the terminal sends nothing and is over
     /// at once, because it never falls back to clear.
     #[cfg(feature = "seal")]
@@ -96,7 +97,9 @@ pub struct Profile {
 impl Profile {
     /// The version of its hello: the first that has what it says.
     pub(super) fn version(&self) -> u8 {
-        let is_plain = self.capabilities == Capabilities::NONE && self.dispenser.is_none();
+        let is_plain = self.capabilities == Capabilities::NONE;
+        #[cfg(feature = "dispenser")]
+        let is_plain = is_plain && self.dispenser.is_none();
         #[cfg(feature = "seal")]
         let is_plain = is_plain && self.key.is_none();
         if is_plain { VERSION } else { EXTENDED }
