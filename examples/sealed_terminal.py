@@ -53,7 +53,7 @@ def open_sealed(key, body, header=0):
     return content[:-1] if content.endswith(b"\x80") else None
 
 
-# Frames: a CRC-32 behind the body, COBS, and a zero at either end.
+# Frames: a CRC-32 after the body, COBS, and a zero at either end.
 def frame(body):
     body += struct.pack("<I", binascii.crc32(body))
     blocks = []

@@ -126,7 +126,7 @@ pub const POSTCARD_IN: usize = 144;
 pub const POSTCARD_OUT: usize = 160;
 
 /// [`OUT`], where `postcard` is the only wire: a sealed notice takes 103 bytes with its frame, and a sealed welcome
-/// behind it 119. A `taken-over` that does not fit behind them is left out.
+/// after it 119. A `taken-over` that does not fit after them is left out.
 #[cfg(feature = "seal")]
 pub const POSTCARD_OUT: usize = 224;
 

@@ -2,9 +2,11 @@
 #[cfg(all(feature = "ledger", unix))]
 pub mod eeprom;
 pub mod enrolment;
+pub(crate) mod file;
 pub mod key_file;
 pub mod secrets;
 
 pub use enrolment::{Enrolment, Status};
-pub use key_file::{KeyFile, KeyFileError};
-pub use secrets::{Secrets, SecretsError};
+pub use file::FileError;
+pub use key_file::KeyFile;
+pub use secrets::Secrets;

@@ -99,7 +99,7 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// The path with an ending behind its last name.
+/// The path with an ending after its last name.
 pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -24,7 +24,7 @@ const HELLO: u8 = 0;
 const ANSWER: u8 = 1;
 const REPLY: u8 = 2;
 const NOTICE: u8 = 3;
-/// The first byte of no message is greater; those behind `NOTICE` are of sealed ones.
+/// The first byte of no message is greater; those above `NOTICE` are of sealed ones.
 pub(crate) const LAST: u8 = 7;
 /// The index of a sealed hello. The sealed bodies have the next ones.
 #[cfg(feature = "seal")]
@@ -98,7 +98,7 @@ fn write(index: u8, body: &impl Serialize, out: &mut [u8]) -> Result<usize, Buff
     append(1, body, out)
 }
 
-/// Encodes `body` behind the `length` bytes that `out` has; returns the length of both.
+/// Encodes `body` after the `length` bytes that `out` has; returns the length of both.
 fn append(length: usize, body: &impl Serialize, out: &mut [u8]) -> Result<usize, BufferTooSmall> {
     let rest = out.get_mut(length..).ok_or(BufferTooSmall)?;
     let written = postcard::to_slice(body, rest).map_err(|_| BufferTooSmall)?;

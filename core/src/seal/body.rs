@@ -70,7 +70,7 @@ fn decrypt(key: &Key, header: usize, body: &mut [u8]) -> Option<usize> {
     content.get(length).filter(|byte| **byte == PADDING).map(|_| length)
 }
 
-/// Fills the bucket behind `length` bytes of content.
+/// Fills the bucket after `length` bytes of content.
 fn pad(content: &mut [u8; BUCKET], length: usize) -> Result<(), BufferTooSmall> {
     let (first, rest) = content.get_mut(length..).and_then(<[u8]>::split_first_mut).ok_or(BufferTooSmall)?;
     *first = PADDING;

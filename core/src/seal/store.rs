@@ -1,7 +1,7 @@
 //! Key store: a terminal's name and key on a non-volatile medium, in two copies with a checksum each.
 //!
 //! It is a [`Store`] of its own: the entry's copies are in the first slot of each half, and the mark that there was a key is in
-//! the slot behind. The key that is replaced is overwritten in both copies before [`save`](KeyStore::save) returns.
+//! the slot after it. The key that is replaced is overwritten in both copies before [`save`](KeyStore::save) returns.
 use super::{Key, TerminalKey};
 use crate::{
     ledger::Name,

@@ -16,7 +16,7 @@ fn keys() -> SessionKeys {
 }
 
 fn sealed(key: &Key, index: u8, header: &[u8], content: &[u8]) -> Vec<u8> {
-    // An encoder may leave bytes behind what it writes.
+    // An encoder may leave bytes after what it writes.
     let mut out = [0xee; 128];
     out[content_at(header.len())..][..content.len()].copy_from_slice(content);
     let length = seal(key, index, header, &mut out, content.len()).unwrap();

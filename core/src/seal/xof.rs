@@ -15,7 +15,7 @@ pub(super) struct Xof {
     at: u32,
 }
 
-/// Absorbs `key`, `label` and then the parts, one behind the other; the result gives the output.
+/// Absorbs `key`, `label` and then the parts, one after the other; the result gives the output.
 // Not inlined on a microcontroller, which would have the permutation several times.
 #[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn absorb(key: &[u8], label: u8, parts: &[&[u8]]) -> Xof {
@@ -33,7 +33,7 @@ pub(super) fn absorb(key: &[u8], label: u8, parts: &[&[u8]]) -> Xof {
     for part in parts {
         xof.absorb(part);
     }
-    // The padding is a one behind the message.
+    // The padding is a one after the message.
     xof.absorb_byte(1);
     xof.at = BLOCK;
     xof

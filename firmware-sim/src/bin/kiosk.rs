@@ -65,7 +65,7 @@ mod image {
         Config { sealed_only: true, ..Config::for_serial(WIRE, uart::BAUD) }
     }
 
-    /// The terminal's key in EEPROM. Without one, or if it cannot be read, the kiosk serves nobody: every message meets with
+    /// The terminal's key in EEPROM. Without one, or if it cannot be read, the kiosk serves no terminal: every message meets with
     /// silence.
     #[cfg(feature = "seal")]
     #[inline(never)]

@@ -33,7 +33,7 @@ const READ: u32 = 1;
 const SIZE: usize = crate::sizes::EEPROM;
 
 #[cfg(feature = "seal")]
-const _: () = assert!(KeyStore::<Eeprom>::AT as usize == SIZE, "the key is behind the ledger");
+const _: () = assert!(KeyStore::<Eeprom>::AT as usize == SIZE, "the key is after the ledger");
 
 /// Bytes of a page. A write must not cross the end of one (page 9).
 const PAGE: usize = 128;
@@ -59,7 +59,7 @@ pub enum EepromError {
 /// A part of the running EEPROM. A copy is another handle to the same chip.
 #[derive(Clone, Copy)]
 pub struct Eeprom {
-    /// It is the part behind the ledger, for a key.
+    /// It is the part after the ledger, for a key.
     #[cfg(feature = "seal")]
     is_key: bool,
 }

@@ -1,7 +1,7 @@
 //! Secrets file: the keys from which all others follow, kept apart from the ledger and readable by their owner alone.
 //!
 //! The file is text in TOML, exactly as [`Secrets`] writes it: a table for each kind of key, with an id and 32 random bytes.
-//! While a key is replaced, the former one is in a table `KIND.former` behind it.
+//! While a key is replaced, the former one is in a table `KIND.former` after it.
 //!
 //! ```text
 //! [terminals]
@@ -10,11 +10,11 @@
 //! ```
 //!
 //! Every terminal's key follows from that of `terminals`; those of `tokens` and `pins` are for cards.
+use super::file::{self, FileError};
 use crate::private_file;
 use atm_core::seal::Key;
 use std::{
-    error, fmt,
-    io::{self, ErrorKind, Read},
+    io,
     path::{Path, PathBuf},
     str::Lines,
 };
@@ -54,26 +54,9 @@ pub struct Secrets {
     terminals: Live,
 }
 
-/// Why a secrets file cannot be used. Its text names the file, and has nothing of its content.
-#[derive(Debug)]
-pub struct SecretsError {
-    path: PathBuf,
-    reason: String,
-}
+const WHAT: &str = "secrets file";
 
-impl SecretsError {
-    fn new(path: &Path, reason: impl fmt::Display) -> Self {
-        Self { path: path.to_owned(), reason: reason.to_string() }
-    }
-}
-
-impl fmt::Display for SecretsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the secrets file {}: {}", self.path.display(), self.reason)
-    }
-}
-
-impl error::Error for SecretsError {}
+const NOT_SECRETS: &str = "it is not one that `atm secrets new` has written, or it is damaged";
 
 impl Secrets {
     /// New keys, from the system's random numbers.
@@ -94,8 +77,8 @@ impl Secrets {
     ///
     /// # Errors
     /// A file or a link is there already, or the file system's error.
-    pub fn create(&self, path: &Path) -> Result<(), SecretsError> {
-        private_file::create(path, self.text().as_bytes()).map_err(|error| SecretsError::new(path, error))
+    pub fn create(&self, path: &Path) -> Result<(), FileError> {
+        private_file::create(path, self.text().as_bytes()).map_err(|error| FileError::new(WHAT, path, error))
     }
 
     /// Reads a file, and keeps this process's memory out of core dumps.
@@ -103,17 +86,10 @@ impl Secrets {
     /// # Errors
     /// It is no regular file of this user or of root, other users can use it, it is no secrets file, or core dumps cannot be
     /// turned off.
-    pub fn read(path: &Path) -> Result<Self, SecretsError> {
-        let failed = |error: io::Error| SecretsError::new(path, error);
-        let file = private_file::open(path, true).map_err(|reason| SecretsError::new(path, reason))?;
-        refuse_core_dumps().map_err(failed)?;
-        let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
-        let not_secrets =
-            || SecretsError::new(path, "it is not one that `atm secrets new` has written, or it is damaged");
-        match file.take(MAX_TEXT as u64).read_to_string(&mut text) {
-            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(not_secrets()),
-            read => read.map_err(failed)?,
-        };
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let not_secrets = || FileError::new(WHAT, path, NOT_SECRETS);
+        let text = file::read(path, true, MAX_TEXT).map_err(|reason| FileError::new(WHAT, path, reason))?;
+        let text = text.ok_or_else(not_secrets)?;
         let secrets = parse(&text).ok_or_else(not_secrets)?;
         // Only the exact text that this program writes is valid.
         if *secrets.text() == *text { Ok(secrets) } else { Err(not_secrets()) }
@@ -125,17 +101,14 @@ impl Secrets {
     }
 
     fn text(&self) -> Zeroizing<String> {
-        use fmt::Write;
+        use std::fmt::Write;
         let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
         for (kind, Live { newest, former }) in KINDS.iter().zip([&self.tokens, &self.pins, &self.terminals]) {
             for (secret, end) in [(Some(newest), ""), (former.as_ref(), ".former")] {
                 let Some(Secret { id, key }) = secret else { continue };
                 // Writing to a string cannot fail.
-                let _ = write!(text, "[{kind}{end}]\nid = \"{id:016x}\"\nkey = \"");
-                for byte in key.bytes() {
-                    let _ = write!(text, "{byte:02x}");
-                }
-                text.push_str("\"\n");
+                let _ = write!(text, "[{kind}{end}]\nid = \"{id:016x}\"\n");
+                file::push_key(&mut text, key);
             }
         }
         text
@@ -163,30 +136,8 @@ fn secret(lines: &mut Lines<'_>, title: &str) -> Option<Secret> {
     if lines.next()? != title {
         return None;
     }
-    let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(" = \"")?.strip_suffix('"');
-    let id = u64::from_str_radix(value("id")?, 16).ok()?;
-    let digits = value("key")?;
-    let mut bytes = Zeroizing::new([0; Key::LENGTH]);
-    if digits.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(Secret { id, key: Key::from(*bytes) })
-}
-
-/// Sets the limit of a core dump's size to 0 and the process not dumpable, which also keeps other processes of its user
-/// from its memory (prctl(2), `PR_SET_DUMPABLE`).
-pub(super) fn refuse_core_dumps() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    }
-    #[cfg(target_os = "linux")]
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
-    Ok(())
+    let id = u64::from_str_radix(file::quoted(lines.next(), "id")?, 16).ok()?;
+    Some(Secret { id, key: file::key(lines.next())? })
 }
 
 #[cfg(test)]
@@ -276,14 +227,5 @@ mod tests {
             let error = Secrets::read(not_a_file).unwrap_err().to_string();
             assert!(error.contains("regular file"), "{error}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_with_secrets_has_no_core_dump() {
-        refuse_core_dumps().unwrap();
-        let limits = fs::read_to_string("/proc/self/limits").unwrap();
-        let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-        assert!(limit.split_whitespace().any(|word| word == "0"), "{limit}");
     }
 }

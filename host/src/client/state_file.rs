@@ -132,7 +132,7 @@ impl StateFile {
         let path = path.map_or_else(|| beside(key_path, ".state"), Path::to_owned);
         let opened = Self::open_with(&path, &terminal, Some((key_path, key)));
         let file = opened.map_err(|error| match error.get_ref() {
-            Some(inner) if inner.is::<crate::access::KeyFileError>() => error,
+            Some(inner) if inner.is::<crate::access::FileError>() => error,
             _ => with_path(&path, &error),
         })?;
         Ok(Self { _key_lock: Some(key_lock), ..file })

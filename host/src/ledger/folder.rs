@@ -107,12 +107,30 @@ fn is_free(path: &Path) -> io::Result<bool> {
 }
 
 /// Whether there is no such file, or one of no length.
-pub(super) fn is_empty(path: &Path) -> io::Result<bool> {
+fn is_empty(path: &Path) -> io::Result<bool> {
     Ok(!path.try_exists()? || fs::metadata(path)?.len() == 0)
 }
 
+/// The database of a folder that is not locked, without links, and what its mark notes. The mark is read first: a transaction that
+/// begins after this has everything that was acknowledged by then.
+///
+/// # Errors
+/// [`StoreFault`]; there is no ledger.
+pub(super) fn find(folder: &Path) -> Result<(PathBuf, Option<Head>), StoreFault> {
+    refuse_former(folder)?;
+    let noted = mark::read(folder)?.map(|noted| noted.head);
+    let path = folder.join(sqlite::FILE);
+    if is_empty(&path)? {
+        let was_used = noted.is_some_and(|noted| noted != Head::default());
+        let none = "there is no ledger (`atm serve --data DIR` makes one)".to_owned();
+        return Err(if was_used { missing() } else { StoreFault::Unusable(none) });
+    }
+    // The log of a link is beside the file that it leads to.
+    Ok((path.canonicalize()?, noted))
+}
+
 /// The fault of a folder that had a database.
-pub(super) fn missing() -> StoreFault {
+fn missing() -> StoreFault {
     StoreFault::Damaged(format!("{} is missing or empty", sqlite::FILE))
 }
 
@@ -135,7 +153,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Refuses a folder with a ledger of the former format.
-pub(super) fn refuse_former(folder: &Path) -> Result<(), StoreFault> {
+fn refuse_former(folder: &Path) -> Result<(), StoreFault> {
     for name in FORMER {
         if folder.join(name).try_exists()? {
             return Err(StoreFault::Unusable(

@@ -8,9 +8,8 @@ use super::{
     batch::MAX_NAMES,
     enrol::{Order, Refused},
     entry::enrolment,
-    folder::{is_empty, missing, refuse_former},
-    mark,
-    sqlite::{FILE, OPERATOR_JOURNAL, connect, enrolments, rows, tables},
+    folder::find,
+    sqlite::{OPERATOR_JOURNAL, connect, enrolments, rows, tables},
     store::{Head, StoreFault, Turn},
 };
 use atm_core::{
@@ -86,16 +85,8 @@ impl Operator {
     /// # Errors
     /// [`StoreFault`]; there is no ledger, or it is behind its mark.
     pub fn open(folder: &Path, owner: u64) -> Result<Self, StoreFault> {
-        refuse_former(folder)?;
-        // Before the first transaction: that has everything that was acknowledged until now.
-        let noted = mark::read(folder)?.map(|noted| noted.head);
-        let path = folder.join(FILE);
-        if is_empty(&path)? {
-            let was_used = noted.is_some_and(|noted| noted != Head::default());
-            let none = "there is no ledger (`atm serve --data DIR` makes one)".to_owned();
-            return Err(if was_used { missing() } else { StoreFault::Unusable(none) });
-        }
-        let connection = connect(&path.canonicalize()?, None, false, DEADLINE)?;
+        let (path, noted) = find(folder)?;
+        let connection = connect(&path, None, false, DEADLINE)?;
         tables::check_mark(&connection, noted)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         #[cfg(unix)]

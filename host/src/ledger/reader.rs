@@ -6,8 +6,7 @@
 use super::{
     Enrolment, draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},
-    folder::{beside, is_empty, missing, refuse_former},
-    mark,
+    folder::{beside, find},
     sqlite::{FILE, drop_cached, enrolments, rows, tables},
     store::{Head, StoreFault},
 };
@@ -64,17 +63,8 @@ impl Reader {
     /// # Errors
     /// [`StoreFault`].
     pub fn open(folder: &Path) -> Result<Self, StoreFault> {
-        refuse_former(folder)?;
-        // Before the snapshot: it has everything that was acknowledged until now.
-        let noted = mark::read(folder)?.map(|noted| noted.head);
-        let path = folder.join(FILE);
-        if is_empty(&path)? {
-            let was_used = noted.is_some_and(|noted| noted != Head::default());
-            let none = "there is no ledger (`atm serve --data DIR` makes one)".to_owned();
-            return Err(if was_used { missing() } else { StoreFault::Unusable(none) });
-        }
-        // The log of a link is beside the file that it leads to.
-        let reader = Self::open_file(&path.canonicalize()?)?;
+        let (path, noted) = find(folder)?;
+        let reader = Self::open_file(&path)?;
         tables::check_mark(&reader.connection, noted)?;
         Ok(reader)
     }

@@ -1,6 +1,7 @@
 //! What a key file must be, and that a key is only in it.
 use super::*;
-use std::fs;
+use atm_core::seal::Key;
+use std::{fs, io::Read};
 
 fn key_file(step: u32) -> KeyFile {
     let first = TerminalKey::new(Key::from([0xab; 32]), 3u32.try_into().unwrap(), 0);

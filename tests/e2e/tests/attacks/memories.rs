@@ -95,7 +95,7 @@ fn a_terminal_that_has_lost_its_key_says_nothing_in_clear() {
         assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");
     }
     assert_eq!((bank.proxy.recorded().len(), bank.proxy.connections()), (before, connections));
-    // A key of zeros is a key, of nobody's.
+    // A key of zeros is a key, of no terminal.
     fs::write(bank.key("kiosk-7"), text.replace(digits, &"0".repeat(64))).unwrap();
     let done = Program::run(bank.client("kiosk-7", &["--reply-timeout", "2"]), "deposit 1\n");
     assert_eq!((done.code, done.stdout.as_str()), (Some(1), ""), "{done:?}");

@@ -22,7 +22,7 @@ impl Attacker {
                 1 => return self.sealed_hello(&name, seen),
                 _ => {
                     let re = (self.rng.u32(0..4) > 0).then(|| self.number(seen.as_ref()));
-                    // Nobody types such an amount.
+                    // No person types such an amount.
                     let text = if self.rng.bool() { "deposit 7777" } else { "withdraw all" };
                     postcard::write_answer(re, text, &mut out)
                 }
