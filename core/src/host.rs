@@ -281,7 +281,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             return Some(Event::Quit);
         }
         #[cfg(feature = "seal")]
-        if let Some(request) = self.take_key_request() {
+        if self.report_key
+            && let Some(request) = self.take_key_request()
+        {
             return Some(Event::Key(request));
         }
         if self.take_hello_report() {

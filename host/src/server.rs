@@ -321,11 +321,10 @@ impl Server {
                 AdvanceResult::Closed => break true,
             }
         };
-        let discarded = connection.newly_discarded();
+        let (discarded, unauthentic) = connection.newly_counted();
         if discarded > 0 {
             self.metrics.update(|counters| counters.discarded += u64::from(discarded));
         }
-        let unauthentic = connection.newly_unauthentic();
         if unauthentic > 0 {
             self.count_unauthentic(token, &connection, unauthentic);
             if connection.ends_in_silence {

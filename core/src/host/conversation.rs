@@ -255,9 +255,13 @@ impl Conversation {
     }
 
     /// Fixes the keys of the session, if the last reply is the first to a sealed hello. `salt` is the host's.
+    // Not inlined: few replies are the first.
     #[cfg(feature = "seal")]
+    #[inline(never)]
     pub(crate) fn fix_keys(&mut self, salt: u64) {
-        if let (Some(reply), Some(hello)) = (&self.last_reply, self.keys.awaiting_welcome()) {
+        if let Some(hello) = self.keys.awaiting_welcome()
+            && let Some(reply) = &self.last_reply
+        {
             let origin = self.ledger.map_or(0, |ledger| ledger.0) ^ salt;
             self.keys.fix(hello.session(Header::new(origin, reply.seq)));
         }

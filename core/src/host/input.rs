@@ -15,7 +15,8 @@ use crate::{
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Handles the decoded frame if it can be handled now, and a shutdown after the last one.
     pub(super) fn advance(&mut self, now: Instant) {
-        while self.handle_frame(now) {}
+        // Asked here with the feature `seal` alone: an image without it has no bytes to spare for a shorter way.
+        while (cfg!(not(feature = "seal")) || self.inbox.has_frame()) && self.handle_frame(now) {}
         if self.shutting_down
             && !self.closing
             && !self.is_busy()
@@ -181,19 +182,35 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Releases the decoded frame. The timer of a frame that has begun behind it starts now.
     pub(super) fn release_frame(&mut self, now: Instant) {
         self.inbox.release();
-        self.proof = Proof::default();
+        #[cfg(feature = "seal")]
+        if self.proof.hello.is_some() {
+            self.proof = Proof::default();
+        }
         self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
     /// Releases the decoded frame and carries out its effect. Always true, as the result of `handle_frame`.
     #[inline(never)]
     fn release_and_apply(&mut self, effect: Effect, now: Instant) -> bool {
+        #[cfg(feature = "seal")]
+        if effect.has_notice() {
+            self.release_and_notify(effect, now);
+            return true;
+        }
+        self.release_frame(now);
+        self.apply_in(None, effect, now);
+        true
+    }
+
+    /// The same, where the effect has a notice.
+    // Not inlined: the envelope would take stack where there is none.
+    #[cfg(feature = "seal")]
+    #[inline(never)]
+    fn release_and_notify(&mut self, effect: Effect, now: Instant) {
         // A hello is answered under its own key, which the conversation need not have.
-        let hello = if effect.has_notice() { self.proof.notice() } else { None };
-        let envelope = hello.or_else(|| self.effect_envelope(effect));
+        let envelope = self.proof.notice().or_else(|| self.notice_envelope());
         self.release_frame(now);
         self.apply_in(envelope.as_ref(), effect, now);
-        true
     }
 
     /// Writes a fault, and the open prompt again.
@@ -249,7 +266,9 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             Effect::Nothing | Effect::EmitRequest => Ok(()),
             Effect::SendReply | Effect::SendReplyAndQuit => {
                 #[cfg(feature = "seal")]
-                if let Some(conversation) = &mut self.conversation {
+                if let Some(conversation) = &mut self.conversation
+                    && conversation.keys().awaiting_welcome().is_some()
+                {
                     conversation.fix_keys(self.config.salt);
                 }
                 let Some((envelope, reply)) =

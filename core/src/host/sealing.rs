@@ -54,6 +54,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// The key to be reported, once.
+    // Not inlined: a link in clear never gets here.
+    #[inline(never)]
     pub(crate) fn take_key_request(&mut self) -> Option<KeyRequest> {
         core::mem::take(&mut self.report_key).then(|| self.incoming_key()).flatten()
     }
@@ -69,14 +71,20 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Decides whether the decoded frame is read: opens it, or asks for its key. `None` if it is to be read; otherwise
     /// whether it was handled.
     pub(super) fn pass(&mut self, now: Instant) -> Option<bool> {
-        let (decoded, body) = self.inbox.decoded();
-        let is_postcard = self.config.wire == Wire::Postcard;
-        if decoded != Decoded::Frame || !is_postcard || self.inbox.is_opened() || self.proof.hello.is_some() {
+        if self.config.wire != Wire::Postcard {
             // What is no frame is noise, or another protocol's.
-            let is_text = decoded == Decoded::Frame || decoded == Decoded::Plain;
-            return (self.config.sealed_only && !is_postcard && is_text).then(|| self.discard(now));
+            let is_text = || matches!(self.inbox.decoded().0, Decoded::Frame | Decoded::Plain);
+            return (self.config.sealed_only && is_text()).then(|| self.discard(now));
         }
+        let (decoded, body) = self.inbox.decoded();
         let keys = self.conversation.as_ref().map(Conversation::keys);
+        let is_in_clear = !self.config.sealed_only && !keys.is_some_and(Keys::are_sealed);
+        if is_in_clear && body.first().is_some_and(|index| *index < seal::HELLO) {
+            return None;
+        }
+        if decoded != Decoded::Frame || self.inbox.is_opened() || self.proof.hello.is_some() {
+            return None;
+        }
         match body.first() {
             Some(&seal::HELLO) if self.wants_key => Some(false),
             Some(&seal::HELLO) if self.may_say_hello() => {
@@ -101,8 +109,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             },
             Some(&seal::HELLO) => Some(self.discard(now)),
             // In clear.
-            _ if self.config.sealed_only || keys.is_some_and(Keys::are_sealed) => Some(self.discard(now)),
-            _ => None,
+            _ if is_in_clear => None,
+            _ => Some(self.discard(now)),
         }
     }
 

@@ -166,10 +166,18 @@ impl<const N: usize> Inbox<N> {
         *count = count.wrapping_add(1);
     }
 
+    /// Whether a frame is kept.
+    pub(crate) fn has_frame(&self) -> bool {
+        self.decoded != Decoded::More
+    }
+
     /// The kept frame's kind and its body.
     pub(crate) fn decoded(&self) -> (Decoded, &[u8]) {
         #[cfg(feature = "seal")]
-        let body = self.body.get(self.opened.unwrap_or(0)..).unwrap_or(&[]);
+        let body = match self.opened {
+            None => &self.body[..],
+            Some(at) => self.body.get(at..).unwrap_or(&[]),
+        };
         #[cfg(not(feature = "seal"))]
         let body = &self.body;
         (self.decoded, body)

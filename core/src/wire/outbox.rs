@@ -90,12 +90,10 @@ impl<const N: usize> Outbox<N> {
     ) -> Result<(), BufferTooSmall> {
         #[cfg(feature = "seal")]
         return self.frame(|out| {
-            let content = out.get_mut(envelope.map_or(0, Envelope::content_at)..).ok_or(BufferTooSmall)?;
+            let Some(envelope) = envelope else { return body(out) };
+            let content = out.get_mut(envelope.content_at()..).ok_or(BufferTooSmall)?;
             let length = body(content);
-            match envelope {
-                None => length,
-                Some(envelope) => envelope.seal(out, length),
-            }
+            envelope.seal(out, length)
         });
         #[cfg(not(feature = "seal"))]
         match envelope {

@@ -10,6 +10,7 @@ use atm_core::{
     ledger::{Name, Origin, SessionId},
     message::{Fault, Notice},
     time::{Duration, Instant},
+    wire::Counters,
 };
 use mio::{Interest, Registry, Token, event};
 use std::{
@@ -170,25 +171,19 @@ impl Connection {
         conversation.idle_since().map(|since| (is_named, since.max(self.opened)))
     }
 
-    /// Frames that were discarded since the last call.
-    pub(super) fn newly_discarded(&mut self) -> u32 {
-        let discarded = self.host.counters().discarded;
-        discarded.wrapping_sub(std::mem::replace(&mut self.discarded, discarded))
-    }
-
-    /// Frames that were not authentic since the last call. A connection without a terminal ends after several.
-    pub(super) fn newly_unauthentic(&mut self) -> u32 {
-        let unauthentic = self.host.counters().unauthentic;
-        let newly = unauthentic.wrapping_sub(std::mem::replace(&mut self.unauthentic, unauthentic));
-        if newly > 0 && unauthentic >= MAX_UNAUTHENTIC && self.hello_until.is_some() && !self.has_terminal() {
-            self.ends_in_silence = true;
-        }
+    /// Frames that were discarded, and that were not authentic, since the last call. Where a terminal must say hello, a connection
+    /// without one ends after several of the latter.
+    pub(super) fn newly_counted(&mut self) -> (u32, u32) {
+        let Counters { discarded, unauthentic, .. } = self.host.counters();
+        let newly = (discarded.wrapping_sub(self.discarded), unauthentic.wrapping_sub(self.unauthentic));
+        (self.discarded, self.unauthentic) = (discarded, unauthentic);
+        self.ends_in_silence |= newly.1 > 0 && unauthentic >= MAX_UNAUTHENTIC && self.hello_until.is_some();
         newly
     }
 
-    /// Whether a terminal has said hello.
-    fn has_terminal(&self) -> bool {
-        self.host.conversation().is_some() || self.host.incoming_hello().is_some()
+    /// Notes that a terminal has said hello.
+    pub(super) fn note_hello(&mut self) {
+        self.hello_until = None;
     }
 
     /// Whether the endpoint has ended the connection, and not the peer.
@@ -204,17 +199,14 @@ impl Connection {
     /// When [`tick`](Self::tick) is to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits_until = self.linger_until.or_else(|| self.host.deadline());
-        let hello_until = self.hello_until.filter(|_| !self.has_terminal());
-        [waits_until, self.reserve_until, self.handshake_until, hello_until].into_iter().flatten().min()
+        [waits_until, self.reserve_until, self.handshake_until, self.hello_until].into_iter().flatten().min()
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
         if self.handshake_until.take_if(|until| *until <= now).is_some() {
             self.tls_error = Some(io::Error::new(ErrorKind::TimedOut, "the handshake has not ended in time"));
         }
-        if self.hello_until.is_some_and(|until| until <= now) && !self.has_terminal() {
-            self.ends_in_silence = true;
-        }
+        self.ends_in_silence |= self.hello_until.is_some_and(|until| until <= now);
         match self.linger_until {
             Some(until) => self.is_closed |= until <= now,
             None => self.host.tick(now),

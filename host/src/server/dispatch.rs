@@ -144,6 +144,7 @@ impl Server {
     /// the hello unless its epoch is greater or that of a plain client.
     pub(super) fn handle_hello(&mut self, token: Token, connection: &mut Connection, name: Name) {
         let now = self.now;
+        connection.note_hello();
         if connection.is_in_reserve() && !self.admit_from_reserve(token, connection, &name) {
             return;
         }
