@@ -16,12 +16,14 @@ use std::{
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] where there is one, or a link; other errors of the file system.
 pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let written = write_new(path, content).and_then(|()| sync_folder(path));
-    if written.as_ref().is_err_and(|error| error.kind() != ErrorKind::AlreadyExists) {
+    write_new(path, content).and_then(|()| sync_folder(path)).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return io::Error::new(error.kind(), "it is there already, and is not replaced");
+        }
         // The first error says why.
         let _ = fs::remove_file(path);
-    }
-    written
+        error
+    })
 }
 
 /// Replaces a file, or creates it: `FILE.tmp` is written, synced and renamed, so that a loss of power leaves the old

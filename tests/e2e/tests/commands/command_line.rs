@@ -1,6 +1,6 @@
 //! The command lines of `atm` and `firmware-sim`: help, usage errors, exit codes, first lines, log.
 use atm_e2e::{Program, Server, Signal, atm, firmware_sim};
-use std::{io, net::TcpListener, process::Stdio};
+use std::{fs, io, net::TcpListener, process::Stdio};
 
 #[test]
 fn help_and_version_exit_with_0() {
@@ -161,4 +161,17 @@ fn a_closed_pipe_ends_a_command_without_a_message() {
         assert!(matches!(done.status.code(), Some(0 | 1)) && done.stderr.is_empty(), "{command:?}: {done:?}");
     }
     server.stop();
+}
+
+#[test]
+fn a_secrets_file_that_is_there_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secrets");
+    let run = || Program::run(atm(&["secrets", "new", path.to_str().unwrap()]), "");
+    assert_eq!(run().code, Some(0));
+    let before = fs::read(&path).unwrap();
+    let done = run();
+    let said = format!("the secrets file {}: it is there already, and is not replaced\n", path.display());
+    assert!(done.code == Some(1) && done.stderr.ends_with(&said), "{done:?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
