@@ -116,7 +116,8 @@ pub enum Notice {
     Stopping,
     /// A message of the terminal was not accepted.
     Fault(Fault),
-    /// The ledger's records cannot be read: no session is served.
+    /// No session is served before an operator acts: the ledger's records cannot be read, or the terminal is revoked or waits
+    /// to be confirmed.
     OutOfService,
 }
 
@@ -145,7 +146,7 @@ impl Notice {
             Self::Idle => "Nobody answered for too long. Goodbye.",
             Self::Stopping => "The server is stopping. Goodbye.",
             Self::Fault(fault) => fault.text(),
-            Self::OutOfService => "This ATM is out of service: its records cannot be read.",
+            Self::OutOfService => "This ATM is out of service. Ask its operator.",
         }
     }
 }
@@ -185,11 +186,13 @@ pub enum Fault {
     Conflict,
     /// The hello names another terminal than the certificate of its connection, or the session has no name.
     OtherName,
+    /// The operator has not enrolled the terminal for its certificate, or has revoked it.
+    NotEnrolled,
 }
 
 impl Fault {
     /// Every fault with its code on the `json` wire.
-    const CODES: [(Self, &'static str); 15] = [
+    const CODES: [(Self, &'static str); 16] = [
         (Self::Empty, "empty"),
         (Self::TooLong, "too-long"),
         (Self::WrongWire, "wrong-wire"),
@@ -205,6 +208,7 @@ impl Fault {
         (Self::NotOpen, "not-open"),
         (Self::Conflict, "conflict"),
         (Self::OtherName, "other-name"),
+        (Self::NotEnrolled, "not-enrolled"),
     ];
 
     /// The fault's code on the `json` wire.
@@ -241,6 +245,7 @@ impl Fault {
             Self::NotOpen => "The prompt that was answered is not open.",
             Self::Conflict => "That prompt was answered before, with something else.",
             Self::OtherName => "A session here needs the name that is in the certificate of this terminal.",
+            Self::NotEnrolled => "This terminal is not enrolled here.",
         }
     }
 }

@@ -76,6 +76,9 @@ pub struct Counters {
     pub unserved_keys: u64,
     /// TLS sessions that have failed.
     pub tls_failures: u64,
+    /// Connections that were ended because of who their terminal is: another name than in the certificate, not enrolled, revoked, or
+    /// out of service.
+    pub refused_terminals: u64,
     /// Duplicate requests: their idempotency key was used before.
     pub duplicates: u64,
     /// Commits of the ledger on disk.
@@ -101,7 +104,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts the outcome of an operation, a name for which there is no room, or the proof that the ledger was set back.
+    /// Counts the outcome of an operation, a name for which there is no room, a request after a revocation, or the proof that the
+    /// ledger was set back.
     ///
     /// Where a terminal asks for an earlier operation's outcome, done and refused were counted with the operation.
     pub fn count_response(&mut self, request: &Request, response: &Response) {
@@ -117,6 +121,7 @@ impl Counters {
                 self.set_backs += 1;
             }
             Response::Rejected(Rejection::Full) => self.turned_away += 1,
+            Response::Rejected(Rejection::Revoked) => self.refused_terminals += 1,
             _ => {}
         }
     }

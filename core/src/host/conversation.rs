@@ -15,7 +15,7 @@
 #[cfg(feature = "seal")]
 use crate::seal::Header;
 use crate::{
-    ledger::{Epoch, LedgerId, Numbers, Origin, Request, Response, SessionId, Ticket},
+    ledger::{Epoch, LedgerId, Numbers, Origin, Rejection, Request, Response, SessionId, Ticket},
     message::{Answer, Fault, Hello, Notice, Reply},
     screen::{Screen, Screens, append, screens},
     session::{Action, Fingerprint, Policy, Session},
@@ -369,6 +369,9 @@ impl Conversation {
             }
             (Outstanding::None, _) => return Effect::Nothing,
             (_, Response::Fenced) => return self.fenced(),
+            (_, Response::Rejected(Rejection::Revoked)) => {
+                return self.rejected(self.committed, Rejection::Revoked);
+            }
             (outstanding, _) => {
                 // Not a response to this request: it stays outstanding.
                 self.outstanding = outstanding;

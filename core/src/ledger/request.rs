@@ -181,7 +181,8 @@ pub struct HelloClaim {
 pub enum Response {
     /// To [`Command::Hello`].
     Admitted(Admission),
-    /// To [`Command::Hello`]: the terminal is not admitted, and nothing has changed.
+    /// To [`Command::Hello`]: the terminal is not admitted, and nothing has changed. To the other commands: nothing was done, and the
+    /// conversation is over ([`Rejection::Revoked`]).
     Rejected(Rejection),
     /// To [`Command::Reserve`]: the block.
     Reserved(Numbers),
@@ -215,7 +216,7 @@ pub struct Admission {
     pub last: Option<Record>,
 }
 
-/// Why a hello is not admitted.
+/// Why a hello is not admitted, or a conversation does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Rejection {
@@ -231,6 +232,8 @@ pub enum Rejection {
     /// It is authentic and proves that the ledger was set back: its terminal, whose row has this gap, is out of service until an
     /// operator confirms it.
     SetBack(Gap),
+    /// An operator has changed who may use the name since the conversation's hello.
+    Revoked,
 }
 
 #[cfg(all(test, feature = "seal"))]

@@ -1,6 +1,7 @@
 //! A batch: the rows that the requests of one event-loop turn touch, and what the requests, decided one after the other,
 //! change in them.
 use super::{
+    enrol,
     entry::{self, Entry, Head},
     store::Turn,
 };
@@ -61,6 +62,9 @@ impl Batch {
         let rows = Rows { ledger: self.ledger, account: &self.account.0, terminal, has_room };
         let Decision { mut response, changes, entry } = decide(request, &rows, Some(time));
         let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);
+        if response == Response::Fenced && terminal.is_some_and(enrol::is_changed_since_hello) {
+            response = Response::Rejected(Rejection::Revoked);
+        }
         if let (Some(_), Command::Operate { operation, .. }, Response::Settled { outcome, .. }) =
             (name, &request.command, response)
         {

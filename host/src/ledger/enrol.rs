@@ -113,6 +113,14 @@ impl Order {
     }
 }
 
+/// Whether an order has changed who may use the name since the last hello that was admitted: then the order has fenced the
+/// conversation, and no hello has.
+pub fn is_changed_since_hello(terminal: &Terminal) -> bool {
+    let has_no_hello =
+        |epoch: Epoch| epoch.series > 0 && (epoch.step, epoch.start, epoch.attempt) == (0, 0, 0);
+    terminal.epoch.is_none_or(has_no_hello)
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -183,6 +191,22 @@ mod tests {
             (terminal.epoch.map(|epoch| epoch.series), enrolment.status()),
             (Some(1), Status::Revoked)
         );
+    }
+
+    #[test]
+    fn a_row_says_whether_an_order_or_a_hello_came_last() {
+        use Order::{AddCertificate, AddKey, Revoke, Rotate};
+        for orders in
+            [&[AddKey][..], &[AddKey, Rotate], &[AddCertificate, Revoke], &[AddKey, Revoke, AddCertificate]]
+        {
+            let (mut terminal, _) = after(orders);
+            assert!(is_changed_since_hello(&terminal), "{orders:?}");
+            for series in [0, 1] {
+                terminal.epoch = Some(Epoch { series, step: 0, start: 1, attempt: 1 });
+                assert!(!is_changed_since_hello(&terminal), "{orders:?}");
+            }
+        }
+        assert!(!is_changed_since_hello(&Terminal { epoch: Some(Epoch::PLAIN), ..Terminal::NEW }));
     }
 
     #[test]

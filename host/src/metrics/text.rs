@@ -43,7 +43,7 @@ type Number = (&'static str, &'static str, &'static str, u64);
 
 /// The metrics of one number each. Without a ledger on disk its counters are 0, and its gauges are left out.
 fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
-    let always: [Number; 13] = [
+    let always: [Number; 14] = [
         ("atm_sessions_total", "counter", "Sessions that were opened.", now.sessions),
         ("atm_sessions", "gauge", "Sessions that are open.", now.open_sessions),
         (
@@ -71,6 +71,12 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
             now.unserved_keys,
         ),
         ("atm_tls_failures_total", "counter", "TLS sessions that have failed.", now.tls_failures),
+        (
+            "atm_refused_terminals_total",
+            "counter",
+            "Connections ended for another name than in the certificate, or a terminal not enrolled, revoked or out of service.",
+            now.refused_terminals,
+        ),
         (
             "atm_duplicates_total",
             "counter",
@@ -189,6 +195,16 @@ mod tests {
             metrics.update(|counters| counters.count_response(&settle, &Response::Rejected(rejection)));
         }
         assert!(metrics.to_string().contains("\natm_turned_away_total 1\n"), "{metrics}");
+    }
+
+    #[test]
+    fn a_request_after_a_revocation_counts_as_a_refused_terminal() {
+        let metrics = Metrics::default();
+        for rejection in [Rejection::Revoked, Rejection::InUse] {
+            let settle = request(Command::Settle { id: 3 });
+            metrics.update(|counters| counters.count_response(&settle, &Response::Rejected(rejection)));
+        }
+        assert!(metrics.to_string().contains("\natm_refused_terminals_total 1\n"), "{metrics}");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(super) fn log_response(request: &Request, response: &Response) {
                 "the ledger was set back: the terminal has seen replies that are not in it, and the outcomes of their numbers, below the end, are unknown"
             );
         }
+        (Response::Rejected(Rejection::Revoked), Some(name)) => {
+            warn!(target: SESSION, terminal = %name, "request fenced: an operator has revoked or enrolled the terminal since its hello");
+        }
         (Response::Rejected(reason), Some(name)) => {
             info!(target: SESSION, terminal = %name, ?reason, "hello rejected by the ledger");
         }

@@ -129,6 +129,7 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (notice(Notice::Fault(Fault::NotOpen)), "03 07 0c"),
         (notice(Notice::Fault(Fault::Conflict)), "03 07 0d"),
         (notice(Notice::Fault(Fault::OtherName)), "03 07 0e"),
+        (notice(Notice::Fault(Fault::NotEnrolled)), "03 07 0f"),
     ]
 }
 

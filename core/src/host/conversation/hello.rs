@@ -121,7 +121,7 @@ impl Conversation {
         self.start_session(&waiting, admission)
     }
 
-    /// Ends the conversation, because its hello was not admitted, unless a later one waits.
+    /// Ends the conversation, because its hello was not admitted or is not valid any more, unless a later one waits.
     pub(super) fn rejected(&mut self, epoch: Epoch, rejection: Rejection) -> Effect {
         let Epoch { start, attempt, .. } = epoch;
         if self.epoch == Some(epoch) {
@@ -132,7 +132,7 @@ impl Conversation {
             Rejection::InUse => Notice::NameInUse { start, attempt },
             Rejection::Full | Rejection::TooSoon => Notice::Busy,
             Rejection::Unsound => Notice::Fault(Fault::NotAMessage),
-            Rejection::SetBack(_) => Notice::OutOfService,
+            Rejection::SetBack(_) | Rejection::Revoked => Notice::OutOfService,
         })
     }
 

@@ -26,6 +26,22 @@ fn a_conversation_is_fenced_after_another_host_has_admitted_its_terminal() {
 }
 
 #[test]
+fn a_conversation_of_a_revoked_terminal_ends_as_out_of_service() {
+    for text in ["deposit 40", "3"] {
+        let (mut driver, menu) = TestDriver::at_menu(Wire::Json);
+        driver.hold_requests = true;
+        driver.answer(menu, text);
+        let request = driver.requests.pop().unwrap();
+        let revoked = Response::Rejected(Rejection::Revoked);
+        assert!(driver.host.complete(request.ticket, revoked, driver.now));
+        let received = driver.received();
+        assert_eq!(received.last().unwrap().notice, Some(Notice::OutOfService));
+        driver.hold_requests = false;
+        assert_eq!(driver.reply(menu, text).notice, Some(Notice::Who));
+    }
+}
+
+#[test]
 fn a_session_is_not_resumed_if_another_host_has_served_its_terminal() {
     let (mut driver, menu) = TestDriver::at_menu(Wire::Json);
     let asked = driver.reply(menu, "1").seq.unwrap();
@@ -100,6 +116,7 @@ fn a_response_of_the_ledger_that_rejects_a_hello_ends_the_session() {
         (Rejection::InUse, Notice::NameInUse { start: 1, attempt: 1 }),
         (Rejection::Unsound, Notice::Fault(Fault::NotAMessage)),
         (Rejection::SetBack(Gap { start: 1, end: 2 }), Notice::OutOfService),
+        (Rejection::Revoked, Notice::OutOfService),
     ] {
         let mut driver = TestDriver::new(Wire::Json, LinkKind::Connection);
         driver.received();

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::format;
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 16] = [
     Fault::Empty,
     Fault::TooLong,
     Fault::WrongWire,
@@ -23,6 +23,7 @@ const FAULTS: [Fault; 15] = [
     Fault::NotOpen,
     Fault::Conflict,
     Fault::OtherName,
+    Fault::NotEnrolled,
 ];
 
 /// Every reply to an answer or a hello, with the longest numbers.

@@ -249,7 +249,7 @@ fn of_two_terminals_with_one_name_the_later_takes_over() {
 
 #[test]
 fn a_fault_about_the_hello_ends_the_session() {
-    for fault in [Fault::Version, Fault::BadName, Fault::OtherName] {
+    for fault in [Fault::Version, Fault::BadName, Fault::OtherName, Fault::NotEnrolled] {
         let mut pair = Pair::in_clear(Wire::Postcard);
         let shown = only(feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now));
         assert_eq!(shown.notice(), Some(Notice::Fault(fault)));
@@ -289,7 +289,7 @@ fn a_terminal_without_a_profile_shows_who() {
 #[test]
 fn a_fault_about_a_hello_after_the_welcome_ends_nothing() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    for fault in [Fault::Version, Fault::BadName, Fault::OtherName] {
+    for fault in [Fault::Version, Fault::BadName, Fault::OtherName, Fault::NotEnrolled] {
         feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now);
         assert!(!pair.terminal.is_over() && pair.terminal.prompt().is_some(), "{fault}");
     }

@@ -88,6 +88,10 @@ impl Link {
             LinkEvent::Message(mut message) => {
                 message.prompt = message.prompt.and(self.terminal.prompt());
                 message.ends |= self.terminal.is_over();
+                // A fault that ends the session is about its hello, and refuses no answer.
+                if message.ends && matches!(message.notice, Some(Notice::Fault(_))) {
+                    message.failure = None;
+                }
                 LinkEvent::Message(message)
             }
             event => event,

@@ -44,7 +44,8 @@ fn orders_beside_a_server_are_entries_and_fence_no_host() {
     assert_eq!(ledger.enrolment(&name("a")).unwrap(), Some(enrolled));
     assert!(enrolled.may_use(1));
     // The conversation in clear is over, and so is every hello in clear.
-    assert_eq!(ledger.apply(&named("a", clear.turn, deposit(2))).unwrap(), Response::Fenced);
+    let revoked = Response::Rejected(Rejection::Revoked);
+    assert_eq!(ledger.apply(&named("a", clear.turn, deposit(2))).unwrap(), revoked);
     let refused = Response::Rejected(Rejection::InUse);
     assert_eq!(ledger.apply(&named("a", 0, hello(u64::MAX))).unwrap(), refused);
     let Response::Admitted(admitted) = ledger.apply(&named("a", 0, hello_of(sealed(1, 1), None, 0))).unwrap()
@@ -66,13 +67,38 @@ fn orders_beside_a_server_are_entries_and_fence_no_host() {
     };
     order(folder.path(), "a", Order::Revoke).unwrap();
     let next = deposit(live.numbers.end() - 1);
-    assert_eq!(ledger.apply(&named("a", live.turn, next)).unwrap(), Response::Fenced);
+    assert_eq!(ledger.apply(&named("a", live.turn, next)).unwrap(), revoked);
     assert_eq!(ledger.apply(&named("a", 0, hello_of(sealed(2, 3), None, 0))).unwrap(), refused);
     verify(folder.path());
     assert!(ledger.close());
     verify(folder.path());
     let overview = Reader::open(folder.path()).unwrap().overview().unwrap();
     assert_eq!(overview.journals.iter().map(|journal| journal.head.number).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn a_revocation_between_the_look_at_a_row_and_the_commit_of_its_hello_refuses_the_hello() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let mut ledger = committer(sqlite);
+    order(folder.path(), "a", Order::AddCertificate).unwrap();
+    let Response::Admitted(live) = ledger.apply(&named("a", 0, hello(1))).unwrap() else { panic!() };
+    assert!(ledger.enrolment(&name("a")).unwrap().unwrap().tls);
+    order(folder.path(), "a", Order::Revoke).unwrap();
+    let refused = Response::Rejected(Rejection::InUse);
+    assert_eq!(ledger.apply(&named("a", 0, hello(2))).unwrap(), refused);
+    let next = deposit(live.numbers.end() - 1);
+    // Enrolled again, the name has another conversation.
+    for enrols_again in [false, true] {
+        if enrols_again {
+            order(folder.path(), "a", Order::AddCertificate).unwrap();
+        }
+        let response = ledger.apply(&named("a", live.turn, next)).unwrap();
+        assert_eq!(response, Response::Rejected(Rejection::Revoked));
+    }
+    assert!(matches!(ledger.apply(&named("a", 0, hello(2))).unwrap(), Response::Admitted(_)));
+    assert_eq!(ledger.apply(&named("a", live.turn, next)).unwrap(), Response::Fenced);
+    verify(folder.path());
 }
 
 #[test]

@@ -105,6 +105,7 @@ fn a_revoked_key_moves_nothing_more_not_even_in_a_live_session() {
     let done = thief.program.finish();
     // The outcome is unknown to a thief, as to any terminal whose session was fenced.
     assert!(done.code == Some(4) && !done.stdout.contains("$20"), "{done:?}");
+    assert!(done.stdout.contains("This ATM is out of service."), "{done:?}");
     assert_eq!(bank.movements(), [moved("withdrawal", 10)]);
     bank.copy("kiosk-7", "thief");
     let done = Program::run(bank.client("kiosk-7", &["--reply-timeout", "2"]), "withdraw 20\n");

@@ -150,6 +150,8 @@ impl History {
                     Rejection::Full => row.is_none(),
                     Rejection::InUse => is_equal || is_older,
                     Rejection::Unsound | Rejection::TooSoon | Rejection::SetBack(_) => claim.seen >= end,
+                    // No operator gives orders.
+                    Rejection::Revoked => false,
                 };
                 if is_true { Ok(()) } else { Err(format!("{rejection:?}: {claim:?}, reserved below {end}")) }
             }
