@@ -8,7 +8,7 @@
 //!
 //! * `accept` accepts connections, `admission` makes them sessions or turns them away;
 //! * `connection` is a socket and its endpoint, `opening` what its first bytes must not be;
-//! * `certificates` decides which terminal is served on a TLS connection;
+//! * `certificates` takes the terminal of a TLS connection from its certificate, `enrolment` asks the ledger whether it is served;
 //! * `dispatch` carries requests to the ledger and outcomes to their terminals;
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
@@ -54,6 +54,7 @@ mod conversations;
 #[cfg(feature = "ledger")]
 mod disk_ledger;
 mod dispatch;
+mod enrolment;
 mod memory_ledger;
 mod opening;
 mod response_log;

@@ -16,7 +16,8 @@ pub(crate) struct SecretsFile {
 pub(crate) enum Terminal {
     /// Enrol a terminal: with a key, written to a new file, or with a certificate
     ///
-    /// A name with a key is served only over sealed links (experimental), one with a certificate only over TLS.
+    /// A name with a key is served only over sealed links (experimental). A server of TLS serves only
+    /// names with a certificate.
     #[command(group(ArgGroup::new("with").args(["out", "tls"]).required(true)))]
     Add {
         /// The terminal's name
@@ -44,14 +45,14 @@ pub(crate) enum Terminal {
         #[command(flatten)]
         secrets: SecretsFile,
     },
-    /// Refuse a terminal's keys, its certificate and the next request of its session
+    /// Refuse a terminal's keys, the certificates of its name and the next request of its session
     Revoke {
         /// The terminal's name
         name: Name,
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// List the terminals that were ever enrolled
+    /// List the terminals that were ever enrolled: with a key or a certificate, in service, closed or revoked
     List {
         #[command(flatten)]
         folder: DataFolder,

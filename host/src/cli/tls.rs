@@ -14,7 +14,7 @@ pub(crate) struct ServeTls {
     #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
     /// The authorities whose certificates terminals must show (PEM). A terminal's certificate names it: it has the name as its
-    /// one dNSName, and no other name is served to it
+    /// one dNSName, and no other name is served to it. With --data the name must be enrolled too: `atm terminal add NAME --tls`
     #[arg(long, help_heading = "TLS", value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 }

@@ -38,7 +38,7 @@ pub(super) fn terminal(command: &Terminal) -> Result<Exit> {
         }
         Terminal::Revoke { name, folder } => {
             open(&folder.data)?.order(name, Order::Revoke, None, unix_time())?;
-            print(&format!("{name}: revoked"))
+            print(&format!("{name}: revoked; no key and no certificate of this name is served any more"))
         }
         Terminal::List { folder, json } => list(&folder.data, *json),
     }

@@ -1,4 +1,4 @@
-//! Certificates of terminals: the verified certificate of a TLS connection decides which terminal is served on it.
+//! Certificates of terminals: the verified certificate of a TLS connection names the one terminal that may be served on it.
 use super::{Connection, Server};
 use crate::{log::SESSION, tls::NameError};
 use atm_core::{
@@ -27,8 +27,8 @@ pub(super) struct TlsFailures {
 }
 
 impl Server {
-    /// Takes the terminal that the certificate of a connection names, after its TLS handshake. The one place that decides
-    /// whether a certificate's name is served: its authority and its dates are verified before.
+    /// Takes the terminal that the certificate of a connection names, after its TLS handshake, in which the certificate's authority
+    /// and its dates were verified. A terminal that is not enrolled is refused here already, so that it holds no session.
     pub(super) fn admit_certificate(
         &mut self,
         token: Token,
@@ -39,11 +39,13 @@ impl Server {
         match name {
             Ok(name) => {
                 info!(target: SESSION, %peer, session = token.0, certificate = %name, "certificate verified");
-                connection.certified = Some(name);
+                connection.certified = Some(name.clone());
+                self.refuses_terminal(token, connection, &name);
             }
             Err(reason) => {
                 warn!(target: SESSION, %peer, session = token.0, %reason, "refused: the certificate names no terminal");
-                connection.refuse_name(self.now);
+                self.metrics.update(|counters| counters.refused_terminals += 1);
+                connection.refuse(Notice::Fault(Fault::OtherName), self.now);
             }
         }
     }
@@ -86,13 +88,13 @@ impl Connection {
         }
         let terminal = terminal.map(Name::as_str);
         warn!(target: SESSION, session = token.0, %certificate, terminal, "refused: not the name in the terminal's certificate");
-        self.refuse_name(now);
+        self.refuse(Notice::Fault(Fault::OtherName), now);
         true
     }
 
-    fn refuse_name(&mut self, now: Instant) {
-        // Without the greeting, if it is still there.
+    /// Ends the connection with a notice, and without the greeting if that is still there.
+    pub(super) fn refuse(&mut self, notice: Notice, now: Instant) {
         self.host.consume(self.host.output().len(), now);
-        self.host.reject(Notice::Fault(Fault::OtherName), now);
+        self.host.reject(notice, now);
     }
 }

@@ -15,6 +15,7 @@ impl Server {
     pub(super) fn handle_event(&mut self, token: Token, connection: &mut Connection, event: host::Event) {
         let now = self.now;
         if connection.refuses_uncertified(token, &event, now) {
+            self.metrics.update(|counters| counters.refused_terminals += 1);
             return;
         }
         match event {
@@ -148,7 +149,7 @@ impl Server {
         if connection.is_in_reserve() && !self.admit_from_reserve(token, connection, &name) {
             return;
         }
-        if self.is_out_of_service(token, connection, &name) {
+        if self.refuses_terminal(token, connection, &name) {
             return;
         }
         let Some(hello) = connection.host.incoming_hello() else { return };

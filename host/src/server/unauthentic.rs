@@ -3,7 +3,6 @@ use super::{Connection, Server};
 use crate::log::SESSION;
 use atm_core::{
     host::KeyRequest,
-    ledger::Name,
     time::{Duration, Instant},
 };
 use mio::Token;
@@ -64,28 +63,6 @@ impl Server {
     #[cfg(not(feature = "ledger"))]
     pub(super) fn handle_key(&mut self, _: Token, connection: &mut Connection, _: &KeyRequest) {
         connection.host.provide_key(None, self.now);
-    }
-
-    /// Whether the terminal of an authentic hello is out of service until an operator confirms it: then its connection ends
-    /// with that notice.
-    pub(super) fn is_out_of_service(
-        &mut self,
-        token: Token,
-        connection: &mut Connection,
-        name: &Name,
-    ) -> bool {
-        #[cfg(feature = "ledger")]
-        {
-            let is_sealed = connection.host.incoming_hello().is_some_and(|hello| hello.key.is_some());
-            let row = if is_sealed { self.committer.enrolment(name) } else { Ok(None) };
-            if row.is_ok_and(|row| row.is_some_and(|row| row.closed)) {
-                tracing::info!(target: SESSION, session = token.0, terminal = %name, "hello refused: the terminal is out of service until it is confirmed");
-                connection.host.reject(atm_core::message::Notice::OutOfService, self.now);
-                return true;
-            }
-        }
-        let _ = (token, connection, name);
-        false
     }
 }
 

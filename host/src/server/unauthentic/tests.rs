@@ -7,7 +7,7 @@ use crate::{
     client::{Link, LinkEvent, Options, Target},
 };
 use atm_core::{
-    ledger::{Epoch, InDoubt, Request, Response},
+    ledger::{Epoch, InDoubt, Name, Request, Response},
     seal::{Key, TerminalKey},
     terminal::Profile,
     wire::Wire,

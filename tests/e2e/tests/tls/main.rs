@@ -5,6 +5,7 @@ mod authority;
 mod broken;
 mod certificates;
 mod client;
+mod enrolment;
 mod foreign;
 mod forwarder;
 mod openssl;

@@ -1,0 +1,52 @@
+//! Enrolled terminals: the rows of the ledger on disk decide which terminals are served over TLS, and which are out of service.
+use super::{Connection, Server};
+use atm_core::ledger::Name;
+#[cfg(feature = "ledger")]
+use {
+    crate::log::SESSION,
+    atm_core::message::{Fault, Notice},
+    tracing::warn,
+};
+
+impl Server {
+    /// Ends the connection with a notice if the ledger does not admit its terminal, whose certificate or whose hello's seal is
+    /// verified: one with a certificate that is not enrolled for it, or one that is out of service until it is confirmed.
+    ///
+    /// A revocation may be committed between this and the commit of the hello. That compares the row's epoch anew, above which no
+    /// hello without a key is after a revocation.
+    #[cfg(feature = "ledger")]
+    pub(super) fn refuses_terminal(
+        &mut self,
+        token: mio::Token,
+        connection: &mut Connection,
+        name: &Name,
+    ) -> bool {
+        let is_certified = connection.certified.is_some();
+        let is_sealed = connection.host.incoming_hello().is_some_and(|hello| hello.key.is_some());
+        if !is_certified && !is_sealed {
+            return false;
+        }
+        let (notice, reason) = match self.committer.enrolment(name) {
+            Ok(Some(row)) if row.closed => {
+                (Notice::OutOfService, "out of service until `atm access confirm`")
+            }
+            Ok(row) if is_certified && !row.is_some_and(|row| row.tls) => (
+                Notice::Fault(Fault::NotEnrolled),
+                "not enrolled for TLS, or revoked: `atm terminal add NAME --tls`",
+            ),
+            // A sealed hello waits for the ledger: its key was found.
+            Err(_) if is_certified => (Notice::Busy, "the ledger cannot be read now"),
+            _ => return false,
+        };
+        warn!(target: SESSION, peer = %connection.peer, session = token.0, terminal = %name, reason, "refused: the ledger does not admit the terminal");
+        self.metrics.update(|counters| counters.refused_terminals += 1);
+        connection.refuse(notice, self.now);
+        true
+    }
+
+    /// There are no rows.
+    #[cfg(not(feature = "ledger"))]
+    pub(super) fn refuses_terminal(&mut self, _: mio::Token, _: &mut Connection, _: &Name) -> bool {
+        false
+    }
+}
