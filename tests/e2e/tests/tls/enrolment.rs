@@ -3,7 +3,7 @@ use crate::{
     authority::Authority,
     client::{TlsClient, first_hello},
 };
-use atm_e2e::{Output, Program, Server, TIMEOUT, Value, atm, json, ledger::ledger_stdout};
+use atm_e2e::{Output, Program, Server, TIMEOUT, Value, atm, json, ledger::ledger_stdout, limit_files};
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -260,6 +260,33 @@ fn a_restored_ledger_serves_no_certificate_before_its_terminal_is_confirmed() {
     assert_refused(&bank.client(&server, "kiosk-8", &["deposit", "40"]), OUT_OF_SERVICE);
     server.stop();
     assert_eq!(operations_in(&restored), [["kiosk-7", "deposit", "done"]]);
+}
+
+#[test]
+fn no_certificate_is_served_while_the_ledger_cannot_be_read() {
+    let bank = Bank::new();
+    let server = bank.serve("data");
+    bank.enrol("kiosk-7");
+    bank.enrol("kiosk-8");
+    let mut live = bank.connect(&server, "kiosk-7");
+    let welcome = live.hello(&first_hello("kiosk-7"));
+    limit_files(&server.program, Some(8192));
+    live.answer(&welcome["seq"], "deposit 40");
+    server.program.wait_for_stderr("the ledger's commit failed");
+    let refusal = bank.connect(&server, "kiosk-8").read();
+    assert_eq!(refusal["notice"], "busy", "{refusal}");
+    server.program.wait_for_stderr("the ledger cannot be read now");
+    // The client tries again until the disk has room.
+    let mut command = atm(&["client", &server.address.to_string(), "balance"]);
+    command.args(bank.authority.client_options("kiosk-8"));
+    let client = Program::start(command);
+    client.wait_for_stderr("reconnecting");
+    limit_files(&server.program, None);
+    assert_eq!(live.read()["re"], welcome["seq"]);
+    let done = client.finish();
+    assert!(done.code == Some(0) && done.stdout.starts_with("Your balance is $1"), "{done:?}");
+    drop(live);
+    server.stop();
 }
 
 /// Hellos and deposits go on all the time, each hello in a later life: each moment of a revocation is met by some of them.
