@@ -175,8 +175,8 @@ MUTANTS = {
     "accept-clear-answer": (
         SEALED,
         HOST_SEALING,
-        "_ if self.config.sealed_only || keys.is_some_and(Keys::are_sealed) =>",
-        "_ if false =>",
+        "let is_in_clear = !self.config.sealed_only && !keys.is_some_and(Keys::are_sealed);",
+        "let is_in_clear = true;",
     ),
     # A hello with a wrong tag takes the terminal's conversation over, and changes its keys.
     "accept-unauthentic-hello": (
