@@ -86,7 +86,7 @@ use crate::{
     ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
     message::{Hello, Notice},
     time::Instant,
-    wire::{Counters, Envelope, Inbox, Keys, Outbox, Proof},
+    wire::{Counters, Inbox, Outbox, Proof},
 };
 
 mod config;
@@ -101,6 +101,7 @@ pub(crate) use config::frame_timeout;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
+use input::Keyring;
 
 /// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 309 of
 /// them, the longest answer 410 with each of its bytes escaped as `\u00XX`.
@@ -144,9 +145,7 @@ pub struct Host<const IN: usize, const OUT: usize> {
     conversation: Option<Conversation>,
     /// The hello that the driver has to admit or refuse.
     incoming_hello: Option<Hello>,
-    /// What proves that hello.
-    incoming_proof: Proof,
-    /// What proves the hello in the decoded frame.
+    /// What proves that hello, or the one in the decoded frame.
     proof: Proof,
     /// The driver has to give the key of the hello in the decoded frame.
     #[cfg(feature = "seal")]
@@ -200,7 +199,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             outbox: Outbox::new(config.wire),
             conversation: None,
             incoming_hello: None,
-            incoming_proof: Proof::default(),
             proof: Proof::default(),
             #[cfg(feature = "seal")]
             wants_key: false,
@@ -333,7 +331,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
         let Some(mut conversation) = conversation else { return self.admit_new(now) };
         let Some(hello) = self.incoming_hello.take() else { return };
-        let proof = core::mem::take(&mut self.incoming_proof);
+        let proof = core::mem::take(&mut self.proof);
         self.drop_conversation();
         conversation.set_next_ticket(self.next_ticket);
         let effect = conversation.take_hello(&hello, proof, self.config.link == LinkKind::Serial);
@@ -346,7 +344,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// `admit(None, now)`, but without its code for a held conversation, which the image of a kiosk does not need.
     pub fn admit_new(&mut self, now: Instant) {
         let Some(hello) = self.incoming_hello.take() else { return };
-        let proof = core::mem::take(&mut self.incoming_proof);
+        let proof = core::mem::take(&mut self.proof);
         let effect = self.start_conversation(&hello, proof);
         self.apply(effect, now);
         self.advance(now);
@@ -356,10 +354,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// conversation.
     pub fn refuse(&mut self, now: Instant) {
         if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
-            let envelope = core::mem::take(&mut self.incoming_proof).notice();
             self.drop_conversation();
             let effect = Effect::EndWithNotice(Notice::NameInUse { start, attempt });
-            self.apply_in(envelope.as_ref(), effect, now);
+            self.apply_under(Keyring::Hello, effect, now);
+            self.proof = Proof::default();
         }
     }
 
@@ -368,10 +366,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub fn take_out_of_service(&mut self, now: Instant) {
         self.out_of_service = true;
         self.forget_incoming();
-        let envelope = self.notice_envelope();
-        if self.drop_conversation() {
-            self.apply_in(envelope.as_ref(), Effect::EndWithNotice(Notice::OutOfService), now);
-        }
+        self.end_conversation(Effect::EndWithNotice(Notice::OutOfService), now);
         self.advance(now);
     }
 
@@ -394,16 +389,17 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// unsent output. The notice is left out, and the output with it, if the buffer has no room for it: then the peer
     /// does not read.
     pub fn reject(&mut self, notice: Notice, now: Instant) {
-        let envelope = self.notice_envelope().or_else(|| self.incoming_proof.notice());
+        let is_keyed = self.conversation.as_ref().is_some_and(|held| held.keys().notice().is_some());
+        let keyring = if is_keyed { Keyring::Conversation } else { Keyring::Hello };
+        self.apply_under(keyring, Effect::EndWithNotice(notice), now);
         self.drop_conversation();
         self.forget_incoming();
-        self.apply_in(envelope.as_ref(), Effect::EndWithNotice(notice), now);
     }
 
     /// Drops what was not reported or admitted yet.
     fn forget_incoming(&mut self) {
         self.incoming_hello = None;
-        self.incoming_proof = Proof::default();
+        self.proof = Proof::default();
         self.report_hello = false;
         self.report_quit = false;
         // A hello that is still in the inbox asks again, if it is read at all.
@@ -412,11 +408,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             self.wants_key = false;
             self.report_key = false;
         }
-    }
-
-    /// The envelope of a notice to the terminal of the conversation.
-    fn notice_envelope(&self) -> Option<Envelope> {
-        self.conversation.as_ref().map(Conversation::keys).and_then(Keys::notice)
     }
 
     /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint
@@ -432,7 +423,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         // Appended even to unsent output: a terminal that saw only its link close would reconnect and take
         // over in its turn. If the notice does not fit, the peer does not read.
         let envelope = conversation.keys().notice();
-        let _ = self.outbox.notice_in(envelope.as_ref(), Notice::TakenOver { start, attempt }, None);
+        let _ = self.outbox.notice_in(envelope, Notice::TakenOver { start, attempt }, None);
         self.closing |= self.config.link == LinkKind::Connection;
         Some(conversation)
     }

@@ -245,8 +245,12 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             return Ok(false);
         }
         #[cfg(feature = "seal")]
-        if self.keys_by_driver && self.host.has_key_request() {
-            return Ok(false);
+        if self.host.has_key_request() {
+            if self.keys_by_driver {
+                return Ok(false);
+            }
+            self.step_to_key(now);
+            return Ok(true);
         }
         self.serve_event(now)?;
         Ok(true)
@@ -262,24 +266,23 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             self.host.admit_new(now);
         } else if let Some(request) = self.host.take_request() {
             return self.apply(&request, now);
-        } else {
-            #[cfg(feature = "seal")]
-            self.step_to_key(now);
         }
         Ok(())
     }
 
-    /// Gives the host the key that a hello claims, and steps to it if the hello is authentic.
+    /// Gives the host the key that a hello claims, steps to it if the hello is authentic, and handles the hello.
+    #[cfg(feature = "seal")]
+    fn step_to_key(&mut self, now: Instant) {
+        self.verify_hello(now);
+        self.host.advance(now);
+    }
+
+    // Not inlined: the keys take no stack while the hello is handled.
     #[cfg(feature = "seal")]
     #[inline(never)]
-    fn step_to_key(&mut self, now: Instant) {
-        let Some(claim) = self.host.take_key_request() else { return };
-        let is_claimed =
-            |(name, key): &&(Name, TerminalKey)| *name == claim.terminal && key.series() == claim.series;
-        let known = self.terminal.as_ref().filter(is_claimed);
-        let key = known.and_then(|(_, key)| key.forward(claim.step, MAX_KEY_STEPS));
-        let is_authentic = self.host.verify_hello(key.as_ref(), now);
-        let may_step = is_authentic && !self.has_spent_commits(now);
+    fn verify_hello(&mut self, now: Instant) {
+        let key = self.host.take_key_request().and_then(|claim| self.claimed_key(&claim));
+        let may_step = self.host.authenticate(key.as_ref(), now) && !self.has_spent_commits(now);
         if let (true, Some(key), Some((_, stored))) = (may_step, key, &mut self.terminal)
             && key.step() != stored.step()
         {
@@ -287,6 +290,14 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             self.key_stepped = true;
             self.paid_until = self.paid_until.max(now) + HELLO_COMMIT_INTERVAL;
         }
+    }
+
+    /// The key that a hello claims, if it is of this terminal and not too many steps ahead.
+    #[cfg(feature = "seal")]
+    fn claimed_key(&self, claim: &KeyRequest) -> Option<TerminalKey> {
+        let (name, key) = self.terminal.as_ref()?;
+        let is_known = *name == claim.terminal && key.series() == claim.series;
+        is_known.then(|| key.forward(claim.step, MAX_KEY_STEPS)).flatten()
     }
 
     /// Applies a request to the ledger and completes it; a request in doubt is retried or completed as

@@ -457,7 +457,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 let envelope = self.keys.answer();
                 #[cfg(not(feature = "seal"))]
                 let envelope = None;
-                self.outbox.answer_in(envelope.as_ref(), *prompt, answer)
+                self.outbox.answer_in(envelope, *prompt, answer)
             }
             _ => Ok(()),
         };

@@ -48,13 +48,6 @@ pub(crate) enum Effect {
     EndWithNotice(Notice),
 }
 
-impl Effect {
-    /// Whether a notice is sent.
-    pub(crate) fn has_notice(self) -> bool {
-        matches!(self, Self::SendNotice(_) | Self::SendFault(_) | Self::EndWithNotice(_))
-    }
-}
-
 /// A conversation with one terminal: its session, the numbers of its replies, and the last reply for a
 /// duplicate.
 ///
@@ -249,7 +242,7 @@ impl Conversation {
     }
 
     /// The last reply is sent now; returns it with its envelope.
-    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<(Option<Envelope>, &Reply)> {
+    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<(Option<Envelope<'_>>, &Reply)> {
         self.replied_at.get_or_insert(now);
         self.last_reply.as_ref().map(|reply| (self.reply_envelope(reply), reply))
     }
@@ -259,16 +252,14 @@ impl Conversation {
     #[cfg(feature = "seal")]
     #[inline(never)]
     pub(crate) fn fix_keys(&mut self, salt: u64) {
-        if let Some(hello) = self.keys.awaiting_welcome()
-            && let Some(reply) = &self.last_reply
-        {
+        if let Some(reply) = &self.last_reply {
             let origin = self.ledger.map_or(0, |ledger| ledger.0) ^ salt;
-            self.keys.fix(hello.session(Header::new(origin, reply.seq)));
+            self.keys.fix(Header::new(origin, reply.seq));
         }
     }
 
     /// The envelope in which a reply goes out.
-    pub(crate) fn reply_envelope(&self, reply: &Reply) -> Option<Envelope> {
+    pub(crate) fn reply_envelope(&self, reply: &Reply) -> Option<Envelope<'_>> {
         #[cfg(feature = "seal")]
         return self.keys.reply(reply.welcome.is_some());
         #[cfg(not(feature = "seal"))]

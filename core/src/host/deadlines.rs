@@ -35,11 +35,11 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             }
         }
         if passed(self.idle_deadline()) {
-            let envelope = self.notice_envelope();
-            let active = self.drop_conversation();
+            let active = self.conversation.as_ref().is_some_and(|held| !held.is_over());
             if self.outbox.is_empty() && (connection || active) {
-                self.apply_in(envelope.as_ref(), Effect::SendNotice(Notice::Idle), now);
+                self.apply(Effect::SendNotice(Notice::Idle), now);
             }
+            self.drop_conversation();
             self.closing |= connection;
         }
         self.advance(now);

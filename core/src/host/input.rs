@@ -1,7 +1,5 @@
 //! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation
 //! on the link.
-#[cfg(feature = "seal")]
-use super::sealing;
 use super::{Conversation, Host, LinkKind, conversation::Effect};
 use crate::{
     codec::BufferTooSmall,
@@ -9,12 +7,35 @@ use crate::{
     ledger::Origin,
     message::{Answer, Fault, Hello, Notice, TerminalMessage},
     time::Instant,
-    wire::{Envelope, Proof},
+    wire::{Envelope, Keys, Proof},
 };
+
+/// Whose keys a notice goes out under.
+#[derive(Clone, Copy)]
+pub(super) enum Keyring {
+    /// No keys: in clear.
+    #[cfg(feature = "seal")]
+    Clear,
+    /// Those of the conversation; in clear if it has none.
+    Conversation,
+    /// Those of the hello in the inbox, or of the one that awaits admission; in clear if it is.
+    Hello,
+}
+
+impl Keyring {
+    fn notice<'a>(self, conversation: Option<&'a Conversation>, proof: &'a Proof) -> Option<Envelope<'a>> {
+        match self {
+            #[cfg(feature = "seal")]
+            Self::Clear => None,
+            Self::Conversation => conversation.map(Conversation::keys).and_then(Keys::notice),
+            Self::Hello => proof.notice(),
+        }
+    }
+}
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Handles the decoded frame if it can be handled now, and a shutdown after the last one.
-    pub(super) fn advance(&mut self, now: Instant) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         // Asked here with the feature `seal` alone: an image without it has no bytes to spare for a shorter way.
         while (cfg!(not(feature = "seal")) || self.inbox.has_frame()) && self.handle_frame(now) {}
         if self.shutting_down
@@ -25,10 +46,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         {
             self.closing = true;
             // Without a session a serial line stays silent.
-            let envelope = self.notice_envelope();
-            if self.drop_conversation() {
-                self.apply_in(envelope.as_ref(), Effect::SendNotice(Notice::Stopping), now);
-            }
+            self.end_conversation(Effect::SendNotice(Notice::Stopping), now);
         }
     }
 
@@ -41,75 +59,83 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if let Some(handled) = self.pass(now) {
             return handled;
         }
+        #[cfg(feature = "seal")]
+        let handled =
+            if self.proof.hello.is_some() { self.handle_verified_hello() } else { self.handle_message() };
+        #[cfg(not(feature = "seal"))]
+        let handled = self.handle_message();
+        let Some(effect) = handled else { return false };
+        self.release_and_apply(effect, now);
+        true
+    }
+
+    /// Handles the message in the decoded frame; `None` if there is none, or if it has to wait for the driver.
+    // Not inlined into an image with sealed links: the message takes no stack while its reply is written.
+    #[cfg_attr(all(feature = "seal", target_os = "none"), inline(never))]
+    fn handle_message(&mut self) -> Option<Effect> {
         let (decoded, body) = self.inbox.decoded();
         let read = match decoded {
-            Decoded::More => return false,
+            Decoded::More => return None,
             Decoded::Fault(fault) | Decoded::Broken(fault) => Err(fault),
-            #[cfg(feature = "seal")]
-            Decoded::Frame if self.proof.hello.is_some() => {
-                sealing::read_hello(body).map(|hello| Some(TerminalMessage::Hello(hello)))
-            }
             Decoded::Frame | Decoded::Plain => self.config.wire.read_terminal(body),
         };
         match &read {
-            Ok(Some(_)) if self.out_of_service => {
-                self.outbox.is_empty()
-                    && self.release_and_apply(Effect::EndWithNotice(Notice::OutOfService), now)
-            }
+            Ok(Some(_)) if self.out_of_service => self.answer_out_of_service(),
             Ok(Some(TerminalMessage::Hello(hello))) if !hello.is_spoken() => {
-                self.handle_fault(Fault::Version, now)
+                self.handle_fault(Fault::Version)
             }
-            Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello, now),
-            Ok(Some(TerminalMessage::Answer { re, answer })) => self.handle_answer(*re, answer, now),
+            Ok(Some(TerminalMessage::Hello(hello))) => self.handle_hello(hello),
+            Ok(Some(TerminalMessage::Answer { re, answer })) => self.handle_answer(*re, answer),
             // A message of this side's own direction: an echo.
-            Ok(None) => self.release_and_apply(Effect::Nothing, now),
-            Err(fault) => self.handle_fault(*fault, now),
+            Ok(None) => Some(Effect::Nothing),
+            Err(fault) => self.handle_fault(*fault),
         }
     }
 
-    fn handle_fault(&mut self, fault: Fault, now: Instant) -> bool {
+    pub(super) fn answer_out_of_service(&self) -> Option<Effect> {
+        self.outbox.is_empty().then_some(Effect::EndWithNotice(Notice::OutOfService))
+    }
+
+    pub(super) fn handle_fault(&self, fault: Fault) -> Option<Effect> {
         if self.config.wire.discards(fault) {
             // The sender of a frame that noise has damaged retransmits it. A connection has no noise before its first
             // frame: that peer speaks another protocol, and its text may hold whole frames, as a cross-site POST does.
             let is_foreign = self.config.link == LinkKind::Connection && !self.inbox.has_framed();
-            let effect = if is_foreign {
+            return Some(if is_foreign {
                 Effect::EndWithNotice(Notice::Fault(Fault::WrongWire))
             } else {
                 Effect::Nothing
-            };
-            return self.release_and_apply(effect, now);
+            });
         }
         if !self.outbox.is_empty() || self.is_busy() {
-            return false;
+            return None;
         }
         let broken = matches!(self.inbox.decoded().0, Decoded::Broken(_));
-        let effect = if broken && self.config.link == LinkKind::Connection {
+        Some(if broken && self.config.link == LinkKind::Connection {
             Effect::EndWithNotice(Notice::Fault(fault))
         } else {
             Effect::SendFault(fault)
-        };
-        self.release_and_apply(effect, now)
+        })
     }
 
-    fn handle_answer(&mut self, re: Option<u64>, answer: &Answer, now: Instant) -> bool {
+    fn handle_answer(&mut self, re: Option<u64>, answer: &Answer) -> Option<Effect> {
         let sending = !self.outbox.is_empty();
         let Some(conversation) = &mut self.conversation else {
-            return !sending && self.release_and_apply(Effect::SendNotice(Notice::Who), now);
+            return (!sending).then_some(Effect::SendNotice(Notice::Who));
         };
-        let effect = if !sending && !conversation.is_busy() {
-            conversation.answer(re, answer, &self.config.policy)
+        if !sending && !conversation.is_busy() {
+            Some(conversation.answer(re, answer, &self.config.policy))
         } else if !conversation.is_duplicate(re, answer) {
-            return false;
+            None
         } else if sending {
             // A duplicate of the answer whose reply is being sent.
-            Effect::Nothing
+            Some(Effect::Nothing)
         } else {
-            Effect::SendNotice(conversation.working_notice())
-        };
-        self.release_and_apply(effect, now)
+            Some(Effect::SendNotice(conversation.working_notice()))
+        }
     }
 
-    fn handle_hello(&mut self, hello: &Hello, now: Instant) -> bool {
+    pub(super) fn handle_hello(&mut self, hello: &Hello) -> Option<Effect> {
         let same_terminal = match (self.conversation.as_ref().map(Conversation::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,
             (Some(Origin::Session(_)), None) => true,
@@ -120,32 +146,25 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         match &mut self.conversation {
             // A duplicate of the hello whose reply is being sent.
             Some(conversation) if same_terminal && !self.outbox.is_empty() => {
-                conversation.began_with_hello()
+                let is_duplicate = conversation.began_with_hello()
                     && conversation.epoch() == epoch
-                    && conversation.keys().are_of(&self.proof)
-                    && self.release_and_apply(Effect::Nothing, now)
+                    && conversation.keys().are_of(&self.proof);
+                is_duplicate.then_some(Effect::Nothing)
             }
             Some(conversation) if same_terminal && conversation.began_with_hello() => {
-                let effect = conversation.handle_hello(hello, &self.proof, on_serial);
-                self.release_and_apply(effect, now)
+                Some(conversation.handle_hello(hello, &self.proof, on_serial))
             }
             // An outstanding request, and unsent output, are finished first.
-            Some(conversation) if conversation.is_busy() => false,
+            Some(conversation) if conversation.is_busy() => None,
             // An unsent greeting is not cut off: the terminal discards it.
-            _ if !self.outbox.is_empty() => false,
-            _ => {
-                let proof = core::mem::take(&mut self.proof);
-                self.release_frame(now);
-                if hello.terminal.is_some() {
-                    self.incoming_hello = Some(hello.clone());
-                    self.incoming_proof = proof;
-                    self.report_hello = true;
-                } else {
-                    let effect = self.start_conversation(hello, proof);
-                    self.apply(effect, now);
-                }
-                true
+            _ if !self.outbox.is_empty() => None,
+            _ if hello.terminal.is_some() => {
+                self.incoming_hello = Some(hello.clone());
+                self.report_hello = true;
+                Some(Effect::Nothing)
             }
+            // A hello without a name is in clear.
+            _ => Some(self.start_conversation(hello, Proof::default())),
         }
     }
 
@@ -182,64 +201,57 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Releases the decoded frame. The timer of a frame that has begun behind it starts now.
     pub(super) fn release_frame(&mut self, now: Instant) {
         self.inbox.release();
+        // The proof of a hello that awaits admission is kept with it.
         #[cfg(feature = "seal")]
-        if self.proof.hello.is_some() {
+        if self.proof.hello.is_some() && self.incoming_hello.is_none() {
             self.proof = Proof::default();
         }
         self.frame_since = self.inbox.is_partial().then_some(now);
     }
 
-    /// Releases the decoded frame and carries out its effect. Always true, as the result of `handle_frame`.
-    #[inline(never)]
-    fn release_and_apply(&mut self, effect: Effect, now: Instant) -> bool {
+    /// Releases the decoded frame and carries out its effect.
+    fn release_and_apply(&mut self, effect: Effect, now: Instant) {
+        // A hello is answered under its own key, which the conversation need not have.
         #[cfg(feature = "seal")]
-        if effect.has_notice() {
-            self.release_and_notify(effect, now);
-            return true;
+        if self.proof.hello.is_some() {
+            self.apply_under(Keyring::Hello, effect, now);
+            self.release_frame(now);
+            return;
         }
         self.release_frame(now);
-        self.apply_in(None, effect, now);
-        true
+        self.apply(effect, now);
     }
 
-    /// The same, where the effect has a notice.
-    // Not inlined: the envelope would take stack where there is none.
-    #[cfg(feature = "seal")]
-    #[inline(never)]
-    fn release_and_notify(&mut self, effect: Effect, now: Instant) {
-        // A hello is answered under its own key, which the conversation need not have.
-        let envelope = self.proof.notice().or_else(|| self.notice_envelope());
-        self.release_frame(now);
-        self.apply_in(envelope.as_ref(), effect, now);
+    /// Drops the conversation, if there is one, and applies this effect if its session is not over.
+    pub(super) fn end_conversation(&mut self, effect: Effect, now: Instant) {
+        if self.conversation.as_ref().is_some_and(|held| !held.is_over()) {
+            self.apply(effect, now);
+        }
+        self.drop_conversation();
     }
 
     /// Writes a fault, and the open prompt again.
     // Not inlined: the copied reply would take stack in callers that write no fault.
     #[inline(never)]
-    fn write_fault(&mut self, envelope: Option<&Envelope>, fault: Fault) -> Result<(), BufferTooSmall> {
+    fn write_fault(&mut self, keyring: Keyring, fault: Fault) -> Result<(), BufferTooSmall> {
+        let conversation = self.conversation.as_ref();
+        let envelope = keyring.notice(conversation, &self.proof);
         if self.is_mute(envelope) {
             return Ok(());
         }
-        let conversation = self.conversation.as_ref();
         let open = conversation
             .and_then(|held| held.open_prompt().map(|reply| (held.reply_envelope(&reply), reply)));
-        let open = open.as_ref().map(|(envelope, reply)| (envelope.as_ref(), reply));
+        let open = open.as_ref().map(|(envelope, reply)| (*envelope, reply));
         self.outbox.notice_in(envelope, Notice::Fault(fault), open)
     }
 
     /// Carries out an effect on this link.
     pub(super) fn apply(&mut self, effect: Effect, now: Instant) {
-        let envelope = self.effect_envelope(effect);
-        self.apply_in(envelope.as_ref(), effect, now);
-    }
-
-    /// The envelope of the notice of an effect to the terminal of the conversation.
-    fn effect_envelope(&self, effect: Effect) -> Option<Envelope> {
-        if effect.has_notice() { self.notice_envelope() } else { None }
+        self.apply_under(Keyring::Conversation, effect, now);
     }
 
     /// Whether a message in this envelope is not sent: it is in clear, and only sealed ones are.
-    fn is_mute(&self, envelope: Option<&Envelope>) -> bool {
+    fn is_mute(&self, envelope: Option<Envelope<'_>>) -> bool {
         #[cfg(feature = "seal")]
         return self.config.sealed_only && envelope.is_none();
         #[cfg(not(feature = "seal"))]
@@ -249,15 +261,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    fn write_notice(&mut self, envelope: Option<&Envelope>, notice: Notice) -> Result<(), BufferTooSmall> {
+    fn write_notice(&mut self, keyring: Keyring, notice: Notice) -> Result<(), BufferTooSmall> {
+        let envelope = keyring.notice(self.conversation.as_ref(), &self.proof);
         if self.is_mute(envelope) && notice != Notice::Who {
             return Ok(());
         }
         self.outbox.notice_in(envelope, notice, None)
     }
 
-    /// Carries out an effect on this link, with a notice in this envelope.
-    pub(super) fn apply_in(&mut self, envelope: Option<&Envelope>, effect: Effect, now: Instant) {
+    /// Carries out an effect on this link, with a notice under these keys.
+    pub(super) fn apply_under(&mut self, keyring: Keyring, effect: Effect, now: Instant) {
         if self.outbox.is_empty() {
             self.stall_since = now;
         }
@@ -278,13 +291,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 };
                 self.closing |= connection && !reply.is_prompt();
                 self.report_quit |= matches!(effect, Effect::SendReplyAndQuit);
-                self.outbox.reply_in(envelope.as_ref(), reply)
+                self.outbox.reply_in(envelope, reply)
             }
-            Effect::SendNotice(notice) => self.write_notice(envelope, notice),
-            Effect::SendFault(fault) => self.write_fault(envelope, fault),
+            Effect::SendNotice(notice) => self.write_notice(keyring, notice),
+            Effect::SendFault(fault) => self.write_fault(keyring, fault),
             Effect::EndWithNotice(notice) => {
                 self.closing |= connection;
-                self.write_notice(envelope, notice)
+                self.write_notice(keyring, notice)
             }
         };
         if written.is_err() {

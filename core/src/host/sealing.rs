@@ -1,5 +1,5 @@
 //! The host's side of a sealed link: which frames are read, under which key, and which meet with silence.
-use super::{Conversation, Host, KeyRequest, LinkKind, conversation::Effect};
+use super::{Conversation, Host, KeyRequest, LinkKind, conversation::Effect, input::Keyring};
 use crate::{
     codec::postcard,
     frame::Decoded,
@@ -13,7 +13,7 @@ use crate::{
 const ANSWER: u8 = 1;
 
 /// Reads the hello in a body that was verified.
-pub(super) fn read_hello(body: &[u8]) -> Result<Hello, Fault> {
+fn read_hello(body: &[u8]) -> Result<Hello, Fault> {
     let (hello, _) = body.split_last_chunk::<{ seal::TAG }>().ok_or(Fault::NotAMessage)?;
     match postcard::read_sealed_hello(hello)? {
         hello if hello.version == EXTENDED => Ok(hello),
@@ -34,6 +34,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// The same with the key that the hello claims; returns whether the hello is authentic.
     pub(crate) fn verify_hello(&mut self, key: Option<&TerminalKey>, now: Instant) -> bool {
+        let is_authentic = self.authenticate(key, now);
+        self.advance(now);
+        is_authentic
+    }
+
+    /// Authenticates the hello under the key that it claims; the hello is handled by [`advance`](Self::advance).
+    pub(crate) fn authenticate(&mut self, key: Option<&TerminalKey>, now: Instant) -> bool {
         if !core::mem::take(&mut self.wants_key) {
             return false;
         }
@@ -43,7 +50,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         if !is_authentic {
             self.discard(now);
         }
-        self.advance(now);
         is_authentic
     }
 
@@ -70,6 +76,8 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
 
     /// Decides whether the decoded frame is read: opens it, or asks for its key. `None` if it is to be read; otherwise
     /// whether it was handled.
+    // Not inlined on a microcontroller: the opened frame is handled without this stack.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn pass(&mut self, now: Instant) -> Option<bool> {
         if self.config.wire != Wire::Postcard {
             // What is no frame is noise, or another protocol's.
@@ -102,7 +110,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
                 // Its keys are gone: the terminal says hello.
                 None if self.outbox.is_empty() => {
                     self.release_frame(now);
-                    self.apply_in(None, Effect::SendNotice(Notice::Who), now);
+                    self.apply_under(Keyring::Clear, Effect::SendNotice(Notice::Who), now);
                     Some(true)
                 }
                 None => Some(false),
@@ -111,6 +119,16 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             // In clear.
             _ if is_in_clear => None,
             _ => Some(self.discard(now)),
+        }
+    }
+
+    /// Handles the hello that was verified; `None` if it has to wait for the driver.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn handle_verified_hello(&mut self) -> Option<Effect> {
+        match read_hello(self.inbox.decoded().1) {
+            Ok(_) if self.out_of_service => self.answer_out_of_service(),
+            Ok(hello) => self.handle_hello(&hello),
+            Err(fault) => self.handle_fault(fault),
         }
     }
 

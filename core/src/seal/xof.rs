@@ -20,14 +20,14 @@ pub(super) struct Xof {
 #[cfg_attr(target_os = "none", inline(never))]
 pub(super) fn absorb(key: &[u8], label: u8, parts: &[&[u8]]) -> Xof {
     // The permuted initial value of Ascon-XOF128 (table 12).
-    const WORDS: [u64; 5] = [
+    let state = State::new(
         0xda82_ce76_8d94_47eb,
         0xcc7c_e6c7_5f1e_f969,
         0xe750_8fd7_8008_5631,
         0x0ee0_ea53_416b_58cc,
         0xe054_7524_db6f_0bde,
-    ];
-    let mut xof = Xof { state: State::from(&WORDS), at: 0 };
+    );
+    let mut xof = Xof { state, at: 0 };
     xof.absorb(key);
     xof.absorb(&[label]);
     for part in parts {

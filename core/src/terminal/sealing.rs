@@ -57,7 +57,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         let session = hello.session(header);
         let is_authentic = self.inbox.open(&session.down, Header::LENGTH, &[REPLY]);
         if is_authentic {
-            self.keys.fix(session);
+            self.keys.fix(header);
             self.welcomed = true;
         }
         is_authentic

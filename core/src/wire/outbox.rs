@@ -85,7 +85,7 @@ impl<const N: usize> Outbox<N> {
     #[cfg(feature = "postcard")]
     fn enclosed(
         &mut self,
-        envelope: Option<&Envelope>,
+        envelope: Option<Envelope<'_>>,
         body: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>,
     ) -> Result<(), BufferTooSmall> {
         #[cfg(feature = "seal")]
@@ -98,7 +98,7 @@ impl<const N: usize> Outbox<N> {
         #[cfg(not(feature = "seal"))]
         match envelope {
             None => self.frame(body),
-            Some(never) => match *never {},
+            Some(never) => match never {},
         }
     }
 
@@ -106,7 +106,7 @@ impl<const N: usize> Outbox<N> {
     #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
     pub(crate) fn reply_in(
         &mut self,
-        envelope: Option<&Envelope>,
+        envelope: Option<Envelope<'_>>,
         reply: &Reply,
     ) -> Result<(), BufferTooSmall> {
         match self.wire {
@@ -123,9 +123,9 @@ impl<const N: usize> Outbox<N> {
     #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
     pub(crate) fn notice_in(
         &mut self,
-        envelope: Option<&Envelope>,
+        envelope: Option<Envelope<'_>>,
         notice: Notice,
-        open: Option<(Option<&Envelope>, &Reply)>,
+        open: Option<(Option<Envelope<'_>>, &Reply)>,
     ) -> Result<(), BufferTooSmall> {
         match self.wire {
             #[cfg(feature = "json")]
@@ -179,7 +179,7 @@ impl<const N: usize> Outbox<N> {
     #[cfg_attr(not(feature = "postcard"), expect(unused_variables, reason = "only that wire has envelopes"))]
     pub(crate) fn answer_in(
         &mut self,
-        envelope: Option<&Envelope>,
+        envelope: Option<Envelope<'_>>,
         re: Option<u64>,
         text: &str,
     ) -> Result<(), BufferTooSmall> {

@@ -8,38 +8,47 @@ use crate::{
 #[cfg(feature = "seal")]
 use zeroize::Zeroize;
 
-/// How a message goes out that does not go out in clear.
+/// How a message goes out that does not go out in clear. It borrows the key, which has no copy on the stack.
 #[cfg(feature = "seal")]
-pub(crate) struct Envelope {
-    key: Key,
-    index: u8,
-    header: Option<Header>,
+#[derive(Clone, Copy)]
+pub(crate) enum Envelope<'a> {
+    /// A notice to a hello that has no welcome.
+    Early(&'a HelloProof),
+    /// An answer, a reply or a notice of a session, under its key.
+    Sealed(&'a Key),
+    /// A reply with a welcome.
+    Welcome(&'a SessionKeys),
 }
 
 /// There is no other way than in clear.
 #[cfg(not(feature = "seal"))]
-pub(crate) type Envelope = core::convert::Infallible;
+pub(crate) type Envelope<'a> = core::convert::Infallible;
 
 #[cfg(feature = "seal")]
-impl Envelope {
-    fn header(&self) -> &[u8] {
-        self.header.as_ref().map_or(&[], |header| header.bytes())
-    }
-
+impl Envelope<'_> {
     /// Where the content is written.
-    pub(super) fn content_at(&self) -> usize {
-        seal::content_at(self.header().len())
+    pub(super) fn content_at(self) -> usize {
+        seal::content_at(if matches!(self, Self::Welcome(_)) { Header::LENGTH } else { 0 })
     }
 
     /// Seals a body whose content, of this length, was written; returns the body's length in bytes. What cannot be sealed is
     /// wiped.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn seal(
-        &self,
+        self,
         out: &mut [u8],
         length: Result<usize, BufferTooSmall>,
     ) -> Result<usize, BufferTooSmall> {
-        let sealed = length.and_then(|length| seal::seal(&self.key, self.index, self.header(), out, length));
+        let early;
+        let (key, index, header) = match self {
+            Self::Early(hello) => {
+                early = hello.early();
+                (&early, seal::EARLY, &[][..])
+            }
+            Self::Sealed(key) => (key, seal::SEALED, &[][..]),
+            Self::Welcome(keys) => (&keys.down, seal::WELCOME, &keys.header.bytes()[..]),
+        };
+        let sealed = length.and_then(|length| seal::seal(key, index, header, out, length));
         if sealed.is_err() {
             out.zeroize();
         }
@@ -56,9 +65,9 @@ pub(crate) struct Proof {
 
 impl Proof {
     /// The envelope of a notice that answers this hello.
-    pub(crate) fn notice(&self) -> Option<Envelope> {
+    pub(crate) fn notice(&self) -> Option<Envelope<'_>> {
         #[cfg(feature = "seal")]
-        return self.hello.as_ref().map(early);
+        return self.hello.as_ref().map(Envelope::Early);
         #[cfg(not(feature = "seal"))]
         None
     }
@@ -78,12 +87,6 @@ enum KeyState {
     Hello(HelloProof),
     /// A hello with this tag was welcomed.
     Session { tag: Tag, keys: SessionKeys },
-}
-
-#[cfg(feature = "seal")]
-#[cfg_attr(target_os = "none", inline(never))]
-fn early(proof: &HelloProof) -> Envelope {
-    Envelope { key: proof.early(), index: seal::EARLY, header: None }
 }
 
 impl Keys {
@@ -117,14 +120,11 @@ impl Keys {
     }
 
     /// The envelope of a notice of the host.
-    #[cfg_attr(target_os = "none", inline(never))]
-    pub(crate) fn notice(&self) -> Option<Envelope> {
+    pub(crate) fn notice(&self) -> Option<Envelope<'_>> {
         #[cfg(feature = "seal")]
         return self.state.as_ref().map(|state| match state {
-            KeyState::Hello(proof) => early(proof),
-            KeyState::Session { keys, .. } => {
-                Envelope { key: keys.down.clone(), index: seal::SEALED, header: None }
-            }
+            KeyState::Hello(proof) => Envelope::Early(proof),
+            KeyState::Session { keys, .. } => Envelope::Sealed(&keys.down),
         });
         #[cfg(not(feature = "seal"))]
         None
@@ -139,9 +139,9 @@ impl Keys {
     }
 
     /// Fixes the keys of the session, which follow from the hello that awaits its welcome.
-    pub(crate) fn fix(&mut self, keys: SessionKeys) {
+    pub(crate) fn fix(&mut self, header: Header) {
         if let Some(KeyState::Hello(proof)) = &self.state {
-            self.state = Some(KeyState::Session { tag: *proof.tag(), keys });
+            self.state = Some(KeyState::Session { tag: *proof.tag(), keys: proof.session(header) });
         }
     }
 
@@ -162,16 +162,13 @@ impl Keys {
     }
 
     /// The envelope of a reply of the host. The keys of the session are fixed before.
-    pub(crate) fn reply(&self, is_welcome: bool) -> Option<Envelope> {
-        self.session().map(|keys| Envelope {
-            key: keys.down.clone(),
-            index: if is_welcome { seal::WELCOME } else { seal::SEALED },
-            header: is_welcome.then_some(keys.header),
-        })
+    pub(crate) fn reply(&self, is_welcome: bool) -> Option<Envelope<'_>> {
+        self.session()
+            .map(|keys| if is_welcome { Envelope::Welcome(keys) } else { Envelope::Sealed(&keys.down) })
     }
 
     /// The envelope of an answer of the terminal.
-    pub(crate) fn answer(&self) -> Option<Envelope> {
-        self.session().map(|keys| Envelope { key: keys.up.clone(), index: seal::SEALED, header: None })
+    pub(crate) fn answer(&self) -> Option<Envelope<'_>> {
+        self.session().map(|keys| Envelope::Sealed(&keys.up))
     }
 }
