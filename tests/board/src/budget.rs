@@ -2,12 +2,18 @@
 //! QEMU.
 use super::{
     Board, CORTEX_M0, CORTEX_M3, LinkFaults, TIMEOUT, TerminalDriver, image, image_for, qemu::workspace_root,
+    sealed_image,
 };
-use atm_core::wire::Wire;
+use atm_core::{
+    seal::{Key, TerminalKey},
+    wire::Wire,
+};
+use atm_host::access::{KeyFile, eeprom};
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    num::NonZeroU32,
     ops::Range,
     os::unix::net::UnixStream,
     path::Path,
@@ -53,35 +59,78 @@ impl Resources {
     }
 }
 
-/// Builds all images; measures the kiosk on `postcard` and on `json`, the terminal, and the kiosk for a Cortex-M0.
-pub fn measure(folder: &Path) -> [Resources; 4] {
+/// Builds all images; measures the kiosk on `postcard` and on `json`, the terminal, the kiosk for a Cortex-M0, and kiosk and
+/// terminal with sealed links.
+pub fn measure(folder: &Path) -> [Resources; 6] {
     // Both kiosk images have the same path: the first one is measured before the second one is built.
     build(&["fw-json"]);
     build(&["fw-measure", "--no-default-features", "--features", "json"]);
-    let json = kiosk(CORTEX_M3, Wire::Json, &folder.join("json"));
+    let driver = TerminalDriver::new(Wire::Json, LinkFaults::default());
+    let json = kiosk([&image("kiosk"), &image("measure")], driver, None, &folder.join("json"));
     build(&["fw"]);
     build(&["fw-measure"]);
     build(&["fw-terminal"]);
     build(&["fw-m0"]);
     build(&["fw-m0-measure"]);
-    let postcard = kiosk(CORTEX_M3, Wire::Postcard, &folder.join("postcard"));
-    let small = kiosk(CORTEX_M0, Wire::Postcard, &folder.join("m0"));
-    for image in [image("kiosk"), image("terminal"), image_for(CORTEX_M0, "kiosk")] {
-        assert_eq!(panics(&image), Vec::<String>::new(), "{} has no panic", image.display());
+    build(&["fw-sealed"]);
+    build(&["fw-sealed-m0-measure"]);
+    let [sealed_kiosk, sealed_terminal, sealed_measure] =
+        ["kiosk", "terminal", "measure"].map(|name| sealed_image(CORTEX_M3, name));
+    for image in
+        [&image("kiosk"), &image("terminal"), &image_for(CORTEX_M0, "kiosk"), &sealed_kiosk, &sealed_terminal]
+    {
+        assert_eq!(panics(image), Vec::<String>::new(), "{} has no panic", image.display());
     }
-    [postcard, json, terminal(&folder.join("terminal")), small]
+    let (key, clear) = (terminal_key(), [image("kiosk"), image("terminal"), image("measure")]);
+    let driver = || TerminalDriver::new(Wire::Postcard, LinkFaults::default());
+    let sealed_driver = TerminalDriver::sealed(key.key.clone(), LinkFaults::default());
+    let [kiosk_image, terminal_image, measure_image] = &clear;
+    let postcard = kiosk([kiosk_image, measure_image], driver(), None, &folder.join("postcard"));
+    let small = kiosk(
+        [&image_for(CORTEX_M0, "kiosk"), &image_for(CORTEX_M0, "measure")],
+        driver(),
+        None,
+        &folder.join("m0"),
+    );
+    let sealed = kiosk([&sealed_kiosk, &sealed_measure], sealed_driver, Some(&key), &folder.join("sealed"));
+    exchanges(&sealed_image(CORTEX_M0, "measure"), &folder.join("sealed-m0"));
+    let images = [terminal_image, kiosk_image, measure_image].map(|path| path.as_path());
+    let terminal_clear = terminal(images, None, &folder.join("terminal"));
+    let images = [&sealed_terminal, &sealed_kiosk, &sealed_measure].map(|path| path.as_path());
+    let terminal_sealed = terminal(images, Some(&key), &folder.join("sealed-terminal"));
+    [postcard, json, terminal_clear, small, sealed, terminal_sealed]
 }
 
-fn kiosk(target: &str, wire: Wire, folder: &Path) -> Resources {
-    let (kiosk, measure) = (image_for(target, "kiosk"), image_for(target, "measure"));
-    let (flash, statics) = sizes(&kiosk);
-    let counted = exchanges(&measure, &folder.join("measure"));
-    assert_eq!(counted, exchanges(&measure, &folder.join("again")), "each run takes the same instructions");
+/// The key on a sealed link.
+fn terminal_key() -> KeyFile {
+    let name = "a-name-of-the-greatest-length-01".parse().unwrap();
+    let key = TerminalKey::derive(&Key::from([0x5a; 32]), NonZeroU32::MIN, &name);
+    KeyFile { terminal: name, key }
+}
+
+/// Writes the key into the EEPROM of a board whose files are in `folder`.
+fn provide(key: Option<&KeyFile>, folder: &Path) {
+    if let Some(key) = key {
+        fs::create_dir_all(folder).unwrap();
+        eeprom::provision(&folder.join("eeprom"), key).unwrap();
+    }
+}
+
+fn kiosk(
+    [kiosk, measure]: [&Path; 2],
+    driver: TerminalDriver,
+    key: Option<&KeyFile>,
+    folder: &Path,
+) -> Resources {
+    let (flash, statics) = sizes(kiosk);
+    let counted = exchanges(measure, &folder.join("measure"));
+    assert_eq!(counted, exchanges(measure, &folder.join("again")), "each run takes the same instructions");
     let sum = |range: Range<usize>, what: fn(&Exchange) -> u64| counted[range].iter().map(what).sum();
+    provide(key, folder);
     Resources {
         flash,
         statics,
-        stack: exercise(&kiosk, wire, folder, statics),
+        stack: exercise(kiosk, driver, key, folder, statics),
         deposit: sum(DEPOSIT, |exchange| exchange.kiosk),
         withdrawal: sum(WITHDRAWAL, |exchange| exchange.kiosk),
         bytes: sum(WITHDRAWAL, |exchange| exchange.bytes),
@@ -138,6 +187,17 @@ struct Exchange {
 const DEPOSIT: Range<usize> = 2..4;
 const WITHDRAWAL: Range<usize> = 4..6;
 
+/// Compares the known answers that an image of sealed links prints first with those of the protocol's document.
+fn check_known_answers(answers: &[String]) {
+    let (_, section) = include_str!("../../../core/PROTOCOL.md").split_once("### 6.6").unwrap();
+    let section: String = section.split_whitespace().collect();
+    for answer in answers {
+        let is_right = answer == "xof true" || section.contains(&answer.replace(' ', ""));
+        assert!(is_right, "not the protocol's golden bytes: {answer}");
+    }
+    assert!(answers.is_empty() || answers.len() == 12, "{answers:?}");
+}
+
 /// Runs the measuring image.
 fn exchanges(image: &Path, folder: &Path) -> Vec<Exchange> {
     let board = Board::start(image, folder, &["-icount", "shift=7,sleep=off"]);
@@ -145,8 +205,13 @@ fn exchanges(image: &Path, folder: &Path) -> Vec<Exchange> {
     serial_port.set_nonblocking(false).unwrap();
     serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();
     let lines = BufReader::new(serial_port).lines().map(|line| line.expect("the image prints its counts"));
-    lines
-        .take_while(|line| line != "end")
+    let is_exchange = |line: &String| line.starts_with(|first: char| first.is_ascii_digit());
+    let (counts, answers): (Vec<_>, Vec<_>) = lines.take_while(|line| line != "end").partition(is_exchange);
+    let is_sealed = image.components().any(|part| part.as_os_str() == "firmware-sealed");
+    assert_eq!(is_sealed, !answers.is_empty(), "an image of sealed links computes known answers");
+    check_known_answers(&answers);
+    counts
+        .iter()
         .map(|line| {
             let numbers: Vec<u64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
             let [kiosk, terminal, up, down, commits] = numbers[..] else { panic!("{line:?}") };
@@ -167,10 +232,16 @@ fn build(alias: &[&str]) {
 }
 
 /// Sends a kiosk every kind of input, valid and invalid; returns the greatest depth of its stack.
-fn exercise(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
+fn exercise(
+    kiosk: &Path,
+    mut driver: TerminalDriver,
+    key: Option<&KeyFile>,
+    folder: &Path,
+    statics: u64,
+) -> u64 {
     let board = Board::start(kiosk, folder, &[]);
-    let mut driver = TerminalDriver::new(wire, LinkFaults::default());
-    for name in ["kiosk-1", "a-name-of-the-greatest-length-0123"[..32].as_ref(), "kiosk-1"] {
+    let names = ["kiosk-1", "a-name-of-the-greatest-length-01", "kiosk-1"];
+    for name in names.map(|name| key.map_or(name, |key| key.terminal.as_str())) {
         driver.connect(name, board.serial_port());
         driver.wait_for_prompt();
         for answer in [
@@ -202,21 +273,19 @@ fn exercise(kiosk: &Path, wire: Wire, folder: &Path, statics: u64) -> u64 {
 }
 
 /// Runs a terminal connected to a kiosk, and types at its console.
-fn terminal(folder: &Path) -> Resources {
-    let terminal = image("terminal");
-    let (flash, statics) = sizes(&terminal);
-    let counted = exchanges(&image("measure"), &folder.join("measure"));
+fn terminal([terminal, kiosk, measure]: [&Path; 3], key: Option<&KeyFile>, folder: &Path) -> Resources {
+    let (flash, statics) = sizes(terminal);
+    let counted = exchanges(measure, &folder.join("measure"));
+    provide(key, &folder.join("kiosk"));
+    provide(key, &folder.join("terminal"));
     let sum = |range: Range<usize>| counted[range].iter().map(|exchange| exchange.terminal).sum();
     // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have
     // to be found out.
     fs::create_dir_all(folder).unwrap();
     let between = format!("unix:{}", folder.join("line").display());
-    let kiosk = Board::start_connected_to(
-        &format!("{between},server=on,wait=off"),
-        &image("kiosk"),
-        &folder.join("kiosk"),
-    );
-    let board = Board::start_connected_to(&between, &terminal, &folder.join("terminal"));
+    let kiosk =
+        Board::start_connected_to(&format!("{between},server=on,wait=off"), kiosk, &folder.join("kiosk"));
+    let board = Board::start_connected_to(&between, terminal, &folder.join("terminal"));
     let mut console = TerminalConsole { serial_port: board.serial_port(), shown: String::new() };
     console.serial_port.set_nonblocking(false).unwrap();
     console.serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();

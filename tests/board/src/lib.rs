@@ -21,5 +21,5 @@ mod qemu;
 mod terminal_driver;
 
 pub use cuts::PowerCutRun;
-pub use qemu::{Board, CORTEX_M0, CORTEX_M3, image, image_for};
+pub use qemu::{Board, CORTEX_M0, CORTEX_M3, image, image_for, sealed_image};
 pub use terminal_driver::{KioskMessage, LinkFaults, TerminalDriver};

@@ -35,6 +35,11 @@ pub fn image_for(target: &str, name: &str) -> PathBuf {
     workspace_root().join("target").join(target).join("firmware").join(name)
 }
 
+/// The path of an image with sealed links.
+pub fn sealed_image(target: &str, name: &str) -> PathBuf {
+    workspace_root().join("target").join(target).join("firmware-sealed").join(name)
+}
+
 /// The RAM of the LM3S6965 (its datasheet, chapter 1.1).
 const RAM: u64 = 0x2000_0000;
 const RAM_SIZE: usize = 65_536;

@@ -6,6 +6,7 @@ use atm_core::{
     host::LinkKind,
     ledger::{Name, Outcome},
     message::Notice,
+    seal::TerminalKey,
     terminal::{self, Config, Event, Memory, Profile, Retransmit, Terminal},
     time::{Duration, Instant},
     wire::Wire,
@@ -45,6 +46,8 @@ pub struct TerminalDriver {
     /// The start counter and the memory that each terminal keeps without power.
     stored: HashMap<Name, (u64, Memory)>,
     connected: Option<(Name, Terminal<1024, { terminal::OUT }>)>,
+    /// The key of the one terminal on a sealed link. A start after a life that was welcomed steps it.
+    key: Option<TerminalKey>,
     serial_port: Option<UnixStream>,
     /// Received bytes that the terminal has not taken yet.
     kept: Vec<u8>,
@@ -63,6 +66,7 @@ impl TerminalDriver {
             start: time::Instant::now(),
             stored: HashMap::new(),
             connected: None,
+            key: None,
             serial_port: None,
             kept: Vec::new(),
             faults,
@@ -70,6 +74,11 @@ impl TerminalDriver {
             to_terminal: FaultyLink::new(faults.chances, 0, faults.seed.rotate_left(17)),
             bytes: (0, 0),
         }
+    }
+
+    /// A driver of one terminal with this key.
+    pub fn sealed(key: TerminalKey, faults: LinkFaults) -> Self {
+        Self { key: Some(key), ..Self::new(Wire::Postcard, faults) }
     }
 
     fn now(&self) -> Instant {
@@ -82,6 +91,9 @@ impl TerminalDriver {
         let (name, now) = (name.parse::<Name>().unwrap(), self.now());
         let (start, memory) = self.stored.entry(name.clone()).or_default();
         *start += 1;
+        if self.connected.as_ref().is_some_and(|(_, terminal)| terminal.was_welcomed()) {
+            self.key = self.key.as_ref().and_then(TerminalKey::next);
+        }
         let config = Config {
             wire: self.wire,
             link: LinkKind::Serial,
@@ -89,6 +101,8 @@ impl TerminalDriver {
                 name: Some(name.clone()),
                 start: *start,
                 memory: *memory,
+                key: self.key.clone(),
+                salt: *start,
                 ..Profile::default()
             }),
             retransmit: Some(Retransmit::for_baud(115_200)),

@@ -16,7 +16,7 @@ struct Arguments {}
 
 /// The limits of each image: the measured values and a small reserve, because compilers differ. A change that
 /// needs more says why.
-const LIMITS: [(&str, Resources); 4] = [
+const LIMITS: [(&str, Resources); 6] = [
     (
         "kiosk, postcard",
         Resources {
@@ -73,6 +73,31 @@ const LIMITS: [(&str, Resources); 4] = [
             withdrawal: 17_900,
             bytes: 80,
             pages: 2,
+        },
+    ),
+    // The kiosk may take 7,000 bytes of flash and 700 of stack more than in clear.
+    (
+        "kiosk, postcard, sealed",
+        Resources {
+            flash: 30_700,
+            statics: 160,
+            stack: 3_280,
+            deposit: 290_000,
+            withdrawal: 290_000,
+            bytes: 420,
+            pages: 2,
+        },
+    ),
+    (
+        "terminal, postcard, sealed",
+        Resources {
+            flash: 26_200,
+            statics: 290,
+            stack: 3_900,
+            deposit: 280_000,
+            withdrawal: 215_000,
+            bytes: 420,
+            pages: 8,
         },
     ),
 ];
