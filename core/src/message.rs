@@ -143,7 +143,7 @@ impl Notice {
             Self::TakenOver { .. } => "This terminal was taken over by a newer connection.",
             Self::NameInUse { .. } => "A terminal of this name is in use.",
             Self::Busy => "The server has as many sessions as it takes. Try again later.",
-            Self::Idle => "Nobody answered for too long. Goodbye.",
+            Self::Idle => "No answer for too long. Goodbye.",
             Self::Stopping => "The server is stopping. Goodbye.",
             Self::Fault(fault) => fault.text(),
             Self::OutOfService => "This ATM is out of service. Ask its operator.",
@@ -229,7 +229,7 @@ impl Fault {
             Self::Empty => "The message is empty.",
             Self::TooLong => "The message is too long.",
             Self::WrongWire => {
-                "This is not a message of this wire: check that both sides use the same --wire."
+                "This is not a message of this wire: both sides need the same --wire."
             }
             Self::Incomplete => "The message did not end in time.",
             Self::Damaged => "The message was damaged on its way.",
@@ -237,14 +237,14 @@ impl Fault {
             Self::NotJson => "The message is not a JSON object.",
             Self::TooDeep => "The message is nested too deeply.",
             Self::NotAMessage => {
-                "The message has no data that could be an answer, or a field of the wrong type. A number is digits only."
+                "The message has no data for an answer, or a field of the wrong type. A number is digits only."
             }
             Self::BadName => "A terminal's name is 1 to 32 of A-Z a-z 0-9 . _ -",
             Self::Version => "This version of the protocol is not spoken here; versions 1 and 2 are.",
             Self::Unnumbered => "After a hello, an answer must name its prompt.",
             Self::NotOpen => "The prompt that was answered is not open.",
             Self::Conflict => "That prompt was answered before, with something else.",
-            Self::OtherName => "A session here needs the name that is in the certificate of this terminal.",
+            Self::OtherName => "A session here needs the name in this terminal's certificate.",
             Self::NotEnrolled => "This terminal is not enrolled here.",
         }
     }

@@ -214,7 +214,7 @@ fn messages_do_not_depend_on_how_the_stream_is_split() {
 fn a_server_that_speaks_another_wire_is_reported() {
     let message = |wire| {
         format!(
-            "the server does not speak the {wire} wire: check that both sides use the same --wire, and both or neither TLS\n"
+            "the server does not speak the {wire} wire: both sides need the same --wire, and both or neither TLS\n"
         )
     };
     let menu = r#"{"seq":1,"input":true,"data":"Menu"}"#;

@@ -210,7 +210,7 @@ fn a_wrong_wire_is_reported_at_once() {
         let server = Server::start(&["--wire", there]);
         let done = run(server.address, here, "deposit 1\n3\n");
         assert_eq!(done.code, Some(1), "{here} to {there}: {done:?}");
-        let reason = format!("does not speak the {here} wire: check that both sides use the same --wire");
+        let reason = format!("does not speak the {here} wire: both sides need the same --wire");
         assert!(done.stderr.contains(&reason), "{here} to {there}: {done:?}");
         let right = run(server.address, there, "3\n");
         assert!(right.stdout.contains("Your balance is $100."), "{right:?}");
@@ -346,7 +346,7 @@ fn an_idle_timeout_is_shown_and_ends_the_client() {
     let client = client(server.address, "json");
     let done = client.finish();
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stdout.ends_with("\nNobody answered for too long. Goodbye.\n"), "{done:?}");
+    assert!(done.stdout.ends_with("\nNo answer for too long. Goodbye.\n"), "{done:?}");
     server.stop();
 }
 

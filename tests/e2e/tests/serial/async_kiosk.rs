@@ -205,7 +205,7 @@ fn a_deadline_is_met_while_no_input_comes() {
     link.now.set(Instant::from_millis(300_000));
     poll_until_idle(&link, task.as_mut());
     terminal.turn(&link);
-    assert!(terminal.shown.contains("Nobody answered for too long."), "{}", terminal.shown);
+    assert!(terminal.shown.contains("No answer for too long."), "{}", terminal.shown);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_server_of_another_wire(wire: &str) {
     let done = Program::run(atm(&["client", "--connect", &address, "--wire", "postcard"]), "deposit 1\n");
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(
-        done.stderr.contains("does not speak the postcard wire: check that both sides use the same --wire"),
+        done.stderr.contains("does not speak the postcard wire: both sides need the same --wire"),
         "{done:?}"
     );
     server.stop();

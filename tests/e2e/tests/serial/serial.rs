@@ -141,7 +141,7 @@ fn an_idle_prompt_times_out_and_ends_the_client() {
     let idle = client(&sim, "postcard");
     let done = idle.finish();
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stdout.ends_with("Nobody answered for too long. Goodbye.\n"), "{done:?}");
+    assert!(done.stdout.ends_with("No answer for too long. Goodbye.\n"), "{done:?}");
 }
 
 #[test]

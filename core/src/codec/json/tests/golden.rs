@@ -151,7 +151,7 @@ fn every_notice_byte_for_byte() {
             r#"{"start":3,"attempt":2,"input":false,"data":"A terminal of this name is in use.","end":true,"notice":"name-in-use"}"#,
             r#"{"input":false,"data":"The server has as many sessions as it takes. Try again later.","end":true,"notice":"busy"}"#,
             r#"{"input":false,"data":"This ATM is out of service. Ask its operator.","end":true,"notice":"out-of-service"}"#,
-            r#"{"input":false,"data":"Nobody answered for too long. Goodbye.","end":true,"notice":"idle"}"#,
+            r#"{"input":false,"data":"No answer for too long. Goodbye.","end":true,"notice":"idle"}"#,
             r#"{"input":false,"data":"The server is stopping. Goodbye.","end":true,"notice":"stopping"}"#,
             r#"{"input":false,"data":"The message is not a JSON object.","error":"not-json"}"#,
             r#"{"input":false,"data":"That prompt was answered before, with something else.","error":"conflict"}"#,
