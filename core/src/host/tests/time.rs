@@ -20,7 +20,7 @@ fn an_idle_connection_ends_with_a_notice() {
         driver.received();
         let idle = driver.host.config.idle_timeout;
         let received = only(at_deadline(&mut driver, idle));
-        assert!(!received.prompt && received.text.starts_with("Nobody answered"));
+        assert!(!received.prompt && received.text.starts_with("No answer for too long"));
         assert!(driver.host.is_finished());
         assert_eq!(driver.host.deadline(), None);
     }
