@@ -228,9 +228,7 @@ impl Fault {
         match self {
             Self::Empty => "The message is empty.",
             Self::TooLong => "The message is too long.",
-            Self::WrongWire => {
-                "This is not a message of this wire: both sides need the same --wire."
-            }
+            Self::WrongWire => "This is not a message of this wire: both sides need the same --wire.",
             Self::Incomplete => "The message did not end in time.",
             Self::Damaged => "The message was damaged on its way.",
             Self::NotUtf8 => "The message is not UTF-8.",

@@ -196,7 +196,9 @@ fn a_session_that_is_over_stays_over() {
 
 #[test]
 fn every_end_of_a_session_is_shown() {
-    for (notice, text) in [(Notice::Idle, "No answer for too long"), (Notice::Stopping, "The server is stopping")] {
+    for (notice, text) in
+        [(Notice::Idle, "No answer for too long"), (Notice::Stopping, "The server is stopping")]
+    {
         let mut pair = Pair::at_menu(Wire::Postcard);
         match notice {
             Notice::Idle => {}

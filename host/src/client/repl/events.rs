@@ -170,9 +170,7 @@ impl Repl<'_> {
                 }
                 wire => {
                     let tls = if self.link.is_connection() { ", and both or neither TLS" } else { "" };
-                    format!(
-                        "the server does not speak the {wire} wire: both sides need the same --wire{tls}"
-                    )
+                    format!("the server does not speak the {wire} wire: both sides need the same --wire{tls}")
                 }
             })?;
         }

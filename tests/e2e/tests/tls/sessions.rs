@@ -53,7 +53,10 @@ fn the_python_terminal_speaks_tls() {
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
     assert!(done.stdout.contains("Your balance is $140."), "{done:?}");
     let done = run("kiosk-8", "deposit 40\nexit\n").unwrap();
-    assert!(done.code == Some(1) && done.stderr.contains("the name in this terminal's certificate"), "{done:?}");
+    assert!(
+        done.code == Some(1) && done.stderr.contains("the name in this terminal's certificate"),
+        "{done:?}"
+    );
     assert_eq!(balance(&authority, &server, "json"), "140");
     server.stop();
 }
