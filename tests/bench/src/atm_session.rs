@@ -10,6 +10,15 @@ pub trait AtmSession<'a>: ClientProtocol {
     fn customer(&mut self) -> &mut Customer<'a>;
 }
 
+/// A session over any link.
+pub type AnySession<'a> = Box<dyn AtmSession<'a> + Send + 'a>;
+
+impl<'a> AtmSession<'a> for AnySession<'a> {
+    fn customer(&mut self) -> &mut Customer<'a> {
+        (**self).customer()
+    }
+}
+
 /// Parses a reply from the kept bytes of a session and the `bytes` that follow them. `parse` returns how many
 /// bytes it has taken; the others are kept.
 pub(super) fn receive_buffered<S>(

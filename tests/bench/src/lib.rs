@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    atm_session::AtmSession,
+    atm_session::{AnySession, AtmSession},
     balance_auditor::{BalanceAuditor, Movement},
     customer::{Customer, OperationCounts},
     event_loop::{ConnectOptions, Control, EventLoop},
@@ -146,6 +146,22 @@ pub fn run_until(
             run_threads((config, stop), &auditor, on_progress, |customer, _| PostcardSession::new(customer))
         }
     }
+}
+
+/// Makes the session of a customer, from the session's number and a seed.
+pub type MakeSession<'f> = dyn for<'a> Fn(Customer<'a>, (usize, u64)) -> AnySession<'a> + Sync + 'f;
+
+/// Like [`run_until`], with sessions that the caller makes: over links other than TCP in clear.
+///
+/// # Errors
+/// See [`run`].
+pub fn run_sessions(
+    config: &LoadConfig,
+    session: &MakeSession<'_>,
+    on_progress: &mut dyn FnMut(LoadProgress),
+    stop: &AtomicBool,
+) -> io::Result<Report> {
+    run_threads((config, stop), &BalanceAuditor::default(), on_progress, session)
 }
 
 /// What the threads share.

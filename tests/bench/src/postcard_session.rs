@@ -11,7 +11,7 @@ use atm_core::{
     host::{LinkKind, POSTCARD_IN, POSTCARD_OUT},
     ledger::{self, Receipt, Refusal},
     screen::Screen,
-    terminal::{Config, Event, HostMessage, MessageText, Terminal},
+    terminal::{Config, Event, HostMessage, MessageText, Profile, Terminal},
     time::{Duration, Instant},
     wire::Wire,
 };
@@ -25,21 +25,41 @@ const NOW: Instant = Instant::from_millis(0);
 pub struct PostcardSession<'a> {
     customer: Customer<'a>,
     terminal: Terminal<POSTCARD_OUT, POSTCARD_IN>,
+    /// Does it say hello?
+    is_named: bool,
+    /// Was its hello not welcomed yet?
+    awaits_welcome: bool,
     /// Received bytes that the endpoint has not taken yet.
     kept: Vec<u8>,
 }
 
 impl<'a> PostcardSession<'a> {
-    /// A session before its greeting.
+    /// A session without a name, before its greeting.
     pub fn new(customer: Customer<'a>) -> Self {
+        Self::with(customer, None)
+    }
+
+    /// A session of a named terminal, before its hello. With a key in the profile its link is sealed.
+    pub fn named(customer: Customer<'a>, profile: Profile) -> Self {
+        Self::with(customer, Some(profile))
+    }
+
+    fn with(customer: Customer<'a>, profile: Option<Profile>) -> Self {
+        let is_named = profile.is_some();
         let config = Config {
             wire: Wire::Postcard,
             link: LinkKind::Connection,
-            profile: None,
+            profile,
             retransmit: None,
             frame_timeout: Duration::from_secs(60),
         };
-        Self { customer, terminal: Terminal::new(config, NOW), kept: Vec::new() }
+        Self {
+            customer,
+            terminal: Terminal::new(config, NOW),
+            kept: Vec::new(),
+            awaits_welcome: is_named,
+            is_named,
+        }
     }
 
     /// Takes bytes up to the end of a reply; returns how many.
@@ -52,9 +72,13 @@ impl<'a> PostcardSession<'a> {
                 None if taken >= bytes.len() => return Ok((taken, Received::Incomplete)),
                 None => {}
                 Some(Event::Message(message)) => {
-                    let reply = parsed(&message).ok_or_else(|| {
+                    let mut reply = parsed(&message).ok_or_else(|| {
                         SessionError(format!("unexpected message from the server: {}", message.text))
                     })?;
+                    if std::mem::take(&mut self.awaits_welcome) {
+                        // Of an operation of an earlier run.
+                        reply.outcome = None;
+                    }
                     return Ok((taken, self.customer.receive(&reply)?));
                 }
                 Some(Event::Fault(fault) | Event::Broken(fault)) => {
@@ -68,20 +92,27 @@ impl<'a> PostcardSession<'a> {
 }
 
 impl ClientProtocol for PostcardSession<'_> {
+    /// A hello discards the greeting.
     fn is_greeted(&self) -> bool {
-        true
+        !self.is_named
+    }
+
+    fn is_opening(&self) -> bool {
+        self.awaits_welcome
     }
 
     fn write_request(&mut self, out: &mut Vec<u8>) {
-        let Some(prompt) = self.terminal.prompt() else { return };
-        let terminal = &mut self.terminal;
-        self.customer.write_input(|word, number| {
-            // It cannot fail: the text is short and the prompt is open.
-            let _ = match number {
-                None => terminal.answer(prompt, word, NOW),
-                Some(number) => terminal.answer(prompt, &format!("{word}{number}"), NOW),
-            };
-        });
+        // Before the first prompt the hello is in the output.
+        if let Some(prompt) = self.terminal.prompt() {
+            let terminal = &mut self.terminal;
+            self.customer.write_input(|word, number| {
+                // It cannot fail: the text is short and the prompt is open.
+                let _ = match number {
+                    None => terminal.answer(prompt, word, NOW),
+                    Some(number) => terminal.answer(prompt, &format!("{word}{number}"), NOW),
+                };
+            });
+        }
         out.extend_from_slice(self.terminal.output());
         self.terminal.consume(self.terminal.output().len());
     }

@@ -24,6 +24,24 @@ pub trait ClientProtocol {
     fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError>;
 }
 
+impl<P: ClientProtocol + ?Sized> ClientProtocol for Box<P> {
+    fn is_greeted(&self) -> bool {
+        (**self).is_greeted()
+    }
+
+    fn is_opening(&self) -> bool {
+        (**self).is_opening()
+    }
+
+    fn write_request(&mut self, out: &mut Vec<u8>) {
+        (**self).write_request(out);
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<Received, SessionError> {
+        (**self).receive(bytes)
+    }
+}
+
 /// The result of received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {

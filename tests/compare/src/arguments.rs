@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 ///
 /// In memory: bare echo servers (the limit), Redis, and the original program's design in Python. On disk:
 /// Redis with appendfsync always, as a counter and with a function that does a ledger's work, PostgreSQL,
-/// SQLite; atm also with named terminals at random. Then many idle sessions. All servers are started and
+/// SQLite; atm also with named terminals at random. atm over TLS and sealed links, beside clear ones. Then many idle sessions. All servers are started and
 /// stopped here, on free ports; docs/benchmarks.md says how each is set up and what is measured.
 #[derive(Parser)]
 #[command(
@@ -31,14 +31,14 @@ pub(crate) struct Arguments {
     /// Numbers of sessions in memory
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 8, 50, 200, 1000], value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) sessions: Vec<u16>,
-    /// Numbers of sessions on disk
+    /// Numbers of sessions on disk, and over links
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 50, 200], value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) durable_sessions: Vec<u16>,
     /// Idle sessions
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub(crate) idle: u16,
     /// Only these parts
-    #[arg(long, value_name = "PART,…", value_enum, value_delimiter = ',', default_values_t = [Part::Memory, Part::Durable, Part::Idle])]
+    #[arg(long, value_name = "PART,…", value_enum, value_delimiter = ',', default_values_t = [Part::Memory, Part::Links, Part::Durable, Part::Idle])]
     pub(crate) parts: Vec<Part>,
     /// Leave these out, if the machine does not have them
     #[arg(long, value_name = "PROGRAM,…", value_enum, value_delimiter = ',')]
@@ -70,6 +70,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Part {
     /// All systems in memory
     Memory,
+    /// Our server in clear, over TLS and over sealed links
+    Links,
     /// All systems on disk
     Durable,
     /// Idle sessions

@@ -7,7 +7,7 @@ use atm_bench::{
 };
 use atm_core::wire::Wire;
 use atm_e2e::{Program, Server, atm};
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{ffi::OsString, io, net::SocketAddr, path::Path, process::Command};
 
 /// The load on a server.
 #[derive(Clone, Copy, Debug)]
@@ -52,29 +52,49 @@ impl AtmLoad {
     /// A session was lost, or a balance is wrong.
     pub(super) fn run(&self, address: SocketAddr, sessions: usize, timing: Timing) -> Result<Report, String> {
         let config = LoadConfig {
-            address,
-            wire: self.wire,
-            sessions,
             terminals: match self.terminals {
                 Terminals::Unnamed => None,
                 Terminals::OneEach => Some(sessions),
                 Terminals::Random(count) => Some(count),
             },
-            burst: BURST,
-            threads: 1,
-            warm_up: timing.warm_up,
-            duration: timing.duration,
-            mix: self.mix,
             input_style: self.input_style,
-            rate: None,
-            seed: fastrand::u64(..),
-            shared: false,
-            timeout: TIMEOUT,
+            ..config((address, self.wire), (sessions, self.mix), timing)
         };
-        let report =
-            atm_bench::run_until(&config, &mut |_| {}, signals::flag()).map_err(|error| error.to_string())?;
-        if report.passed() { Ok(report) } else { Err(report.to_string()) }
+        passed(atm_bench::run_until(&config, &mut |_| {}, signals::flag()))
     }
+}
+
+/// A closed loop of unnamed sessions, through the menu.
+pub(super) fn config(
+    (address, wire): (SocketAddr, Wire),
+    (sessions, mix): (usize, Mix),
+    timing: Timing,
+) -> LoadConfig {
+    LoadConfig {
+        address,
+        wire,
+        sessions,
+        terminals: None,
+        burst: BURST,
+        threads: 1,
+        warm_up: timing.warm_up,
+        duration: timing.duration,
+        mix,
+        input_style: InputStyle::Menu,
+        rate: None,
+        seed: fastrand::u64(..),
+        shared: false,
+        timeout: TIMEOUT,
+    }
+}
+
+/// A report without a lost session and a wrong balance.
+///
+/// # Errors
+/// Another one, as text.
+pub(super) fn passed(report: io::Result<Report>) -> Result<Report, String> {
+    let report = report.map_err(|error| error.to_string())?;
+    if report.passed() { Ok(report) } else { Err(report.to_string()) }
 }
 
 /// Starts a server with its ledger on disk: ours, or another program with the same options.
@@ -94,6 +114,13 @@ pub(super) fn start_durable(
         command.args(["--max-terminals", "1000000", "--new-terminals", "1000000"]);
     }
     Ok((Server::of(Program::start(command)), folder))
+}
+
+/// Starts our server with its ledger in a folder, which it makes, and more options.
+pub(super) fn start_with_data(data: &Path, options: &[OsString]) -> Server {
+    let mut command = atm(&["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+    command.arg(data).args(options);
+    Server::of(Program::start(command))
 }
 
 /// Starts a server for the measurement of idle sessions.

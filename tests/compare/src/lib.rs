@@ -35,6 +35,7 @@ mod disk;
 pub mod echo;
 mod echo_protocol;
 pub mod idle;
+pub mod links;
 pub mod machine;
 mod postgres;
 mod redis;
@@ -44,6 +45,7 @@ mod sqlite;
 pub mod system;
 pub mod table;
 pub mod targets;
+mod tls_session;
 
 /// How long a reply may take, and how long sessions may be opening without progress.
 pub const TIMEOUT: Duration = Duration::from_secs(20);

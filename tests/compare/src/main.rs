@@ -11,6 +11,7 @@ use atm_compare::{
     competitor::{self, Competitor},
     cores::{self, Side},
     echo, idle,
+    links::{LINKS, PAIRS},
     machine::machine,
     rounds::Results,
     signals,
@@ -97,8 +98,10 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
         }
         page.write()?;
     }
-    let targets = format!("## Targets\n\n{}", table::targets(&page.targets));
-    page.add(&targets);
+    if !page.targets.is_empty() {
+        let targets = format!("## Targets\n\n{}", table::targets(&page.targets));
+        page.add(&targets);
+    }
     page.write()
 }
 
@@ -110,6 +113,7 @@ fn measure_part(
 ) -> Result<(), String> {
     match part {
         Part::Memory => memory(arguments, data_folder, page),
+        Part::Links => links(arguments, data_folder, page),
         Part::Durable => durable(arguments, data_folder, page),
         Part::Idle => {
             report_progress("idle sessions".to_owned());
@@ -167,6 +171,24 @@ fn memory(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> R
         |name, sessions| results.latency(name, sessions, |sample| sample.p99).map(|seconds| seconds * 1e3),
     );
     page.targets.extend(targets::in_memory(&results));
+    Ok(())
+}
+
+/// Measures our server over each kind of link.
+fn links(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> Result<(), String> {
+    cores::run_for(Side::Servers)?;
+    let terminals = arguments.durable_sessions.iter().copied().max().unwrap_or_default();
+    let mut systems = Vec::new();
+    for link in LINKS {
+        report_progress(format!("starting {}", link.0));
+        systems.push(System::link(data_folder, link, usize::from(terminals))?);
+    }
+    let results = measure(arguments, &systems, &arguments.durable_sessions)?;
+    page.add("## Links\n\nBalances, by a named terminal for each session.\n");
+    page.add(&table::throughputs(&results, "answers per second"));
+    page.add(&table::ratios(&results, &PAIRS));
+    page.add(&table::latencies(&results));
+    page.add(&table::cpu_shares(&results));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use super::{
     atm::{self, AtmLoad, Terminals},
     disk, echo,
     echo_protocol::{EchoProtocol, HEADER},
+    links::{LinkServer, Protection},
     load,
     postgres::{Postgres, Rows},
     redis::{Redis, RedisCommand, RedisProtocol},
@@ -41,6 +42,7 @@ enum SystemKind {
         /// The folder of its ledger on disk.
         durable: Option<tempfile::TempDir>,
     },
+    Link(LinkServer),
     Echo {
         server: Server,
         request: usize,
@@ -101,6 +103,21 @@ impl System {
         let (server, folder) = atm::start_durable(former, data_folder)?;
         let load = AtmLoad::durable(input_style, terminals);
         Ok(Self { name, kind: SystemKind::Atm { server, load, durable: Some(folder) } })
+    }
+
+    /// atm's server with its ledger on disk, reached in clear, over TLS or over sealed links by up to `terminals` named
+    /// terminals, for a load of balances alone.
+    ///
+    /// # Errors
+    /// Its folder cannot be created, or a terminal cannot be enrolled.
+    pub fn link(
+        data_folder: &DataFolder,
+        (name, wire, protection): (&'static str, Wire, Protection),
+        terminals: usize,
+    ) -> Result<Self, String> {
+        let server = LinkServer::start(data_folder, (wire, protection), terminals);
+        let server = server.map_err(|error| format!("{name}: {error}"))?;
+        Ok(Self { name, kind: SystemKind::Link(server) })
     }
 
     /// A bare echo server, by this program with `--echo`.
@@ -213,6 +230,7 @@ impl System {
                 // In memory answers are compared with requests, on disk operations with operations.
                 Ok(sample(&report.measurements, durable.is_some()))
             }
+            SystemKind::Link(server) => Ok(sample(&server.run(sessions, timing)?.measurements, false)),
             SystemKind::Echo { server, request } => {
                 measured(load(server.address, || EchoProtocol::new(*request), sessions, timing))
                     .map(|all| sample(&all, false))

@@ -27,13 +27,26 @@ pub fn cpu_shares(results: &Results) -> String {
     table(results, "load generator, % of a core", known)
 }
 
-fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<String>) -> String {
-    let mut text = format!("| {what} |");
-    for sessions in &results.sessions {
-        write!(text, " {} |", grouped(*sessions as f64)).unwrap();
+/// A table of the ratios of throughputs, with the range of the rounds.
+pub fn ratios(results: &Results, pairs: &[(&str, &str)]) -> String {
+    let mut text = header(results, "throughput relative to the other");
+    for (one, other) in pairs {
+        write!(text, "\n| {one} / {other} |").unwrap();
+        for sessions in &results.sessions {
+            let ratio = results.ratio((one, other), *sessions, |sample| Some(sample.throughput));
+            let cell = ratio.map_or_else(
+                || "–".to_owned(),
+                |ratio| format!("{:.2} ({:.2}–{:.2})", ratio.lower, ratio.least, ratio.most),
+            );
+            write!(text, " {cell} |").unwrap();
+        }
     }
-    text.push_str("\n|---|");
-    text.push_str(&"---:|".repeat(results.sessions.len()));
+    text.push('\n');
+    text
+}
+
+fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<String>) -> String {
+    let mut text = header(results, what);
     for name in &results.systems {
         write!(text, "\n| {name} |").unwrap();
         for sessions in &results.sessions {
@@ -41,6 +54,16 @@ fn table(results: &Results, what: &str, cell: impl Fn(&str, usize) -> Option<Str
         }
     }
     text.push('\n');
+    text
+}
+
+fn header(results: &Results, what: &str) -> String {
+    let mut text = format!("| {what} |");
+    for sessions in &results.sessions {
+        write!(text, " {} |", grouped(*sessions as f64)).unwrap();
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---:|".repeat(results.sessions.len()));
     text
 }
 
@@ -114,6 +137,9 @@ mod tests {
         let all = results(&[("a", 1, &[1_234_567.4]), ("a", 1000, &[999.6]), ("b", 1, &[12.0])]);
         let expected = "| req/s | 1 | 1,000 |\n|---|---:|---:|\n| a | 1,234,567 | 1,000 |\n| b | 12 | – |\n";
         assert_eq!(throughputs(&all, "req/s"), expected);
+        let both = results(&[("a", 8, &[10.0, 30.0, 20.0]), ("b", 8, &[20.0, 20.0, 20.0])]);
+        let expected = "| throughput relative to the other | 8 |\n|---|---:|\n| a / b | 1.00 (0.50–1.50) |\n| a / c | – |\n";
+        assert_eq!(ratios(&both, &[("a", "b"), ("a", "c")]), expected);
         let missed = PerformanceTarget {
             what: "x".into(),
             bound: Bound::Least(0.9),

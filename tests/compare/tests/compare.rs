@@ -39,6 +39,9 @@ fn the_page_has_the_results_of_all_systems_that_are_not_left_out() {
         "| fdatasync alone | ",
         "| atm, named terminals | ",
         "| former atm, named terminals | ",
+        "| json, TLS | ",
+        "| postcard, sealed | ",
+        "| postcard, sealed / postcard, clear | ",
     ] {
         assert!(page.contains(line) && done.stdout.contains(line), "{line}: {page}");
     }
