@@ -328,10 +328,15 @@ class Terminal:
 
 
 def seal_lines():
-    """Seals what a test gives: a line for each body, with key, index, header and content in hexadecimal, `-` for none."""
+    """Seals what a test gives: a line for each body, with key, index, header and content in hexadecimal, `-` for none.
+    For a hello the tag and all keys: of the next step, of notices before a welcome, up and down."""
     for line in sys.stdin:
         key, index, header, content = (bytes.fromhex(field.strip("-")) for field in line.split())
-        print(seal(key, index[0], content, header).hex())
+        if index[0] == HELLO:
+            tag, seed = prove(key, index + content)
+            print(b"".join((tag, next_key(key), early_key(seed), *session_keys(seed, header))).hex())
+        else:
+            print(seal(key, index[0], content, header).hex())
 
 
 if __name__ == "__main__":
