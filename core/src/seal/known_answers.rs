@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn messages_and_outputs_in_any_parts_are_those_of_the_reference() {
         let message: Vec<u8> = (0..=255).collect();
-        for (length, first, label, read) in (0..200).map(|i| (i, i * 7 % (i + 1), i as u8, i * 5 % 60)) {
+        let lengths = (0..200).step_by(if cfg!(miri) { 67 } else { 1 });
+        for (length, first, label, read) in lengths.map(|i| (i, i * 7 % (i + 1), i as u8, i * 5 % 60)) {
             let (key, rest) = message[..length].split_at(first);
             let mut reference = AsconXof128::default();
             reference.update(key);

@@ -23,10 +23,13 @@ fn sealed(key: &Key, index: u8, header: &[u8], content: &[u8]) -> Vec<u8> {
     out[..length].to_vec()
 }
 
+/// Miri, which takes a second for a body, tries few of the lengths and bits.
+const STRIDE: usize = if cfg!(miri) { 700 } else { 1 };
+
 #[test]
 fn a_body_opens_to_its_content_and_has_one_length() {
     let keys = keys();
-    for length in 0..BUCKET {
+    for length in (0..BUCKET).step_by(STRIDE.min(79)) {
         let content = vec![0x80; length];
         for (index, header) in [(SEALED, &[][..]), (WELCOME, keys.header.bytes()), (EARLY, &[])] {
             let mut body = sealed(&keys.down, index, header, &content);
@@ -53,7 +56,7 @@ fn every_flipped_bit_is_refused_and_wiped() {
     let keys = keys();
     for (index, header) in [(SEALED, &[][..]), (WELCOME, keys.header.bytes()), (EARLY, &[])] {
         let whole = sealed(&keys.down, index, header, b"\x01\x01\x81\x04\x0240");
-        for bit in 0..whole.len() * 8 {
+        for bit in (0..whole.len() * 8).step_by(STRIDE) {
             let mut body = whole.clone();
             body[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(open(&keys.down, header.len(), &mut body), None, "bit {bit}");
@@ -63,7 +66,7 @@ fn every_flipped_bit_is_refused_and_wiped() {
     let hello = terminal_key().prove(b"\x04hello");
     let whole = [&b"\x04hello"[..], hello.tag()].concat();
     assert_eq!(terminal_key().verify(&whole), Some(hello));
-    for bit in 0..whole.len() * 8 {
+    for bit in (0..whole.len() * 8).step_by(STRIDE) {
         let mut body = whole.clone();
         body[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(terminal_key().verify(&body), None, "bit {bit}");
@@ -74,7 +77,7 @@ fn every_flipped_bit_is_refused_and_wiped() {
 fn a_body_of_another_length_key_or_header_is_refused() {
     let keys = keys();
     let whole = sealed(&keys.down, WELCOME, keys.header.bytes(), b"\x02");
-    for length in 0..whole.len() {
+    for length in (0..whole.len()).step_by(STRIDE.min(79)) {
         assert_eq!(open(&keys.down, Header::LENGTH, &mut whole[..length].to_vec()), None);
         assert_eq!(terminal_key().verify(&whole[..length]), None);
     }
