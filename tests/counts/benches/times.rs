@@ -7,30 +7,30 @@ fn main() {
     divan::main();
 }
 
-fn run(bencher: Bencher<'_, '_>, wire: &str, texts: &[&str]) {
-    let workload = Workload::new(wire.parse().unwrap(), texts);
+fn run(bencher: Bencher<'_, '_>, link: &str, texts: &[&str]) {
+    let workload = Workload::new(link.parse().unwrap(), texts);
     bencher
         .counter(ItemsCount::new(Workload::ANSWERS))
         .with_inputs(|| workload.clone())
         .bench_refs(Workload::run);
 }
 
-const WIRES: [&str; 3] = ["json", "postcard", "raw"];
+const LINKS: [&str; 4] = ["json", "postcard", "raw", "sealed"];
 
 /// An invalid choice: the menu again, and no operation.
-#[divan::bench(args = WIRES)]
-fn menu(bencher: Bencher<'_, '_>, wire: &str) {
-    run(bencher, wire, &["?"]);
+#[divan::bench(args = LINKS)]
+fn menu(bencher: Bencher<'_, '_>, link: &str) {
+    run(bencher, link, &["?"]);
 }
 
 /// The balance, then the menu.
-#[divan::bench(args = WIRES)]
-fn balance(bencher: Bencher<'_, '_>, wire: &str) {
-    run(bencher, wire, &["3"]);
+#[divan::bench(args = LINKS)]
+fn balance(bencher: Bencher<'_, '_>, link: &str) {
+    run(bencher, link, &["3"]);
 }
 
 /// A withdrawal in two answers: the choice, then the amount.
-#[divan::bench(args = WIRES)]
-fn withdrawal(bencher: Bencher<'_, '_>, wire: &str) {
-    run(bencher, wire, &["2", "20"]);
+#[divan::bench(args = LINKS)]
+fn withdrawal(bencher: Bencher<'_, '_>, link: &str) {
+    run(bencher, link, &["2", "20"]);
 }

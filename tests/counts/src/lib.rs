@@ -14,14 +14,47 @@
 
 use atm_core::{
     host::{self, Event, Host, LinkKind},
-    ledger::{Ledger, LedgerId, RamLedger, SessionId},
+    ledger::{Ledger, LedgerId, Name, RamLedger, SessionId},
     money::Amount,
+    seal::{Key, TerminalKey},
     terminal::{self, Profile, Terminal},
     time::Instant,
     wire::Wire,
 };
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    num::NonZeroU32,
+    str::FromStr,
+};
 
 const NOW: Instant = Instant::from_millis(1);
+
+/// The link of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// In clear, on this wire.
+    Clear(Wire),
+    /// Sealed, on the `postcard` wire.
+    Sealed,
+}
+
+/// A wire's name, or `sealed`.
+impl FromStr for Link {
+    type Err = <Wire as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "sealed" => Ok(Self::Sealed),
+            _ => text.parse().map(Self::Clear),
+        }
+    }
+}
+
+/// The key of the workload's terminal.
+fn key() -> TerminalKey {
+    TerminalKey::new(Key::from([7; 32]), NonZeroU32::MIN, 0)
+}
 
 /// The host's endpoint with its ledger.
 #[derive(Clone)]
@@ -42,7 +75,8 @@ impl HostWithLedger {
                     self.endpoint.complete(request.ticket, response, NOW);
                 }
                 Event::Hello(_) => self.endpoint.admit(None, NOW),
-                other => panic!("no answer is `quit`, and no hello is sealed: {other:?}"),
+                Event::Key(_) => self.endpoint.provide_key(Some(&key()), NOW),
+                Event::Quit => panic!("no answer is `quit`"),
             }
         }
     }
@@ -52,6 +86,52 @@ impl HostWithLedger {
         let length = self.endpoint.output().len();
         self.endpoint.consume(length, NOW);
         length
+    }
+}
+
+/// A terminal with a key at a server, over TCP.
+#[derive(Debug)]
+pub struct SealedClient {
+    terminal: WorkloadTerminal,
+    stream: TcpStream,
+}
+
+impl SealedClient {
+    /// Connects, says hello, and waits for the first prompt.
+    pub fn connect(address: SocketAddr, name: Name, key: TerminalKey) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(atm_e2e::TIMEOUT)).unwrap();
+        let profile = Profile { name: Some(name), start: 1, key: Some(key), ..Profile::default() };
+        let config = terminal::Config {
+            profile: Some(profile),
+            ..terminal::Config::new(Wire::Postcard, LinkKind::Connection)
+        };
+        let mut client = Self { terminal: Terminal::new(config, NOW), stream };
+        client.exchange();
+        client
+    }
+
+    /// Answers the open prompt, and waits for the next.
+    pub fn answer(&mut self, text: &str) {
+        let prompt = self.terminal.prompt().unwrap();
+        self.terminal.answer(prompt, text, NOW).unwrap();
+        self.exchange();
+    }
+
+    fn exchange(&mut self) {
+        self.stream.write_all(self.terminal.output()).unwrap();
+        self.terminal.consume(self.terminal.output().len());
+        let mut bytes = [0; 1024];
+        while self.terminal.prompt().is_none() {
+            let count = self.stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "the server has closed the connection");
+            let mut rest = &bytes[..count];
+            while !rest.is_empty() {
+                rest = &rest[self.terminal.feed(rest, NOW)..];
+                while self.terminal.poll_event(NOW).is_some() {}
+            }
+        }
     }
 }
 
@@ -92,13 +172,18 @@ impl Workload {
 
     /// A workload of the answers `texts`, repeated in order, each to the prompt in the reply to the one
     /// before.
-    pub fn new(wire: Wire, texts: &[&str]) -> Self {
-        let config = host::Config::new(wire, LinkKind::Connection);
+    pub fn new(link: Link, texts: &[&str]) -> Self {
+        let (wire, key) = match link {
+            Link::Clear(wire) => (wire, None),
+            Link::Sealed => (Wire::Postcard, Some(key())),
+        };
+        let config =
+            host::Config { sealed_only: key.is_some(), ..host::Config::new(wire, LinkKind::Connection) };
         let mut host = HostWithLedger {
             endpoint: Host::new(config, SessionId::new(1), NOW),
             ledger: RamLedger::new(LedgerId(1), Amount::from_units(1_000_000).unwrap()),
         };
-        let profile = Profile { name: Some("kiosk-7".parse().unwrap()), ..Profile::default() };
+        let profile = Profile { name: Some("kiosk-7".parse().unwrap()), key, ..Profile::default() };
         let mut terminal = WorkloadTerminal::new(
             terminal::Config {
                 wire,

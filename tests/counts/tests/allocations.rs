@@ -1,7 +1,7 @@
 //! A server with its ledger in memory allocates nothing for an answer, after the first answers of a session.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use atm_core::wire::Wire;
-use atm_counts::Workload;
+use atm_counts::{Link, Workload};
 use atm_e2e::TIMEOUT;
 use atm_host::server::{Server, ServerConfig};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -13,7 +13,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The number of allocations for the start of a session with its first answers, and for all later answers.
 fn allocations(wire: Wire, texts: &[&str]) -> [usize; 2] {
-    let workload = Workload::new(wire, texts);
+    let workload = Workload::new(Link::Clear(wire), texts);
     let (hello, frames) = workload.sent();
     let (first, rest) = frames.split_at(Workload::ANSWERS / 10);
     let server = Server::bind("127.0.0.1:0", ServerConfig::new(wire)).unwrap();
