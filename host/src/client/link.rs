@@ -57,7 +57,7 @@ pub struct Link {
     filled: usize,
     says_hello: bool,
     /// The name and the series of the terminal's key, if the link is sealed.
-    sealed: Option<(Name, NonZeroU32)>,
+    pub(super) sealed: Option<(Name, NonZeroU32)>,
     /// How long a prompt may be open without an answer, and since when it is.
     idle_timeout: Option<Duration>,
     idle_since: Option<Instant>,

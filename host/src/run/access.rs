@@ -152,3 +152,48 @@ fn object(name: &Name, row: &ledger::Terminal, enrolment: &Enrolment) -> String 
         *closed && !revoked
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atm_core::ledger::Epoch;
+
+    /// The line and the object of a terminal, of which the last hello has this epoch.
+    fn shown(epoch: Option<Epoch>, enrolment: Enrolment) -> (Vec<String>, String) {
+        let row = ledger::Terminal { epoch, ..ledger::Terminal::NEW };
+        let (name, enrolment) = ("kiosk-7".parse().unwrap(), Enrolment { epoch, ..enrolment });
+        let line = line(&name, &row, &enrolment);
+        (line.split_whitespace().map(str::to_owned).collect(), object(&name, &row, &enrolment))
+    }
+
+    fn epoch(series: u32, step: u32, start: u64) -> Option<Epoch> {
+        Some(Epoch { series, step, start, attempt: u32::from(start > 0) })
+    }
+
+    #[test]
+    fn a_terminal_is_listed_by_its_enrolment_and_its_last_hello() {
+        let key = Enrolment { series: 2, ..Enrolment::default() };
+        let certificate = Enrolment { series: 2, tls: true, ..Enrolment::default() };
+        for (epoch, enrolment, words) in [
+            (epoch(2, 0, 0), key, "kiosk-7 key 2 - - in service"),
+            (epoch(1, 3, 9), key, "kiosk-7 key 2 3 9 in service"),
+            (epoch(2, 3, 9), Enrolment { closed: true, ..key }, "kiosk-7 key 2 3 9 closed"),
+            (epoch(3, 0, 0), Enrolment { closed: true, ..key }, "kiosk-7 - 2 - - revoked"),
+            (None, certificate, "kiosk-7 certificate - - - in service"),
+            (epoch(0, 0, 9), certificate, "kiosk-7 certificate - - 9 in service"),
+        ] {
+            assert_eq!(shown(epoch, enrolment).0.join(" "), words);
+        }
+    }
+
+    #[test]
+    fn an_object_has_no_hello_and_is_not_closed_once_the_terminal_is_revoked() {
+        let key = Enrolment { series: 2, closed: true, ..Enrolment::default() };
+        let begin = r#"{"terminal":"kiosk-7","series":2,"#;
+        let served = format!(r#"{begin}"step":3,"start":9,"tls":false,"closed":true,"revoked":false}}"#);
+        assert_eq!(shown(epoch(2, 3, 9), key).1, served);
+        let revoked =
+            format!(r#"{begin}"step":null,"start":null,"tls":false,"closed":false,"revoked":true}}"#);
+        assert_eq!(shown(epoch(3, 3, 9), key).1, revoked);
+    }
+}

@@ -9,7 +9,11 @@ use super::{
     script::Script,
 };
 use crate::exit::Exit;
-use atm_core::{message::Fault, screen::Failure, wire::Wire};
+use atm_core::{
+    message::{Fault, Notice},
+    screen::Failure,
+    wire::Wire,
+};
 use std::io;
 
 impl Repl<'_> {
@@ -66,7 +70,9 @@ impl Repl<'_> {
         self.busy_check.reported &= self.link.prompt().is_none();
         let is_shown = self.is_shown(&message.text)?;
         if let Some(one_shot) = self.pipe.one_shot {
-            return self.on_one_shot_message(one_shot, message, is_shown);
+            let exit = self.on_one_shot_message(one_shot, message, is_shown)?;
+            self.report_name_in_use(message)?;
+            return Ok(exit);
         }
         match message.plain {
             _ if !is_shown => {}
@@ -74,6 +80,7 @@ impl Repl<'_> {
             false => self.show(message)?,
         }
         if message.ends {
+            self.report_name_in_use(message)?;
             return self.end(message.failure).map(Some);
         }
         if message.prompt.is_some() {
@@ -126,6 +133,17 @@ impl Repl<'_> {
             "no answer under the key of {name}, series {series}: it may be revoked or replaced (atm terminal list, at the \
              server), or the server serves no sealed links (atm serve --secrets){}",
             self.exit_hint()
+        );
+        self.report(&text)
+    }
+
+    /// Says why a host may refuse the hello of a terminal with a key although no other client runs.
+    fn report_name_in_use(&mut self, message: &ReceivedMessage) -> io::Result<()> {
+        let Some(Notice::NameInUse { .. }) = message.notice else { return Ok(()) };
+        let Some((name, series)) = &self.link.sealed else { return Ok(()) };
+        let text = format!(
+            "the server has served a later start of {name}, series {series}: if no other client runs, the key or its state is an \
+             older copy, or another party has used the key: issue another key (atm terminal rotate {name}, at the server)"
         );
         self.report(&text)
     }
