@@ -140,7 +140,7 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
 
     /// The key of the step of an authentic hello, to be stored after a [`turn`](Self::turn) in place of the one before; then
     /// call [`key_stored`](Self::key_stored). Nothing is sent until then. The key steps at most as often as a hello may
-    /// cost a commit (see [`HELLO_COMMITS`]): in between, a terminal may start eight times, and then meets with silence.
+    /// cost a commit (see [`HELLO_COMMITS`]): in between, a terminal may start seven times, and then gets `busy`.
     #[cfg(feature = "seal")]
     pub fn key_to_store(&self) -> Option<&(Name, TerminalKey)> {
         self.terminal.as_ref().filter(|_| self.key_stepped)
@@ -282,13 +282,19 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
     #[inline(never)]
     fn verify_hello(&mut self, now: Instant) {
         let key = self.host.take_key_request().and_then(|claim| self.claimed_key(&claim));
-        let may_step = self.host.authenticate(key.as_ref(), now) && !self.has_spent_commits(now);
-        if let (true, Some(key), Some((_, stored))) = (may_step, key, &mut self.terminal)
-            && key.step() != stored.step()
-        {
+        if !self.host.authenticate(key.as_ref(), now) {
+            return;
+        }
+        let has_spent = self.has_spent_commits(now);
+        let (Some(key), Some((_, stored))) = (key, &mut self.terminal) else { return };
+        let ahead = key.step().saturating_sub(stored.step());
+        if ahead > 0 && !has_spent {
             *stored = key;
             self.key_stepped = true;
             self.paid_until = self.paid_until.max(now) + HELLO_COMMIT_INTERVAL;
+        } else if ahead >= MAX_KEY_STEPS {
+            // Once it is welcomed, the terminal takes the next step, which is too far ahead.
+            self.host.turn_away(Notice::Busy, now);
         }
     }
 

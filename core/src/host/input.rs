@@ -210,7 +210,7 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     }
 
     /// Releases the decoded frame and carries out its effect.
-    fn release_and_apply(&mut self, effect: Effect, now: Instant) {
+    pub(super) fn release_and_apply(&mut self, effect: Effect, now: Instant) {
         // A hello is answered under its own key, which the conversation need not have.
         #[cfg(feature = "seal")]
         if self.proof.hello.is_some() {

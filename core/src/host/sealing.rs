@@ -53,6 +53,14 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         is_authentic
     }
 
+    /// Answers the hello that was authenticated with this notice instead of serving it. While other output is unsent, it meets with
+    /// silence: the terminal sends it again.
+    #[cfg(feature = "embedded-io")]
+    pub(crate) fn turn_away(&mut self, notice: Notice, now: Instant) {
+        let effect = if self.outbox.is_empty() { Effect::SendNotice(notice) } else { Effect::Nothing };
+        self.release_and_apply(effect, now);
+    }
+
     /// Whether a key is to be reported.
     #[cfg(feature = "embedded-io")]
     pub(crate) fn has_key_request(&self) -> bool {
