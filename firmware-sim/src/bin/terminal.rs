@@ -36,6 +36,7 @@ mod image {
     fn start(eeprom: Eeprom, now: Instant) -> Option<Atm> {
         let mut keys = KeyStore::new(eeprom.key()).ok()?;
         let (name, key) = keys.load().ok()??;
+        // The part has no source of random numbers, and no byte has come: this salt hardly varies (README.md, "Sealed links").
         let profile =
             Some(Profile { name: Some(name), key: Some(key), salt: random(), ..Profile::default() });
         let config = Config { profile, ..Config::for_serial(WIRE, uart::BAUD) };

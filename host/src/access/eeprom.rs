@@ -23,7 +23,12 @@ pub const SIZE: usize = 65_536;
 pub fn provision(path: &Path, key: &KeyFile) -> io::Result<()> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match io::Error::from(error) {
+        error if error.kind() == io::ErrorKind::WouldBlock => {
+            io::Error::new(error.kind(), "another program has it open")
+        }
+        error => error,
+    })?;
     match file.metadata()?.len() {
         0 => file.write_all(&[0xff; SIZE])?,
         length if length == SIZE as u64 => {}

@@ -52,6 +52,19 @@ pub(crate) enum Terminal {
         #[command(flatten)]
         folder: DataFolder,
     },
+    /// Write a terminal's key into the EEPROM image of a microcontroller (experimental)
+    ///
+    /// Both ends of its line need the key: the terminal, and the kiosk that it is connected to. What else is in the image stays: a ledger, a
+    /// terminal's memory. A key that was there is overwritten. Without a file at this path, an erased EEPROM is made.
+    #[cfg(unix)]
+    Provision {
+        /// The file with the EEPROM's content, 65,536 bytes: for QEMU, or for a programmer
+        #[arg(long, value_name = "FILE")]
+        eeprom: PathBuf,
+        /// The key file, which `add` or `rotate` writes
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// List the terminals that were ever enrolled: with a key or a certificate, in service, closed or revoked
     List {
         #[command(flatten)]

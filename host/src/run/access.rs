@@ -40,6 +40,13 @@ pub(super) fn terminal(command: &Terminal) -> Result<Exit> {
             open(&folder.data)?.order(name, Order::Revoke, None, unix_time())?;
             print(&format!("{name}: revoked; no key and no certificate of this name is served any more"))
         }
+        #[cfg(unix)]
+        Terminal::Provision { eeprom, key } => {
+            let file = KeyFile::read(key)?;
+            access::eeprom::provision(eeprom, &file).with_context(|| eeprom.display().to_string())?;
+            let (name, series, step) = (&file.terminal, file.key.series(), file.key.step());
+            print(&format!("{name}: the key of series {series}, step {step} is in {}", eeprom.display()))
+        }
         Terminal::List { folder, json } => list(&folder.data, *json),
     }
 }

@@ -8,7 +8,8 @@ use atm_core::{
     seal::{Key, TerminalKey},
     wire::Wire,
 };
-use atm_host::access::{KeyFile, eeprom};
+use atm_e2e::atm;
+use atm_host::access::KeyFile;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::{
     fs,
@@ -108,11 +109,15 @@ fn terminal_key() -> KeyFile {
     KeyFile { terminal: name, key }
 }
 
-/// Writes the key into the EEPROM of a board whose files are in `folder`.
+/// Writes the key into the EEPROM of a board whose files are in `folder`, as an operator does.
 fn provide(key: Option<&KeyFile>, folder: &Path) {
     if let Some(key) = key {
         fs::create_dir_all(folder).unwrap();
-        eeprom::provision(&folder.join("eeprom"), key).unwrap();
+        let file = folder.join("key");
+        key.create(&file).unwrap();
+        let mut provision = atm(&["terminal", "provision", "--eeprom"]);
+        let done = provision.arg(folder.join("eeprom")).arg("--key").arg(&file).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
     }
 }
 

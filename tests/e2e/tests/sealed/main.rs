@@ -6,5 +6,6 @@ mod client_files;
 mod client_idle;
 mod host;
 mod middle;
+mod provision;
 mod secrecy;
 mod silence;
