@@ -91,9 +91,24 @@ impl Attacker {
     pub(super) fn record(&mut self, station: usize, sent: Sent) {
         for frame in sent.bytes.split_inclusive(|byte| *byte == cobs::DELIMITER) {
             let body = decode(frame);
+            if body.first() == Some(&HELLO) && sent.to_host {
+                self.answer_equal_hello(station, &body);
+            }
             if !body.is_empty() {
                 self.tape.push(Recorded { station, to_host: sent.to_host, body });
             }
+        }
+    }
+
+    /// A terminal says a hello that it has said before, perhaps in a life that its memory has lost: now and then it gets at once
+    /// what the hosts have sent it then.
+    fn answer_equal_hello(&mut self, station: usize, hello: &[u8]) {
+        let is_equal = |recorded: &Recorded| recorded.to_host && recorded.body == hello;
+        let Some(first) = self.tape.iter().position(is_equal) else { return };
+        if self.next.is_some() && self.rng.bool() {
+            let target = Target { station, to_host: false, on_own_link: false };
+            self.replay = Some(Replay { target, station, to_host: false, from: first + 1 });
+            self.next = Some(Instant::default());
         }
     }
 
@@ -141,9 +156,14 @@ impl Attacker {
         self.recorded()
     }
 
-    /// Begins to replay a session, or the rest of one, to the same side as then or to the other.
+    /// Begins to replay a session, or the rest of one, to the same side as then or to the other: from any frame, or from a
+    /// terminal's hello.
     fn start_replay(&mut self, target: Target) -> Option<Vec<u8>> {
-        let first = self.any()?;
+        let mut first = self.any()?;
+        if self.rng.bool() {
+            let is_hello = |recorded: &Recorded| recorded.to_host && recorded.body[0] == HELLO;
+            first = self.tape[..=first].iter().rposition(is_hello)?;
+        }
         let Recorded { station, to_host, ref body } = self.tape[first];
         let body = body.clone();
         let target = if self.rng.u32(0..8) == 0 { target } else { Target { station, to_host, ..target } };
