@@ -124,7 +124,8 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = "Limits", value_name = "AMOUNT", default_value = "1000000")]
     pub(crate) limit: Amount,
     /// Most sessions at once; further connections are turned away with a message, but a terminal whose conversation is
-    /// held takes the place of the session that has been at its prompt for longest, an unnamed one if there is any
+    /// held takes the place of the session that has been at its prompt for longest, an unnamed one if there is any. With
+    /// --sealed or TLS, connections without a key or a certificate make room first, for each terminal with one
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_sessions: u32,
     /// Most sessions at once of one address, or of one IPv6 network of 64 bits; not limited if not given

@@ -3,13 +3,14 @@
 //! Idle peers can fill the sessions, and a terminal whose connection drops for a moment would be kept out. So a few
 //! connections beyond the limit wait in the reserve, without a greeting, for the hello of a conversation that is held.
 //! That takes the place of the session that has been at its prompt for longest: an unnamed one, or, if there is none, a
-//! named one, whose conversation is parked. Any other connection is turned away. When the reserve has no place for another,
+//! named one, whose conversation is parked. Where a terminal proves its name by a key or a certificate, connections without a
+//! proof make room first, and for every terminal with one. Any other connection is turned away. When the reserve has no place for another,
 //! that is the oldest one of the address that has the most there: no peer pushes out those of other addresses. A name that only the ledger knows is not looked up: that would take a commit's time. The same
 //! holds for the sessions of one address, but that none of them is ended.
 //!
 //! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
 //! limit.
-use super::{Connection, Server, conversations::Location};
+use super::{Connection, Server, connection::Standing, conversations::Location};
 use crate::log::SESSION;
 use atm_core::{ledger::Name, message::Notice, time::Duration};
 use mio::Token;
@@ -67,7 +68,9 @@ impl Server {
             self.turn_away(token, connection);
         } else if has_place {
             self.open_session(token, connection);
-        } else if self.config.wire.is_numbered() && !self.conversations.is_empty() {
+        } else if self.config.wire.is_numbered()
+            && (!self.conversations.is_empty() || self.config.sealed_only || self.config.tls.is_some())
+        {
             self.reserve.retain(|waiting| self.connections.get(waiting).is_some_and(|it| it.is_in_reserve()));
             if self.reserve.len() >= RESERVE
                 && let Some(oldest) = self.remove_from_reserve()
@@ -124,8 +127,8 @@ impl Server {
         connection.host.reject_busy(self.now);
     }
 
-    /// Makes a connection in the reserve a session, if it has said the hello of a conversation that is held; turns it away
-    /// if not, or if there is no session that it can replace.
+    /// Makes a connection in the reserve a session, if it has said the hello of a conversation that is held, or one that is
+    /// proven; turns it away if not, or if there is no session that it can replace.
     pub(super) fn admit_from_reserve(
         &mut self,
         token: Token,
@@ -144,13 +147,17 @@ impl Server {
             None => (None, false),
         };
         let hello = connection.host.incoming_hello();
-        let is_admitted = held.zip(hello).is_some_and(|(conversation, hello)| conversation.admits(hello));
+        let is_proven = connection.certified.is_some() || hello.is_some_and(|hello| hello.key.is_some());
+        let (is_admitted, most) = match held {
+            Some(conversation) => (hello.is_some_and(|hello| conversation.admits(hello)), Standing::Named),
+            None => (is_proven, Standing::Unproven),
+        };
         // A session that holds the conversation ends when it is taken over.
         let has_place = is_admitted
             && self.sessions < self.config.max_sessions.saturating_add(RESERVE)
             && (session
                 || !self.is_address_full(connection.peer)
-                    && (self.sessions < self.config.max_sessions || self.end_idle_session()));
+                    && (self.sessions < self.config.max_sessions || self.end_idle_session(most)));
         if has_place {
             connection.leave_reserve();
             self.open_session(token, connection);
@@ -160,15 +167,22 @@ impl Server {
         has_place
     }
 
-    /// Ends the session that has been at its prompt for longest, an unnamed one if there is any; false if there is none without
-    /// a request.
-    fn end_idle_session(&mut self) -> bool {
+    /// Ends the session that has been idle for longest, of those with the least standing, at most `most`; false if there is none.
+    fn end_idle_session(&mut self, most: Standing) -> bool {
         let idle = self
             .connections
             .iter()
             .filter_map(|(token, connection)| Some((connection.idle_since()?, *token)));
-        let Some((_, token)) = idle.min() else { return false };
+        let Some(((standing, _), token)) = idle.min().filter(|((standing, _), _)| *standing <= most) else {
+            return false;
+        };
         let Some(connection) = self.connections.get_mut(&token) else { return false };
+        self.ready_queue.push(token);
+        if standing == Standing::Unproven {
+            info!(target: SESSION, session = token.0, "ended, without a key or a certificate, for a terminal that has one");
+            connection.ends_in_silence = true;
+            return true;
+        }
         info!(
             target: SESSION, session = token.0,
             "ended, at its prompt for longest, for a terminal whose conversation is held"
@@ -178,7 +192,6 @@ impl Server {
         if let Some(conversation) = conversation {
             self.park(token, conversation);
         }
-        self.ready_queue.push(token);
         true
     }
 

@@ -28,6 +28,17 @@ const MAX_UNAUTHENTIC: u32 = 16;
 /// reset may overtake the goodbye (RFC 1122, 4.2.2.13).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// What the peer of a session has shown of itself. A session of less makes room first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Neither a key nor a certificate yet, where one is needed.
+    Unproven,
+    /// No name.
+    Unnamed,
+    /// A terminal's name.
+    Named,
+}
+
 /// Why [`Connection::advance`] returned.
 pub(super) enum AdvanceResult {
     /// The server is to handle an event.
@@ -163,12 +174,19 @@ impl Connection {
         self.reserve_until.is_some()
     }
 
-    /// Where it is a session at a prompt: whether its terminal has a name, and since when. Only an answer opens another
-    /// prompt; one that was open before the session was resumed here counts from then on.
-    pub(super) fn idle_since(&self) -> Option<(bool, Instant)> {
-        let conversation = self.host.conversation().filter(|_| self.is_session)?;
+    /// Where it is a session that may make room for another: at a prompt, or without a proof; and since when. Only an answer
+    /// opens another prompt; one that was open before the session was resumed here counts from then on.
+    pub(super) fn idle_since(&self) -> Option<(Standing, Instant)> {
+        if !self.is_session || self.ends_in_silence {
+            return None;
+        }
+        if self.handshake_until.or(self.hello_until).is_some() {
+            return Some((Standing::Unproven, self.opened));
+        }
+        let conversation = self.host.conversation()?;
         let is_named = matches!(conversation.origin(), Origin::Terminal(_));
-        conversation.idle_since().map(|since| (is_named, since.max(self.opened)))
+        let standing = if is_named { Standing::Named } else { Standing::Unnamed };
+        conversation.idle_since().map(|since| (standing, since.max(self.opened)))
     }
 
     /// Frames that were discarded, and that were not authentic, since the last call. Where a terminal must say hello, a connection

@@ -3,6 +3,8 @@ use crate::bank::{Bank, Link, hellos, indexes, moved};
 use atm_core::{codec::postcard, seal};
 use atm_e2e::{Rng, TIMEOUT, exchange_frames, seeded_rng};
 use std::{
+    io::Read,
+    net::TcpStream,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::Instant,
@@ -52,6 +54,24 @@ fn a_flood_of_forged_hellos_under_a_known_name_changes_nothing() {
         "{}",
         bank.terminals()
     );
+}
+
+/// Connections that say nothing take every session, and more of them wait for one.
+#[test]
+fn silent_connections_that_fill_the_sessions_make_room_for_terminals() {
+    let bank = Bank::with(Link::Sealed, &["--max-sessions", "4", "--frame-timeout", "60"]);
+    bank.at_menu("kiosk-7").leaves();
+    let connect = || TcpStream::connect(bank.address()).unwrap();
+    let mut silent: Vec<_> = (0..12).map(|_| connect()).collect();
+    // One whose conversation is held, and one that has said no hello before.
+    let (mut held, mut new) = (bank.at_menu("kiosk-7"), bank.at_menu("kiosk-8"));
+    held.types(&["deposit 40"]);
+    assert!(new.types(&["withdraw 30"]).contains("Your balance is $110."));
+    // The two that were there for longest have ended.
+    for ended in &mut silent[..2] {
+        ended.set_read_timeout(Some(TIMEOUT)).unwrap();
+        assert_eq!(ended.read_to_end(&mut Vec::new()).unwrap(), 0, "in silence");
+    }
 }
 
 /// A hello with other counters, and a tag of random bytes.

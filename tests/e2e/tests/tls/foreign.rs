@@ -89,6 +89,20 @@ fn a_handshake_has_the_time_of_a_frame() {
 }
 
 #[test]
+fn handshakes_that_fill_the_sessions_make_room_for_a_terminal() {
+    let authority = authority();
+    let server = authority.serve(&["--max-sessions", "2", "--frame-timeout", "60"]);
+    let mut silent: Vec<_> = (0..4).map(|_| Client::connect(server.address)).collect();
+    let mut client = TlsClient::connect(server.address, &authority, Some("kiosk-7"));
+    let welcome = client.hello(&first_hello("kiosk-7"));
+    assert_eq!(client.ask(&welcome, "balance")["balance"], 10_000);
+    // The one that was there for longest has ended.
+    silent[0].read_to_end();
+    drop((client, silent));
+    server.stop();
+}
+
+#[test]
 fn a_handshake_byte_by_byte_is_a_handshake() {
     let authority = authority();
     let server = authority.serve(&[]);
