@@ -24,13 +24,13 @@ pub enum Order {
 /// Why an order is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is enrolled already.
+    /// It is enrolled with a key already.
     Enrolled,
     /// It was never enrolled.
     NotEnrolled,
     /// It was enrolled, and is not any more.
     Revoked,
-    /// It has a certificate, and so no series.
+    /// It is enrolled with a certificate, and has no series.
     HasCertificate,
     /// It is in service.
     InService,
@@ -77,14 +77,14 @@ impl Order {
         let next =
             || enrolment.series.checked_add(1).filter(|next| *next < u32::MAX).ok_or(Refused::NoSeries);
         match (self, status) {
-            (Self::AddKey | Self::AddCertificate, Status::Key | Status::Certificate) => {
-                return Err(Refused::Enrolled);
-            }
+            (Self::AddKey | Self::AddCertificate, Status::Key) => return Err(Refused::Enrolled),
             (Self::Rotate | Self::Revoke | Self::Confirm, Status::NotEnrolled) => {
                 return Err(Refused::NotEnrolled);
             }
             (Self::Rotate | Self::Revoke | Self::Confirm, Status::Revoked) => return Err(Refused::Revoked),
-            (Self::Rotate, Status::Certificate) => return Err(Refused::HasCertificate),
+            (Self::AddKey | Self::AddCertificate | Self::Rotate, Status::Certificate) => {
+                return Err(Refused::HasCertificate);
+            }
             (Self::Confirm, _) if !enrolment.closed => return Err(Refused::InService),
             (Self::AddKey, _) => {
                 enrolment.series = next()?;
@@ -129,7 +129,7 @@ impl fmt::Display for Refused {
             }
             Self::NotEnrolled => "it is not enrolled (`atm terminal add`)",
             Self::Revoked => "it is revoked (`atm terminal add` enrols it again)",
-            Self::HasCertificate => "it has a certificate, which its authority replaces, and no key",
+            Self::HasCertificate => "it is enrolled with a certificate, which its authority replaces, and has no key",
             Self::InService => "it is in service",
             Self::NoSeries => "no series of keys is left for this name",
         })
@@ -219,7 +219,7 @@ mod tests {
             (&[AddKey], AddKey, Refused::Enrolled),
             (&[AddKey], AddCertificate, Refused::Enrolled),
             (&[AddKey], Confirm, Refused::InService),
-            (&[AddCertificate], AddKey, Refused::Enrolled),
+            (&[AddCertificate], AddKey, Refused::HasCertificate),
             (&[AddCertificate], Rotate, Refused::HasCertificate),
             (&[AddKey, Revoke], Rotate, Refused::Revoked),
             (&[AddKey, Revoke], Revoke, Refused::Revoked),
