@@ -12,8 +12,8 @@ impl Server {
     /// Ends the connection with a notice if the ledger does not admit its terminal, whose certificate or whose hello's seal is
     /// verified: one with a certificate that is not enrolled for it, or one that is out of service until it is confirmed.
     ///
-    /// A revocation may be committed between this and the commit of the hello. That compares the row's epoch anew, above which no
-    /// hello without a key is after a revocation.
+    /// A revocation may be committed between this and the commit of the hello. The latter compares the hello with the row's epoch,
+    /// which a revocation raises above every hello under a certificate.
     #[cfg(feature = "ledger")]
     pub(super) fn refuses_terminal(
         &mut self,

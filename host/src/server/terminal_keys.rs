@@ -26,7 +26,8 @@ const FREE: u32 = 8;
 const PER_NAME: u32 = 2 * MAX_AHEAD;
 const IN_ALL: u32 = 1 << 17;
 
-/// Most steps a minute to the rows' own steps (1 s of a core). What is computed of a row is kept.
+/// Most steps a minute to the own steps of rows that are far from what was computed (1 s of a core). What is computed of a row
+/// is kept; [`MAX_AHEAD`] steps are free, so that a row with the steps of a thief keeps no other terminal out.
 const TO_ROWS: u32 = 1 << 20;
 
 /// Most names whose computed keys, or whose spent steps, are kept.
@@ -101,7 +102,10 @@ impl TerminalKeys {
     ) -> Result<TerminalKey, NoKey> {
         let kept = self.of_rows.get(name).filter(|key| key.series() == series && key.step() <= step);
         let from = kept.cloned().unwrap_or_else(|| TerminalKey::derive(&self.master, series, name));
-        let steps = self.to_rows.take_up_to(step.saturating_sub(from.step()), now);
+        let steps = match step.saturating_sub(from.step()) {
+            few if few <= MAX_AHEAD => few,
+            many => self.to_rows.take_up_to(many, now),
+        };
         let key = from.forward(from.step().saturating_add(steps), steps).ok_or(NoKey::NotValid)?;
         if steps > 0 {
             if self.of_rows.len() >= KEPT && !self.of_rows.contains_key(name) {
@@ -237,14 +241,17 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_very_many_steps_is_reached_in_the_end() {
+    fn a_row_of_very_many_steps_is_reached_in_the_end_and_keeps_no_other_terminal_out() {
+        const STEP: u32 = TO_ROWS + MAX_AHEAD + 3;
         let now = Instant::now();
         let mut keys = TerminalKeys::new(master(), now);
-        let (claim, row) = (claim("kiosk-7", 1, TO_ROWS + 3), row(1, 1, TO_ROWS + 3));
-        assert_eq!(keys.find(&claim, &row, now), Err(NoKey::Bound));
-        assert_eq!(keys.find(&claim, &row, now), Err(NoKey::Bound));
-        let found = keys.find(&claim, &row, now + Duration::from_secs(1)).unwrap();
-        assert_eq!(found.step(), TO_ROWS + 3);
+        let many = claim("kiosk-7", 1, STEP);
+        assert_eq!(keys.find(&many, &row(1, 1, STEP), now), Err(NoKey::Bound));
+        assert_eq!(keys.find(&many, &row(1, 1, STEP), now), Err(NoKey::Bound));
+        let other = claim("kiosk-8", 1, 2001);
+        assert_eq!(keys.find(&other, &row(1, 1, 2000), now), Ok(expected(&other)));
+        let found = keys.find(&many, &row(1, 1, STEP), now + Duration::from_secs(1)).unwrap();
+        assert_eq!(found.step(), STEP);
     }
 
     #[test]

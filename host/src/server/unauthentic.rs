@@ -51,7 +51,8 @@ impl Server {
         };
         if found == Err(NoKey::Bound) {
             self.metrics.update(|counters| counters.unserved_keys += 1);
-            if let Some(unlogged) = self.unauthentic_log.take(1, self.now) {
+            // The endpoint counts the frame when it gets no key.
+            if let Some(unlogged) = self.unauthentic_log.take(0, self.now) {
                 let (peer, terminal) = (connection.peer, &claim.terminal);
                 warn!(target: SESSION, %peer, session = token.0, %terminal, unlogged, "silence: too many hellos of this name, at too many steps, in a minute");
             }
