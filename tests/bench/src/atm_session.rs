@@ -13,6 +13,9 @@ pub trait AtmSession<'a>: ClientProtocol {
 /// A session over any link.
 pub type AnySession<'a> = Box<dyn AtmSession<'a> + Send + 'a>;
 
+/// Makes the session of a customer, from the session's number and a seed.
+pub type MakeSession<'f> = dyn for<'a> Fn(Customer<'a>, (usize, u64)) -> AnySession<'a> + Sync + 'f;
+
 impl<'a> AtmSession<'a> for AnySession<'a> {
     fn customer(&mut self) -> &mut Customer<'a> {
         (**self).customer()

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    atm_session::{AnySession, AtmSession},
+    atm_session::{AtmSession, MakeSession},
     balance_auditor::{BalanceAuditor, Movement},
     customer::{Customer, OperationCounts},
     event_loop::{ConnectOptions, Control, EventLoop},
@@ -147,9 +147,6 @@ pub fn run_until(
         }
     }
 }
-
-/// Makes the session of a customer, from the session's number and a seed.
-pub type MakeSession<'f> = dyn for<'a> Fn(Customer<'a>, (usize, u64)) -> AnySession<'a> + Sync + 'f;
 
 /// Like [`run_until`], with sessions that the caller makes: over links other than TCP in clear.
 ///
