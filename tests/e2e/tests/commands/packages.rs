@@ -29,6 +29,7 @@ fn each_command_has_a_manual_page_with_its_options() {
         "atm-terminal-rotate",
         "atm-terminal-revoke",
         "atm-terminal-list",
+        "atm-terminal-provision",
         "atm-access",
         "atm-access-confirm",
         "atm-secrets",
