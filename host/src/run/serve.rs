@@ -158,7 +158,11 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
 }
 
 fn sealed_word(options: &Serve) -> &'static str {
-    if options.sealed { ", sealed" } else { "" }
+    match (options.sealed, &options.secrets) {
+        (true, _) => ", sealed",
+        (false, Some(_)) => ", sealed and in clear",
+        (false, None) => "",
+    }
 }
 
 fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: ServerSignals) -> Result<Exit> {

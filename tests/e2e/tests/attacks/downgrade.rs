@@ -58,6 +58,8 @@ fn a_name_with_a_key_is_not_served_in_clear() {
             options.extend(["--secrets", secrets.to_str().unwrap()]);
         }
         let server = Server::start(&options);
+        let shown = server.program.stdout().contains("(postcard, sealed and in clear)");
+        assert_eq!(shown, link == Link::Sealed);
         for hello in in_clear(&hello) {
             let replies = exchange_frames(server.address, &[hello]);
             let replies: Vec<_> =
