@@ -10,7 +10,7 @@
 //!
 //! A session that is ended or taken over counts until its output is sent, so at most [`RESERVE`] sessions are beyond the
 //! limit.
-use super::{Connection, Server, connection::Standing, conversations::Location};
+use super::{Connection, Server, conversations::Location};
 use crate::log::SESSION;
 use atm_core::{ledger::Name, message::Notice, time::Duration};
 use mio::Token;
@@ -25,6 +25,17 @@ pub const RESERVE: usize = 16;
 
 /// How long a connection in the reserve may take to say hello: a terminal says it at once.
 const RESERVE_WAIT: Duration = Duration::from_secs(5);
+
+/// What the peer of a session has shown of itself. A session of less makes room first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Neither a key nor a certificate yet, where one is needed.
+    Unproven,
+    /// No name.
+    Unnamed,
+    /// A terminal's name.
+    Named,
+}
 
 /// Sessions by the address of their peer.
 #[derive(Debug, Default)]

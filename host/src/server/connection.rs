@@ -1,6 +1,7 @@
 //! Connection: moves bytes between a non-blocking socket and its endpoint, and closes so that the peer can
 //! read the goodbye.
 use super::{
+    admission::Standing,
     opening::{Opening, Protocol},
     timers::Alarm,
 };
@@ -27,17 +28,6 @@ const MAX_UNAUTHENTIC: u32 = 16;
 /// How long to read on after the goodbye. To close a socket with unread input resets the connection, and the
 /// reset may overtake the goodbye (RFC 1122, 4.2.2.13).
 const LINGER: Duration = Duration::from_secs(2);
-
-/// What the peer of a session has shown of itself. A session of less makes room first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// Neither a key nor a certificate yet, where one is needed.
-    Unproven,
-    /// No name.
-    Unnamed,
-    /// A terminal's name.
-    Named,
-}
 
 /// Why [`Connection::advance`] returned.
 pub(super) enum AdvanceResult {
