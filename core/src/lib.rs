@@ -76,8 +76,8 @@
 //! bytes ◄─ frame ◄─ (seal) ◄─ codec ◄─ endpoint ◄─ session ◄─ outcome  ◄──────┘         and responses)
 //! ```
 //!
-//! A module uses only those above it in this table, which a test checks; all may use `number` (varints) and
-//! `checksum`; [`ledger`] and the last three use [`time`].
+//! A module uses only those above it in this table, which a test checks; all may use `number` (varints),
+//! `checksum` and `xof`; [`ledger`] and the last three use [`time`].
 //!
 //! | module | knows |
 //! |---|---|
@@ -138,6 +138,8 @@ pub mod store;
 pub mod terminal;
 pub mod time;
 pub mod wire;
+#[cfg(feature = "seal")]
+mod xof;
 
 /// Checks at compile time that the types of a driver's API implement `defmt::Format`.
 #[cfg(all(test, feature = "defmt"))]

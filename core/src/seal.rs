@@ -37,9 +37,9 @@ mod key;
 mod known_answers;
 #[cfg(feature = "embedded-storage")]
 mod store;
-mod xof;
+pub use crate::xof::Key;
 pub use body::{content_at, open, seal};
-pub use key::{Header, HelloProof, Key, SessionKeys, TerminalKey};
+pub use key::{Header, HelloProof, SessionKeys, TerminalKey};
 pub use known_answers::gives_known_answers;
 #[cfg(feature = "embedded-storage")]
 pub use store::KeyStore;

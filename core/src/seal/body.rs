@@ -1,6 +1,6 @@
 //! Bodies: padding to one length, tag and encryption, and the way back.
-use super::{BUCKET, Key, TAG, Tag, xof::absorb};
-use crate::codec::BufferTooSmall;
+use super::{BUCKET, Key, TAG, Tag};
+use crate::{codec::BufferTooSmall, xof::absorb};
 use core::ops::Range;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;

@@ -1,12 +1,11 @@
-//! Keys: 32 secret bytes each, wiped when released, and how each follows from the one before.
-use super::{
-    TAG, Tag,
-    xof::{Xof, absorb},
+//! Keys of terminals and conversations: how each follows from the one before.
+use super::{TAG, Tag};
+use crate::{
+    ledger::Name,
+    xof::{Key, absorb},
 };
-use crate::ledger::Name;
 use core::{fmt, num::NonZeroU32};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 // What a key is absorbed with: no key is ever used with one label for two purposes.
 const TERMINAL: u8 = 1;
@@ -14,54 +13,6 @@ const HELLO: u8 = 2;
 const EARLY: u8 = 3;
 const SESSION: u8 = 4;
 const STEP: u8 = 5;
-
-/// 32 secret bytes. `Debug` does not show them, and they are wiped when the value is released.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key([u8; Self::LENGTH]);
-
-impl Key {
-    /// Length in bytes.
-    pub const LENGTH: usize = 32;
-
-    /// The secret bytes, to be stored.
-    pub fn bytes(&self) -> &[u8; Self::LENGTH] {
-        &self.0
-    }
-
-    /// The next 32 bytes of the output.
-    fn read(output: &mut Xof) -> Self {
-        let mut key = Self([0; Self::LENGTH]);
-        output.squeeze(&mut key.0);
-        key
-    }
-}
-
-impl From<[u8; Self::LENGTH]> for Key {
-    fn from(bytes: [u8; Self::LENGTH]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl Drop for Key {
-    // Not inlined on a microcontroller, which would have the loop at every end of a key's life.
-    #[cfg_attr(target_os = "none", inline(never))]
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for Key {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "Key(..)");
-    }
-}
 
 /// The key of a terminal at one step of one series.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -80,7 +31,7 @@ impl TerminalKey {
     /// The first key of a series of the terminal of this name.
     pub fn derive(master: &Key, series: NonZeroU32, name: &Name) -> Self {
         let parts = [&series.get().to_le_bytes()[..], name.as_str().as_bytes()];
-        Self { key: Key::read(&mut absorb(&master.0, TERMINAL, &parts)), series, step: 0 }
+        Self { key: Key::read(&mut absorb(master.bytes(), TERMINAL, &parts)), series, step: 0 }
     }
 
     /// The key of the next step, from which this one does not follow; `None` after 2^32 steps.
@@ -95,7 +46,7 @@ impl TerminalKey {
         }
         let mut key = self.clone();
         while key.step < step {
-            absorb(&key.key.0, STEP, &[]).squeeze(&mut key.key.0);
+            key.key = Key::read(&mut absorb(key.key.bytes(), STEP, &[]));
             key.step = key.step.saturating_add(1);
         }
         Some(key)
@@ -118,7 +69,7 @@ impl TerminalKey {
 
     /// The tag and the secret of a hello: its body from the index to the last field, without a tag.
     pub fn prove(&self, hello: &[u8]) -> HelloProof {
-        let mut output = absorb(&self.key.0, HELLO, &[hello]);
+        let mut output = absorb(self.key.bytes(), HELLO, &[hello]);
         let mut tag = [0; TAG];
         output.squeeze(&mut tag);
         HelloProof { tag, seed: Key::read(&mut output) }
@@ -164,12 +115,12 @@ impl HelloProof {
 
     /// The key of notices before a welcome.
     pub fn early(&self) -> Key {
-        Key::read(&mut absorb(&self.seed.0, EARLY, &[]))
+        Key::read(&mut absorb(self.seed.bytes(), EARLY, &[]))
     }
 
     /// The keys of the conversation that a welcome to this hello begins.
     pub fn session(&self, header: Header) -> SessionKeys {
-        let mut output = absorb(&self.seed.0, SESSION, &[&header.0]);
+        let mut output = absorb(self.seed.bytes(), SESSION, &[&header.0]);
         SessionKeys { up: Key::read(&mut output), down: Key::read(&mut output), header }
     }
 }

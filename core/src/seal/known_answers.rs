@@ -1,5 +1,5 @@
 //! Known answers of the primitive, for tests on a desktop and on a part.
-use super::xof::absorb;
+use crate::xof::absorb;
 
 /// Length of the message 00 01 02 …, and the first 32 bytes of output: from the known answers of Ascon's authors
 /// (LWC_XOF_KAT, ascon-c), which are those of SP 800-232.

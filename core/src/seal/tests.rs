@@ -1,6 +1,6 @@
 //! Sealed bodies: what one that was changed gets.
 use super::*;
-use crate::{codec::BufferTooSmall, ledger::Name};
+use crate::{codec::BufferTooSmall, ledger::Name, xof};
 use std::{format, string::String, vec, vec::Vec};
 
 fn name(text: &str) -> Name {
