@@ -30,6 +30,8 @@
 //! ```
 use core::fmt;
 
+#[cfg(feature = "cards")]
+pub mod card;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod decide;
