@@ -16,7 +16,7 @@
 //! use atm_core::{ledger::*, money::Amount};
 //!
 //! let account = Account { number: AccountNumber::OPEN, balance: Amount::parse_units("100")?, version: 0 };
-//! let rows = Rows { ledger: LedgerId(7), account: &account, terminal: None, has_room: true };
+//! let rows = Rows::open(LedgerId(7), &account, None, true);
 //! let request = Request {
 //!     ticket: Ticket::default(),
 //!     origin: Origin::Session(SessionId::new(1)),
@@ -37,6 +37,7 @@ pub mod contract;
 mod decide;
 mod name;
 mod number;
+mod outcome;
 mod ram;
 mod request;
 mod row;
@@ -45,13 +46,12 @@ mod stored;
 pub use decide::{BLOCK, Decision, MAX_SET_BACK, SET_BACK_INTERVAL, decide};
 pub use name::{LedgerId, LedgerIdError, Name, NameError};
 pub use number::{Gap, Numbers};
+pub use outcome::{Outcome, Receipt, Record, Refusal};
 pub use ram::RamLedger;
 pub use request::{
     Admission, Command, Epoch, HelloClaim, Operation, Origin, Rejection, Request, Response, SessionId, Ticket,
 };
-pub use row::{
-    Account, AccountNumber, Changes, Entry, Movement, Outcome, Receipt, Record, Refusal, Rows, Side, Terminal,
-};
+pub use row::{Account, AccountNumber, Changes, Entry, Movement, Rows, Side, Terminal};
 #[cfg(feature = "embedded-storage")]
 pub use stored::StoredLedger;
 

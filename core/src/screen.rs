@@ -51,12 +51,28 @@ pub enum Screen {
     Goodbye,
     /// The host stops, after `quit`.
     Stopping,
+    /// A prompt or a notice of a card's session.
+    #[cfg(feature = "cards")]
+    Card(CardScreen),
 }
 
 impl Screen {
     /// Whether this is a prompt, which needs an answer.
     pub fn is_prompt(&self) -> bool {
+        #[cfg(feature = "cards")]
+        if let Self::Card(screen) = self {
+            return screen.is_prompt();
+        }
         matches!(self, Self::Menu | Self::DepositPrompt | Self::WithdrawPrompt { .. })
+    }
+
+    /// Whether the answer to this prompt is hidden where it is typed, and never kept.
+    pub fn is_secret(&self) -> bool {
+        #[cfg(feature = "cards")]
+        if let Self::Card(screen) = self {
+            return screen.is_secret();
+        }
+        false
     }
 }
 
@@ -82,6 +98,16 @@ macro_rules! fixed {
     }};
 }
 
+// Behind the macro, which it uses.
+#[cfg(feature = "cards")]
+mod card;
+#[cfg(feature = "cards")]
+pub use card::CardScreen;
+#[cfg(feature = "cards")]
+pub(crate) use card::Value;
+#[cfg(feature = "cards")]
+use card::{VALUES, pair};
+
 /// Whether all of this is printable ASCII that needs no escape in JSON.
 pub(crate) const fn needs_no_escape(text: &str) -> bool {
     let mut rest = text.as_bytes();
@@ -94,14 +120,29 @@ pub(crate) const fn needs_no_escape(text: &str) -> bool {
     true
 }
 
-/// Constant texts, and the amounts between them.
-type Parts = (&'static [FixedText], [Amount; 2]);
+/// A value in the text of a screen.
+#[cfg(not(feature = "cards"))]
+pub(crate) type Value = Amount;
+
+/// Values in the text of a screen.
+#[cfg(not(feature = "cards"))]
+const VALUES: usize = 2;
+
+/// Constant texts, and the values between them.
+type Parts = (&'static [FixedText], [Value; VALUES]);
+
+/// The values of a text with up to two amounts.
+#[cfg(not(feature = "cards"))]
+#[inline(always)]
+const fn pair(first: Amount, second: Amount) -> [Value; VALUES] {
+    [first, second]
+}
 
 /// Makes [`Parts`] of constant texts and up to two amounts.
 macro_rules! parts {
     ($($text:expr),+) => { parts!($($text),+; Amount::ZERO, Amount::ZERO) };
     ($($text:expr),+; $amount:expr) => { parts!($($text),+; $amount, Amount::ZERO) };
-    ($($text:expr),+; $first:expr, $second:expr) => { (const { &[$($text),+] }, [$first, $second]) };
+    ($($text:expr),+; $first:expr, $second:expr) => { (const { &[$($text),+] }, pair($first, $second)) };
 }
 
 impl Screen {
@@ -136,21 +177,23 @@ impl Screen {
             Self::QuitNotPermitted => parts!(fixed!("You are not permitted to stop the server.")),
             Self::Goodbye => parts!(fixed!("Goodbye.")),
             Self::Stopping => parts!(fixed!("The server is stopping. Goodbye.")),
+            #[cfg(feature = "cards")]
+            Self::Card(screen) => screen.parts(),
         }
     }
 
-    /// Passes the parts of the text to `write` in order: a constant text, and the amount behind it if there
+    /// Passes the parts of the text to `write` in order: a constant text, and the value behind it if there
     /// is one.
     pub(crate) fn for_each_part<E>(
         &self,
-        mut write: impl FnMut(FixedText, Option<Amount>) -> Result<(), E>,
+        mut write: impl FnMut(FixedText, Option<Value>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (texts, amounts) = self.parts();
+        let (texts, values) = self.parts();
         let mut texts = texts.iter();
-        let mut amounts = amounts.iter();
+        let mut values = values.iter();
         while let Some(text) = texts.next() {
-            let amount = if texts.as_slice().is_empty() { None } else { amounts.next() };
-            write(*text, amount.copied())?;
+            let value = if texts.as_slice().is_empty() { None } else { values.next() };
+            write(*text, value.copied())?;
         }
         Ok(())
     }
@@ -182,20 +225,30 @@ fn outcome_parts(outcome: Outcome) -> Parts {
         Outcome::Unknown => {
             parts!(fixed!("It is unknown what became of your request: check the balance."))
         }
+        #[cfg(feature = "cards")]
+        Outcome::Done(receipt) => card::receipt_parts(receipt),
+        #[cfg(feature = "cards")]
+        Outcome::Refused(refusal) => card::refusal_parts(refusal),
     }
 }
 
 impl fmt::Display for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.for_each_part(|text, amount| {
+        self.for_each_part(|text, value| {
             f.write_str(text.plain)?;
-            amount.map_or(Ok(()), |amount| amount.fmt(f))
+            value.map_or(Ok(()), |value| value.fmt(f))
         })
     }
 }
 
 /// The screens of one reply: notices, then a prompt, or notices alone at the end of a session.
+#[cfg(not(feature = "cards"))]
 pub type Screens = Vec<Screen, 4>;
+
+/// The screens of one reply: notices, then a prompt, or notices alone at the end of a session. The longest is a statement and the
+/// menu.
+#[cfg(feature = "cards")]
+pub type Screens = Vec<Screen, 6>;
 
 /// Makes the screens of a reply. (`collect` would link a panic for a list that is too long.)
 pub(crate) fn screens<const N: usize>(list: [Screen; N]) -> Screens {

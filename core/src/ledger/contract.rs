@@ -6,9 +6,13 @@ use super::{
 };
 use crate::money::Amount;
 
+#[cfg(feature = "cards")]
+mod cards;
 mod hello;
 mod operations;
 mod script;
+#[cfg(feature = "cards")]
+pub use cards::{CardStore, check_cards};
 
 /// The clause of the contract that a ledger broke.
 pub type Broken = &'static str;

@@ -12,6 +12,9 @@
 //! * A hello commits its epoch and raises the turn. A request of an earlier turn is fenced and changes nothing.
 //! * A hello that has seen numbers of this ledger that were never reserved proves that the ledger was set back. The
 //!   numbers from the reserved ones up to that number become the terminal's gap, and the next block begins above it.
+//! * With cards, nothing is done without one: `card/perform` has those rules.
+#[cfg(feature = "cards")]
+use super::card::CardCopies;
 use super::{
     Account, Admission, Changes, Command, Entry, Epoch, HelloClaim, LedgerId, Movement, Numbers, Operation,
     Origin, Outcome, Receipt, Record, Refusal, Rejection, Request, Response, Rows, Side, Terminal,
@@ -52,15 +55,23 @@ pub fn decide(request: &Request, rows: &Rows<'_>, now: Option<UnixTime>) -> Deci
         has_room: rows.has_room,
         block: BLOCK,
         floor: 0,
+        #[cfg(feature = "cards")]
+        cards: rows.cards.map(CardCopies::new),
     };
     let mut response = Response::Fenced;
     let entry = copies.decide(request, now, &mut response);
-    let is_moved = entry.is_some_and(|entry| entry.movement.is_some());
+    let mut changes = Changes::default();
+    #[cfg(feature = "cards")]
+    if let Some(cards) = &copies.cards {
+        cards.save(&mut changes);
+    }
+    let is_moved = copies.is_open() && entry.is_some_and(|entry| entry.movement.is_some());
     let is_changed = match response {
         Response::Admitted(_) | Response::Reserved(_) => true,
         _ => entry.is_some() && request.origin.terminal().is_some(),
     };
-    let changes = Changes { account: is_moved.then_some(account), terminal: is_changed.then_some(terminal) };
+    changes.account = if is_moved { Some(account) } else { changes.account };
+    changes.terminal = is_changed.then_some(terminal);
     Decision { response, changes, entry }
 }
 
@@ -83,6 +94,9 @@ pub(super) struct RowsMut<'a> {
     /// No operation is done under a lower id that has no record: it is not done, and needs no void. 0 where every
     /// outcome is committed.
     pub(super) floor: u64,
+    /// The rows of cards, if there are any.
+    #[cfg(feature = "cards")]
+    pub(super) cards: Option<CardCopies<'a>>,
 }
 
 /// Takes a block of numbers.
@@ -121,8 +135,27 @@ impl RowsMut<'_> {
             Command::Operate { id, .. } | Command::Settle { id } => {
                 *response = Response::Settled { id: *id, outcome: Outcome::Unknown };
             }
+            #[cfg(feature = "cards")]
+            Command::Card { id, request } if is_known => {
+                return self.operate_card(*id, request, now, response);
+            }
+            // Cards are served at named terminals alone.
+            #[cfg(feature = "cards")]
+            Command::Card { id, .. } if is_named => {
+                *response = Response::Settled { id: *id, outcome: Outcome::Unknown };
+            }
+            #[cfg(feature = "cards")]
+            Command::Card { .. } => {}
         }
         None
+    }
+
+    /// Whether access is open: there are no cards.
+    const fn is_open(&self) -> bool {
+        #[cfg(feature = "cards")]
+        return self.cards.is_none();
+        #[cfg(not(feature = "cards"))]
+        true
     }
 
     /// Admits a terminal: commits its epoch, raises its turn, and reserves numbers above all that it has seen. Or rejects
@@ -158,6 +191,15 @@ impl RowsMut<'_> {
         })
     }
 
+    /// Does an operation, where access is open.
+    fn perform(&mut self, operation: Operation) -> (Outcome, Option<Movement>) {
+        #[cfg(feature = "cards")]
+        if !self.is_open() {
+            return (Outcome::Refused(Refusal::NoAccess), None);
+        }
+        perform(operation, self.account)
+    }
+
     /// Carries out an operation under its id, or voids the id where there is no operation. That of an unnamed session is
     /// not recorded.
     // Not inlined on a microcontroller, which would have it twice.
@@ -170,9 +212,9 @@ impl RowsMut<'_> {
         operation: Option<Operation>,
         response: &mut Response,
     ) -> Option<Entry> {
-        let mut record = Record { id, operation, outcome: Outcome::NotDone };
+        let mut record = Record::new(id, operation, Outcome::NotDone);
         let is_final = match operation {
-            Some(Operation::Inquiry) => {
+            Some(Operation::Inquiry) if self.is_open() => {
                 record.outcome = Outcome::Done(Receipt::Balance { balance: self.account.balance });
                 true
             }
@@ -180,7 +222,7 @@ impl RowsMut<'_> {
         };
         let mut movement = None;
         if let (false, Some(operation)) = (is_final, operation) {
-            (record.outcome, movement) = perform(operation, self.account);
+            (record.outcome, movement) = self.perform(operation);
         }
         *response = Response::Settled { id, outcome: record.outcome };
         // The refusal of an unnamed session changes nothing and is not recorded.
@@ -225,11 +267,13 @@ fn is_too_soon(before: UnixTime, now: Option<UnixTime>) -> bool {
 }
 
 /// Whether the outcome of an id is final, which is then in `record`.
-fn look_up(terminal: &Terminal, record: &mut Record, has_room: bool, floor: u64) -> bool {
+pub(super) fn look_up(terminal: &Terminal, record: &mut Record, has_room: bool, floor: u64) -> bool {
     let id = record.id;
     record.outcome = match terminal.last {
         Some(last) if last.id == id => match (last.operation, record.operation) {
             (Some(before), Some(operation)) if before != operation => Outcome::Refused(Refusal::Conflict),
+            #[cfg(feature = "cards")]
+            (Some(_), Some(_)) if last.card != record.card => Outcome::Refused(Refusal::Conflict),
             _ => last.outcome,
         },
         Some(last) if last.id > id => Outcome::Unknown,
@@ -253,6 +297,8 @@ fn perform(operation: Operation, account: &mut Account) -> (Outcome, Option<Move
         Operation::WithdrawAll if balance.is_zero() => (balance, None),
         Operation::WithdrawAll => (balance, balance.checked_sub(balance)),
         Operation::Withdraw(amount) => (amount, balance.checked_sub(amount)),
+        #[cfg(feature = "cards")]
+        _ => return (Outcome::Refused(Refusal::NoAccess), None),
     };
     let is_deposit = matches!(operation, Operation::Deposit(_));
     let Some(after) = after else {

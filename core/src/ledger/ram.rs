@@ -69,6 +69,8 @@ impl<const TERMINALS: usize> Ledger for RamLedger<TERMINALS> {
             has_room: is_known || !is_full,
             block: BLOCK,
             floor: 0,
+            #[cfg(feature = "cards")]
+            cards: None,
         };
         let mut response = Response::Fenced;
         rows.decide(request, self.now, &mut response);

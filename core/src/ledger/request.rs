@@ -1,4 +1,9 @@
 //! Requests of a host's endpoint to its ledger, and the ledger's responses.
+#[cfg(feature = "cards")]
+use super::{
+    AccountNumber,
+    card::{CardRequest, Statement},
+};
 use super::{Gap, LedgerId, Name, Numbers, Outcome, Record};
 use crate::money::Amount;
 use serde::{Deserialize, Serialize};
@@ -119,8 +124,42 @@ pub enum Operation {
     Deposit(Amount),
     /// Take from the balance.
     Withdraw(Amount),
-    /// Take the whole balance as it is when the operation is done.
+    /// Take the whole balance as it is when the operation is done; with a card, its whole units.
     WithdrawAll,
+    /// Verify a card's PIN. What proves it stands beside the operation, and is not remembered.
+    #[cfg(feature = "cards")]
+    Verify,
+    /// Change a card's PIN. The same holds for the old one and the new one.
+    #[cfg(feature = "cards")]
+    ChangePin,
+    /// Move money to another account.
+    #[cfg(feature = "cards")]
+    Transfer {
+        /// That account.
+        payee: AccountNumber,
+        /// How much.
+        amount: Amount,
+    },
+    /// Report the owner of an account that money is to go to. It moves nothing, so it is not remembered.
+    #[cfg(feature = "cards")]
+    LookUp {
+        /// The account.
+        payee: AccountNumber,
+    },
+    /// Report the last movements. It moves nothing, so it is not remembered.
+    #[cfg(feature = "cards")]
+    Statement,
+}
+
+impl Operation {
+    /// Whether it only reports, and is not remembered.
+    pub const fn is_report(&self) -> bool {
+        #[cfg(feature = "cards")]
+        if matches!(self, Self::LookUp { .. } | Self::Statement) {
+            return true;
+        }
+        matches!(self, Self::Inquiry)
+    }
 }
 
 /// A request to the ledger. The endpoint keeps no copy of it.
@@ -158,6 +197,14 @@ pub enum Command {
         /// The operation's id.
         id: u64,
     },
+    /// Do what a card's session asks for.
+    #[cfg(feature = "cards")]
+    Card {
+        /// The operation's id, its idempotency key.
+        id: u64,
+        /// What to do, and what proves that it may be done.
+        request: CardRequest,
+    },
 }
 
 /// What a hello says about the terminal.
@@ -192,6 +239,14 @@ pub enum Response {
         id: u64,
         /// Its outcome.
         outcome: Outcome,
+    },
+    /// To [`Operation::Statement`].
+    #[cfg(feature = "cards")]
+    Statement {
+        /// The operation's id.
+        id: u64,
+        /// The last movements.
+        statement: Statement,
     },
     /// The terminal has said hello elsewhere since: nothing was done, and the conversation is over here.
     Fenced,

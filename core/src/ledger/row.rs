@@ -1,16 +1,21 @@
 //! The ledger's rows as plain values: what a store keeps, what a decision reads, and what it changes.
 //!
 //! A store loads the rows that a request touches into [`Rows`] and saves the [`Changes`] of the decision with its
-//! [`Entry`], all in one commit. Cards and holds are to become rows of the same kind, each a field of `Rows` and of
-//! `Changes`.
-use super::{Epoch, Gap, LedgerId, Operation};
-use crate::{money::Amount, number, time::UnixTime};
+//! [`Entry`], all in one commit. Holds are to become rows of the same kind, a field of `Rows` and of `Changes`, as cards are.
+#[cfg(feature = "cards")]
+use super::card::{Card, CardRows, Delay};
+use super::{Epoch, Gap, LedgerId, Record};
+#[cfg(feature = "cards")]
+use crate::number;
+use crate::{money::Amount, time::UnixTime};
+#[cfg(feature = "cards")]
 use serde::{Deserialize, Serialize};
 
 /// An account's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "cards", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct AccountNumber(pub u32);
+pub struct AccountNumber(#[cfg_attr(feature = "cards", serde(serialize_with = "number::serialize"))] pub u32);
 
 impl AccountNumber {
     /// The account of an ATM with open access, which has one for all.
@@ -46,121 +51,37 @@ pub struct Terminal {
     pub set_back_at: Option<UnixTime>,
     /// Its last operation.
     pub last: Option<Record>,
+    /// How long it takes no verification.
+    #[cfg(feature = "cards")]
+    pub delay: Delay,
 }
 
 impl Terminal {
     /// A terminal that has not said hello.
-    pub const NEW: Self =
-        Self { epoch: None, turn: 0, next_number: 1, gap: Gap::NONE, set_back_at: None, last: None };
+    pub const NEW: Self = Self {
+        epoch: None,
+        turn: 0,
+        next_number: 1,
+        gap: Gap::NONE,
+        set_back_at: None,
+        last: None,
+        #[cfg(feature = "cards")]
+        delay: Delay::NONE,
+    };
 
     /// The same, made at run time.
     // Not inlined: the constant takes 120 bytes of a microcontroller's flash.
     #[inline(never)]
     pub(super) fn starting_at(next_number: u64) -> Self {
-        Self { epoch: None, turn: 0, next_number, gap: Gap::NONE, set_back_at: None, last: None }
-    }
-}
-
-/// A terminal's last operation and its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Record {
-    /// The operation's id: the number of the prompt whose answer caused it.
-    #[serde(with = "number")]
-    pub id: u64,
-    /// The operation; `None` for a void.
-    pub operation: Option<Operation>,
-    /// Its outcome.
-    pub outcome: Outcome,
-}
-
-/// The outcome of an operation. It is final: a ledger never gives one id two outcomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Outcome {
-    /// It was done, once.
-    Done(Receipt),
-    /// It was refused and moved nothing.
-    Refused(Refusal),
-    /// It was not done and never will be.
-    NotDone,
-    /// The ledger does not know it any more, or never did.
-    Unknown,
-}
-
-impl Outcome {
-    /// The word for it on the `json` wire, in logs and in metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Done(_) => "done",
-            Self::Refused(_) => "refused",
-            Self::NotDone => "not-done",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What an operation did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Receipt {
-    /// The balance was reported.
-    Balance {
-        /// The balance.
-        balance: Amount,
-    },
-    /// Money was added.
-    Deposited {
-        /// How much.
-        amount: Amount,
-        /// The balance after it.
-        balance: Amount,
-    },
-    /// Money was taken.
-    Withdrawn {
-        /// How much.
-        amount: Amount,
-        /// The balance after it.
-        balance: Amount,
-    },
-}
-
-/// Why an operation was not done; remembered like a success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Refusal {
-    /// The balance is less than the amount.
-    Insufficient {
-        /// The balance.
-        balance: Amount,
-    },
-    /// The balance would pass [`Amount::MAX`].
-    BalanceLimit {
-        /// The balance.
-        balance: Amount,
-    },
-    /// The same id was used for another operation.
-    Conflict,
-    /// The ledger has no room for another terminal's record.
-    Full,
-}
-
-impl Refusal {
-    /// The word for it on the `json` wire, in logs and in exports.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Insufficient { .. } => "insufficient",
-            Self::BalanceLimit { .. } => "balance-limit",
-            Self::Conflict => "conflict",
-            Self::Full => "full",
-        }
-    }
-
-    /// The balance that was not enough, or too great.
-    pub const fn balance(&self) -> Option<Amount> {
-        match self {
-            Self::Insufficient { balance } | Self::BalanceLimit { balance } => Some(*balance),
-            Self::Conflict | Self::Full => None,
+        Self {
+            epoch: None,
+            turn: 0,
+            next_number,
+            gap: Gap::NONE,
+            set_back_at: None,
+            last: None,
+            #[cfg(feature = "cards")]
+            delay: Delay::NONE,
         }
     }
 }
@@ -202,19 +123,47 @@ pub struct Entry {
 pub struct Rows<'a> {
     /// The ledger's identity.
     pub ledger: LedgerId,
-    /// The account.
+    /// The account of open access. It is not read where there are cards.
     pub account: &'a Account,
     /// The terminal of the request's origin, if it has a row.
     pub terminal: Option<&'a Terminal>,
     /// Whether the store has a place for what a decision adds to that terminal's row, or for the row.
     pub has_room: bool,
+    /// The rows of cards; `None` with open access. Where there are cards, nothing is done without one.
+    #[cfg(feature = "cards")]
+    pub cards: Option<CardRows<'a>>,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of open access.
+    pub const fn open(
+        ledger: LedgerId,
+        account: &'a Account,
+        terminal: Option<&'a Terminal>,
+        has_room: bool,
+    ) -> Self {
+        Self {
+            ledger,
+            account,
+            terminal,
+            has_room,
+            #[cfg(feature = "cards")]
+            cards: None,
+        }
+    }
 }
 
 /// The new values of the rows that a decision changes; `None` for a row that stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The account.
+    /// The account: that of open access, or of the card's session.
     pub account: Option<Account>,
     /// The terminal.
     pub terminal: Option<Terminal>,
+    /// The card.
+    #[cfg(feature = "cards")]
+    pub card: Option<Card>,
+    /// The payee of a transfer.
+    #[cfg(feature = "cards")]
+    pub payee: Option<Account>,
 }

@@ -248,6 +248,8 @@ impl<S: Storage> StoredLedger<S> {
             has_room,
             block: BLOCK,
             floor: self.floor,
+            #[cfg(feature = "cards")]
+            cards: None,
         };
         let entry = rows.decide(request, None, response);
         self.head.balance = account.balance;

@@ -40,7 +40,7 @@ impl Failure {
     pub fn in_text(text: &str) -> Option<Self> {
         let mut paragraphs = text.split("\n\n");
         paragraphs.find_map(|paragraph| {
-            FAILURES.iter().find(|screen| paragraph.starts_with(screen.first_text()))?.failure()
+            failures().find(|screen| paragraph.starts_with(screen.first_text()))?.failure()
         })
     }
 }
@@ -48,7 +48,19 @@ impl Failure {
 /// Whether the text of a reply ends by asking for an amount, where the words of the menu are not valid.
 pub fn asks_for_amount(text: &str) -> bool {
     let prompts = [Screen::DepositPrompt, Screen::WithdrawPrompt { balance: Amount::ZERO }];
+    #[cfg(feature = "cards")]
+    if super::card::asks_for_amount(text) {
+        return true;
+    }
     prompts.iter().any(|prompt| text.ends_with(prompt.last_text()))
+}
+
+/// The screens that report a failure.
+fn failures() -> impl Iterator<Item = Screen> {
+    let failures = FAILURES.iter().copied();
+    #[cfg(feature = "cards")]
+    let failures = failures.chain(super::card::failures());
+    failures
 }
 
 /// The screens that report a failure, one for each beginning of a text.
@@ -80,6 +92,8 @@ impl Screen {
             | Self::AnswerTooLong
             | Self::NoFunds
             | Self::QuitNotPermitted => Some(Failure::Refused),
+            #[cfg(feature = "cards")]
+            Self::Card(screen) => screen.failure(),
             Self::Menu
             | Self::DepositPrompt
             | Self::WithdrawPrompt { .. }

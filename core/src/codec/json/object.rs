@@ -3,7 +3,14 @@
 //! serde-json-core writes texts and keys one character at a time, which took two thirds of the time of a
 //! reply. Nearly all of a host's message is fixed text that needs no escape: it is copied in the longest
 //! pieces there are.
-use crate::{codec::BufferTooSmall, message::Notice, money::Amount, screen::Screen};
+use crate::{
+    codec::BufferTooSmall,
+    message::Notice,
+    money::Amount,
+    screen::{Screen, Value},
+};
+#[cfg(feature = "cards")]
+use core::fmt::Write;
 use core::mem;
 
 /// A JSON object that is being written.
@@ -50,12 +57,26 @@ impl<'a> ObjectWriter<'a> {
             if !mem::take(&mut first) {
                 self.push(r"\n\n")?;
             }
-            screen.for_each_part(|text, amount| {
+            screen.for_each_part(|text, value| {
                 self.push(text.escaped)?;
-                amount.map_or(Ok(()), |amount| self.amount(amount))
+                value.map_or(Ok(()), |value| self.value(value))
             })?;
         }
         self.push("\"")
+    }
+
+    #[cfg(not(feature = "cards"))]
+    fn value(&mut self, value: Value) -> Result<(), BufferTooSmall> {
+        self.amount(value)
+    }
+
+    /// Appends a value; none needs an escape.
+    #[cfg(feature = "cards")]
+    fn value(&mut self, value: Value) -> Result<(), BufferTooSmall> {
+        match value {
+            Value::Amount(amount) => self.amount(amount),
+            other => write!(self, "{other}").map_err(|_| BufferTooSmall),
+        }
     }
 
     fn amount(&mut self, amount: Amount) -> Result<(), BufferTooSmall> {
@@ -71,5 +92,12 @@ impl<'a> ObjectWriter<'a> {
     pub(super) fn end(mut self) -> Result<usize, BufferTooSmall> {
         self.push("}")?;
         Ok(self.capacity.saturating_sub(self.out.len()))
+    }
+}
+
+#[cfg(feature = "cards")]
+impl Write for ObjectWriter<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.push(text).map_err(|_| core::fmt::Error)
     }
 }

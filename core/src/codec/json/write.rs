@@ -122,6 +122,8 @@ fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), 
         Outcome::Refused(Refusal::Full) => (r#","outcome":"refused","reason":"full""#, None, None),
         Outcome::NotDone => (r#","outcome":"not-done""#, None, None),
         Outcome::Unknown => (r#","outcome":"unknown""#, None, None),
+        #[cfg(feature = "cards")]
+        Outcome::Done(_) | Outcome::Refused(_) => return write_card_outcome(outcome, object),
     };
     object.push(fields)?;
     if let Some(amount) = amount {
@@ -131,4 +133,34 @@ fn write_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), 
         object.number(r#","balance":"#, balance.minor())?;
     }
     Ok(())
+}
+
+/// Appends the outcome of an operation that only cards have as fields.
+#[cfg(feature = "cards")]
+fn write_card_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result<(), BufferTooSmall> {
+    match outcome {
+        Outcome::Done(Receipt::Transferred { payee, amount, balance }) => {
+            object.push(r#","outcome":"done","operation":"transfer""#)?;
+            object.number(r#","payee":"#, payee.0.into())?;
+            object.number(r#","amount":"#, amount.minor())?;
+            object.number(r#","balance":"#, balance.minor())
+        }
+        Outcome::Done(Receipt::PinChanged { .. }) => {
+            object.push(r#","outcome":"done","operation":"change-pin""#)
+        }
+        // A payee and a verification are shown by the prompt that follows.
+        Outcome::Done(_) => object.push(r#","outcome":"done""#),
+        Outcome::Refused(refusal) => {
+            object.push(r#","outcome":"refused","reason":""#)?;
+            object.push(refusal.code())?;
+            object.push("\"")?;
+            match refusal {
+                Refusal::Delayed { seconds } => object.number(r#","seconds":"#, seconds.into()),
+                Refusal::WithdrawalLimit { limit } => object.number(r#","limit":"#, limit.minor()),
+                Refusal::DayLimit { left } => object.number(r#","left":"#, left.minor()),
+                _ => Ok(()),
+            }
+        }
+        Outcome::NotDone | Outcome::Unknown => Ok(()),
+    }
 }

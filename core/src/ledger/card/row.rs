@@ -1,8 +1,8 @@
 //! The row of a card, and what decides about it: a PIN is judged, a session's access is checked, a withdrawal counts
 //! against the limit of its day.
-use super::{Claim, Proof, Token, Verifier};
+use super::{CardAccount, Claim, KeyId, Proof, SECRET, Token, Verifier};
 use crate::{ledger::AccountNumber, money::Amount, time::UnixTime};
-use heapless::Vec;
+use serde::{Deserialize, Serialize};
 
 /// Wrong PINs in a row that block a card.
 pub const TRIES: u8 = 3;
@@ -16,20 +16,54 @@ pub const FIRST_DELAY: u64 = 1_000;
 /// The longest delay, in milliseconds. After as long without a refusal the delays begin anew.
 pub const LONGEST_DELAY: u64 = 60_000;
 
-const DAY: u64 = 24 * 60 * 60 * 1000;
+/// Milliseconds of a day.
+pub(super) const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// The accounts of a card, at most [`ACCOUNTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Accounts([AccountNumber; ACCOUNTS]);
+
+impl Accounts {
+    /// No account.
+    pub const NONE: Self = Self([AccountNumber(0); ACCOUNTS]);
+
+    /// Of these accounts; `None` for more than [`ACCOUNTS`].
+    pub fn new(numbers: &[AccountNumber]) -> Option<Self> {
+        let mut accounts = Self::NONE;
+        accounts
+            .0
+            .get_mut(..numbers.len())?
+            .iter_mut()
+            .zip(numbers)
+            .for_each(|(place, number)| *place = *number);
+        Some(accounts)
+    }
+
+    /// The accounts, without places that are not taken.
+    pub fn iter(&self) -> impl Iterator<Item = AccountNumber> {
+        self.0.into_iter().filter(|number| number.0 != 0)
+    }
+
+    /// Whether the card has this account.
+    pub fn contains(&self, account: AccountNumber) -> bool {
+        self.iter().any(|number| number == account)
+    }
+}
 
 /// A card.
 ///
-/// A store has one decoy more, which is blocked and which no number has. An unknown token loads it, so that a wrong PIN, an
-/// unknown card and a blocked card change the same rows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A store has one more, the [decoy](Self::DECOY), so that a wrong PIN, an unknown card and a blocked card change the same rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Card {
     /// Stands for its number.
     pub token: Token,
     /// Stands for its PIN.
     pub verifier: Verifier,
+    /// The last four digits of its number, in ASCII.
+    pub last_four: [u8; 4],
     /// The accounts that it gives access to.
-    pub accounts: Vec<AccountNumber, ACCOUNTS>,
+    pub accounts: Accounts,
     /// Wrong PINs since the last right one.
     pub tries: u8,
     /// Refused verifications in all.
@@ -46,6 +80,7 @@ pub struct Card {
 
 /// What a request of a card's session is authorised by: what its verification returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Access {
     /// The card's token.
     pub token: Token,
@@ -74,28 +109,61 @@ pub enum OverLimit {
 }
 
 impl Card {
+    /// The card that no number has. An unknown token loads it: a PIN is judged on a row of it, and is wrong.
+    pub const DECOY: Self = Self {
+        // No key has this id.
+        token: Token { key: KeyId(u32::MAX), value: [0; SECRET] },
+        verifier: Verifier { token_key: KeyId(u32::MAX), key: KeyId(u32::MAX), value: [0; SECRET] },
+        last_four: [0; 4],
+        accounts: Accounts::NONE,
+        tries: 0,
+        refusals: 0,
+        is_blocked: true,
+        version: 0,
+        day: 0,
+        withdrawn: Amount::ZERO,
+    };
+
+    /// A new card.
+    pub fn new(claim: &Claim, proof: &Proof, last_four: [u8; 4], accounts: Accounts) -> Self {
+        let (token, verifier) = (claim.newest(), proof.newest());
+        Self { token, verifier, last_four, accounts, is_blocked: false, ..Self::DECOY }
+    }
+
+    /// Blocks the card, and ends its sessions.
+    pub fn block(&mut self) {
+        self.version = self.version.wrapping_add(u32::from(!self.is_blocked));
+        self.is_blocked = true;
+    }
+
+    /// Unblocks the card: its PIN may be tried three times again.
+    pub fn unblock(&mut self) {
+        self.version = self.version.wrapping_add(u32::from(self.is_blocked));
+        (self.is_blocked, self.tries) = (false, 0);
+    }
+
+    /// Gives the card another PIN, and ends its sessions. It does not unblock it.
+    pub fn set_pin(&mut self, verifier: Verifier) {
+        self.verifier = verifier;
+        self.version = self.version.wrapping_add(1);
+    }
+
     /// Judges a PIN, at a verification or a change of PIN, and counts a wrong one; returns whether it is right. The same
     /// fields change for a wrong PIN, a blocked card and the decoy. A right PIN moves the row to the newest keys.
     pub fn judge(&mut self, claim: &Claim, proof: &Proof) -> bool {
         // Every verifier is compared, so that the time says nothing.
         let matches = proof.verifiers().iter().filter(|verifier| verifier.matches(&self.verifier)).count();
         let is_own = claim.tokens().contains(&self.token);
-        let newest = claim.tokens().first().zip(proof.verifiers().first());
-        match newest {
-            Some((token, verifier)) if matches > 0 && is_own && !self.is_blocked => {
-                (self.token, self.verifier, self.tries) = (*token, *verifier, 0);
-                true
-            }
-            _ => {
-                self.tries = self.tries.saturating_add(1).min(TRIES);
-                self.refusals = self.refusals.saturating_add(1);
-                let is_blocked = self.is_blocked || self.tries >= TRIES;
-                // A block ends the sessions of the card.
-                self.version = self.version.wrapping_add(u32::from(is_blocked != self.is_blocked));
-                self.is_blocked = is_blocked;
-                false
-            }
+        if matches > 0 && is_own && !self.is_blocked {
+            (self.token, self.verifier, self.tries) = (claim.newest(), proof.newest(), 0);
+            return true;
         }
+        self.tries = self.tries.saturating_add(1).min(TRIES);
+        self.refusals = self.refusals.saturating_add(1);
+        if self.tries >= TRIES {
+            self.block();
+        }
+        false
     }
 
     /// Whether a session may still act on its account with this card.
@@ -103,7 +171,7 @@ impl Card {
         !self.is_blocked
             && self.version == access.version
             && self.token == access.token
-            && self.accounts.contains(&access.account)
+            && self.accounts.contains(access.account)
     }
 
     /// Counts a withdrawal that is done now against the limits. Without a clock there is no limit of a day.
@@ -129,8 +197,22 @@ impl Card {
     }
 }
 
+/// The rows of cards and their accounts that a request touches.
+#[derive(Clone, Copy, Debug)]
+pub struct CardRows<'a> {
+    /// The card of the request's claim or access; the decoy if no card has it, or the request names none.
+    pub card: &'a Card,
+    /// The account of the request's access.
+    pub account: Option<&'a CardAccount>,
+    /// The payee of a transfer or a look-up.
+    pub payee: Option<&'a CardAccount>,
+    /// The limits of a card's withdrawals.
+    pub limits: Limits,
+}
+
 /// How long a terminal takes no verification after refused ones; a part of its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Delay {
     /// When it ends.
     pub until: UnixTime,
@@ -139,6 +221,9 @@ pub struct Delay {
 }
 
 impl Delay {
+    /// Before the first refusal.
+    pub const NONE: Self = Self { until: UnixTime::from_millis(0), length: 0 };
+
     /// Milliseconds until a PIN may be judged again: never more than the delay's length, also after the clock was set back.
     pub fn remaining(&self, now: UnixTime) -> u64 {
         self.until.millis().saturating_sub(now.millis()).min(self.length)

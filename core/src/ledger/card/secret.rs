@@ -8,7 +8,6 @@
 //! Number and PIN are their ASCII digits. A slow hash protects no secret of four digits; a key that lies elsewhere than the store does.
 use crate::xof::{Key, absorb};
 use core::{fmt, str::FromStr};
-use heapless::Vec;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -18,9 +17,6 @@ const VERIFIER: u8 = 8;
 
 /// Length in bytes of a token and of a verifier.
 pub const SECRET: usize = 16;
-
-/// Keys of one kind that are live at once: the newest, and the one that it replaces.
-const LIVE: usize = 2;
 
 /// At most `MAX` ASCII digits.
 #[derive(Clone, PartialEq, Eq)]
@@ -205,68 +201,96 @@ impl Verifier {
     }
 }
 
-/// A card's tokens under each live key, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Claim(Vec<Token, LIVE>);
+/// A card's tokens under each live key, the newest first. Where one key is live, both are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Claim([Token; 2]);
 
 impl Claim {
+    /// Of a card that was verified: its one token.
+    pub const fn of(token: Token) -> Self {
+        Self([token; 2])
+    }
+
     /// The tokens, the newest key's first.
-    pub fn tokens(&self) -> &[Token] {
+    pub const fn tokens(&self) -> &[Token; 2] {
         &self.0
+    }
+
+    /// The token under the newest key.
+    pub const fn newest(&self) -> Token {
+        let [newest, _] = self.0;
+        newest
     }
 }
 
-/// The verifiers of a card and a PIN under each pair of live keys, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Proof(Vec<Verifier, { LIVE * LIVE }>);
+/// The verifiers of a card and a PIN under each pair of live keys, the newest first. Where fewer are live, some are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Proof([Verifier; 4]);
 
 impl Proof {
     /// The verifiers, that of the newest keys first.
-    pub fn verifiers(&self) -> &[Verifier] {
+    pub const fn verifiers(&self) -> &[Verifier; 4] {
         &self.0
+    }
+
+    /// The verifier under the newest keys.
+    pub const fn newest(&self) -> Verifier {
+        let [newest, ..] = self.0;
+        newest
     }
 }
 
-/// The live keys of the cards: one or two of tokens, one or two of PINs, from the secrets file.
+/// A key and its id.
+pub type LiveKey = (KeyId, Key);
+
+/// The live keys of the cards, from the secrets file: of tokens and of PINs, each the newest and the one that it replaces. The
+/// keys are independent of each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CardKeys {
-    tokens: Vec<(KeyId, Key), LIVE>,
-    pins: Vec<(KeyId, Key), LIVE>,
+    tokens: LiveKey,
+    old_tokens: Option<LiveKey>,
+    pins: LiveKey,
+    old_pins: Option<LiveKey>,
 }
 
 impl CardKeys {
-    /// The keys of tokens and of PINs: the newest, and the one that it replaces. The keys are independent of each other.
+    /// The keys of tokens and of PINs: the newest, and the one that it replaces.
     pub fn new(
-        tokens: (KeyId, Key),
-        old_tokens: Option<(KeyId, Key)>,
-        pins: (KeyId, Key),
-        old_pins: Option<(KeyId, Key)>,
+        tokens: LiveKey,
+        old_tokens: Option<LiveKey>,
+        pins: LiveKey,
+        old_pins: Option<LiveKey>,
     ) -> Self {
-        Self {
-            tokens: core::iter::once(tokens).chain(old_tokens).collect(),
-            pins: core::iter::once(pins).chain(old_pins).collect(),
-        }
+        Self { tokens, old_tokens, pins, old_pins }
     }
 
     /// The tokens of a card.
     pub fn claim(&self, number: &CardNumber) -> Claim {
-        let token = |(key, secret): &(KeyId, Key)| {
+        let token = |(key, secret): &LiveKey| {
             let mut value = [0; SECRET];
             absorb(secret.bytes(), TOKEN, &[number.0.bytes()]).squeeze(&mut value);
             Token { key: *key, value }
         };
-        Claim(self.tokens.iter().map(token).collect())
+        let newest = token(&self.tokens);
+        Claim([newest, self.old_tokens.as_ref().map_or(newest, token)])
     }
 
     /// The verifiers of a card with this PIN.
     pub fn proof(&self, claim: &Claim, pin: &Pin) -> Proof {
-        let verifier = |token: &Token, (key, secret): &(KeyId, Key)| {
+        let verifier = |token: &Token, (key, secret): &LiveKey| {
             let mut value = [0; SECRET];
             absorb(secret.bytes(), VERIFIER, &[&token.value, pin.0.bytes()]).squeeze(&mut value);
             Verifier { token_key: token.key, key: *key, value }
         };
-        let under = |token| self.pins.iter().map(move |key| verifier(token, key));
-        Proof(claim.0.iter().flat_map(under).collect())
+        let under = |token: &Token| {
+            let newest = verifier(token, &self.pins);
+            [newest, self.old_pins.as_ref().map_or(newest, |key| verifier(token, key))]
+        };
+        let [first, second] = under(&claim.0[0]);
+        let [third, fourth] = under(&claim.0[1]);
+        Proof([first, second, third, fourth])
     }
 }
 

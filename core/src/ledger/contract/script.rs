@@ -7,11 +7,15 @@ const REQUESTS: u32 = if cfg!(miri) { 20 } else { 200 };
 const LOSS_OF_POWER: u32 = if cfg!(miri) { 10 } else { 40 };
 
 /// A pseudo-random sequence (xorshift, <https://doi.org/10.18637/jss.v008.i14>).
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     /// A number below `limit`.
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -45,7 +49,7 @@ struct Reference {
 
 pub(super) fn run<S: Store>(store: &mut S, seed: u64) -> Result<(), Broken> {
     let mut books = Books::create(store);
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut random = Random::new(seed);
     let kiosk = |name| Kiosk {
         name,
         row: None,
@@ -145,7 +149,7 @@ impl Reference {
         }
         let ledger = self.ledger.unwrap_or(LedgerId(0));
         let terminal = kiosk.and_then(|kiosk| kiosk.row);
-        let rows = Rows { ledger, account: &self.account, terminal: terminal.as_ref(), has_room: true };
+        let rows = Rows::open(ledger, &self.account, terminal.as_ref(), true);
         let request = Request { ticket: Ticket::default(), origin, turn, command };
         let Decision { response: expected, changes, .. } = decide(&request, &rows, None);
         self.account = changes.account.unwrap_or(self.account);
@@ -174,7 +178,7 @@ impl Reference {
             }
             Response::Reserved(numbers) => kiosk.receive(books, numbers),
             Response::Settled { id, .. } if id == kiosk.next => kiosk.next = id.saturating_add(1),
-            Response::Settled { .. } | Response::Rejected(_) | Response::Fenced => {}
+            _ => {}
         }
         *(if kiosk.name == "a" { &mut self.a } else { &mut self.b }) = kiosk;
         Ok(())

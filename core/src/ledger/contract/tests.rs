@@ -28,8 +28,7 @@ impl Plain {
     fn apply(&mut self, request: &Request) -> Response {
         let terminal = self.row(request).copied();
         let has_room = terminal.is_some() || self.terminals.len() < 3;
-        let rows =
-            Rows { ledger: self.identity, account: &self.account, terminal: terminal.as_ref(), has_room };
+        let rows = Rows::open(self.identity, &self.account, terminal.as_ref(), has_room);
         let Decision { response, changes, .. } = decide(request, &rows, None);
         self.account = changes.account.unwrap_or(self.account);
         match (changes.terminal, self.row(request), request.origin.terminal()) {

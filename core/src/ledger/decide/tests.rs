@@ -35,14 +35,14 @@ impl Books {
     fn with_terminal() -> Self {
         let gap = Gap { start: 500, end: 600 };
         let epoch = Some(Epoch::clear(2, 1));
-        let terminal = Terminal { epoch, turn: 3, next_number: 1000, gap, set_back_at: None, last: None };
+        let terminal = Terminal { epoch, turn: 3, next_number: 1000, gap, ..Terminal::NEW };
         Self { terminal: Some(terminal), ..Self::new() }
     }
 
     fn decide(&self, request: &Request) -> Decision {
         // No session has a row.
         let terminal = request.origin.terminal().and(self.terminal.as_ref());
-        let rows = Rows { ledger: LEDGER, account: &self.account, terminal, has_room: self.has_room };
+        let rows = Rows::open(LEDGER, &self.account, terminal, self.has_room);
         decide(request, &rows, self.now)
     }
 

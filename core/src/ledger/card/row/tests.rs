@@ -18,17 +18,8 @@ fn typed(keys: &CardKeys, pin: &str) -> (Claim, Proof) {
 
 fn card() -> Card {
     let (claim, proof) = typed(&keys(1, None), "2580");
-    Card {
-        token: claim.tokens()[0],
-        verifier: proof.verifiers()[0],
-        accounts: [AccountNumber(7)].into_iter().collect(),
-        tries: 0,
-        refusals: 0,
-        is_blocked: false,
-        version: 5,
-        day: 0,
-        withdrawn: Amount::ZERO,
-    }
+    let accounts = Accounts::new(&[AccountNumber(7)]).unwrap();
+    Card { version: 5, ..Card::new(&claim, &proof, *b"1111", accounts) }
 }
 
 fn judge(card: &mut Card, pin: &str) -> bool {

@@ -17,8 +17,7 @@ fn key(id: u32) -> (KeyId, Key) {
 #[test]
 fn a_card_number_is_12_to_19_digits_with_a_check_digit() {
     for text in ["4111111111111111", " 4111 1111 1111 1111\t", "000000000000", "0000000000000000000"] {
-        let is_valid = text.parse::<CardNumber>().is_ok();
-        assert_eq!(is_valid, text != "{text}");
+        assert!(text.parse::<CardNumber>().is_ok(), "{text}");
     }
     for text in [
         "",

@@ -85,7 +85,7 @@ const BENT: &[(Broken, Bend)] = &[
     ("a rejected hello changes nothing", |ledger, request| {
         let response = ledger.apply(request);
         if let (Response::Rejected(_), Some(row)) = (response, ledger.row(request)) {
-            row.last = Some(Record { id: u64::MAX, operation: None, outcome: Outcome::NotDone });
+            row.last = Some(Record::new(u64::MAX, None, Outcome::NotDone));
         }
         response
     }),

@@ -188,7 +188,7 @@ const BENT: &[(Broken, Bend)] = &[
             (request.command, ledger.row(request))
             && let Response::Settled { outcome, .. } = response
         {
-            row.last = Some(Record { id, operation: Some(operation), outcome });
+            row.last = Some(Record::new(id, Some(operation), outcome));
         }
         response
     }),
@@ -245,7 +245,7 @@ const BENT: &[(Broken, Bend)] = &[
     ("an id below one that was not reserved is settled", |ledger, request| {
         let response = ledger.apply(request);
         if let (Command::Settle { id: FAR }, Some(row)) = (request.command, ledger.row(request)) {
-            row.last = Some(Record { id: FAR, operation: None, outcome: Outcome::Unknown });
+            row.last = Some(Record::new(FAR, None, Outcome::Unknown));
         }
         response
     }),

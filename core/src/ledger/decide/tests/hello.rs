@@ -106,7 +106,7 @@ fn a_block_begins_above_all_that_were_reserved() {
 fn an_admission_has_the_terminal_s_last_record() {
     let mut books = Books::with_terminal();
     books.request(Command::Settle { id: 5 });
-    let last = Some(Record { id: 5, operation: None, outcome: Outcome::NotDone });
+    let last = Some(Record::new(5, None, Outcome::NotDone));
     assert_eq!(books.hello(claim(None, 0)).unwrap().last, last);
     assert_eq!(books.row().last, last);
 }

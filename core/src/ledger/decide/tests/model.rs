@@ -48,7 +48,7 @@ impl Life {
 
     pub(super) fn last(&self) -> Option<Record> {
         let (&id, &(operation, outcome)) = self.outcomes.last_key_value()?;
-        Some(Record { id, operation, outcome })
+        Some(Record::new(id, operation, outcome))
     }
 }
 
@@ -80,6 +80,8 @@ impl History {
             Operation::Deposit(amount) => (i128::from(amount.minor()), amount),
             Operation::Withdraw(amount) => (-i128::from(amount.minor()), amount),
             Operation::WithdrawAll => (-i128::from(before.minor()), before),
+            #[cfg(feature = "cards")]
+            _ => return (Outcome::Refused(Refusal::NoAccess), None),
         };
         let after = i128::from(before.minor()) + change;
         let nothing = operation == Operation::WithdrawAll && change == 0;
@@ -163,6 +165,10 @@ impl History {
         let (id, wanted) = match request.command {
             Command::Operate { id, operation } => (id, Some(operation)),
             Command::Settle { id } => (id, None),
+            #[cfg(feature = "cards")]
+            Command::Card { id, .. } => {
+                return Response::Settled { id, outcome: Outcome::Refused(Refusal::NoAccess) };
+            }
             Command::Hello(_) | Command::Reserve => {
                 let Some(life) = self.lives.get_mut(&who) else { return Response::Fenced };
                 let first = life.unused();
@@ -206,6 +212,8 @@ impl History {
             gap: life.gap(),
             set_back_at: life.lost.last().map(|(_, at)| *at),
             last: life.last(),
+            #[cfg(feature = "cards")]
+            delay: Default::default(),
         })
     }
 }

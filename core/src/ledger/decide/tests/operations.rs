@@ -66,7 +66,7 @@ fn check(books: &mut Books, table: &[(Step, Outcome, Saved)]) {
             assert_eq!((changes, entry), (Changes::default(), None), "{step:?}");
             continue;
         }
-        let record = Record { id, operation, outcome };
+        let record = Record::new(id, operation, outcome);
         assert_eq!(changes.terminal, row.map(|row| Terminal { last: Some(record), ..row }), "{step:?}");
         assert_eq!(entry.map(|entry| entry.record), Some(record), "{step:?}");
         let movement = entry.and_then(|entry| entry.movement);
@@ -291,7 +291,7 @@ fn an_unnamed_session_has_movements_and_no_record() {
         let request = Request { ticket: Ticket::default(), origin: session(), turn: 0, command };
         let decision = books.apply(&request);
         assert_eq!(decision.response, Response::Settled { id: 1, outcome });
-        let record = Record { id: 1, operation: Some(operation), outcome };
+        let record = Record::new(1, Some(operation), outcome);
         assert_eq!(decision.entry, movement.map(|_| Entry { record, movement }), "{operation:?}");
         assert_eq!(decision.changes.account.is_some(), movement.is_some(), "{operation:?}");
         assert_eq!(decision.changes.terminal, None);

@@ -201,7 +201,7 @@ impl World {
         let terminal = who.and_then(|who| self.store.terminals.get(&who));
         let Store { account, .. } = &self.store;
         let (ledger, has_room) = (self.history.identity, self.has_room);
-        let decision = decide(&request, &Rows { ledger, account, terminal, has_room }, self.now);
+        let decision = decide(&request, &Rows::open(ledger, account, terminal, has_room), self.now);
         let before = self.history.clone();
         let response = self.history.respond(who, &request, has_room, self.now);
         assert_eq!(decision.response, response, "{request:?}");

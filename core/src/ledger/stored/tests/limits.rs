@@ -34,7 +34,7 @@ fn the_longest_commit_fits_into_its_slot() {
     let head = Head { identity: LedgerId(u64::MAX), balance: Amount::MAX, free: Numbers::MAX, terminals: 1 };
     let receipt = Receipt::Withdrawn { amount: Amount::MAX, balance: Amount::MAX };
     let operation = Some(Operation::Withdraw(Amount::MAX));
-    let record = Record { id: Numbers::MAX, operation, outcome: Outcome::Done(receipt) };
+    let record = Record::new(Numbers::MAX, operation, Outcome::Done(receipt));
     ledger.head = head;
     (ledger.terminal.gap, ledger.terminal.last) = (gap, Some(record));
     ledger.commit(0).unwrap();
