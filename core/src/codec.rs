@@ -45,6 +45,9 @@ pub struct HostMessage<'a> {
     pub re: Option<u64>,
     /// Does it ask for an answer?
     pub prompt: bool,
+    /// Is the answer to be hidden where it is typed, and never kept?
+    #[cfg(feature = "cards")]
+    pub secret: bool,
     /// Is the session over?
     pub ends: bool,
     /// Set in the reply to a hello.

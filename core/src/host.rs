@@ -81,6 +81,8 @@
 //! `core/examples/tcp_server.rs` is a complete driver, and `kiosk` (with the feature `embedded-io`) the same
 //! loop for a serial port. A server with many connections also keeps the conversations of terminals that are
 //! between two of them: see [`Event::Hello`], [`take_over`](Host::take_over) and [`park`](Host::park).
+#[cfg(feature = "cards")]
+use crate::ledger::card::CardKeys;
 use crate::{
     frame::Decoded,
     ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
@@ -110,7 +112,12 @@ pub const IN: usize = 512;
 /// Size in bytes of the output buffer. The longest reply takes 763 of them between a `working` and a
 /// `taken-over` notice, and 651 behind a fault. A `taken-over` that does not fit behind unread output is left
 /// out.
+#[cfg(not(feature = "cards"))]
 pub const OUT: usize = 768;
+
+/// Size in bytes of the output buffer. The longest reply is a statement.
+#[cfg(feature = "cards")]
+pub const OUT: usize = 1280;
 
 /// [`IN`], where `postcard` is the only wire: the longest hello takes 98 bytes, the longest answer 75, the
 /// checksum 4.
@@ -128,8 +135,13 @@ pub const POSTCARD_OUT: usize = 160;
 
 /// [`OUT`], where `postcard` is the only wire: a sealed notice takes 103 bytes with its frame, and a sealed welcome
 /// after it 119. A `taken-over` that does not fit after them is left out.
-#[cfg(feature = "seal")]
+#[cfg(all(feature = "seal", not(feature = "cards")))]
 pub const POSTCARD_OUT: usize = 224;
+
+/// [`OUT`], where `postcard` is the only wire: a sealed notice takes 183 bytes with its frame where there are cards, and a sealed
+/// welcome after it 199. A `taken-over` that does not fit after them is left out.
+#[cfg(feature = "cards")]
+pub const POSTCARD_OUT: usize = 384;
 
 /// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of
 /// output: [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
@@ -169,6 +181,9 @@ pub struct Host<const IN: usize, const OUT: usize> {
     frame_since: Option<Instant>,
     /// When output was last sent, or began to wait.
     stall_since: Instant,
+    /// The keys of the cards, where access is by card.
+    #[cfg(feature = "cards")]
+    card_keys: Option<CardKeys>,
 }
 
 impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
@@ -213,7 +228,18 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             out_of_service: false,
             frame_since: None,
             stall_since: now,
+            #[cfg(feature = "cards")]
+            card_keys: None,
         }
+    }
+
+    /// Has access by card: sessions begin with a card's number, and only named terminals have one. There is no greeting. Call it
+    /// before any input.
+    #[cfg(feature = "cards")]
+    pub fn serve_cards(&mut self, keys: CardKeys) {
+        self.card_keys = Some(keys);
+        self.drop_conversation();
+        self.outbox.clear();
     }
 
     #[inline(never)]
@@ -414,7 +440,10 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// with a `taken-over` notice. The driver passes the conversation to [`admit`](Self::admit) of the other
     /// endpoint.
     pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
-        let conversation = self.conversation.take()?;
+        #[cfg_attr(not(feature = "cards"), expect(unused_mut, reason = "only a card's is changed"))]
+        let mut conversation = self.conversation.take()?;
+        #[cfg(feature = "cards")]
+        conversation.drop_verifiers();
         self.next_ticket = conversation.next_ticket();
         let Epoch { start, attempt, .. } = conversation.epoch();
         if self.outbox.is_empty() {
@@ -438,10 +467,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     ///
     /// [`Conversation`] has an example.
     pub fn park(&mut self) -> Option<Conversation> {
-        let parked = self.conversation.take_if(|conversation| {
+        #[cfg_attr(not(feature = "cards"), expect(unused_mut, reason = "only a card's is changed"))]
+        let mut parked = self.conversation.take_if(|conversation| {
             matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
         })?;
         self.next_ticket = parked.next_ticket();
+        #[cfg(feature = "cards")]
+        parked.drop_verifiers();
         Some(parked)
     }
 

@@ -105,6 +105,8 @@ mod card;
 pub use card::CardScreen;
 #[cfg(feature = "cards")]
 pub(crate) use card::Value;
+#[cfg(all(test, feature = "cards"))]
+pub(crate) use card::tests::texts as card_texts;
 #[cfg(feature = "cards")]
 use card::{VALUES, pair};
 

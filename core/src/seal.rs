@@ -38,6 +38,8 @@ mod known_answers;
 #[cfg(feature = "embedded-storage")]
 mod store;
 pub use crate::xof::Key;
+#[cfg(feature = "cards")]
+pub use body::seal_in;
 pub use body::{content_at, open, seal};
 pub use key::{Header, HelloProof, SessionKeys, TerminalKey};
 pub use known_answers::gives_known_answers;
@@ -57,6 +59,9 @@ pub const EARLY: u8 = 7;
 pub const TAG: usize = 16;
 /// Length in bytes of what is encrypted, in both directions: the longest answer takes 76 of them, the longest reply 74.
 pub const BUCKET: usize = 80;
+/// The same of a host's messages where access is by card: the longest reply, a statement, takes 155 of them.
+#[cfg(feature = "cards")]
+pub const WIDE_BUCKET: usize = 160;
 
 /// The tag of a body.
 pub type Tag = [u8; TAG];

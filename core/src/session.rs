@@ -6,70 +6,21 @@
 //! let action = session.answer(&Answer::new("deposit 40"), &Policy::default());
 //! assert_eq!(action, Action::Operate(Operation::Deposit(Amount::from_units(40).unwrap())));
 //! ```
+#[cfg(feature = "cards")]
+use crate::ledger::card::{CardKeys, CardRequest, Statement};
 use crate::{
-    checksum::{self, checksum},
     ledger::{Operation, Outcome, Receipt, Refusal},
     money::Amount,
     screen::{Screen, Screens, screens},
 };
-use heapless::String;
 
-/// The longest answer, in bytes of UTF-8 after trimming: enough for any amount, choice or name.
-pub const MAX_ANSWER: usize = 64;
-
-/// What a person typed: at most [`MAX_ANSWER`] bytes after trimming ASCII white space, or the fact that it
-/// was longer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Answer(Option<String<MAX_ANSWER>>);
-
-impl Answer {
-    /// The answer with this text.
-    pub fn new(text: &str) -> Self {
-        Self(String::try_from(trimmed(text)).ok())
-    }
-
-    /// The answer with these characters, without a buffer for a text that is too long.
-    pub fn from_chars(text: impl Iterator<Item = char>) -> Self {
-        let mut trimmed_text = String::<MAX_ANSWER>::new();
-        // Blanks are held back until another character follows: those at the end are trimmed.
-        let mut blanks = String::<MAX_ANSWER>::new();
-        for c in text {
-            if !c.is_ascii_whitespace() {
-                if trimmed_text.push_str(&blanks).is_err() || trimmed_text.push(c).is_err() {
-                    return Self(None);
-                }
-                blanks.clear();
-            } else if !trimmed_text.is_empty() {
-                // When the buffer is full, any further character makes the answer too long.
-                let _ = blanks.push(c);
-            }
-        }
-        Self(Some(trimmed_text))
-    }
-
-    /// The fingerprint by which a duplicate is recognised.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let text = self.text();
-        Fingerprint { length: text.map(str::len), checksum: checksum(text.unwrap_or("").as_bytes()) }
-    }
-
-    /// The text; `None` if it was too long.
-    pub fn text(&self) -> Option<&str> {
-        self.0.as_deref()
-    }
-}
-
-/// An answer's length and CRC-32, by which a duplicate is recognised in a tenth of the answer's memory.
-///
-/// The same answer always has the same fingerprint. A different answer has it in about one of 2^32 cases, and
-/// then gets the reply to the first instead of a conflict. No money depends on it: an answered prompt never
-/// takes another answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Fingerprint {
-    length: Option<usize>,
-    checksum: [u8; checksum::LENGTH],
-}
+mod answer;
+#[cfg(feature = "cards")]
+mod card;
+pub(crate) use answer::Fingerprint;
+pub use answer::{Answer, MAX_ANSWER};
+#[cfg(feature = "cards")]
+pub use card::{At, CardSession, LOOK_UPS, Opened, Payee, Purpose as CardPurpose};
 
 /// What a session may do. It does not change during a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +64,9 @@ pub enum Session {
     Waiting(Purpose),
     /// Over.
     Ended,
+    /// With a card.
+    #[cfg(feature = "cards")]
+    Card(CardSession),
 }
 
 /// The purpose of an outstanding operation.
@@ -139,6 +93,9 @@ pub enum Action {
     Operate(Operation),
     /// Show these screens and stop the host.
     Quit(Screens),
+    /// Carry out this request, then call [`Session::complete`] with its outcome, or [`Session::show_statement`].
+    #[cfg(feature = "cards")]
+    Card(CardRequest),
 }
 
 /// A choice at the menu, with the amount that was typed behind it.
@@ -170,11 +127,46 @@ impl Session {
             Self::Deposit => self.deposit(text, policy),
             Self::Withdraw { balance } => self.withdraw(text, Some(balance), policy),
             Self::Waiting(_) | Self::Ended => Action::Show(Screens::new()),
+            // No card without keys.
+            #[cfg(feature = "cards")]
+            Self::Card(_) => Action::Show(Screens::new()),
+        }
+    }
+
+    /// Handles the answer to the open prompt of a session with or without a card. The number of a card and a PIN are kept only
+    /// as what these keys make of them.
+    #[cfg(feature = "cards")]
+    pub fn answer_with(&mut self, answer: &Answer, policy: &Policy, keys: &CardKeys) -> Action {
+        let leaves = |text| Word(text).is("exit") || Word(text).is("quit");
+        match self {
+            Self::Card(card) if !answer.text().is_none_or(leaves) => card.answer(answer, policy, keys),
+            _ => self.answer(answer, policy),
+        }
+    }
+
+    /// Takes the statement that was requested and returns the screens to show.
+    #[cfg(feature = "cards")]
+    pub fn show_statement(&mut self, statement: &Statement) -> Screens {
+        match self {
+            Self::Card(card) => card.show_statement(statement),
+            _ => Screens::new(),
+        }
+    }
+
+    /// Drops the verifiers of a change of PIN, which then begins anew: the conversation has no link.
+    #[cfg(feature = "cards")]
+    pub(crate) fn drop_verifiers(&mut self) {
+        if let Self::Card(card) = self {
+            card.drop_verifiers();
         }
     }
 
     /// Takes the outcome of the outstanding operation and returns the screens to show.
     pub fn complete(&mut self, outcome: Outcome) -> Screens {
+        #[cfg(feature = "cards")]
+        if let Self::Card(card) = self {
+            return card.complete(outcome);
+        }
         let purpose = match *self {
             Self::Waiting(purpose) => purpose,
             _ => Purpose::ShowBalance,
@@ -217,6 +209,8 @@ impl Session {
             Self::Deposit => Some(Screen::DepositPrompt),
             Self::Withdraw { balance } => Some(Screen::WithdrawPrompt { balance }),
             Self::Waiting(_) | Self::Ended => None,
+            #[cfg(feature = "cards")]
+            Self::Card(card) => card.prompt(),
         }
     }
 

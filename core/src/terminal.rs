@@ -117,6 +117,8 @@ use crate::{
 use heapless::String;
 
 mod config;
+#[cfg(test)]
+pub(crate) use config::EXCHANGE;
 mod deadlines;
 mod input;
 #[cfg(feature = "seal")]
@@ -487,6 +489,8 @@ fn plain_message(bytes: &[u8]) -> HostMessage<'_> {
         seq: None,
         re: None,
         prompt: false,
+        #[cfg(feature = "cards")]
+        secret: false,
         ends: false,
         welcome: None,
         outcome: None,

@@ -25,8 +25,14 @@ impl Key {
     /// The next 32 bytes of the output.
     pub(crate) fn read(output: &mut Xof) -> Self {
         let mut key = Self([0; Self::LENGTH]);
-        output.squeeze(&mut key.0);
+        key.replace(output);
         key
+    }
+
+    /// Replaces the key by the next 32 bytes of the output.
+    #[inline(always)]
+    pub(crate) fn replace(&mut self, output: &mut Xof) {
+        output.squeeze(&mut self.0);
     }
 }
 

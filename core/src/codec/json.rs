@@ -11,6 +11,8 @@ use super::{
     scan::{self, ScanError},
     unescape::{JsonStr, Piece},
 };
+#[cfg(feature = "cards")]
+use crate::ledger::AccountNumber;
 use crate::{
     ledger::{LedgerId, Outcome, Receipt, Refusal},
     message::{
@@ -47,6 +49,16 @@ struct HostIn<'a> {
     reason: Option<&'a str>,
     amount: Option<Amount>,
     balance: Option<Amount>,
+    #[cfg(feature = "cards")]
+    secret: Option<bool>,
+    #[cfg(feature = "cards")]
+    payee: Option<u32>,
+    #[cfg(feature = "cards")]
+    seconds: Option<u32>,
+    #[cfg(feature = "cards")]
+    limit: Option<Amount>,
+    #[cfg(feature = "cards")]
+    left: Option<Amount>,
 }
 
 /// The fields of a terminal's message, as a terminal writes them: an answer or a hello.
@@ -242,6 +254,8 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
         prompt,
         ends: fields.end.unwrap_or(false),
         welcome,
+        #[cfg(feature = "cards")]
+        secret: fields.secret.unwrap_or(false),
         outcome: outcome(&fields),
         notice: notice(&fields),
         text: MessageText::Json(JsonStr::new(data.0)),
@@ -251,10 +265,16 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
 /// The outcome in a message's fields; `None` also for one that this version does not know.
 fn outcome(fields: &HostIn<'_>) -> Option<Outcome> {
     Some(match fields.outcome? {
+        #[cfg(feature = "cards")]
+        "done" if fields.operation == Some("change-pin") => Outcome::Done(Receipt::PinChanged),
         "done" => Outcome::Done(match (fields.operation?, fields.amount, fields.balance?) {
             ("balance", _, balance) => Receipt::Balance { balance },
             ("deposit", Some(amount), balance) => Receipt::Deposited { amount, balance },
             ("withdrawal", Some(amount), balance) => Receipt::Withdrawn { amount, balance },
+            #[cfg(feature = "cards")]
+            ("transfer", Some(amount), balance) => {
+                Receipt::Transferred { payee: AccountNumber(fields.payee?), amount, balance }
+            }
             _ => return None,
         }),
         "refused" => Outcome::Refused(match (fields.reason?, fields.balance) {
@@ -262,10 +282,30 @@ fn outcome(fields: &HostIn<'_>) -> Option<Outcome> {
             ("balance-limit", Some(balance)) => Refusal::BalanceLimit { balance },
             ("conflict", _) => Refusal::Conflict,
             ("full", _) => Refusal::Full,
+            #[cfg(feature = "cards")]
+            (reason, _) => return card_refusal(reason, fields).map(Outcome::Refused),
+            #[cfg(not(feature = "cards"))]
             _ => return None,
         }),
         "not-done" => Outcome::NotDone,
         "unknown" => Outcome::Unknown,
+        _ => return None,
+    })
+}
+
+/// The refusal that only cards have.
+#[cfg(feature = "cards")]
+fn card_refusal(reason: &str, fields: &HostIn<'_>) -> Option<Refusal> {
+    Some(match reason {
+        "not-verified" => Refusal::NotVerified,
+        "delayed" => Refusal::Delayed { seconds: fields.seconds? },
+        "no-access" => Refusal::NoAccess,
+        "frozen" => Refusal::Frozen,
+        "closed" => Refusal::Closed,
+        "withdrawal-limit" => Refusal::WithdrawalLimit { limit: fields.limit? },
+        "day-limit" => Refusal::DayLimit { left: fields.left? },
+        "no-payee" => Refusal::NoPayee,
+        "same-account" => Refusal::SameAccount,
         _ => return None,
     })
 }

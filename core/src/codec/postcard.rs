@@ -178,6 +178,8 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
                 seq: Some(seq),
                 re,
                 prompt,
+                #[cfg(feature = "cards")]
+                secret: screens.last().is_some_and(Screen::is_secret),
                 ends: !prompt,
                 welcome,
                 outcome: outcome_of(&screens),
@@ -191,6 +193,8 @@ pub fn read_host(body: &[u8]) -> Result<Option<HostMessage<'_>>, Fault> {
                 seq: None,
                 re: None,
                 prompt: false,
+                #[cfg(feature = "cards")]
+                secret: false,
                 ends: notice.ends_session(),
                 welcome: None,
                 outcome: None,

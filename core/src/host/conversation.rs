@@ -22,7 +22,18 @@ use crate::{
     time::{Duration, Instant},
     wire::{Envelope, Keys},
 };
+#[cfg(feature = "cards")]
+use crate::{
+    ledger::{
+        Receipt,
+        card::{CardKeys, Token},
+    },
+    screen::CardScreen,
+    session::CardSession,
+};
 
+#[cfg(feature = "cards")]
+mod card;
 mod hello;
 mod request;
 use hello::WaitingHello;
@@ -150,6 +161,12 @@ pub struct Conversation {
     welcome_due: bool,
     /// The keys of the latest hello.
     keys: Keys,
+    /// Access is by card.
+    #[cfg(feature = "cards")]
+    is_card: bool,
+    /// What was done earlier, and may not have been shown, with its card: shown in full if the same card is verified next.
+    #[cfg(feature = "cards")]
+    earlier: Option<(Token, Receipt)>,
 }
 
 impl Conversation {
@@ -192,7 +209,29 @@ impl Conversation {
             waiting_hello: None,
             welcome_due: false,
             keys: Keys::default(),
+            #[cfg(feature = "cards")]
+            is_card: false,
+            #[cfg(feature = "cards")]
+            earlier: None,
         }
+    }
+
+    /// The state in which a session begins.
+    fn first_session(&self) -> Session {
+        #[cfg(feature = "cards")]
+        if self.is_card {
+            return Session::Card(CardSession::Card);
+        }
+        Session::Menu
+    }
+
+    /// The prompt with which a session begins.
+    fn first_screens(&self) -> &'static [Screen] {
+        #[cfg(feature = "cards")]
+        if self.is_card {
+            return &[Screen::Card(CardScreen::CardPrompt)];
+        }
+        &[Screen::Menu]
     }
 
     /// The named terminal or the unnamed session that this conversation is with.
@@ -293,7 +332,7 @@ impl Conversation {
     /// Whether this is the answer that caused the last reply or the outstanding request.
     pub(crate) fn is_duplicate(&self, re: Option<u64>, answer: &Answer) -> bool {
         // Almost every answer is to another prompt, and needs no fingerprint.
-        self.last_answer.is_some_and(|(known, before)| re == Some(known) && before == answer.fingerprint())
+        self.last_answer.is_some_and(|(known, before)| re == Some(known) && before.matches(answer))
     }
 
     /// The notice for a duplicate while a request is outstanding.
@@ -302,7 +341,13 @@ impl Conversation {
     }
 
     /// Handles an answer. The caller holds it back while a request is outstanding.
-    pub(crate) fn answer(&mut self, re: Option<u64>, answer: &Answer, policy: &Policy) -> Effect {
+    pub(crate) fn answer(
+        &mut self,
+        re: Option<u64>,
+        answer: &Answer,
+        policy: &Policy,
+        #[cfg(feature = "cards")] keys: Option<&CardKeys>,
+    ) -> Effect {
         let Some(open) = self.last_reply.as_ref().filter(|last| last.is_prompt()).map(|last| last.seq) else {
             return if self.is_duplicate(re, answer) {
                 Effect::SendReply
@@ -319,14 +364,31 @@ impl Conversation {
             },
             _ => {
                 self.welcome_due = false;
+                #[cfg(feature = "cards")]
+                let is_secret = self.session.prompt().is_some_and(|prompt| prompt.is_secret());
+                #[cfg(feature = "cards")]
+                let action = match keys {
+                    Some(keys) => self.session.answer_with(answer, policy, keys),
+                    None => self.session.answer(answer, policy),
+                };
+                #[cfg(not(feature = "cards"))]
                 let action = self.session.answer(answer, policy);
-                self.last_answer = Some((open, answer.fingerprint()));
+                self.last_answer = Some((
+                    open,
+                    match () {
+                        #[cfg(feature = "cards")]
+                        () if is_secret => Fingerprint::SECRET,
+                        () => answer.fingerprint(),
+                    },
+                ));
                 match action {
                     Action::Show(screens) => self.reply_with(Some(open), &screens),
                     Action::Quit(screens) => self.make_reply(Some(open), &screens, true),
                     Action::Operate(operation) => {
                         self.emit_request(Outstanding::Operate { id: open, operation })
                     }
+                    #[cfg(feature = "cards")]
+                    Action::Card(request) => self.emit_request(Outstanding::Card { id: open, request }),
                 }
             }
         }
@@ -343,6 +405,20 @@ impl Conversation {
                 if id == *settled =>
             {
                 let screens = self.session.complete(*outcome);
+                self.reply_with(Some(id), &screens)
+            }
+            #[cfg(feature = "cards")]
+            (Outstanding::Card { id, request }, Response::Settled { id: settled, outcome })
+                if id == *settled =>
+            {
+                let screens = self.session.complete(*outcome);
+                let mut shown = self.earlier_receipt(request.claim().newest(), *outcome);
+                append(&mut shown, &screens);
+                self.reply_with(Some(id), &shown)
+            }
+            #[cfg(feature = "cards")]
+            (Outstanding::Card { id, .. }, Response::Statement { id: found, statement }) if id == *found => {
+                let screens = self.session.show_statement(statement);
                 self.reply_with(Some(id), &screens)
             }
             (Outstanding::Settle { id }, Response::Settled { id: settled, outcome }) if id == *settled => {

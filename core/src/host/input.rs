@@ -1,6 +1,8 @@
 //! The host's input: handles the decoded frame, one at a time, and carries out the effect of a conversation
 //! on the link.
 use super::{Conversation, Host, LinkKind, conversation::Effect};
+#[cfg(feature = "cards")]
+use crate::message::Capabilities;
 use crate::{
     codec::BufferTooSmall,
     frame::Decoded,
@@ -124,7 +126,13 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
             return (!sending).then_some(Effect::SendNotice(Notice::Who));
         };
         if !sending && !conversation.is_busy() {
-            Some(conversation.answer(re, answer, &self.config.policy))
+            Some(conversation.answer(
+                re,
+                answer,
+                &self.config.policy,
+                #[cfg(feature = "cards")]
+                self.card_keys.as_ref(),
+            ))
         } else if !conversation.is_duplicate(re, answer) {
             None
         } else if sending {
@@ -135,7 +143,23 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
+    /// Why a terminal is not served, where access is by card: it would show what is typed at a secret prompt, or has no name.
+    #[cfg(feature = "cards")]
+    fn refusal(&self, hello: &Hello) -> Option<Fault> {
+        self.card_keys.as_ref()?;
+        let hides_secrets = hello.capabilities.has(Capabilities::SECRET_PROMPTS);
+        match (hides_secrets, &hello.terminal) {
+            (true, Some(_)) => None,
+            (true, None) => Some(Fault::OtherName),
+            (false, _) => Some(Fault::Version),
+        }
+    }
+
     pub(super) fn handle_hello(&mut self, hello: &Hello) -> Option<Effect> {
+        #[cfg(feature = "cards")]
+        if let Some(fault) = self.refusal(hello) {
+            return self.handle_fault(fault);
+        }
         let same_terminal = match (self.conversation.as_ref().map(Conversation::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,
             (Some(Origin::Session(_)), None) => true,
@@ -174,7 +198,12 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     pub(super) fn start_conversation(&mut self, hello: &Hello, proof: Proof) -> Effect {
         self.drop_conversation();
         let (session, first_seq) = (self.session, self.first_seq);
-        let conversation = Conversation::for_hello(hello, session, first_seq, self.next_ticket);
+        #[cfg_attr(not(feature = "cards"), expect(unused_mut, reason = "only a card changes it"))]
+        let mut conversation = Conversation::for_hello(hello, session, first_seq, self.next_ticket);
+        #[cfg(feature = "cards")]
+        if self.card_keys.is_some() {
+            conversation.serve_cards();
+        }
         self.conversation.insert(conversation).take_hello(hello, proof, self.config.link == LinkKind::Serial)
     }
 

@@ -13,6 +13,8 @@ use crate::{
 use std::{string::String, string::ToString, vec, vec::Vec};
 
 mod admission;
+#[cfg(feature = "cards")]
+mod cards;
 mod faults;
 mod hello;
 mod links;

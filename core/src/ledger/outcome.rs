@@ -96,13 +96,9 @@ pub enum Receipt {
         /// Its accounts.
         accounts: Accounts,
     },
-    /// The card has another PIN.
+    /// The card has another PIN, and the next version.
     #[cfg(feature = "cards")]
-    PinChanged {
-        /// The card's version from here on.
-        #[serde(serialize_with = "number::serialize")]
-        version: u32,
-    },
+    PinChanged,
     /// Money went to another account.
     #[cfg(feature = "cards")]
     Transferred {

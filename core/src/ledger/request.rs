@@ -151,14 +151,11 @@ pub enum Operation {
     Statement,
 }
 
+#[cfg(feature = "cards")]
 impl Operation {
     /// Whether it only reports, and is not remembered.
     pub const fn is_report(&self) -> bool {
-        #[cfg(feature = "cards")]
-        if matches!(self, Self::LookUp { .. } | Self::Statement) {
-            return true;
-        }
-        matches!(self, Self::Inquiry)
+        matches!(self, Self::Inquiry | Self::LookUp { .. } | Self::Statement)
     }
 }
 

@@ -78,10 +78,12 @@ pub enum CardScreen {
     NoMovements,
     /// A movement.
     Movement(StatementLine),
-    /// What another card's earlier request was, is done.
+    /// An earlier request, of whichever card, was done.
     EarlierDone,
-    /// What another card's earlier request was, is refused.
+    /// An earlier request, of whichever card, was refused.
     EarlierRefused,
+    /// What an earlier request of the same card did, whose reply may not have been shown.
+    Earlier(Receipt),
 }
 
 /// A value in the text of a screen.
@@ -223,6 +225,7 @@ impl CardScreen {
                 "", " ", " ", ", balance ", "";
                 Value::Date(date), Value::Kind(kind), Value::Amount(amount), Value::Amount(balance)
             ),
+            Self::Earlier(receipt) => super::outcome_parts(Outcome::Done(receipt)),
             Self::EarlierDone => text!("An earlier request at this terminal was done."),
             Self::EarlierRefused => text!("An earlier request at this terminal was refused."),
         }
@@ -239,7 +242,7 @@ pub(super) fn receipt_parts(receipt: Receipt) -> Parts {
         Receipt::Payee { payee, owner } => text!(
             "Account ", " belongs to ", "."; Value::Account(payee), Value::Owner(owner)
         ),
-        Receipt::PinChanged { .. } => text!("Your PIN is changed."),
+        Receipt::PinChanged => text!("Your PIN is changed."),
         // The others have texts without cards, or are not shown.
         _ => text!("Your card and PIN are accepted."),
     }
@@ -310,4 +313,4 @@ pub(super) fn asks_for_amount(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -18,6 +18,34 @@ pub fn content_at(header: usize) -> usize {
     header.saturating_add(BEFORE)
 }
 
+/// What is encrypted.
+#[cfg(not(feature = "cards"))]
+type Content = [u8; BUCKET];
+#[cfg(feature = "cards")]
+type Content = [u8];
+
+/// The first bytes, as many as the bucket has.
+#[cfg(not(feature = "cards"))]
+#[inline(always)]
+fn fill(rest: &mut [u8], _: usize) -> Option<&mut Content> {
+    rest.first_chunk_mut()
+}
+#[cfg(feature = "cards")]
+fn fill(rest: &mut [u8], bucket: usize) -> Option<&mut Content> {
+    rest.get_mut(..bucket)
+}
+
+/// All bytes, if there are as many as a bucket has.
+#[cfg(not(feature = "cards"))]
+#[inline(always)]
+fn whole(rest: &mut [u8]) -> Option<&mut Content> {
+    rest.try_into().ok()
+}
+#[cfg(feature = "cards")]
+fn whole(rest: &mut [u8]) -> Option<&mut Content> {
+    matches!(rest.len(), BUCKET | super::WIDE_BUCKET).then_some(rest)
+}
+
 /// Seals a body in place, whose content of `length` bytes is at [`content_at`] in `out`; returns the body's length in bytes.
 ///
 /// # Errors
@@ -29,10 +57,38 @@ pub fn seal(
     out: &mut [u8],
     length: usize,
 ) -> Result<usize, BufferTooSmall> {
+    seal_bucket(BUCKET, key, index, header, out, length)
+}
+
+/// The same with a bucket of so many bytes, [`BUCKET`] or [`WIDE_BUCKET`](super::WIDE_BUCKET).
+///
+/// # Errors
+/// [`BufferTooSmall`] if `out` is too small, or the content does not fit in the bucket with a byte to spare.
+#[cfg(feature = "cards")]
+pub fn seal_in(
+    bucket: usize,
+    key: &Key,
+    index: u8,
+    header: &[u8],
+    out: &mut [u8],
+    length: usize,
+) -> Result<usize, BufferTooSmall> {
+    seal_bucket(bucket, key, index, header, out, length)
+}
+
+#[cfg_attr(not(feature = "cards"), inline(always))]
+fn seal_bucket(
+    bucket: usize,
+    key: &Key,
+    index: u8,
+    header: &[u8],
+    out: &mut [u8],
+    length: usize,
+) -> Result<usize, BufferTooSmall> {
     let (first, rest) = out.split_first_mut().ok_or(BufferTooSmall)?;
     let (place, rest) = rest.split_at_mut_checked(header.len()).ok_or(BufferTooSmall)?;
     let (tag, rest) = rest.split_first_chunk_mut::<TAG>().ok_or(BufferTooSmall)?;
-    let content = rest.first_chunk_mut::<BUCKET>().ok_or(BufferTooSmall)?;
+    let content = fill(rest, bucket).ok_or(BufferTooSmall)?;
     pad(content, length)?;
     *first = index;
     // At `opt-level = "z"` a `copy_from_slice` has a panic.
@@ -41,7 +97,7 @@ pub fn seal(
     }
     *tag = authenticate(key, index, header, content);
     crypt(key, tag, content);
-    Ok(content_at(header.len()).saturating_add(BUCKET))
+    Ok(content_at(header.len()).saturating_add(content.len()))
 }
 
 /// Opens a sealed body with a header of `header` bytes in place; returns where in `body` its content is then. `None`, and the
@@ -51,7 +107,10 @@ pub fn open(key: &Key, header: usize, body: &mut [u8]) -> Option<Range<usize>> {
     if opened.is_none() {
         body.zeroize();
     }
+    #[cfg(not(feature = "cards"))]
     let start = body.len().saturating_sub(BUCKET);
+    #[cfg(feature = "cards")]
+    let start = content_at(header);
     opened.map(|length| start..start.saturating_add(length))
 }
 
@@ -60,7 +119,7 @@ fn decrypt(key: &Key, header: usize, body: &mut [u8]) -> Option<usize> {
     let (index, rest) = body.split_first_mut()?;
     let (header, rest) = rest.split_at_mut_checked(header)?;
     let (tag, rest) = rest.split_first_chunk_mut::<TAG>()?;
-    let content: &mut [u8; BUCKET] = rest.try_into().ok()?;
+    let content = whole(rest)?;
     crypt(key, tag, content);
     let expected = authenticate(key, *index, header, content);
     if !bool::from(expected.ct_eq(tag)) {
@@ -71,21 +130,21 @@ fn decrypt(key: &Key, header: usize, body: &mut [u8]) -> Option<usize> {
 }
 
 /// Fills the bucket after `length` bytes of content.
-fn pad(content: &mut [u8; BUCKET], length: usize) -> Result<(), BufferTooSmall> {
+fn pad(content: &mut Content, length: usize) -> Result<(), BufferTooSmall> {
     let (first, rest) = content.get_mut(length..).and_then(<[u8]>::split_first_mut).ok_or(BufferTooSmall)?;
     *first = PADDING;
     rest.fill(0);
     Ok(())
 }
 
-fn authenticate(key: &Key, index: u8, header: &[u8], padded: &[u8; BUCKET]) -> Tag {
+fn authenticate(key: &Key, index: u8, header: &[u8], padded: &Content) -> Tag {
     let mut tag = [0; TAG];
     absorb(key.bytes(), AUTHENTICATE, &[&[index], header, padded]).squeeze(&mut tag);
     tag
 }
 
 /// Encrypts or decrypts.
-fn crypt(key: &Key, tag: &Tag, content: &mut [u8; BUCKET]) {
+fn crypt(key: &Key, tag: &Tag, content: &mut Content) {
     let mut output = absorb(key.bytes(), ENCRYPT, &[tag]);
     let mut block = [0; 8];
     for chunk in content.chunks_mut(block.len()) {

@@ -46,7 +46,8 @@ impl TerminalKey {
         }
         let mut key = self.clone();
         while key.step < step {
-            key.key = Key::read(&mut absorb(key.key.bytes(), STEP, &[]));
+            let mut output = absorb(key.key.bytes(), STEP, &[]);
+            key.key.replace(&mut output);
             key.step = key.step.saturating_add(1);
         }
         Some(key)

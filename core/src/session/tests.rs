@@ -298,6 +298,8 @@ fn reply(
             let Ok(Response::Settled { outcome, .. }) = ledger.apply(&request) else { panic!() };
             (session.complete(outcome), Some(operation))
         }
+        #[cfg(feature = "cards")]
+        Action::Card(request) => panic!("{request:?} without a card"),
     }
 }
 

@@ -29,16 +29,19 @@ pub struct Retransmit {
     pub give_up_after: Duration,
 }
 
+/// Bytes of the longest answer and the longest reply together.
+pub(crate) const EXCHANGE: u32 = 2 * 768;
+
 impl Retransmit {
     /// The times for a serial line of `baud` bits a second, with ten bits a byte. The first wait is the time
-    /// of a message of [`OUT`](crate::host::OUT) bytes each way, and 100 ms for the host.
+    /// of 768 bytes each way, and 100 ms for the host.
     ///
     /// ```
     /// # use atm_core::terminal::Retransmit;
     /// assert_eq!(Retransmit::for_baud(115_200).first_wait.millis(), 233);
     /// ```
     pub const fn for_baud(baud: u32) -> Self {
-        const BITS: u32 = 2 * 10 * crate::host::OUT as u32;
+        const BITS: u32 = 10 * EXCHANGE;
         let baud = if baud == 0 { 1 } else { baud };
         let exchange = (BITS.saturating_mul(1000) / baud).saturating_add(100);
         let down = exchange.saturating_mul(16);

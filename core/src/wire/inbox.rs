@@ -187,7 +187,7 @@ impl<const N: usize> Inbox<N> {
     pub(crate) fn release(&mut self) {
         self.decoded = Decoded::More;
         #[cfg(feature = "seal")]
-        if self.opened.take().is_some() {
+        if self.opened.take().is_some() || cfg!(feature = "cards") {
             self.body.as_mut_slice().zeroize();
         }
         // Cleared, so that two endpoints that will behave alike compare equal.
@@ -251,11 +251,19 @@ impl<const N: usize> Inbox<N> {
     }
 }
 
-/// Without the content of a sealed frame.
+/// A frame may hold a PIN.
+#[cfg(feature = "cards")]
+impl<const N: usize> Drop for Inbox<N> {
+    fn drop(&mut self) {
+        self.body.as_mut_slice().zeroize();
+    }
+}
+
+/// Without the content of a sealed frame; with cards, of any.
 impl<const N: usize> fmt::Debug for Inbox<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         #[cfg(feature = "seal")]
-        let body = if self.opened.is_some() { &b".."[..] } else { &self.body };
+        let body = if self.opened.is_some() || cfg!(feature = "cards") { &b".."[..] } else { &self.body };
         #[cfg(not(feature = "seal"))]
         let body = &self.body;
         f.debug_struct("Inbox")

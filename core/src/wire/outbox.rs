@@ -50,8 +50,16 @@ impl<const N: usize> Outbox<N> {
     }
 
     pub(crate) fn clear(&mut self) {
+        #[cfg(feature = "cards")]
+        self.wipe();
         self.len = 0;
         self.sent = 0;
+    }
+
+    /// Wipes the frames, one of which may hold a PIN.
+    #[cfg(feature = "cards")]
+    fn wipe(&mut self) {
+        zeroize::Zeroize::zeroize(self.bytes.get_mut(..self.len).unwrap_or(&mut []));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -215,6 +223,13 @@ impl<const N: usize> Outbox<N> {
     }
 }
 
+#[cfg(feature = "cards")]
+impl<const N: usize> Drop for Outbox<N> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
 impl<const N: usize> PartialEq for Outbox<N> {
     fn eq(&self, other: &Self) -> bool {
         self.content() == other.content()
@@ -231,7 +246,9 @@ impl<const N: usize> Hash for Outbox<N> {
 
 impl<const N: usize> fmt::Debug for Outbox<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Outbox").field(&self.content()).finish()
+        let (wire, content, sent) = self.content();
+        let content = if cfg!(feature = "cards") { &b".."[..] } else { content };
+        f.debug_tuple("Outbox").field(&(wire, content, sent)).finish()
     }
 }
 

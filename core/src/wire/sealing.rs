@@ -18,6 +18,11 @@ pub(crate) enum Envelope<'a> {
     Sealed(&'a Key),
     /// A reply with a welcome.
     Welcome(&'a SessionKeys),
+    /// A reply or a notice of a session, and a reply with a welcome, in the wide bucket.
+    #[cfg(feature = "cards")]
+    Wide(&'a Key),
+    #[cfg(feature = "cards")]
+    WideWelcome(&'a SessionKeys),
 }
 
 /// There is no other way than in clear.
@@ -28,7 +33,10 @@ pub(crate) type Envelope<'a> = core::convert::Infallible;
 impl Envelope<'_> {
     /// Where the content is written.
     pub(super) fn content_at(self) -> usize {
-        seal::content_at(if matches!(self, Self::Welcome(_)) { Header::LENGTH } else { 0 })
+        let is_welcome = matches!(self, Self::Welcome(_));
+        #[cfg(feature = "cards")]
+        let is_welcome = is_welcome || matches!(self, Self::WideWelcome(_));
+        seal::content_at(if is_welcome { Header::LENGTH } else { 0 })
     }
 
     /// Seals a body whose content, of this length, was written; returns the body's length in bytes. What cannot be sealed is
@@ -47,7 +55,19 @@ impl Envelope<'_> {
             }
             Self::Sealed(key) => (key, seal::SEALED, &[][..]),
             Self::Welcome(keys) => (&keys.down, seal::WELCOME, &keys.header.bytes()[..]),
+            #[cfg(feature = "cards")]
+            Self::Wide(key) => (key, seal::SEALED, &[][..]),
+            #[cfg(feature = "cards")]
+            Self::WideWelcome(keys) => (&keys.down, seal::WELCOME, &keys.header.bytes()[..]),
         };
+        #[cfg(feature = "cards")]
+        let bucket = match self {
+            Self::Wide(_) | Self::WideWelcome(_) => seal::WIDE_BUCKET,
+            _ => seal::BUCKET,
+        };
+        #[cfg(feature = "cards")]
+        let sealed = length.and_then(|length| seal::seal_in(bucket, key, index, header, out, length));
+        #[cfg(not(feature = "cards"))]
         let sealed = length.and_then(|length| seal::seal(key, index, header, out, length));
         if sealed.is_err() {
             out.zeroize();
@@ -78,6 +98,9 @@ impl Proof {
 pub(crate) struct Keys {
     #[cfg(feature = "seal")]
     state: Option<KeyState>,
+    /// The host's messages have the wide bucket: access is by card.
+    #[cfg(feature = "cards")]
+    is_wide: bool,
 }
 
 #[cfg(feature = "seal")]
@@ -93,7 +116,11 @@ impl Keys {
     /// The keys that follow from a hello.
     pub(crate) fn of(proof: Proof) -> Self {
         #[cfg(feature = "seal")]
-        return Self { state: proof.hello.map(KeyState::Hello) };
+        return Self {
+            state: proof.hello.map(KeyState::Hello),
+            #[cfg(feature = "cards")]
+            is_wide: false,
+        };
         #[cfg(not(feature = "seal"))]
         {
             let Proof {} = proof;
@@ -124,6 +151,8 @@ impl Keys {
         #[cfg(feature = "seal")]
         return self.state.as_ref().map(|state| match state {
             KeyState::Hello(proof) => Envelope::Early(proof),
+            #[cfg(feature = "cards")]
+            KeyState::Session { keys, .. } if self.is_wide => Envelope::Wide(&keys.down),
             KeyState::Session { keys, .. } => Envelope::Sealed(&keys.down),
         });
         #[cfg(not(feature = "seal"))]
@@ -133,6 +162,12 @@ impl Keys {
 
 #[cfg(feature = "seal")]
 impl Keys {
+    /// Has the host's messages in the wide bucket from the welcome on.
+    #[cfg(feature = "cards")]
+    pub(crate) fn widen(&mut self) {
+        self.is_wide = true;
+    }
+
     /// Whether there are any: the conversation is not in clear.
     pub(crate) fn are_sealed(&self) -> bool {
         self.state.is_some()
@@ -163,6 +198,12 @@ impl Keys {
 
     /// The envelope of a reply of the host. The keys of the session are fixed before.
     pub(crate) fn reply(&self, is_welcome: bool) -> Option<Envelope<'_>> {
+        #[cfg(feature = "cards")]
+        if self.is_wide {
+            let envelope =
+                |keys| if is_welcome { Envelope::WideWelcome(keys) } else { Envelope::Wide(&keys.down) };
+            return self.session().map(envelope);
+        }
         self.session()
             .map(|keys| if is_welcome { Envelope::Welcome(keys) } else { Envelope::Sealed(&keys.down) })
     }

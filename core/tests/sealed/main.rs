@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod attacks;
+#[cfg(feature = "cards")]
+mod cards;
 mod golden;
 mod hellos;
 mod properties;

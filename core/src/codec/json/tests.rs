@@ -7,6 +7,8 @@ use crate::{
 };
 use std::{format, string::String, string::ToString, vec::Vec};
 
+#[cfg(feature = "cards")]
+mod cards;
 mod faults;
 mod golden;
 mod reference;

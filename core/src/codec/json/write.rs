@@ -32,6 +32,10 @@ pub fn write_reply(reply: &Reply, out: &mut [u8]) -> Result<usize, BufferTooSmal
     }
     object.push(",")?;
     object.input_and_data(None, &reply.screens)?;
+    #[cfg(feature = "cards")]
+    if reply.screens.last().is_some_and(Screen::is_secret) {
+        object.push(r#","secret":true"#)?;
+    }
     if !reply.is_prompt() {
         object.push(END)?;
     }
@@ -145,9 +149,7 @@ fn write_card_outcome(outcome: Outcome, object: &mut ObjectWriter<'_>) -> Result
             object.number(r#","amount":"#, amount.minor())?;
             object.number(r#","balance":"#, balance.minor())
         }
-        Outcome::Done(Receipt::PinChanged { .. }) => {
-            object.push(r#","outcome":"done","operation":"change-pin""#)
-        }
+        Outcome::Done(Receipt::PinChanged) => object.push(r#","outcome":"done","operation":"change-pin""#),
         // A payee and a verification are shown by the prompt that follows.
         Outcome::Done(_) => object.push(r#","outcome":"done""#),
         Outcome::Refused(refusal) => {

@@ -12,6 +12,9 @@ use crate::{
 use proptest::prelude::*;
 use std::{format, string::String, string::ToString, vec, vec::Vec};
 
+#[cfg(feature = "cards")]
+mod cards;
+
 fn written(write: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Vec<u8> {
     let mut out = [0; 512];
     let length = write(&mut out).unwrap();

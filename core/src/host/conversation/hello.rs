@@ -11,16 +11,15 @@ use crate::{
     ledger::{Admission, Epoch, HelloClaim, LedgerId, Origin, Outcome, Record, Rejection},
     message::{Fault, Hello, Notice, Welcome},
     screen::Screen,
-    session::Session,
     wire::{Keys, Proof},
 };
 
 /// What a hello says about the terminal, until it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WaitingHello {
-    ledger: Option<LedgerId>,
-    shown: u64,
-    pending: Option<u64>,
+    pub(super) ledger: Option<LedgerId>,
+    pub(super) shown: u64,
+    pub(super) pending: Option<u64>,
     resume: bool,
     /// The link is a serial line, where a terminal retransmits its hello.
     on_serial: bool,
@@ -56,6 +55,10 @@ impl Conversation {
         let Hello { ledger, shown, pending, .. } = *hello;
         self.epoch = Some(hello.epoch());
         self.keys = Keys::of(proof);
+        #[cfg(feature = "cards")]
+        if self.is_card {
+            self.keys.widen();
+        }
         self.waiting_hello =
             Some(WaitingHello { ledger, shown, pending, resume, on_serial, is_requested: false });
         if self.is_busy() { Effect::SendNotice(self.working_notice()) } else { self.serve_hello() }
@@ -209,7 +212,7 @@ impl Conversation {
 
     #[inline(never)]
     pub(super) fn drop_session(&mut self) {
-        self.session = Session::Menu;
+        self.session = self.first_session();
         self.last_reply = None;
         self.last_answer = None;
     }
@@ -217,13 +220,15 @@ impl Conversation {
     /// Answers a hello with what the terminal does not know yet: the outcome of its last request, or the menu
     /// alone.
     fn start_session(&mut self, hello: &WaitingHello, admission: &Admission) -> Effect {
+        #[cfg(feature = "cards")]
+        self.keep_earlier(hello, admission);
         match (hello.pending, admission.last) {
             // The number is of another ledger, and only that one knows its outcome.
             (Some(id), _) if hello.ledger != self.ledger => {
                 self.reply_with_outcome(Some(id), Outcome::Unknown)
             }
             (Some(id), _) => self.emit_request(Outstanding::Settle { id }),
-            _ if hello.ledger != self.ledger => self.reply_with(None, &[Screen::Menu]),
+            _ if hello.ledger != self.ledger => self.reply_with(None, self.first_screens()),
             // A reply has a higher number than the answer it follows, so the reply with this outcome was
             // never shown.
             (None, Some(Record { id, outcome, .. })) if id >= hello.shown => {
@@ -231,12 +236,16 @@ impl Conversation {
             }
             // What the terminal did since the state to which the ledger was set back is not in it.
             _ if admission.set_back.is_some() => self.reply_with_outcome(None, Outcome::Unknown),
-            _ => self.reply_with(None, &[Screen::Menu]),
+            _ => self.reply_with(None, self.first_screens()),
         }
     }
 
-    /// The menu after the outcome of an earlier request.
+    /// The first prompt after the outcome of an earlier request.
     pub(super) fn reply_with_outcome(&mut self, id: Option<u64>, outcome: Outcome) -> Effect {
+        #[cfg(feature = "cards")]
+        if self.is_card {
+            return self.reply_in_brief(id, outcome);
+        }
         self.reply_with(id, &[Screen::EarlierRequest, Screen::Outcome(outcome), Screen::Menu])
     }
 }

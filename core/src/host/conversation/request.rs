@@ -1,5 +1,7 @@
 //! The conversation's one outstanding ledger request: made, handed to the driver, and known again by its ticket.
 use super::{Conversation, Effect};
+#[cfg(feature = "cards")]
+use crate::ledger::card::CardRequest;
 use crate::ledger::{Command, Epoch, Operation, Request, Ticket};
 
 /// The request whose response is outstanding.
@@ -13,6 +15,9 @@ pub(super) enum Outstanding {
     ReserveNumbers { quit: bool },
     /// Carry out an operation under the idempotency key `id`.
     Operate { id: u64, operation: Operation },
+    /// Carry out a card's request under the idempotency key `id`.
+    #[cfg(feature = "cards")]
+    Card { id: u64, request: CardRequest },
     /// Find the outcome of the operation `id`, or void it, for a hello.
     Settle { id: u64 },
 }
@@ -58,6 +63,8 @@ impl Conversation {
             Outstanding::ReserveNumbers { .. } => Command::Reserve,
             Outstanding::Operate { id, operation } => Command::Operate { id, operation },
             Outstanding::Settle { id } => Command::Settle { id },
+            #[cfg(feature = "cards")]
+            Outstanding::Card { id, request } => Command::Card { id, request },
         };
         Some(Request { ticket: self.ticket, origin: self.origin.clone(), turn: self.turn, command })
     }

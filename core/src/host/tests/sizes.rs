@@ -56,6 +56,8 @@ fn replies() -> Vec<Reply> {
             .extend(outcomes.map(|outcome| vec![Screen::EarlierRequest, Screen::Outcome(outcome), prompt]));
         replies.extend(reasons.map(|reason| vec![reason, Screen::NoFunds, prompt]));
     }
+    #[cfg(feature = "cards")]
+    replies.extend(card_replies());
     let number = (1 << 53) - 1;
     let welcome = Some(Welcome { ledger: Some(LEDGER), start: Numbers::MAX, attempt: u32::MAX });
     let reply = |screens: Vec<Screen>| Reply {
@@ -65,6 +67,47 @@ fn replies() -> Vec<Reply> {
         welcome,
     };
     replies.into_iter().map(reply).collect()
+}
+
+/// The replies of cards' sessions, with the longest numbers.
+#[cfg(feature = "cards")]
+fn card_replies() -> Vec<Vec<Screen>> {
+    use crate::{
+        ledger::{
+            AccountNumber,
+            card::{Accounts, Date, Kind, StatementLine},
+        },
+        screen::CardScreen,
+        time::UnixTime,
+    };
+    let (most, payee) = (Amount::MAX, AccountNumber(999_999_999));
+    let date = Some(Date::from(UnixTime::from_millis(3_000_000 * 86_400_000)));
+    let line = StatementLine { date, kind: Kind::TransferOut, amount: most, balance: most };
+    let mut statement = vec![Screen::Card(CardScreen::Movement(line)); 5];
+    statement.push(Screen::Card(CardScreen::Menu));
+    let transferred = Receipt::Transferred { payee, amount: most, balance: most };
+    let earlier = Screen::Card(CardScreen::Earlier(transferred));
+    let accounts = Accounts::new(&[payee; 4]).unwrap();
+    let prompt = Screen::Card(CardScreen::AccountPrompt { accounts });
+    let refused = Screen::Outcome(Outcome::Refused(Refusal::DayLimit { left: most }));
+    vec![
+        statement,
+        vec![Screen::EarlierRequest, earlier, prompt],
+        vec![refused, Screen::Card(CardScreen::TooManyPayees), Screen::Card(CardScreen::Menu)],
+        vec![Screen::Outcome(Outcome::Done(transferred)), Screen::Card(CardScreen::Menu)],
+    ]
+}
+
+/// A terminal waits for so long before it retransmits.
+#[test]
+fn the_longest_answer_and_reply_fit_an_exchange() {
+    for (_, wire) in Wire::ALL {
+        for reply in replies() {
+            let reply = frame(*wire, |out| out.reply(&reply));
+            let most = crate::terminal::EXCHANGE as usize;
+            assert!(reply.len() + IN <= most, "{wire}: {}", reply.len());
+        }
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl<'a> CardCopies<'a> {
         }
         self.judge(&Claim::of(access.token), old, delay, now)?;
         self.card.set_pin(*new);
-        Ok((Receipt::PinChanged { version: self.card.version }, None))
+        Ok((Receipt::PinChanged, None))
     }
 
     /// Does an operation with a card that was verified.

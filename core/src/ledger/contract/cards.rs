@@ -180,12 +180,8 @@ impl<S: CardStore> Script<S> {
                 let chosen = accounts.iter().nth(other).ok_or("a card has two accounts")?;
                 *known = Some(Access { token, version, account: chosen });
             }
-            (
-                Response::Settled { outcome: Outcome::Done(Receipt::PinChanged { version }), .. },
-                Some(Some(known)),
-                _,
-            ) => {
-                known.version = version;
+            (Response::Settled { outcome: Outcome::Done(Receipt::PinChanged), .. }, Some(Some(known)), _) => {
+                known.version = known.version.wrapping_add(1);
                 if let Some(right) = self.right.get_mut(card) {
                     *right = other;
                 }

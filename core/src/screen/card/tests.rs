@@ -59,6 +59,10 @@ pub(crate) fn texts() -> Vec<(Screen, &'static str)> {
         (CardScreen::NoMovements, "There are no movements."),
         (line(date, Kind::TransferIn), "2026-11-29 transfer in $12.34, balance $40"),
         (line(None, Kind::Withdrawal), "(no date) withdrawal $12.34, balance $40"),
+        (
+            CardScreen::Earlier(Receipt::Deposited { amount: amount(1_234), balance: amount(4_000) }),
+            "Amount deposited: $12.34. Your balance is $40.",
+        ),
         (CardScreen::EarlierDone, "An earlier request at this terminal was done."),
         (CardScreen::EarlierRefused, "An earlier request at this terminal was refused."),
     ];
@@ -69,7 +73,7 @@ pub(crate) fn texts() -> Vec<(Screen, &'static str)> {
             "Amount transferred: $12.34 to account 8. Your balance is $40.",
         ),
         (Receipt::Payee { payee, owner: bob }, "Account 8 belongs to B*** B***."),
-        (Receipt::PinChanged { version: 1 }, "Your PIN is changed."),
+        (Receipt::PinChanged, "Your PIN is changed."),
         (Receipt::Verified { version: 1, accounts }, "Your card and PIN are accepted."),
     ];
     let refusals = [

@@ -58,8 +58,7 @@ fn retransmissions_are_the_same_bytes_with_exponential_backoff() {
 #[test]
 fn the_first_wait_is_longer_than_the_longest_exchange() {
     for baud in [1200, 9600, 115_200, 1_000_000] {
-        let bytes = u64::try_from(host::OUT).unwrap() * 2;
-        let exchange = bytes * 10 * 1000 / u64::from(baud);
+        let exchange = u64::from(EXCHANGE) * 10 * 1000 / u64::from(baud);
         let retransmit = Retransmit::for_baud(baud);
         let times =
             [retransmit.first_wait, retransmit.max_wait, retransmit.down_after, retransmit.give_up_after]
