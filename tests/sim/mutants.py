@@ -93,8 +93,8 @@ MUTANTS = {
     "not-done-without-row": (
         SET_BACK,
         DECIDE,
-        "Response::Settled { id: *id, outcome: Outcome::Unknown };",
-        "Response::Settled { id: *id, outcome: Outcome::NotDone };",
+        "Command::Operate { id, .. } | Command::Settle { id } => {\n                *response = Response::Settled { id: *id, outcome: Outcome::Unknown };",
+        "Command::Operate { id, .. } | Command::Settle { id } => {\n                *response = Response::Settled { id: *id, outcome: Outcome::NotDone };",
     ),
     # No zero before a frame on an idle line: a byte of noise before each frame keeps every session out.
     "no-zero-before-a-frame": (ONE_HOST, "core/src/wire.rs", "Self::Postcard => Some(cobs::DELIMITER),", "Self::Postcard => None,"),
