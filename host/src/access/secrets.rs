@@ -81,12 +81,19 @@ impl Secrets {
         private_file::create(path, self.text().as_bytes()).map_err(|error| FileError::new(WHAT, path, error))
     }
 
-    /// Reads a file, and keeps this process's memory out of core dumps.
+    /// Reads a file, and keeps this process's memory out of core dumps. `ledger` is the ledger's folder.
     ///
     /// # Errors
-    /// It is no regular file of this user or of root, other users can use it, it is no secrets file, or core dumps cannot be
-    /// turned off.
-    pub fn read(path: &Path) -> Result<Self, FileError> {
+    /// It is inside the ledger's folder, it is no regular file of this user or of root, other users can use it, it is no secrets file,
+    /// or core dumps cannot be turned off.
+    pub fn read(path: &Path, ledger: &Path) -> Result<Self, FileError> {
+        if is_inside(path, ledger) {
+            let reason = format!(
+                "it is inside the ledger's folder {}, so a copy of the folder has every key: move it elsewhere",
+                ledger.display()
+            );
+            return Err(FileError::new(WHAT, path, reason));
+        }
         let not_secrets = || FileError::new(WHAT, path, NOT_SECRETS);
         let text = file::read(path, true, MAX_TEXT).map_err(|reason| FileError::new(WHAT, path, reason))?;
         let text = text.ok_or_else(not_secrets)?;
@@ -113,6 +120,11 @@ impl Secrets {
         }
         text
     }
+}
+
+/// Whether a file lies in a folder, without links in both paths. A file or a folder that is not there does not.
+fn is_inside(file: &Path, folder: &Path) -> bool {
+    matches!((file.canonicalize(), folder.canonicalize()), (Ok(file), Ok(folder)) if file.starts_with(&folder))
 }
 
 fn parse(text: &str) -> Option<Secrets> {
@@ -145,6 +157,10 @@ mod tests {
     use super::*;
     use std::fs;
 
+    fn read(path: &Path) -> Result<Secrets, FileError> {
+        Secrets::read(path, Path::new("no-ledger"))
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
@@ -152,9 +168,30 @@ mod tests {
         let secrets = Secrets::generate().unwrap();
         assert_ne!(secrets.tokens, secrets.pins);
         secrets.create(&path).unwrap();
-        assert_eq!(Secrets::read(&path).unwrap(), secrets);
+        assert_eq!(read(&path).unwrap(), secrets);
         assert!(secrets.create(&path).unwrap_err().to_string().contains("secrets: "), "not overwritten");
-        assert_eq!(Secrets::read(&path).unwrap(), secrets);
+        assert_eq!(read(&path).unwrap(), secrets);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_inside_the_ledgers_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [data, below, link] = ["data", "data/below", "link"].map(|name| folder.path().join(name));
+        fs::create_dir_all(&below).unwrap();
+        std::os::unix::fs::symlink(&below, &link).unwrap();
+        let secrets = Secrets::generate().unwrap();
+        secrets.create(&folder.path().join("data.secrets")).unwrap();
+        secrets.create(&data.join("secrets")).unwrap();
+        secrets.create(&below.join("secrets")).unwrap();
+        for inside in ["data/secrets", "data/below/secrets", "link/secrets", "data/../data/secrets"] {
+            let error = Secrets::read(&folder.path().join(inside), &data).unwrap_err().to_string();
+            assert!(error.contains("inside the ledger's folder") && error.contains(inside), "{error}");
+        }
+        for outside in ["data.secrets", "data/../data.secrets"] {
+            assert_eq!(Secrets::read(&folder.path().join(outside), &data).unwrap(), secrets, "{outside}");
+        }
+        assert!(Secrets::read(&data.join("secrets"), &link).is_ok(), "another folder's");
     }
 
     #[test]
@@ -188,7 +225,7 @@ mod tests {
             text.replacen('\n', "\r\n", 1),
         ] {
             fs::write(&path, &damaged).unwrap();
-            let error = Secrets::read(&path).unwrap_err().to_string();
+            let error = read(&path).unwrap_err().to_string();
             assert!(error.contains("it is damaged") && error.len() < 200 + path.as_os_str().len(), "{error}");
         }
     }
@@ -213,7 +250,7 @@ mod tests {
         for (mode, is_refused) in [(0o400, false), (0o440, metadata.uid() != 0), (0o620, true), (0o604, true)]
         {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let read = Secrets::read(&path);
+            let read = read(&path);
             assert_eq!(
                 read.is_err_and(|error| error.to_string().contains("chmod 600")),
                 is_refused,
@@ -224,7 +261,7 @@ mod tests {
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
         for not_a_file in [&link, folder.path()] {
-            let error = Secrets::read(not_a_file).unwrap_err().to_string();
+            let error = read(not_a_file).unwrap_err().to_string();
             assert!(error.contains("regular file"), "{error}");
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The keys from which those of terminals follow.
 #[derive(Debug, Args)]
 pub(crate) struct SecretsFile {
-    /// The secrets file, which `atm secrets new` writes [default: the unit's credential `secrets`]
+    /// The secrets file, which `atm secrets new` writes, outside the ledger's folder [default: the unit's credential `secrets`]
     #[arg(long, value_name = "FILE")]
     pub(crate) secrets: Option<PathBuf>,
 }

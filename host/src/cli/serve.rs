@@ -95,7 +95,7 @@ pub(crate) struct Serve {
     /// what is in clear gets no answer. Needs --secrets and --data. The option without a value means true
     #[arg(long, help_heading = "Sealed links (experimental)", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) sealed: bool,
-    /// The file of `atm secrets new`, which no other user may be able to read; with --sealed, by default the credential
+    /// The file of `atm secrets new`, which no other user may be able to read, outside the folder of --data; with --sealed, by default the credential
     /// `secrets` of systemd. Without --sealed, sealed links and those in clear are served
     #[arg(
         long,

@@ -79,7 +79,8 @@ fn open(folder: &Path) -> Result<Operator> {
 /// Issues a terminal's next key into a new file; returns its series.
 fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
     let path = file.secrets.clone().or_else(access::secrets::credential);
-    let secrets = access::Secrets::read(&path.context("a key needs the secrets file: --secrets FILE")?)?;
+    let path = path.context("a key needs the secrets file: --secrets FILE")?;
+    let secrets = access::Secrets::read(&path, folder)?;
     let mut operator = open(folder)?;
     let series = operator.preview(name, order)?.series;
     let number = NonZeroU32::new(series).context("no series of keys")?;

@@ -104,8 +104,8 @@ fn secrets_file(options: &Serve) -> Option<PathBuf> {
 
 /// Reads the master of the terminals' keys, if sealed hellos are to be read.
 fn terminal_keys(options: &Serve) -> Result<Option<Key>> {
-    let Some(path) = secrets_file(options) else { return Ok(None) };
-    Ok(Some(Secrets::read(&path)?.terminals().clone()))
+    let (Some(path), Some(ledger)) = (secrets_file(options), &options.data) else { return Ok(None) };
+    Ok(Some(Secrets::read(&path, ledger)?.terminals().clone()))
 }
 
 /// The exit code after an error: a service manager starts no server again that finds the same.

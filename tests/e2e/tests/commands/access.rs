@@ -189,7 +189,7 @@ fn a_name_that_is_none_and_missing_options_are_usage_errors() {
 }
 
 #[test]
-fn a_secrets_file_that_is_missing_open_to_others_a_link_or_damaged_is_refused() {
+fn a_secrets_file_that_is_missing_open_to_others_a_link_inside_the_ledgers_folder_or_damaged_is_refused() {
     let bank = Bank::new();
     let out = bank.text("new");
     let add = |secrets: &[&str]| {
@@ -208,6 +208,15 @@ fn a_secrets_file_that_is_missing_open_to_others_a_link_or_damaged_is_refused() 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     refused(&add(&["--secrets", &file]), "users other than its owner can use it (mode 644): chmod 600");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let inside = bank.text("data/secrets");
+    fs::copy(&file, &inside).unwrap();
+    let reason = format!("data/secrets: it is inside the ledger's folder {}, so a copy", bank.text("data"));
+    refused(&add(&["--secrets", &inside]), &reason);
+    for check in [&["--check-config"][..], &[]] {
+        let options = ["serve", "--sealed", "--secrets", &inside, "--listen", "127.0.0.1:0"];
+        let output = bank.on_ledger(&[&options, check].concat());
+        assert!(output.code.is_some_and(|code| code != 0) && output.stderr.contains(&reason), "{output:?}");
+    }
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("[pins]", "[pin]")).unwrap();
     let output = add(&["--secrets", &file]);
