@@ -58,6 +58,7 @@ pub struct Link {
     says_hello: bool,
     /// The name and the series of the terminal's key, if the link is sealed.
     pub(super) sealed: Option<(Name, NonZeroU32)>,
+    in_clear: bool,
     /// How long a prompt may be open without an answer, and since when it is.
     idle_timeout: Option<Duration>,
     idle_since: Option<Instant>,
@@ -97,6 +98,7 @@ impl Link {
         let config = config(options);
         let says_hello = config.profile.is_some();
         let sealed = options.sealed();
+        let in_clear = sealed.is_none() && options.tls.is_none();
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
             Target::Tcp(address) if options.reconnect && options.is_named() => {
@@ -122,6 +124,7 @@ impl Link {
             filled: 0,
             says_hello,
             sealed,
+            in_clear,
             idle_timeout: options.idle_timeout,
             idle_since: None,
             owed_since: clock.now(),
@@ -208,6 +211,11 @@ impl Link {
     /// The name and the series of the terminal's key, if it waits for the first answer under that key.
     pub fn unanswered_key(&self) -> Option<&(Name, NonZeroU32)> {
         self.sealed.as_ref().filter(|_| self.terminal.is_handshaking())
+    }
+
+    /// Is it a connection in clear on which the host has not sent a byte?
+    pub fn is_unheard_in_clear(&self) -> bool {
+        self.in_clear && self.is_connection() && self.opening.is_empty()
     }
 
     /// The frames counted since the link was opened.

@@ -56,7 +56,8 @@ pub(super) fn access(command: &Access) -> Result<Exit> {
     let mut operator = open(&folder.data)?;
     if names.is_empty() {
         let opened = operator.confirm_all(unix_time())?;
-        return print(&format!("confirmed: {opened} terminals are back in service"));
+        let terminals = if opened == 1 { "terminal is" } else { "terminals are" };
+        return print(&format!("confirmed: {opened} {terminals} back in service"));
     }
     for name in names {
         operator.order(name, Order::Confirm, None, unix_time())?;
@@ -78,11 +79,11 @@ fn open(folder: &Path) -> Result<Operator> {
 
 /// Issues a terminal's next key into a new file; returns its series.
 fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
+    let mut operator = open(folder)?;
+    let series = operator.preview(name, order)?.series;
     let path = file.secrets.clone().or_else(access::secrets::credential);
     let path = path.context("a key needs the secrets file: --secrets FILE")?;
     let secrets = access::Secrets::read(&path, folder)?;
-    let mut operator = open(folder)?;
-    let series = operator.preview(name, order)?.series;
     let number = NonZeroU32::new(series).context("no series of keys")?;
     let key = TerminalKey::derive(secrets.terminals(), number, name);
     KeyFile { terminal: name.clone(), key }.create(out)?;

@@ -149,7 +149,8 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
     let addresses = addresses.join(" and ");
     let protection = if is_tls { ", TLS" } else { sealed_word(options) };
     announce(&format!("listening on {addresses} ({wire}{protection})"));
-    info!(target: SERVER, addresses, %wire, tls = is_tls, sealed = options.sealed, version = env!("CARGO_PKG_VERSION"), "listening");
+    let (sealed, clear) = (secrets_file(options).is_some(), !is_tls && !options.sealed);
+    info!(target: SERVER, addresses, %wire, tls = is_tls, sealed, clear, version = env!("CARGO_PKG_VERSION"), "listening");
     systemd::notify_ready();
     let served = server.run();
     systemd::notify_stopping();
@@ -179,7 +180,8 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
             warn!(target: SERVER, port = path, "there is no authentication: any peer on this line can move money");
         }
         announce(&format!("listening on {path} ({}, {baud} baud{})", config.wire, sealed_word(options)));
-        info!(target: SERVER, port = path, wire = %config.wire, baud, version = env!("CARGO_PKG_VERSION"), "listening");
+        let (sealed, clear) = (secrets_file(options).is_some(), !options.sealed);
+        info!(target: SERVER, port = path, wire = %config.wire, baud, sealed, clear, version = env!("CARGO_PKG_VERSION"), "listening");
         systemd::notify_ready();
     };
     let served = match &options.data {

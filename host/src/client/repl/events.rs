@@ -122,6 +122,7 @@ impl Repl<'_> {
             self.waits_since = self.link.now();
         }
         self.report_unanswered_key()?;
+        self.report_unheard()?;
         self.report(&format!("connection lost; reconnecting{}", self.exit_hint()))?;
         Ok(None)
     }
@@ -135,6 +136,14 @@ impl Repl<'_> {
             self.exit_hint()
         );
         self.report(&text)
+    }
+
+    /// Says why a host may send nothing to a terminal in clear, if it has sent nothing.
+    fn report_unheard(&mut self) -> io::Result<()> {
+        if !self.link.is_unheard_in_clear() {
+            return Ok(());
+        }
+        self.report("the server has sent nothing: it may serve only sealed links (--key) or TLS (--tls-ca)")
     }
 
     /// Says why a host may refuse the hello of a terminal with a key although no other client runs.
@@ -213,7 +222,10 @@ impl Repl<'_> {
                 {
                     self.report(&format!("connection lost: {error}"))?;
                 }
-                _ => self.report("the server closed the connection")?,
+                _ => {
+                    self.report("the server closed the connection")?;
+                    self.report_unheard()?;
+                }
             }
         }
         self.end(None)

@@ -136,6 +136,16 @@ fn a_connection_closed_at_the_prompt_ends_the_repl_at_once() {
 }
 
 #[test]
+fn a_connection_closed_without_a_byte_has_a_hint_at_sealed_links_and_tls() {
+    for (_, wire) in Wire::ALL {
+        let (result, ()) = run(*wire, "", |stream| stream.shutdown(Shutdown::Both).unwrap());
+        let err = "the server closed the connection\nthe server has sent nothing: it may serve only sealed links (--key) or TLS \
+                   (--tls-ca)\n";
+        assert_eq!((result.code, result.err.as_str()), (Exit::Error, err), "{wire}");
+    }
+}
+
+#[test]
 fn a_connection_closed_before_the_reply_leaves_the_outcome_unknown() {
     for (wire, menu) in
         [(Wire::Raw, MENU.to_vec()), (Wire::Json, framed(r#"{"seq":1,"input":true,"data":"Menu"}"#))]
