@@ -2,6 +2,8 @@
 //!
 //! `docs/operations.md` documents them. No event has the text of an answer.
 
+pub(crate) mod limit;
+
 /// Operations: one event for each response of the ledger to one, with its terminal (or session), id, outcome and amount.
 pub const OPERATION: &str = "atm::operation";
 

@@ -1,7 +1,9 @@
 //! Name quota: caps the names of terminals that a ledger takes, in number and in new ones a minute (token bucket).
 //!
 //! Any peer that reaches the port may say hello under any name, and each new name takes a row for all time.
+use crate::log::{SESSION, limit::LogLimit};
 use std::time::{Duration, Instant};
+use tracing::warn;
 
 /// Parts of a name's place: one name a minute adds one of them a millisecond.
 const PARTS: u64 = 60_000;
@@ -14,12 +16,14 @@ pub struct NameQuota {
     /// Places for new names, in parts.
     places: u64,
     refilled: Instant,
+    refusals: LogLimit,
 }
 
 impl NameQuota {
     /// At most `max` names, and `per_minute` new ones at once and a minute.
     pub fn new(max: u64, per_minute: u32, now: Instant) -> Self {
-        Self { max, per_minute, places: u64::from(per_minute).saturating_mul(PARTS), refilled: now }
+        let places = u64::from(per_minute).saturating_mul(PARTS);
+        Self { max, per_minute, places, refilled: now, refusals: LogLimit::default() }
     }
 
     /// How many names there may be now, where there are `names`.
@@ -33,8 +37,16 @@ impl NameQuota {
         self.max.min(names.saturating_add(self.places / PARTS))
     }
 
+    /// Logs that another name is kept out, where there are `names`.
+    pub fn log_refusal(&mut self, names: u64) {
+        let limit = self.option(names);
+        self.refusals.log(1, |unlogged| {
+            warn!(target: SESSION, limit, unlogged, "turned away: no room for another name");
+        });
+    }
+
     /// The option whose limit keeps another name out, where there are `names`.
-    pub fn option(&self, names: u64) -> &'static str {
+    fn option(&self, names: u64) -> &'static str {
         if names >= self.max { "--max-terminals" } else { "--new-terminals" }
     }
 

@@ -17,7 +17,7 @@
 //! * [`serial`] serves one serial line without any of these.
 use crate::{
     clock::Clock,
-    log::{SERVER, SESSION},
+    log::{SERVER, SESSION, limit::LogLimit},
     metrics::Metrics,
 };
 use admission::SessionsByAddress;
@@ -25,7 +25,6 @@ use atm_core::{
     ledger::{InDoubt, LedgerId, Ticket},
     time::{Duration, Instant},
 };
-use certificates::TlsFailures;
 use committer::Committer;
 use connection::{AdvanceResult, Connection};
 use conversations::{ConversationTable, Location};
@@ -42,7 +41,6 @@ use std::{
 use terminal_keys::TerminalKeys;
 use timers::Timers;
 use tracing::{info, warn};
-use unauthentic::UnauthenticLog;
 
 mod accept;
 mod admission;
@@ -88,6 +86,17 @@ const WAKER: Token = Token(usize::MAX - 1);
 /// A connection's token is the number of its session, in the log too.
 const FIRST_CONNECTION: usize = 1;
 
+/// The limits of the warnings that peers cause.
+#[derive(Debug, Default)]
+struct LogLimits {
+    tls: LogLimit,
+    turned_away: LogLimit,
+    foreign: LogLimit,
+    refused: LogLimit,
+    /// One a minute; it counts frames.
+    unauthentic: LogLimit<1, 60>,
+}
+
 /// A bound server.
 pub struct Server {
     config: ServerConfig,
@@ -120,12 +129,11 @@ pub struct Server {
     accepting: bool,
     /// When to accept again, after the system had no room for another connection.
     accept_retry: Option<Instant>,
-    tls_failures: TlsFailures,
     /// Random bytes of this start, for the endpoints.
     salt: u64,
     #[cfg(feature = "ledger")]
     keys: Option<TerminalKeys>,
-    unauthentic_log: UnauthenticLog,
+    log_limits: LogLimits,
     /// The ledger has failed for good.
     ledger_failed: bool,
     /// Set while the server stops: until when it waits for the sessions to end.
@@ -170,11 +178,10 @@ impl Server {
             ready_queue: Vec::new(),
             accepting: false,
             accept_retry: None,
-            tls_failures: TlsFailures::default(),
             salt: getrandom::u64().map_err(io::Error::other)?,
             #[cfg(feature = "ledger")]
             keys,
-            unauthentic_log: UnauthenticLog::default(),
+            log_limits: LogLimits::default(),
             ledger_failed: false,
             stop_deadline: None,
         })
@@ -300,7 +307,10 @@ impl Server {
             match connection.advance(&mut self.buffer, self.now) {
                 AdvanceResult::Event(event) => self.handle_event(token, &mut connection, event),
                 AdvanceResult::Foreign(protocol) => {
-                    warn!(target: SESSION, peer = %connection.peer, session = token.0, %protocol, "connection ended: its peer speaks another protocol");
+                    let peer = connection.peer;
+                    self.log_limits.foreign.log(1, |unlogged| {
+                        warn!(target: SESSION, %peer, session = token.0, %protocol, unlogged, "connection ended: its peer speaks another protocol");
+                    });
                 }
                 AdvanceResult::Certificate(name) => self.admit_certificate(token, &mut connection, name),
                 AdvanceResult::TlsFailed(error) => self.log_tls_failure(token, &connection, &error),

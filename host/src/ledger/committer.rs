@@ -10,12 +10,7 @@ use super::{
     batch::{Answered, Batch, MAX_NAMES},
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::{
-    access::Enrolment,
-    log::{LEDGER, SESSION},
-    metrics::Metrics,
-    names::NameQuota,
-};
+use crate::{access::Enrolment, log::LEDGER, metrics::Metrics, names::NameQuota};
 use atm_core::{
     ledger::{Command, InDoubt, Name, Outcome, Refusal, Rejection, Request, Response},
     time::UnixTime,
@@ -213,7 +208,7 @@ impl<S: Store> GroupCommitter<S> {
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
         let new_names = batch.names.saturating_sub(names);
         if responses.contains(&Response::Rejected(Rejection::Full)) {
-            warn!(target: SESSION, limit = self.names.option(batch.names), "turned away: no room for another name");
+            self.names.log_refusal(batch.names);
         }
         let answered = |requests: Vec<Request>| requests.into_iter().zip(responses).collect();
         if batch.is_unchanged() {

@@ -134,7 +134,9 @@ impl Server {
         } else {
             "--max-sessions"
         };
-        warn!(target: SESSION, %peer, session = token.0, sessions, limit, "turned away: no room for another session");
+        self.log_limits.turned_away.log(1, |unlogged| {
+            warn!(target: SESSION, %peer, session = token.0, sessions, limit, unlogged, "turned away: no room for another session");
+        });
         connection.host.reject_busy(self.now);
     }
 
@@ -217,7 +219,9 @@ impl Server {
         let counters = connection.host.counters();
         if counters.frames == 0 && counters.discarded > 0 && connection.is_ended_by_host() {
             let (peer, wire) = (connection.peer, self.config.wire);
-            warn!(target: SESSION, %peer, session = token.0, %wire, "connection ended: its first bytes are no message of this wire; check --wire on both sides");
+            self.log_limits.foreign.log(1, |unlogged| {
+                warn!(target: SESSION, %peer, session = token.0, %wire, unlogged, "connection ended: its first bytes are no message of this wire; check --wire on both sides");
+            });
         }
         info!(target: SESSION, session = token.0, frames = counters.frames, discarded = counters.discarded, "session closed");
     }

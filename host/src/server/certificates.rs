@@ -5,26 +5,11 @@ use atm_core::{
     host::{Conversation, Event},
     ledger::{Name, Origin},
     message::{Fault, Notice},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use mio::Token;
 use std::io;
 use tracing::{info, warn};
-
-/// Most failures of TLS that are logged in an interval.
-const LOGGED: u32 = 10;
-
-/// The interval.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The failures of TLS that were not logged.
-#[derive(Debug, Default)]
-pub(super) struct TlsFailures {
-    /// The end of the interval, and how many were logged in it.
-    until: Option<Instant>,
-    logged: u32,
-    unlogged: u64,
-}
 
 impl Server {
     /// Takes the terminal that the certificate of a connection names, after its TLS handshake, in which the certificate's authority
@@ -43,29 +28,22 @@ impl Server {
                 self.refuses_terminal(token, connection, &name);
             }
             Err(reason) => {
-                warn!(target: SESSION, %peer, session = token.0, %reason, "refused: the certificate names no terminal");
+                self.log_limits.refused.log(1, |unlogged| {
+                    warn!(target: SESSION, %peer, session = token.0, %reason, unlogged, "refused: the certificate names no terminal");
+                });
                 self.metrics.update(|counters| counters.refused_terminals += 1);
                 connection.refuse(Notice::Fault(Fault::OtherName), self.now);
             }
         }
     }
 
-    /// Logs why the TLS session of a connection has failed, ten a second: any peer can make one fail.
+    /// Logs why the TLS session of a connection has failed.
     pub(super) fn log_tls_failure(&mut self, token: Token, connection: &Connection, error: &io::Error) {
         self.metrics.update(|counters| counters.tls_failures += 1);
-        let failures = &mut self.tls_failures;
-        if failures.until.is_none_or(|until| until <= self.now) {
-            (failures.until, failures.logged) = (Some(self.now + LOG_INTERVAL), 0);
-        }
-        if failures.logged >= LOGGED {
-            failures.unlogged += 1;
-            return;
-        }
-        failures.logged += 1;
-        let unlogged = std::mem::take(&mut failures.unlogged);
-        let unlogged = (unlogged > 0).then_some(unlogged);
         let (peer, certificate) = (connection.peer, connection.certified.as_ref().map(Name::as_str));
-        warn!(target: SESSION, %peer, session = token.0, certificate, %error, unlogged, "connection ended: TLS failed");
+        self.log_limits.tls.log(1, |unlogged| {
+            warn!(target: SESSION, %peer, session = token.0, certificate, %error, unlogged, "connection ended: TLS failed");
+        });
     }
 }
 

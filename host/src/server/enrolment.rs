@@ -38,7 +38,10 @@ impl Server {
             Err(_) if is_certified => (Notice::Busy, "the ledger cannot be read now"),
             _ => return false,
         };
-        warn!(target: SESSION, peer = %connection.peer, session = token.0, terminal = %name, reason, "refused: the ledger does not admit the terminal");
+        let peer = connection.peer;
+        self.log_limits.refused.log(1, |unlogged| {
+            warn!(target: SESSION, %peer, session = token.0, terminal = %name, reason, unlogged, "refused: the ledger does not admit the terminal");
+        });
         self.metrics.update(|counters| counters.refused_terminals += 1);
         connection.refuse(notice, self.now);
         true

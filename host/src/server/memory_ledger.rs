@@ -1,9 +1,8 @@
 //! The server's ledger in memory: answers each request at once, and caps new names.
 use super::{ServerConfig, committer::Committer, new_identity};
-use crate::{log::SESSION, names::NameQuota};
+use crate::names::NameQuota;
 use atm_core::ledger::{Command, InDoubt, Ledger, RamLedger, Rejection, Request, Response};
 use std::{io, time::Instant};
-use tracing::warn;
 
 /// Named terminals whose requests the ledger in memory remembers.
 pub const TERMINALS: usize = 1024;
@@ -32,7 +31,7 @@ impl Ledger for MemoryLedger {
         }
         let before = self.ledger.terminals();
         if self.names.limit(before, Instant::now()) <= before {
-            warn!(target: SESSION, limit = self.names.option(before), "turned away: no room for another name");
+            self.names.log_refusal(before);
             return Ok(Response::Rejected(Rejection::Full));
         }
         let response = self.ledger.apply(request);

@@ -1,43 +1,18 @@
 //! What is not authentic on sealed links: gives endpoints the keys that hellos claim, and counts and logs what meets with silence.
 use super::{Connection, Server};
 use crate::log::SESSION;
-use atm_core::{
-    host::KeyRequest,
-    time::{Duration, Instant},
-};
+use atm_core::host::KeyRequest;
 use mio::Token;
 use tracing::warn;
-
-/// The interval in which one warning is logged: any peer can send what is not authentic.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// When the next warning may be logged, and the frames that were not logged.
-#[derive(Debug, Default)]
-pub(super) struct UnauthenticLog {
-    until: Option<Instant>,
-    unlogged: u64,
-}
-
-impl UnauthenticLog {
-    /// The frames that were not logged, if a warning may be logged now.
-    fn take(&mut self, frames: u64, now: Instant) -> Option<u64> {
-        if self.until.is_some_and(|until| now < until) {
-            self.unlogged = self.unlogged.saturating_add(frames);
-            return None;
-        }
-        self.until = Some(now + LOG_INTERVAL);
-        Some(std::mem::take(&mut self.unlogged))
-    }
-}
 
 impl Server {
     /// Counts frames that met with silence, and logs them once a minute.
     pub(super) fn count_unauthentic(&mut self, token: Token, connection: &Connection, frames: u32) {
         self.metrics.update(|counters| counters.unauthentic += u64::from(frames));
-        if let Some(unlogged) = self.unauthentic_log.take(frames.into(), self.now) {
-            let peer = connection.peer;
+        let peer = connection.peer;
+        self.log_limits.unauthentic.log(frames.into(), |unlogged| {
             warn!(target: SESSION, %peer, session = token.0, frames, unlogged, "silence: frames that are not authentic, or in clear on a sealed link");
-        }
+        });
     }
 
     /// Gives the endpoint the key that a sealed hello claims, if the terminal's row and the bounds admit it.
@@ -52,10 +27,10 @@ impl Server {
         if found == Err(NoKey::Bound) {
             self.metrics.update(|counters| counters.unserved_keys += 1);
             // The endpoint counts the frame when it gets no key.
-            if let Some(unlogged) = self.unauthentic_log.take(0, self.now) {
-                let (peer, terminal) = (connection.peer, &claim.terminal);
+            let (peer, terminal) = (connection.peer, &claim.terminal);
+            self.log_limits.unauthentic.log(0, |unlogged| {
                 warn!(target: SESSION, %peer, session = token.0, %terminal, unlogged, "silence: too many hellos of this name, at too many steps, in a minute");
-            }
+            });
         }
         connection.host.provide_key(found.ok().as_ref(), self.now);
     }

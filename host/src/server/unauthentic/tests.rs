@@ -10,6 +10,7 @@ use atm_core::{
     ledger::{Epoch, InDoubt, Name, Request, Response},
     seal::{Key, TerminalKey},
     terminal::Profile,
+    time::Duration,
     wire::Wire,
 };
 use std::{
@@ -114,13 +115,4 @@ fn a_connection_in_clear_gets_nothing_and_ends() {
     }
     stop.stop();
     serving.join().unwrap();
-}
-
-#[test]
-fn one_warning_a_minute_is_logged() {
-    let mut log = UnauthenticLog::default();
-    let at = |seconds| Instant::default() + Duration::from_secs(seconds);
-    let logged =
-        [(1, 0), (5, 1), (7, 59), (1, 60), (1, 61)].map(|(frames, second)| log.take(frames, at(second)));
-    assert_eq!(logged, [Some(0), None, None, Some(12), None]);
 }

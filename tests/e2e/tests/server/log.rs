@@ -1,8 +1,9 @@
 //! Log: one event an operation under a public target, as text or as JSON; a reader that pauses stops nothing but the log.
-use atm_e2e::{NamedTerminal, Program, Server, Signal, Value, atm, json};
+use atm_e2e::{Client, NamedTerminal, Program, Server, Signal, TIMEOUT, Value, atm, json};
 use std::{
     io::{BufRead, BufReader, PipeReader, pipe},
     os::fd::OwnedFd,
+    time::Instant,
 };
 use tempfile::TempDir;
 
@@ -59,6 +60,27 @@ fn each_operation_is_one_event_with_its_outcome_and_amount() {
                 assert!(event[field].is_string(), "{event}");
             }
         }
+    }
+}
+
+#[test]
+fn warnings_that_peers_cause_are_logged_ten_times_a_second_with_a_count() {
+    let first_bytes = "GET / HTTP/1.1\r\n\r\n";
+    for (sessions, warning) in [(1, "turned away"), (0, "its peer speaks another protocol")] {
+        let server = Server::start(&["--log", "warn", "--max-sessions", "1"]);
+        let held: Vec<Client> = (0..sessions).map(|_| server.client()).collect();
+        let (until, mut peers) = (Instant::now() + TIMEOUT, 0);
+        while !server.program.stderr().contains("unlogged=") {
+            assert!(Instant::now() < until, "{}", server.program.stderr());
+            let mut peer = Client::connect(server.address);
+            peer.try_send(first_bytes.as_bytes());
+            assert!(!peer.read_to_end().is_empty(), "a notice");
+            peers += 1;
+        }
+        let log = server.program.stderr();
+        assert!(log.matches(warning).count() < peers, "{log}");
+        drop(held);
+        server.stop();
     }
 }
 
