@@ -7,7 +7,7 @@ use super::{
     draft,
     folder::{Folder, beside, sync_folder},
     mark,
-    reader::{Journal, Overview, Reader},
+    reader::{Journal, Overview, Reader, uri},
     sqlite::{Beginning, FILE, HOST_JOURNAL, OPERATOR_JOURNAL, rows, tables},
     verify::Report,
 };
@@ -28,10 +28,8 @@ impl Reader {
     /// Copies the database into an empty file.
     fn copy_into(&self, file: &Path) -> Result<u64> {
         let before = self.overview()?;
-        // SQLite takes a relative name that begins with "file:" for a URI.
-        let path = std::path::absolute(file)?;
-        let path = path.to_str().context("SQLite takes no file name here that is not UTF-8")?;
-        self.connection.execute("VACUUM INTO ?", [path])?;
+        // The file is there, and is not made again after a signal has removed it.
+        self.connection.execute("VACUUM INTO ?", [uri(file, "mode=rw")])?;
         // It is written; can it be read?
         let copy = Self::open_file(file)?;
         let checked: String = copy.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

@@ -196,14 +196,18 @@ impl Reader {
     }
 }
 
-/// Opens a file for reading. With `immutable` SQLite looks at no log and takes no lock.
-fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreFault> {
-    // A file name in a URI: https://sqlite.org/uri.html
+/// A file's name for SQLite, with parameters: <https://sqlite.org/uri.html>.
+pub(super) fn uri(path: &Path, parameters: &str) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
         write!(uri, "%{byte:02x}").unwrap_or_default();
     }
-    uri.push_str(if immutable { "?immutable=1" } else { "" });
+    uri + "?" + parameters
+}
+
+/// Opens a file for reading. With `immutable` SQLite looks at no log and takes no lock.
+fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreFault> {
+    let uri = uri(path, if immutable { "immutable=1" } else { "" });
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri, flags)?;
