@@ -38,9 +38,7 @@ mod known_answers;
 #[cfg(feature = "embedded-storage")]
 mod store;
 pub use crate::xof::Key;
-#[cfg(feature = "cards")]
-pub use body::seal_in;
-pub use body::{content_at, open, seal};
+pub use body::{content_at, open, seal, seal_in};
 pub use key::{Header, HelloProof, SessionKeys, TerminalKey};
 pub use known_answers::gives_known_answers;
 #[cfg(feature = "embedded-storage")]

@@ -57,27 +57,15 @@ pub fn seal(
     out: &mut [u8],
     length: usize,
 ) -> Result<usize, BufferTooSmall> {
-    seal_bucket(BUCKET, key, index, header, out, length)
+    seal_in(BUCKET, key, index, header, out, length)
 }
 
-/// The same with a bucket of so many bytes, [`BUCKET`] or [`WIDE_BUCKET`](super::WIDE_BUCKET).
+/// The same with a bucket of so many bytes: [`BUCKET`], or the wide one of links with cards.
 ///
 /// # Errors
 /// [`BufferTooSmall`] if `out` is too small, or the content does not fit in the bucket with a byte to spare.
-#[cfg(feature = "cards")]
-pub fn seal_in(
-    bucket: usize,
-    key: &Key,
-    index: u8,
-    header: &[u8],
-    out: &mut [u8],
-    length: usize,
-) -> Result<usize, BufferTooSmall> {
-    seal_bucket(bucket, key, index, header, out, length)
-}
-
 #[cfg_attr(not(feature = "cards"), inline(always))]
-fn seal_bucket(
+pub fn seal_in(
     bucket: usize,
     key: &Key,
     index: u8,
@@ -107,9 +95,6 @@ pub fn open(key: &Key, header: usize, body: &mut [u8]) -> Option<Range<usize>> {
     if opened.is_none() {
         body.zeroize();
     }
-    #[cfg(not(feature = "cards"))]
-    let start = body.len().saturating_sub(BUCKET);
-    #[cfg(feature = "cards")]
     let start = content_at(header);
     opened.map(|length| start..start.saturating_add(length))
 }

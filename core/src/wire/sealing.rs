@@ -60,15 +60,12 @@ impl Envelope<'_> {
             #[cfg(feature = "cards")]
             Self::WideWelcome(keys) => (&keys.down, seal::WELCOME, &keys.header.bytes()[..]),
         };
-        #[cfg(feature = "cards")]
         let bucket = match self {
+            #[cfg(feature = "cards")]
             Self::Wide(_) | Self::WideWelcome(_) => seal::WIDE_BUCKET,
             _ => seal::BUCKET,
         };
-        #[cfg(feature = "cards")]
         let sealed = length.and_then(|length| seal::seal_in(bucket, key, index, header, out, length));
-        #[cfg(not(feature = "cards"))]
-        let sealed = length.and_then(|length| seal::seal(key, index, header, out, length));
         if sealed.is_err() {
             out.zeroize();
         }
