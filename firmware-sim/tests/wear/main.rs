@@ -10,84 +10,14 @@ use atm_core::{
     time::{Duration, Instant},
     wire::Wire,
 };
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use embedded_storage::{ReadStorage, Storage};
 use firmware_sim::{Kiosk, console_terminal::ConsoleTerminal, sizes::EEPROM};
-use std::convert::Infallible;
 
-/// Bytes of a page, and the write cycles that each endures (Microchip DS20001754, "Endurance").
-const PAGE: usize = 128;
+mod part;
+mod sealed;
+use part::{Port, WornEeprom};
+
+/// The write cycles that a page endures (Microchip DS20001754, "Endurance").
 const CYCLES: u32 = 1_000_000;
-
-/// An EEPROM that counts the write cycles of its pages.
-struct WornEeprom {
-    bytes: Vec<u8>,
-    cycles: Vec<u32>,
-}
-
-impl ReadStorage for WornEeprom {
-    type Error = Infallible;
-
-    fn read(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.copy_from_slice(&self.bytes[at as usize..][..bytes.len()]);
-        Ok(())
-    }
-
-    fn capacity(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl Storage for WornEeprom {
-    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Infallible> {
-        self.bytes[at as usize..][..bytes.len()].copy_from_slice(bytes);
-        self.cycles[at as usize / PAGE] += 1;
-        Ok(())
-    }
-}
-
-/// A serial port in memory.
-#[derive(Default)]
-struct Port {
-    incoming: Vec<u8>,
-    sent: Vec<u8>,
-}
-
-impl ErrorType for Port {
-    type Error = Infallible;
-}
-
-impl ReadReady for Port {
-    fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(!self.incoming.is_empty())
-    }
-}
-
-impl Read for Port {
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
-        let count = bytes.len().min(self.incoming.len());
-        bytes[..count].copy_from_slice(&self.incoming[..count]);
-        self.incoming.drain(..count);
-        Ok(count)
-    }
-}
-
-impl WriteReady for Port {
-    fn write_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(true)
-    }
-}
-
-impl Write for Port {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.sent.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
 
 /// A message with its length.
 fn frame(json: &str) -> Vec<u8> {
@@ -107,7 +37,7 @@ struct Peer {
 
 impl Peer {
     fn new() -> Self {
-        let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+        let eeprom = WornEeprom::new(EEPROM);
         let ledger = StoredLedger::open(eeprom, || (LedgerId(7), Amount::ZERO)).unwrap();
         let now = Instant::default();
         let config = Config::for_serial(Wire::Json, 115_200);
@@ -308,7 +238,7 @@ fn an_outcome_without_a_number_beyond_the_bound_is_kept_for_the_next_hello() {
 
 #[test]
 fn a_host_that_asks_a_terminal_for_hellos_wears_no_page() {
-    let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+    let eeprom = WornEeprom::new(EEPROM);
     let profile = Some(Profile { name: "kiosk-7".parse().ok(), ..Profile::default() });
     let config = terminal::Config { profile, ..terminal::Config::for_serial(Wire::Json, 115_200) };
     let (mut link, mut console, now) = (Port::default(), Port::default(), Instant::default());
@@ -339,7 +269,7 @@ fn a_host_that_asks_a_terminal_for_hellos_wears_no_page() {
 
 #[test]
 fn a_host_that_sends_invalid_messages_without_end_gets_one_line_on_a_terminals_console() {
-    let eeprom = WornEeprom { bytes: vec![0xff; EEPROM], cycles: vec![0; EEPROM / PAGE] };
+    let eeprom = WornEeprom::new(EEPROM);
     let config = terminal::Config::for_serial(Wire::Json, 115_200);
     let (mut link, mut console, now) = (Port::default(), Port::default(), Instant::default());
     let mut terminal = ConsoleTerminal::<_, 1024, { terminal::OUT }>::new(config, eeprom, now).unwrap();
@@ -354,7 +284,7 @@ fn a_host_that_sends_invalid_messages_without_end_gets_one_line_on_a_terminals_c
 fn the_readme_states_the_bound() {
     let an_hour = 3_600_000 / HELLO_COMMIT_INTERVAL.millis();
     let years = CYCLES / (an_hour * 24 * 365);
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     for row in [
         format!(
             "| write cycles of a page an hour, by a peer that moves no money | {an_hour}, and {HELLO_COMMITS} at once |"
