@@ -13,7 +13,8 @@ mod text;
 const BOUNDS: [u64; 11] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /// The kinds of operations, in the words of the `json` wire.
-const OPERATIONS: [&str; 3] = ["balance", "deposit", "withdrawal"];
+const OPERATIONS: [&str; 8] =
+    ["balance", "deposit", "withdrawal", "verification", "pin-change", "transfer", "payee", "statement"];
 
 /// The codes of outcomes.
 const OUTCOMES: [&str; 4] = ["done", "refused", "not-done", "unknown"];
@@ -23,6 +24,11 @@ fn operation_index(operation: Operation) -> usize {
         Operation::Inquiry => 0,
         Operation::Deposit(_) => 1,
         Operation::Withdraw(_) | Operation::WithdrawAll => 2,
+        Operation::Verify => 3,
+        Operation::ChangePin => 4,
+        Operation::Transfer { .. } => 5,
+        Operation::LookUp { .. } => 6,
+        Operation::Statement => 7,
     }
 }
 

@@ -87,6 +87,10 @@ impl Config {
 }
 
 /// What the driver must do. Not `non_exhaustive`: a driver must handle every event.
+#[cfg_attr(
+    feature = "cards",
+    expect(clippy::large_enum_variant, reason = "there is no heap for a large one")
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {

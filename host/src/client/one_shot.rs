@@ -122,12 +122,18 @@ pub(super) fn json(
         Some(Outcome::Done(Receipt::Balance { balance: shown })) => *balance = Some(shown),
         Some(Outcome::Done(
             Receipt::Deposited { amount: moved, balance: shown }
-            | Receipt::Withdrawn { amount: moved, balance: shown },
+            | Receipt::Withdrawn { amount: moved, balance: shown }
+            | Receipt::Transferred { amount: moved, balance: shown, .. },
         )) => (*amount, *balance) = (Some(moved), Some(shown)),
         Some(Outcome::Refused(refusal)) => {
             (reason, *balance) = (Some(refusal.code()), refusal.balance());
         }
-        Some(Outcome::NotDone | Outcome::Unknown) | None => {}
+        Some(
+            Outcome::Done(Receipt::Verified { .. } | Receipt::PinChanged | Receipt::Payee { .. })
+            | Outcome::NotDone
+            | Outcome::Unknown,
+        )
+        | None => {}
     }
     // Writing to a string cannot fail.
     for (name, amount) in amounts {

@@ -59,7 +59,7 @@ impl Batch {
         let name = request.origin.terminal();
         let terminal = name.and_then(|name| self.terminals.get(name)).map(|(terminal, _)| terminal);
         let has_room = terminal.is_some() || self.names < self.max_names;
-        let rows = Rows { ledger: self.ledger, account: &self.account.0, terminal, has_room };
+        let rows = Rows::open(self.ledger, &self.account.0, terminal, has_room);
         let Decision { mut response, changes, entry } = decide(request, &rows, Some(time));
         let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);
         if response == Response::Fenced && terminal.is_some_and(enrol::is_changed_since_hello) {

@@ -268,7 +268,7 @@ impl<S: Store> GroupCommitter<S> {
         let response = match request.command {
             Command::Hello(_) => Response::Rejected(Rejection::Full),
             Command::Reserve => Response::Fenced,
-            Command::Operate { id, .. } | Command::Settle { id } => {
+            Command::Operate { id, .. } | Command::Settle { id } | Command::Card { id, .. } => {
                 Response::Settled { id, outcome: Outcome::Unknown }
             }
         };

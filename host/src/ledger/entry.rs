@@ -177,6 +177,11 @@ pub fn operation_word(operation: Operation) -> &'static str {
         Operation::Deposit(_) => "deposit",
         Operation::Withdraw(_) => "withdrawal",
         Operation::WithdrawAll => "withdrawal-all",
+        Operation::Verify => "verification",
+        Operation::ChangePin => "pin-change",
+        Operation::Transfer { .. } => "transfer",
+        Operation::LookUp { .. } => "payee",
+        Operation::Statement => "statement",
     }
 }
 
@@ -193,14 +198,21 @@ pub fn operation(word: &str, amount: Option<Amount>) -> Option<Operation> {
 /// An outcome in a word, with the amount that was moved or refused, and the balance after it.
 pub fn outcome_word(record: &Record) -> (&'static str, Option<Amount>, Option<Amount>) {
     let refused = match record.operation {
-        Some(Operation::Deposit(amount) | Operation::Withdraw(amount)) => Some(amount),
+        Some(
+            Operation::Deposit(amount) | Operation::Withdraw(amount) | Operation::Transfer { amount, .. },
+        ) => Some(amount),
         _ => None,
     };
     match record.outcome {
-        Outcome::Done(Receipt::Deposited { amount, balance } | Receipt::Withdrawn { amount, balance }) => {
-            ("done", Some(amount), Some(balance))
-        }
+        Outcome::Done(
+            Receipt::Deposited { amount, balance }
+            | Receipt::Withdrawn { amount, balance }
+            | Receipt::Transferred { amount, balance, .. },
+        ) => ("done", Some(amount), Some(balance)),
         Outcome::Done(Receipt::Balance { balance }) => ("done", None, Some(balance)),
+        Outcome::Done(Receipt::Verified { .. } | Receipt::PinChanged | Receipt::Payee { .. }) => {
+            ("done", None, None)
+        }
         Outcome::Refused(refusal) => (refusal.code(), refused, refusal.balance()),
         Outcome::NotDone | Outcome::Unknown => ("void", None, None),
     }
@@ -228,5 +240,5 @@ pub fn record(
         ("balance-limit", Some(_)) => Outcome::Refused(Refusal::BalanceLimit { balance: balance? }),
         _ => return None,
     };
-    Some(Record { id, operation, outcome })
+    Some(Record::new(id, operation, outcome))
 }

@@ -160,7 +160,7 @@ impl Replay {
     ) -> Result<String, StoreFault> {
         let name = request.origin.terminal();
         let terminal = name.map(|name| self.terminal(name)).transpose()?;
-        let rows = Rows { ledger, account: &account, terminal: terminal.as_ref(), has_room: true };
+        let rows = Rows::open(ledger, &account, terminal.as_ref(), true);
         let Decision { changes, entry, .. } = decide(request, &rows, None);
         let entry = entry.ok_or_else(|| misfit("has an id that is in use, or unknown"))?;
         let account = changes.account.unwrap_or(account);

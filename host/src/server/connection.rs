@@ -30,6 +30,7 @@ const MAX_UNAUTHENTIC: u32 = 16;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Why [`Connection::advance`] returned.
+#[expect(clippy::large_enum_variant, reason = "most are the large one")]
 pub(super) enum AdvanceResult {
     /// The server is to handle an event.
     Event(Event),

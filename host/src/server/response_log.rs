@@ -52,7 +52,11 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
         _ => None,
     };
     let moved = match outcome {
-        Outcome::Done(Receipt::Deposited { amount, .. } | Receipt::Withdrawn { amount, .. }) => Some(*amount),
+        Outcome::Done(
+            Receipt::Deposited { amount, .. }
+            | Receipt::Withdrawn { amount, .. }
+            | Receipt::Transferred { amount, .. },
+        ) => Some(*amount),
         _ => None,
     };
     if let Command::Operate { operation, .. } = request.command {
@@ -69,7 +73,9 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
 
 fn named_amount(operation: Operation) -> Option<Amount> {
     match operation {
-        Operation::Deposit(amount) | Operation::Withdraw(amount) => Some(amount),
-        Operation::Inquiry | Operation::WithdrawAll => None,
+        Operation::Deposit(amount) | Operation::Withdraw(amount) | Operation::Transfer { amount, .. } => {
+            Some(amount)
+        }
+        _ => None,
     }
 }

@@ -147,6 +147,8 @@ fn parsed(message: &HostMessage<'_>) -> Option<ParsedReply> {
             Receipt::Withdrawn { amount, balance } => {
                 ReportedOutcome::Moved(Movement::Withdrawal, Some(amount), balance)
             }
+            // Sessions of cards are not measured.
+            _ => return None,
         }),
         Some(ledger::Outcome::Refused(Refusal::Insufficient { balance })) => {
             Some(ReportedOutcome::Insufficient(Some(balance)))

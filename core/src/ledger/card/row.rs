@@ -112,8 +112,8 @@ impl Card {
     /// The card that no number has. An unknown token loads it: a PIN is judged on a row of it, and is wrong.
     pub const DECOY: Self = Self {
         // No key has this id.
-        token: Token { key: KeyId(u32::MAX), value: [0; SECRET] },
-        verifier: Verifier { token_key: KeyId(u32::MAX), key: KeyId(u32::MAX), value: [0; SECRET] },
+        token: Token { key: KeyId(u64::MAX), value: [0; SECRET] },
+        verifier: Verifier { token_key: KeyId(u64::MAX), key: KeyId(u64::MAX), value: [0; SECRET] },
         last_four: [0; 4],
         accounts: Accounts::NONE,
         tries: 0,

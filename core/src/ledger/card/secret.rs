@@ -168,10 +168,10 @@ macro_rules! redacted {
 
 redacted!(CardNumber, Pin, Token, Verifier);
 
-/// The id of a key in the secrets file. Ids of one kind grow, and no id is used for two keys.
+/// The id of a key in the secrets file: random, and of this key alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct KeyId(pub u32);
+pub struct KeyId(pub u64);
 
 /// What a store finds a card by, in place of its number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

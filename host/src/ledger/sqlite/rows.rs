@@ -122,6 +122,7 @@ fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
         gap: Gap { start: row.get(7)?, end: row.get(8)? },
         set_back_at: row.get::<_, Option<u64>>(9)?.map(UnixTime::from_millis),
         last,
+        ..Terminal::NEW
     };
     Ok((name.parse().map_err(|_| damaged())?, terminal))
 }
@@ -134,7 +135,7 @@ pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Ter
         columns!(),
         ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     ))?;
-    let Terminal { epoch, turn, next_number, gap, set_back_at, last } = terminal;
+    let Terminal { epoch, turn, next_number, gap, set_back_at, last, .. } = terminal;
     let (outcome, amount, balance) = last.as_ref().map_or((None, None, None), |last| {
         let (outcome, amount, balance) = outcome_word(last);
         (Some(outcome), amount, balance)

@@ -89,7 +89,7 @@ fn a_ledger_is_read_beside_its_writer_and_without_one() {
         assert_eq!((overview.accounts.as_slice(), overview.opening), (&[account][..], 10_000));
         let terminal = reader.terminal(&"a".parse().unwrap()).unwrap().unwrap();
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
-        let last = Record { id: 400, operation: Some(Operation::WithdrawAll), outcome };
+        let last = Record::new(400, Some(Operation::WithdrawAll), outcome);
         assert_eq!((terminal.last, terminal.gap), (Some(last), Gap { start: 257, end: 301 }));
         assert_eq!((terminal.next_number, terminal.turn), (557, 2));
         assert_eq!(reader.terminal(&"d".parse().unwrap()).unwrap(), None);

@@ -82,7 +82,7 @@ fn table_row(cells: [String; 7]) -> String {
 }
 
 fn terminal_text(name: &Name, terminal: &Terminal) -> String {
-    let Terminal { epoch, turn, next_number, gap, set_back_at, last } = terminal;
+    let Terminal { epoch, turn, next_number, gap, set_back_at, last, .. } = terminal;
     let last = last.map_or_else(|| "none".to_owned(), |last| operation_text(&last));
     let set_back = set_back_at.map_or_else(String::new, |at| {
         let last = gap.end.saturating_sub(1);
@@ -136,7 +136,7 @@ mod tests {
         assert!(text.contains("last operation  none\n") && !text.contains("gap"), "{text}");
         let units = |units| Amount::from_units(units).unwrap();
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
-        let last = Record { id: 400, operation: Some(Operation::WithdrawAll), outcome };
+        let last = Record::new(400, Some(Operation::WithdrawAll), outcome);
         let terminal = Terminal {
             epoch: Some(Epoch::clear(3, 1)),
             turn: 2,
@@ -144,6 +144,7 @@ mod tests {
             gap: Gap { start: 257, end: 301 },
             set_back_at: Some(UnixTime::from_millis(1_000)),
             last: Some(last),
+            ..Terminal::NEW
         };
         assert_eq!(
             terminal_text(&name, &terminal),

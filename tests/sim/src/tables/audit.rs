@@ -265,7 +265,7 @@ fn row_of(settled: &Settled) -> Last {
         Some(Operation::Deposit(amount)) => (Some("deposit"), Some(amount.minor())),
         Some(Operation::Withdraw(amount)) => (Some("withdrawal"), Some(amount.minor())),
         Some(Operation::WithdrawAll) => (Some("withdrawal-all"), None),
-        Some(Operation::Inquiry) | None => (None, None),
+        _ => (None, None),
     };
     let (outcome, amount, balance) = match settled.outcome {
         Outcome::Done(Receipt::Deposited { amount, balance } | Receipt::Withdrawn { amount, balance }) => {

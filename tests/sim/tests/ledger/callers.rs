@@ -130,7 +130,7 @@ impl Callers {
                 command @ (Command::Operate { .. } | Command::Settle { .. }) => {
                     Some(Ask::Again(name, command))
                 }
-                Command::Hello(_) | Command::Reserve => None,
+                Command::Hello(_) | Command::Reserve | Command::Card { .. } => None,
             }
         });
         [hellos, asks.collect()]

@@ -295,7 +295,7 @@ fn only_the_cards_own_accounts_are_reached_and_nothing_without_a_card() {
 fn a_pin_is_judged_under_the_keys_that_were_replaced_and_moves_to_the_newest() {
     let mut bank = Bank::new();
     let before = bank.card(0);
-    let key = |id: u32, byte: u8| (KeyId(id), [byte; 32].into());
+    let key = |id: u64, byte: u8| (KeyId(id), [byte; 32].into());
     bank.keys = CardKeys::new(key(2, 3), Some(key(1, 1)), key(2, 4), Some(key(1, 2)));
     let access = bank.open("a", 0);
     assert_ne!(access.token, before.token);

@@ -10,7 +10,7 @@ fn pin(text: &str) -> Pin {
     text.parse().unwrap()
 }
 
-fn key(id: u32) -> (KeyId, Key) {
+fn key(id: u64) -> (KeyId, Key) {
     (KeyId(id), Key::from([u8::try_from(id).unwrap(); 32]))
 }
 
