@@ -12,7 +12,10 @@
 //! Every terminal's key follows from that of `terminals`; those of `tokens` and `pins` are for cards.
 use super::file::{self, FileError};
 use crate::private_file;
-use atm_core::seal::Key;
+use atm_core::{
+    ledger::card::{Card, CardKeys, KeyId, LiveKey},
+    seal::Key,
+};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -32,18 +35,14 @@ pub fn credential() -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// A key, and the id that rows have of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Secret {
-    id: u64,
-    key: Key,
-}
+/// The id of the decoy's keys, which no key has.
+const NO_KEY: KeyId = Card::DECOY.token.key;
 
-/// The keys of one kind that are valid.
+/// The keys of one kind that are valid, with the ids that rows have of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Live {
-    newest: Secret,
-    former: Option<Secret>,
+    newest: LiveKey,
+    former: Option<LiveKey>,
 }
 
 /// The content of a secrets file. `Debug` shows no key, and keys are wiped when the value is released.
@@ -67,8 +66,13 @@ impl Secrets {
         let live = || {
             let mut bytes = Zeroizing::new([0; Key::LENGTH]);
             getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
-            let id = getrandom::u64().map_err(io::Error::other)?;
-            Ok::<_, io::Error>(Live { newest: Secret { id, key: Key::from(*bytes) }, former: None })
+            let id = loop {
+                let id = KeyId(getrandom::u64().map_err(io::Error::other)?);
+                if id != NO_KEY {
+                    break id;
+                }
+            };
+            Ok::<_, io::Error>(Live { newest: (id, Key::from(*bytes)), former: None })
         };
         Ok(Self { tokens: live()?, pins: live()?, terminals: live()? })
     }
@@ -104,7 +108,13 @@ impl Secrets {
 
     /// The newest master of the terminals' keys.
     pub fn terminals(&self) -> &Key {
-        &self.terminals.newest.key
+        &self.terminals.newest.1
+    }
+
+    /// The keys of the cards' tokens and PINs: the newest, and those that they replace.
+    pub fn cards(&self) -> CardKeys {
+        let Self { tokens, pins, .. } = self.clone();
+        CardKeys::new(tokens.newest, tokens.former, pins.newest, pins.former)
     }
 
     fn text(&self) -> Zeroizing<String> {
@@ -112,7 +122,7 @@ impl Secrets {
         let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
         for (kind, Live { newest, former }) in KINDS.iter().zip([&self.tokens, &self.pins, &self.terminals]) {
             for (secret, end) in [(Some(newest), ""), (former.as_ref(), ".former")] {
-                let Some(Secret { id, key }) = secret else { continue };
+                let Some((KeyId(id), key)) = secret else { continue };
                 // Writing to a string cannot fail.
                 let _ = write!(text, "[{kind}{end}]\nid = \"{id:016x}\"\n");
                 file::push_key(&mut text, key);
@@ -134,7 +144,11 @@ fn parse(text: &str) -> Option<Secrets> {
         // It is only consumed where it is there.
         let mut ahead = lines.clone();
         let former = secret(&mut ahead, &format!("[{kind}.former]"));
-        if former.is_some() {
+        if let Some((id, _)) = &former {
+            // An id is of one key alone.
+            if *id == newest.0 {
+                return None;
+            }
             lines = ahead;
         }
         Some(Live { newest, former })
@@ -144,12 +158,13 @@ fn parse(text: &str) -> Option<Secrets> {
 }
 
 /// The table with this title, if it is next.
-fn secret(lines: &mut Lines<'_>, title: &str) -> Option<Secret> {
+fn secret(lines: &mut Lines<'_>, title: &str) -> Option<LiveKey> {
     if lines.next()? != title {
         return None;
     }
-    let id = u64::from_str_radix(file::quoted(lines.next(), "id")?, 16).ok()?;
-    Some(Secret { id, key: file::key(lines.next())? })
+    let id = KeyId(u64::from_str_radix(file::quoted(lines.next(), "id")?, 16).ok()?);
+    let key = file::key(lines.next())?;
+    (id != NO_KEY).then_some((id, key))
 }
 
 #[cfg(test)]
@@ -201,11 +216,38 @@ mod tests {
         let both = Secrets { terminals: terminals.clone(), ..secrets };
         let text = both.text();
         assert_eq!(parse(&text).as_ref(), Some(&both));
-        assert_eq!(both.terminals(), &terminals.newest.key);
+        assert_eq!(both.terminals(), &terminals.newest.1);
         let (_, former) = text.split_once("[terminals.former]").unwrap();
         let third = format!("{}[terminals.former]{former}", *text);
         assert!(parse(&third).is_none_or(|read| *read.text() != third));
         assert!(text.len() < MAX_TEXT);
+    }
+
+    #[test]
+    fn a_card_has_a_token_under_the_newest_and_the_former_key() {
+        let [old, new] = [(); 2].map(|()| Secrets::generate().unwrap());
+        let former = Some(old.tokens.newest.clone());
+        let both = Secrets { tokens: Live { former, ..new.tokens.clone() }, ..new.clone() };
+        let [number, pin] = ["4000 0000 0000 0002", "2580"];
+        let (number, pin) = (number.parse().unwrap(), pin.parse().unwrap());
+        let claim = both.cards().claim(&number);
+        assert_eq!(*claim.tokens(), [&new, &old].map(|secrets| secrets.cards().claim(&number).newest()));
+        assert_eq!(claim.newest().key, new.tokens.newest.0);
+        let proof = both.cards().proof(&claim, &pin);
+        let (newest, pins) = (proof.newest(), &new.pins.newest);
+        assert_eq!((newest.token_key, newest.key), (new.tokens.newest.0, pins.0));
+        assert_eq!(*new.cards().proof(&new.cards().claim(&number), &pin).verifiers(), [newest; 4]);
+    }
+
+    #[test]
+    fn an_id_is_of_one_key_alone() {
+        let secrets = Secrets::generate().unwrap();
+        let mut twice = secrets.clone();
+        twice.pins.former = Some((secrets.pins.newest.0, secrets.tokens.newest.1.clone()));
+        assert_eq!(parse(&twice.text()), None);
+        let mut decoy = secrets;
+        decoy.pins.newest.0 = Card::DECOY.verifier.key;
+        assert_eq!(parse(&decoy.text()), None);
     }
 
     #[test]
