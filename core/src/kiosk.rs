@@ -17,6 +17,8 @@
 //! # Ok(())
 //! # }
 //! ```
+#[cfg(feature = "cards")]
+use crate::ledger::card::CardKeys;
 #[cfg(feature = "seal")]
 use crate::{host::KeyRequest, ledger::Name, seal::TerminalKey};
 use crate::{
@@ -129,6 +131,13 @@ impl<L: Ledger, const IN: usize, const OUT: usize> Kiosk<L, IN, OUT> {
             end: 0,
             input_ended: false,
         }
+    }
+
+    /// Has access by card, as [`Host::serve_cards`]: call it before the first [`turn`](Self::turn). The ledger must keep cards:
+    /// [`StoredLedger`](crate::ledger::StoredLedger) does not.
+    #[cfg(feature = "cards")]
+    pub fn serve_cards(&mut self, keys: CardKeys) {
+        self.host.serve_cards(keys);
     }
 
     /// Sets the key of the terminal on this line, as it was stored. A hello up to eight steps ahead of it is authenticated.

@@ -11,6 +11,9 @@ use crate::{
 use embedded_io::{ErrorKind, ErrorType};
 use std::{string::String, string::ToString, vec, vec::Vec};
 
+#[cfg(feature = "cards")]
+mod cards;
+
 /// A serial port in memory.
 #[derive(Debug, Default)]
 struct Port {
