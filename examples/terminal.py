@@ -76,7 +76,7 @@ def request(message, until, is_reply):
                     return reply
             elif reply.get("notice") == "who":
                 raise ConnectionLost
-            elif reply.get("error") in ("version", "bad-name", "other-name", "not-enrolled"):
+            elif reply.get("error") in ("version", "bad-name", "other-name", "not-enrolled", "by-card"):
                 sys.exit(reply["data"])
             elif reply.get("end") and reply.get("start", state["start"]) == state["start"]:
                 if reply.get("attempt", attempt) == attempt:

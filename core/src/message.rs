@@ -188,11 +188,14 @@ pub enum Fault {
     OtherName,
     /// The operator has not enrolled the terminal for its certificate, or has revoked it.
     NotEnrolled,
+    /// Access is by card, and the hello has no name, or does not say that the terminal hides what is typed at a secret prompt.
+    #[cfg(feature = "cards")]
+    ByCard,
 }
 
 impl Fault {
     /// Every fault with its code on the `json` wire.
-    const CODES: [(Self, &'static str); 16] = [
+    const CODES: &'static [(Self, &'static str)] = &[
         (Self::Empty, "empty"),
         (Self::TooLong, "too-long"),
         (Self::WrongWire, "wrong-wire"),
@@ -209,11 +212,25 @@ impl Fault {
         (Self::Conflict, "conflict"),
         (Self::OtherName, "other-name"),
         (Self::NotEnrolled, "not-enrolled"),
+        #[cfg(feature = "cards")]
+        (Self::ByCard, "by-card"),
     ];
 
     /// The fault's code on the `json` wire.
     pub fn code(self) -> &'static str {
         Self::CODES.iter().find(|(fault, _)| *fault == self).map_or("", |(_, code)| code)
+    }
+
+    /// Whether it is about a hello that the host will never accept.
+    pub(crate) const fn refuses_hello(self) -> bool {
+        #[cfg(feature = "cards")]
+        if matches!(self, Self::ByCard) {
+            return true;
+        }
+        matches!(
+            self,
+            Self::Version | Self::BadName | Self::NotAMessage | Self::OtherName | Self::NotEnrolled
+        )
     }
 
     /// The fault with this code.
@@ -244,6 +261,10 @@ impl Fault {
             Self::Conflict => "That prompt was answered before, with something else.",
             Self::OtherName => "A session here needs the name in this terminal's certificate.",
             Self::NotEnrolled => "This terminal is not enrolled here.",
+            #[cfg(feature = "cards")]
+            Self::ByCard => {
+                "Access here is by card: a hello needs a name, version 2, and the capability to hide what is typed at a secret prompt."
+            }
         }
     }
 }
@@ -269,14 +290,14 @@ mod tests {
     #[test]
     fn every_code_parses_back_to_its_fault() {
         for (fault, code) in Fault::CODES {
-            assert_eq!(Fault::from_code(fault.code()), Some(fault), "{code}");
+            assert_eq!(Fault::from_code(fault.code()), Some(*fault), "{code}");
         }
         assert_eq!(Fault::from_code("surprise"), None);
     }
 
     #[test]
     fn the_text_of_a_notice_needs_no_escape_in_json() {
-        let faults = Fault::CODES.map(|(fault, _)| Notice::Fault(fault));
+        let faults = Fault::CODES.iter().map(|(fault, _)| Notice::Fault(*fault));
         let others = [
             Notice::Working { re: None },
             Notice::Who,
@@ -287,7 +308,7 @@ mod tests {
             Notice::Stopping,
             Notice::OutOfService,
         ];
-        for notice in faults.into_iter().chain(others) {
+        for notice in faults.chain(others) {
             assert!(needs_no_escape(notice.text()) && !notice.text().is_empty(), "{notice:?}");
             let shown = match notice {
                 Notice::Fault(fault) => fault.to_string(),

@@ -143,22 +143,17 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         }
     }
 
-    /// Why a terminal is not served, where access is by card: it would show what is typed at a secret prompt, or has no name.
+    /// Whether a terminal is not served, because access is by card: it would show what is typed at a secret prompt, or has no name.
     #[cfg(feature = "cards")]
-    fn refusal(&self, hello: &Hello) -> Option<Fault> {
-        self.card_keys.as_ref()?;
+    fn lacks_what_cards_need(&self, hello: &Hello) -> bool {
         let hides_secrets = hello.capabilities.has(Capabilities::SECRET_PROMPTS);
-        match (hides_secrets, &hello.terminal) {
-            (true, Some(_)) => None,
-            (true, None) => Some(Fault::OtherName),
-            (false, _) => Some(Fault::Version),
-        }
+        self.card_keys.is_some() && (!hides_secrets || hello.terminal.is_none())
     }
 
     pub(super) fn handle_hello(&mut self, hello: &Hello) -> Option<Effect> {
         #[cfg(feature = "cards")]
-        if let Some(fault) = self.refusal(hello) {
-            return self.handle_fault(fault);
+        if self.lacks_what_cards_need(hello) {
+            return self.handle_fault(Fault::ByCard);
         }
         let same_terminal = match (self.conversation.as_ref().map(Conversation::origin), &hello.terminal) {
             (Some(Origin::Terminal(here)), Some(name)) => here == name,

@@ -102,9 +102,11 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Skip
             }
             // The host will never accept this hello.
-            Notice::Fault(
-                Fault::Version | Fault::BadName | Fault::NotAMessage | Fault::OtherName | Fault::NotEnrolled,
-            ) if matches!(self.state, TerminalState::AwaitWelcome { .. }) => self.end_session(),
+            Notice::Fault(fault)
+                if fault.refuses_hello() && matches!(self.state, TerminalState::AwaitWelcome { .. }) =>
+            {
+                self.end_session()
+            }
             // The fault is about a message that was damaged, late or a duplicate; this side retransmits
             // anyway.
             Notice::Fault(_) if self.config.retransmit.is_some() => FrameResult::Skip,

@@ -133,6 +133,8 @@ fn golden() -> Vec<(Vec<u8>, &'static str)> {
         (notice(Notice::Fault(Fault::Conflict)), "03 07 0d"),
         (notice(Notice::Fault(Fault::OtherName)), "03 07 0e"),
         (notice(Notice::Fault(Fault::NotEnrolled)), "03 07 0f"),
+        #[cfg(feature = "cards")]
+        (notice(Notice::Fault(Fault::ByCard)), "03 07 10"),
     ]
 }
 

@@ -137,12 +137,16 @@ fn only_named_terminals_that_hide_secrets_are_served() {
         let mut counter = Counter::new(wire);
         assert_eq!(counter.send(&[]), [], "there is no greeting");
         assert_eq!(counter.answer(1, "3").notice, Some(Notice::Who));
-        for (hello, fault) in [
-            (hello("a", 1, 1), Fault::Version),
-            (Hello { version: EXTENDED, ..hello("a", 1, 1) }, Fault::Version),
-            (able(hello("", 1, 1)), Fault::OtherName),
+        for refused in [
+            hello("a", 1, 1),
+            hello("", 1, 1),
+            Hello { version: EXTENDED, ..hello("a", 1, 1) },
+            Hello { capabilities: Capabilities::DISPENSER, ..able(hello("a", 1, 1)) },
+            able(hello("", 1, 1)),
         ] {
-            assert_eq!(only(counter.hello(&hello)).notice, Some(Notice::Fault(fault)));
+            let told = only(counter.hello(&refused));
+            assert_eq!(told.notice, Some(Notice::Fault(Fault::ByCard)));
+            assert_eq!(told.text, Fault::ByCard.text());
         }
         let welcome = only(counter.hello(&able(hello("a", 1, 1))));
         assert!(welcome.prompt && welcome.text.ends_with("the number of your card. (exit ends the session)"));

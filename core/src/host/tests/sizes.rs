@@ -7,7 +7,7 @@ use crate::{
 };
 use std::format;
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: &[Fault] = &[
     Fault::Empty,
     Fault::TooLong,
     Fault::WrongWire,
@@ -24,6 +24,8 @@ const FAULTS: [Fault; 16] = [
     Fault::Conflict,
     Fault::OtherName,
     Fault::NotEnrolled,
+    #[cfg(feature = "cards")]
+    Fault::ByCard,
 ];
 
 /// Every reply to an answer or a hello, with the longest numbers.
@@ -114,7 +116,7 @@ fn the_longest_answer_and_reply_fit_an_exchange() {
 fn the_longest_fault_and_reply_fit_the_output_buffer() {
     for (_, wire) in Wire::ALL {
         for reply in replies() {
-            for fault in FAULTS {
+            for &fault in FAULTS {
                 let mut outbox = Outbox::<OUT>::new(*wire);
                 assert_eq!(outbox.notice(Notice::Fault(fault), Some(&reply)), Ok(()), "{wire} {reply:?}");
             }
@@ -144,7 +146,7 @@ fn the_longest_messages_fit_the_buffers_of_postcard() {
         let mut outbox = Outbox::<POSTCARD_OUT>::new(Wire::Postcard);
         let written = (outbox.notice(working, None), outbox.reply(&reply), outbox.notice(taken, None));
         assert_eq!(written, (Ok(()), Ok(()), Ok(())), "{reply:?}");
-        for fault in FAULTS {
+        for &fault in FAULTS {
             let mut outbox = Outbox::<POSTCARD_OUT>::new(Wire::Postcard);
             assert_eq!(outbox.notice(Notice::Fault(fault), Some(&reply)), Ok(()), "{reply:?}");
         }
@@ -212,7 +214,7 @@ fn one_object_of_the_raw_wire_fits_one_read_of_1024_bytes() {
     let longest = replies()
         .iter()
         .flat_map(|reply| {
-            FAULTS.map(|fault| {
+            FAULTS.iter().map(move |&fault| {
                 let mut outbox = Outbox::<4096>::new(Wire::Raw);
                 outbox.notice(Notice::Fault(fault), Some(reply)).unwrap();
                 outbox.output().len()

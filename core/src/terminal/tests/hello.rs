@@ -1,6 +1,16 @@
 //! The handshake: restarts of either end, another ledger, reconnecting and take-over.
 use super::*;
 
+/// The faults about a hello that the host will never accept.
+const REFUSALS: &[Fault] = &[
+    Fault::Version,
+    Fault::BadName,
+    Fault::OtherName,
+    Fault::NotEnrolled,
+    #[cfg(feature = "cards")]
+    Fault::ByCard,
+];
+
 #[test]
 fn after_a_restart_of_the_host_the_terminal_says_hello_again() {
     for wire in [Wire::Json, Wire::Postcard] {
@@ -249,7 +259,7 @@ fn of_two_terminals_with_one_name_the_later_takes_over() {
 
 #[test]
 fn a_fault_about_the_hello_ends_the_session() {
-    for fault in [Fault::Version, Fault::BadName, Fault::OtherName, Fault::NotEnrolled] {
+    for &fault in REFUSALS {
         let mut pair = Pair::in_clear(Wire::Postcard);
         let shown = only(feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now));
         assert_eq!(shown.notice(), Some(Notice::Fault(fault)));
@@ -289,7 +299,7 @@ fn a_terminal_without_a_profile_shows_who() {
 #[test]
 fn a_fault_about_a_hello_after_the_welcome_ends_nothing() {
     let mut pair = Pair::at_menu(Wire::Postcard);
-    for fault in [Fault::Version, Fault::BadName, Fault::OtherName, Fault::NotEnrolled] {
+    for &fault in REFUSALS {
         feed(&mut pair.terminal, &notice_bytes(Notice::Fault(fault)), pair.now);
         assert!(!pair.terminal.is_over() && pair.terminal.prompt().is_some(), "{fault}");
     }
