@@ -110,11 +110,10 @@ use crate::wire::{Proof, Wire};
 use crate::{
     codec::BufferTooSmall,
     frame::Decoded,
-    message::{Answer, Fault, Hello, MAX_ANSWER},
+    message::{Answer, Fault, Hello},
     time::{Duration, Instant},
     wire::{Counters, Inbox, Keys, Outbox},
 };
-use heapless::String;
 
 mod config;
 #[cfg(test)]
@@ -167,7 +166,7 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     /// Whether the next hello asks to resume: the person who was welcomed last is still there.
     resume: bool,
     /// The answer that has no reply yet, while this life may retransmit it.
-    answer: Option<String<MAX_ANSWER>>,
+    answer: Option<Answer>,
     /// The host has sent a fault since the answer.
     host_sent_fault: bool,
     /// A message has to be sent when the output is empty.
@@ -349,7 +348,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.inbox.take_counters()
     }
 
-    /// Sends what the person typed at `prompt`: at most [`MAX_ANSWER`] bytes of UTF-8, after trimming.
+    /// Sends what the person typed at `prompt`: at most [`MAX_ANSWER`](crate::message::MAX_ANSWER) bytes of UTF-8, after trimming.
     ///
     /// # Errors
     /// [`AnswerError`] if that prompt is not open (any more) or the text is too long. Nothing is sent then.
@@ -358,8 +357,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return Err(AnswerError::NotOpen);
         }
         let answer = Answer::new(text);
-        let text = answer.text().and_then(|text| String::try_from(text).ok()).ok_or(AnswerError::TooLong)?;
-        self.answer = Some(text);
+        if answer.text().is_none() {
+            return Err(AnswerError::TooLong);
+        }
+        self.answer = Some(answer);
         self.memory.pending = prompt;
         self.state = TerminalState::AwaitReply(prompt);
         self.answered_at = now;
@@ -459,7 +460,7 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 let envelope = self.keys.answer();
                 #[cfg(not(feature = "seal"))]
                 let envelope = None;
-                self.outbox.answer_in(envelope, *prompt, answer)
+                self.outbox.answer_in(envelope, *prompt, answer.text().unwrap_or_default())
             }
             _ => Ok(()),
         };

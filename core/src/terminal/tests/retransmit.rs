@@ -32,6 +32,16 @@ fn a_lost_reply_is_sent_again_and_the_money_moves_once() {
     }
 }
 
+#[cfg(feature = "cards")]
+#[test]
+fn an_answer_that_has_no_reply_is_not_shown_by_debug() {
+    let mut pair = Pair::at_menu(Wire::Json);
+    pair.drop_to_host = true;
+    pair.types("864297");
+    let shown = std::format!("{:?}", pair.terminal);
+    assert!(!shown.contains("864297") && !shown.contains("56, 54, 52, 50"), "{shown}");
+}
+
 #[test]
 fn a_lost_hello_is_retransmitted_unchanged() {
     let mut pair = Pair::serial(Wire::Postcard);
