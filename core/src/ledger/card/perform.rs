@@ -56,6 +56,8 @@ impl<'a> CardCopies<'a> {
     ) -> Result<(), Refusal> {
         let remaining = now.map_or(0, |now| delay.remaining(now));
         if remaining > 0 {
+            // Or it would last until the clock is again where it was.
+            *delay = now.map_or(*delay, |now| delay.bounded(now));
             let seconds = u32::try_from(remaining.div_ceil(1000)).unwrap_or(u32::MAX);
             return Err(Refusal::Delayed { seconds });
         }

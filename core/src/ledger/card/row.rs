@@ -229,6 +229,12 @@ impl Delay {
         self.until.millis().saturating_sub(now.millis()).min(self.length)
     }
 
+    /// The same delay where the clock was set back: it ends its length after `now` at the latest.
+    pub fn bounded(self, now: UnixTime) -> Self {
+        let latest = now.millis().saturating_add(self.length);
+        Self { until: UnixTime::from_millis(self.until.millis().min(latest)), ..self }
+    }
+
     /// The delay after one more refusal. A right PIN does not clear it.
     pub fn after_refusal(self, now: UnixTime) -> Self {
         let is_over = now.millis().saturating_sub(self.until.millis()) >= LONGEST_DELAY;

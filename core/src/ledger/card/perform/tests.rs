@@ -222,6 +222,19 @@ fn refused_verifications_delay_the_terminal_and_nothing_is_judged_meanwhile() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_makes_no_delay_longer() {
+    let mut bank = Bank::new();
+    assert_eq!(bank.verify("a", 2, "1111"), refused(Refusal::NotVerified));
+    bank.now -= 3_600_000;
+    bank.ledger.set_time(UnixTime::from_millis(bank.now));
+    assert_eq!(bank.verify("a", 0, PINS[0]), refused(Refusal::Delayed { seconds: 1 }));
+    bank.wait(999);
+    assert_eq!(bank.verify("a", 0, PINS[0]), refused(Refusal::Delayed { seconds: 1 }));
+    bank.wait(1);
+    bank.open("a", 0);
+}
+
+#[test]
 fn the_third_wrong_pin_blocks_and_ends_the_sessions_of_the_card() {
     let mut bank = Bank::new();
     let access = bank.open("a", 0);
