@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod batch;
+pub mod card_order;
 pub mod committer;
 pub mod draft;
 pub mod enrol;
