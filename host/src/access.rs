@@ -1,4 +1,6 @@
-//! Access: who may use a terminal's name over an authenticated link, and where the secrets for that lie.
+//! Access: who may use a terminal's name over an authenticated link, where the secrets for that and for cards lie, and how numbers
+//! of cards and PINs are drawn.
+pub mod draw;
 #[cfg(all(feature = "ledger", unix))]
 pub mod eeprom;
 pub mod enrolment;
