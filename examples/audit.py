@@ -23,6 +23,8 @@ for line in lines[1:]:
         balances[entry["credit"]] += int(entry["amount"])
         balance = balances[f"account:{entry['account']}"]
         assert balance == int(entry["balance"]), f"{where}: the balance is not {entry['balance']}"
+    if entry["payee_version"]:
+        assert balances[f"account:{entry['payee']}"] == int(entry["payee_balance"]), f"{where}: the payee has another balance"
 assert ended == set(heads), "the end is missing"
 assert sum(balances.values()) == 0
 for side in sorted(balances):

@@ -15,6 +15,7 @@ mod replay;
 pub mod sqlite;
 pub mod store;
 pub mod verify;
+pub mod words;
 
 use crate::access::Enrolment;
 

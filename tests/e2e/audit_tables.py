@@ -6,9 +6,10 @@ faults, or the balance of each account and the journals' heads, and ends with 1 
 """
 import hashlib, sqlite3, sys
 
-FORMAT = 4
+FORMAT = 5
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
-           "credit", "amount", "balance", "version", "series", "uid")
+           "credit", "amount", "balance", "version", "series", "uid", "card", "accounts", "owner", "payee", "payee_balance",
+           "payee_version", "detail")
 faults = []
 
 

@@ -2,13 +2,13 @@
 //! change in them.
 use super::{
     enrol,
-    entry::{self, Entry, Head},
+    entry::{self, Entry, Head, Touched},
     store::Turn,
 };
 use atm_core::{
     ledger::{
         Account, Command, Decision, Gap, LedgerId, Name, Operation, Origin, Outcome, Refusal, Rejection,
-        Request, Response, Rows, Terminal, decide,
+        Request, Response, Rows, Terminal, card::Limits, decide,
     },
     time::UnixTime,
 };
@@ -16,6 +16,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
 };
+
+mod cards;
+
+pub use cards::{Cards, DECOY};
 
 /// Names that a ledger has room for: none is ever removed.
 pub const MAX_NAMES: u64 = 1_000_000;
@@ -37,8 +41,12 @@ pub struct Batch {
     pub head: Head,
     /// Its writer.
     pub turn: Turn,
-    /// The account.
+    /// The account of open access.
     pub account: Row<Account>,
+    /// The rows of cards that the requests touch.
+    pub cards: Cards,
+    /// The limits of a card's withdrawals; `None` with open access. Where there are limits, nothing is done without a card.
+    pub limits: Option<Limits>,
     /// The terminals that have a row, in one order for all: databases with the same requests have the same rows.
     pub terminals: BTreeMap<Name, Row<Terminal>>,
     /// Terminals that have a row.
@@ -59,21 +67,24 @@ impl Batch {
         let name = request.origin.terminal();
         let terminal = name.and_then(|name| self.terminals.get(name)).map(|(terminal, _)| terminal);
         let has_room = terminal.is_some() || self.names < self.max_names;
-        let rows = Rows::open(self.ledger, &self.account.0, terminal, has_room);
+        let cards = self.limits.map(|limits| self.cards.rows(&request.command.touched(), limits));
+        let rows = Rows { cards, ..Rows::open(self.ledger, &self.account.0, terminal, has_room) };
         let Decision { mut response, changes, entry } = decide(request, &rows, Some(time));
         let gap = terminal.map_or(Gap::NONE, |terminal| terminal.gap);
         if response == Response::Fenced && terminal.is_some_and(enrol::is_changed_since_hello) {
             response = Response::Rejected(Rejection::Revoked);
         }
-        if let (Some(_), Command::Operate { operation, .. }, Response::Settled { outcome, .. }) =
-            (name, &request.command, response)
+        if let (Some(_), Some(operation), Response::Settled { outcome, .. }) =
+            (name, operation(&request.command), response)
         {
-            let is_first = *operation == Operation::Inquiry || entry.is_some();
+            let is_first = operation.is_report() || entry.is_some();
             let is_known = !matches!(outcome, Outcome::Unknown | Outcome::Refused(Refusal::Conflict));
             self.duplicates += usize::from(!is_first && is_known);
         }
-        if let Some(account) = changes.account {
-            self.account = (account, true);
+        match (changes.account, self.limits) {
+            (Some(account), None) => self.account = (account, true),
+            (None, None) => {}
+            (_, Some(_)) => self.cards.change(request, &changes, entry.as_ref(), time),
         }
         if let (Some(changed), Some(name)) = (changes.terminal, name) {
             let before = self.terminals.insert(name.clone(), (changed, true));
@@ -87,17 +98,23 @@ impl Batch {
             }
         }
         if let Some(entry) = entry {
-            let (account, _) = self.account;
-            self.append(time, &entry::settled(name, &entry, &account));
+            let account = self.account.0;
+            let touched = match self.limits {
+                None => Touched { account: Some(&account), ..Touched::default() },
+                Some(_) => self.cards.touched(request, &changes),
+            };
+            let fact = entry::settled(name, &entry, touched);
+            self.entries.push(self.head.append(self.journal, time, &fact));
         }
         response
     }
 
     /// Settles a request of a batch that did not stand: a named operation is voided, the outcome of an unnamed session's
-    /// is unknown. `None` for a request that moves nothing: it may be decided again.
+    /// is unknown. `None` for a request that only reports: it may be decided again. A PIN that was judged in such a batch is
+    /// voided too: no answer said whether it was right, so that no try is given.
     pub fn void(&mut self, request: &Request, time: UnixTime) -> Option<Response> {
-        let Command::Operate { id, operation } = request.command else { return None };
-        if operation == Operation::Inquiry {
+        let (Command::Operate { id, .. } | Command::Card { id, .. }) = request.command else { return None };
+        if operation(&request.command).is_some_and(|operation| operation.is_report()) {
             return None;
         }
         let Origin::Terminal(name) = &request.origin else {
@@ -116,5 +133,14 @@ impl Batch {
 
     fn append(&mut self, time: UnixTime, fact: &impl Display) {
         self.entries.push(self.head.append(self.journal, time, fact));
+    }
+}
+
+/// The operation that a command asks for.
+fn operation(command: &Command) -> Option<Operation> {
+    match command {
+        Command::Operate { operation, .. } => Some(*operation),
+        Command::Card { request, .. } => Some(request.operation()),
+        _ => None,
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{access::Enrolment, log::LEDGER, metrics::Metrics, names::NameQuota};
 use atm_core::{
-    ledger::{Command, InDoubt, Name, Outcome, Refusal, Rejection, Request, Response},
+    ledger::{Command, InDoubt, Name, Outcome, Refusal, Rejection, Request, Response, card::Limits},
     time::UnixTime,
 };
 use std::{
@@ -58,6 +58,7 @@ pub struct GroupCommitter<S> {
     clock: Clock,
     metrics: Arc<Metrics>,
     names: NameQuota,
+    limits: Option<Limits>,
 }
 
 enum State {
@@ -84,12 +85,30 @@ impl<S: Store> GroupCommitter<S> {
         metrics.update(|counters| counters.is_ledger_open = Some(true));
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
         let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
-        Ok(Self { store, turn, head, queue, apart: 0, answered, state, retry_at, clock, metrics, names })
+        Ok(Self {
+            store,
+            turn,
+            head,
+            queue,
+            apart: 0,
+            answered,
+            state,
+            retry_at,
+            clock,
+            metrics,
+            names,
+            limits: None,
+        })
     }
 
     /// Caps new names: without a quota the store's limit is the only one.
     pub fn set_name_quota(&mut self, quota: NameQuota) {
         self.names = quota;
+    }
+
+    /// Serves cards, with these limits: from here on nothing is done without one. Before, access is open.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = Some(limits);
     }
 
     /// What the row of a terminal says about who may use its name; `None` if it has no row. It is read at once, outside of
@@ -190,7 +209,7 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     fn commit_batch(&mut self, requests: Vec<Request>) {
-        let loaded = self.store.load(&mut requests.iter().filter_map(|request| request.origin.terminal()));
+        let loaded = self.load(&mut requests.iter());
         let mut batch = match loaded {
             Ok(batch) if batch.turn == self.turn => batch,
             Ok(_) => {
@@ -233,6 +252,11 @@ impl<S: Store> GroupCommitter<S> {
             }
             (Err(fault), _) => self.doubt(&fault, before, batch.head, answered(requests), new_names),
         }
+    }
+
+    /// Begins a batch of these requests.
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
+        Ok(Batch { limits: self.limits, ..self.store.load(requests)? })
     }
 
     /// Saves a batch, under this turn from here on, and counts.
@@ -319,8 +343,7 @@ impl<S: Store> GroupCommitter<S> {
     /// Returns the settled responses, and the requests that are to be decided again.
     fn try_settle(&mut self, doubt: &mut Doubt) -> Result<(Vec<Answered>, Vec<Request>), StoreFault> {
         self.store.reopen()?;
-        let mut names = doubt.answered.iter().filter_map(|(request, _)| request.origin.terminal());
-        let mut batch = self.store.load(&mut names)?;
+        let mut batch = self.load(&mut doubt.answered.iter().map(|(request, _)| request))?;
         let Turn { epoch, owner } = batch.turn;
         let is_ours = owner == self.turn.owner;
         let Some(stands) = doubt.stands(&batch.head, epoch).filter(|_| is_ours) else {

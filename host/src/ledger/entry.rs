@@ -3,9 +3,11 @@
 //! A line has the number of the format and the columns of [`COLUMNS`], separated by commas, none of them quoted, empty
 //! where they say nothing. `schema.sql` describes them. The hash of an entry is the SHA-256 of the hash before it (64
 //! hexadecimal digits; zeros before the first), a line feed and the line, so that `sha256sum` can check the chain.
+use super::words::{self, Figures};
 use atm_core::{
     ledger::{
-        self, Account, AccountNumber, Gap, LedgerId, Name, Operation, Outcome, Receipt, Record, Refusal, Side,
+        self, Account, AccountNumber, Gap, LedgerId, Name, Side,
+        card::{Accounts, Owner},
     },
     money::Amount,
     time::UnixTime,
@@ -14,14 +16,16 @@ use sha2::{Digest, Sha256};
 use std::fmt::{self, Display};
 
 /// The version of the format of lines and tables.
-pub const FORMAT: u64 = 4;
+pub const FORMAT: u64 = 5;
 
 /// A line's columns behind the format, and those of the table of entries before the hash.
 pub const COLUMNS: &str = "journal,number,time,kind,ledger,terminal,id,numbers,operation,reason,account,debit,\
-                           credit,amount,balance,version,series,uid";
+                           credit,amount,balance,version,series,uid,card,accounts,owner,payee,payee_balance,\
+                           payee_version,detail";
 
 /// The columns that are no numbers.
-pub const TEXTS: [&str; 7] = ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit"];
+pub const TEXTS: [&str; 9] =
+    ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit", "accounts", "owner"];
 
 /// The hash of an entry: one link of the chain. 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,33 +119,50 @@ pub fn created(ledger: LedgerId, account: &Account) -> impl Display {
     let (AccountNumber(number), balance, version) =
         (account.number, account.balance.minor(), account.version);
     fmt::from_fn(move |f| {
-        write!(f, "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version},,")
+        write!(
+            f,
+            "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version},,,,,,,,,"
+        )
     })
 }
 
 /// The fact that the ledger was restored from a backup and has another identity from here on.
 pub fn restored(ledger: LedgerId) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,,,"))
+    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,,,,,,,,,,"))
 }
 
 /// The fact that a terminal proved that the ledger was set back, with its gap from here on.
 pub fn set_back(terminal: &Name, gap: Gap) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,,,", gap.start, gap.end))
+    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,,,,,,,,,,", gap.start, gap.end))
 }
 
-/// The fact that an operation has an outcome, and the account as it is after it. In a session without a name (`None`)
-/// the id is not recorded.
-pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account) -> impl Display {
+/// The rows that an operation has touched, as they are after it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Touched<'a> {
+    /// The account: that of open access, or of the card's session.
+    pub account: Option<&'a Account>,
+    /// The card's number in its table.
+    pub card: Option<u64>,
+    /// The payee, if money went there.
+    pub payee: Option<&'a Account>,
+}
+
+/// The fact that an operation has an outcome. In a session without a name (`None`) the id is not recorded.
+pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, touched: Touched<'_>) -> impl Display {
     fmt::from_fn(move |f| {
         let name = terminal.map_or("", Name::as_str);
         let id = or_empty(terminal.map(|_| entry.record.id));
-        let Some(operation) = entry.record.operation else {
-            return write!(f, "void,,{name},{id},,,,,,,,,,,");
+        let (operation, outcome, Figures { amount, payee, detail, .. }) = words::words(&entry.record);
+        let Some(operation) = operation else {
+            return write!(f, "void,,{name},{id},,,,,,,,,,,,,,,,,,");
         };
-        let (outcome, amount, _) = outcome_word(&entry.record);
+        let Touched { account, card, payee: paid } = touched;
         let (kind, reason) = if outcome == "done" { ("done", "") } else { ("refused", outcome) };
-        let AccountNumber(number) = account.number;
-        write!(f, "{kind},,{name},{id},,{},{reason},{number},", operation_word(operation))?;
+        write!(
+            f,
+            "{kind},,{name},{id},,{operation},{reason},{},",
+            or_empty(account.map(|row| row.number.0))
+        )?;
         let side = |side| {
             fmt::from_fn(move |f| match (side, terminal) {
                 (Side::Account(AccountNumber(number)), _) => write!(f, "account:{number}"),
@@ -151,10 +172,20 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account
         };
         let [debit, credit] =
             [entry.movement.map(|both| side(both.debit)), entry.movement.map(|both| side(both.credit))];
-        write!(f, "{},{},", or_empty(debit), or_empty(credit))?;
-        let amount = or_empty(amount.map(Amount::minor));
-        write!(f, "{amount},{},{},,", account.balance.minor(), account.version)
+        write!(f, "{},{},{},", or_empty(debit), or_empty(credit), or_empty(amount.map(Amount::minor)))?;
+        write_state(f, account)?;
+        write!(f, ",,,{},,,{},", or_empty(card), or_empty(payee.map(|payee| payee.0)))?;
+        write_state(f, paid)?;
+        write!(f, ",{}", or_empty(detail))
     })
+}
+
+/// Writes the balance and the version of an account.
+fn write_state(f: &mut fmt::Formatter<'_>, account: Option<&Account>) -> fmt::Result {
+    match account {
+        Some(account) => write!(f, "{},{}", account.balance.minor(), account.version),
+        None => f.write_str(","),
+    }
 }
 
 /// The fact that an operator has changed a terminal's enrolment, or (`None`) that of all; `kind` is a word of
@@ -162,83 +193,34 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, account: &Account
 pub fn enrolment(kind: &str, terminal: Option<&Name>, series: Option<u32>, uid: Option<u32>) -> impl Display {
     fmt::from_fn(move |f| {
         let name = terminal.map_or("", Name::as_str);
-        write!(f, "{kind},,{name},,,,,,,,,,,{},{}", or_empty(series), or_empty(uid))
+        write!(f, "{kind},,{name},,,,,,,,,,,{},{},,,,,,,", or_empty(series), or_empty(uid))
+    })
+}
+
+/// The fact that an operator has opened an account, with the balance that it has.
+pub fn opened(account: &Account, owner: &Owner, uid: Option<u32>) -> impl Display {
+    fmt::from_fn(move |f| {
+        let (AccountNumber(number), balance) = (account.number, account.balance.minor());
+        write!(f, "opened,,,,,,,{number},opening,account:{number},{balance},")?;
+        write_state(f, Some(account))?;
+        write!(f, ",,{},,,{},,,,", or_empty(uid), words::owner_text(owner))
+    })
+}
+
+/// The fact that an operator has changed an account's state; `kind` is `frozen`, `unfrozen` or `closed`.
+pub fn account_order(kind: &str, account: AccountNumber, uid: Option<u32>) -> impl Display {
+    fmt::from_fn(move |f| write!(f, "{kind},,,,,,,{},,,,,,,{},,,,,,,", account.0, or_empty(uid)))
+}
+
+/// The fact that an operator has issued a card (`issued`, with its accounts) or changed it (`blocked`, `unblocked` or
+/// `pin-set`, without); `card` is its number in its table.
+pub fn card_order(kind: &str, card: u64, accounts: Option<&Accounts>, uid: Option<u32>) -> impl Display {
+    fmt::from_fn(move |f| {
+        let accounts = or_empty(accounts.map(words::accounts_text));
+        write!(f, "{kind},,,,,,,,,,,,,,{},{card},{accounts},,,,,", or_empty(uid))
     })
 }
 
 fn or_empty(value: Option<impl Display>) -> impl Display {
     fmt::from_fn(move |f| value.as_ref().map_or(Ok(()), |value| value.fmt(f)))
-}
-
-/// An operation in a word.
-pub fn operation_word(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Inquiry => "balance",
-        Operation::Deposit(_) => "deposit",
-        Operation::Withdraw(_) => "withdrawal",
-        Operation::WithdrawAll => "withdrawal-all",
-        Operation::Verify => "verification",
-        Operation::ChangePin => "pin-change",
-        Operation::Transfer { .. } => "transfer",
-        Operation::LookUp { .. } => "payee",
-        Operation::Statement => "statement",
-    }
-}
-
-/// The operation of that word; `amount` is what it names or has moved.
-pub fn operation(word: &str, amount: Option<Amount>) -> Option<Operation> {
-    match word {
-        "deposit" => amount.map(Operation::Deposit),
-        "withdrawal" => amount.map(Operation::Withdraw),
-        "withdrawal-all" => Some(Operation::WithdrawAll),
-        _ => None,
-    }
-}
-
-/// An outcome in a word, with the amount that was moved or refused, and the balance after it.
-pub fn outcome_word(record: &Record) -> (&'static str, Option<Amount>, Option<Amount>) {
-    let refused = match record.operation {
-        Some(
-            Operation::Deposit(amount) | Operation::Withdraw(amount) | Operation::Transfer { amount, .. },
-        ) => Some(amount),
-        _ => None,
-    };
-    match record.outcome {
-        Outcome::Done(
-            Receipt::Deposited { amount, balance }
-            | Receipt::Withdrawn { amount, balance }
-            | Receipt::Transferred { amount, balance, .. },
-        ) => ("done", Some(amount), Some(balance)),
-        Outcome::Done(Receipt::Balance { balance }) => ("done", None, Some(balance)),
-        Outcome::Done(Receipt::Verified { .. } | Receipt::PinChanged | Receipt::Payee { .. }) => {
-            ("done", None, None)
-        }
-        Outcome::Refused(refusal) => (refusal.code(), refused, refusal.balance()),
-        Outcome::NotDone | Outcome::Unknown => ("void", None, None),
-    }
-}
-
-/// The record that has these words and amounts.
-pub fn record(
-    id: u64,
-    operation_word: Option<&str>,
-    outcome_word: &str,
-    amount: Option<Amount>,
-    balance: Option<Amount>,
-) -> Option<Record> {
-    let operation = match operation_word {
-        Some(word) => Some(operation(word, amount)?),
-        None => None,
-    };
-    let outcome = match (outcome_word, operation) {
-        ("void", None) if amount.is_none() && balance.is_none() => Outcome::NotDone,
-        ("done", Some(Operation::Deposit(amount))) => {
-            Outcome::Done(Receipt::Deposited { amount, balance: balance? })
-        }
-        ("done", Some(_)) => Outcome::Done(Receipt::Withdrawn { amount: amount?, balance: balance? }),
-        ("insufficient", Some(_)) => Outcome::Refused(Refusal::Insufficient { balance: balance? }),
-        ("balance-limit", Some(_)) => Outcome::Refused(Refusal::BalanceLimit { balance: balance? }),
-        _ => return None,
-    };
-    Some(Record::new(id, operation, outcome))
 }

@@ -3,14 +3,15 @@
 //!
 //! Entries are read in ranges, each in a transaction of its own: SQLite cannot shorten its write-ahead log behind a
 //! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
+pub use super::sqlite::accounts::AccountRow;
 use super::{
     Enrolment, draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},
     folder::{beside, find},
-    sqlite::{FILE, drop_cached, enrolments, rows, tables},
+    sqlite::{FILE, accounts, cards, drop_cached, enrolments, rows, tables},
     store::{Head, StoreFault},
 };
-use atm_core::ledger::{Account, AccountNumber, LedgerId, Name, Terminal};
+use atm_core::ledger::{LedgerId, Name, Terminal, card::Card};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 use tempfile::{Builder, TempDir};
@@ -42,7 +43,7 @@ pub struct Overview {
     /// Terminals with a row.
     pub terminals: u64,
     /// The accounts, by their numbers.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<AccountRow>,
     /// What the ledger began with, in minor units.
     pub opening: u64,
     /// The journals, by their numbers.
@@ -118,8 +119,6 @@ impl Reader {
         let connection = &self.connection;
         let _snapshot = connection.is_autocommit().then(|| self.snapshot()).transpose()?;
         let count = |select| connection.query_row(select, [], |row| row.get(0));
-        let mut accounts = connection.prepare("SELECT account FROM accounts ORDER BY account")?;
-        let accounts = accounts.query_map([], |row| Ok(AccountNumber(row.get(0)?)))?;
         let mut journals = connection.prepare("SELECT journal, name FROM journals ORDER BY journal")?;
         let journals = journals.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(Overview {
@@ -127,8 +126,11 @@ impl Reader {
             // Entries have rows in the order of their commits, and none is ever deleted.
             entries: count("SELECT coalesce(max(rowid), 0) FROM entries")?,
             terminals: rows::count_terminals(connection)?,
-            accounts: accounts.map(|number| rows::account(connection, number?)).collect::<Result<_, _>>()?,
-            opening: count("SELECT coalesce(sum(amount), 0) FROM entries WHERE journal = 1 AND number = 1")?,
+            accounts: accounts::all(connection)?,
+            opening: count(
+                "SELECT coalesce(sum(amount), 0) FROM entries WHERE debit = 'opening'
+                 AND (journal = 2 OR journal = 1 AND number = 1)",
+            )?,
             journals: journals
                 .map(|named| {
                     let (journal, name) = named?;
@@ -158,6 +160,19 @@ impl Reader {
                 enrolments::read(&self.connection, &name)?.map(|(row, enrolment)| (name, row, enrolment)),
             );
         }
+        Ok(found)
+    }
+
+    /// The cards, by their numbers, with the decoy.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn cards(&self) -> Result<Vec<(u64, Card)>, StoreFault> {
+        let mut found = Vec::new();
+        cards::for_each(&self.connection, |card| {
+            found.push(card);
+            Ok(())
+        })?;
         Ok(found)
     }
 

@@ -3,9 +3,10 @@
 //! The derived terminals are in a temporary database, so that memory does not grow with their number.
 use super::{
     enrol::Order,
-    entry::{Entry, created, enrolment, line, operation, restored, set_back, settled},
+    entry::{Entry, Touched, created, enrolment, line, restored, set_back, settled},
     sqlite::{enrolments, rows, tables::SCHEMA},
     store::{Head, StoreFault},
+    words::{Figures, operation},
 };
 use atm_core::{
     ledger::{
@@ -122,7 +123,10 @@ impl Replay {
                     name => (Origin::Terminal(parse(name)?), parse(id)?),
                 };
                 // "withdrawal-all" names no amount.
-                let command = match (word, operation(word, money(amount).ok())) {
+                let command = match (
+                    word,
+                    operation(word, &Figures { amount: money(amount).ok(), ..Figures::default() }),
+                ) {
                     ("", _) => Command::Settle { id },
                     (_, Some(operation)) => Command::Operate { id, operation },
                     (_, None) => return Err(misfit("has no operation")),
@@ -168,7 +172,8 @@ impl Replay {
         if let (Some(name), Some(changed)) = (name, changes.terminal) {
             self.keep(name, changed)?;
         }
-        Ok(settled(name, &entry, &account).to_string())
+        let touched = Touched { account: Some(&account), ..Touched::default() };
+        Ok(settled(name, &entry, touched).to_string())
     }
 
     /// The terminal as its entries so far have left it.

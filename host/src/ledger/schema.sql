@@ -27,8 +27,39 @@ CREATE TABLE accounts (
     account BIGINT PRIMARY KEY,
     balance BIGINT NOT NULL CHECK (balance >= 0),
     -- Counts the movements: orders the account's entries across journals.
-    version BIGINT NOT NULL
+    version BIGINT NOT NULL,
+    -- None: the account of open access, number 1, which no card reaches
+    owner TEXT,
+    -- open, frozen or closed
+    state TEXT NOT NULL DEFAULT 'open'
 );
+
+-- Cards, and the decoy, on which the PIN of an unknown card is judged.
+CREATE TABLE cards (
+    -- A running number, which is shown to operators; 0 for the decoy
+    card BIGINT PRIMARY KEY,
+    -- Stands for the card's number: the id of the key that it was made with and the keyed value, in hexadecimal digits
+    token TEXT UNIQUE,
+    -- Stands for the PIN: the ids of the keys of its token and of PINs, and the keyed value
+    verifier TEXT,
+    -- The last four digits of the card's number
+    last_four TEXT,
+    -- The numbers of its accounts, at most four, with a blank between them
+    accounts TEXT NOT NULL,
+    -- Wrong PINs since the last right one; three block the card.
+    tries BIGINT NOT NULL,
+    -- Refused verifications in all
+    refusals BIGINT NOT NULL,
+    blocked BIGINT NOT NULL,
+    -- Raised by each change of PIN, block and unblock: sessions of an earlier version are over.
+    version BIGINT NOT NULL,
+    -- The day of its last withdrawal, counted from the beginning of 1970 in UTC, and the sum of that day
+    day BIGINT NOT NULL,
+    withdrawn BIGINT NOT NULL
+);
+
+INSERT INTO cards (card, accounts, tries, refusals, blocked, version, day, withdrawn)
+    VALUES (0, '', 0, 0, 1, 0, 0, 0);
 
 CREATE TABLE terminals (
     terminal TEXT PRIMARY KEY,
@@ -52,6 +83,15 @@ CREATE TABLE terminals (
     last_outcome TEXT,
     last_amount BIGINT,
     last_balance BIGINT,
+    -- The token of its card, the account that money was to go to, and the other columns of its outcome: as in the entries
+    last_card TEXT,
+    last_payee BIGINT,
+    last_detail BIGINT,
+    -- verification: the card's accounts
+    last_accounts TEXT,
+    -- No PIN is judged there before this time, after refused ones; and the length of that delay in milliseconds
+    delay_until BIGINT NOT NULL DEFAULT 0,
+    delay_length BIGINT NOT NULL DEFAULT 0,
     -- The highest series of keys that was issued for it; 0 before the first. A row whose epoch is above it is revoked.
     series BIGINT NOT NULL DEFAULT 0,
     -- Whether it is served over TLS under a certificate.
@@ -66,7 +106,8 @@ CREATE TABLE entries (
     journal BIGINT NOT NULL,
     number BIGINT NOT NULL,
     time BIGINT NOT NULL,
-    -- created, restored, done, refused, void or set-back; by an operator: enrolled, rotated, revoked or confirmed
+    -- created, restored, done, refused, void or set-back; by an operator about a terminal: enrolled, rotated, revoked or
+    -- confirmed, about an account: opened, frozen, unfrozen or closed, about a card: issued, blocked, unblocked or pin-set
     kind TEXT NOT NULL,
     -- created, restored: the identity from here on
     ledger TEXT,
@@ -75,9 +116,9 @@ CREATE TABLE entries (
     id BIGINT,
     -- set-back: the first number above the gap
     numbers BIGINT,
-    -- deposit, withdrawal or withdrawal-all
+    -- deposit, withdrawal or withdrawal-all; with cards also transfer, verification or pin-change
     operation TEXT,
-    -- insufficient or balance-limit
+    -- refused: insufficient, balance-limit, or another word of the json wire
     reason TEXT,
     account BIGINT,
     -- Both sides of a movement: opening, cash, cash:TERMINAL or account:N
@@ -92,9 +133,25 @@ CREATE TABLE entries (
     series BIGINT,
     -- The operator's user id, where the system has one
     uid BIGINT,
+    -- The card's number in its table; 0 for an unknown card
+    card BIGINT,
+    -- issued: the card's accounts
+    accounts TEXT,
+    -- opened: the account's owner; a byte that is no letter of ASCII, digit, blank, dot or hyphen is %XX
+    owner TEXT,
+    -- transfer: the account that money was to go to, and its balance and version if it went there
+    payee BIGINT,
+    payee_balance BIGINT,
+    payee_version BIGINT,
+    -- verification: the card's version; withdrawal-limit: the limit; day-limit: what is left of it; delayed: seconds
+    detail BIGINT,
     hash TEXT NOT NULL,
     PRIMARY KEY (journal, number)
 );
+
+-- The movements of cards' sessions by account, for statements. Open access has no row in them.
+CREATE INDEX movements_of_accounts ON entries (account, version) WHERE card IS NOT NULL AND debit IS NOT NULL;
+CREATE INDEX movements_of_payees ON entries (payee, payee_version) WHERE payee_version IS NOT NULL;
 
 -- Both sides of every movement: each entry that moved money has two rows, whose sum is zero.
 CREATE VIEW movements AS

@@ -5,15 +5,19 @@
 //! must not wait for another process's transaction, so the busy time-out is 0 and the committer tries again by a
 //! deadline.
 use super::{
-    batch::{Batch, MAX_NAMES},
+    batch::{Batch, Cards, DECOY, MAX_NAMES},
     folder::{beside, file_id},
     mark::Mark,
     reader::Reader,
     store::{Head, Store, StoreFault, Turn},
 };
 use crate::{access::Enrolment, log::LEDGER};
+use accounts::AccountRow;
 use atm_core::{
-    ledger::{AccountNumber, LedgerId, Name},
+    ledger::{
+        AccountNumber, Command, LedgerId, Name, Operation, Request,
+        card::{Card, CardRequest, Touched},
+    },
     money::Amount,
     time::UnixTime,
 };
@@ -27,6 +31,8 @@ use std::{
 };
 use tracing::{info, warn};
 
+pub(super) mod accounts;
+pub(super) mod cards;
 pub(super) mod enrolments;
 pub(super) mod rows;
 pub(super) mod tables;
@@ -154,10 +160,10 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn load(&mut self, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
         let connection = self.connection()?;
         execute(connection, "BEGIN IMMEDIATE")?;
-        let loaded = load(connection, names);
+        let loaded = load(connection, requests);
         match &loaded {
             Ok(loaded) => self.loaded = Some((loaded.head, loaded.turn)),
             Err(_) => self.abandon(),
@@ -267,14 +273,18 @@ pub(super) fn connect(
     Ok(connection)
 }
 
-fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
+fn load(connection: &Connection, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
     let (head, turn) = rows::journal(connection, HOST_JOURNAL)?;
-    let mut terminals = BTreeMap::new();
-    for name in names {
-        if !terminals.contains_key(name)
+    let (mut terminals, mut cards) = (BTreeMap::new(), Cards::default());
+    for request in requests {
+        if let Some(name) = request.origin.terminal()
+            && !terminals.contains_key(name)
             && let Some(terminal) = rows::terminal(connection, name)?
         {
             terminals.insert(name.clone(), (terminal, false));
+        }
+        if let Command::Card { request: asked, .. } = &request.command {
+            load_cards(connection, asked, request.command.touched(), &mut cards)?;
         }
     }
     Ok(Batch {
@@ -283,6 +293,8 @@ fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Resu
         head,
         turn,
         account: (rows::account(connection, AccountNumber::OPEN)?, false),
+        cards,
+        limits: None,
         terminals,
         names: rows::count_terminals(connection)?,
         max_names: MAX_NAMES,
@@ -292,12 +304,43 @@ fn load(connection: &Connection, names: &mut dyn Iterator<Item = &Name>) -> Resu
     })
 }
 
+/// Loads the rows that a card's request touches, of those that were not loaded before.
+fn load_cards(
+    connection: &Connection,
+    request: &CardRequest,
+    Touched { card, account, payee }: Touched,
+    cards: &mut Cards,
+) -> Result<(), StoreFault> {
+    // The decoy is loaded for every card, so that the same is read for a known card and an unknown one.
+    if !cards.has_card(DECOY) {
+        cards.add_card(DECOY, cards::read(connection, DECOY)?.unwrap_or(Card::DECOY));
+    }
+    if let Some(claim) = card.filter(|claim| cards.number(claim) == DECOY)
+        && let Some((number, card)) = cards::find(connection, &claim)?
+    {
+        cards.add_card(number, card);
+    }
+    let has_statement = request.operation() == Operation::Statement;
+    for number in [account, payee].into_iter().flatten() {
+        if (has_statement || !cards.has_account(number))
+            && let Some(mut row) = accounts::read(connection, number)?.and_then(AccountRow::for_cards)
+        {
+            if has_statement {
+                row.statement = accounts::statement(connection, number)?;
+            }
+            cards.add_account(row);
+        }
+    }
+    Ok(())
+}
+
 fn write(connection: &Connection, before: &(Head, Turn), batch: &Batch) -> Result<(), StoreFault> {
     let mut update = connection.prepare_cached(
         "UPDATE journals SET epoch = ?, owner = ?, batches = ?, number = ?, hash = ?
          WHERE journal = ? AND epoch = ? AND owner = ? AND batches = ?",
     )?;
-    let (Batch { head, turn, account, terminals, closed, entries, .. }, (stood, former)) = (batch, before);
+    let (Batch { head, turn, account, cards, terminals, closed, entries, .. }, (stood, former)) =
+        (batch, before);
     let updated = update.execute(params![
         turn.epoch,
         rows::owner(turn.owner),
@@ -319,6 +362,13 @@ fn write(connection: &Connection, before: &(Head, Turn), batch: &Batch) -> Resul
         if *has_changed {
             rows::save_terminal(connection, name, terminal)?;
         }
+    }
+    let (changed_cards, changed_accounts) = cards.changed();
+    for (number, card) in changed_cards {
+        cards::save(connection, number, card)?;
+    }
+    for row in changed_accounts {
+        rows::save_account(connection, &row.account)?;
     }
     closed.iter().try_for_each(|name| enrolments::close(connection, name))?;
     rows::append(connection, entries)

@@ -4,7 +4,7 @@
 //! journal's row; the second ends it. A store knows no rule about money.
 pub use super::entry::Head;
 use super::{Enrolment, batch::Batch};
-use atm_core::ledger::Name;
+use atm_core::ledger::{Name, Request};
 use std::fmt;
 
 /// Which process writes to a journal.
@@ -18,12 +18,12 @@ pub struct Turn {
 
 /// A ledger's database.
 pub trait Store: Send {
-    /// Begins a transaction and loads the rows of these terminals. Every call is followed by
+    /// Begins a transaction and loads the rows that these requests touch. Every call is followed by
     /// [`save`](Self::save) or [`abandon`](Self::abandon).
     ///
     /// # Errors
     /// [`StoreFault`]; no transaction is open then.
-    fn load(&mut self, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault>;
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault>;
 
     /// Saves what has changed and commits it, if the journal still stands where it was loaded; notes the journal's head,
     /// so that a store behind it is noticed at the next start. What it returns is durable.

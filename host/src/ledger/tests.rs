@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 mod audit;
+mod cards;
 mod folder;
 mod operator;
 mod restore;
@@ -118,8 +119,8 @@ enum Fails {
 }
 
 impl Store for Doubtful {
-    fn load(&mut self, names: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
-        self.store.load(names)
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
+        self.store.load(requests)
     }
     fn save(&mut self, batch: &Batch) -> Result<(), StoreFault> {
         let failed = || Err(StoreFault::Failed("as the test says".into()));
@@ -238,7 +239,7 @@ struct Shifting {
 }
 
 impl Store for Shifting {
-    fn load(&mut self, _: &mut dyn Iterator<Item = &Name>) -> Result<Batch, StoreFault> {
+    fn load(&mut self, _: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
         let (head, turn) = self.saved[self.shows.remove(0)];
         let account = Account { number: AccountNumber::OPEN, balance: units(100), version: 1 };
         Ok(Batch {
@@ -247,6 +248,8 @@ impl Store for Shifting {
             head,
             turn,
             account: (account, false),
+            cards: Default::default(),
+            limits: None,
             terminals: BTreeMap::new(),
             names: 0,
             max_names: 7,

@@ -5,12 +5,12 @@
 use super::{
     Enrolment,
     entry::{Hash, Head},
-    reader::{Journal, Overview, Reader},
+    reader::{AccountRow, Journal, Overview, Reader},
     replay::Replay,
     sqlite::{enrolments, rows},
     store::StoreFault,
 };
-use atm_core::ledger::Terminal;
+use atm_core::ledger::{Terminal, card::AccountState};
 use rusqlite::Connection;
 use std::fmt;
 
@@ -99,7 +99,8 @@ impl Report {
         let identities = texts(&reader.connection, "SELECT identity FROM ledger")?;
         self.compare("the identity", identities, Vec::from_iter(ledger.map(|ledger| ledger.to_string())));
         self.compare("the last entry's row", overview.entries, count);
-        self.compare("the list of accounts", &overview.accounts, &Vec::from_iter(account));
+        let open = account.map(|account| AccountRow { account, owner: None, state: AccountState::Open });
+        self.compare("the list of accounts", &overview.accounts, &Vec::from_iter(open));
         for Journal { journal, name, head } in &overview.journals {
             let derived = replay.heads.remove(journal).unwrap_or_default();
             let end = |head: Head| (head.number, head.hash);

@@ -12,7 +12,7 @@ use atm_host::{
     exit::Exit,
     ledger::{
         backup::{new_file, restore},
-        reader::{Overview, Reader},
+        reader::{AccountRow, Overview, Reader},
         sqlite::{Beginning, FILE},
         store::StoreFault,
     },
@@ -100,7 +100,7 @@ fn verify(folder: &Path, expect: Option<&Path>) -> Result<Exit> {
 fn summary(overview: &Overview) -> String {
     let Overview { ledger, entries, terminals, accounts, journals, .. } = overview;
     let mut text = format!("ledger     {ledger}\nentries    {entries}\nterminals  {terminals}");
-    for account in accounts {
+    for AccountRow { account, .. } in accounts {
         text.push_str(&format!("\nbalance    {}", account.balance));
     }
     for journal in journals {

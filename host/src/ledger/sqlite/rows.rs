@@ -1,15 +1,18 @@
 //! Rows of the tables as the core's values, and back.
 use super::{Head, StoreFault, Turn};
-use crate::ledger::entry::{COLUMNS, Entry, Hash, TEXTS, operation_word, outcome_word, record};
+use crate::ledger::{
+    entry::{COLUMNS, Entry, Hash, TEXTS},
+    words::{self, Figures},
+};
 use atm_core::{
-    ledger::{Account, AccountNumber, Epoch, Gap, LedgerId, Name, Terminal},
+    ledger::{Account, AccountNumber, Epoch, Gap, LedgerId, Name, Record, Terminal, card::Delay},
     money::Amount,
     time::UnixTime,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Null};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The place of the hash in a row of the entries.
-const HASH: usize = 19;
+const HASH: usize = 26;
 
 type Result<T> = std::result::Result<T, StoreFault>;
 
@@ -74,7 +77,7 @@ pub(crate) fn count_terminals(connection: &Connection) -> Result<u64> {
 macro_rules! columns {
     () => {
         "epoch_series, epoch_step, start, attempt, turn, next_number, gap_start, gap_end, set_back_at, last_id, last_operation, last_outcome, \
-         last_amount, last_balance"
+         last_amount, last_balance, last_card, last_payee, last_detail, last_accounts, delay_until, delay_length"
     };
 }
 
@@ -105,16 +108,7 @@ fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
         (None, None, None, None) => None,
         _ => return Err(damaged()),
     };
-    let (operation, outcome): (Option<String>, Option<String>) = (row.get(11)?, row.get(12)?);
-    let amount = row.get::<_, Option<u64>>(13)?.and_then(Amount::from_minor);
-    let balance = row.get::<_, Option<u64>>(14)?.and_then(Amount::from_minor);
-    let last = match (row.get(10)?, outcome) {
-        (None, None) => None,
-        (Some(id), Some(outcome)) => {
-            Some(record(id, operation.as_deref(), &outcome, amount, balance).ok_or_else(damaged)?)
-        }
-        _ => return Err(damaged()),
-    };
+    let last = read_record(row, damaged)?;
     let terminal = Terminal {
         epoch,
         turn: row.get(5)?,
@@ -122,24 +116,53 @@ fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
         gap: Gap { start: row.get(7)?, end: row.get(8)? },
         set_back_at: row.get::<_, Option<u64>>(9)?.map(UnixTime::from_millis),
         last,
-        ..Terminal::NEW
+        delay: Delay { until: UnixTime::from_millis(row.get(19)?), length: row.get(20)? },
     };
     Ok((name.parse().map_err(|_| damaged())?, terminal))
+}
+
+/// A terminal's last operation.
+fn read_record(row: &Row<'_>, damaged: impl Fn() -> StoreFault) -> Result<Option<Record>> {
+    let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let (id, operation, outcome, card, accounts) = (row.get(10)?, text(11)?, text(12)?, text(15)?, text(18)?);
+    let amount = |at| match row.get::<_, Option<u64>>(at)? {
+        Some(minor) => Amount::from_minor(minor).map(Some).ok_or_else(&damaged),
+        None => Ok(None),
+    };
+    let figures = Figures {
+        amount: amount(13)?,
+        balance: amount(14)?,
+        payee: row.get::<_, Option<u32>>(16)?.map(AccountNumber),
+        detail: row.get(17)?,
+        accounts: accounts.map(|text| words::accounts(text).ok_or_else(&damaged)).transpose()?,
+    };
+    let card = card.map(|text| words::token(text).ok_or_else(&damaged)).transpose()?;
+    match (id, outcome) {
+        (None, None) if (operation, card, figures) == Default::default() => Ok(None),
+        (Some(id), Some(outcome)) => {
+            let record = words::record(id, operation, outcome, &figures).ok_or_else(damaged)?;
+            Ok(Some(Record { card, ..record }))
+        }
+        _ => Err(damaged()),
+    }
 }
 
 pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Terminal) -> Result<()> {
     let mut save = connection.prepare_cached(concat!(
         "INSERT INTO terminals (terminal, ",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT (terminal) DO UPDATE SET (",
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (terminal) DO UPDATE SET (",
         columns!(),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
     ))?;
-    let Terminal { epoch, turn, next_number, gap, set_back_at, last, .. } = terminal;
-    let (outcome, amount, balance) = last.as_ref().map_or((None, None, None), |last| {
-        let (outcome, amount, balance) = outcome_word(last);
-        (Some(outcome), amount, balance)
-    });
+    let Terminal { epoch, turn, next_number, gap, set_back_at, last, delay } = terminal;
+    let (operation, outcome, figures) = match last {
+        Some(last) => {
+            let (operation, outcome, figures) = words::words(last);
+            (operation, Some(outcome), figures)
+        }
+        None => Default::default(),
+    };
     save.execute(params![
         name.as_str(),
         epoch.map(|epoch| epoch.series),
@@ -152,10 +175,16 @@ pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Ter
         gap.end,
         set_back_at.map(UnixTime::millis),
         last.map(|last| last.id),
-        last.and_then(|last| last.operation).map(operation_word),
+        operation,
         outcome,
-        amount.map(Amount::minor),
-        balance.map(Amount::minor),
+        figures.amount.map(Amount::minor),
+        figures.balance.map(Amount::minor),
+        last.and_then(|last| last.card).as_ref().map(words::token_text),
+        figures.payee.map(|payee| payee.0),
+        figures.detail,
+        figures.accounts.as_ref().map(|accounts| words::accounts_text(accounts).to_string()),
+        delay.until.millis(),
+        delay.length,
     ])?;
     Ok(())
 }
@@ -169,8 +198,9 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> Result<()> {
     for Entry { line, hash } in entries {
         for (at, ((name, is_text), text)) in (1..).zip(columns.iter().zip(line.split(',').skip(1))) {
             if text.is_empty() {
-                insert.raw_bind_parameter(at, Null)?;
-            } else if *is_text {
+                continue;
+            }
+            if *is_text {
                 insert.raw_bind_parameter(at, text)?;
             } else {
                 let refused = |error| StoreFault::Rejected(format!("{name} {text}: {error}"));
@@ -179,6 +209,8 @@ pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> Result<()> {
         }
         insert.raw_bind_parameter(HASH, hash.as_str())?;
         insert.raw_execute()?;
+        // What the next entry does not bind is null.
+        insert.clear_bindings();
     }
     Ok(())
 }

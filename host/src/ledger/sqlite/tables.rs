@@ -1,12 +1,16 @@
 //! Tables: made for a new ledger, given another identity, and compared with the mark.
-use super::{Beginning, HOST_JOURNAL, OPERATOR_JOURNAL, enrolments, execute, rows};
+use super::{
+    Beginning, HOST_JOURNAL, OPERATOR_JOURNAL,
+    accounts::{self, AccountRow},
+    enrolments, execute, rows,
+};
 use crate::ledger::{
     entry::{FORMAT, Hash, created, restored},
     mark,
     store::{Head, StoreFault},
 };
 use atm_core::{
-    ledger::{Account, AccountNumber},
+    ledger::{Account, AccountNumber, card::AccountState},
     time::UnixTime,
 };
 use rusqlite::{Connection, params};
@@ -25,8 +29,7 @@ pub(super) fn create(connection: &Connection, new: Beginning) -> Result<(), Stor
     execute(connection, "BEGIN IMMEDIATE")?;
     connection.execute_batch(SCHEMA)?;
     let account = Account { number: AccountNumber::OPEN, balance: new.balance, version: 1 };
-    let insert = "INSERT INTO accounts (account, balance, version) VALUES (?, ?, ?)";
-    connection.execute(insert, params![account.number.0, account.balance.minor(), account.version])?;
+    accounts::save(connection, &AccountRow { account, owner: None, state: AccountState::Open })?;
     let insert = "INSERT INTO ledger (format, identity) VALUES (?, ?)";
     connection.execute(insert, params![FORMAT, new.identity.to_string()])?;
     let insert = "INSERT INTO journals (journal, name, epoch, owner, batches, number, hash) VALUES (?, ?, 0, ?, 0, 0, ?)";

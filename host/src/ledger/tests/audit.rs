@@ -4,13 +4,13 @@ use crate::ledger::{
     committer::GroupCommitter,
     entry::{Entry, Hash},
     folder::Folder,
-    reader::{Journal, Overview, Reader},
+    reader::{AccountRow, Journal, Overview, Reader},
     sqlite::{FILE, Sqlite},
 };
 use atm_core::{
     ledger::{
         Account, AccountNumber, Command, Epoch, Gap, HelloClaim, Ledger, LedgerId, Operation, Origin,
-        Outcome, Receipt, Record, Request, SessionId,
+        Outcome, Receipt, Record, Request, SessionId, card::AccountState,
     },
     money::Amount,
 };
@@ -45,15 +45,15 @@ pub(super) fn ledger(folder: &Path) -> (GroupCommitter<Sqlite>, Folder) {
 
 /// The lines of its entries: the format.
 const LINES: [&str; 9] = [
-    "4,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1,,",
-    "4,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2,,",
-    "4,1,3,1000,refused,,a,2,,withdrawal,insufficient,1,,,50000,10100,2,,",
-    "4,1,4,1000,void,,a,3,,,,,,,,,,,",
-    "4,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3,,",
-    "4,1,6,1000,done,,b,4,,withdrawal,,1,account:1,cash:b,200,10000,4,,",
-    "4,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4,,",
-    "4,1,8,1000,set-back,,a,257,301,,,,,,,,,,",
-    "4,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5,,",
+    "5,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1,,,,,,,,,",
+    "5,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2,,,,,,,,,",
+    "5,1,3,1000,refused,,a,2,,withdrawal,insufficient,1,,,50000,10100,2,,,,,,,,,",
+    "5,1,4,1000,void,,a,3,,,,,,,,,,,,,,,,,,",
+    "5,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3,,,,,,,,,",
+    "5,1,6,1000,done,,b,4,,withdrawal,,1,account:1,cash:b,200,10000,4,,,,,,,,,",
+    "5,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4,,,,,,,,,",
+    "5,1,8,1000,set-back,,a,257,301,,,,,,,,,,,,,,,,,",
+    "5,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5,,,,,,,,,",
 ];
 
 /// What a sound ledger says.
@@ -86,7 +86,8 @@ fn a_ledger_is_read_beside_its_writer_and_without_one() {
         let reader = Reader::open(folder.path()).unwrap();
         assert_eq!(reader.overview().unwrap(), overview);
         let account = Account { number: AccountNumber(1), balance: Amount::ZERO, version: 5 };
-        assert_eq!((overview.accounts.as_slice(), overview.opening), (&[account][..], 10_000));
+        let row = AccountRow { account, owner: None, state: AccountState::Open };
+        assert_eq!((overview.accounts.as_slice(), overview.opening), (&[row][..], 10_000));
         let terminal = reader.terminal(&"a".parse().unwrap()).unwrap().unwrap();
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
         let last = Record::new(400, Some(Operation::WithdrawAll), outcome);
@@ -130,7 +131,7 @@ fn every_change_of_a_row_is_found() {
         ("the schema", "DROP VIEW movements; CREATE VIEW movements AS SELECT 1 AS amount"),
         ("the list of accounts", "UPDATE accounts SET balance = 1"),
         ("the list of accounts", "UPDATE accounts SET version = 1"),
-        ("the list of accounts", "INSERT INTO accounts VALUES (2, 0, 0)"),
+        ("the list of accounts", "INSERT INTO accounts (account, balance, version) VALUES (2, 0, 0)"),
         ("the row of terminal a", "UPDATE terminals SET last_balance = 1 WHERE terminal = 'a'"),
         ("the row of terminal a", "UPDATE terminals SET last_id = 500 WHERE terminal = 'a'"),
         ("the row of terminal b", "UPDATE terminals SET last_outcome = 'insufficient' WHERE terminal = 'b'"),

@@ -26,7 +26,7 @@ pub(super) fn export(
     // No transaction is open while `out` is written, which may take any time.
     while let Some((row, entries)) = reader.range(last, overview.entries)? {
         for (nth, Entry { line, hash }) in entries.iter().enumerate() {
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b",.:_-".contains(&byte);
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b",.:_- %".contains(&byte);
             ensure!(line.bytes().all(is_plain), "atm has not written this entry: {line}");
             if format == ExportFormat::Csv {
                 writeln!(out, "{line},{hash}")?;
@@ -48,8 +48,10 @@ pub(super) fn export(
     match format {
         ExportFormat::Json => writeln!(out, "\n]")?,
         ExportFormat::Csv => {
+            // Columns after the kind, and the hash.
+            let rest = ",".repeat(COLUMNS.split(',').count() - 3);
             for Journal { journal, head, .. } in &overview.journals {
-                writeln!(out, "{FORMAT},{journal},{},,head,,,,,,,,,,,,,,,{}", head.number, head.hash)?;
+                writeln!(out, "{FORMAT},{journal},{},,head{rest}{}", head.number, head.hash)?;
             }
         }
     }

@@ -11,8 +11,9 @@ use atm_core::{
     time::UnixTime,
 };
 use atm_host::ledger::{
-    entry::{COLUMNS, operation_word, outcome_word},
-    reader::{Overview, Reader},
+    entry::COLUMNS,
+    reader::{AccountRow, Overview, Reader},
+    words::{Figures, words},
 };
 use std::{
     io::Write,
@@ -26,7 +27,7 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
     writeln!(out, "entries    {entries}")?;
     writeln!(out, "terminals  {terminals}")?;
     let mut cash = -i128::from(opening);
-    for account in &accounts {
+    for AccountRow { account, .. } in &accounts {
         cash += i128::from(account.balance.minor());
         writeln!(out, "account    {}: {}", account.number.0, account.balance)?;
     }
@@ -50,7 +51,7 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
 /// Shows an account.
 pub(super) fn account(reader: &Reader, number: AccountNumber, out: &mut dyn Write) -> Result<()> {
     let accounts = reader.overview()?.accounts;
-    let account = accounts.iter().find(|account| account.number == number);
+    let account = accounts.iter().map(|row| &row.account).find(|account| account.number == number);
     let account = account.with_context(|| format!("there is no account {}", number.0))?;
     writeln!(out, "account    {}", number.0)?;
     writeln!(out, "balance    {}", account.balance)?;
@@ -101,16 +102,18 @@ fn terminal_text(name: &Name, terminal: &Terminal) -> String {
 
 /// An operation and its outcome.
 fn operation_text(record: &Record) -> String {
-    let (outcome, amount, balance) = outcome_word(record);
-    let operation = record.operation.map(|operation| format!(", {}", operation_word(operation)));
+    let (operation, outcome, Figures { amount, balance, payee, .. }) = words(record);
+    let operation = operation.map(|operation| format!(", {operation}"));
     let outcome = match outcome {
         "done" | "void" => outcome.to_owned(),
         reason => format!("refused ({reason})"),
     };
     let amount = amount.map(|amount| format!(" {amount}"));
+    let payee = payee.map(|payee| format!(" to account {}", payee.0));
     let balance = balance.map(|balance| format!(", balance {balance}"));
-    let [operation, amount, balance] = [operation, amount, balance].map(Option::unwrap_or_default);
-    format!("number {}{operation}{amount}: {outcome}{balance}", record.id)
+    let [operation, amount, payee, balance] =
+        [operation, amount, payee, balance].map(Option::unwrap_or_default);
+    format!("number {}{operation}{amount}{payee}: {outcome}{balance}", record.id)
 }
 
 /// RFC 3339, up to the year 9999.

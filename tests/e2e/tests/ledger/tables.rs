@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const CHANGES: [&str; 18] = [
     "UPDATE accounts SET balance = balance + 1",
     "UPDATE accounts SET version = version - 1",
-    "INSERT INTO accounts VALUES (2, 0, 0)",
+    "INSERT INTO accounts (account, balance, version) VALUES (2, 0, 0)",
     "UPDATE terminals SET last_id = last_id - 1 WHERE terminal = 'kiosk-1'",
     "UPDATE terminals SET last_amount = 1 WHERE terminal = 'kiosk-2'",
     "UPDATE terminals SET (last_id, last_operation, last_outcome, last_amount, last_balance) = (NULL, NULL, NULL, NULL, NULL)",

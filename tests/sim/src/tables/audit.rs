@@ -37,11 +37,13 @@ pub fn audit(connection: &Connection) -> rusqlite::Result<Tables> {
 }
 
 /// An entry's line, by its columns.
-const LINE: &str = "4 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
+const LINE: &str = "5 || ',' || journal || ',' || number || ',' || time || ',' || kind || ',' || ifnull(ledger, '')
     || ',' || ifnull(terminal, '') || ',' || ifnull(id, '') || ',' || ifnull(numbers, '') || ','
     || ifnull(operation, '') || ',' || ifnull(reason, '') || ',' || ifnull(account, '') || ',' || ifnull(debit, '')
     || ',' || ifnull(credit, '') || ',' || ifnull(amount, '') || ',' || ifnull(balance, '') || ','
-    || ifnull(version, '') || ',' || ifnull(series, '') || ',' || ifnull(uid, '')";
+    || ifnull(version, '') || ',' || ifnull(series, '') || ',' || ifnull(uid, '')
+    || ',' || ifnull(card, '') || ',' || ifnull(accounts, '') || ',' || ifnull(owner, '') || ',' || ifnull(payee, '')
+    || ',' || ifnull(payee_balance, '') || ',' || ifnull(payee_version, '') || ',' || ifnull(detail, '')";
 
 fn rows<T>(
     connection: &Connection,
@@ -114,19 +116,18 @@ impl Audit {
             amount,
             balance,
             version,
-            _,
-            _,
+            ..,
         ] = columns
         else {
-            return Err("19 columns expected");
+            return Err("columns are missing");
         };
         let delta = match kind {
             "restored" => {
-                self.identity = Some(format!("4,{ledger}"));
+                self.identity = Some(format!("5,{ledger}"));
                 return Ok(());
             }
             "created" if debit == "opening" => {
-                self.identity = Some(format!("4,{ledger}"));
+                self.identity = Some(format!("5,{ledger}"));
                 Some(i128::from(number(amount)?))
             }
             "enrolled" | "rotated" | "revoked" | "confirmed" => return Ok(()),

@@ -1,0 +1,107 @@
+//! Accounts: their rows, and the statement of one, from the entries of cards' sessions.
+use super::{StoreFault, rows::damaged};
+use crate::ledger::words;
+use atm_core::{
+    ledger::{
+        Account, AccountNumber, Movement, Side,
+        card::{AccountState, CardAccount, MOVEMENTS, Owner, Statement, StatementLine},
+    },
+    money::Amount,
+    time::UnixTime,
+};
+use rusqlite::{Connection, Row, params};
+
+type Result<T> = std::result::Result<T, StoreFault>;
+
+/// An account as its row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Its number, balance and version.
+    pub account: Account,
+    /// Its owner; `None` for the account of open access, which no card reaches.
+    pub owner: Option<Owner>,
+    /// What may be done with it.
+    pub state: AccountState,
+}
+
+impl AccountRow {
+    /// The account as cards give access to it, without movements; `None` if none does.
+    pub fn for_cards(self) -> Option<CardAccount> {
+        let Self { account, owner, state } = self;
+        Some(CardAccount { account, state, owner: owner?, statement: Statement::default() })
+    }
+}
+
+const COLUMNS: &str = "account, balance, version, owner, state";
+
+/// An account, if it has a row.
+pub(crate) fn read(connection: &Connection, number: AccountNumber) -> Result<Option<AccountRow>> {
+    let mut select =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE account = ?"))?;
+    select.query_and_then([number.0], read_row)?.next().transpose()
+}
+
+/// All accounts, by their numbers.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<AccountRow>> {
+    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM accounts ORDER BY account"))?;
+    select.query_and_then([], read_row)?.collect()
+}
+
+fn read_row(row: &Row<'_>) -> Result<AccountRow> {
+    let number = AccountNumber(row.get(0)?);
+    let damaged = || damaged(&format!("the row of account {}", number.0));
+    let balance = Amount::from_minor(row.get(1)?).ok_or_else(damaged)?;
+    let owner: Option<String> = row.get(3)?;
+    let owner = owner.map(|owner| owner.parse().map_err(|_| damaged())).transpose()?;
+    let state = words::state(&row.get::<_, String>(4)?).ok_or_else(damaged)?;
+    Ok(AccountRow { account: Account { number, balance, version: row.get(2)? }, owner, state })
+}
+
+/// Saves a whole row, which may be new.
+pub(crate) fn save(connection: &Connection, row: &AccountRow) -> Result<()> {
+    let mut save = connection.prepare_cached(&format!(
+        "INSERT INTO accounts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (account) DO UPDATE SET ({COLUMNS}) = (?1, ?2, ?3, ?4, ?5)"
+    ))?;
+    let AccountRow { account: Account { number, balance, version }, owner, state } = row;
+    let owner = owner.as_ref().map(Owner::as_str);
+    save.execute(params![number.0, balance.minor(), version, owner, words::state_word(*state)])?;
+    Ok(())
+}
+
+/// The last movements of an account by cards' sessions.
+pub(crate) fn statement(connection: &Connection, number: AccountNumber) -> Result<Statement> {
+    // Each branch is the end of an index. Both count the account's version.
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT time, debit, credit, amount, balance, version FROM (
+             SELECT time, debit, credit, amount, balance, version FROM entries
+             WHERE account = ?1 AND card IS NOT NULL AND debit IS NOT NULL ORDER BY version DESC LIMIT {MOVEMENTS})
+         UNION ALL
+         SELECT time, debit, credit, amount, payee_balance, payee_version FROM (
+             SELECT time, debit, credit, amount, payee_balance, payee_version FROM entries
+             WHERE payee = ?1 AND payee_version IS NOT NULL ORDER BY payee_version DESC LIMIT {MOVEMENTS})
+         ORDER BY 6 DESC LIMIT {MOVEMENTS}"
+    ))?;
+    let mut lines = select
+        .query_and_then([number.0], |row| read_line(row, number))?
+        .collect::<Result<Vec<StatementLine>>>()?;
+    let mut statement = Statement::default();
+    lines.drain(..).rev().for_each(|line| statement.push(line));
+    Ok(statement)
+}
+
+fn read_line(row: &Row<'_>, number: AccountNumber) -> Result<StatementLine> {
+    let damaged = || damaged(&format!("a movement of account {}", number.0));
+    let amount = |at| Amount::from_minor(row.get(at)?).ok_or_else(damaged);
+    let side = |at| match row.get_ref(at)?.as_str() {
+        Ok(text) if text.starts_with("cash") => Ok(Side::Cash),
+        Ok(text) => match text.strip_prefix("account:").and_then(|number| number.parse().ok()) {
+            Some(number) => Ok(Side::Account(AccountNumber(number))),
+            None => Err(damaged()),
+        },
+        Err(_) => Err(damaged()),
+    };
+    let movement = Movement { debit: side(1)?, credit: side(2)?, amount: amount(3)? };
+    let account = Account { number, balance: amount(4)?, version: row.get(5)? };
+    Ok(StatementLine::new(&movement, &account, Some(UnixTime::from_millis(row.get(0)?))))
+}

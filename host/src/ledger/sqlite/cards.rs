@@ -1,0 +1,87 @@
+//! Cards: their rows, and that of the decoy.
+use super::{StoreFault, rows::damaged};
+use crate::ledger::{batch::DECOY, words};
+use atm_core::{
+    ledger::card::{Card, Claim},
+    money::Amount,
+};
+use rusqlite::{Connection, Row, params};
+
+type Result<T> = std::result::Result<T, StoreFault>;
+
+/// A card and its number in the table, which is shown to operators.
+pub(crate) type Numbered = (u64, Card);
+
+const COLUMNS: &str =
+    "card, token, verifier, last_four, accounts, tries, refusals, blocked, version, day, withdrawn";
+
+/// The card of one of these tokens, if there is one.
+pub(crate) fn find(connection: &Connection, claim: &Claim) -> Result<Option<Numbered>> {
+    let mut select =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE token IN (?, ?)"))?;
+    select.query_and_then(claim.tokens().each_ref().map(words::token_text), read_row)?.next().transpose()
+}
+
+/// The card of this number, if there is one.
+pub(crate) fn read(connection: &Connection, number: u64) -> Result<Option<Card>> {
+    let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE card = ?"))?;
+    let found = select.query_and_then([number], read_row)?.next().transpose()?;
+    Ok(found.map(|(_, card)| card))
+}
+
+/// Reads the decoy and all cards, by their numbers.
+pub(crate) fn for_each(connection: &Connection, mut see: impl FnMut(Numbered) -> Result<()>) -> Result<()> {
+    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM cards ORDER BY card"))?;
+    select.query_and_then([], read_row)?.try_for_each(|card| card.and_then(&mut see))
+}
+
+fn read_row(row: &Row<'_>) -> Result<Numbered> {
+    let number = row.get(0)?;
+    let damaged = || damaged(&format!("the row of card {number}"));
+    let text = |at| Ok::<_, StoreFault>(row.get::<_, Option<String>>(at)?);
+    let card = match (text(1)?, text(2)?, text(3)?) {
+        (Some(token), Some(verifier), Some(last_four)) if number != DECOY => Card {
+            token: words::token(&token).ok_or_else(damaged)?,
+            verifier: words::verifier(&verifier).ok_or_else(damaged)?,
+            last_four: last_four.as_bytes().try_into().map_err(|_| damaged())?,
+            ..Card::DECOY
+        },
+        (None, None, None) if number == DECOY => Card::DECOY,
+        _ => return Err(damaged()),
+    };
+    let card = Card {
+        accounts: words::accounts(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
+        tries: row.get(5)?,
+        refusals: row.get(6)?,
+        is_blocked: row.get(7)?,
+        version: row.get(8)?,
+        day: row.get(9)?,
+        withdrawn: Amount::from_minor(row.get(10)?).ok_or_else(damaged)?,
+        ..card
+    };
+    Ok((number, card))
+}
+
+/// Saves a whole row, which may be new.
+pub(crate) fn save(connection: &Connection, number: u64, card: &Card) -> Result<()> {
+    let mut save = connection.prepare_cached(&format!(
+        "INSERT INTO cards ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (card) DO UPDATE SET ({COLUMNS}) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    ))?;
+    let issued = (number != DECOY).then_some(card);
+    let Card { accounts, tries, refusals, is_blocked, version, day, withdrawn, .. } = card;
+    save.execute(params![
+        number,
+        issued.map(|card| words::token_text(&card.token)),
+        issued.map(|card| words::verifier_text(&card.verifier)),
+        issued.map(|card| String::from_utf8_lossy(&card.last_four)),
+        words::accounts_text(accounts).to_string(),
+        tries,
+        refusals,
+        is_blocked,
+        version,
+        day,
+        withdrawn.minor(),
+    ])?;
+    Ok(())
+}
