@@ -63,7 +63,7 @@
 //! | `dispenser` | yes | the dispenser of a hello is kept; without it the hello is read and its dispenser is left out |
 //! | `embedded-storage` | | `store`, and `ledger::StoredLedger`: a ledger on EEPROM, FRAM or flash |
 //! | `seal` | | `seal`: authenticated, encrypted links on the `postcard` wire (experimental) |
-//! | `cards` | | access by card and PIN: `ledger::card`, and `Host::serve_cards` (experimental); no program serves it yet |
+//! | `cards` | | access by card and PIN: `ledger::card`, and `Host::serve_cards` (experimental) |
 //! | `crc-table` | | a faster CRC-32, by tables of 16 KiB: for desktops |
 //! | `defmt` | | `defmt::Format` for what a firmware logs |
 //! | `contract` | | `ledger::contract`: the conformance tests of a [`Ledger`](ledger::Ledger) |

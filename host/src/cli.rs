@@ -47,8 +47,11 @@ pub(crate) enum Command {
     /// Make the file of keys from which those of terminals follow
     #[command(subcommand)]
     Secrets(access::Secrets),
-    /// Show a whole session over TCP, and check every balance
+    /// Show a whole session over TCP, and check every balance; or try cards
     Demo {
+        /// Try access by card: prints three cards with their PINs, and asks for one. The server is in this process, in memory
+        #[arg(long, conflicts_with_all = ["wire", "hex"])]
+        cards: bool,
         /// Framing and encoding of messages
         #[arg(long, default_value = "json", value_parser = wire())]
         wire: Wire,

@@ -9,9 +9,13 @@ use atm_core::{money::Amount, time::Duration, wire::Wire};
 use script::DemoStep;
 use std::{fmt::Write as _, io::Write};
 
+#[cfg(feature = "cli")]
+mod cards;
 #[cfg(feature = "server")]
 mod over_tcp;
 mod script;
+#[cfg(feature = "cli")]
+pub use cards::run_with_cards;
 #[cfg(feature = "server")]
 pub use over_tcp::run;
 

@@ -1,5 +1,5 @@
 //! Metrics: the counters, gauges and histograms of a running server. A scrape shows all of them at one moment.
-use atm_core::ledger::{Admission, Command, Operation, Outcome, Rejection, Request, Response};
+use atm_core::ledger::{Admission, Operation, Outcome, Refusal, Rejection, Request, Response};
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -85,6 +85,10 @@ pub struct Counters {
     /// Connections that were ended because of who their terminal is: another name than in the certificate, not enrolled, revoked, or
     /// out of service.
     pub refused_terminals: u64,
+    /// Times that an alarm about refused verifications was raised.
+    pub verification_alarms: u64,
+    /// Cards that wrong PINs have blocked.
+    pub blocked_cards: u64,
     /// Duplicate requests: their idempotency key was used before.
     pub duplicates: u64,
     /// Commits of the ledger on disk.
@@ -104,6 +108,7 @@ pub struct Counters {
     /// How long each sync of the ledger's files took.
     pub syncs: Histogram,
     set_backs: u64,
+    refused_verifications: u64,
     outcomes: [u64; OUTCOMES.len()],
     /// By kind of operation.
     latencies: [Histogram; OPERATIONS.len()],
@@ -117,11 +122,13 @@ impl Counters {
     pub fn count_response(&mut self, request: &Request, response: &Response) {
         match response {
             Response::Settled { outcome: Outcome::Done(_) | Outcome::Refused(_), .. }
-                if !matches!(request.command, Command::Operate { .. }) => {}
+                if request.command.operation().is_none() => {}
             Response::Settled { outcome, .. } => {
-                let counts = OUTCOMES.iter().zip(&mut self.outcomes);
-                counts.filter(|(code, _)| **code == outcome.code()).for_each(|(_, count)| *count += 1);
+                // A settling request, whose verification was counted, is above.
+                self.refused_verifications += u64::from(*outcome == Outcome::Refused(Refusal::NotVerified));
+                self.count_outcome(outcome.code());
             }
+            Response::Statement { .. } => self.count_outcome("done"),
             Response::Admitted(Admission { set_back: Some(_), .. })
             | Response::Rejected(Rejection::SetBack(_)) => {
                 self.set_backs += 1;
@@ -130,6 +137,11 @@ impl Counters {
             Response::Rejected(Rejection::Revoked) => self.refused_terminals += 1,
             _ => {}
         }
+    }
+
+    fn count_outcome(&mut self, outcome: &str) {
+        let counts = OUTCOMES.iter().zip(&mut self.outcomes);
+        counts.filter(|(code, _)| **code == outcome).for_each(|(_, count)| *count += 1);
     }
 
     /// Records the time from the request of an operation until its outcome is to be sent.

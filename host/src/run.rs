@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Terminal(command)) => access::terminal(&command),
         Some(Command::Access(command)) => access::access(&command),
         Some(Command::Secrets(command)) => access::secrets(&command),
-        Some(Command::Demo { wire, hex }) => write_output(|out| demo::run(wire, hex, out)),
+        Some(Command::Demo { cards: true, .. }) => demo::run_with_cards(&mut io::stdout()),
+        Some(Command::Demo { wire, hex, .. }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Man { folder }) => {
             let written = fs::create_dir_all(&folder)
                 .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder));

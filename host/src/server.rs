@@ -13,6 +13,7 @@
 //! * `conversations` locates each named terminal's conversation;
 //! * `committer` is the way to the ledger, `memory_ledger` the one in memory, `disk_ledger` the one on disk;
 //! * `terminal_keys` computes the keys that sealed hellos claim, `unauthentic` logs what was not authentic;
+//! * `alarm` warns of too many refused verifications of cards;
 //! * `timers` holds the deadlines, `response_log` logs operations;
 //! * [`serial`] serves one serial line without any of these.
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     metrics::Metrics,
 };
 use admission::SessionsByAddress;
+use alarm::Alarm;
 use atm_core::{
     ledger::{InDoubt, LedgerId, Ticket},
     time::{Duration, Instant},
@@ -28,7 +30,6 @@ use atm_core::{
 use committer::Committer;
 use connection::{AdvanceResult, Connection};
 use conversations::{ConversationTable, Location};
-use memory_ledger::MemoryLedger;
 use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
 use rustc_hash::FxHashMap;
 use std::{
@@ -44,6 +45,7 @@ use tracing::{info, warn};
 
 mod accept;
 mod admission;
+mod alarm;
 mod certificates;
 mod committer;
 mod config;
@@ -63,8 +65,8 @@ mod terminal_keys;
 mod timers;
 mod unauthentic;
 pub use admission::RESERVE;
-pub use config::ServerConfig;
-pub use memory_ledger::TERMINALS;
+pub use config::{CardAccess, ServerConfig};
+pub use memory_ledger::{CardsInMemory, TERMINALS};
 pub use stop::Stop;
 
 /// Draws the identity of a new ledger.
@@ -134,6 +136,8 @@ pub struct Server {
     #[cfg(feature = "ledger")]
     keys: Option<TerminalKeys>,
     log_limits: LogLimits,
+    /// Where access is by card.
+    alarm: Option<Alarm>,
     /// The ledger has failed for good.
     ledger_failed: bool,
     /// Set while the server stops: until when it waits for the sessions to end.
@@ -156,9 +160,12 @@ impl Server {
         let clock = Clock::start();
         #[cfg(feature = "ledger")]
         let keys = config.terminal_keys.clone().map(|key| TerminalKeys::new(key, std::time::Instant::now()));
+        let cards = config.cards.as_ref();
+        let alarm = cards.map(|cards| Alarm::new(cards.refusal_alarm, std::time::Instant::now()));
+        let metrics = Arc::<Metrics>::default();
         Ok(Self {
-            committer: Box::new(MemoryLedger::new(&config)?),
-            metrics: Arc::default(),
+            committer: memory_ledger::committer(&config, &metrics)?,
+            metrics,
             config,
             poll,
             listeners,
@@ -182,6 +189,7 @@ impl Server {
             #[cfg(feature = "ledger")]
             keys,
             log_limits: LogLimits::default(),
+            alarm,
             ledger_failed: false,
             stop_deadline: None,
         })

@@ -204,6 +204,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The operation that it asks for, if it asks for one.
+    pub const fn operation(&self) -> Option<Operation> {
+        match self {
+            Self::Operate { operation, .. } => Some(*operation),
+            #[cfg(feature = "cards")]
+            Self::Card { request, .. } => Some(request.operation()),
+            Self::Hello(_) | Self::Reserve | Self::Settle { .. } => None,
+        }
+    }
+}
+
 /// What a hello says about the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -17,7 +17,8 @@ impl<const MOST: u32, const SECONDS: u64> LogLimit<MOST, SECONDS> {
         self.log_at(Instant::now(), count, warn);
     }
 
-    fn log_at(&mut self, now: Instant, count: u64, warn: impl FnOnce(Option<u64>)) {
+    /// The same at this time.
+    pub(crate) fn log_at(&mut self, now: Instant, count: u64, warn: impl FnOnce(Option<u64>)) {
         if self.until.is_none_or(|until| until <= now) {
             (self.until, self.logged) = (Some(now + Duration::from_secs(SECONDS)), 0);
         }

@@ -43,7 +43,7 @@ type Number = (&'static str, &'static str, &'static str, u64);
 
 /// The metrics of one number each. Without a ledger on disk its counters are 0, and its gauges are left out.
 fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
-    let always: [Number; 14] = [
+    let always: [Number; 17] = [
         ("atm_sessions_total", "counter", "Sessions that were opened.", now.sessions),
         ("atm_sessions", "gauge", "Sessions that are open.", now.open_sessions),
         (
@@ -77,6 +77,19 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
             "Connections ended for another name than in the certificate, or a terminal not enrolled, revoked or out of service.",
             now.refused_terminals,
         ),
+        (
+            "atm_refused_verifications_total",
+            "counter",
+            "Wrong PINs, unknown cards and blocked cards.",
+            now.refused_verifications,
+        ),
+        (
+            "atm_verification_alarms_total",
+            "counter",
+            "Minutes in which more verifications were refused than the alarm allows.",
+            now.verification_alarms,
+        ),
+        ("atm_blocked_cards_total", "counter", "Cards that wrong PINs have blocked.", now.blocked_cards),
         (
             "atm_duplicates_total",
             "counter",
@@ -150,8 +163,9 @@ mod tests {
     use super::*;
     use atm_core::{
         ledger::{
-            Admission, Command, Gap, LedgerId, Numbers, Operation, Origin, Outcome, Receipt, Rejection,
-            Request, Response, Ticket,
+            Admission, Command, Gap, LedgerId, Numbers, Operation, Origin, Outcome, Receipt, Refusal,
+            Rejection, Request, Response, Ticket,
+            card::{CardKeys, CardRequest, KeyId, Statement},
         },
         money::Amount,
     };
@@ -184,6 +198,32 @@ mod tests {
         let page = metrics.to_string();
         for line in ["{outcome=\"done\"} 1", "{outcome=\"unknown\"} 1"] {
             assert!(page.contains(&format!("\natm_operations_total{line}\n")), "{line}: {page}");
+        }
+    }
+
+    #[test]
+    fn a_refused_verification_of_a_card_counts_once() {
+        let keys = CardKeys::new((KeyId(1), [1; 32].into()), None, (KeyId(1), [2; 32].into()), None);
+        let claim = keys.claim(&"4111111111111111".parse().unwrap());
+        let verify = CardRequest::Verify { claim, proof: keys.proof(&claim, &"2580".parse().unwrap()) };
+        let verify = request(Command::Card { id: 3, request: verify });
+        let settle = request(Command::Settle { id: 3 });
+        let metrics = Metrics::default();
+        let refused = Outcome::Refused(Refusal::NotVerified);
+        let delayed = Outcome::Refused(Refusal::Delayed { seconds: 1 });
+        for (request, outcome) in [(&verify, refused), (&settle, refused), (&verify, delayed)] {
+            metrics
+                .update(|counters| counters.count_response(request, &Response::Settled { id: 3, outcome }));
+        }
+        let statement = Response::Statement { id: 3, statement: Statement::default() };
+        metrics.update(|counters| counters.count_response(&verify, &statement));
+        let page = metrics.to_string();
+        for line in [
+            "atm_refused_verifications_total 1",
+            "atm_operations_total{outcome=\"refused\"} 2",
+            "atm_operations_total{outcome=\"done\"} 1",
+        ] {
+            assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
         }
     }
 

@@ -145,6 +145,9 @@ impl Server {
                 return;
             }
         };
+        if let Some(cards) = &self.config.cards {
+            connection.serve_cards(cards.keys.clone(), now + self.config.frame);
+        }
         self.admit_connection(token, &mut connection);
         self.connections.insert(token, connection);
         self.advance(token);

@@ -2,6 +2,7 @@
 use crate::{names::NameQuota, stream::Stream, tls::ServerTls};
 use atm_core::{
     host::{self, LinkKind},
+    ledger::card::{CardKeys, Limits},
     money::Amount,
     seal::Key,
     session::Policy,
@@ -10,6 +11,28 @@ use atm_core::{
 };
 use mio::net::TcpStream;
 use std::{io, net::SocketAddr, time::Instant};
+
+/// Access by card.
+#[derive(Clone, Debug)]
+pub struct CardAccess {
+    /// The keys of the cards' tokens and PINs.
+    pub keys: CardKeys,
+    /// The limits of each card's withdrawals.
+    pub limits: Limits,
+    /// The refused verifications a minute, over all terminals, above which an alarm is raised.
+    pub refusal_alarm: u32,
+}
+
+impl CardAccess {
+    /// The defaults: 500 whole units a withdrawal, 1,000 a card and day, and an alarm above 20 refused verifications a minute.
+    pub fn new(keys: CardKeys) -> Self {
+        let units = |units| Amount::from_units(units).unwrap_or(Amount::ZERO);
+        Self { keys, limits: Limits { withdrawal: units(500), day: units(1_000) }, refusal_alarm: 20 }
+    }
+
+    /// How long a prompt may stay open without an answer.
+    pub const IDLE: Duration = Duration::from_secs(30);
+}
 
 /// Configuration of a server. [`ServerConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -42,6 +65,9 @@ pub struct ServerConfig {
     pub terminal_keys: Option<Key>,
     /// Whether only sealed links are served.
     pub sealed_only: bool,
+    /// Access by card; `None` is open access, to one account. A connection gets no greeting, and ends after the time of a frame
+    /// unless a terminal says hello.
+    pub cards: Option<CardAccess>,
     /// Whether a peer that is not on this machine may stop the server with `quit`.
     pub allow_remote_quit: bool,
 }
@@ -65,6 +91,7 @@ impl ServerConfig {
             tls: None,
             terminal_keys: None,
             sealed_only: false,
+            cards: None,
             allow_remote_quit: false,
         }
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{stream::Stream, tls::NameError};
 use atm_core::{
     host::{self, Event, Host, IN, OUT},
-    ledger::{Name, Origin, SessionId},
+    ledger::{Name, Origin, SessionId, card::CardKeys},
     message::{Fault, Notice},
     time::{Duration, Instant},
     wire::Counters,
@@ -59,7 +59,7 @@ pub(super) struct Connection {
     discarded: u32,
     /// Frames that are not authentic and were counted.
     unauthentic: u32,
-    /// Until when a terminal must have said hello, where only sealed links are served.
+    /// Until when a terminal must have said hello, where there is no greeting.
     hello_until: Option<Instant>,
     /// Whether it counts against the limit of sessions.
     pub(super) is_session: bool,
@@ -134,6 +134,12 @@ impl Connection {
             ends_in_silence: false,
             is_closed: false,
         })
+    }
+
+    /// Has access by card: there is no greeting, and the connection ends at `hello_until` unless a terminal has said hello.
+    pub(super) fn serve_cards(&mut self, keys: CardKeys, hello_until: Instant) {
+        self.host.serve_cards(keys);
+        self.hello_until = Some(hello_until);
     }
 
     /// Takes over the readiness that an event reports.

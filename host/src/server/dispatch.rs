@@ -1,10 +1,10 @@
 //! Dispatch: carries requests to the ledger, outcomes to where their terminals are, and a conversation to the
 //! connection where its terminal said hello, or to the table when that connection ends.
-use super::{Connection, Location, Server, response_log::log_response};
+use super::{Connection, Location, Server, alarm::is_refused_verification, response_log::log_response};
 use crate::log::{LEDGER, SERVER, SESSION};
 use atm_core::{
     host::{self, Conversation},
-    ledger::{Command, InDoubt, Name, Operation, Origin, Request, Response},
+    ledger::{InDoubt, Name, Origin, Request, Response},
 };
 use mio::Token;
 use std::time::Instant;
@@ -56,7 +56,7 @@ impl Server {
     /// Submits a request to the ledger, and returns it with its response; `None` where that comes later, or
     /// never because the ledger has failed.
     pub(super) fn submit(&mut self, request: Request) -> Option<(Request, Response)> {
-        let (ticket, operation, began) = (request.ticket, operation(&request), Instant::now());
+        let (ticket, operation, began) = (request.ticket, request.command.operation(), Instant::now());
         match self.committer.submit(request) {
             Ok(Some((request, response))) => {
                 self.record(&request, &response, Some(began));
@@ -76,10 +76,13 @@ impl Server {
     }
 
     /// Counts and logs a response; `began` is when its request was submitted.
-    fn record(&self, request: &Request, response: &Response, began: Option<Instant>) {
+    fn record(&mut self, request: &Request, response: &Response, began: Option<Instant>) {
+        let alarm = self.alarm.as_mut().filter(|_| is_refused_verification(response));
+        let is_raised = alarm.is_some_and(|alarm| alarm.note_refusal(Instant::now()));
         self.metrics.update(|counters| {
             counters.count_response(request, response);
-            if let (Some(operation), Some(began)) = (operation(request), began) {
+            counters.verification_alarms += u64::from(is_raised);
+            if let (Some(operation), Some(began)) = (request.command.operation(), began) {
                 counters.observe_operation(operation, began.elapsed());
             }
         });
@@ -186,13 +189,5 @@ impl Server {
                 connection.host.refuse(now);
             }
         }
-    }
-}
-
-/// The operation that is requested, if any.
-fn operation(request: &Request) -> Option<Operation> {
-    match request.command {
-        Command::Operate { operation, .. } => Some(operation),
-        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     metrics::operation_word,
 };
 use atm_core::{
-    ledger::{Admission, Command, Operation, Origin, Outcome, Receipt, Rejection, Request, Response},
+    ledger::{Admission, Operation, Origin, Outcome, Receipt, Rejection, Request, Response},
     money::Amount,
 };
 use tracing::{Level, enabled, field::display, info, warn};
@@ -14,6 +14,10 @@ use tracing::{Level, enabled, field::display, info, warn};
 pub(super) fn log_response(request: &Request, response: &Response) {
     match (response, request.origin.terminal()) {
         (Response::Settled { id, outcome }, _) => log_outcome(request, *id, outcome),
+        (Response::Statement { id, .. }, Some(name)) => {
+            let operation = operation_word(Operation::Statement);
+            info!(target: OPERATION, terminal = %name, id, operation, outcome = "done", "operation");
+        }
         (
             Response::Admitted(Admission { set_back: Some(gap), .. })
             | Response::Rejected(Rejection::SetBack(gap)),
@@ -38,7 +42,7 @@ pub(super) fn log_response(request: &Request, response: &Response) {
     }
 }
 
-/// Amounts are in minor units. A session without a name has its number in place of a terminal.
+/// Amounts are in minor units. Nothing names a card. A session without a name has its number in place of a terminal.
 fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
     if !enabled!(target: OPERATION, Level::INFO) {
         return;
@@ -59,7 +63,7 @@ fn log_outcome(request: &Request, id: u64, outcome: &Outcome) {
         ) => Some(*amount),
         _ => None,
     };
-    if let Command::Operate { operation, .. } = request.command {
+    if let Some(operation) = request.command.operation() {
         let amount = moved.or(named_amount(operation)).map(Amount::minor);
         info!(
             target: OPERATION, terminal, session, id, operation = operation_word(operation), outcome = outcome.code(), reason, amount,

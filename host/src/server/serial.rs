@@ -96,6 +96,9 @@ fn run_kiosk<L: Ledger>(
     let mut kiosk =
         Box::new(Kiosk::<_, IN, OUT>::new(config.serial_endpoint(device.0.baud())?, ledger, clock.now()));
     kiosk.find_keys_by_driver();
+    if let Some(cards) = &config.cards {
+        kiosk.serve_cards(cards.keys.clone());
+    }
     let mut stop_deadline: Option<Instant> = None;
     let mut warned = false;
     while !kiosk.is_finished() && stop_deadline.is_none_or(|until| clock.now() < until) {

@@ -1,0 +1,4 @@
+//! Access by card, with the built programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod demo;
