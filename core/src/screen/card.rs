@@ -116,7 +116,8 @@ impl fmt::Display for Value {
             Self::Account(AccountNumber(number)) | Self::Seconds(number) => number.fmt(f),
             Self::Accounts(accounts) => {
                 for (place, AccountNumber(number)) in accounts.iter().enumerate() {
-                    write!(f, "{}{number}", if place == 0 { "" } else { ", " })?;
+                    f.write_str(if place == 0 { "" } else { ", " })?;
+                    number.fmt(f)?;
                 }
                 Ok(())
             }

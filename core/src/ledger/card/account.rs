@@ -6,7 +6,10 @@ use crate::{
     number,
     time::UnixTime,
 };
-use core::{fmt, str::FromStr};
+use core::{
+    fmt::{self, Write as _},
+    str::FromStr,
+};
 use heapless::String;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -112,10 +115,19 @@ fn letter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<char, D::Error> 
 
 impl fmt::Display for Initials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `Display` of `char` would pad it, which takes 800 bytes of an image.
+        fn name(f: &mut fmt::Formatter<'_>, initial: char) -> fmt::Result {
+            f.write_char(initial)?;
+            f.write_str("***")
+        }
         match (self.first, self.last) {
             (Self::NONE, _) => f.write_str("***"),
-            (first, Self::NONE) => write!(f, "{first}***"),
-            (first, last) => write!(f, "{first}*** {last}***"),
+            (first, Self::NONE) => name(f, first),
+            (first, last) => {
+                name(f, first)?;
+                f.write_char(' ')?;
+                name(f, last)
+            }
         }
     }
 }
