@@ -4,6 +4,8 @@
 //! It is the counterpart of the core's `Kiosk`: [`ConsoleTerminal::turn`] does what can be done without
 //! waiting, and the board's loop sleeps in between. It has no reconnection: a serial link is always there.
 //! The desktop's `atm client` does the same with a console, files and connections that are opened again.
+#[cfg(cards)]
+use atm_core::message::Notice;
 #[cfg(feature = "seal")]
 use atm_core::seal::KeyStore;
 use atm_core::{
@@ -19,6 +21,10 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes read from the link at once: twice a UART's FIFO.
 const CHUNK: usize = 32;
+
+/// Clears the console's screen and its scrollback (ECMA-48, ED 2 and CUP; ED 3 is xterm's).
+#[cfg(cards)]
+const BLANK: &[u8] = b"\x1b[2J\x1b[3J\x1b[H";
 
 /// Version of the stored entry's format.
 const FORMAT: u8 = 2;
@@ -56,6 +62,9 @@ pub struct ConsoleTerminal<S, const IN: usize, const OUT: usize> {
     keys: Option<KeyStore<S>>,
     /// The line of text being typed.
     typed: String<64>,
+    /// What is typed at the last reply's prompt is hidden.
+    #[cfg(cards)]
+    is_secret: bool,
     /// The link was faulty since the last message: no further fault is shown.
     is_faulty: bool,
     /// Bytes read from the link; those from `from` to `to` are not fed to the endpoint yet.
@@ -93,6 +102,8 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             #[cfg(feature = "seal")]
             keys: None,
             typed: String::new(),
+            #[cfg(cards)]
+            is_secret: false,
             is_faulty: false,
             chunk: [0; CHUNK],
             from: 0,
@@ -159,6 +170,17 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     /// Writes the endpoint's next event to the console.
     fn show<C: Write>(&mut self, console: &mut C, now: Instant) -> Result<bool, C::Error> {
         let Some(event) = self.terminal.poll_event(now) else { return Ok(false) };
+        #[cfg(cards)]
+        if let Event::Message(message) = &event
+            && (message.prompt || message.ends)
+        {
+            // It was for the prompt before.
+            forget(&mut self.typed);
+            self.is_secret = message.secret;
+            if message.notice == Some(Notice::Idle) {
+                write_bytes(console, BLANK)?;
+            }
+        }
         let was_faulty = core::mem::replace(&mut self.is_faulty, matches!(event, Event::Fault(_)));
         let mut writer = CrLfWriter { console, failed: None };
         // `fmt::Error` carries nothing: the writer keeps the console's error.
@@ -175,7 +197,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             Event::LinkUp => writer.write_str("\nConnected again.\n"),
             Event::LedgerSetBack { .. } => {
                 // What is being typed is for a prompt that is not open any more.
-                self.typed.clear();
+                forget(&mut self.typed);
                 writer.write_str(
                     "\nWarning: the ledger was set back. The last outcome is unknown: check the balance.\n",
                 )
@@ -199,23 +221,42 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             [b'\r' | b'\n'] => {
                 write_bytes(console, b"\r\n")?;
                 if self.terminal.is_over() {
+                    // The next person reads nothing of the session before.
+                    #[cfg(cards)]
+                    write_bytes(console, BLANK)?;
                     self.terminal.reconnect(now);
                 } else if let Some(prompt) = self.terminal.prompt() {
                     // It fits: `typed` holds no more than an answer may have.
                     let _ = self.terminal.answer(prompt, &self.typed, now);
                 }
-                self.typed.clear();
+                forget(&mut self.typed);
             }
             [0x08 | 0x7f] => {
                 if self.typed.pop().is_some() {
                     write_bytes(console, b"\x08 \x08")?;
                 }
             }
-            [key @ b' '..=b'~'] if self.typed.push(key.into()).is_ok() => write_bytes(console, &[key])?,
+            [key @ b' '..=b'~'] if self.takes_text() && self.typed.push(key.into()).is_ok() => {
+                write_bytes(console, &[self.echo(key)])?;
+            }
             // Control characters and what does not fit are refused with the bell.
             _ => write_bytes(console, b"\x07")?,
         }
         Ok(true)
+    }
+
+    /// Whether text may be typed. With cards only at an open prompt: before that, it is not known whether it must be hidden.
+    fn takes_text(&self) -> bool {
+        !cfg!(cards) || self.terminal.prompt().is_some()
+    }
+
+    /// What a key shows.
+    fn echo(&self, key: u8) -> u8 {
+        #[cfg(cards)]
+        if self.is_secret {
+            return b'*';
+        }
+        key
     }
 
     /// Stores the endpoint's memory if it has changed and knows of an answer without a reply, or the stored one does.
@@ -257,6 +298,17 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
         let count = link.write(self.terminal.output())?;
         self.terminal.consume(count);
         Ok(count > 0)
+    }
+}
+
+/// Drops what was typed; with cards it may be a PIN, and is wiped.
+fn forget(typed: &mut String<64>) {
+    typed.clear();
+    #[cfg(cards)]
+    {
+        while typed.push('\0').is_ok() {}
+        core::hint::black_box(&*typed);
+        typed.clear();
     }
 }
 
@@ -306,6 +358,21 @@ impl<C: Write> fmt::Write for CrLfWriter<'_, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Also the characters that were taken back.
+    #[test]
+    #[cfg(cards)]
+    #[allow(unsafe_code)]
+    fn no_byte_of_what_was_typed_is_left() {
+        let mut typed = String::new();
+        typed.push_str("2580 and 64 bytes in all: a full buffer of what a person typed..").unwrap();
+        typed.truncate(4);
+        forget(&mut typed);
+        assert!(typed.is_empty());
+        // SAFETY: the buffer has 64 bytes, and all of them were written.
+        let bytes = unsafe { core::slice::from_raw_parts(typed.as_ptr(), typed.capacity()) };
+        assert_eq!(bytes, [0; 64]);
+    }
 
     #[test]
     fn text_that_could_control_the_console_is_question_marks() {

@@ -1,4 +1,6 @@
 //! Sizes of an image's buffers and of its EEPROM in bytes: as small as its wire allows.
+#[cfg(feature = "cards")]
+use atm_core::seal::{Header, TAG, WIDE_BUCKET};
 use atm_core::wire::Wire;
 
 /// Bytes of the EEPROM that are used (a 24LC512 has 64 KiB): room for 30 terminals.
@@ -10,7 +12,11 @@ pub const IN: usize = wire::IN;
 /// The longest output of a host: a notice with a reply behind it.
 pub const OUT: usize = wire::OUT;
 /// The longest frame body that a terminal receives.
+#[cfg(not(feature = "cards"))]
 pub const TERMINAL_IN: usize = OUT;
+/// The longest frame body that a terminal receives: a sealed welcome in the wide bucket, and its checksum.
+#[cfg(feature = "cards")]
+pub const TERMINAL_IN: usize = 1 + Header::LENGTH + TAG + WIDE_BUCKET + 4;
 /// The longest output of a terminal: a hello with every field.
 pub const TERMINAL_OUT: usize = wire::TERMINAL_OUT;
 

@@ -4,6 +4,8 @@
 
 #[cfg(lm3s6965)]
 mod image {
+    #[cfg(feature = "cards")]
+    use atm_core::message::Capabilities;
     #[cfg(feature = "seal")]
     use atm_core::seal::KeyStore;
     use atm_core::{
@@ -37,8 +39,14 @@ mod image {
         let mut keys = KeyStore::new(eeprom.key()).ok()?;
         let (name, key) = keys.load().ok()??;
         // The part has no source of random numbers, and no byte has come: this salt hardly varies (README.md, "Sealed links").
-        let profile =
-            Some(Profile { name: Some(name), key: Some(key), salt: random(), ..Profile::default() });
+        let profile = Some(Profile {
+            name: Some(name),
+            key: Some(key),
+            salt: random(),
+            #[cfg(feature = "cards")]
+            capabilities: Capabilities::SECRET_PROMPTS,
+            ..Profile::default()
+        });
         let config = Config { profile, ..Config::for_serial(WIRE, uart::BAUD) };
         let mut terminal = Atm::new(config, eeprom, now).ok()?;
         terminal.step_key_in(keys);

@@ -48,7 +48,11 @@ impl Ring {
             return None;
         }
         let read = self.read.load(Ordering::Relaxed);
-        let byte = self.bytes.get(usize::from(read) % CAPACITY)?.load(Ordering::Relaxed);
+        let place = self.bytes.get(usize::from(read) % CAPACITY)?;
+        let byte = place.load(Ordering::Relaxed);
+        // It may be a digit of a PIN.
+        #[cfg(feature = "cards")]
+        place.store(0, Ordering::Relaxed);
         self.read.store(read.wrapping_add(1), Ordering::Release);
         Some(byte)
     }
