@@ -45,7 +45,7 @@ pub(crate) fn run_session(
                 Event::Message(message) => writeln!(screen, "{}", message.text)?,
                 Event::Fault(fault) | Event::Broken(fault) => return Err(fault.to_string().into()),
                 // They come only with retransmission and with a hello.
-                Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. } => {}
+                Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. } | Event::Idle => {}
             }
         }
         if let Some(prompt) = terminal.prompt() {

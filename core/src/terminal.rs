@@ -44,6 +44,7 @@
 //!                 Event::LinkDown => println!("No connection. Please wait."),
 //!                 Event::LinkUp => println!("Connected again."),
 //!                 Event::LedgerSetBack { .. } => println!("The ATM has lost records: check the balance."),
+//!                 Event::Idle => print!("\x1b[2J\x1b[H"), // and a line that was begun is dropped
 //!             }
 //!         } else if terminal.memory() != stored {
 //!             stored = terminal.memory();
@@ -115,6 +116,8 @@ use crate::{
     wire::{Counters, Inbox, Keys, Outbox},
 };
 
+#[cfg(feature = "cards")]
+mod card;
 mod config;
 #[cfg(test)]
 pub(crate) use config::EXCHANGE;
@@ -167,6 +170,9 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     resume: bool,
     /// The answer that has no reply yet, while this life may retransmit it.
     answer: Option<Answer>,
+    /// The session's idle timer, where it is by card.
+    #[cfg(feature = "cards")]
+    card: card::CardTimer,
     /// The host has sent a fault since the answer.
     host_sent_fault: bool,
     /// A message has to be sent when the output is empty.
@@ -199,6 +205,8 @@ enum PendingEvent {
     LinkDown,
     LinkUp,
     Broken(Fault),
+    #[cfg(feature = "cards")]
+    Idle,
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
@@ -214,6 +222,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             attempt: 0,
             resume: false,
             answer: None,
+            #[cfg(feature = "cards")]
+            card: card::CardTimer::default(),
             host_sent_fault: false,
             send_deferred: false,
             frame_reported: false,
@@ -361,6 +371,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             return Err(AnswerError::TooLong);
         }
         self.answer = Some(answer);
+        #[cfg(feature = "cards")]
+        self.card.on_answer();
         self.memory.pending = prompt;
         self.state = TerminalState::AwaitReply(prompt);
         self.answered_at = now;
@@ -372,6 +384,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// Gives up the session, because the person has left. An answer without a reply is not sent again; the
     /// next hello asks only for its outcome, which voids it if it was not done.
     pub fn give_up(&mut self) {
+        #[cfg(feature = "cards")]
+        self.drop_unsent_answer();
         self.resume = false;
         self.answer = None;
     }
@@ -388,10 +402,14 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                     PendingEvent::LinkDown => Event::LinkDown,
                     PendingEvent::LinkUp => Event::LinkUp,
                     PendingEvent::Broken(fault) => Event::Broken(fault),
+                    #[cfg(feature = "cards")]
+                    PendingEvent::Idle => Event::Idle,
                 });
             }
             let pending = self.memory.pending;
             let result = self.handle_frame(now);
+            #[cfg(feature = "cards")]
+            self.time_prompt(now);
             self.frame_reported = !matches!(result, FrameResult::NoFrame | FrameResult::LedgerSetBack);
             match result {
                 FrameResult::NoFrame => return None,
@@ -424,6 +442,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         }
         if self.config.profile.is_none() || !self.config.wire.is_numbered() {
             return;
+        }
+        #[cfg(feature = "cards")]
+        if !self.resume {
+            self.card = card::CardTimer::default();
         }
         self.keys = Keys::default();
         self.attempt = self.attempt.saturating_add(1);

@@ -195,6 +195,8 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             Event::Fault(fault) | Event::Broken(fault) => writeln!(writer, "{fault}"),
             Event::LinkDown => writer.write_str("\nNo connection. Please wait.\n"),
             Event::LinkUp => writer.write_str("\nConnected again.\n"),
+            // A session by card, of which this image has none.
+            Event::Idle => Ok(()),
             Event::LedgerSetBack { .. } => {
                 // What is being typed is for a prompt that is not open any more.
                 forget(&mut self.typed);

@@ -34,11 +34,10 @@ struct Input {
 fuzz_target!(|input: Input| {
     let wire = [Wire::Json, Wire::Raw, Wire::Postcard][usize::from(input.wire % 3)];
     let config = Config {
-        wire,
-        link: if input.serial { LinkKind::Serial } else { LinkKind::Connection },
         profile: input.hello.then(Profile::default),
         retransmit: input.retransmits.then(|| Retransmit::for_baud(9600)),
         frame_timeout: Duration::from_secs(1),
+        ..Config::new(wire, if input.serial { LinkKind::Serial } else { LinkKind::Connection })
     };
     let mut now = Instant::default();
     let mut terminal = Terminal::<256, OUT>::new(config, now);

@@ -131,23 +131,43 @@ pub struct Config {
     /// How long a frame may take from its first byte to its last. Then it is discarded, and a connection is
     /// broken.
     pub frame_timeout: Duration,
+    /// In a session by card, how long a prompt stays open without an answer. Then the terminal blanks its screen
+    /// ([`Event::Idle`]) and says hello for the next person. A session is by card from its first secret prompt on.
+    #[cfg(feature = "cards")]
+    pub idle_timeout: Option<Duration>,
+    /// What the terminal can do, and says only to a host that refuses its hello with the fault `by-card`. So its first hello
+    /// is of version 1, which every host serves.
+    #[cfg(feature = "cards")]
+    pub offers: Capabilities,
 }
 
+/// The idle time of a session by card.
+#[cfg(feature = "cards")]
+const CARD_IDLE: Duration = Duration::from_secs(30);
+
 impl Config {
-    /// The defaults: no hello, no retransmission, and 10 seconds for a frame.
+    /// The defaults: no hello, no retransmission, 10 seconds for a frame, and 30 at a prompt of a session by card.
     pub fn new(wire: Wire, link: LinkKind) -> Self {
-        Self { wire, link, profile: None, retransmit: None, frame_timeout: Duration::from_secs(10) }
+        Self {
+            wire,
+            link,
+            profile: None,
+            retransmit: None,
+            frame_timeout: Duration::from_secs(10),
+            #[cfg(feature = "cards")]
+            idle_timeout: Some(CARD_IDLE),
+            #[cfg(feature = "cards")]
+            offers: Capabilities::NONE,
+        }
     }
 
     /// The defaults for a serial line of `baud` bits a second: no hello yet, [`Retransmit::for_baud`], and for a frame the
     /// time of a [`host::Config::for_serial`](crate::host::Config::for_serial).
     pub fn for_serial(wire: Wire, baud: u32) -> Self {
         Self {
-            wire,
-            link: LinkKind::Serial,
-            profile: None,
             retransmit: Some(Retransmit::for_baud(baud)),
             frame_timeout: frame_timeout(baud),
+            ..Self::new(wire, LinkKind::Serial)
         }
     }
 }
@@ -185,6 +205,9 @@ pub enum Event<'a> {
         /// The prompt whose answer had no reply: the outcome of that answer is unknown.
         pending: Option<u64>,
     },
+    /// A prompt of a session by card was open for [`Config::idle_timeout`] without an answer: the person may have left. Blank the
+    /// screen, and drop what was typed; the terminal has said hello for the next person. Only with the feature `cards`.
+    Idle,
 }
 
 /// Why [`Terminal::answer`](super::Terminal::answer) did not take an answer.

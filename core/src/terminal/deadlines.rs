@@ -9,10 +9,13 @@ use crate::{
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     /// When [`tick`](Self::tick) must be called at the latest; `None` while no timer runs.
     pub fn deadline(&self) -> Option<Instant> {
-        earliest(
+        let deadline = earliest(
             earliest(self.frame_deadline(), self.give_up_deadline()),
             earliest(self.retransmit_at, self.link_down_deadline()),
-        )
+        );
+        #[cfg(feature = "cards")]
+        let deadline = earliest(deadline, self.idle_deadline());
+        deadline
     }
 
     /// Handles the timers that have run out by `now`. An early call has no effect.
@@ -34,6 +37,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         if passed(self.link_down_deadline()) {
             self.link_down = true;
             self.pending_event = Some(PendingEvent::LinkDown);
+        }
+        #[cfg(feature = "cards")]
+        if passed(self.idle_deadline()) && self.pending_event.is_none() {
+            self.end_idle_session(now);
         }
         if passed(self.give_up_deadline()) {
             // The person may have left: money must not move when the link comes back.
@@ -73,7 +80,10 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     fn give_up_deadline(&self) -> Option<Instant> {
         self.answer.as_ref()?;
         self.config.profile.as_ref()?;
-        self.config.retransmit.map(|retransmit| self.answered_at + retransmit.give_up_after)
+        let deadline = self.config.retransmit.map(|retransmit| self.answered_at + retransmit.give_up_after);
+        #[cfg(feature = "cards")]
+        let deadline = earliest(deadline, self.held_deadline());
+        deadline
     }
 
     fn link_down_deadline(&self) -> Option<Instant> {

@@ -28,6 +28,8 @@ struct MessageFields {
     seq: Option<u64>,
     re: Option<u64>,
     prompt: bool,
+    #[cfg(feature = "cards")]
+    secret: bool,
     ends: bool,
     welcome: Option<Welcome>,
     notice: Option<Notice>,
@@ -64,6 +66,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
             seq: message.seq,
             re: message.re,
             prompt: message.prompt,
+            #[cfg(feature = "cards")]
+            secret: message.secret,
             ends: message.ends,
             welcome: message.welcome,
             notice: message.notice,
@@ -76,6 +80,11 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     }
 
     fn handle_notice(&mut self, notice: Notice, now: Instant) -> FrameResult {
+        #[cfg(feature = "cards")]
+        if notice == Notice::Fault(Fault::ByCard) && self.take_offer() {
+            self.say_hello(now);
+            return FrameResult::Skip;
+        }
         let is_own = |start, attempt| {
             self.config.profile.as_ref().is_some_and(|profile| profile.start == start)
                 && self.attempt == attempt
@@ -115,8 +124,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 FrameResult::Show
             }
             Notice::Busy if self.config.link == LinkKind::Connection && self.is_named() => {
-                self.end_session();
                 self.state = TerminalState::TurnedAway;
+                self.stop_retransmit_timer();
                 FrameResult::Show
             }
             notice if notice.ends_session() => self.end_session(),
@@ -132,6 +141,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
     fn end_session(&mut self) -> FrameResult {
         self.state = TerminalState::Over;
         self.stop_retransmit_timer();
+        #[cfg(feature = "cards")]
+        self.wipe_session();
         FrameResult::Show
     }
 
@@ -145,6 +156,8 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
                 return self.end_session();
             }
             if reply.prompt {
+                #[cfg(feature = "cards")]
+                self.card.on_prompt(reply.secret);
                 self.stop_retransmit_timer();
                 self.state = TerminalState::PromptOpen(None);
                 self.answer = None;
@@ -239,10 +252,14 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         self.stop_retransmit_timer();
         self.memory.pending = None;
         self.answer = None;
+        #[cfg(feature = "cards")]
+        self.card.on_prompt(reply.secret);
         if reply.prompt {
             self.state = TerminalState::PromptOpen(Some(seq));
         } else if reply.ends {
             self.state = TerminalState::Over;
+            #[cfg(feature = "cards")]
+            self.wipe_session();
         }
         FrameResult::Show
     }

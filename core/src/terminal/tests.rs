@@ -12,6 +12,8 @@ use crate::{
 };
 use std::{string::String, string::ToString, vec, vec::Vec};
 
+#[cfg(feature = "cards")]
+mod card;
 mod exchange;
 mod hello;
 mod noise;
@@ -48,6 +50,7 @@ enum Shown {
     LinkDown,
     LinkUp,
     LedgerSetBack { pending: Option<u64> },
+    Idle,
 }
 
 impl Shown {
@@ -90,6 +93,7 @@ fn drain(terminal: &mut TestTerminal, now: Instant) -> Vec<Shown> {
             Event::LinkDown => Shown::LinkDown,
             Event::LinkUp => Shown::LinkUp,
             Event::LedgerSetBack { pending } => Shown::LedgerSetBack { pending },
+            Event::Idle => Shown::Idle,
         });
     }
     shown

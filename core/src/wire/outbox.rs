@@ -56,6 +56,15 @@ impl<const N: usize> Outbox<N> {
         self.sent = 0;
     }
 
+    /// Wipes frames that are not to be sent any more; not the rest of one that was begun, where a receiver could not tell it
+    /// from the next.
+    #[cfg(feature = "cards")]
+    pub(crate) fn abandon(&mut self) {
+        if self.sent == 0 || self.wire.delimiter().is_some() {
+            self.clear();
+        }
+    }
+
     /// Wipes the frames, one of which may hold a PIN.
     #[cfg(feature = "cards")]
     fn wipe(&mut self) {
@@ -273,5 +282,23 @@ mod tests {
         outbox.consume(usize::MAX);
         assert_eq!(outbox, empty, "the bytes are still in the buffer, but not in its content");
         assert_eq!(hash(&outbox), hash(&empty));
+    }
+
+    #[cfg(feature = "cards")]
+    #[test]
+    fn frames_are_wiped_when_they_are_sent_or_dropped() {
+        for (_, wire) in Wire::ALL {
+            for sent in [0, 1, usize::MAX] {
+                let mut outbox = Outbox::<64>::new(*wire);
+                outbox.answer(Some(7), "864297").unwrap();
+                outbox.consume(sent);
+                outbox.abandon();
+                // Where frames are not delimited, the rest of one that was begun must be sent.
+                let is_kept = sent == 1 && wire.delimiter().is_none();
+                assert_eq!(outbox.bytes == [0; 64], !is_kept, "{wire} {sent}");
+                outbox.clear();
+                assert_eq!(outbox.bytes, [0; 64]);
+            }
+        }
     }
 }

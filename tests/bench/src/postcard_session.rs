@@ -47,11 +47,9 @@ impl<'a> PostcardSession<'a> {
     fn with(customer: Customer<'a>, profile: Option<Profile>) -> Self {
         let is_named = profile.is_some();
         let config = Config {
-            wire: Wire::Postcard,
-            link: LinkKind::Connection,
             profile,
-            retransmit: None,
             frame_timeout: Duration::from_secs(60),
+            ..Config::new(Wire::Postcard, LinkKind::Connection)
         };
         Self {
             customer,
@@ -85,7 +83,7 @@ impl<'a> PostcardSession<'a> {
                     return Err(SessionError(format!("not a message of this wire: {fault}")));
                 }
                 // Without a retransmission timer and a hello there are none.
-                Some(Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. }) => {}
+                Some(Event::LinkDown | Event::LinkUp | Event::LedgerSetBack { .. } | Event::Idle) => {}
             }
         }
     }

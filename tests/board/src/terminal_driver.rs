@@ -95,8 +95,6 @@ impl TerminalDriver {
             self.key = self.key.as_ref().and_then(TerminalKey::next);
         }
         let config = Config {
-            wire: self.wire,
-            link: LinkKind::Serial,
             profile: Some(Profile {
                 name: Some(name.clone()),
                 start: *start,
@@ -107,6 +105,7 @@ impl TerminalDriver {
             }),
             retransmit: Some(Retransmit::for_baud(115_200)),
             frame_timeout: Duration::from_secs(2),
+            ..Config::new(self.wire, LinkKind::Serial)
         };
         self.connected = Some((name, Terminal::new(config, now)));
         self.attach(serial_port);

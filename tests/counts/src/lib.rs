@@ -186,11 +186,9 @@ impl Workload {
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), key, ..Profile::default() };
         let mut terminal = WorkloadTerminal::new(
             terminal::Config {
-                wire,
-                link: LinkKind::Connection,
                 profile: Some(profile),
-                retransmit: None,
                 frame_timeout: config.frame_timeout,
+                ..terminal::Config::new(wire, LinkKind::Connection)
             },
             NOW,
         );

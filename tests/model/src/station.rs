@@ -243,8 +243,6 @@ fn start_terminal(name: &Name, life: u8, step: u32, memory: Memory, bounds: &Bou
     let key = bounds.sealed.then(|| key(name, step));
     let profile = Profile { name: Some(name.clone()), start, memory, key, salt: start, ..Profile::default() };
     let config = terminal::Config {
-        wire: Wire::Postcard,
-        link: bounds.link,
         profile: Some(profile),
         retransmit: Some(Retransmit {
             first_wait: Duration::ZERO,
@@ -253,6 +251,7 @@ fn start_terminal(name: &Name, life: u8, step: u32, memory: Memory, bounds: &Bou
             give_up_after: NEVER,
         }),
         frame_timeout: NEVER,
+        ..terminal::Config::new(Wire::Postcard, bounds.link)
     };
     Terminal::new(config, NOW)
 }

@@ -165,11 +165,10 @@ impl Station {
             auditor.trace(now, || format!("{} has {:?}", self.name, profile.key));
         }
         let config = Config {
-            wire: self.wire,
-            link: self.link_kind,
             profile: Some(profile),
             retransmit: Some(self.retransmit()),
             frame_timeout: Duration::from_secs(2),
+            ..Config::new(self.wire, self.link_kind)
         };
         self.terminal = Some(Terminal::new(config, now));
         self.person_acts_at = None;
@@ -292,7 +291,7 @@ impl Station {
                         self.returns_at = Some(now + Duration::from_millis(rng.u32(1..500)));
                     }
                     Event::LedgerSetBack { .. } => auditor.ledger_set_back(&self.name),
-                    Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) => {}
+                    Event::LinkDown | Event::LinkUp | Event::Fault(_) | Event::Broken(_) | Event::Idle => {}
                 }
             }
             if self.taken.ends_with(&[0]) {

@@ -23,13 +23,8 @@ pub(super) fn config(options: &Options) -> Config {
     match options.target {
         Target::Tcp(_) => {
             let retransmit = options.is_named().then_some(RETRANSMISSION);
-            Config {
-                wire,
-                link: host::LinkKind::Connection,
-                profile,
-                retransmit,
-                frame_timeout: frame_timeout(options),
-            }
+            let defaults = Config::new(wire, host::LinkKind::Connection);
+            Config { profile, retransmit, frame_timeout: frame_timeout(options), ..defaults }
         }
         Target::Serial { baud, .. } => Config {
             // The start distinguishes this client's hello from those of earlier clients on the same line.

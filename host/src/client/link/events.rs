@@ -74,6 +74,7 @@ impl Link {
                 Some(Event::LinkDown) => LinkEvent::LinkDown,
                 Some(Event::LinkUp) => LinkEvent::LinkUp,
                 Some(Event::LedgerSetBack { pending }) => LinkEvent::LedgerSetBack { pending },
+                Some(Event::Idle) => LinkEvent::Idle,
             };
         };
         // A message may have made the terminal send something.

@@ -6,7 +6,7 @@ use atm_core::{
     ledger::{InDoubt, Ledger, LedgerId, RamLedger, Request, Response},
     money::Amount,
     terminal::{self, Event, Profile, Terminal},
-    time::{Duration, Instant},
+    time::Instant,
     wire::Wire,
 };
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
@@ -109,11 +109,8 @@ struct TestTerminal {
 impl TestTerminal {
     fn new() -> Self {
         let config = terminal::Config {
-            wire: Wire::Postcard,
-            link: LinkKind::Serial,
             profile: Some(Profile { name: "kiosk-7".parse().ok(), start: 1, ..Profile::default() }),
-            retransmit: None,
-            frame_timeout: Duration::from_secs(10),
+            ..terminal::Config::new(Wire::Postcard, LinkKind::Serial)
         };
         Self { terminal: Terminal::new(config, Instant::default()), shown: String::new() }
     }
