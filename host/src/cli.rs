@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 
 pub(crate) mod access;
+pub(crate) mod card;
 mod client;
 mod file;
 pub(crate) mod ledger;
@@ -44,7 +45,13 @@ pub(crate) enum Command {
     /// Put terminals back into service
     #[command(subcommand)]
     Access(access::Access),
-    /// Make the file of keys from which those of terminals follow
+    /// Open, show, freeze and close the accounts of cards (experimental), on the ledger of `serve --data`
+    #[command(subcommand)]
+    Account(card::Account),
+    /// Issue, list and block cards (experimental), on the ledger of `serve --data`
+    #[command(subcommand)]
+    Card(card::Card),
+    /// Make the file of keys from which those of terminals follow, and numbers and PINs of cards are verified with
     #[command(subcommand)]
     Secrets(access::Secrets),
     /// Show a whole session over TCP, and check every balance; or try cards

@@ -17,8 +17,11 @@ use std::{
 };
 
 mod access;
+mod account;
+mod card;
 mod completions;
 mod file_limit;
+mod hidden;
 mod ledger;
 mod log;
 mod serve;
@@ -38,6 +41,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Ledger(command)) => ledger::run(&command),
         Some(Command::Terminal(command)) => access::terminal(&command),
         Some(Command::Access(command)) => access::access(&command),
+        Some(Command::Account(command)) => account::run(&command),
+        Some(Command::Card(command)) => card::run(&command),
         Some(Command::Secrets(command)) => access::secrets(&command),
         Some(Command::Demo { cards: true, .. }) => demo::run_with_cards(&mut io::stdout()),
         Some(Command::Demo { wire, hex, .. }) => write_output(|out| demo::run(wire, hex, out)),

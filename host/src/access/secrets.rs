@@ -117,6 +117,12 @@ impl Secrets {
         CardKeys::new(tokens.newest, tokens.former, pins.newest, pins.former)
     }
 
+    /// Whether a key of tokens has this id.
+    pub fn has_token_key(&self, id: KeyId) -> bool {
+        let Live { newest, former } = &self.tokens;
+        newest.0 == id || former.as_ref().is_some_and(|former| former.0 == id)
+    }
+
     fn text(&self) -> Zeroizing<String> {
         use std::fmt::Write;
         let mut text = Zeroizing::new(String::with_capacity(MAX_TEXT));
@@ -233,6 +239,8 @@ mod tests {
         let claim = both.cards().claim(&number);
         assert_eq!(*claim.tokens(), [&new, &old].map(|secrets| secrets.cards().claim(&number).newest()));
         assert_eq!(claim.newest().key, new.tokens.newest.0);
+        assert!(claim.tokens().iter().all(|token| both.has_token_key(token.key)));
+        assert!(new.has_token_key(claim.newest().key) && !old.has_token_key(claim.newest().key));
         let proof = both.cards().proof(&claim, &pin);
         let (newest, pins) = (proof.newest(), &new.pins.newest);
         assert_eq!((newest.token_key, newest.key), (new.tokens.newest.0, pins.0));

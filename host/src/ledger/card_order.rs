@@ -64,6 +64,10 @@ pub enum Refused {
     NoCard,
     /// A card has 1 to [`ACCOUNTS`] accounts, none of them twice.
     Accounts,
+    /// Another card has the number that was drawn.
+    NumberTaken,
+    /// The secrets file has no key of the ledger's cards.
+    OtherKeys,
     /// It is blocked.
     Blocked,
     /// It is not blocked, and no wrong PIN is counted.
@@ -195,6 +199,10 @@ impl fmt::Display for Refused {
             }
             Self::NoCard => f.write_str("there is none (`atm card list`)"),
             Self::Accounts => write!(f, "a card has 1 to {ACCOUNTS} accounts, none of them twice"),
+            Self::NumberTaken => f.write_str("another one has its number"),
+            Self::OtherKeys => f.write_str(
+                "the secrets file has no key of the ledger's cards: take the one of the server; where that is lost, block every card first",
+            ),
             Self::Blocked => f.write_str("it is blocked already"),
             Self::NotBlocked => f.write_str("it is not blocked, and no wrong PIN is counted"),
         }

@@ -1,23 +1,26 @@
-//! The operator's journal: orders about the enrolment of terminals, each in a commit of its own, beside a running server or
-//! without one.
+//! The operator's journal: orders about the enrolment of terminals, about accounts and cards, each in a commit of its own, beside
+//! a running server or without one.
 //!
 //! The command line has this journal for itself, so a host is never fenced by it. Rows are read after `BEGIN IMMEDIATE`, as
 //! for a batch; a transaction of another process is waited for, up to [`DEADLINE`].
 use super::{
     Enrolment,
     batch::MAX_NAMES,
+    card_order,
     enrol::{Order, Refused},
-    entry::enrolment,
+    entry,
     folder::find,
     sqlite::{OPERATOR_JOURNAL, connect, enrolments, rows, tables},
     store::{Head, StoreFault, Turn},
 };
 use atm_core::{
-    ledger::{Name, Terminal},
+    ledger::{AccountNumber, Name, Terminal},
     time::UnixTime,
 };
 use rusqlite::{Connection, config::DbConfig, params};
 use std::{fmt, path::Path, time::Duration};
+
+mod cards;
 
 /// How long another process's transaction is waited for.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -36,6 +39,10 @@ pub struct Operator {
 pub enum OrderFault {
     /// The terminal's row does not take it. Nothing was committed.
     Refused(Name, Refused),
+    /// The account's row does not take it. Nothing was committed.
+    Account(AccountNumber, card_order::Refused),
+    /// The row of the card of this number, or that of a new one, does not take it. Nothing was committed.
+    Card(Option<u64>, card_order::Refused),
     /// The ledger has no room for another name. Nothing was committed.
     Full,
     /// Another command has changed the terminal's series meanwhile. Nothing was committed.
@@ -50,11 +57,14 @@ impl fmt::Display for OrderFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(name, refused) => write!(f, "terminal {name}: {refused}"),
+            Self::Account(AccountNumber(number), refused) => write!(f, "account {number}: {refused}"),
+            Self::Card(Some(number), refused) => write!(f, "card {number}: {refused}"),
+            Self::Card(None, refused) => write!(f, "the card: {refused}"),
             Self::Full => f.write_str("the ledger has no room for another name"),
             Self::Changed(name) => write!(f, "terminal {name}: another command has changed it meanwhile"),
-            Self::InDoubt(_) => {
-                f.write_str("the commit is in doubt: `atm terminal list` says whether it stands")
-            }
+            Self::InDoubt(_) => f.write_str(
+                "the commit is in doubt: `atm terminal list`, `atm account list` or `atm card list` says whether it stands",
+            ),
             Self::Store(StoreFault::Busy) => {
                 write!(f, "another process had a transaction open for {} s", DEADLINE.as_secs())
             }
@@ -116,16 +126,16 @@ impl Operator {
         expected: Option<u32>,
         time: UnixTime,
     ) -> Result<Enrolment, OrderFault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = self.decide(name, order).and_then(|(terminal, enrolment)| {
+        self.commit(|this| {
+            let (terminal, enrolment) = this.decide(name, order)?;
             if expected.is_some_and(|expected| expected != enrolment.series) {
                 return Err(OrderFault::Changed(name.clone()));
             }
-            enrolments::save(&self.connection, name, &terminal, &enrolment)?;
-            self.post(order.word(), Some(name), order.series(&enrolment), time)?;
+            enrolments::save(&this.connection, name, &terminal, &enrolment)?;
+            let fact = entry::enrolment(order.word(), Some(name), order.series(&enrolment), this.uid);
+            this.post(&fact, time)?;
             Ok(enrolment)
-        });
-        self.end(result)
+        })
     }
 
     /// Opens every closed terminal again; returns how many were closed.
@@ -133,14 +143,13 @@ impl Operator {
     /// # Errors
     /// [`OrderFault`].
     pub fn confirm_all(&mut self, time: UnixTime) -> Result<usize, OrderFault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = enrolments::confirm_all(&self.connection).map_err(OrderFault::from).and_then(|opened| {
+        self.commit(|this| {
+            let opened = enrolments::confirm_all(&this.connection)?;
             if opened > 0 {
-                self.post(Order::Confirm.word(), None, None, time)?;
+                this.post(&entry::enrolment(Order::Confirm.word(), None, None, this.uid), time)?;
             }
             Ok(opened)
-        });
-        self.end(result)
+        })
     }
 
     fn decide(&self, name: &Name, order: Order) -> Result<(Terminal, Enrolment), OrderFault> {
@@ -155,16 +164,10 @@ impl Operator {
     }
 
     /// Appends an entry to the operator's journal, under an epoch of this process.
-    fn post(
-        &self,
-        kind: &str,
-        name: Option<&Name>,
-        series: Option<u32>,
-        time: UnixTime,
-    ) -> Result<(), StoreFault> {
+    fn post(&self, fact: &impl fmt::Display, time: UnixTime) -> Result<(), StoreFault> {
         let (mut head, Turn { epoch, .. }) = rows::journal(&self.connection, OPERATOR_JOURNAL)?;
         head.batches = head.batches.saturating_add(1);
-        let entry = head.append(OPERATOR_JOURNAL, time, &enrolment(kind, name, series, self.uid));
+        let entry = head.append(OPERATOR_JOURNAL, time, fact);
         rows::append(&self.connection, &[entry])?;
         let update =
             "UPDATE journals SET epoch = ?, owner = ?, batches = ?, number = ?, hash = ? WHERE journal = ?";
@@ -175,9 +178,10 @@ impl Operator {
         Ok(())
     }
 
-    /// Commits what was done, or takes it back.
-    fn end<T>(&self, result: Result<T, OrderFault>) -> Result<T, OrderFault> {
-        match result {
+    /// Carries an order out in a transaction, and commits it, or takes it back.
+    fn commit<T>(&self, order: impl FnOnce(&Self) -> Result<T, OrderFault>) -> Result<T, OrderFault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        match order(self) {
             Ok(done) => {
                 self.connection.execute_batch("COMMIT").map_err(|error| OrderFault::InDoubt(error.into()))?;
                 Ok(done)

@@ -11,7 +11,10 @@ use super::{
     sqlite::{FILE, accounts, cards, drop_cached, enrolments, rows, tables},
     store::{Head, StoreFault},
 };
-use atm_core::ledger::{LedgerId, Name, Terminal, card::Card};
+use atm_core::ledger::{
+    AccountNumber, LedgerId, Name, Terminal,
+    card::{Card, Statement},
+};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 use tempfile::{Builder, TempDir};
@@ -31,6 +34,17 @@ pub struct Journal {
     pub name: String,
     /// How far it has come.
     pub head: Head,
+}
+
+/// An account with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountView {
+    /// Its row.
+    pub row: AccountRow,
+    /// Its cards, with their numbers in the table.
+    pub cards: Vec<(u64, Card)>,
+    /// Its last movements by cards.
+    pub statement: Statement,
 }
 
 /// What the tables say about the whole ledger.
@@ -161,6 +175,17 @@ impl Reader {
             );
         }
         Ok(found)
+    }
+
+    /// An account, if it has a row.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn account(&self, number: AccountNumber) -> Result<Option<AccountView>, StoreFault> {
+        let _snapshot = self.snapshot()?;
+        let Some(row) = accounts::read(&self.connection, number)? else { return Ok(None) };
+        let cards = self.cards()?.into_iter().filter(|(_, card)| card.accounts.contains(number)).collect();
+        Ok(Some(AccountView { row, cards, statement: accounts::statement(&self.connection, number)? }))
     }
 
     /// The cards, by their numbers, with the decoy.

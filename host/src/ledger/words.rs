@@ -234,6 +234,11 @@ pub fn verifier(text: &str) -> Option<Verifier> {
     Some(Verifier { token_key: key_id(token_key)?, key: key_id(key)?, value: bytes::<SECRET>(value)? })
 }
 
+/// The id of a key as text.
+pub fn key_text(key: KeyId) -> String {
+    hexadecimal(key.0.to_be_bytes()).to_string()
+}
+
 fn key_id(text: &str) -> Option<KeyId> {
     bytes(text).map(u64::from_be_bytes).map(KeyId)
 }

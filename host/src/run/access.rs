@@ -72,7 +72,14 @@ pub(super) fn secrets(command: &Secrets) -> Result<Exit> {
     print(&format!("{}: new keys", file.display()))
 }
 
-fn open(folder: &Path) -> Result<Operator> {
+/// Reads the secrets file that the command line names, or the unit's; `what` needs it.
+pub(super) fn read_secrets(file: &SecretsFile, folder: &Path, what: &str) -> Result<access::Secrets> {
+    let path = file.secrets.clone().or_else(access::secrets::credential);
+    let path = path.with_context(|| format!("{what} needs the secrets file: --secrets FILE"))?;
+    Ok(access::Secrets::read(&path, folder)?)
+}
+
+pub(super) fn open(folder: &Path) -> Result<Operator> {
     let owner = getrandom::u64().context("there is no random number for this process")?;
     Operator::open(folder, owner).with_context(|| folder.join(FILE).display().to_string())
 }
@@ -81,9 +88,7 @@ fn open(folder: &Path) -> Result<Operator> {
 fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
     let mut operator = open(folder)?;
     let series = operator.preview(name, order)?.series;
-    let path = file.secrets.clone().or_else(access::secrets::credential);
-    let path = path.context("a key needs the secrets file: --secrets FILE")?;
-    let secrets = access::Secrets::read(&path, folder)?;
+    let secrets = read_secrets(file, folder, "a key")?;
     let number = NonZeroU32::new(series).context("no series of keys")?;
     let key = TerminalKey::derive(secrets.terminals(), number, name);
     KeyFile { terminal: name.clone(), key }.create(out)?;

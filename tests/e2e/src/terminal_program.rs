@@ -78,6 +78,11 @@ impl TerminalProgram {
         self.program.stdout()
     }
 
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
         self.program.signal(signal);

@@ -41,6 +41,18 @@ pub(crate) fn read(connection: &Connection, number: AccountNumber) -> Result<Opt
     select.query_and_then([number.0], read_row)?.next().transpose()
 }
 
+/// The first number for an account that is opened without one.
+pub(crate) const FIRST_NUMBER: u32 = 1000;
+
+/// The first number from [`FIRST_NUMBER`] on that no account has. It may be above that of any account.
+pub(crate) fn first_free(connection: &Connection) -> Result<AccountNumber> {
+    let mut select = connection.prepare_cached(
+        "SELECT min(number) FROM (SELECT ?1 AS number UNION ALL SELECT account + 1 FROM accounts WHERE account >= ?1)
+         WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE account = number)",
+    )?;
+    Ok(AccountNumber(select.query_row([FIRST_NUMBER], |row| row.get(0))?))
+}
+
 /// All accounts, by their numbers.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<AccountRow>> {
     let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM accounts ORDER BY account"))?;

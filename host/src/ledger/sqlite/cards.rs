@@ -35,6 +35,21 @@ pub(crate) fn for_each(connection: &Connection, mut see: impl FnMut(Numbered) ->
     select.query_and_then([], read_row)?.try_for_each(|card| card.and_then(&mut see))
 }
 
+/// The number of the next card: no row is ever deleted.
+pub(crate) fn next(connection: &Connection) -> Result<u64> {
+    Ok(connection.query_row("SELECT max(card) + 1 FROM cards", [], |row| row.get(0))?)
+}
+
+/// Whether there are cards that are not blocked, and no card has a token under one of these keys.
+pub(crate) fn are_of_other_keys(connection: &Connection, claim: &Claim) -> Result<bool> {
+    // A key's tokens are a range of the index: the character after the colon is the semicolon.
+    let select = "SELECT EXISTS (SELECT 1 FROM cards WHERE blocked = 0)
+                  AND NOT EXISTS (SELECT 1 FROM cards WHERE token > ?1 || ':' AND token < ?1 || ';')
+                  AND NOT EXISTS (SELECT 1 FROM cards WHERE token > ?2 || ':' AND token < ?2 || ';')";
+    let keys = claim.tokens().each_ref().map(|token| words::key_text(token.key));
+    Ok(connection.query_row(select, keys, |row| row.get(0))?)
+}
+
 fn read_row(row: &Row<'_>) -> Result<Numbered> {
     let number = row.get(0)?;
     let damaged = || damaged(&format!("the row of card {number}"));

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod access;
+mod cards;
 mod command_line;
 mod completions;
 mod demo;
+mod hidden;
 mod packages;
