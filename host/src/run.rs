@@ -24,6 +24,7 @@ mod file_limit;
 mod hidden;
 mod ledger;
 mod log;
+mod secrets;
 mod serve;
 mod signals;
 mod systemd;
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Access(command)) => access::access(&command),
         Some(Command::Account(command)) => account::run(&command),
         Some(Command::Card(command)) => card::run(&command),
-        Some(Command::Secrets(command)) => access::secrets(&command),
+        Some(Command::Secrets(command)) => secrets::run(&command),
         Some(Command::Demo { cards: true, .. }) => demo::run_with_cards(&mut io::stdout()),
         Some(Command::Demo { wire, hex, .. }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Man { folder }) => {

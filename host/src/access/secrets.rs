@@ -1,7 +1,7 @@
 //! Secrets file: the keys from which all others follow, kept apart from the ledger and readable by their owner alone.
 //!
 //! The file is text in TOML, exactly as [`Secrets`] writes it: a table for each kind of key, with an id and 32 random bytes.
-//! While a key is replaced, the former one is in a table `KIND.former` after it.
+//! While a key of cards is replaced, there are two: a table `KIND.former` comes after the one that new rows are written with.
 //!
 //! ```text
 //! [terminals]
@@ -53,6 +53,26 @@ pub struct Secrets {
     terminals: Live,
 }
 
+/// The keys of cards, which are replaced while the cards are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardKey {
+    /// Of tokens, which stand for numbers.
+    Tokens,
+    /// Of verifiers, which stand for PINs.
+    Pins,
+}
+
+/// A step of the replacement of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// A new key is added: it is accepted, and nothing is written with it.
+    Add,
+    /// The two keys change places: the other one is written with.
+    Use,
+    /// The key that nothing is written with is removed.
+    Remove,
+}
+
 const WHAT: &str = "secrets file";
 
 const NOT_SECRETS: &str = "it is not one that `atm secrets new` has written, or it is damaged";
@@ -63,17 +83,7 @@ impl Secrets {
     /// # Errors
     /// The system has none.
     pub fn generate() -> io::Result<Self> {
-        let live = || {
-            let mut bytes = Zeroizing::new([0; Key::LENGTH]);
-            getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
-            let id = loop {
-                let id = KeyId(getrandom::u64().map_err(io::Error::other)?);
-                if id != NO_KEY {
-                    break id;
-                }
-            };
-            Ok::<_, io::Error>(Live { newest: (id, Key::from(*bytes)), former: None })
-        };
+        let live = || Ok::<_, io::Error>(Live { newest: new_key()?, former: None });
         Ok(Self { tokens: live()?, pins: live()?, terminals: live()? })
     }
 
@@ -83,6 +93,14 @@ impl Secrets {
     /// A file or a link is there already, or the file system's error.
     pub fn create(&self, path: &Path) -> Result<(), FileError> {
         private_file::create(path, self.text().as_bytes()).map_err(|error| FileError::new(WHAT, path, error))
+    }
+
+    /// Writes the file anew, in the place of the one that was read. It is durable when this returns.
+    ///
+    /// # Errors
+    /// The file system's error; the former content stands then.
+    pub fn replace(&self, path: &Path) -> Result<(), FileError> {
+        private_file::replace(path, self.text().as_bytes()).map_err(|error| FileError::new(WHAT, path, error))
     }
 
     /// Reads a file, and keeps this process's memory out of core dumps. `ledger` is the ledger's folder.
@@ -117,6 +135,36 @@ impl Secrets {
         CardKeys::new(tokens.newest, tokens.former, pins.newest, pins.former)
     }
 
+    /// Takes a step of the replacement of a key; returns the id of the key that is not written with, if there is one then, or that
+    /// was removed.
+    ///
+    /// # Errors
+    /// The step does not come now, or the system has no random numbers. Nothing has changed.
+    pub fn change(&mut self, kind: CardKey, change: KeyChange) -> io::Result<KeyId> {
+        let live = match kind {
+            CardKey::Tokens => &mut self.tokens,
+            CardKey::Pins => &mut self.pins,
+        };
+        let former = match (change, &mut live.former) {
+            (KeyChange::Add, Some(_)) => {
+                return Err(io::Error::other("it has two keys of this kind already"));
+            }
+            (KeyChange::Use | KeyChange::Remove, None) => {
+                return Err(io::Error::other("it has one key of this kind, and no other: `atm secrets add`"));
+            }
+            (KeyChange::Add, former @ None) => former.insert(new_key()?).0,
+            (KeyChange::Use, Some(former)) => {
+                std::mem::swap(&mut live.newest, former);
+                former.0
+            }
+            (KeyChange::Remove, Some(former)) => former.0,
+        };
+        if change == KeyChange::Remove {
+            live.former = None;
+        }
+        Ok(former)
+    }
+
     /// Whether a key of tokens has this id.
     pub fn has_token_key(&self, id: KeyId) -> bool {
         let Live { newest, former } = &self.tokens;
@@ -135,6 +183,17 @@ impl Secrets {
             }
         }
         text
+    }
+}
+
+fn new_key() -> io::Result<LiveKey> {
+    let mut bytes = Zeroizing::new([0; Key::LENGTH]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
+    loop {
+        let id = KeyId(getrandom::u64().map_err(io::Error::other)?);
+        if id != NO_KEY {
+            return Ok((id, Key::from(*bytes)));
+        }
     }
 }
 
@@ -174,145 +233,4 @@ fn secret(lines: &mut Lines<'_>, title: &str) -> Option<LiveKey> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn read(path: &Path) -> Result<Secrets, FileError> {
-        Secrets::read(path, Path::new("no-ledger"))
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secrets");
-        let secrets = Secrets::generate().unwrap();
-        assert_ne!(secrets.tokens, secrets.pins);
-        secrets.create(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), secrets);
-        assert!(secrets.create(&path).unwrap_err().to_string().contains("secrets: "), "not overwritten");
-        assert_eq!(read(&path).unwrap(), secrets);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_inside_the_ledgers_folder_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let [data, below, link] = ["data", "data/below", "link"].map(|name| folder.path().join(name));
-        fs::create_dir_all(&below).unwrap();
-        std::os::unix::fs::symlink(&below, &link).unwrap();
-        let secrets = Secrets::generate().unwrap();
-        secrets.create(&folder.path().join("data.secrets")).unwrap();
-        secrets.create(&data.join("secrets")).unwrap();
-        secrets.create(&below.join("secrets")).unwrap();
-        for inside in ["data/secrets", "data/below/secrets", "link/secrets", "data/../data/secrets"] {
-            let error = Secrets::read(&folder.path().join(inside), &data).unwrap_err().to_string();
-            assert!(error.contains("inside the ledger's folder") && error.contains(inside), "{error}");
-        }
-        for outside in ["data.secrets", "data/../data.secrets"] {
-            assert_eq!(Secrets::read(&folder.path().join(outside), &data).unwrap(), secrets, "{outside}");
-        }
-        assert!(Secrets::read(&data.join("secrets"), &link).is_ok(), "another folder's");
-    }
-
-    #[test]
-    fn a_kind_has_at_most_two_keys() {
-        let [Secrets { mut terminals, .. }, secrets] = [(); 2].map(|()| Secrets::generate().unwrap());
-        terminals.former = Some(secrets.terminals.newest.clone());
-        let both = Secrets { terminals: terminals.clone(), ..secrets };
-        let text = both.text();
-        assert_eq!(parse(&text).as_ref(), Some(&both));
-        assert_eq!(both.terminals(), &terminals.newest.1);
-        let (_, former) = text.split_once("[terminals.former]").unwrap();
-        let third = format!("{}[terminals.former]{former}", *text);
-        assert!(parse(&third).is_none_or(|read| *read.text() != third));
-        assert!(text.len() < MAX_TEXT);
-    }
-
-    #[test]
-    fn a_card_has_a_token_under_the_newest_and_the_former_key() {
-        let [old, new] = [(); 2].map(|()| Secrets::generate().unwrap());
-        let former = Some(old.tokens.newest.clone());
-        let both = Secrets { tokens: Live { former, ..new.tokens.clone() }, ..new.clone() };
-        let [number, pin] = ["4000 0000 0000 0002", "2580"];
-        let (number, pin) = (number.parse().unwrap(), pin.parse().unwrap());
-        let claim = both.cards().claim(&number);
-        assert_eq!(*claim.tokens(), [&new, &old].map(|secrets| secrets.cards().claim(&number).newest()));
-        assert_eq!(claim.newest().key, new.tokens.newest.0);
-        assert!(claim.tokens().iter().all(|token| both.has_token_key(token.key)));
-        assert!(new.has_token_key(claim.newest().key) && !old.has_token_key(claim.newest().key));
-        let proof = both.cards().proof(&claim, &pin);
-        let (newest, pins) = (proof.newest(), &new.pins.newest);
-        assert_eq!((newest.token_key, newest.key), (new.tokens.newest.0, pins.0));
-        assert_eq!(*new.cards().proof(&new.cards().claim(&number), &pin).verifiers(), [newest; 4]);
-    }
-
-    #[test]
-    fn an_id_is_of_one_key_alone() {
-        let secrets = Secrets::generate().unwrap();
-        let mut twice = secrets.clone();
-        twice.pins.former = Some((secrets.pins.newest.0, secrets.tokens.newest.1.clone()));
-        assert_eq!(parse(&twice.text()), None);
-        let mut decoy = secrets;
-        decoy.pins.newest.0 = Card::DECOY.verifier.key;
-        assert_eq!(parse(&decoy.text()), None);
-    }
-
-    #[test]
-    fn damage_is_refused_without_a_word_of_the_content() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secrets");
-        let secrets = Secrets::generate().unwrap();
-        secrets.create(&path).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        for damaged in [
-            String::new(),
-            text.replacen("tokens", "pins", 1),
-            text.replacen("id", "key", 1),
-            text.to_uppercase(),
-            format!("{text}\n"),
-            text[..text.len() - 2].to_owned(),
-            text.replacen('\n', "\r\n", 1),
-        ] {
-            fs::write(&path, &damaged).unwrap();
-            let error = read(&path).unwrap_err().to_string();
-            assert!(error.contains("it is damaged") && error.len() < 200 + path.as_os_str().len(), "{error}");
-        }
-    }
-
-    #[test]
-    fn no_key_is_in_the_debug_text() {
-        let secrets = Secrets::generate().unwrap();
-        let text = format!("{secrets:?}");
-        let digits: String = secrets.terminals().bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(text.contains("Key(..)") && !text.contains(&digits), "{text}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_that_others_can_use_and_a_link_are_refused() {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secrets");
-        Secrets::generate().unwrap().create(&path).unwrap();
-        let metadata = fs::metadata(&path).unwrap();
-        assert_eq!(metadata.mode() & 0o777, 0o600);
-        for (mode, is_refused) in [(0o400, false), (0o440, metadata.uid() != 0), (0o620, true), (0o604, true)]
-        {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let read = read(&path);
-            assert_eq!(
-                read.is_err_and(|error| error.to_string().contains("chmod 600")),
-                is_refused,
-                "{mode:o}"
-            );
-        }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let link = folder.path().join("link");
-        symlink(&path, &link).unwrap();
-        for not_a_file in [&link, folder.path()] {
-            let error = read(not_a_file).unwrap_err().to_string();
-            assert!(error.contains("regular file"), "{error}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Command line of `atm terminal`, `atm access` and `atm secrets`.
 use super::ledger::DataFolder;
 use atm_core::ledger::Name;
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// The keys from which those of terminals follow.
@@ -90,9 +90,47 @@ pub(crate) enum Access {
 pub(crate) enum Secrets {
     /// Write new random keys to a new file, which only its owner can read
     ///
-    /// Keep it outside the ledger's folder, and a copy elsewhere: without it every terminal needs a new key.
+    /// Keep it outside the ledger's folder, and a copy elsewhere: without it every terminal needs a new key, and every card is lost.
     New {
         /// The file to create
         file: PathBuf,
     },
+    /// Add a new key of cards: it is accepted, and not used yet (experimental)
+    ///
+    /// The first of three steps to replace a key. Give every server this file, and restart it, before the next step.
+    Add {
+        /// The kind of key
+        kind: CardKey,
+        /// The secrets file
+        file: PathBuf,
+    },
+    /// Use the other key of cards for all that is written; the one before is still accepted (experimental)
+    ///
+    /// The second step: every server must have the key by then. A card gets it with its next right PIN, or by `atm card set-pin`.
+    Use {
+        /// The kind of key
+        kind: CardKey,
+        /// The secrets file
+        file: PathBuf,
+    },
+    /// Remove the key of cards that is not used, unless a card needs it (experimental)
+    ///
+    /// The last step. It is refused while a card that is not blocked has the key.
+    Remove {
+        /// The kind of key
+        kind: CardKey,
+        /// The secrets file
+        file: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+}
+
+/// A key that cards are found or verified by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CardKey {
+    /// That of the tokens in the place of numbers
+    Tokens,
+    /// That of the verifiers in the place of PINs
+    Pins,
 }

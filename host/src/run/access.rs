@@ -1,9 +1,9 @@
-//! `atm terminal`, `atm access` and `atm secrets`: who may use a terminal's name.
+//! `atm terminal` and `atm access`: who may use a terminal's name.
 //!
 //! A key file is written before the order is committed, and removed where the order is refused: no key is issued that is not
 //! on the disk. Where the commit is in doubt, it stays.
 use super::{print, write_output};
-use crate::cli::access::{Access, Secrets, SecretsFile, Terminal};
+use crate::cli::access::{Access, SecretsFile, Terminal};
 use anyhow::{Context, Result};
 use atm_core::{
     ledger::{self, Name},
@@ -64,12 +64,6 @@ pub(super) fn access(command: &Access) -> Result<Exit> {
         print(&format!("{name}: back in service"))?;
     }
     Ok(Exit::Done)
-}
-
-pub(super) fn secrets(command: &Secrets) -> Result<Exit> {
-    let Secrets::New { file } = command;
-    access::Secrets::generate().context("there are no random numbers for keys")?.create(file)?;
-    print(&format!("{}: new keys", file.display()))
 }
 
 /// Reads the secrets file that the command line names, or the unit's; `what` needs it.

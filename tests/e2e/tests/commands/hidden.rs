@@ -1,5 +1,5 @@
 //! Numbers and PINs that are typed at a terminal, which does not show them.
-use crate::cards::{CardBank, done};
+use crate::card_bank::{CardBank, done};
 use atm_e2e::{Signal, TerminalProgram};
 use std::fs;
 

@@ -47,6 +47,9 @@ fn each_command_has_a_manual_page_with_its_options() {
         "atm-card-set-pin",
         "atm-secrets",
         "atm-secrets-new",
+        "atm-secrets-add",
+        "atm-secrets-use",
+        "atm-secrets-remove",
     ] {
         assert!(found.remove(&format!("{name}.1")), "{name}");
         let page = fs::read_to_string(pages.join(format!("{name}.1"))).unwrap().replace(r"\-", "-");
