@@ -135,6 +135,9 @@ pub struct Server {
     salt: u64,
     #[cfg(feature = "ledger")]
     keys: Option<TerminalKeys>,
+    /// Events that are handled once a row of the ledger was read.
+    #[cfg(feature = "ledger")]
+    waiting_for_rows: Vec<(Token, atm_core::host::Event)>,
     log_limits: LogLimits,
     /// Where access is by card.
     alarm: Option<Alarm>,
@@ -188,6 +191,8 @@ impl Server {
             salt: getrandom::u64().map_err(io::Error::other)?,
             #[cfg(feature = "ledger")]
             keys,
+            #[cfg(feature = "ledger")]
+            waiting_for_rows: Vec::new(),
             log_limits: LogLimits::default(),
             alarm,
             ledger_failed: false,
@@ -256,7 +261,11 @@ impl Server {
                 ready += 1;
                 match event.token() {
                     LISTENER => self.accepting = true,
-                    WAKER => self.deliver_responses(),
+                    WAKER => {
+                        self.deliver_responses();
+                        #[cfg(feature = "ledger")]
+                        self.resume_with_rows();
+                    }
                     token => {
                         if let Some(connection) = self.connections.get_mut(&token) {
                             connection.update_readiness(event);

@@ -8,6 +8,8 @@ use crate::access::Enrolment;
 #[cfg(feature = "ledger")]
 use atm_core::ledger::Name;
 use atm_core::ledger::{InDoubt, Request, Response};
+#[cfg(feature = "ledger")]
+use std::task::Poll;
 
 /// Commits requests for the event loop.
 pub(super) trait Committer: Send {
@@ -39,12 +41,19 @@ pub(super) trait Committer: Send {
     /// What the row of a terminal says about who may use its name; `None` where there is no row. In memory no name has a key, and
     /// the authority of a certificate alone decides.
     ///
+    /// A row that is pending is being read: it is to be asked for again after [`take_rows`](Self::take_rows), when the event loop has been
+    /// woken.
+    ///
     /// # Errors
     /// It cannot be read now.
     #[cfg(feature = "ledger")]
-    fn enrolment(&mut self, _: &Name) -> Result<Option<Enrolment>, InDoubt> {
-        Ok(Some(Enrolment { tls: true, ..Enrolment::default() }))
+    fn enrolment(&mut self, _: &Name) -> Poll<Result<Option<Enrolment>, InDoubt>> {
+        Poll::Ready(Ok(Some(Enrolment { tls: true, ..Enrolment::default() })))
     }
+
+    /// Takes the rows that were read since the last call, and drops those of before.
+    #[cfg(feature = "ledger")]
+    fn take_rows(&mut self) {}
 
     /// Takes the responses that have come since the last call.
     ///

@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
 };
 use atm_core::ledger::{InDoubt, Ledger, LedgerId, Name, Request, Response};
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, task::Poll, time::Instant};
 
 /// A ledger in a folder that this process has locked.
 pub(super) struct DiskLedger {
@@ -76,8 +76,8 @@ impl Committer for DiskLedger {
         self.committer.is_full()
     }
 
-    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
-        self.committer.enrolment(name)
+    fn enrolment(&mut self, name: &Name) -> Poll<Result<Option<Enrolment>, InDoubt>> {
+        Poll::Ready(self.committer.enrolment(name))
     }
 
     fn responses(&mut self) -> Result<Vec<Answered>, InDoubt> {

@@ -4,13 +4,31 @@ use atm_core::ledger::Name;
 #[cfg(feature = "ledger")]
 use {
     crate::log::SESSION,
-    atm_core::message::{Fault, Notice},
+    atm_core::{
+        host::Event,
+        message::{Fault, Notice},
+    },
+    std::task::Poll,
     tracing::warn,
 };
 
 impl Server {
+    /// Handles the events again that wait for rows of the ledger.
+    #[cfg(feature = "ledger")]
+    pub(super) fn resume_with_rows(&mut self) {
+        self.committer.take_rows();
+        for (token, event) in std::mem::take(&mut self.waiting_for_rows) {
+            if let Some(mut connection) = self.connections.remove(&token) {
+                self.handle_event(token, &mut connection, event);
+                self.connections.insert(token, connection);
+                self.advance(token);
+            }
+        }
+    }
+
     /// Ends the connection with a notice if the ledger does not admit its terminal, whose certificate or whose hello's seal is
-    /// verified: one with a certificate that is not enrolled for it, or one that is out of service until it is confirmed.
+    /// verified: one with a certificate that is not enrolled for it, or one that is out of service until it is confirmed. Returns true also where the
+    /// row is being read: then the hello is handled again.
     ///
     /// A revocation may be committed between this and the commit of the hello. The latter compares the hello with the row's epoch,
     /// which a revocation raises above every hello under a certificate.
@@ -26,7 +44,14 @@ impl Server {
         if !is_certified && !is_sealed {
             return false;
         }
-        let (notice, reason) = match self.committer.enrolment(name) {
+        let Poll::Ready(row) = self.committer.enrolment(name) else {
+            // After a handshake the hello asks again.
+            if connection.host.incoming_hello().is_some() {
+                self.waiting_for_rows.push((token, Event::Hello(name.clone())));
+            }
+            return true;
+        };
+        let (notice, reason) = match row {
             Ok(Some(row)) if row.closed => {
                 (Notice::OutOfService, "out of service until `atm access confirm`")
             }

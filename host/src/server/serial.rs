@@ -3,7 +3,7 @@
 //! There is one terminal, so the loop itself waits for the ledger's disk.
 use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response};
 #[cfg(feature = "ledger")]
-use super::{committer::Committer, disk_ledger::DiskLedger, terminal_keys::TerminalKeys};
+use super::{disk_ledger::DiskLedger, terminal_keys::TerminalKeys};
 use crate::{clock::Clock, log::SERVER, serial::Port};
 use atm_core::{
     host::{self, IN, KeyRequest, OUT},
@@ -66,7 +66,7 @@ pub fn serve_from_disk(
     let mut keys = config.terminal_keys.clone().map(|key| TerminalKeys::new(key, std::time::Instant::now()));
     let find_key = |ledger: &mut &mut DiskLedger, claim: &KeyRequest| {
         // While the row cannot be read the terminal retransmits its hello.
-        let (Some(keys), Ok(Some(row))) = (&mut keys, ledger.enrolment(&claim.terminal)) else {
+        let (Some(keys), Ok(Some(row))) = (&mut keys, ledger.committer.enrolment(&claim.terminal)) else {
             return NO_KEY;
         };
         (keys.find(claim, &row, std::time::Instant::now()).ok(), row.closed)

@@ -19,7 +19,12 @@ impl Server {
     #[cfg(feature = "ledger")]
     pub(super) fn handle_key(&mut self, token: Token, connection: &mut Connection, claim: &KeyRequest) {
         use super::terminal_keys::NoKey;
-        let found = match (&mut self.keys, self.committer.enrolment(&claim.terminal)) {
+        use atm_core::host::Event;
+        use std::task::Poll;
+        let Poll::Ready(row) = self.committer.enrolment(&claim.terminal) else {
+            return self.waiting_for_rows.push((token, Event::Key(claim.clone())));
+        };
+        let found = match (&mut self.keys, row) {
             (Some(keys), Ok(Some(row))) => keys.find(claim, &row, std::time::Instant::now()),
             // While the row cannot be read the terminal retransmits its hello.
             _ => Err(NoKey::NotValid),

@@ -16,6 +16,7 @@ use atm_core::{
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    task::Poll,
     thread::{self, JoinHandle},
 };
 
@@ -31,14 +32,14 @@ impl Committer for Enrolled {
         self.0.submit(request)
     }
 
-    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
+    fn enrolment(&mut self, name: &Name) -> Poll<Result<Option<Enrolment>, InDoubt>> {
         let epoch = Some(Epoch { series: 1, ..Epoch::clear(0, 0) });
         let row = |closed| Enrolment { series: 2, epoch, tls: false, closed };
-        Ok(match name.as_str() {
+        Poll::Ready(Ok(match name.as_str() {
             "kiosk-7" => Some(row(false)),
             "kiosk-8" => Some(row(true)),
             _ => None,
-        })
+        }))
     }
 }
 
