@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod batch;
 pub mod card_order;
+#[cfg(feature = "postgres")]
+pub mod cells;
 pub mod committer;
 pub mod draft;
 pub mod enrol;
@@ -10,6 +12,8 @@ pub mod entry;
 pub mod folder;
 pub mod mark;
 pub mod operator;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod reader;
 mod replay;
 pub mod sqlite;

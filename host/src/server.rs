@@ -55,10 +55,14 @@ mod conversations;
 mod disk_ledger;
 mod dispatch;
 mod enrolment;
+#[cfg(feature = "postgres")]
+mod ledger_thread;
 mod memory_ledger;
 mod opening;
 mod response_log;
 pub mod serial;
+#[cfg(feature = "postgres")]
+mod shared_ledger;
 mod stop;
 #[cfg(feature = "ledger")]
 mod terminal_keys;

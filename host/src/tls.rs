@@ -13,6 +13,8 @@ mod session;
 pub use config::ClientTls;
 #[cfg(feature = "server")]
 pub use config::ServerTls;
+#[cfg(feature = "postgres")]
+pub(crate) use config::client_of_database;
 pub use files::FileError;
 pub use name::{NameError, terminal_name};
 pub(crate) use session::Session;

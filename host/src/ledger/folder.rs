@@ -88,6 +88,25 @@ impl Folder {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl Folder {
+    /// Opens the high-water mark of a host whose ledger is in a shared database; makes one in a folder that has none.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the folder has a ledger of its own.
+    pub fn open_mark(&self) -> Result<mark::Mark, StoreFault> {
+        if self.path.join(sqlite::FILE).try_exists()? {
+            let reason = "it has a ledger of its own (`atm ledger move` takes it to the database)".to_owned();
+            return Err(StoreFault::Unusable(reason));
+        }
+        if is_free(&self.path.join(mark::FILE))? {
+            mark::create(&self.path, Some(&Head::default()))?;
+            sync_folder(&self.path)?;
+        }
+        Ok(mark::open(&self.path)?)
+    }
+}
+
 /// How a file is opened that only its owner may read.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();

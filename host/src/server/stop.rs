@@ -25,6 +25,12 @@ impl Stop {
         wake(&self.waker);
     }
 
+    /// What wakes the event loop.
+    #[cfg(feature = "postgres")]
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
     pub(super) fn is_requested(&self) -> bool {
         self.requested.load(Ordering::Acquire)
     }

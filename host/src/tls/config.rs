@@ -55,6 +55,18 @@ impl ServerTls {
     }
 }
 
+/// The configuration of a client of a database: its server's certificate is of one of the authorities of this file.
+///
+/// # Errors
+/// The file cannot be used.
+#[cfg(feature = "postgres")]
+pub(crate) fn client_of_database(authority: &Path) -> Result<ClientConfig, FileError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| FileError::new(authority, error))?;
+    Ok(config.with_root_certificates(authorities(authority)?).with_no_client_auth())
+}
+
 /// What a terminal needs for TLS: its certificate and key, and the authority of the server's certificate.
 #[derive(Clone, Debug)]
 pub struct ClientTls {

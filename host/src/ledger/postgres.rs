@@ -1,0 +1,350 @@
+//! PostgreSQL: the ledger's tables in a database that several hosts share, one round trip to load a batch and one to save it.
+//!
+//! A batch is one transaction at READ COMMITTED whose row locks make it serial: it locks the journal first, then terminals,
+//! cards and accounts, each by its key, so that no two batches wait for each other in a circle. A row is read by the statement
+//! that locks it, and by nothing else: a join or an aggregate would see it as it was before the wait
+//! (<https://www.postgresql.org/docs/current/transaction-iso.html>, 13.2.1). `FOR UPDATE` locks no row that is missing, so the name
+//! of a terminal that says hello is inserted first.
+//!
+//! The statements of a save are sent with their `COMMIT`. One that fails makes it a `ROLLBACK`; the journal's update fails by
+//! itself, with a division by zero, where the journal is not as it was loaded.
+use super::{
+    Enrolment,
+    batch::{Batch, Cards, DECOY, MAX_NAMES},
+    cells::{self, BALANCE, CARD, Cells, TERMINAL},
+    mark::Mark,
+    sqlite::accounts::AccountRow,
+    store::{Head, Store, StoreFault, Turn},
+    words,
+};
+use crate::log::LEDGER;
+use arrays::Arrays;
+use atm_core::ledger::{AccountNumber, Command, Name, Operation, Request, card::Card};
+use session::Session;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio_postgres::{Row, types::ToSql};
+use tracing::warn;
+
+mod address;
+mod arrays;
+mod session;
+mod statements;
+pub mod tables;
+
+pub use address::{AddressError, Database};
+
+use statements::{Statements, Step, exchange};
+
+/// A ledger's database, opened for writing by one journal.
+#[derive(Debug)]
+pub struct Postgres {
+    database: Database,
+    journal: u32,
+    /// `None` while a fault lasts.
+    open: Option<(Session, Statements)>,
+    mark: Mark,
+    /// Whether the mark took the last head: a fault is logged once.
+    is_noting: bool,
+    /// What was loaded in the open transaction.
+    loaded: Option<Loaded>,
+}
+
+/// The journal, and the names that were inserted for their hellos.
+#[derive(Debug)]
+struct Loaded {
+    head: Head,
+    turn: Turn,
+    placed: BTreeSet<Name>,
+}
+
+impl Postgres {
+    /// Opens the journal of the host of this name, which is made if it is new, and compares it with the mark.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn open(database: Database, host: &str, mut mark: Mark) -> Result<Self, StoreFault> {
+        let noted = mark.read()?.map(|noted| noted.head);
+        let session = Session::connect(&database)?;
+        tables::check_engine(&session, database.any_engine)?;
+        let journal = tables::find_journal(&session, host)?;
+        let is_used = tables::check_mark(&session, journal, noted)?;
+        if is_used && noted == Some(Head::default()) {
+            return Err(StoreFault::Unusable(format!(
+                "the host {host} was served with another folder, which has the mark of what it acknowledged: serve it with that, or                  under another name (--host-name)"
+            )));
+        }
+        let statements = Statements::prepare(&session)?;
+        Ok(Self { database, journal, open: Some((session, statements)), mark, is_noting: true, loaded: None })
+    }
+
+    /// The journal's number.
+    pub fn journal(&self) -> u32 {
+        self.journal
+    }
+
+    fn session(&self) -> Result<&(Session, Statements), StoreFault> {
+        self.open.as_ref().ok_or_else(|| StoreFault::Failed("the database is not connected".to_owned()))
+    }
+
+    /// Closes the session after a fault that leaves its transaction in doubt.
+    fn close_if_failed<T>(&mut self, result: Result<T, StoreFault>) -> Result<T, StoreFault> {
+        if matches!(result, Err(StoreFault::Failed(_))) {
+            self.open = None;
+        }
+        result
+    }
+}
+
+/// The keys of the rows that a batch touches.
+#[derive(Debug, Default)]
+struct Keys {
+    names: BTreeSet<String>,
+    /// Names that say hello.
+    new: BTreeSet<String>,
+    tokens: BTreeSet<String>,
+    accounts: BTreeSet<i64>,
+    statements: BTreeSet<i64>,
+}
+
+impl Keys {
+    fn of<'a>(requests: impl Iterator<Item = &'a Request>) -> Self {
+        let mut keys = Self::default();
+        for request in requests {
+            if let Some(name) = request.origin.terminal() {
+                keys.names.insert(name.to_string());
+                if matches!(request.command, Command::Hello(_)) {
+                    keys.new.insert(name.to_string());
+                }
+            }
+            match &request.command {
+                Command::Card { request: asked, .. } => {
+                    let touched = request.command.touched();
+                    let numbers = [touched.account, touched.payee]
+                        .into_iter()
+                        .flatten()
+                        .map(|number| i64::from(number.0));
+                    keys.accounts.extend(numbers.clone());
+                    if asked.operation() == Operation::Statement {
+                        keys.statements.extend(numbers);
+                    }
+                    let claim = asked.claim();
+                    keys.tokens
+                        .extend(claim.tokens().iter().map(|token| words::token_text(token).to_string()));
+                }
+                Command::Operate { .. } => drop(keys.accounts.insert(AccountNumber::OPEN.0.into())),
+                _ => {}
+            }
+        }
+        keys
+    }
+}
+
+impl Store for Postgres {
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
+        let loaded = self.load_batch(&Keys::of(requests));
+        match loaded {
+            Ok((batch, placed)) => {
+                self.loaded = Some(Loaded { head: batch.head, turn: batch.turn, placed });
+                Ok(batch)
+            }
+            Err(fault) => {
+                self.abandon();
+                self.close_if_failed(Err(fault))
+            }
+        }
+    }
+
+    fn save(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        let Some(loaded) = self.loaded.take() else {
+            return Err(StoreFault::Failed("no batch was loaded".to_owned()));
+        };
+        let saved = self.save_batch(batch, &loaded);
+        if matches!(saved, Err(StoreFault::Rejected(_) | StoreFault::Busy)) {
+            self.abandon();
+        }
+        self.close_if_failed(saved)?;
+        let noted = self.mark.write(&batch.head);
+        if let (Err(error), true) = (&noted, self.is_noting) {
+            warn!(target: LEDGER, %error, "what is acknowledged cannot be noted: its loss would not be noticed");
+        }
+        self.is_noting = noted.is_ok();
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        self.loaded = None;
+        let ended = self
+            .session()
+            .map(|(session, statements)| session.run(session.client().query(&statements.rollback, &[])));
+        if !matches!(ended, Ok(Ok(_))) {
+            // The server ends the transaction of a closed session.
+            self.open = None;
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreFault> {
+        (self.open, self.loaded) = (None, None);
+        let noted = self.mark.read()?.map(|noted| noted.head);
+        let session = Session::connect(&self.database)?;
+        tables::check_mark(&session, self.journal, noted)?;
+        let statements = Statements::prepare(&session)?;
+        self.open = Some((session, statements));
+        Ok(())
+    }
+
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        let read = self.read_enrolment(name);
+        self.close_if_failed(read)
+    }
+
+    fn close(&mut self) -> Result<(), StoreFault> {
+        self.open = None;
+        Ok(self.mark.sync()?)
+    }
+}
+
+impl Postgres {
+    fn load_batch(&self, keys: &Keys) -> Result<(Batch, BTreeSet<Name>), StoreFault> {
+        let (session, statements) = self.session()?;
+        let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        let (names, new, tokens) = (list(&keys.names), list(&keys.new), list(&keys.tokens));
+        let accounts: Vec<i64> = keys.accounts.iter().copied().collect();
+        let journal = i64::from(self.journal);
+        let steps: [Step<'_>; 7] = [
+            (&statements.begin, vec![]),
+            (&statements.journal, vec![&journal]),
+            (&statements.ledger, vec![]),
+            (&statements.place, vec![&new]),
+            (&statements.terminals, vec![&names]),
+            (&statements.cards, vec![&tokens]),
+            (&statements.accounts, vec![&accounts]),
+        ];
+        let rows = session.run(exchange(session.client(), &steps))?;
+        let [_, journal, ledger, new, terminal_rows, card_rows, account_rows] = &rows[..] else {
+            return Err(StoreFault::Failed("the database has answered another exchange".to_owned()));
+        };
+        let (head, turn) = tables::read_journal(journal)?;
+        let mut terminals = BTreeMap::new();
+        let name = |row: &Row| {
+            row.text(0)?.unwrap_or_default().parse().map_err(|_| cells::damaged("a terminal's name"))
+        };
+        let placed: BTreeSet<Name> = new.iter().map(name).collect::<Result<_, StoreFault>>()?;
+        for row in terminal_rows {
+            let (name, terminal) = cells::terminal(row)?;
+            if !placed.contains(&name) {
+                terminals.insert(name, (terminal, false));
+            }
+        }
+        let mut cards = Cards::default();
+        for row in card_rows {
+            let (number, card) = cells::card(row)?;
+            cards.add_card(number, card);
+        }
+        if !tokens.is_empty() && !cards.has_card(DECOY) {
+            cards.add_card(DECOY, Card::DECOY);
+        }
+        let mut open = None;
+        for row in account_rows {
+            let row = cells::account(row)?;
+            let number = row.account.number;
+            if number == AccountNumber::OPEN {
+                open = Some(row.account);
+            }
+            if let Some(mut row) = AccountRow::for_cards(row) {
+                if keys.statements.contains(&i64::from(number.0)) {
+                    row.statement = statements.movements(session, number)?;
+                }
+                cards.add_account(row);
+            }
+        }
+        // Only a new name needs the count: that of all hosts, as it was a moment ago.
+        let names = if placed.is_empty() {
+            0
+        } else {
+            statements.count(session)?.saturating_sub(placed.len() as u64)
+        };
+        let batch = Batch {
+            ledger: tables::read_identity(ledger)?,
+            journal: self.journal,
+            head,
+            turn,
+            account: (open.unwrap_or(tables::NO_ACCOUNT), false),
+            cards,
+            limits: None,
+            terminals,
+            names,
+            max_names: MAX_NAMES,
+            closed: BTreeSet::new(),
+            entries: Vec::new(),
+            duplicates: 0,
+        };
+        Ok((batch, placed))
+    }
+
+    fn save_batch(&self, batch: &Batch, loaded: &Loaded) -> Result<(), StoreFault> {
+        let (session, statements) = self.session()?;
+        let terminals = batch.terminals.iter().filter(|(_, (_, has_changed))| *has_changed);
+        let terminals = terminals.map(|(name, (terminal, _))| cells::of_terminal(name, terminal));
+        let terminals = Arrays::new(&TERMINAL, terminals)?;
+        let (cards, accounts) = batch.cards.changed();
+        let cards = Arrays::new(&CARD, cards.map(|(number, card)| cells::of_card(number, card)))?;
+        let open = Some(&batch.account).filter(|(_, has_changed)| *has_changed).map(|(account, _)| account);
+        let accounts = open.into_iter().chain(accounts.map(|row| &row.account)).map(cells::of_balance);
+        let accounts = Arrays::new(&BALANCE, accounts)?;
+        let entries =
+            Arrays::new(&statements::entry_columns(), batch.entries.iter().map(statements::of_entry))?;
+        // Hellos that were not admitted.
+        let unused: Vec<_> = loaded
+            .placed
+            .iter()
+            .filter(|name| !batch.terminals.contains_key(name))
+            .map(Name::to_string)
+            .collect();
+        let closed: Vec<_> = batch.closed.iter().map(Name::to_string).collect();
+        let before = (&loaded.head, &loaded.turn);
+        let journal = tables::of_journal(self.journal, before, (&batch.head, &batch.turn))?;
+        let mut steps: Vec<Step<'_>> = vec![(&statements.save_journal, tables::parameters(&journal))];
+        let tables = [
+            (&statements.save_terminals, &terminals),
+            (&statements.save_cards, &cards),
+            (&statements.save_accounts, &accounts),
+            (&statements.append, &entries),
+        ];
+        steps.extend(
+            tables.iter().filter(|(_, rows)| !rows.is_empty()).map(|(step, rows)| (*step, rows.parameters())),
+        );
+        steps.extend((!closed.is_empty()).then(|| -> Step<'_> { (&statements.close, vec![&closed]) }));
+        steps.extend((!unused.is_empty()).then(|| -> Step<'_> { (&statements.remove, vec![&unused]) }));
+        steps.push((&statements.commit, vec![]));
+        session.take_warning();
+        session.run(exchange(session.client(), &steps))?;
+        if session.take_warning() {
+            return Err(StoreFault::Failed(
+                "the database has warned of the commit: it may be on one server alone".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn read_enrolment(&self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        let (session, statements) = self.session()?;
+        let name = name.as_str();
+        let parameters: [&(dyn ToSql + Sync); 1] = [&name];
+        let row = session.run(session.client().query_opt(&statements.enrolment, &parameters))?;
+        row.map(|row| {
+            let (_, terminal) = cells::terminal(&row)?;
+            cells::enrolment(&row, TERMINAL.len(), terminal.epoch)
+        })
+        .transpose()
+    }
+}
+
+impl Cells for Row {
+    fn integer(&self, at: usize) -> Result<Option<i64>, StoreFault> {
+        self.try_get(at).map_err(|error| StoreFault::Damaged(error.to_string()))
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>, StoreFault> {
+        self.try_get(at).map_err(|error| StoreFault::Damaged(error.to_string()))
+    }
+}

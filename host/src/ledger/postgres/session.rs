@@ -1,0 +1,140 @@
+//! A session with a PostgreSQL server: each exchange of statements is one round trip and has a deadline.
+//!
+//! An exchange that passes its deadline, and one whose connection fails, ends the session: its socket is closed, and the
+//! transaction is in doubt. Nothing is cancelled: a `COMMIT` whose wait for a standby is cancelled is reported as done, with
+//! a warning, although the standby does not have it.
+use super::Database;
+use crate::ledger::store::StoreFault;
+use std::{
+    future::{Future, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, Error, NoTls, Socket, error::SqlState, tls::TlsStream,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long an exchange may take, a `COMMIT` that waits for a standby included.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What each session sets. The server ends a transaction that this process has left open, and no lock is waited for longer
+/// than the exchange lasts.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; \
+                        SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on; \
+                        SET client_min_messages = warning; SET timezone = 'UTC'; SET search_path = public";
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    runtime: Runtime,
+    client: Client,
+    /// The server has sent a warning since it was asked last.
+    warned: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Connects, and sets what holds for each transaction.
+    ///
+    /// # Errors
+    /// [`StoreFault::Failed`].
+    pub(super) fn connect(database: &Database) -> Result<Self, StoreFault> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let warned = Arc::new(AtomicBool::new(false));
+        let flag = warned.clone();
+        let client = within(&runtime, async {
+            let client = match &database.tls {
+                Some(tls) => {
+                    let (client, connection) =
+                        database.config.connect(MakeRustlsConnect::new(tls.clone())).await?;
+                    tokio::spawn(watch(connection, flag));
+                    client
+                }
+                None => {
+                    let (client, connection) = database.config.connect(NoTls).await?;
+                    tokio::spawn(watch(connection, flag));
+                    client
+                }
+            };
+            client.batch_execute(SETTINGS).await?;
+            Ok(client)
+        })?;
+        Ok(Self { runtime, client, warned })
+    }
+
+    /// The client, whose futures are given to [`run`](Self::run).
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Runs an exchange.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: [`Failed`](StoreFault::Failed) also where the deadline has passed.
+    pub(super) fn run<T>(&self, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, StoreFault> {
+        within(&self.runtime, exchange)
+    }
+
+    /// Whether a warning has come since the last call.
+    pub(super) fn take_warning(&self) -> bool {
+        self.warned.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Carries the bytes of a connection, and notes warnings, until it ends.
+async fn watch<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, warned: Arc<AtomicBool>) {
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notice(notice) = message
+            && notice.severity() == "WARNING"
+        {
+            warned.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn within<T>(runtime: &Runtime, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, StoreFault> {
+    let exchanged = runtime.block_on(async { tokio::time::timeout(DEADLINE, exchange).await });
+    match exchanged {
+        Ok(result) => Ok(result?),
+        Err(_) => {
+            Err(StoreFault::Failed(format!("the database has not answered within {} s", DEADLINE.as_secs())))
+        }
+    }
+}
+
+/// PostgreSQL's error by what is to be done about it. Only where the server itself has ended the transaction it is known
+/// that nothing was committed.
+impl From<Error> for StoreFault {
+    fn from(error: Error) -> Self {
+        let Some(code) = error.code() else { return Self::Failed(chain(&error)) };
+        let text = chain(&error);
+        match *code {
+            // Another transaction is to be waited for: the batch is decided again.
+            SqlState::T_R_SERIALIZATION_FAILURE
+            | SqlState::T_R_DEADLOCK_DETECTED
+            | SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
+            // The save divides by zero where the journal is not as it was loaded.
+            SqlState::DIVISION_BY_ZERO => Self::Fenced,
+            SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN | SqlState::INVALID_CATALOG_NAME => {
+                Self::Unusable(format!("{text}: it has no tables of this version (`atm ledger migrate`)"))
+            }
+            _ if code.code().starts_with("23") || code.code().starts_with("22") => Self::Rejected(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+/// An error with its causes: that of the server is not in the text of the first.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

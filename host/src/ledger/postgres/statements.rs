@@ -1,0 +1,166 @@
+//! Statements of a batch, prepared once a session; those of a load, and those of a save, are sent without waiting in between.
+use super::{
+    arrays::{insert, update},
+    session::Session,
+};
+use crate::ledger::{
+    cells::{self, BALANCE, CARD, Cell, Cells, Column, Kind, TERMINAL},
+    entry::{COLUMNS, Entry, TEXTS},
+    store::StoreFault,
+};
+use atm_core::ledger::{
+    AccountNumber,
+    card::{MOVEMENTS, Statement as Movements},
+};
+use futures_util::future::join_all;
+use tokio_postgres::{Client, Error, Row, Statement, types::ToSql};
+
+/// The prepared statements of a session.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) begin: Statement,
+    pub(super) journal: Statement,
+    pub(super) ledger: Statement,
+    /// Inserts the names that have no row; returns them.
+    pub(super) place: Statement,
+    pub(super) terminals: Statement,
+    pub(super) cards: Statement,
+    pub(super) accounts: Statement,
+    count: Statement,
+    movements: Statement,
+    pub(super) enrolment: Statement,
+    pub(super) save_journal: Statement,
+    pub(super) save_terminals: Statement,
+    pub(super) save_cards: Statement,
+    pub(super) save_accounts: Statement,
+    pub(super) close: Statement,
+    pub(super) append: Statement,
+    pub(super) remove: Statement,
+    pub(super) commit: Statement,
+    pub(super) rollback: Statement,
+}
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The columns of an entry's row.
+pub(super) fn entry_columns() -> Vec<Column> {
+    let kind = |name| if TEXTS.contains(&name) { Kind::Text } else { Kind::Integer };
+    COLUMNS.split(',').map(|name| (name, kind(name))).chain([("hash", Kind::Text)]).collect()
+}
+
+/// The cells of an entry's row: those of its line after the format, and the hash.
+///
+/// # Errors
+/// [`StoreFault::Rejected`].
+pub(super) fn of_entry(entry: &Entry) -> Result<Vec<Cell>, StoreFault> {
+    let cell = |(text, (name, kind)): (&str, Column)| match kind {
+        Kind::Text => Ok(Cell::Text((!text.is_empty()).then(|| text.to_owned()))),
+        Kind::Integer if text.is_empty() => Ok(Cell::Integer(None)),
+        Kind::Integer => match text.parse() {
+            Ok(number) => Ok(Cell::Integer(Some(number))),
+            Err(error) => Err(StoreFault::Rejected(format!("{name} {text}: {error}"))),
+        },
+    };
+    let texts = entry.line.split(',').skip(1).chain([entry.hash.as_str()]);
+    texts.zip(entry_columns()).map(cell).collect()
+}
+
+impl Statements {
+    /// Prepares them.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn prepare(session: &Session) -> Result<Self, StoreFault> {
+        let prepare = |sql: &str| session.run(session.client().prepare(sql));
+        let terminal = names(&TERMINAL);
+        Ok(Self {
+            begin: prepare("BEGIN")?,
+            commit: prepare("COMMIT")?,
+            rollback: prepare("ROLLBACK")?,
+            journal: prepare(
+                "SELECT epoch, owner, batches, number, hash FROM journals WHERE journal = $1 FOR UPDATE",
+            )?,
+            ledger: prepare("SELECT identity FROM ledger")?,
+            place: prepare(
+                "INSERT INTO terminals (terminal, turn, next_number, gap_start, gap_end)
+                 SELECT new.terminal, 0, 1, 0, 0 FROM unnest($1::text[]) WITH ORDINALITY AS new (terminal, place) ORDER BY place
+                 ON CONFLICT (terminal) DO NOTHING RETURNING terminal",
+            )?,
+            terminals: prepare(&format!(
+                "SELECT {terminal} FROM terminals WHERE terminal = ANY ($1::text[]) ORDER BY terminal FOR UPDATE"
+            ))?,
+            cards: prepare(&format!(
+                "SELECT {} FROM cards WHERE token = ANY ($1::text[]) OR (card = 0 AND cardinality($1::text[]) > 0)
+                 ORDER BY card FOR UPDATE",
+                names(&CARD)
+            ))?,
+            accounts: prepare(
+                "SELECT account, balance, version, owner, state FROM accounts WHERE account = ANY ($1::bigint[])
+                 ORDER BY account FOR UPDATE",
+            )?,
+            count: prepare("SELECT count(*) FROM terminals")?,
+            movements: prepare(&format!(
+                "(SELECT time, debit, credit, amount, balance, version FROM entries
+                  WHERE account = $1 AND card IS NOT NULL AND debit IS NOT NULL ORDER BY version DESC LIMIT {MOVEMENTS})
+                 UNION ALL
+                 (SELECT time, debit, credit, amount, payee_balance, payee_version FROM entries
+                  WHERE payee = $1 AND payee_version IS NOT NULL ORDER BY payee_version DESC LIMIT {MOVEMENTS})
+                 ORDER BY 6 DESC LIMIT {MOVEMENTS}"
+            ))?,
+            enrolment: prepare(&format!(
+                "SELECT {terminal}, series, tls, closed FROM terminals WHERE terminal = $1"
+            ))?,
+            save_journal: prepare(
+                "UPDATE journals SET owner = $2, batches = $3, number = $4, hash = $5,
+                 epoch = $1::bigint / (CASE WHEN epoch = $7 AND owner = $8 AND batches = $9 THEN 1 ELSE 0 END)
+                 WHERE journal = $6",
+            )?,
+            save_terminals: prepare(&update("terminals", &TERMINAL))?,
+            save_cards: prepare(&update("cards", &CARD))?,
+            save_accounts: prepare(&update("accounts", &BALANCE))?,
+            close: prepare("UPDATE terminals SET closed = 1 WHERE terminal = ANY ($1::text[]) AND series > 0")?,
+            append: prepare(&insert("entries", &entry_columns()))?,
+            remove: prepare("DELETE FROM terminals WHERE terminal = ANY ($1::text[])")?,
+        })
+    }
+
+    /// The last movements of an account by cards' sessions.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn movements(
+        &self,
+        session: &Session,
+        account: AccountNumber,
+    ) -> Result<Movements, StoreFault> {
+        let number = i64::from(account.0);
+        let rows = session.run(session.client().query(&self.movements, &[&number]))?;
+        let mut movements = Movements::default();
+        for row in rows.iter().rev() {
+            movements.push(cells::statement_line(row, account)?);
+        }
+        Ok(movements)
+    }
+
+    /// The terminals that have a row.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn count(&self, session: &Session) -> Result<u64, StoreFault> {
+        let row = session.run(session.client().query_one(&self.count, &[]))?;
+        Ok(row.integer(0)?.and_then(|count| count.try_into().ok()).unwrap_or_default())
+    }
+}
+
+/// A statement with its parameters.
+pub(super) type Step<'a> = (&'a Statement, Vec<&'a (dyn ToSql + Sync)>);
+
+/// Sends all statements in this order without waiting in between, and returns their rows. An error is that of the first
+/// statement that failed; those after it were not carried out, as they are of one transaction.
+pub(super) async fn exchange(client: &Client, steps: &[Step<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+    // Each is sent when it is polled first, which happens in this order.
+    let sent = steps.iter().map(|(statement, parameters)| client.query(*statement, parameters));
+    join_all(sent).await.into_iter().collect()
+}

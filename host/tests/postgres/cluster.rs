@@ -1,0 +1,142 @@
+//! A PostgreSQL server of a test: its own cluster, on a Unix socket in a temporary folder.
+use atm_host::ledger::postgres::Database;
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The port that names the socket's file.
+const PORT: &str = "5432";
+
+/// How long the server may take to start.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A running server. It is stopped, and its folder removed, when this is dropped.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    server: Child,
+}
+
+/// Debian's programs of the version that is tested.
+fn program(name: &str) -> PathBuf {
+    let path = Path::new("/usr/lib/postgresql/15/bin").join(name);
+    assert!(path.exists(), "{} is missing: apt-get install postgresql", path.display());
+    path
+}
+
+/// The ids of the user `postgres`, which the package makes, where this process is root's: PostgreSQL refuses that.
+fn user() -> Option<(u32, u32)> {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let line = users.lines().find(|line| line.starts_with("postgres:")).expect("there is no user postgres");
+    let mut ids = line.split(':').skip(2).map(|id| id.parse().unwrap());
+    Some((ids.next().unwrap(), ids.next().unwrap()))
+}
+
+fn command(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    if let Some((user, group)) = user() {
+        command.gid(group).uid(user);
+    }
+    command
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = user() {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let data = folder.path().join("data");
+        let made = command("initdb")
+            .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let server = command("postgres")
+            .arg("-D")
+            .arg(&data)
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "port=5432",
+                "-c",
+                "max_connections=300",
+                "-c",
+                "fsync=off",
+                "-k",
+            ])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let cluster = Self { folder, server };
+        let until = Instant::now() + TIMEOUT;
+        while !cluster.try_sql("postgres", "SELECT 1") {
+            let log = || fs::read_to_string(cluster.folder.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "PostgreSQL does not start: {}", log());
+            thread::yield_now();
+        }
+        cluster
+    }
+
+    fn try_sql(&self, database: &str, sql: &str) -> bool {
+        self.psql(database, sql).status.success()
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> std::process::Output {
+        Command::new(program("psql"))
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-p", PORT, "-h"])
+            .arg(self.folder.path())
+            .args(["-d", database, "-c", sql])
+            .output()
+            .unwrap()
+    }
+
+    /// What psql prints for a statement.
+    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Makes a database of this name, without tables.
+    pub(crate) fn create(&self, name: &str) -> Database {
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.database(name)
+    }
+
+    /// The address of a database.
+    pub(crate) fn database(&self, name: &str) -> Database {
+        let socket = self.folder.path().display();
+        Database::new(&format!("host={socket} port={PORT} user=postgres dbname={name}"), None, false).unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // As fast as it can: nothing is kept.
+        let stopped = command("pg_ctl")
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(self.folder.path().join("data"))
+            .output();
+        if !stopped.is_ok_and(|output| output.status.success()) {
+            let _ = self.server.kill();
+        }
+        let _ = self.server.wait();
+    }
+}

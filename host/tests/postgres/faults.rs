@@ -1,0 +1,71 @@
+//! Faults of the database: what was acknowledged stands, and what is in doubt is settled by a write.
+use super::{Host, MemoryMark, admitted, cluster::Cluster, deposit, hello, migrate, named, open};
+use atm_core::ledger::{Command, Ledger, Outcome, Response};
+use atm_host::ledger::{
+    postgres::{Database, Postgres},
+    store::StoreFault,
+};
+use std::sync::{Arc, atomic::AtomicU64};
+
+fn host(database: &Database, mark: &MemoryMark) -> Result<Host, StoreFault> {
+    open(database, "host", mark, &Arc::new(AtomicU64::new(1_000)))
+}
+
+#[test]
+fn a_session_that_the_server_ends_leaves_an_operation_done_or_voided() {
+    let cluster = Cluster::start();
+    let database = cluster.create("ledger");
+    migrate(&database);
+    let mut host = host(&database, &MemoryMark::new()).unwrap();
+    let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    let (mut done, mut voided) = (0, 0);
+    for id in 1..=20 {
+        // Ends the session before the request, or in its transaction: the row is locked by another until then.
+        let lock = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'atm'";
+        if id % 2 == 0 {
+            cluster.sql("ledger", lock);
+        }
+        match host.apply(&named("kiosk", turn, deposit(id, 1))).unwrap() {
+            Response::Settled { outcome: Outcome::Done(_), .. } => done += 1,
+            Response::Settled { outcome: Outcome::NotDone, .. } => voided += 1,
+            other => panic!("{other:?}"),
+        }
+        let again = host.apply(&named("kiosk", turn, Command::Settle { id })).unwrap();
+        assert!(
+            matches!(again, Response::Settled { outcome: Outcome::Done(_) | Outcome::NotDone, .. }),
+            "{again:?}"
+        );
+    }
+    assert_eq!(cluster.sql("ledger", "SELECT balance FROM accounts"), (10_000 + 100 * done).to_string());
+    assert_eq!(cluster.sql("ledger", "SELECT count(*) FROM entries WHERE kind = 'void'"), voided.to_string());
+}
+
+#[test]
+fn a_database_behind_the_mark_is_refused() {
+    let cluster = Cluster::start();
+    let database = cluster.create("ledger");
+    migrate(&database);
+    let mark = MemoryMark::new();
+    let mut first = host(&database, &mark).unwrap();
+    let turn = admitted(&first.apply(&named("kiosk", 0, hello(1))).unwrap());
+    drop(first);
+    cluster.sql("postgres", "CREATE DATABASE copy TEMPLATE ledger");
+    let mut first = host(&database, &mark).unwrap();
+    assert!(first.apply(&named("kiosk", turn, deposit(1, 1))).is_ok());
+    drop(first);
+    let copy = cluster.database("copy");
+    assert!(matches!(host(&copy, &mark), Err(StoreFault::Damaged(_))));
+    assert!(host(&database, &mark).is_ok());
+    // Without the mark it is not known what was acknowledged.
+    assert!(matches!(host(&copy, &MemoryMark::new()), Err(StoreFault::Unusable(_))));
+    let other = Postgres::open(copy, "operator", MemoryMark::new().open());
+    assert!(matches!(other, Err(StoreFault::Unusable(_))));
+}
+
+#[test]
+fn a_database_without_tables_is_refused() {
+    let cluster = Cluster::start();
+    let database = cluster.create("ledger");
+    let refused = host(&database, &MemoryMark::new()).err().unwrap().to_string();
+    assert!(refused.contains("atm ledger migrate"), "{refused}");
+}
