@@ -2,6 +2,7 @@
 //!
 //! The derived terminals are in a temporary database, so that memory does not grow with their number.
 use super::{
+    card_order::{AccountOrder, CardOrder, ISSUED, OPENED},
     enrol::Order,
     entry::{Entry, Touched, created, enrolment, line, restored, set_back, settled},
     sqlite::{enrolments, rows, tables::SCHEMA},
@@ -23,7 +24,11 @@ use std::{
     str::FromStr,
 };
 
-/// Terminals that are held in memory, some hundred bytes each, before they are saved.
+mod cards;
+
+use cards::{Asked, Cards, Loaded};
+
+/// Rows of a kind that are held in memory, some hundred bytes each, before they are saved.
 const CACHED: usize = 20_000;
 
 /// Pages of derived rows in memory, of 4 KiB.
@@ -32,11 +37,13 @@ const CACHE_PAGES: u32 = 8192;
 /// What the entries so far say.
 #[derive(Debug)]
 pub(super) struct Replay {
-    /// The derived terminals. Entries do not say which numbers were reserved for them.
+    /// The derived terminals, cards and accounts. Entries do not say which numbers were reserved for terminals.
     pub(super) database: Connection,
     /// Terminals to be saved.
     cached: HashMap<Name, Terminal>,
-    /// The identity and the account.
+    /// Cards and accounts to be saved.
+    cards: Cards,
+    /// The identity and the account of open access.
     pub(super) ledger: Option<(LedgerId, Account)>,
     /// The journals' last numbers and hashes.
     pub(super) heads: BTreeMap<u32, Head>,
@@ -49,11 +56,18 @@ impl Replay {
         database.pragma_update(None, "cache_size", CACHE_PAGES)?;
         database.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;")?;
         database.execute_batch(SCHEMA)?;
-        Ok(Self { database, cached: HashMap::new(), ledger: None, heads: BTreeMap::new() })
+        Ok(Self {
+            database,
+            cached: HashMap::new(),
+            cards: Cards::default(),
+            ledger: None,
+            heads: BTreeMap::new(),
+        })
     }
 
-    /// Saves the terminals that are in memory.
+    /// Saves the rows that are in memory.
     pub(super) fn save(&mut self) -> Result<(), StoreFault> {
+        self.cards.save(&self.database)?;
         for (name, terminal) in self.cached.drain() {
             rows::save_terminal(&self.database, &name, &terminal)?;
         }
@@ -72,8 +86,8 @@ impl Replay {
         let mut columns = entry.line.split(',').skip(1);
         let mut next = |_| columns.next().unwrap_or_default();
         let [journal, number, time, kind, ledger, terminal, id, numbers] = array::from_fn(&mut next);
-        let [word, _, account, _, _, amount, balance, version] = array::from_fn(&mut next);
-        let [series, uid] = array::from_fn(&mut next);
+        let [word, reason, account, _, _, amount, balance, version] = array::from_fn(&mut next);
+        let [series, uid, card, accounts, owner, payee, _, _, detail] = array::from_fn(&mut next);
         let (journal, number, time) = (parse(journal)?, parse(number)?, UnixTime::from_millis(parse(time)?));
         let head = self.heads.entry(journal).or_default();
         ensure(number == head.number.saturating_add(1), "does not have its journal's next number")?;
@@ -117,22 +131,52 @@ impl Replay {
                 let series = self.enrol(&name, order)?;
                 enrolment(kind, Some(&name), series, parse_some(uid)?).to_string()
             }
-            ("done" | "refused" | "void", Some((ledger, account))) => {
+            (OPENED, Some(_)) => {
+                let (number, balance) = (AccountNumber(parse(account)?), money(balance)?);
+                self.cards.open(&self.database, number, balance, owner, parse_some(uid)?)?
+            }
+            (ISSUED, Some(_)) => {
+                self.cards.issue(&self.database, parse(card)?, accounts, parse_some(uid)?)?
+            }
+            (kind, Some(_)) if let Some(order) = AccountOrder::of(kind) => self.cards.order_account(
+                &self.database,
+                AccountNumber(parse(account)?),
+                order,
+                parse_some(uid)?,
+            )?,
+            (kind, Some(_)) if let Some(order) = CardOrder::of(kind, cards::RIGHT) => {
+                self.cards.order_card(&self.database, parse(card)?, order, parse_some(uid)?)?
+            }
+            ("done" | "refused" | "void", Some((ledger, open))) => {
                 let (origin, id) = match terminal {
                     "" => (Origin::Session(SessionId::default()), 0),
                     name => (Origin::Terminal(parse(name)?), parse(id)?),
                 };
                 // "withdrawal-all" names no amount.
-                let command = match (
-                    word,
-                    operation(word, &Figures { amount: money(amount).ok(), ..Figures::default() }),
-                ) {
-                    ("", _) => Command::Settle { id },
-                    (_, Some(operation)) => Command::Operate { id, operation },
+                let payee = parse_some(payee)?.map(AccountNumber);
+                let named = Figures { amount: money(amount).ok(), payee, ..Figures::default() };
+                let operation = match (word, operation(word, &named)) {
+                    ("", _) => None,
+                    (_, Some(operation)) => Some(operation),
                     (_, None) => return Err(misfit("has no operation")),
                 };
+                let cards = match operation {
+                    // Nothing is refused for this reason where access is open.
+                    Some(operation) if !card.is_empty() || reason == "no-access" => {
+                        let (card, account) = (parse_some(card)?, parse_some(account)?.map(AccountNumber));
+                        let detail = parse_some(detail)?;
+                        let asked = Asked { id, operation, card, account, reason, detail, time };
+                        Some(self.cards.load(&self.database, &asked)?)
+                    }
+                    _ => None,
+                };
+                let command = match (&cards, operation) {
+                    (Some(loaded), _) => loaded.command,
+                    (None, Some(operation)) => Command::Operate { id, operation },
+                    (None, None) => Command::Settle { id },
+                };
                 let request = Request { ticket: Ticket::default(), origin, turn: 0, command };
-                self.settle(ledger, account, &request)?
+                self.settle((ledger, open), cards, &request, time)?
             }
             _ => return Err(misfit("cannot come here")),
         };
@@ -155,23 +199,31 @@ impl Replay {
         Ok(order.series(&enrolment))
     }
 
-    /// Decides the request of an entry; returns the fact that it should say.
+    /// Decides the request of an entry, with the rows of cards if there are any; returns the fact that it should say.
     fn settle(
         &mut self,
-        ledger: LedgerId,
-        account: Account,
+        (ledger, open): (LedgerId, Account),
+        mut cards: Option<Loaded>,
         request: &Request,
+        time: UnixTime,
     ) -> Result<String, StoreFault> {
         let name = request.origin.terminal();
         let terminal = name.map(|name| self.terminal(name)).transpose()?;
-        let rows = Rows::open(ledger, &account, terminal.as_ref(), true);
-        let Decision { changes, entry, .. } = decide(request, &rows, None);
+        let rows = Rows {
+            cards: cards.as_ref().map(Loaded::rows),
+            ..Rows::open(ledger, &open, terminal.as_ref(), true)
+        };
+        let Decision { changes, entry, .. } = decide(request, &rows, Some(time));
         let entry = entry.ok_or_else(|| misfit("has an id that is in use, or unknown"))?;
-        let account = changes.account.unwrap_or(account);
-        self.ledger = Some((ledger, account));
         if let (Some(name), Some(changed)) = (name, changes.terminal) {
             self.keep(name, changed)?;
         }
+        if let Some(loaded) = &mut cards {
+            self.cards.keep(&self.database, loaded, &changes)?;
+            return Ok(settled(name, &entry, loaded.touched()).to_string());
+        }
+        let account = changes.account.unwrap_or(open);
+        self.ledger = Some((ledger, account));
         let touched = Touched { account: Some(&account), ..Touched::default() };
         Ok(settled(name, &entry, touched).to_string())
     }

@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, path::Path};
 use tempfile::TempDir;
 
 mod audit;
+mod bank;
 mod card_orders;
 mod cards;
 mod folder;

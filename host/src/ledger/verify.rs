@@ -7,10 +7,13 @@ use super::{
     entry::{Hash, Head},
     reader::{AccountRow, Journal, Overview, Reader},
     replay::Replay,
-    sqlite::{enrolments, rows},
+    sqlite::{accounts, cards, enrolments, rows},
     store::StoreFault,
 };
-use atm_core::ledger::{Terminal, card::AccountState};
+use atm_core::ledger::{
+    Record, Terminal,
+    card::{AccountState, Card},
+};
 use rusqlite::Connection;
 use std::fmt;
 
@@ -100,7 +103,10 @@ impl Report {
         self.compare("the identity", identities, Vec::from_iter(ledger.map(|ledger| ledger.to_string())));
         self.compare("the last entry's row", overview.entries, count);
         let open = account.map(|account| AccountRow { account, owner: None, state: AccountState::Open });
-        self.compare("the list of accounts", &overview.accounts, &Vec::from_iter(open));
+        replay.save()?;
+        let derived = Vec::from_iter(open.into_iter().chain(accounts::all(&replay.database)?));
+        self.compare_accounts(&overview.accounts, &derived);
+        self.compare_cards(reader, &replay.database)?;
         for Journal { journal, name, head } in &overview.journals {
             let derived = replay.heads.remove(journal).unwrap_or_default();
             let end = |head: Head| (head.number, head.hash);
@@ -109,13 +115,16 @@ impl Report {
         for journal in replay.heads.keys() {
             self.fault(format!("journal {journal} has entries and no row"));
         }
-        replay.save()?;
         let (mut terminals, mut known) = (0, 0);
         rows::terminals(&reader.connection, |(name, terminal)| {
             terminals += 1;
             let found = rows::terminal(&replay.database, &name)?;
             known += u64::from(found.is_some());
-            let derives = |row: Terminal| (row.last, row.gap, row.set_back_at);
+            // The token of the last operation's card cannot be derived.
+            let derives = |row: Terminal| {
+                let last = row.last.map(|last| (last.card.is_some(), Record { card: None, ..last }));
+                (last, row.delay, row.gap, row.set_back_at)
+            };
             let derived = found.unwrap_or(Terminal::NEW);
             self.compare(format!("the row of terminal {name}"), derives(terminal), derives(derived));
             let enrolment = |database| {
@@ -137,6 +146,45 @@ impl Report {
         self.compare("the count of terminals with entries", known, rows::count_terminals(&replay.database)?);
         self.compare("the last terminal's row", overview.terminals, terminals);
         self.overview = Some(overview);
+        Ok(())
+    }
+
+    /// Compares accounts, both by their numbers.
+    fn compare_accounts(&mut self, stored: &[AccountRow], derived: &[AccountRow]) {
+        let numbers = |rows: &[AccountRow]| Vec::from_iter(rows.iter().map(|row| row.account.number.0));
+        let [known, expected] = [numbers(stored), numbers(derived)];
+        if known != expected {
+            return self.compare("the list of accounts", known, expected);
+        }
+        for (row, expected) in stored.iter().zip(derived) {
+            self.compare(format!("account {}", row.account.number.0), row, expected);
+        }
+    }
+
+    /// Compares the cards, apart from their tokens and verifiers, which cannot be derived.
+    fn compare_cards(&mut self, reader: &Reader, derived: &Connection) -> Result<(), StoreFault> {
+        let mut count = 0;
+        cards::for_each(&reader.connection, |(number, card)| {
+            count += 1;
+            let Some(expected) = cards::read(derived, number)? else {
+                self.fault(format!("card {number} has no entry"));
+                return Ok(());
+            };
+            let derives = |card: Card| Card {
+                token: Card::DECOY.token,
+                verifier: Card::DECOY.verifier,
+                last_four: [0; 4],
+                ..card
+            };
+            self.compare(format!("card {number}"), derives(card), derives(expected));
+            Ok(())
+        })?;
+        let mut expected = 0;
+        cards::for_each(derived, |_| {
+            expected += 1;
+            Ok(())
+        })?;
+        self.compare("the count of cards", count, expected);
         Ok(())
     }
 

@@ -5,14 +5,14 @@ use crate::cli::ledger::Ledger;
 use anyhow::{Context, Result};
 use atm_core::{
     ledger::{AccountNumber, LedgerId},
-    money::Amount,
+    money::{Amount, SignedAmount},
 };
 use atm_host::{
     clock::unix_time,
     exit::Exit,
     ledger::{
         backup::{new_file, restore},
-        reader::{AccountRow, Overview, Reader},
+        reader::{Overview, Reader},
         sqlite::{Beginning, FILE},
         store::StoreFault,
     },
@@ -100,9 +100,11 @@ fn verify(folder: &Path, expect: Option<&Path>) -> Result<Exit> {
 fn summary(overview: &Overview) -> String {
     let Overview { ledger, entries, terminals, accounts, journals, .. } = overview;
     let mut text = format!("ledger     {ledger}\nentries    {entries}\nterminals  {terminals}");
-    for AccountRow { account, .. } in accounts {
-        text.push_str(&format!("\nbalance    {}", account.balance));
-    }
+    let sum: i128 = accounts.iter().map(|row| i128::from(row.account.balance.minor())).sum();
+    text.push_str(&match accounts.len() {
+        1 => format!("\nbalance    {}", SignedAmount(sum)),
+        many => format!("\naccounts   {many}, {} in all", SignedAmount(sum)),
+    });
     for journal in journals {
         text.push_str(&format!("\n{}", heads::line(journal)));
     }

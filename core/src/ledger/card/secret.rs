@@ -230,6 +230,11 @@ impl Claim {
 pub struct Proof([Verifier; 4]);
 
 impl Proof {
+    /// Of one verifier.
+    pub const fn of(verifier: Verifier) -> Self {
+        Self([verifier; 4])
+    }
+
     /// The verifiers, that of the newest keys first.
     pub const fn verifiers(&self) -> &[Verifier; 4] {
         &self.0

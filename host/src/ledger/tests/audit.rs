@@ -15,7 +15,7 @@ use atm_core::{
     money::Amount,
 };
 use rusqlite::{Connection, params};
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 use tempfile::TempDir;
 
 /// A ledger with entries of every kind: 9 of them.
@@ -55,6 +55,23 @@ const LINES: [&str; 9] = [
     "5,1,8,1000,set-back,,a,257,301,,,,,,,,,,,,,,,,,",
     "5,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5,,,,,,,,,",
 ];
+
+/// Writes the hashes of all entries anew, as a person who can write the whole file may.
+pub(super) fn hash_anew(connection: &Connection, reader: &Reader) {
+    let mut heads = BTreeMap::new();
+    for Entry { line, .. } in entries(reader) {
+        let mut columns = line.split(',').skip(1);
+        let (journal, number) = (columns.next().unwrap(), columns.next().unwrap());
+        let hash: &mut Hash = heads.entry(journal.to_owned()).or_default();
+        *hash = hash.next(&line);
+        let update = "UPDATE entries SET hash = ? WHERE journal = ? AND number = ?";
+        connection.execute(update, params![hash.as_str(), journal, number]).unwrap();
+    }
+    for (journal, hash) in heads {
+        let update = "UPDATE journals SET hash = ? WHERE journal = ?";
+        connection.execute(update, params![hash.as_str(), journal]).unwrap();
+    }
+}
 
 /// What a sound ledger says.
 pub(super) fn checked(folder: &Path) -> Overview {
@@ -129,8 +146,8 @@ fn every_change_of_a_row_is_found() {
         ("the end of journal operator", "UPDATE journals SET number = 1, batches = 1 WHERE journal = 2"),
         ("journal 1 has entries and no row", "DELETE FROM journals WHERE journal = 1"),
         ("the schema", "DROP VIEW movements; CREATE VIEW movements AS SELECT 1 AS amount"),
-        ("the list of accounts", "UPDATE accounts SET balance = 1"),
-        ("the list of accounts", "UPDATE accounts SET version = 1"),
+        ("account 1 is", "UPDATE accounts SET balance = 1"),
+        ("account 1 is", "UPDATE accounts SET version = 1"),
         ("the list of accounts", "INSERT INTO accounts (account, balance, version) VALUES (2, 0, 0)"),
         ("the row of terminal a", "UPDATE terminals SET last_balance = 1 WHERE terminal = 'a'"),
         ("the row of terminal a", "UPDATE terminals SET last_id = 500 WHERE terminal = 'a'"),
@@ -176,13 +193,7 @@ fn every_change_of_a_row_is_found() {
         let reader = Reader::open_file(&changed).unwrap();
         let expected = heads(&reader.overview().unwrap());
         connection.execute_batch(change).unwrap();
-        let mut hash = Hash::default();
-        for (number, Entry { line, .. }) in (1..).zip(reader.range(0, 9).unwrap().unwrap().1) {
-            hash = hash.next(&line);
-            let update = "UPDATE entries SET hash = ? WHERE number = ?";
-            connection.execute(update, params![hash.as_str(), number]).unwrap();
-        }
-        connection.execute("UPDATE journals SET hash = ? WHERE journal = 1", [hash.as_str()]).unwrap();
+        hash_anew(&connection, &reader);
         let mut faults = reader.verify(&mut |_| {}).unwrap().faults;
         faults.extend(reader.compare_heads(&reader.overview().unwrap().journals, &expected).unwrap());
         assert!(faults.iter().any(|fault| fault.contains(found)), "{change}: {faults:?}");

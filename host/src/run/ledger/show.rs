@@ -6,14 +6,17 @@
 use super::heads;
 use anyhow::{Context, Result};
 use atm_core::{
-    ledger::{AccountNumber, Name, Record, Terminal},
+    ledger::{
+        AccountNumber, Name, Record, Terminal,
+        card::{Card, Delay},
+    },
     money::SignedAmount,
     time::UnixTime,
 };
 use atm_host::ledger::{
     entry::COLUMNS,
-    reader::{AccountRow, Overview, Reader},
-    words::{Figures, words},
+    reader::{AccountRow, AccountView, Overview, Reader},
+    words::{Figures, state_word, words},
 };
 use std::{
     io::Write,
@@ -26,11 +29,22 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
     writeln!(out, "ledger     {ledger}")?;
     writeln!(out, "entries    {entries}")?;
     writeln!(out, "terminals  {terminals}")?;
-    let mut cash = -i128::from(opening);
-    for AccountRow { account, .. } in &accounts {
-        cash += i128::from(account.balance.minor());
-        writeln!(out, "account    {}: {}", account.number.0, account.balance)?;
+    let sum: i128 = accounts.iter().map(|row| i128::from(row.account.balance.minor())).sum();
+    match &accounts[..] {
+        [AccountRow { account, .. }] => {
+            writeln!(out, "account    {}: {}", account.number.0, account.balance)?
+        }
+        many => {
+            writeln!(out, "accounts   {}, {} in all (`atm account list`)", many.len(), SignedAmount(sum))?
+        }
     }
+    // Without the decoy.
+    let cards = reader.cards()?.split_off(1);
+    if !cards.is_empty() {
+        let blocked = cards.iter().filter(|(_, card)| card.is_blocked).count();
+        writeln!(out, "cards      {}, {blocked} of them blocked", cards.len())?;
+    }
+    let cash = sum - i128::from(opening);
     writeln!(out, "cash       {} came in less what went out", SignedAmount(cash))?;
     journals.iter().try_for_each(|journal| writeln!(out, "{}", heads::line(journal)))?;
     if last == 0 {
@@ -50,18 +64,30 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
 
 /// Shows an account.
 pub(super) fn account(reader: &Reader, number: AccountNumber, out: &mut dyn Write) -> Result<()> {
-    let accounts = reader.overview()?.accounts;
-    let account = accounts.iter().map(|row| &row.account).find(|account| account.number == number);
-    let account = account.with_context(|| format!("there is no account {}", number.0))?;
+    let AccountView { row, cards, .. } =
+        reader.account(number)?.with_context(|| format!("there is no account {}", number.0))?;
+    let AccountRow { account, owner, state } = row;
     writeln!(out, "account    {}", number.0)?;
+    if let Some(owner) = owner {
+        writeln!(out, "owner      {}\nstate      {}", owner.as_str(), state_word(state))?;
+    }
     writeln!(out, "balance    {}", account.balance)?;
-    Ok(writeln!(out, "movements  {}", account.version)?)
+    writeln!(out, "movements  {}", account.version)?;
+    cards.iter().try_for_each(|card| Ok(writeln!(out, "card       {}", card_text(card))?))
+}
+
+/// A card's number in the table, and what may be shown of its own number.
+fn card_text((number, card): &(u64, Card)) -> String {
+    let blocked = if card.is_blocked { ", blocked" } else { "" };
+    format!("{number} (\u{2026}{}{blocked})", String::from_utf8_lossy(&card.last_four))
 }
 
 /// Shows a terminal.
 pub(super) fn terminal(reader: &Reader, name: &Name, out: &mut dyn Write) -> Result<()> {
     let terminal = reader.terminal(name)?.with_context(|| format!("no terminal {name} has said hello"))?;
-    Ok(out.write_all(terminal_text(name, &terminal).as_bytes())?)
+    let card = terminal.last.and_then(|last| last.card);
+    let card = reader.cards()?.into_iter().find(|(_, row)| Some(row.token) == card);
+    Ok(out.write_all(terminal_text(name, &terminal, card.as_ref()).as_bytes())?)
 }
 
 /// A column of an entry's line.
@@ -78,13 +104,21 @@ fn column(line: &str, name: &str) -> String {
 fn table_row(cells: [String; 7]) -> String {
     let [number, time, kind, terminal, operation, amount, balance] = cells;
     format!(
-        "{number:>9}  {time:<24}  {kind:<8}  {terminal:<32}  {operation:<12}  {amount:>16}  {balance:>16}"
+        "{number:>9}  {time:<24}  {kind:<9}  {terminal:<32}  {operation:<12}  {amount:>16}  {balance:>16}"
     )
 }
 
-fn terminal_text(name: &Name, terminal: &Terminal) -> String {
-    let Terminal { epoch, turn, next_number, gap, set_back_at, last, .. } = terminal;
-    let last = last.map_or_else(|| "none".to_owned(), |last| operation_text(&last));
+/// A terminal; `card` is that of its last operation.
+fn terminal_text(name: &Name, terminal: &Terminal, card: Option<&(u64, Card)>) -> String {
+    let Terminal { epoch, turn, next_number, gap, set_back_at, last, delay } = terminal;
+    let mut last = last.map_or_else(|| "none".to_owned(), |last| operation_text(&last));
+    if let Some(card) = card {
+        last.push_str(&format!(", card {}", card_text(card)));
+    }
+    if *delay != Delay::NONE {
+        let (seconds, end) = (delay.length / 1000, time(delay.until));
+        last.push_str(&format!("\ndelay           {seconds} s up to {end}, after a refused PIN"));
+    }
     let set_back = set_back_at.map_or_else(String::new, |at| {
         let last = gap.end.saturating_sub(1);
         format!(
@@ -135,7 +169,7 @@ mod tests {
     #[test]
     fn a_terminal_is_described_with_its_last_operation_and_its_gap() {
         let name = "kiosk-7".parse().unwrap();
-        let text = terminal_text(&name, &Terminal::NEW);
+        let text = terminal_text(&name, &Terminal::NEW, None);
         assert!(text.contains("last operation  none\n") && !text.contains("gap"), "{text}");
         let units = |units| Amount::from_units(units).unwrap();
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
@@ -150,7 +184,7 @@ mod tests {
             ..Terminal::NEW
         };
         assert_eq!(
-            terminal_text(&name, &terminal),
+            terminal_text(&name, &terminal, None),
             "terminal        kiosk-7\n\
              last operation  number 400, withdrawal-all $100: done, balance $0\n\
              numbers         reserved below 557\n\
@@ -158,6 +192,14 @@ mod tests {
              set back        found at 1970-01-01T00:00:01.000Z\n\
              hellos          2, the last in the terminal's start 3\n"
         );
+        let last = Some(Record::new(400, Some(Operation::Verify), Outcome::Refused(Refusal::NotVerified)));
+        let delay = Delay { until: UnixTime::from_millis(3_000), length: 2_000 };
+        let card = Card { last_four: *b"4242", ..Card::DECOY };
+        let text = terminal_text(&name, &Terminal { last, delay, ..terminal }, Some(&(7, card)));
+        let shown = "last operation  number 400, verification: refused (not-verified), card 7 (…4242, blocked)\n\
+                     delay           2 s up to 1970-01-01T00:00:03.000Z, after a refused PIN\n";
+        assert!(text.contains(shown), "{text}");
+        let last = terminal.last.unwrap();
         let outcome = Outcome::Refused(Refusal::Insufficient { balance: units(1) });
         let refused = Record { operation: Some(Operation::Withdraw(units(5))), outcome, ..last };
         assert_eq!(operation_text(&refused), "number 400, withdrawal $5: refused (insufficient), balance $1");

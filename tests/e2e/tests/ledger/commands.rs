@@ -221,8 +221,8 @@ fn a_ledger_that_another_start_does_not_mend_has_an_exit_code_of_its_own() {
     fs::write(former.join("ledger.redb"), "redb").unwrap();
     refused(&former, "before the first release");
     let newer = copy("newer", "");
-    if change(&newer, "UPDATE ledger SET format = 5") {
-        refused(&newer, "another version of atm wrote it, in format 5");
+    if change(&newer, "UPDATE ledger SET format = 6") {
+        refused(&newer, "another version of atm wrote it, in format 6");
     }
     let changed = copy("changed", "");
     if change(&changed, "UPDATE entries SET amount = 1 WHERE number = 3") {
