@@ -19,7 +19,7 @@ fn buffer() -> Zeroizing<String> {
 /// Reads a line of at most [`MAX_LINE`] bytes from a file descriptor, byte by byte: what follows it is left for others.
 pub(super) fn read_descriptor(descriptor: u32) -> Result<Zeroizing<String>> {
     let name = || format!("file descriptor {descriptor}");
-    let mut file = File::open(format!("/dev/fd/{descriptor}")).with_context(name)?;
+    let mut file = open(descriptor).with_context(name)?;
     let (mut line, mut byte) = (buffer(), Zeroizing::new([0]));
     loop {
         let is_end = file.read(byte.as_mut_slice()).with_context(name)? == 0;
@@ -34,6 +34,15 @@ pub(super) fn read_descriptor(descriptor: u32) -> Result<Zeroizing<String>> {
         ensure!(line.len() < MAX_LINE, "{}: the line is too long", name());
         line.push(typed(read));
     }
+}
+
+/// A file of its own for a descriptor. Standard input may be another user's pipe, as after sudo(8), which cannot be opened anew.
+fn open(descriptor: u32) -> io::Result<File> {
+    #[cfg(unix)]
+    if descriptor == 0 {
+        return Ok(File::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?));
+    }
+    File::open(format!("/dev/fd/{descriptor}"))
 }
 
 /// A byte as a character of one byte: what is not ASCII is no digit.

@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 
 /// What is typed before the Tab key, and what the shells then offer.
-const CASES: [(&str, &[&str]); 12] = [
+const CASES: [(&str, &[&str]); 15] = [
     ("serve --wire ", &["json", "raw", "postcard"]),
     ("client --wire ", &["json", "raw", "postcard"]),
     ("demo --wire po", &["postcard"]),
@@ -17,6 +17,9 @@ const CASES: [(&str, &[&str]); 12] = [
     ("client b", &["balance"]),
     ("client ", &["balance", "deposit", "withdraw"]),
     ("serve --ac", &["--accept-loss"]),
+    ("card un", &["unblock"]),
+    ("account fr", &["freeze"]),
+    ("secrets add ", &["tokens", "pins"]),
 ];
 
 fn script(shell: &str) -> String {
