@@ -18,7 +18,7 @@ mod serve;
 mod tls;
 
 pub(crate) use client::Client;
-pub(crate) use serve::{LogFormat, LogLevel, MetricsAddress, Serve};
+pub(crate) use serve::{Access, LogFormat, LogLevel, MetricsAddress, Serve};
 
 /// An ATM over a byte stream: no cent is lost or moved twice
 ///
@@ -112,6 +112,7 @@ impl Arguments {
             ));
         }
         if let Some(Command::Serve(options)) = &self.command {
+            options.check_access().map_err(|reason| conflict("serve", reason))?;
             options.check_sealing().map_err(|reason| conflict("serve", reason))?;
         }
         if let Some(Command::Serve(options)) = &self.command
@@ -246,6 +247,21 @@ mod tests {
             "atm serve --sealed --data d --tls-cert a --tls-key b --tls-client-ca c",
             "atm serve --secrets s --data d --tls-cert a --tls-key b --tls-client-ca c",
             "atm serve --sealed --secrets a --data d --allow-clear",
+            "atm serve --access card",
+            "atm serve --access key",
+            "atm serve --access card --data d --secrets s",
+            "atm serve --access card --data d --secrets s --allow-clear",
+            "atm serve --access card --sealed --secrets s",
+            "atm serve --access card --data d --secrets s --sealed --wire json",
+            "atm serve --access card --secrets s --tls-cert a --tls-key b --tls-client-ca c",
+            "atm serve --access card --data d --secrets s --tls-cert a --tls-key b --tls-client-ca c --wire raw",
+            "atm serve --access card --data d --secrets s --serial b",
+            "atm serve --access card --data d --secrets s --sealed --withdrawal-limit 1e3",
+            "atm serve --access card --data d --secrets s --sealed --refusal-alarm 0",
+            "atm serve --access open --data d --secrets s --tls-cert a --tls-key b --tls-client-ca c",
+            "atm serve --withdrawal-limit 200",
+            "atm serve --day-limit 200",
+            "atm serve --refusal-alarm 7",
             "atm serve --metrics 0.0.0.0:9654",
             "atm serve --log-format xml",
             "atm serve --metrics 9654",
@@ -280,6 +296,13 @@ mod tests {
             "atm serve --sealed --secrets s --data d --serial b --wire postcard --allow-clear=false",
             "atm serve --secrets s --data d --allow-clear",
             "atm serve --sealed --config f",
+            "atm serve --access card --data d --secrets s --sealed --withdrawal-limit 200.50 --day-limit 300 --refusal-alarm 7",
+            "atm serve --access card --data d --secrets s --tls-cert a --tls-key b --tls-client-ca c",
+            "atm serve --access card --data d --secrets s --tls-cert a --tls-key b --tls-client-ca c --wire postcard",
+            "atm serve --access card --data d --secrets s --sealed --serial b",
+            "atm serve --access card --data d --sealed",
+            "atm serve --access card --config f",
+            "atm serve --day-limit 200 --config f",
             "atm serve --config f --accept-loss",
             "atm serve --check-config",
             "atm serve --metrics [::1]:0",

@@ -77,6 +77,10 @@ struct Options {
     tls_client_ca: Option<String>,
     sealed: Option<bool>,
     secrets: Option<String>,
+    access: Option<String>,
+    withdrawal_limit: Option<Value>,
+    day_limit: Option<Value>,
+    refusal_alarm: Option<u64>,
     allow_clear: Option<bool>,
     data: Option<String>,
     balance: Option<Value>,
@@ -111,6 +115,10 @@ impl Options {
             ("tls-client-ca", text(&self.tls_client_ca)),
             ("sealed", text(&self.sealed)),
             ("secrets", text(&self.secrets)),
+            ("access", text(&self.access)),
+            ("withdrawal-limit", text(&self.withdrawal_limit)),
+            ("day-limit", text(&self.day_limit)),
+            ("refusal-alarm", text(&self.refusal_alarm)),
             ("allow-clear", text(&self.allow_clear)),
             ("data", text(&self.data)),
             ("balance", text(&self.balance)),
@@ -193,7 +201,11 @@ fn matches(line: &[OsString]) -> Result<ArgMatches, String> {
 }
 
 fn read(arguments: &[OsString]) -> Result<Serve, clap::Error> {
-    let arguments = Arguments::try_parse_from(arguments)?;
+    let mut arguments = Arguments::try_parse_from(arguments)?;
+    if let Some(Command::Serve(options)) = &mut arguments.command {
+        // Nothing more comes from a file.
+        options.config = None;
+    }
     arguments.check()?;
     match arguments.command {
         Some(Command::Serve(options)) => Ok(*options),

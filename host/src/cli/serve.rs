@@ -37,9 +37,36 @@ fn fixed_limits() -> String {
 }
 
 impl Serve {
+    /// Whether sealed hellos are read: with TLS the secrets file is for cards alone.
+    pub(crate) fn reads_sealed(&self) -> bool {
+        self.sealed || self.secrets.is_some() && self.tls.tls_cert.is_none()
+    }
+
+    /// What access by card lacks, or contradicts. Beside a configuration file, which may have the rest, nothing is said.
+    pub(crate) fn check_access(&self) -> Result<(), &'static str> {
+        let has_limits = self.withdrawal_limit.or(self.day_limit).is_some() || self.refusal_alarm.is_some();
+        match self.access {
+            _ if self.config.is_some() => Ok(()),
+            Access::Open if has_limits => {
+                Err("--withdrawal-limit, --day-limit and --refusal-alarm are for --access card")
+            }
+            Access::Open if self.secrets.is_some() && self.tls.tls_cert.is_some() => Err(
+                "with TLS --secrets is for --access card alone: its terminals have certificates and no keys",
+            ),
+            Access::Card if self.data.is_none() => Err(
+                "--access card needs --data: accounts and cards are in the ledger. In memory there is only `atm demo --cards`",
+            ),
+            Access::Card if !self.sealed && self.tls.tls_cert.is_none() => Err(
+                "--access card serves only authenticated terminals: it needs --sealed, or TLS (--tls-cert). In clear there is only \
+                     `atm demo --cards`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// What the options of sealed links lack, or contradict.
     pub(crate) fn check_sealing(&self) -> Result<(), &'static str> {
-        let is_sealing = self.sealed || self.secrets.is_some();
+        let is_sealing = self.reads_sealed();
         if is_sealing && self.wire.is_some_and(|wire| wire != Wire::Postcard) {
             Err("--sealed and --secrets seal messages of --wire postcard alone")
         } else if self.sealed && self.tls.tls_cert.is_some() {
@@ -55,7 +82,7 @@ impl Serve {
 
     /// The wire of the options, or the default one.
     pub(crate) fn wire(&self) -> Wire {
-        let is_postcard = self.sealed || self.secrets.is_some() || self.serial.is_some();
+        let is_postcard = self.reads_sealed() || self.serial.is_some();
         self.wire.unwrap_or(if is_postcard { Wire::Postcard } else { Wire::Json })
     }
 
@@ -95,16 +122,23 @@ pub(crate) struct Serve {
     /// what is in clear gets no answer. Needs --secrets and --data. The option without a value means true
     #[arg(long, help_heading = "Sealed links (experimental)", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) sealed: bool,
-    /// The file of `atm secrets new`, which no other user may be able to read, outside the folder of --data; with --sealed, by default the credential
-    /// `secrets` of systemd. Without --sealed, sealed links and those in clear are served
-    #[arg(
-        long,
-        help_heading = "Sealed links (experimental)",
-        value_name = "FILE",
-        requires = "ledger",
-        conflicts_with = "tls_cert"
-    )]
+    /// The file of `atm secrets new`, which no other user may be able to read, outside the folder of --data: the keys of terminals and of cards. With
+    /// --sealed or --access card, by default the credential `secrets` of systemd. Without --sealed and TLS, sealed links and those in clear are served
+    #[arg(long, help_heading = "Sealed links (experimental)", value_name = "FILE", requires = "ledger")]
     pub(crate) secrets: Option<PathBuf>,
+    /// Who may move money: any person at a terminal, on one account (open), or a person with a card and its PIN (card, experimental; `atm account`,
+    /// `atm card`). The latter needs --data, --secrets, and --sealed or TLS: only terminals that prove who they are and hide a PIN are served
+    #[arg(long, help_heading = "Access", value_enum, default_value_t = Access::Open)]
+    pub(crate) access: Access,
+    /// The largest withdrawal with a card [with --access card, default: 500]
+    #[arg(long, help_heading = "Access", value_name = "AMOUNT")]
+    pub(crate) withdrawal_limit: Option<Amount>,
+    /// The most that is withdrawn with one card on one day, in UTC [with --access card, default: 1000]
+    #[arg(long, help_heading = "Access", value_name = "AMOUNT")]
+    pub(crate) day_limit: Option<Amount>,
+    /// Refused verifications of cards a minute, over all terminals, above which an alarm is logged and counted [with --access card, default: 20]
+    #[arg(long, help_heading = "Access", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) refusal_alarm: Option<u32>,
     /// Serve in clear at an address that other machines reach, or on a real serial port: any peer that reaches it, or the wire, can read every balance
     /// and move money. The option without a value means true
     #[arg(long, help_heading = "Operation", value_name = "BOOL", default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
@@ -137,8 +171,8 @@ pub(crate) struct Serve {
     /// Most new names at once, and a minute; a hello under one more is turned away with a message
     #[arg(long, help_heading = "Limits", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) new_terminals: u32,
-    /// Seconds that a prompt may stay open without an answer
-    #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// Seconds that a prompt may stay open without an answer; 30 by default with --access card
+    #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 300, default_value_if("access", "card", "30"), value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) idle_timeout: u32,
     /// Seconds that a message may take from its first byte to its last, and a TLS handshake; on a serial line this follows from the speed
     #[arg(long, help_heading = "Timeouts", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -163,6 +197,13 @@ pub(crate) struct Serve {
     /// Format of the log: text for a person, or a JSON object a line
     #[arg(long, help_heading = "Operation", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+/// Who may move money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Access {
+    Open,
+    Card,
 }
 
 /// Least severe level to log.

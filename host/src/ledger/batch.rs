@@ -7,8 +7,8 @@ use super::{
 };
 use atm_core::{
     ledger::{
-        Account, Command, Decision, Gap, LedgerId, Name, Operation, Origin, Outcome, Refusal, Rejection,
-        Request, Response, Rows, Terminal, card::Limits, decide,
+        Account, Command, Decision, Gap, LedgerId, Name, Origin, Outcome, Refusal, Rejection, Request,
+        Response, Rows, Terminal, card::Limits, decide,
     },
     time::UnixTime,
 };
@@ -75,7 +75,7 @@ impl Batch {
             response = Response::Rejected(Rejection::Revoked);
         }
         if let (Some(_), Some(operation), Response::Settled { outcome, .. }) =
-            (name, operation(&request.command), response)
+            (name, request.command.operation(), response)
         {
             let is_first = operation.is_report() || entry.is_some();
             let is_known = !matches!(outcome, Outcome::Unknown | Outcome::Refused(Refusal::Conflict));
@@ -114,7 +114,7 @@ impl Batch {
     /// voided too: no answer said whether it was right, so that no try is given.
     pub fn void(&mut self, request: &Request, time: UnixTime) -> Option<Response> {
         let (Command::Operate { id, .. } | Command::Card { id, .. }) = request.command else { return None };
-        if operation(&request.command).is_some_and(|operation| operation.is_report()) {
+        if request.command.operation().is_some_and(|operation| operation.is_report()) {
             return None;
         }
         let Origin::Terminal(name) = &request.origin else {
@@ -133,14 +133,5 @@ impl Batch {
 
     fn append(&mut self, time: UnixTime, fact: &impl Display) {
         self.entries.push(self.head.append(self.journal, time, fact));
-    }
-}
-
-/// The operation that a command asks for.
-fn operation(command: &Command) -> Option<Operation> {
-    match command {
-        Command::Operate { operation, .. } => Some(*operation),
-        Command::Card { request, .. } => Some(request.operation()),
-        _ => None,
     }
 }

@@ -240,6 +240,7 @@ impl<S: Store> GroupCommitter<S> {
                 self.metrics.update(|counters| {
                     counters.duplicates += batch.duplicates as u64;
                     counters.batched += requests.len() as u64;
+                    counters.blocked_cards += batch.cards.blocked();
                 });
                 self.names.take(new_names);
                 self.answered.extend(answered(requests));

@@ -86,7 +86,7 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
         (
             "atm_verification_alarms_total",
             "counter",
-            "Minutes in which more verifications were refused than the alarm allows.",
+            "Minutes in which more verifications were refused than --refusal-alarm.",
             now.verification_alarms,
         ),
         ("atm_blocked_cards_total", "counter", "Cards that wrong PINs have blocked.", now.blocked_cards),

@@ -1,8 +1,8 @@
 //! `atm serve`: starts a server over TCP or on a serial line, and stops it on a signal.
 use super::{file_limit::sessions_within_file_limit, log, signals::ServerSignals, systemd};
-use crate::cli::{MetricsAddress, Serve};
+use crate::cli::{Access, MetricsAddress, Serve};
 use anyhow::{Context, Result};
-use atm_core::{seal::Key, time::Duration};
+use atm_core::{ledger::card::Limits, time::Duration};
 use atm_host::{
     access::secrets::{self, Secrets},
     client::Escaped,
@@ -11,7 +11,7 @@ use atm_host::{
     log::SERVER,
     metrics::page,
     serial::{Port, is_pseudo_terminal},
-    server::{Server, ServerConfig, serial},
+    server::{CardAccess, Server, ServerConfig, serial},
 };
 use std::{
     io::{self, Write},
@@ -30,6 +30,7 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
     if let Some(reason) = refusal(options) {
         return refuse(&reason);
     }
+    let (secrets, is_tls) = (read_secrets(options)?, options.tls.tls_cert.is_some());
     let config = ServerConfig {
         balance: options.balance,
         limit: options.limit,
@@ -41,11 +42,16 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
         max_terminals: options.max_terminals,
         new_terminals: options.new_terminals,
         tls: options.tls.load().context("TLS cannot be used")?,
-        terminal_keys: terminal_keys(options)?,
+        terminal_keys: secrets.as_ref().filter(|_| !is_tls).map(|secrets| secrets.terminals().clone()),
         sealed_only: options.sealed,
+        cards: card_access(options, secrets.as_ref())?,
         allow_remote_quit: options.allow_remote_quit,
         ..ServerConfig::new(options.wire())
     };
+    if let Some(CardAccess { limits, .. }) = &config.cards {
+        let (withdrawal_limit, day_limit) = (limits.withdrawal, limits.day);
+        info!(target: SERVER, %withdrawal_limit, %day_limit, "access is by card");
+    }
     match &options.serial {
         Some(path) => serve_serial(path, options, &config, signals),
         None => serve_tcp(options, config, signals),
@@ -55,7 +61,7 @@ pub(super) fn run(options: &Serve) -> Result<Exit> {
 /// Checks the files that the options name. (The options themselves are parsed before.)
 pub(super) fn check(options: &Serve) -> Result<Exit> {
     let fault = || options.tls.load().err().map(|error| format!("TLS cannot be used: {error}"));
-    let secrets = || terminal_keys(options).err().map(|error| error.to_string());
+    let secrets = || read_secrets(options).err().map(|error| error.to_string());
     match refusal(options).or_else(fault).or_else(secrets) {
         None => super::print("ok"),
         Some(reason) => refuse(&reason),
@@ -74,8 +80,11 @@ fn refusal(options: &Serve) -> Option<String> {
     if options.data.is_none() && (options.sealed || options.secrets.is_some()) {
         return Some("sealed links need --data: the terminals with a key are in the ledger".to_owned());
     }
-    if options.sealed && secrets_file(options).is_none() {
-        return Some("--sealed needs --secrets FILE, or the credential `secrets` of systemd (atm secrets new makes one)".to_owned());
+    if needs_secrets(options) && secrets_file(options).is_none() {
+        let option = if options.sealed { "--sealed" } else { "--access card" };
+        return Some(format!(
+            "{option} needs --secrets FILE, or the credential `secrets` of systemd (atm secrets new makes one)"
+        ));
     }
     let refused = match (&options.serial, options.listen.parse()) {
         (Some(path), _) => !is_pseudo_terminal(path),
@@ -98,14 +107,32 @@ fn clear_refused(place: &str) -> String {
     )
 }
 
-fn secrets_file(options: &Serve) -> Option<PathBuf> {
-    options.secrets.clone().or_else(|| options.sealed.then(secrets::credential).flatten())
+fn needs_secrets(options: &Serve) -> bool {
+    options.sealed || options.access == Access::Card
 }
 
-/// Reads the master of the terminals' keys, if sealed hellos are to be read.
-fn terminal_keys(options: &Serve) -> Result<Option<Key>> {
+fn secrets_file(options: &Serve) -> Option<PathBuf> {
+    options.secrets.clone().or_else(|| needs_secrets(options).then(secrets::credential).flatten())
+}
+
+/// Reads the keys of terminals and cards, if there are to be any.
+fn read_secrets(options: &Serve) -> Result<Option<Secrets>> {
     let (Some(path), Some(ledger)) = (secrets_file(options), &options.data) else { return Ok(None) };
-    Ok(Some(Secrets::read(&path, ledger)?.terminals().clone()))
+    Ok(Some(Secrets::read(&path, ledger)?))
+}
+
+/// Access by card, if it is asked for.
+fn card_access(options: &Serve, secrets: Option<&Secrets>) -> Result<Option<CardAccess>> {
+    if options.access == Access::Open {
+        return Ok(None);
+    }
+    let CardAccess { keys, limits, refusal_alarm } =
+        CardAccess::new(secrets.context("there are no keys of cards")?.cards());
+    let limits = Limits {
+        withdrawal: options.withdrawal_limit.unwrap_or(limits.withdrawal),
+        day: options.day_limit.unwrap_or(limits.day),
+    };
+    Ok(Some(CardAccess { keys, limits, refusal_alarm: options.refusal_alarm.unwrap_or(refusal_alarm) }))
 }
 
 /// The exit code after an error: a service manager starts no server again that finds the same.
@@ -148,8 +175,9 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
     let addresses: Vec<_> = server.local_addrs().map(|address| address.to_string()).collect();
     let addresses = addresses.join(" and ");
     let protection = if is_tls { ", TLS" } else { sealed_word(options) };
-    announce(&format!("listening on {addresses} ({wire}{protection})"));
-    let (sealed, clear) = (secrets_file(options).is_some(), !is_tls && !options.sealed);
+    let access = access_word(options);
+    announce(&format!("listening on {addresses} ({wire}{protection}{access})"));
+    let (sealed, clear) = (options.reads_sealed(), !is_tls && !options.sealed);
     info!(target: SERVER, addresses, %wire, tls = is_tls, sealed, clear, version = env!("CARGO_PKG_VERSION"), "listening");
     systemd::notify_ready();
     let served = server.run();
@@ -166,6 +194,13 @@ fn sealed_word(options: &Serve) -> &'static str {
     }
 }
 
+fn access_word(options: &Serve) -> &'static str {
+    match options.access {
+        Access::Open => "",
+        Access::Card => ", by card",
+    }
+}
+
 fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: ServerSignals) -> Result<Exit> {
     let baud = options.baud;
     let mut port = Port::open(path, baud)?;
@@ -179,8 +214,9 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
         if !options.sealed && !is_pseudo_terminal(path) {
             warn!(target: SERVER, port = path, "there is no authentication: any peer on this line can move money");
         }
-        announce(&format!("listening on {path} ({}, {baud} baud{})", config.wire, sealed_word(options)));
-        let (sealed, clear) = (secrets_file(options).is_some(), !options.sealed);
+        let (sealed, access) = (sealed_word(options), access_word(options));
+        announce(&format!("listening on {path} ({}, {baud} baud{sealed}{access})", config.wire));
+        let (sealed, clear) = (options.reads_sealed(), !options.sealed);
         info!(target: SERVER, port = path, wire = %config.wire, baud, sealed, clear, version = env!("CARGO_PKG_VERSION"), "listening");
         systemd::notify_ready();
     };

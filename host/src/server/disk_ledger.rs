@@ -51,6 +51,9 @@ pub(super) fn open(
         locked.open(Beginning { identity, balance: config.balance, time: unix_time() }, accept_loss)?;
     let mut committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
     committer.set_name_quota(config.name_quota());
+    if let Some(cards) = &config.cards {
+        committer.set_limits(cards.limits);
+    }
     Ok(DiskLedger { committer, _folder: locked })
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the configuration file.
 use super::*;
+use crate::cli::Access;
+use atm_host::{access::Secrets, server::CardAccess};
 use std::collections::BTreeSet;
 
 fn merge_text(file: &str, line: &str) -> Result<Serve, String> {
@@ -56,6 +58,29 @@ fn the_command_line_overrides_every_key() {
     assert_eq!((serve.serial.as_deref(), serve.baud), (Some("b"), 19_200));
     let error = merge_text(file, "atm serve --metrics 127.0.0.1:7").unwrap_err();
     assert!(error.contains("--metrics is for TCP"), "{error}");
+}
+
+#[test]
+fn access_by_card_has_a_shorter_time_at_a_prompt_and_needs_an_authenticated_link() {
+    let card = "access = 'card'\nsecrets = 's'\ndata = 'd'\n";
+    let idle = |file: &str, line: &str| merge_text(file, line).unwrap().idle_timeout;
+    assert_eq!((idle(card, "atm serve --sealed"), idle("", "atm serve")), (30, 300));
+    assert_eq!(idle(card, "atm serve --sealed --idle-timeout 40"), 40);
+    assert_eq!(idle(&format!("{card}idle-timeout = 50"), "atm serve --sealed=true"), 50);
+    assert_eq!(idle("sealed = true\ndata = 'd'", "atm serve --access card"), 30);
+    assert_eq!(idle(card, "atm serve --access open --allow-clear"), 300);
+    for (file, line, expected) in [
+        (card, "atm serve", "--access card serves only authenticated terminals"),
+        (card, "atm serve --allow-clear", "--access card serves only authenticated terminals"),
+        ("access = 'card'\nsealed = true", "atm serve", "--access card needs --data"),
+        ("day-limit = 7", "atm serve", "--day-limit and --refusal-alarm are for --access card"),
+        ("day-limit = '7.50'\naccess = 'card'", "atm serve --access open", "are for --access card"),
+        ("access = 'cards'", "atm serve", "invalid value 'cards' for '--access"),
+        ("access = 'card'\nday-limit = -1", "atm serve", "invalid value '-1' for '--day-limit"),
+    ] {
+        let error = merge_text(file, line).unwrap_err();
+        assert!(error.contains(expected), "{file}: {error}");
+    }
 }
 
 #[test]
@@ -127,23 +152,30 @@ fn the_sample_has_every_key() {
     assert_eq!(keys, options.difference(&BTreeSet::from(others)).cloned().collect());
     merge_text(sample, "atm serve").unwrap();
     // A serial port excludes an address.
-    let all = |serial: bool| -> String {
+    let all = |serial: bool, card: bool| -> String {
         let is_taken = |key: &str| match key {
             "serial" | "baud" => serial,
             "listen" | "tls-cert" | "tls-key" | "tls-client-ca" | "max-sessions" | "max-per-address"
             | "frame-timeout" | "stall-timeout" | "metrics" => !serial,
             // TLS and the sample's wire exclude them.
-            "sealed" | "secrets" => false,
+            "sealed" => false,
+            "secrets" | "withdrawal-limit" | "day-limit" | "refusal-alarm" => card,
             _ => true,
         };
         let lines = sample.lines().map(|line| line.trim_start_matches("# "));
         lines
             .filter(|line| line.split_once(" = ").is_some_and(|(key, _)| is_taken(key)))
-            .map(|line| format!("{line}\n"))
+            .map(|line| format!("{line}\n").replace("\"open\"", if card { "\"card\"" } else { "\"open\"" }))
             .collect()
     };
+    // By card over TLS: the defaults are those of the program.
+    let serve = merge_text(&all(false, true), "atm serve").unwrap();
+    let limits = [serve.withdrawal_limit, serve.day_limit].map(|limit| limit.map(|limit| limit.units()));
+    let defaults = CardAccess::new(Secrets::generate().unwrap().cards());
+    assert_eq!(limits, [defaults.limits.withdrawal, defaults.limits.day].map(|limit| Some(limit.units())));
+    assert_eq!((serve.access, serve.refusal_alarm), (Access::Card, Some(defaults.refusal_alarm)));
     for serial in [false, true] {
-        let serve = merge_text(&all(serial), "atm serve").unwrap();
+        let serve = merge_text(&all(serial, false), "atm serve").unwrap();
         let defaults = merge_text("", "atm serve").unwrap();
         assert_eq!(
             (serve.idle_timeout, serve.limit, serve.balance),

@@ -20,6 +20,7 @@ pub struct Cards {
     /// The numbers of the cards that have these tokens.
     tokens: BTreeMap<Token, u64>,
     accounts: BTreeMap<AccountNumber, Row<CardAccount>>,
+    blocked: u64,
 }
 
 impl Cards {
@@ -58,6 +59,11 @@ impl Cards {
         (cards.map(|(number, (card, _))| (*number, card)), accounts.map(|(row, _)| row))
     }
 
+    /// How many cards these requests have blocked, by wrong PINs.
+    pub fn blocked(&self) -> u64 {
+        self.blocked
+    }
+
     /// The rows that a request touches.
     pub(super) fn rows(&self, touched: &Touched, limits: Limits) -> CardRows<'_> {
         let account = |number| self.accounts.get(&number).map(|(row, _)| row);
@@ -81,6 +87,8 @@ impl Cards {
         if let (Some(card), Some(claim)) = (changes.card, request.command.touched().card) {
             let number = self.number(&claim);
             let before = self.cards.insert(number, (card, true));
+            let was_blocked = before.as_ref().is_none_or(|(before, _)| before.is_blocked);
+            self.blocked += u64::from(card.is_blocked && !was_blocked);
             if let Some((before, _)) = before.filter(|(before, _)| before.token != card.token) {
                 self.tokens.remove(&before.token);
                 self.tokens.insert(card.token, number);

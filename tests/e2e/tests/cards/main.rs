@@ -1,4 +1,11 @@
 //! Access by card, with the built programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bank;
+mod branch;
 mod demo;
+mod ended;
+mod hello;
+mod idle;
+mod orders;
+mod sealed;
