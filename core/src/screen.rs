@@ -102,11 +102,11 @@ macro_rules! fixed {
 #[cfg(feature = "cards")]
 mod card;
 #[cfg(feature = "cards")]
-pub use card::CardScreen;
-#[cfg(feature = "cards")]
 pub(crate) use card::Value;
 #[cfg(all(test, feature = "cards"))]
 pub(crate) use card::tests::texts as card_texts;
+#[cfg(feature = "cards")]
+pub use card::{CardPrompt, CardScreen};
 #[cfg(feature = "cards")]
 use card::{VALUES, pair};
 

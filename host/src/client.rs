@@ -9,7 +9,7 @@
 #[cfg(feature = "cli")]
 use crate::exit::Exit;
 use crate::tls::ClientTls;
-use atm_core::{ledger::Name, terminal::Profile, time::Duration, wire::Wire};
+use atm_core::{ledger::Name, message::Capabilities, terminal::Profile, time::Duration, wire::Wire};
 #[cfg(feature = "cli")]
 use std::io::{self, Write};
 use std::{
@@ -32,6 +32,8 @@ mod memory_store;
 mod menu;
 #[cfg(feature = "cli")]
 mod one_shot;
+#[cfg(feature = "cli")]
+mod private_line;
 mod reconnect;
 #[cfg(feature = "cli")]
 mod repl;
@@ -45,7 +47,7 @@ mod transcript;
 mod transport;
 
 #[cfg(feature = "cli")]
-pub use console::{Console, ConsoleInput};
+pub use console::{Console, ConsoleInput, Line};
 pub use escaped::Escaped;
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use link::Link;
@@ -87,8 +89,13 @@ pub struct Options {
     /// Does a named terminal reconnect when its TCP connection is lost? (Without a name the new connection would be a new
     /// session. A serial port is opened again in any case.)
     pub reconnect: bool,
-    /// How long a prompt may be open without an answer before the client ends the session; without it the host alone decides.
+    /// How long a prompt may be open without an answer before the client ends the session; without it the host alone decides. In a session
+    /// by card at most 30 s, in any case.
     pub idle_timeout: Option<Duration>,
+    /// What the client can do, and says only to a host that asks for it: to hide what is typed at a secret prompt.
+    pub offers: Capabilities,
+    /// What is shown to each person before a session; empty for nothing.
+    pub banner: String,
     /// How the lines of a pipe are sent.
     pub pipe: PipeOptions,
     /// Are the lines that a person types kept in a file?
@@ -133,6 +140,8 @@ impl Options {
             profile: None,
             reconnect: true,
             idle_timeout: None,
+            offers: Capabilities::NONE,
+            banner: String::new(),
             pipe: PipeOptions::default(),
             keeps_history: true,
         }
@@ -166,16 +175,20 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 #[cfg(feature = "cli")]
 pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let exit = Link::open(options).map_err(io::Error::other).and_then(|mut link| {
-        if let Some(state_file) = state_file {
-            link.store_memory_in(state_file);
-        }
-        let mut console = match options.pipe.one_shot {
-            Some(OneShot { operation, .. }) => Console::of_line(operation.to_string(), link.wake())?,
-            None => Console::open(link.wake(), options.keeps_history)?,
-        };
-        Ok(run_repl(&mut link, &mut console, options.pipe, &mut out, &mut err))
-    });
+    // The console hides what is typed.
+    let offers = options.offers.with(Capabilities::SECRET_PROMPTS);
+    let exit =
+        Link::open(&Options { offers, ..options.clone() }).map_err(io::Error::other).and_then(|mut link| {
+            if let Some(state_file) = state_file {
+                link.store_memory_in(state_file);
+            }
+            let mut console = match options.pipe.one_shot {
+                Some(OneShot { operation, .. }) => Console::of_line(operation.to_string(), link.wake())?,
+                None => Console::open(link.wake(), options.keeps_history)?,
+            };
+            console.banner.clone_from(&options.banner);
+            Ok(run_repl(&mut link, &mut console, options.pipe, &mut out, &mut err))
+        });
     exit.unwrap_or_else(|error| {
         // There is no other place to report an error of standard error.
         let _ = writeln!(err, "{error}");

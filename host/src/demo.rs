@@ -86,7 +86,7 @@ fn run_step(link: &mut Link, step: &DemoStep) -> Result<ReceivedMessage> {
             LinkEvent::LedgerSetBack { .. } => bail!("the host's ledger was set back to an earlier state"),
             LinkEvent::Closed(Some(error)) => return Err(error).context("the link failed"),
             LinkEvent::Closed(None) => bail!("the host closed the connection"),
-            LinkEvent::Timeout | LinkEvent::Idle => {
+            LinkEvent::Timeout | LinkEvent::Idle | LinkEvent::NextPerson => {
                 bail!("no reply came in {} seconds", REPLY_TIMEOUT.millis() / 1000)
             }
         }

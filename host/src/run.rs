@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit> {
         Some(Command::Account(command)) => account::run(&command),
         Some(Command::Card(command)) => card::run(&command),
         Some(Command::Secrets(command)) => secrets::run(&command),
-        Some(Command::Demo { cards: true, .. }) => demo::run_with_cards(&mut io::stdout()),
+        Some(Command::Demo { cards: true, .. }) => demo::run_with_cards(),
         Some(Command::Demo { wire, hex, .. }) => write_output(|out| demo::run(wire, hex, out)),
         Some(Command::Man { folder }) => {
             let written = fs::create_dir_all(&folder)

@@ -303,6 +303,39 @@ pub(super) fn failures() -> impl Iterator<Item = Screen> {
     FAILURES.iter().map(|screen| Screen::Card(*screen)).chain(refused)
 }
 
+/// What a reply of a card's session asks for at its end, where a terminal treats the answer apart from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum CardPrompt {
+    /// The number of a card, which is never kept.
+    Number,
+    /// One of the card's accounts.
+    Account,
+    /// The menu.
+    Menu,
+}
+
+impl CardPrompt {
+    /// The prompt that the text of a reply ends in.
+    ///
+    /// ```
+    /// # use atm_core::screen::{CardPrompt, CardScreen, Screen, ScreenText};
+    /// let screens = [CardScreen::LoggedOut, CardScreen::CardPrompt].map(Screen::Card);
+    /// assert_eq!(CardPrompt::in_text(&ScreenText(&screens).to_string()), Some(CardPrompt::Number));
+    /// ```
+    pub fn in_text(text: &str) -> Option<Self> {
+        let prompt = text.rsplit("\n\n").next()?;
+        [
+            (CardScreen::CardPrompt, Self::Number),
+            (CardScreen::AccountPrompt { accounts: Accounts::NONE }, Self::Account),
+            (CardScreen::Menu, Self::Menu),
+        ]
+        .into_iter()
+        .find(|(screen, _)| prompt.starts_with(Screen::Card(*screen).first_text()))
+        .map(|(_, asks)| asks)
+    }
+}
+
 /// The prompts of cards for an amount.
 pub(super) fn asks_for_amount(text: &str) -> bool {
     [

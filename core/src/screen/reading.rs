@@ -104,7 +104,7 @@ impl Screen {
     }
 
     /// Its text up to the first amount.
-    fn first_text(&self) -> &'static str {
+    pub(super) fn first_text(&self) -> &'static str {
         self.parts().0.first().map_or("", |text| text.plain)
     }
 

@@ -32,6 +32,10 @@ lost. A refusal is known by the fields of a reply, or by its text as servers of 
 At a terminal, the menu is shown whole once and then in brief: help, ? or an empty line shows it, and Tab completes a word. With \
 NO_COLOR set nothing is coloured. balance, deposit and withdraw are also taken where an amount is asked for: the client answers back first.
 
+Where access is by card, what is typed at a secret prompt shows as stars, nothing of the session is in the history, and what was typed before a \
+prompt opened is dropped. A session ends after 30 seconds without an answer, or after --idle-timeout if that is shorter: the client \
+blanks the screen, and the next person is at the card prompt.
+
 The exit code of a pipe says how its lines ended, and with an operation its outcome:
   0    all were done (without a line: the request before this start, if the server reported its outcome)
   1    another error: no server, a lost connection or session without an answer out, a state file that cannot be used, \

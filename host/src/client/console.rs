@@ -2,14 +2,22 @@
 //!
 //! Reading blocks, so it runs on a thread of its own, and the REPL notices at once when the host closes the connection.
 //! The thread reads one line per request: lines that are typed ahead stay in the terminal's or the pipe's buffer.
-use super::{editor, history, signals::Signals, transport::Wake};
+use super::{
+    editor, history,
+    private_line::PrivateLines,
+    screen::{Colour, PROMPT},
+    signals::Signals,
+    transport::Wake,
+};
 use std::{
-    env,
+    env, fmt,
     io::{self, BufRead, BufReader, Cursor, ErrorKind, IsTerminal},
     mem,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
+    time::Duration,
 };
+use zeroize::Zeroizing;
 
 /// The longest line that is kept, in bytes, blanks included.
 const MAX_LINE: usize = 4096;
@@ -17,11 +25,52 @@ const MAX_LINE: usize = 4096;
 /// Values of `TERM` for terminals that cannot move their cursor, so that a line editor does not work there.
 const DUMB_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
+/// How long a reader that was cancelled may take to restore the terminal's mode.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A line. It may be a PIN: `Debug` does not show it, and it is wiped when it is released.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line(Zeroizing<String>);
+
+impl Line {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+/// What a line is requested for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// An answer that may be kept.
+    Line {
+        /// The prompt asks for an amount.
+        asks_for_amount: bool,
+    },
+    /// An answer in a session by card, of which nothing is kept.
+    Private {
+        /// Nor is it shown where it is typed.
+        is_hidden: bool,
+    },
+}
+
 /// The result of reading a line.
 #[derive(Debug)]
 pub enum ConsoleInput {
     /// A line, without its end.
-    Line(String),
+    Line(Line),
     /// A line of more than 4,096 bytes, far too long for an answer; it was skipped.
     TooLong,
     /// A line that is not UTF-8.
@@ -36,10 +85,13 @@ pub enum ConsoleInput {
 
 /// A source of answers.
 pub struct Console {
-    /// The line to be added to the history before the next one is read, and whether that answers a prompt for an amount.
-    requests: Sender<(Option<String>, bool)>,
+    /// The line to be added to the history before the next one is read, and what that is for.
+    requests: Sender<(Option<String>, Request)>,
     remembered: Option<String>,
     lines: Receiver<ConsoleInput>,
+    /// Set where a person types at a terminal, and whether the last line that was requested is one of these.
+    private_lines: Option<PrivateLines>,
+    is_private: bool,
     signals: Option<Signals>,
     /// Does a line editor read, which shows the prompt and changes the terminal's mode?
     pub(super) has_editor: bool,
@@ -49,6 +101,8 @@ pub struct Console {
     pub(super) colours: bool,
     /// Is a person there, who can decide to stop waiting?
     pub(super) interactive: bool,
+    /// What is shown to each person before a session.
+    pub(super) banner: String,
 }
 
 impl Console {
@@ -67,8 +121,28 @@ impl Console {
         }
         let signals = Some(Signals::for_lines(wake.clone())?);
         let mut source = BufReader::new(io::stdin());
-        let lines = Self::new(wake, move || read_line(&mut source, wait_for_input))?;
-        Ok(Self { signals, echoes: interactive && screen, interactive, ..lines })
+        let mut read = move || read_line(&mut source, wait_for_input);
+        if !interactive {
+            return Ok(Self { signals, ..Self::new(wake, read)? });
+        }
+        let prompt = if screen { PROMPT.to_owned() } else { String::new() };
+        let console = Self::at_terminal(wake, prompt, move |_, _| read())?;
+        Ok(Self { signals, echoes: screen, interactive, ..console })
+    }
+
+    /// Reads lines with `read`, which is given a line for the history and whether the prompt asks for an amount, and those of a session by
+    /// card apart.
+    fn at_terminal(
+        wake: Wake,
+        prompt: String,
+        mut read: impl FnMut(Option<String>, bool) -> ConsoleInput + Send + 'static,
+    ) -> io::Result<Self> {
+        let (private_lines, reader) = PrivateLines::open(prompt)?;
+        let console = Self::with_requests(wake, move |remembered, request| match request {
+            Request::Line { asks_for_amount } => read(remembered, asks_for_amount),
+            Request::Private { is_hidden } => reader.read(is_hidden),
+        })?;
+        Ok(Self { private_lines: Some(private_lines), ..console })
     }
 
     /// Has one line, and does not read standard input.
@@ -94,24 +168,25 @@ impl Console {
         let signals = Some(Signals::for_editor(wake.clone())?);
         let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let history = keeps_history.then(history::path).flatten();
-        let console = Self::with_history(wake, editor::line_reader(history, colours))?;
+        let prompt = if colours { Colour::Bold.paint(PROMPT) } else { PROMPT.to_owned() };
+        let console = Self::at_terminal(wake, prompt, editor::line_reader(history, colours))?;
         Ok(Self { signals, has_editor: true, colours, echoes: true, interactive: true, ..console })
     }
 
     fn new(wake: Wake, mut read: impl FnMut() -> ConsoleInput + Send + 'static) -> io::Result<Self> {
-        Self::with_history(wake, move |_, _| read())
+        Self::with_requests(wake, move |_, _| read())
     }
 
-    fn with_history(
+    fn with_requests(
         wake: Wake,
-        mut read: impl FnMut(Option<String>, bool) -> ConsoleInput + Send + 'static,
+        mut read: impl FnMut(Option<String>, Request) -> ConsoleInput + Send + 'static,
     ) -> io::Result<Self> {
         let (requests, requested) = channel();
         let (send, lines) = channel();
         thread::Builder::new().name("console".into()).spawn(move || {
             let mut is_first = true;
-            for (remembered, asks_for_amount) in requested {
-                let line = read(remembered, asks_for_amount);
+            for (remembered, request) in requested {
+                let line = read(remembered, request);
                 let line = if mem::take(&mut is_first) { without_mark(line) } else { line };
                 let sent = send.send(line);
                 wake.wake();
@@ -124,18 +199,30 @@ impl Console {
             requests,
             remembered: None,
             lines,
+            private_lines: None,
+            is_private: false,
             signals: None,
             has_editor: false,
             echoes: false,
             colours: false,
             interactive: false,
+            banner: String::new(),
         })
     }
 
     /// Requests a line; [`take_line`](Self::take_line) returns it later.
-    pub(super) fn request_line(&mut self, asks_for_amount: bool) {
+    pub(super) fn request_line(&mut self, request: Request) {
+        self.is_private = matches!(request, Request::Private { .. });
+        if let Some(private_lines) = self.private_lines.as_mut().filter(|_| self.is_private) {
+            private_lines.on_request();
+        }
         // It fails only when the thread has ended, after it sent the reason.
-        let _ = self.requests.send((self.remembered.take(), asks_for_amount));
+        let _ = self.requests.send((self.remembered.take(), request));
+    }
+
+    /// Does the reader of this line show its prompt, and change the terminal's mode?
+    pub(super) fn shows_prompt(&self, request: Request) -> bool {
+        self.has_editor || (self.private_lines.is_some() && matches!(request, Request::Private { .. }))
     }
 
     /// Adds a line to the history, once the next one is requested.
@@ -148,11 +235,17 @@ impl Console {
         self.lines.try_recv().ok()
     }
 
-    /// Cancels a request: the line editor restores the terminal's mode. (Plain lines do not change it.)
-    pub(super) fn cancel(&self) {
-        if self.has_editor {
-            editor::cancel(&self.lines);
+    /// Cancels a request; true if its reader has ended the line and restored the terminal's mode. (Plain lines do not change it.)
+    pub(super) fn cancel(&mut self) -> bool {
+        match &mut self.private_lines {
+            Some(private_lines) if self.is_private => {
+                private_lines.cancel();
+                let _ = self.lines.recv_timeout(CANCEL_TIMEOUT);
+            }
+            _ if self.has_editor => editor::cancel(&self.lines),
+            _ => return false,
         }
+        true
     }
 
     /// Has a signal asked the program to end?
@@ -164,7 +257,9 @@ impl Console {
 /// A first line without the byte order mark (U+FEFF) that some programs write before UTF-8 text.
 fn without_mark(line: ConsoleInput) -> ConsoleInput {
     match line {
-        ConsoleInput::Line(line) => ConsoleInput::Line(line.trim_start_matches('\u{feff}').to_owned()),
+        ConsoleInput::Line(line) => {
+            ConsoleInput::Line(line.as_str().trim_start_matches('\u{feff}').to_owned().into())
+        }
         other => other,
     }
 }
@@ -215,7 +310,7 @@ fn read_line(source: &mut impl BufRead, wait: impl Fn() -> io::Result<()>) -> Co
     match String::from_utf8(line) {
         _ if !begun => ConsoleInput::End,
         _ if too_long => ConsoleInput::TooLong,
-        Ok(line) => ConsoleInput::Line(line),
+        Ok(line) => ConsoleInput::Line(line.into()),
         Err(_) => ConsoleInput::NotText,
     }
 }
@@ -231,7 +326,7 @@ mod tests {
         text.extend(b"\nlast");
         let mut source = BufReader::with_capacity(7, text.as_slice());
         let mut read = || match read_line(&mut source, || Ok(())) {
-            ConsoleInput::Line(line) => line,
+            ConsoleInput::Line(line) => line.as_str().to_owned(),
             other => format!("{other:?}"),
         };
         assert_eq!([read(), read(), read(), read()], ["1\r", "", "  40", "NotText"]);

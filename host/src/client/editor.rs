@@ -82,7 +82,7 @@ pub(super) fn line_reader(
         loop {
             make_blocking();
             return match editor.readline(prompt) {
-                Ok(line) if is_text => ConsoleInput::Line(line),
+                Ok(line) if is_text => ConsoleInput::Line(line.into()),
                 Ok(_) => ConsoleInput::NotText,
                 Err(ReadlineError::Eof) => ConsoleInput::End,
                 Err(ReadlineError::Interrupted) => ConsoleInput::Interrupted,

@@ -2,7 +2,7 @@
 use atm_core::{
     ledger::Outcome,
     message::{Fault, Notice},
-    screen::{Failure, asks_for_amount},
+    screen::{CardPrompt, Failure, asks_for_amount},
     terminal::{HostMessage, MessageText, Prompt},
 };
 use std::io;
@@ -16,6 +16,10 @@ pub struct ReceivedMessage {
     pub prompt: Option<Prompt>,
     /// Does it ask for an amount, so that a word of the menu is not valid?
     pub asks_for_amount: bool,
+    /// Is the answer to be hidden where it is typed, and never kept?
+    pub secret: bool,
+    /// The prompt of a session by card, if it is one of those that are treated apart.
+    pub card: Option<CardPrompt>,
     /// Does the message end the session?
     pub ends: bool,
     /// Is it the reply to a hello, or a reply that a hello has fetched?
@@ -34,12 +38,21 @@ pub struct ReceivedMessage {
     pub plain: bool,
 }
 
+impl ReceivedMessage {
+    /// Does it show that the session is by card?
+    pub(super) fn is_by_card(&self) -> bool {
+        self.secret || self.card.is_some()
+    }
+}
+
 impl From<&HostMessage<'_>> for ReceivedMessage {
     fn from(message: &HostMessage<'_>) -> Self {
         let text = message.text.to_string();
         Self {
             failure: failure(message, &text),
             asks_for_amount: message.prompt && asks_for_amount(&text),
+            secret: message.prompt && message.secret,
+            card: CardPrompt::in_text(&text).filter(|_| message.prompt),
             text,
             prompt: message.prompt.then_some(message.seq),
             ends: message.ends,
@@ -91,6 +104,9 @@ pub enum LinkEvent {
     Closed(Option<io::Error>),
     /// A prompt was open for [`Options::idle_timeout`](super::Options::idle_timeout) without an answer: end the session.
     Idle,
+    /// The same in a session by card, at the terminal's idle time or the host's: blank the screen, and drop what was typed. The prompt
+    /// of the next person's session follows.
+    NextPerson,
     /// The terminal's memory could not be stored; its output was not sent.
     NotStored(io::Error),
     /// [`Wake::wake`](super::Wake::wake) was called.

@@ -44,6 +44,16 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How long a connection may take no output before it counts as lost.
 const STALL: Duration = Duration::from_secs(10);
 
+/// Whether the link goes on to the next person's session, on a connection that has to be opened anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextPerson {
+    No,
+    /// The host has ended the session, and ends the connection.
+    SessionEnded,
+    /// The next connection is open, and its session awaited.
+    Connected,
+}
+
 /// A [`Terminal`] and the transport that it runs on.
 pub struct Link {
     transport: Transport,
@@ -62,6 +72,12 @@ pub struct Link {
     /// How long a prompt may be open without an answer, and since when it is.
     idle_timeout: Option<Duration>,
     idle_since: Option<Instant>,
+    /// Has the host served a session by card? Then the terminal has an idle time of its own.
+    by_card: bool,
+    /// Is the answer to the last prompt a secret, or the number of a card?
+    hides_answer: bool,
+    /// Has the host ended a session whose person may have left?
+    next_person: NextPerson,
     /// Has the terminal had any event at all?
     has_received: bool,
     /// The first bytes from the host.
@@ -127,6 +143,9 @@ impl Link {
             in_clear,
             idle_timeout: options.idle_timeout,
             idle_since: None,
+            by_card: false,
+            hides_answer: false,
+            next_person: NextPerson::No,
             owed_since: clock.now(),
             silence_reported: false,
             has_received: false,
@@ -317,7 +336,7 @@ impl Link {
 
     /// When the idle time ends. Nothing that arrives on the link extends it.
     fn idle_deadline(&self) -> Option<Instant> {
-        Some(self.idle_since? + self.idle_timeout?)
+        Some(self.idle_since? + self.idle_timeout.filter(|_| !self.by_card)?)
     }
 
     /// When a host that owes something has been silent for too long, on a connection where nothing is retransmitted.

@@ -4,7 +4,7 @@
 //! reports, `input` what the console reads, and `script` decides when the remaining lines of a pipe must not be sent.
 use super::{
     PipeOptions, ReceivedMessage,
-    console::Console,
+    console::{Console, Request},
     link::Link,
     menu::Menu,
     screen::{Colour, OutputScreen},
@@ -81,6 +81,10 @@ struct Repl<'a> {
     menu: Menu,
     /// Does the open prompt ask for an amount?
     asks_for_amount: bool,
+    /// Is the session by card? Then nothing that is typed is kept, and a line ends where another prompt opens.
+    by_card: bool,
+    /// Was the last prompt a secret one?
+    is_secret: bool,
     /// A word of the menu that was typed where an amount was asked for, and the prompt that was answered `back` before it.
     menu_word: Option<(Prompt, String)>,
     leaving: Leaving,
@@ -125,6 +129,8 @@ pub fn run_repl(
         held_answer: None,
         menu: Menu::default(),
         asks_for_amount: false,
+        by_card: false,
+        is_secret: false,
         menu_word: None,
         leaving: Leaving::No,
         down: false,
@@ -146,6 +152,7 @@ pub fn run_repl(
 
 impl Repl<'_> {
     fn run(&mut self) -> io::Result<Exit> {
+        self.show_banner()?;
         loop {
             let mut ended = self.send_held_answer()?;
             if ended.is_none() {
@@ -219,9 +226,17 @@ impl Repl<'_> {
             }
             None => return Ok(()),
         };
-        self.screen.prompt(self.console.has_editor)?;
-        self.console.request_line(self.asks_for_amount);
+        let request = match self.by_card {
+            true => Request::Private { is_hidden: self.is_secret },
+            false => Request::Line { asks_for_amount: self.asks_for_amount },
+        };
+        self.screen.prompt(self.console.shows_prompt(request))?;
+        self.console.request_line(request);
         Ok(())
+    }
+
+    fn show_banner(&mut self) -> io::Result<()> {
+        if self.console.banner.is_empty() { Ok(()) } else { self.screen.message(&self.console.banner) }
     }
 
     /// Stores that the last messages were shown. The exit code of an operation is its outcome, where that fails too.
@@ -261,11 +276,8 @@ impl Repl<'_> {
 
     /// Cancels the reading of a line that can have no effect any more.
     fn cancel_reading(&mut self) -> io::Result<()> {
-        if self.reading.take().is_some() {
-            self.console.cancel();
-            if self.console.has_editor {
-                self.screen.line_entered();
-            }
+        if self.reading.take().is_some() && self.console.cancel() {
+            self.screen.line_entered();
         }
         self.screen.start_line()
     }

@@ -95,6 +95,13 @@ impl<'a> OutputScreen<'a> {
         self.column = Column::Start;
     }
 
+    /// Clears a terminal's screen and what has scrolled out of it (ECMA-48, 8.3.39 and 8.3.21; xterm's ED 3).
+    pub(super) fn blank(&mut self) -> io::Result<()> {
+        write!(self.out, "\x1b[2J\x1b[3J\x1b[H")?;
+        self.column = Column::Start;
+        self.out.flush()
+    }
+
     /// Begins a new line, unless the cursor is at the start of one.
     pub(super) fn start_line(&mut self) -> io::Result<()> {
         if self.column != Column::Start {

@@ -1,6 +1,9 @@
 //! Transcript: the messages that crossed a link in both directions, byte for byte, as `atm demo` shows them.
 use super::event::Direction;
 
+/// In place of an answer that is a secret.
+const HIDDEN: &[u8] = b"(hidden)";
+
 /// The messages since the last [`take`](Self::take), in order, as they were on the wire.
 #[derive(Default)]
 pub(super) struct Transcript {
@@ -24,10 +27,10 @@ impl Transcript {
         }
     }
 
-    /// Adds the part of the terminal's present `output` that is new.
-    pub(super) fn queued(&mut self, output: &[u8]) {
+    /// Adds the part of the terminal's present `output` that is new; a mark in its place, if it `hides` a secret.
+    pub(super) fn queued(&mut self, output: &[u8], hides: bool) {
         if let Some(message @ [_, ..]) = output.get(self.transcribed..) {
-            self.messages.push((Direction::Out, message.to_vec()));
+            self.messages.push((Direction::Out, if hides { HIDDEN } else { message }.to_vec()));
             self.transcribed = output.len();
         }
     }

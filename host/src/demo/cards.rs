@@ -21,7 +21,7 @@ use atm_core::{
     terminal::Profile,
     wire::Wire,
 };
-use std::{io::Write, thread};
+use std::{fmt::Write, thread};
 
 /// The accounts: owner, and whole units.
 const ACCOUNTS: [(&str, u64); 3] = [("Ada Lovelace", 250), ("Grace Hopper", 1200), ("Alan Turing", 40)];
@@ -29,27 +29,27 @@ const ACCOUNTS: [(&str, u64); 3] = [("Ada Lovelace", 250), ("Grace Hopper", 1200
 /// The terminal's name.
 const TERMINAL: &str = "demo";
 
-/// Prints the cards with their PINs on `out`, and runs a client on this process's standard streams, at the card prompt of a server in
-/// memory. Returns the client's exit code.
+/// Runs a client on this process's standard streams, at the card prompt of a server in memory; it shows the cards with their PINs to each
+/// person. Returns the client's exit code.
 ///
 /// # Errors
-/// The system has no random numbers, the server failed, or `out` failed.
-pub fn run_with_cards(out: &mut dyn Write) -> Result<Exit> {
+/// The system has no random numbers, or the server failed.
+pub fn run_with_cards() -> Result<Exit> {
     let access = CardAccess::new(Secrets::generate().context("there are no random numbers")?.cards());
     let mut ledger = CardsInMemory::new(&access)?;
-    writeln!(out, "{:<20} {:<6} {:>7}  {:<14} {:>8}", "card", "PIN", "account", "owner", "balance")?;
+    let mut table = String::new();
+    writeln!(table, "{:<20} {:<6} {:>7}  {:<14} {:>8}", "card", "PIN", "account", "owner", "balance")?;
     for ((owner, units), number) in ACCOUNTS.into_iter().zip(1..) {
         let balance = Amount::from_units(units).unwrap_or(Amount::ZERO);
         let account = CardAccount::new(AccountNumber(number), balance, owner.parse()?);
         let (card, shown) = draw_card(&access.keys, account.account.number)?;
-        writeln!(out, "{shown} {number:>7}  {owner:<14} {:>8}", balance.to_string())?;
+        writeln!(table, "{shown} {number:>7}  {owner:<14} {:>8}", balance.to_string())?;
         ledger.add(account, card)?;
     }
     writeln!(
-        out,
+        table,
         "\nThey are lost at the end. Type the number of a card, with or without blanks, then its PIN.\n"
     )?;
-    out.flush()?;
 
     let config = ServerConfig { cards: Some(access), ..ServerConfig::new(Wire::Json) };
     let mut server = Server::bind("127.0.0.1:0", config).context("cannot listen on 127.0.0.1")?;
@@ -66,6 +66,7 @@ pub fn run_with_cards(out: &mut dyn Write) -> Result<Exit> {
     let options = Options {
         profile: Some(profile),
         keeps_history: false,
+        banner: table,
         ..Options::new(Target::Tcp(address.to_string()))
     };
     let exit = client::run(&options, None);

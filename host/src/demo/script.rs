@@ -136,15 +136,10 @@ mod tests {
         let good = ReceivedMessage {
             text: "Amount deposited: $40. Your balance is $140.\n\nWelcome".into(),
             prompt: Some(Some(3)),
-            asks_for_amount: false,
-            ends: false,
-            welcome: false,
-            failure: None,
             outcome: deposit.outcome,
-            notice: None,
             seq: Some(3),
             re: Some(2),
-            plain: false,
+            ..ReceivedMessage::default()
         };
         deposit.check(&good, true).unwrap();
         assert_eq!(balance, Amount::from_units(140));

@@ -73,6 +73,16 @@ impl TerminalProgram {
         self.program.wait_for_times(text, times);
     }
 
+    /// Waits until what the program has written is as it must be.
+    pub fn wait_until(&self, is_there: impl Fn(&str) -> bool) {
+        self.program.wait_until(|shown| is_there(shown).then_some(()));
+    }
+
+    /// Does the terminal itself echo what is typed now?
+    pub fn echoes(&self) -> bool {
+        tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
     /// What the program has written so far.
     pub fn shown(&self) -> String {
         self.program.stdout()
@@ -90,12 +100,17 @@ impl TerminalProgram {
 
     /// Waits until the program has exited; it must have restored the terminal's modes. Returns the exit code, `None` after a
     /// signal.
-    pub fn finish(mut self) -> Option<i32> {
+    pub fn finish(self) -> Option<i32> {
+        self.finish_with_screen().0
+    }
+
+    /// The same, with all that the program has written.
+    pub fn finish_with_screen(mut self) -> (Option<i32>, String) {
         let code = self.program.wait_for_exit();
         let after = tcgetattr(&self.terminal).unwrap();
         let modes = |termios: &Termios| (termios.local_modes, termios.input_modes, termios.output_modes);
         assert_eq!(modes(&after), modes(&self.modes_at_start), "the modes are not restored");
         assert!(after.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
-        code
+        (code, self.program.stdout())
     }
 }

@@ -122,3 +122,19 @@ fn only_prompts_for_a_pin_are_secret() {
         assert_eq!(screen.is_prompt(), text.contains("or back)") || text.contains("exit ends"), "{text}");
     }
 }
+
+#[test]
+fn a_reply_asks_for_a_number_an_account_or_a_choice_by_its_last_screen() {
+    for (screen, _) in texts() {
+        let asks = match screen {
+            Screen::Card(CardScreen::CardPrompt) => Some(CardPrompt::Number),
+            Screen::Card(CardScreen::AccountPrompt { .. }) => Some(CardPrompt::Account),
+            Screen::Card(CardScreen::Menu) => Some(CardPrompt::Menu),
+            _ => None,
+        };
+        for reply in [&[Screen::Card(CardScreen::Menu), screen][..], &[screen]] {
+            assert_eq!(CardPrompt::in_text(&ScreenText(reply).to_string()), asks, "{screen:?}");
+        }
+    }
+    assert_eq!((CardPrompt::in_text(""), CardPrompt::in_text(&Screen::Menu.to_string())), (None, None));
+}

@@ -20,6 +20,17 @@ const RETRANSMISSION: Retransmit = Retransmit {
 pub(super) fn config(options: &Options) -> Config {
     let wire = options.wire;
     let profile = options.profile.clone();
+    let config = endpoint(options, wire, profile);
+    let idle_timeout = match options.idle_timeout {
+        // Never longer than by default.
+        Some(timeout) => config.idle_timeout.map(|default| default.min(timeout)),
+        None => config.idle_timeout,
+    };
+    Config { idle_timeout, offers: options.offers, ..config }
+}
+
+/// The same with the defaults of a session by card.
+fn endpoint(options: &Options, wire: Wire, profile: Option<Profile>) -> Config {
     match options.target {
         Target::Tcp(_) => {
             let retransmit = options.is_named().then_some(RETRANSMISSION);

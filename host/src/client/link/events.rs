@@ -4,11 +4,12 @@ use super::{
         event::{LinkEvent, ReceivedMessage},
         reconnect::Reconnector,
     },
-    Link,
+    Link, NextPerson,
     opening::is_foreign,
 };
 use atm_core::{
     message::{Fault, Notice},
+    screen::CardPrompt,
     terminal::Event,
     time::Instant,
     wire::Wire,
@@ -29,6 +30,9 @@ impl Link {
         match &mut self.reconnector {
             Some(reconnector) if served && reconnector.is_lost() => {
                 reconnector.on_served(now);
+                if std::mem::replace(&mut self.next_person, NextPerson::No) == NextPerson::Connected {
+                    return event;
+                }
                 self.deferred_event = event;
                 Some(LinkEvent::Reconnected)
             }
@@ -43,6 +47,7 @@ impl Link {
         // Bytes that are not the host's say nothing of the host.
         let sealed = self.sealed.is_some();
         let recovers = (reconnects && self.has_received) || (connection && sealed);
+        let by_card = self.by_card;
         let is_lost = self.reconnector.as_ref().is_some_and(Reconnector::is_lost);
         let event = loop {
             break match self.terminal.poll_event(now) {
@@ -67,6 +72,18 @@ impl Link {
                     }
                     LinkEvent::Message(message)
                 }
+                // The host's idle time ends a little before the terminal's.
+                Some(Event::Message(message)) if by_card && message.notice == Some(Notice::Idle) => {
+                    if !connection {
+                        self.terminal.reconnect(now);
+                    } else if reconnects {
+                        self.next_person = NextPerson::SessionEnded;
+                        self.fail(io::ErrorKind::ConnectionReset);
+                    } else {
+                        break LinkEvent::Message(ReceivedMessage::from(&message));
+                    }
+                    LinkEvent::NextPerson
+                }
                 Some(Event::Message(message)) => LinkEvent::Message(ReceivedMessage::from(&message)),
                 Some(Event::Fault(_)) if sealed => continue,
                 Some(Event::Fault(fault)) => LinkEvent::Fault(fault),
@@ -74,7 +91,7 @@ impl Link {
                 Some(Event::LinkDown) => LinkEvent::LinkDown,
                 Some(Event::LinkUp) => LinkEvent::LinkUp,
                 Some(Event::LedgerSetBack { pending }) => LinkEvent::LedgerSetBack { pending },
-                Some(Event::Idle) => LinkEvent::Idle,
+                Some(Event::Idle) => LinkEvent::NextPerson,
             };
         };
         // A message may have made the terminal send something.
@@ -88,6 +105,10 @@ impl Link {
             }
             LinkEvent::Message(mut message) => {
                 message.prompt = message.prompt.and(self.terminal.prompt());
+                self.by_card |= message.is_by_card();
+                if message.prompt.is_some() {
+                    self.hides_answer = message.secret || message.card == Some(CardPrompt::Number);
+                }
                 message.ends |= self.terminal.is_over();
                 // A fault that ends the session is about its hello, and refuses no answer.
                 if message.ends && matches!(message.notice, Some(Notice::Fault(_))) {

@@ -10,14 +10,15 @@
 //!    reply. The host recognizes a duplicate by its idempotency key, so the operation is done once.
 //! 5. The host's welcome makes `poll_event` return `LinkEvent::Reconnected`. Without one for 60 seconds the link ends
 //!    with `LinkEvent::Closed`.
-use super::{super::reconnect::ReconnectProgress, Link, LinkEvent};
+use super::{super::reconnect::ReconnectProgress, Link, LinkEvent, NextPerson};
 use atm_core::time::Instant;
 use std::io;
 
 impl Link {
     /// Handles a closed connection: starts reconnecting, goes on with it, or reports the end.
     pub(super) fn recover(&mut self, now: Instant) -> Option<LinkEvent> {
-        let over = self.terminal.is_over();
+        let ends_for_the_next = self.next_person == NextPerson::SessionEnded;
+        let over = self.terminal.is_over() && !ends_for_the_next;
         if let Some(error) = &mut self.ended {
             // The server has refused this terminal's certificate by a TLS alert, as it would refuse it again.
             let is_refused =
@@ -27,7 +28,7 @@ impl Link {
             };
             let was_served = reconnector.on_lost(now, self.terminal.is_turned_away());
             self.close();
-            return was_served.then_some(LinkEvent::ConnectionLost);
+            return (was_served && !ends_for_the_next).then_some(LinkEvent::ConnectionLost);
         }
         if self.transport.is_open() {
             return None;
@@ -38,6 +39,9 @@ impl Link {
                 if let Err(error) = self.transport.attach(opened) {
                     self.end(Some(error));
                     return None;
+                }
+                if ends_for_the_next {
+                    self.next_person = NextPerson::Connected;
                 }
                 self.terminal.reconnect(now);
                 self.transcribe_output();

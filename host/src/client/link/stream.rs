@@ -73,7 +73,9 @@ impl Link {
     /// Adds the terminal's new output to the transcript.
     pub(super) fn transcribe_output(&mut self) {
         if let Some(transcript) = &mut self.transcript {
-            transcript.queued(self.terminal.output());
+            let hides =
+                self.hides_answer && self.terminal.is_awaiting_reply() && !self.terminal.is_handshaking();
+            transcript.queued(self.terminal.output(), hides);
         }
     }
 }

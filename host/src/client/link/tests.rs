@@ -1,8 +1,13 @@
 //! The link against scripted servers: storing, retransmission, reconnecting.
 use super::*;
-use crate::client::StateFile;
+use crate::client::{ReceivedMessage, StateFile};
 use crate::server::{self, Server};
-use atm_core::{ledger::Numbers, message::Fault, terminal::Profile};
+use atm_core::{
+    ledger::Numbers,
+    message::{Capabilities, Fault},
+    screen::CardPrompt,
+    terminal::Profile,
+};
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -320,3 +325,5 @@ fn a_newer_terminal_of_the_same_name_takes_over() {
     stop.stop();
     serving.join().unwrap().unwrap();
 }
+
+mod cards;

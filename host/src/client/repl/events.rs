@@ -49,6 +49,7 @@ impl Repl<'_> {
                 self.report("no answer in time: the session ends")?;
                 return self.leave(Exit::Error);
             }
+            LinkEvent::NextPerson => return self.on_next_person(),
             LinkEvent::NotStored(error) => {
                 self.cancel_reading()?;
                 self.report(&format!("{error}: nothing was sent"))?;
@@ -62,8 +63,13 @@ impl Repl<'_> {
     }
 
     fn on_message(&mut self, message: &ReceivedMessage) -> io::Result<Option<Exit>> {
-        if message.ends {
+        self.by_card |= message.is_by_card();
+        // In a session by card, a line that was begun at another prompt is dropped.
+        if message.ends || (self.by_card && message.prompt.is_some()) {
             self.cancel_reading()?;
+        }
+        if message.prompt.is_some() {
+            self.is_secret = message.secret;
         }
         // The message arrives before the link's own event that it is up.
         self.on_link_up()?;
@@ -111,6 +117,24 @@ impl Repl<'_> {
             self.screen.message("")?;
         }
         self.screen.message(prompt)
+    }
+
+    /// Goes on to the next person's session, where a person is at a terminal; else the client ends.
+    fn on_next_person(&mut self) -> io::Result<Option<Exit>> {
+        self.cancel_reading()?;
+        if self.console.has_editor {
+            self.screen.blank()?;
+            self.show_banner()?;
+        }
+        self.report("no answer in time: the session ends")?;
+        if !self.console.has_editor || self.leaving != Leaving::No {
+            return self.leave(Exit::Error);
+        }
+        (self.held_answer, self.menu_word) = (None, None);
+        (self.asks_for_amount, self.is_secret) = (false, false);
+        self.waits_since = self.link.now();
+        self.busy_check = BusyCheck::start(self.link);
+        Ok(None)
     }
 
     fn on_connection_lost(&mut self) -> io::Result<Option<Exit>> {

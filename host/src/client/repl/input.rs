@@ -4,7 +4,7 @@ use crate::{
     client::{ReceivedMessage, console::ConsoleInput},
     exit::Exit,
 };
-use atm_core::{session::is_menu_word, terminal::AnswerError};
+use atm_core::{ledger::card::CardNumber, session::is_menu_word, terminal::AnswerError};
 use std::io;
 
 impl Repl<'_> {
@@ -32,7 +32,7 @@ impl Repl<'_> {
         }
         match input {
             ConsoleInput::Line(line) => {
-                let answer = line.trim_ascii();
+                let answer = line.as_str().trim_ascii();
                 if answer.eq_ignore_ascii_case("exit") {
                     self.leave(self.exit_of_lines())
                 } else {
@@ -60,6 +60,10 @@ impl Repl<'_> {
                 "not sent: no prompt was open when the line was begun; type it again"
             });
         };
+        if self.down && self.by_card {
+            // It may be a PIN: it is not held until the link is up again.
+            return self.not_sent("not sent: the link is down; type it again (exit leaves)");
+        }
         if self.down && self.link.prompt() != Some(prompt) {
             // After a reconnect, only the host's welcome says whether the prompt is still open.
             self.held_answer = Some((prompt, answer.to_owned()));
@@ -79,7 +83,7 @@ impl Repl<'_> {
                     self.leaving = Leaving::Quit;
                 }
                 if let Some(script) = &mut self.script {
-                    script.on_answer(prompt, answer);
+                    script.on_answer(prompt, Some(answer).filter(|_| !self.by_card));
                 }
                 Ok(None)
             }
@@ -90,10 +94,11 @@ impl Repl<'_> {
         }
     }
 
-    /// Keeps an answer in the history. This is the only place that keeps one: the state file has numbers alone. Where a prompt asks for a
-    /// secret, nothing of the line may be kept, neither here nor in a transcript.
+    /// Keeps an answer in the history. This is the only place that keeps one: the state file has numbers alone, a transcript hides secrets. In a
+    /// session by card nothing is kept, and never what has the form of a card's number.
     fn remember(&mut self, answer: &str) {
-        if self.console.has_editor {
+        let is_private = self.by_card || answer.parse::<CardNumber>().is_ok();
+        if self.console.has_editor && !is_private {
             self.console.remember(answer);
         }
     }

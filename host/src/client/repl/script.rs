@@ -16,8 +16,8 @@ pub(super) struct Script {
     greeted: bool,
     /// The number of the line that was read last, from 1.
     line: u64,
-    /// The answer that has no reply yet, and the prompt that it answers.
-    unanswered: Option<(Prompt, String)>,
+    /// The answer that has no reply yet, if it may be shown, and the prompt that it answers.
+    unanswered: Option<(Prompt, Option<String>)>,
     /// What the messages of a reply have said so far: a host without numbers may reply in several, up to the prompt.
     failure: Option<Failure>,
     /// The ledger was set back since the last message.
@@ -57,10 +57,10 @@ impl Script {
         self.line = self.line.saturating_add(1);
     }
 
-    /// Notes an answer that was sent.
-    pub(super) fn on_answer(&mut self, prompt: Prompt, answer: &str) {
+    /// Notes an answer that was sent; `None` in place of one that is not to be shown.
+    pub(super) fn on_answer(&mut self, prompt: Prompt, answer: Option<&str>) {
         (self.earlier, self.failure) = (None, None);
-        self.unanswered = Some((prompt, answer.to_owned()));
+        self.unanswered = Some((prompt, answer.map(str::to_owned)));
     }
 
     /// Notes a line that could not be sent.
@@ -70,7 +70,7 @@ impl Script {
 
     /// The answer that has no reply, as it is reported.
     pub(super) fn unanswered(&self) -> Option<String> {
-        self.unanswered.as_ref().map(|(_, answer)| self.describe(answer))
+        self.unanswered.as_ref().map(|(_, answer)| self.describe(answer.as_deref()))
     }
 
     /// The prompt whose answer has no reply yet.
@@ -116,7 +116,7 @@ impl Script {
         };
         let lost = self.says_hello && (set_back || message.re != prompt);
         let failure = if lost { Failure::Unknown } else { failure? };
-        let line = self.describe(&answer);
+        let line = self.describe(answer.as_deref());
         let problem = match failure {
             Failure::Unknown => "its outcome is unknown",
             Failure::NotDone => "it was not done",
@@ -141,8 +141,11 @@ impl Script {
         }
     }
 
-    fn describe(&self, answer: &str) -> String {
-        format!("line {} ({answer:?})", self.line)
+    fn describe(&self, answer: Option<&str>) -> String {
+        answer.map_or_else(
+            || format!("line {}", self.line),
+            |answer| format!("line {} ({answer:?})", self.line),
+        )
     }
 }
 
@@ -154,15 +157,11 @@ mod tests {
         ReceivedMessage {
             text: String::new(),
             prompt: Some(Some(seq)),
-            asks_for_amount: false,
-            ends: false,
             welcome,
-            outcome: None,
             failure,
-            notice: None,
             seq: Some(seq),
             re,
-            plain: false,
+            ..ReceivedMessage::default()
         }
     }
 
@@ -176,7 +175,7 @@ mod tests {
 
     fn answer(script: &mut Script, prompt: Prompt) {
         script.on_line();
-        script.on_answer(prompt, "40");
+        script.on_answer(prompt, Some("40"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 mod bank;
 mod branch;
+mod counter;
 mod demo;
 mod ended;
 mod hello;
 mod idle;
 mod orders;
+mod person;
 mod sealed;
