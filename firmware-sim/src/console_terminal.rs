@@ -171,13 +171,17 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
     fn show<C: Write>(&mut self, console: &mut C, now: Instant) -> Result<bool, C::Error> {
         let Some(event) = self.terminal.poll_event(now) else { return Ok(false) };
         #[cfg(cards)]
-        if let Event::Message(message) = &event
-            && (message.prompt || message.ends)
-        {
-            // It was for the prompt before.
+        if let Some((is_secret, is_idle)) = match &event {
+            Event::Message(message) if message.prompt || message.ends => {
+                Some((message.secret, message.notice == Some(Notice::Idle)))
+            }
+            Event::Idle => Some((false, true)),
+            _ => None,
+        } {
+            // What was typed is for the prompt before.
             forget(&mut self.typed);
-            self.is_secret = message.secret;
-            if message.notice == Some(Notice::Idle) {
+            self.is_secret = is_secret;
+            if is_idle {
                 write_bytes(console, BLANK)?;
             }
         }
@@ -195,7 +199,7 @@ impl<S: Storage, const IN: usize, const OUT: usize> ConsoleTerminal<S, IN, OUT> 
             Event::Fault(fault) | Event::Broken(fault) => writeln!(writer, "{fault}"),
             Event::LinkDown => writer.write_str("\nNo connection. Please wait.\n"),
             Event::LinkUp => writer.write_str("\nConnected again.\n"),
-            // A session by card, of which this image has none.
+            // Its prompt is closed; the next hello's reply is shown.
             Event::Idle => Ok(()),
             Event::LedgerSetBack { .. } => {
                 // What is being typed is for a prompt that is not open any more.

@@ -7,14 +7,24 @@
 
 #[cfg(lm3s6965)]
 mod image {
+    #[cfg(not(feature = "cards"))]
+    use atm_core::ledger::StoredLedger;
     #[cfg(feature = "seal")]
     use atm_core::seal::{Key, TerminalKey};
     use atm_core::{
         host::Config,
-        ledger::{Ledger, LedgerId, StoredLedger},
+        ledger::{Ledger, LedgerId},
         money::Amount,
         terminal::{self, Profile, Terminal},
         time::Instant,
+    };
+    #[cfg(feature = "cards")]
+    use atm_core::{
+        ledger::{
+            AccountNumber,
+            card::{Accounts, Card, CardAccount, CardKeys, CardLedger, KeyId, Limits},
+        },
+        message::Capabilities,
     };
     #[cfg(feature = "seal")]
     use core::num::NonZeroU32;
@@ -37,7 +47,16 @@ mod image {
 
     /// The session: one deposit first, because a terminal's first operation takes one commit more; then a
     /// deposit and a withdrawal, each from the menu back to the menu.
+    #[cfg(not(feature = "cards"))]
     const ANSWERS: [&str; 5] = ["deposit 1", "1", "40", "2", "15"];
+
+    /// The same after a card's number and its PIN.
+    #[cfg(feature = "cards")]
+    const ANSWERS: [&str; 7] = [NUMBER, PIN, "deposit 1", "1", "40", "2", "15"];
+    #[cfg(feature = "cards")]
+    const NUMBER: &str = "4111111111111111";
+    #[cfg(feature = "cards")]
+    const PIN: &str = "2580";
 
     /// The kiosk's port: buffers in memory.
     #[derive(Default)]
@@ -99,20 +118,51 @@ mod image {
         }
     }
 
+    const IDENTITY: LedgerId = LedgerId(u64::MAX / 3);
+
+    /// A ledger in memory with one card.
+    #[cfg(feature = "cards")]
+    fn open(keys: &CardKeys) -> Option<CardLedger<1, 1, 1>> {
+        let limit = Amount::from_units(1_000)?;
+        let mut ledger = CardLedger::new(IDENTITY, Limits { withdrawal: limit, day: limit });
+        let account = AccountNumber(7);
+        ledger.open_account(CardAccount::new(account, Amount::ZERO, "Ada Lovelace".parse().ok()?)).ok()?;
+        let number = NUMBER.parse().ok()?;
+        let claim = keys.claim(&number);
+        let proof = keys.proof(&claim, &PIN.parse().ok()?);
+        ledger.issue(Card::new(&claim, &proof, number.last_four(), Accounts::new(&[account])?)).ok()?;
+        Some(ledger)
+    }
+
     #[entry]
     fn main() -> ! {
         let Board { mut watchdog, mut link, eeprom, .. } = Board::start();
         let now = Instant::default();
-        let Ok(ledger) = StoredLedger::open(eeprom, || (LedgerId(u64::MAX / 3), Amount::ZERO)) else {
-            halt()
+        #[cfg(not(feature = "cards"))]
+        let ledger = StoredLedger::open(eeprom, || (IDENTITY, Amount::ZERO)).ok();
+        #[cfg(feature = "cards")]
+        let (ledger, keys) = {
+            let _ = eeprom;
+            let keys =
+                CardKeys::new((KeyId(1), Key::from([1; 32])), None, (KeyId(1), Key::from([2; 32])), None);
+            (open(&keys), keys)
         };
+        let Some(ledger) = ledger else { halt() };
         let host = Config {
             #[cfg(feature = "seal")]
             sealed_only: true,
             ..Config::for_serial(WIRE, uart::BAUD)
         };
         let mut kiosk = Kiosk::<_, IN, OUT>::new(host, Some(ledger), now);
-        let profile = Profile { name: "kiosk-1".parse().ok(), start: 300, ..Profile::default() };
+        #[cfg(feature = "cards")]
+        kiosk.serve_cards(keys);
+        let profile = Profile {
+            name: "kiosk-1".parse().ok(),
+            start: 300,
+            #[cfg(feature = "cards")]
+            capabilities: Capabilities::SECRET_PROMPTS,
+            ..Profile::default()
+        };
         #[cfg(feature = "seal")]
         let profile = {
             let mut lines = Lines(link);

@@ -1,24 +1,16 @@
 //! Resource budget: the flash, RAM, stack, instructions, bytes and EEPROM writes of each image, measured in
 //! QEMU.
-use super::{
-    Board, CORTEX_M0, CORTEX_M3, LinkFaults, TIMEOUT, TerminalDriver, image, image_for, qemu::workspace_root,
-    sealed_image,
+use crate::{
+    Board, CORTEX_M0, CORTEX_M3, CardRun, LinkFaults, TIMEOUT, TerminalConsole, TerminalDriver, build,
+    card_host::PIN, cards::insert_card, image, image_for, image_in, provision, sealed_image, terminal_key,
 };
-use atm_core::{
-    seal::{Key, TerminalKey},
-    wire::Wire,
-};
-use atm_e2e::atm;
+use atm_core::wire::Wire;
 use atm_host::access::KeyFile;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    num::NonZeroU32,
-    ops::Range,
-    os::unix::net::UnixStream,
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::Command,
     thread,
     time::Instant,
 };
@@ -60,9 +52,9 @@ impl Resources {
     }
 }
 
-/// Builds all images; measures the kiosk on `postcard` and on `json`, the terminal, the kiosk for a Cortex-M0, and kiosk and
-/// terminal with sealed links.
-pub fn measure(folder: &Path) -> [Resources; 6] {
+/// Builds all images; measures the kiosk on `postcard` and on `json`, the terminal, the kiosk for a Cortex-M0, kiosk and
+/// terminal with sealed links, and the terminal with access by card.
+pub fn measure(folder: &Path) -> [Resources; 7] {
     // Both kiosk images have the same path: the first one is measured before the second one is built.
     build(&["fw-json"]);
     build(&["fw-measure", "--no-default-features", "--features", "json"]);
@@ -75,11 +67,19 @@ pub fn measure(folder: &Path) -> [Resources; 6] {
     build(&["fw-m0-measure"]);
     build(&["fw-sealed"]);
     build(&["fw-sealed-m0-measure"]);
+    build(&["fw-cards"]);
     let [sealed_kiosk, sealed_terminal, sealed_measure] =
         ["kiosk", "terminal", "measure"].map(|name| sealed_image(CORTEX_M3, name));
-    for image in
-        [&image("kiosk"), &image("terminal"), &image_for(CORTEX_M0, "kiosk"), &sealed_kiosk, &sealed_terminal]
-    {
+    let [cards_terminal, cards_measure] =
+        ["terminal", "measure"].map(|name| image_in("firmware-cards", CORTEX_M3, name));
+    for image in [
+        &image("kiosk"),
+        &image("terminal"),
+        &image_for(CORTEX_M0, "kiosk"),
+        &sealed_kiosk,
+        &sealed_terminal,
+        &cards_terminal,
+    ] {
         assert_eq!(panics(image), Vec::<String>::new(), "{} has no panic", image.display());
     }
     let (key, clear) = (terminal_key(), [image("kiosk"), image("terminal"), image("measure")]);
@@ -99,26 +99,8 @@ pub fn measure(folder: &Path) -> [Resources; 6] {
     let terminal_clear = terminal(images, None, &folder.join("terminal"));
     let images = [&sealed_terminal, &sealed_kiosk, &sealed_measure].map(|path| path.as_path());
     let terminal_sealed = terminal(images, Some(&key), &folder.join("sealed-terminal"));
-    [postcard, json, terminal_clear, small, sealed, terminal_sealed]
-}
-
-/// The key on a sealed link.
-fn terminal_key() -> KeyFile {
-    let name = "a-name-of-the-greatest-length-01".parse().unwrap();
-    let key = TerminalKey::derive(&Key::from([0x5a; 32]), NonZeroU32::MIN, &name);
-    KeyFile { terminal: name, key }
-}
-
-/// Writes the key into the EEPROM of a board whose files are in `folder`, as an operator does.
-fn provide(key: Option<&KeyFile>, folder: &Path) {
-    if let Some(key) = key {
-        fs::create_dir_all(folder).unwrap();
-        let file = folder.join("key");
-        key.create(&file).unwrap();
-        let mut provision = atm(&["terminal", "provision", "--eeprom"]);
-        let done = provision.arg(folder.join("eeprom")).arg("--key").arg(&file).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-    }
+    let terminal_cards = card_terminal(&cards_terminal, &cards_measure, &folder.join("card-terminal"));
+    [postcard, json, terminal_clear, small, sealed, terminal_sealed, terminal_cards]
 }
 
 fn kiosk(
@@ -130,16 +112,18 @@ fn kiosk(
     let (flash, statics) = sizes(kiosk);
     let counted = exchanges(measure, &folder.join("measure"));
     assert_eq!(counted, exchanges(measure, &folder.join("again")), "each run takes the same instructions");
-    let sum = |range: Range<usize>, what: fn(&Exchange) -> u64| counted[range].iter().map(what).sum();
-    provide(key, folder);
+    let [deposit, withdrawal] = operations(&counted);
+    if let Some(key) = key {
+        provision(key, folder);
+    }
     Resources {
         flash,
         statics,
         stack: exercise(kiosk, driver, key, folder, statics),
-        deposit: sum(DEPOSIT, |exchange| exchange.kiosk),
-        withdrawal: sum(WITHDRAWAL, |exchange| exchange.kiosk),
-        bytes: sum(WITHDRAWAL, |exchange| exchange.bytes),
-        pages: sum(WITHDRAWAL, |exchange| exchange.pages),
+        deposit: deposit.kiosk,
+        withdrawal: withdrawal.kiosk,
+        bytes: withdrawal.bytes,
+        pages: withdrawal.pages,
     }
 }
 
@@ -188,9 +172,16 @@ struct Exchange {
     pages: u64,
 }
 
-/// The exchanges of a deposit and of a withdrawal, behind the hello and the terminal's first operation.
-const DEPOSIT: Range<usize> = 2..4;
-const WITHDRAWAL: Range<usize> = 4..6;
+/// A deposit and a withdrawal: two exchanges each, the last ones that an image counts.
+fn operations(counted: &[Exchange]) -> [Exchange; 2] {
+    let [.., first, second, third, fourth] = counted else { panic!("{counted:?}") };
+    [(first, second), (third, fourth)].map(|(prompt, operation)| Exchange {
+        kiosk: prompt.kiosk + operation.kiosk,
+        terminal: prompt.terminal + operation.terminal,
+        bytes: prompt.bytes + operation.bytes,
+        pages: prompt.pages + operation.pages,
+    })
+}
 
 /// Compares the known answers that an image of sealed links prints first with those of the protocol's document.
 fn check_known_answers(answers: &[String]) {
@@ -212,8 +203,8 @@ fn exchanges(image: &Path, folder: &Path) -> Vec<Exchange> {
     let lines = BufReader::new(serial_port).lines().map(|line| line.expect("the image prints its counts"));
     let is_exchange = |line: &String| line.starts_with(|first: char| first.is_ascii_digit());
     let (counts, answers): (Vec<_>, Vec<_>) = lines.take_while(|line| line != "end").partition(is_exchange);
-    let is_sealed = image.components().any(|part| part.as_os_str() == "firmware-sealed");
-    assert_eq!(is_sealed, !answers.is_empty(), "an image of sealed links computes known answers");
+    let is_clear = image.parent().is_some_and(|profile| profile.ends_with("firmware"));
+    assert_eq!(is_clear, answers.is_empty(), "an image of sealed links computes known answers");
     check_known_answers(&answers);
     counts
         .iter()
@@ -226,14 +217,6 @@ fn exchanges(image: &Path, folder: &Path) -> Vec<Exchange> {
             Exchange { kiosk, terminal, bytes: up + down, pages: 2 * commits }
         })
         .collect()
-}
-
-/// Builds an image by one of the aliases in `.cargo/config.toml`.
-fn build(alias: &[&str]) {
-    let cargo = env!("CARGO");
-    let status =
-        Command::new(cargo).current_dir(workspace_root()).args(alias).arg("--quiet").status().unwrap();
-    assert!(status.success(), "cargo {} has failed", alias.join(" "));
 }
 
 /// Sends a kiosk every kind of input, valid and invalid; returns the greatest depth of its stack.
@@ -281,9 +264,10 @@ fn exercise(
 fn terminal([terminal, kiosk, measure]: [&Path; 3], key: Option<&KeyFile>, folder: &Path) -> Resources {
     let (flash, statics) = sizes(terminal);
     let counted = exchanges(measure, &folder.join("measure"));
-    provide(key, &folder.join("kiosk"));
-    provide(key, &folder.join("terminal"));
-    let sum = |range: Range<usize>| counted[range].iter().map(|exchange| exchange.terminal).sum();
+    if let Some(key) = key {
+        provision(key, &folder.join("kiosk"));
+        provision(key, &folder.join("terminal"));
+    }
     // A socket, because it exists as soon as the kiosk's QEMU runs; the path of a pseudo-terminal would have
     // to be found out.
     fs::create_dir_all(folder).unwrap();
@@ -291,9 +275,7 @@ fn terminal([terminal, kiosk, measure]: [&Path; 3], key: Option<&KeyFile>, folde
     let kiosk =
         Board::start_connected_to(&format!("{between},server=on,wait=off"), kiosk, &folder.join("kiosk"));
     let board = Board::start_connected_to(&between, terminal, &folder.join("terminal"));
-    let mut console = TerminalConsole { serial_port: board.serial_port(), shown: String::new() };
-    console.serial_port.set_nonblocking(false).unwrap();
-    console.serial_port.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let mut console = TerminalConsole::of(&board);
     console.wait_for("quit also stops the server.");
     for (keys, shown) in [
         ("1\r", "deposit? (whole units, or back)\r\n> "),
@@ -311,9 +293,42 @@ fn terminal([terminal, kiosk, measure]: [&Path; 3], key: Option<&KeyFile>, folde
     console.type_in("exit\r", "Press Enter to begin.");
     let stack = stack(&board, statics);
     drop(kiosk);
-    let (deposit, withdrawal) = (sum(DEPOSIT), sum(WITHDRAWAL));
-    let bytes = counted[WITHDRAWAL].iter().map(|exchange| exchange.bytes).sum();
-    Resources { flash, statics, stack, deposit, withdrawal, bytes, pages }
+    let [deposit, withdrawal] = operations(&counted);
+    Resources {
+        flash,
+        statics,
+        stack,
+        deposit: deposit.terminal,
+        withdrawal: withdrawal.terminal,
+        bytes: withdrawal.bytes,
+        pages,
+    }
+}
+
+/// Runs a terminal with access by card, connected to a host on the desktop, and types at its console.
+fn card_terminal(terminal: &Path, measure: &Path, folder: &Path) -> Resources {
+    let (flash, statics) = sizes(terminal);
+    let [deposit, withdrawal] = operations(&exchanges(measure, &folder.join("measure")));
+    let run = CardRun::new(folder.join("terminal"), 0);
+    let (board, mut console, _) = run.start();
+    run.check_session(&board, &mut console);
+    console.type_in("\r", "the number of your card");
+    insert_card(&mut console);
+    console.type_in(&format!("{PIN}\r"), "What would you like to do?");
+    let before = writes(&folder.join("terminal"));
+    console.type_in("2\r", "Balance: $");
+    console.type_in("15\r", "Amount withdrawn: $15.");
+    let pages = 2 * (writes(&folder.join("terminal")) - before);
+    let stack = stack(&board, statics);
+    Resources {
+        flash,
+        statics,
+        stack,
+        deposit: deposit.terminal,
+        withdrawal: withdrawal.terminal,
+        bytes: withdrawal.bytes,
+        pages,
+    }
 }
 
 /// How often the terminal has stored its memory, read once no answer is outstanding: the number of the last
@@ -334,32 +349,5 @@ fn writes(folder: &Path) -> u64 {
             "the terminal does not store within the timeout that it has shown the reply"
         );
         thread::yield_now();
-    }
-}
-
-struct TerminalConsole {
-    serial_port: UnixStream,
-    shown: String,
-}
-
-impl TerminalConsole {
-    /// Waits until the console has shown `text` and waits for input behind it.
-    fn wait_for(&mut self, text: &str) {
-        const ENDS: [&str; 2] = ["\r\n> ", "Press Enter to begin.\r\n"];
-        while !self.shown.contains(text) || !ENDS.iter().any(|end| self.shown.ends_with(end)) {
-            let mut chunk = [0; 512];
-            let count = self
-                .serial_port
-                .read(&mut chunk)
-                .unwrap_or_else(|error| panic!("{error}, after {}", self.shown));
-            self.shown.push_str(&String::from_utf8_lossy(&chunk[..count]));
-        }
-    }
-
-    fn type_in(&mut self, keys: &str, shown: &str) {
-        // Only what is shown from now on counts.
-        self.shown.clear();
-        self.serial_port.write_all(keys.as_bytes()).unwrap();
-        self.wait_for(shown);
     }
 }

@@ -1,5 +1,5 @@
-//! The microcontroller images in QEMU: the kiosk under power cuts with an audit, and the resources that each
-//! image takes.
+//! The microcontroller images in QEMU: the kiosk under power cuts with an audit, the terminal with access by card, and the
+//! resources that each image takes.
 #![forbid(unsafe_code)]
 // A failure here is loud, as in a test.
 #![allow(
@@ -16,10 +16,17 @@ use std::time::Duration;
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub mod budget;
+mod card_host;
+mod cards;
+mod console;
 mod cuts;
+mod provision;
 mod qemu;
 mod terminal_driver;
 
+pub use cards::CardRun;
+use console::TerminalConsole;
 pub use cuts::PowerCutRun;
-pub use qemu::{Board, CORTEX_M0, CORTEX_M3, image, image_for, sealed_image};
+use provision::{provision, terminal_key};
+pub use qemu::{Board, CORTEX_M0, CORTEX_M3, build, image, image_for, image_in, sealed_image};
 pub use terminal_driver::{KioskMessage, LinkFaults, TerminalDriver};

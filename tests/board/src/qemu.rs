@@ -32,12 +32,25 @@ pub fn image(name: &str) -> PathBuf {
 
 /// The path of an image for a target.
 pub fn image_for(target: &str, name: &str) -> PathBuf {
-    workspace_root().join("target").join(target).join("firmware").join(name)
+    image_in("firmware", target, name)
 }
 
 /// The path of an image with sealed links.
 pub fn sealed_image(target: &str, name: &str) -> PathBuf {
-    workspace_root().join("target").join(target).join("firmware-sealed").join(name)
+    image_in("firmware-sealed", target, name)
+}
+
+/// The path of an image that was built with this profile.
+pub fn image_in(profile: &str, target: &str, name: &str) -> PathBuf {
+    workspace_root().join("target").join(target).join(profile).join(name)
+}
+
+/// Builds an image by one of the aliases in `.cargo/config.toml`.
+pub fn build(alias: &[&str]) {
+    let cargo = env!("CARGO");
+    let status =
+        Command::new(cargo).current_dir(workspace_root()).args(alias).arg("--quiet").status().unwrap();
+    assert!(status.success(), "cargo {} has failed", alias.join(" "));
 }
 
 /// The RAM of the LM3S6965 (its datasheet, chapter 1.1).
