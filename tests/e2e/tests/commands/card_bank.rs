@@ -1,6 +1,9 @@
 //! A bank for the tests of `atm account` and `atm card`: a secrets file, and a ledger that a server has open.
 use atm_core::ledger::card::{Card, CardNumber, Pin};
-use atm_e2e::{Output, Program, Server, Value, atm, ledger::start_server};
+use atm_e2e::{
+    Output, Program, Server, Value, atm,
+    ledger::{ledger_stdout, start_server},
+};
 use atm_host::{access::Secrets, ledger::reader::Reader};
 use std::{
     path::{Path, PathBuf},
@@ -54,9 +57,15 @@ impl CardBank {
         Program::run(self.command(words), "")
     }
 
-    /// The standard output of a command that succeeds.
+    /// The standard output of a command that succeeds. All rows follow from the entries then.
     pub(crate) fn done(&self, words: &[&str]) -> String {
-        done(&self.run(words))
+        let shown = done(&self.run(words));
+        self.verify();
+        shown
+    }
+
+    pub(crate) fn verify(&self) {
+        ledger_stdout(&["verify"], &self.data());
     }
 
     /// The object of `atm card issue`.
@@ -96,7 +105,10 @@ impl CardBank {
     }
 
     pub(crate) fn stop(self) {
+        self.verify();
+        let data = self.data();
         self.server.stop();
+        ledger_stdout(&["verify"], &data);
     }
 }
 

@@ -63,6 +63,7 @@ fn a_card_is_named_by_its_own_number_which_is_not_shown() {
         let shown = screen.shown();
         assert_eq!(screen.finish(), Some(0));
         assert!(!shown.contains(&number[4..12]), "{shown}");
+        bank.verify();
     }
     for (keys, said) in [
         ("4111 1111 1111 1111\r", "no card of the ledger has this number"),
