@@ -16,10 +16,12 @@ TERMINAL = "core/src/terminal.rs"
 HOST_SEALING, TERMINAL_SEALING = "core/src/host/sealing.rs", "core/src/terminal/sealing.rs"
 # Where the simulation finds a mutant.
 ONE_HOST, TWO_HOSTS, SET_BACK, DURABLE = [], ["--hosts", "2"], ["--hosts", "2", "--set-back"], ["--durable"]
-SEALED = ["--sealed"]
+SEALED, CARDS = ["--sealed"], ["--cards"]
+CARD_ROW, CARD_RULES = "core/src/ledger/card/row.rs", "core/src/ledger/card/perform.rs"
+CARD_CONVERSATION = "core/src/host/conversation/card.rs"
 
 # name: (options of the simulation, file, text, replacement). In place of options, the name of a test of the ledger on the
-# faulty disk (tests/sim/tests/ledger).
+# faulty disk (tests/sim/tests/ledger), or `cards::` and that of one with cards (tests/sim/tests/cards).
 MUTANTS = {
     # The ledger does not recognise the idempotency key of an operation that it has carried out.
     "forget-id": (
@@ -192,6 +194,54 @@ MUTANTS = {
     "no-salt-in-hello": (SEALED, "core/src/terminal/config.rs", "salt: self.salt })", "salt: 0 })"),
     # Keys that do not depend on the welcome's header are found by core/tests/sealed (`a_session_that_a_set_back_ledger_forgot_…` and the
     # property), and not here: it takes an attacker who drops the terminal's next hello, and this one drops nothing.
+    # A wrong PIN is not counted.
+    "no-try-counted": (CARDS, CARD_ROW, "        self.tries = self.tries.saturating_add(1).min(TRIES);\n", ""),
+    # A duplicate of a verification is judged again.
+    "judge-duplicate": (
+        CARDS,
+        CARD_RULES,
+        "if !operation.is_report() && look_up(",
+        "if !operation.is_report() && operation != Operation::Verify && look_up(",
+    ),
+    # A blocked card is verified.
+    "verify-blocked-card": (CARDS, CARD_ROW, "is_own && !self.is_blocked {", "is_own {"),
+    # A session goes on after a block, an unblock or another PIN.
+    "ignore-version": (CARDS, CARD_ROW, "            && self.version == access.version\n", ""),
+    # The withdrawals of a day are not added up, or the clock alone says which day it is.
+    "forget-day-limit": (CARDS, CARD_ROW, "(self.day, self.withdrawn) = (day, sum", "let _ = (day, sum"),
+    "day-of-the-clock": (CARDS, CARD_ROW, "self.day.max(now.millis() / DAY)", "now.millis() / DAY"),
+    # A transfer takes nothing from the payer.
+    "transfer-without-debit": (CARDS, CARD_RULES, "(Some(moved(account, after)), Some(moved(to", "(Some(moved(account, after.max(balance))), Some(moved(to"),
+    # A frozen account gives money.
+    "frozen-moves": (CARDS, CARD_RULES, "AccountState::Frozen => Err(Refusal::Frozen),", "AccountState::Frozen => Ok(row),"),
+    # A refused PIN delays nothing; after the clock was set back, a delay lasts until it is again where it was.
+    "no-delay": (CARDS, CARD_RULES, "            *delay = delay.after_refusal(now);\n", "            let _ = now;\n"),
+    "delay-for-ever": (CARDS, CARD_RULES, "            *delay = now.map_or(*delay, |now| delay.bounded(now));\n", ""),
+    # The session of a card goes on after a restart of its terminal, at what is shown as a card prompt.
+    "resume-card-session": (CARDS, HELLO, "        self.session = self.first_session();\n", ""),
+    # The next person is shown what was done with another card.
+    "outcome-of-another-card": (CARDS, CARD_CONVERSATION, "Some((own, receipt)) if own == card =>", "Some((_, receipt)) =>"),
+    "outcome-without-a-card": (CARDS, HELLO, "        if self.is_card {\n            return self.reply_in_brief", "        if false {\n            return self.reply_in_brief"),
+    # Each sending of a prompt begins its idle time anew, so that the last answer replayed holds a session open.
+    "idle-from-last-sending": (["--cards", "--sealed"], CONVERSATION, "self.replied_at.get_or_insert(now);", "self.replied_at = Some(now);"),
+    # Debug shows what was typed.
+    "debug-answer": (CARDS, "core/src/session/answer.rs", 'f.write_str("Answer(..)")', 'write!(f, "{:?}", self.0)'),
+    # A PIN is compared with another answer to its prompt: a conflict tells PINs apart.
+    "digest-pin": ("cards::tells_nothing", CONVERSATION, "() if is_secret => Fingerprint::SECRET,", "() if is_secret && false => Fingerprint::SECRET,"),
+    # A refused verification of a card that is not known writes no row of a card.
+    "decoy-not-written": (
+        "cards::the_same_rows_are_written",
+        CARD_RULES,
+        "(self.card != *self.rows.card).then_some(self.card);",
+        "(self.card != *self.rows.card && self.card.token != Card::DECOY.token).then_some(self.card);",
+    ),
+    # A blocked card is told from a wrong PIN.
+    "blocked-is-said": (
+        "cards::the_same_bytes",
+        CARD_RULES,
+        "Err(Refusal::NotVerified)",
+        "Err(if self.card.is_blocked { Refusal::NoAccess } else { Refusal::NotVerified })",
+    ),
     # The tag of a body is not compared.
     "tag-not-compared": (SEALED, "core/src/seal/body.rs", "if !bool::from(expected.ct_eq(tag)) {", "if false {"),
 }
@@ -217,9 +267,10 @@ def run(tree, target, name):
     package = ["--profile", "campaign", "-p", "atm-sim", "--target-dir", target]
     try:
         if is_test:
-            test = ["cargo", "test", "-q", *package, "--test", "ledger"]
+            binary, _, test_name = options.rpartition("::")
+            test = ["cargo", "test", "-q", *package, "--test", binary or "ledger"]
             subprocess.run([*test, "--no-run"], cwd=tree, check=True)
-            detector = [*test, options]
+            detector = [*test, test_name]
         else:
             subprocess.run(["cargo", "build", "-q", *package], cwd=tree, check=True)
             detector = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *options]

@@ -1,5 +1,7 @@
-//! Shared by the fuzz targets: framing for each wire.
+//! Shared by the fuzz targets: framing for each wire, and a ledger of cards.
 use atm_core::{frame::cobs, wire::Wire};
+
+pub mod cards;
 
 /// Encodes a body as a whole frame of a wire.
 pub fn frame(wire: Wire, body: &[u8]) -> Vec<u8> {

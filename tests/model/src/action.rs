@@ -3,7 +3,9 @@ use super::{
     ModelState,
     attacker::Forgery,
     bounds::Bounds,
+    cards::{self, Order},
     driver::{Driver, TerminalPower, is_operation},
+    ledger::InjectedBug,
     station::Station,
 };
 use atm_core::{ledger::Command, screen::Screen};
@@ -54,6 +56,8 @@ pub enum ModelAction {
     ReplayToTerminal(usize, usize),
     /// A forged message reaches either.
     Forge(usize, Forgery),
+    /// An operator gives an order about a card.
+    Order(usize, Order),
 }
 
 impl ModelAction {
@@ -81,12 +85,17 @@ impl ModelAction {
             | Self::ReplayToHost(at, _)
             | Self::ReplayToTerminal(at, _)
             | Self::Forge(at, _) => at,
+            // At no station.
+            Self::Order(..) => 0,
         }
     }
 
-    /// Does it commit an operation? Only this can affect other stations, by the balance: a terminal's row in
+    /// Does it commit an operation? Only this can affect other stations, by the balance and the rows of cards: a terminal's row in
     /// the ledger and its numbers are its own.
-    pub(super) fn commits_operation(self, station: &Station) -> bool {
+    pub(super) fn commits_operation(self, station: &Station, bounds: &Bounds) -> bool {
+        if matches!(self, Self::Order(..)) || self.loses_power_with_bug(bounds) {
+            return true;
+        }
         match self {
             Self::Commit(_, host) | Self::CommitInDoubt(_, host) => station.hosts[host].requests.first(),
             Self::CommitOrphaned(_, host) => station.hosts[host].orphaned.first(),
@@ -95,16 +104,24 @@ impl ModelAction {
         .is_some_and(is_operation)
     }
 
+    /// Does the ledger change with a host's loss of power?
+    fn loses_power_with_bug(self, bounds: &Bounds) -> bool {
+        let is_lost = matches!(bounds.bug, Some(InjectedBug::CountTryLate | InjectedBug::UnblockAtRestart));
+        is_lost && matches!(self, Self::HostCrash(..))
+    }
+
     /// Does the ledger change?
-    pub(super) fn commits(self) -> bool {
-        matches!(
+    pub(super) fn commits(self, bounds: &Bounds) -> bool {
+        let is_commit = matches!(
             self,
             Self::Commit(..)
                 | Self::CommitInDoubt(..)
                 | Self::CommitOrphaned(..)
                 | Self::CopyLedger(_)
                 | Self::SetBack(_)
-        )
+                | Self::Order(..)
+        );
+        is_commit || self.loses_power_with_bug(bounds)
     }
 
     fn deliver_to_terminal(driver: &mut Driver, frame: usize, power: TerminalPower, bounds: &Bounds) -> bool {
@@ -175,6 +192,7 @@ impl ModelAction {
             Self::HostCrash(_, host) => {
                 driver.station.host_crashes -= 1;
                 driver.station.crash_host(host, bounds);
+                driver.ledger.lose_power();
                 true
             }
             Self::CopyLedger(_) => {
@@ -185,6 +203,9 @@ impl ModelAction {
             Self::ReplayToHost(_, frame) => driver.replay(frame, true, bounds),
             Self::ReplayToTerminal(_, frame) => driver.replay(frame, false, bounds),
             Self::Forge(_, forgery) => driver.forge(forgery, bounds),
+            Self::Order(card, order) => {
+                driver.ledger.cards.as_mut().is_some_and(|cards| cards.order(card, order))
+            }
         }
     }
 }
@@ -201,6 +222,7 @@ pub(super) fn possible_at(
     if prompt && station.audit.answers() < bounds.answers {
         let texts = match station.audit.prompt() {
             Some(Screen::Menu) => bounds.menu,
+            Some(Screen::Card(screen)) => cards::texts(screen, bounds),
             Some(_) => &["1"],
             None => &[],
         };

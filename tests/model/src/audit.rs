@@ -1,12 +1,14 @@
 //! Audit: checks one terminal from outside, by the answers typed, requests committed and replies shown.
 use atm_core::{
-    ledger::{BLOCK, Command, Numbers, Operation, Outcome, Receipt, Request, Response},
+    ledger::{AccountNumber, BLOCK, Command, Numbers, Operation, Outcome, Receipt, Request, Response},
     money::Amount,
-    screen::Screen,
+    screen::{CardScreen, Screen},
 };
+use card_session::CardSide;
 use history::{Copied, History};
 pub(super) use violation::Violation;
 
+mod card_session;
 mod history;
 mod violation;
 
@@ -49,6 +51,7 @@ pub(super) struct Audit {
     keeps_outcomes: bool,
     copied: Option<Copied>,
     is_set_back: bool,
+    cards: CardSide,
     pub(super) violation: Option<Violation>,
 }
 
@@ -80,6 +83,7 @@ impl Audit {
         self.person_left();
         self.last_reply = 0;
         self.prompt = None;
+        self.cards.restart();
     }
 
     /// Records a violation, if it is the first.
@@ -90,6 +94,7 @@ impl Audit {
     /// A person typed `text` at the prompt `id`.
     pub(super) fn typed(&mut self, id: u64, text: &str) {
         let operation = self.prompt.and_then(|prompt| meaning(text, prompt));
+        self.cards.typed(id, self.prompt, text);
         self.typed.push(TypedAnswer {
             id,
             present: true,
@@ -174,38 +179,46 @@ impl Audit {
         }
     }
 
-    /// The ledger committed `request`, which took the balance from `before` to `after`.
+    /// The ledger committed `request`, which took the balance, or the sum of all, from `before` to `after`; `moves` says whether a
+    /// balance changed.
     pub(super) fn committed(
         &mut self,
         request: &Request,
         response: &Response,
-        before: Amount,
-        after: Amount,
+        (before, after): (Amount, Amount),
+        moves: bool,
     ) {
         let receipt = match response {
             Response::Settled { outcome: Outcome::Done(receipt), .. } => Some(*receipt),
             _ => None,
         };
         let moved = receipt.map_or((Amount::ZERO, Amount::ZERO), totals);
-        let stays = before == after;
+        let stays = !moves;
         if !stays && before.checked_add(moved.0).and_then(|sum| sum.checked_sub(moved.1)) != Some(after) {
             return self.violate(Violation::FalseOutcome);
         }
-        let (Command::Operate { id, .. } | Command::Settle { id }) = request.command else {
+        let (Command::Operate { id, .. } | Command::Settle { id } | Command::Card { id, .. }) =
+            request.command
+        else {
             if !stays {
                 self.violate(Violation::NotRequested);
             }
             return;
         };
         let known = self.typed.iter_mut().find(|typed| typed.id == id);
-        let violation = match (known, request.command) {
+        let operation = match request.command {
+            Command::Operate { operation, .. } => Some(operation),
+            Command::Card { request, .. } => Some(request.operation()),
+            _ => None,
+        };
+        let violation = match (known, operation) {
             (Some(typed), _) if stays => {
                 // The response to a duplicate has the receipt of the first.
                 let same = receipt.is_none_or(|receipt| is_inquiry(receipt) || typed.moved == Some(receipt));
                 (!same).then_some(Violation::FalseOutcome)
             }
             (_, _) if stays => None,
-            (Some(typed), Command::Operate { operation, .. }) => {
+            (Some(typed), Some(operation)) => {
                 if typed.operation != Some(operation) {
                     Some(Violation::NotRequested)
                 } else if !self.history.is_reserved(id) {
@@ -229,19 +242,22 @@ impl Audit {
     }
 
     /// The terminal showed a reply.
-    pub(super) fn shown(
-        &mut self,
-        seq: u64,
-        re: Option<u64>,
-        outcome: Option<Outcome>,
-        prompt: Option<Screen>,
-    ) {
+    pub(super) fn shown(&mut self, seq: u64, re: Option<u64>, outcome: Option<Outcome>, screens: &[Screen]) {
+        let prompt = screens.last().filter(|screen| screen.is_prompt()).copied();
         if seq <= self.last_reply {
             self.violate(Violation::ReplyOrder);
         }
         (self.last_reply, self.prompt) = (seq, prompt);
         for typed in self.typed.iter_mut().filter(|typed| typed.shown.is_none()) {
             typed.abandoned |= !typed.present;
+        }
+        let first = screens.first().copied();
+        let is_verified = self.cards.shown(re, prompt);
+        if outcome.is_some_and(card_session::has_amount) && prompt_is_of_card(prompt) && !is_verified {
+            self.violate(Violation::NotVerified);
+        }
+        if let (Some(id), Some(Screen::Card(brief))) = (re, first) {
+            self.shown_in_brief(id, brief);
         }
         let Some(outcome) = outcome else { return };
         // Of no answer: what was done before the ledger was set back.
@@ -267,13 +283,28 @@ impl Audit {
             Outcome::Unknown if typed.unknown || is_lost => return,
             Outcome::Unknown => return self.violate(Violation::UnknownOutcome),
         };
-        // The ledger does not remember inquiries: after a power loss, one that was done is "not done".
-        let differs =
-            before.is_some_and(|before| before != outcome) && typed.operation != Some(Operation::Inquiry);
+        // The ledger does not remember reports: after a power loss, one that was done or refused is "not done".
+        let differs = before.is_some_and(|before| before != outcome)
+            && !typed.operation.is_some_and(|operation| operation.is_report());
         if !truth && !is_lost {
             self.violate(Violation::FalseOutcome);
         } else if differs {
             self.violate(Violation::OutcomeChanged);
+        }
+    }
+
+    /// An earlier outcome was shown in brief, if this is one.
+    fn shown_in_brief(&mut self, id: u64, brief: CardScreen) {
+        let is_done = match brief {
+            CardScreen::EarlierDone => true,
+            CardScreen::EarlierRefused => false,
+            _ => return,
+        };
+        match self.typed.iter_mut().find(|typed| typed.id == id) {
+            Some(typed) if typed.moved.is_some() == is_done => {
+                (typed.present, typed.abandoned, typed.reported) = (false, false, true);
+            }
+            _ => self.violate(Violation::FalseOutcome),
         }
     }
 
@@ -302,7 +333,7 @@ impl Audit {
 }
 
 fn is_inquiry(receipt: Receipt) -> bool {
-    matches!(receipt, Receipt::Balance { .. })
+    matches!(receipt, Receipt::Balance { .. } | Receipt::Verified { .. } | Receipt::Payee { .. })
 }
 
 /// The amounts deposited and withdrawn by a receipt.
@@ -315,9 +346,21 @@ fn totals(receipt: Receipt) -> (Amount, Amount) {
     }
 }
 
+/// Is access by card?
+fn prompt_is_of_card(prompt: Option<Screen>) -> bool {
+    matches!(prompt, Some(Screen::Card(_)))
+}
+
 /// The operation that an answer asks for at a prompt, by rules written independently of the session's.
 fn meaning(text: &str, prompt: Screen) -> Option<Operation> {
     let units = |text: &str| text.parse().ok().and_then(Amount::from_units);
+    let prompt = if prompt == Screen::Card(CardScreen::Menu) { Screen::Menu } else { prompt };
+    if let Screen::Card(CardScreen::ConfirmPrompt { payee, amount, .. }) = prompt {
+        return (text == "yes").then_some(Operation::Transfer { payee, amount });
+    }
+    if prompt == Screen::Card(CardScreen::PayeePrompt) {
+        return text.parse().ok().map(|number| Operation::LookUp { payee: AccountNumber(number) });
+    }
     match (text.split_once(' '), prompt) {
         (Some(("deposit", amount)), Screen::Menu) => units(amount).map(Operation::Deposit),
         (Some(("withdraw", amount)), Screen::Menu) => units(amount).map(Operation::Withdraw),

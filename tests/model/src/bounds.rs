@@ -46,6 +46,10 @@ pub struct Bounds {
     pub replays: u8,
     /// Messages in clear that the attacker forges at each station.
     pub forgeries: u8,
+    /// Is access by card?
+    pub cards: bool,
+    /// Orders of an operator: to block a card, or to unblock it.
+    pub orders: u8,
     /// A bug of the ledger, which the model checker must detect.
     pub bug: Option<InjectedBug>,
 }
@@ -73,6 +77,8 @@ impl Bounds {
         sealed: false,
         replays: 0,
         forgeries: 0,
+        cards: false,
+        orders: 0,
         bug: None,
     };
 
@@ -147,6 +153,50 @@ impl Bounds {
         ..Self::SEALED
     };
 
+    /// Two terminals where both cards can be used, right and wrong PINs, and an operator who blocks and unblocks. The second's link has
+    /// no faults.
+    const CARDS: Self = Self {
+        name: "cards",
+        cards: true,
+        orders: 2,
+        terminals: 2,
+        reliable: 1,
+        answers: 3,
+        menu: &["withdraw 1"],
+        frames_in_flight: 1,
+        hellos_in_all: 2,
+        host_crashes: 0,
+        commits_in_doubt: 0,
+        ..Self::SERIAL
+    };
+
+    /// One terminal where a card is blocked by wrong PINs, and where both ends lose power.
+    const CARD_TRIES: Self = Self {
+        name: "card-tries",
+        terminals: 1,
+        reliable: 0,
+        answers: 5,
+        orders: 1,
+        host_crashes: 1,
+        commits_in_doubt: 1,
+        ..Self::CARDS
+    };
+
+    /// A transfer that is confirmed, with all faults of `SERIAL`.
+    const TRANSFER: Self = Self { name: "transfer", answers: 6, orders: 1, menu: &["4"], ..Self::CARD_TRIES };
+
+    /// A sealed link and an attacker.
+    const SEALED_CARDS: Self = Self {
+        name: "sealed-cards",
+        sealed: true,
+        replays: 1,
+        answers: 3,
+        orders: 1,
+        hellos_in_all: 2,
+        commits_in_doubt: 0,
+        ..Self::CARD_TRIES
+    };
+
     /// Two terminals on links that reorder frames, with a crash of each side.
     const BOTH: Self = Self { name: "both", frames_in_flight: 2, ..Self::TWO };
 
@@ -173,6 +223,17 @@ impl Bounds {
         Self::SEALED,
         Self::SEALED_CONNECTIONS,
     ];
+
+    /// Configurations with cards that take less than a minute.
+    pub const SMALL_CARDS: &[Self] = &[
+        Self { orders: 1, ..Self::CARDS },
+        Self { answers: 4, hellos_in_all: 2, commits_in_doubt: 0, ..Self::CARD_TRIES },
+        Self { hellos_in_all: 2, commits_in_doubt: 0, orders: 0, ..Self::TRANSFER },
+        Self { host_crashes: 0, terminal_crashes: 0, orders: 0, ..Self::SEALED_CARDS },
+    ];
+
+    /// Configurations with cards that take a few minutes.
+    pub const LARGE_CARDS: &[Self] = &[Self::CARDS, Self::CARD_TRIES, Self::TRANSFER, Self::SEALED_CARDS];
 
     /// Configurations that take 15 minutes and 16 GB of memory (122 million unique states).
     pub const HUGE: &[Self] = &[Self::BOTH];
@@ -217,6 +278,9 @@ impl fmt::Display for Bounds {
         if self.sealed {
             let Self { replays, forgeries, .. } = self;
             write!(f, "; sealed, {replays} replay(s) of any frame and {forgeries} forged in clear for each")?;
+        }
+        if self.cards {
+            write!(f, "; access by one of two cards, {} order(s) of an operator", self.orders)?;
         }
         match self.bug {
             Some(bug) => write!(f, "; injected bug: {bug:?}"),

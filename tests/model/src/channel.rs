@@ -54,7 +54,7 @@ pub(super) fn frames(output: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The body of a frame; empty if it is invalid.
-fn body(frame: &[u8]) -> Fixed<u8, 144> {
+fn body(frame: &[u8]) -> Fixed<u8, 200> {
     let mut body = Fixed::new();
     let (_, decoded) = cobs::Decoder::default().push(&mut body, frame);
     if decoded != Decoded::Frame {

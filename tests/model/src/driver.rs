@@ -2,6 +2,7 @@
 use super::{
     audit::Violation,
     bounds::Bounds,
+    cards::CardBank,
     channel::{self, Frame},
     ledger::ModelLedger,
     station::{Host, ModelLink, NOW, Station, key},
@@ -32,7 +33,7 @@ pub(super) enum TerminalPower {
 
 /// Does the request ask for an operation?
 pub(super) fn is_operation(request: &Request) -> bool {
-    matches!(request.command, Command::Operate { .. })
+    matches!(request.command, Command::Operate { .. } | Command::Card { .. })
 }
 
 impl Driver {
@@ -160,11 +161,11 @@ impl Driver {
             }
             let Event::Message(message) = event else { continue };
             let Some(seq) = message.seq else { continue };
-            let prompt = match &message.text {
-                MessageText::Screens(screens) => screens.last().filter(|screen| screen.is_prompt()).copied(),
-                _ => None,
+            let screens = match &message.text {
+                MessageText::Screens(screens) => screens.as_slice(),
+                _ => &[],
             };
-            self.station.audit.shown(seq, message.re, message.outcome, prompt);
+            self.station.audit.shown(seq, message.re, message.outcome, screens);
         }
     }
 
@@ -283,12 +284,17 @@ impl Driver {
     /// The ledger commits a request of a host, and the audit sees it.
     pub(super) fn commit(&mut self, server: usize, request: &Request) -> Option<Response> {
         let before = self.ledger.balance();
+        let rows = self.ledger.cards.as_ref().map(CardBank::rows);
         let Ok(response) = self.ledger.apply(request) else {
             self.station.audit.violate(Violation::LedgerFailed);
             return None;
         };
         self.station.audit.responded(server, request, &response);
-        self.station.audit.committed(request, &response, before, self.ledger.balance());
+        let moves = match (&mut self.ledger.cards, rows) {
+            (Some(cards), Some(rows)) => self.station.audit.judge_cards(request, &response, cards, &rows),
+            _ => before != self.ledger.balance(),
+        };
+        self.station.audit.committed(request, &response, (before, self.ledger.balance()), moves);
         Some(response)
     }
 

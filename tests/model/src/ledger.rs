@@ -1,4 +1,5 @@
 //! The ledger of the model: the real one in memory, or that with an injected bug, and a copy of it.
+use super::cards::CardBank;
 use atm_core::{
     ledger::{
         Command, InDoubt, Ledger, LedgerId, Name, Origin, Outcome, RamLedger, Request, Response,
@@ -21,6 +22,10 @@ pub enum InjectedBug {
     IgnoreTurn,
     /// The ledger does not read what a hello says that its terminal has seen
     IgnoreSeen,
+    /// A wrong PIN is counted after its answer, with the next request, which a power loss of the host forgets
+    CountTryLate,
+    /// The cards are unblocked when a host restarts
+    UnblockAtRestart,
 }
 
 /// A ledger for two terminals.
@@ -33,16 +38,33 @@ pub(super) struct ModelLedger {
     minutes: u64,
     /// The turn that each terminal was given last, where there is a bug.
     turns: Vec<(Name, u32)>,
+    /// Where access is by card: it is in use in place of `ledger`.
+    pub(super) cards: Option<CardBank>,
     bug: Option<InjectedBug>,
 }
 
 impl ModelLedger {
     pub(super) fn new(balance: Amount, bug: Option<InjectedBug>) -> Self {
-        Self { ledger: RamLedger::new(LedgerId(1), balance), copy: None, minutes: 0, turns: Vec::new(), bug }
+        let ledger = RamLedger::new(LedgerId(1), balance);
+        Self { ledger, copy: None, minutes: 0, turns: Vec::new(), cards: None, bug }
     }
 
+    /// A ledger of cards, each account of which has this balance.
+    pub(super) fn of_cards(balance: Amount, orders: u8, bug: Option<InjectedBug>) -> Self {
+        let cards = CardBank::new(balance, orders, bug == Some(InjectedBug::CountTryLate));
+        Self { cards: Some(cards), ..Self::new(Amount::ZERO, bug) }
+    }
+
+    /// The balance of the account, or the sum of all.
     pub(super) fn balance(&self) -> Amount {
-        self.ledger.balance()
+        self.cards.as_ref().map_or(self.ledger.balance(), CardBank::total)
+    }
+
+    /// A host has lost its power.
+    pub(super) fn lose_power(&mut self) {
+        if let Some(cards) = &mut self.cards {
+            cards.lose_power(self.bug == Some(InjectedBug::UnblockAtRestart));
+        }
     }
 
     /// Is there a copy?
@@ -71,6 +93,9 @@ impl ModelLedger {
     /// # Errors
     /// Never: a ledger in memory has no doubt.
     pub(super) fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
+        if let Some(cards) = &mut self.cards {
+            return cards.apply(request);
+        }
         let Some(bug) = self.bug else { return self.ledger.apply(request) };
         let before = self.ledger.clone();
         let mut changed = request.clone();

@@ -6,6 +6,7 @@
 //! [stateright](https://docs.rs/stateright) explores all of it:
 //! * a link loses, duplicates and reorders whole frames;
 //! * a request reaches the ledger, and its response the host, at any later moment;
+//! * where access is by card, persons type numbers and PINs, right and wrong, and an operator blocks and unblocks;
 //! * where links are sealed, an attacker replays any frame that was sent before, to either end, and forges messages in
 //!   clear;
 //! * a deadline passes at any moment after it was set.
@@ -23,6 +24,7 @@
 )]
 
 use atm_core::{ledger::Name, money::Amount};
+use cards::CardBank;
 use driver::Driver;
 use interned::{Interned, TransitionCache};
 use ledger::ModelLedger;
@@ -34,6 +36,7 @@ mod action;
 mod attacker;
 mod audit;
 mod bounds;
+mod cards;
 mod channel;
 mod driver;
 mod interned;
@@ -46,6 +49,7 @@ mod station;
 pub use action::ModelAction;
 pub use attacker::Forgery;
 pub use bounds::Bounds;
+pub use cards::Order;
 pub use ledger::InjectedBug;
 pub use path::{describe, summarize};
 
@@ -97,7 +101,7 @@ impl AtmModel {
     /// The station and the ledger after `action`; `None` if it is not possible.
     fn step(&self, state: &ModelState, action: ModelAction) -> interned::Transition {
         let station = state.stations.get(action.station())?;
-        let commits = action.commits();
+        let commits = action.commits(&self.bounds);
         let key = (station.hash(), if commits { state.ledger.hash() } else { 0 }, action);
         let is_cached = state.stations.len() > 1;
         if let Some(known) = self.transitions.get(&key).filter(|_| is_cached) {
@@ -115,9 +119,15 @@ impl AtmModel {
         after.map(|(station, ledger)| (station, ledger.unwrap_or_else(|| state.ledger.clone())))
     }
 
-    /// The balance at the start.
+    /// The balance of an account at the start.
     fn balance(&self) -> Amount {
         Amount::from_units(self.bounds.balance).unwrap_or(Amount::ZERO)
+    }
+
+    /// The sum of all balances at the start.
+    fn total(&self) -> Amount {
+        let accounts = if self.bounds.cards { cards::ACCOUNTS.len() as u64 } else { 1 };
+        Amount::from_units(self.bounds.balance * accounts).unwrap_or(Amount::ZERO)
     }
 }
 
@@ -129,7 +139,10 @@ impl Model for AtmModel {
         let bounds = &self.bounds;
         let names = ["a", "b"].into_iter().take(bounds.terminals);
         let names: Vec<Name> = names.filter_map(|name| name.parse().ok()).collect();
-        let mut ledger = ModelLedger::new(self.balance(), bounds.bug);
+        let mut ledger = match bounds.cards {
+            true => ModelLedger::of_cards(self.balance(), bounds.orders, bounds.bug),
+            false => ModelLedger::new(self.balance(), bounds.bug),
+        };
         let mut stations = Vec::new();
         for (at, name) in names.into_iter().enumerate() {
             let mut driver =
@@ -162,6 +175,11 @@ impl Model for AtmModel {
         // commit, a single station acts. Every state of a station is still reached with every ledger that it
         // can meet, and each property is of one station and the ledger.
         let actor = state.actor;
+        if actor.is_none() {
+            // With cards, stations share their rows too. An operator's order is given directly after a commit.
+            let orders = state.ledger.cards.iter().flat_map(CardBank::possible_orders);
+            actions.extend(orders.map(|(card, order)| ModelAction::Order(card, order)));
+        }
         for (at, station) in
             state.stations.iter().enumerate().filter(|(at, _)| actor.is_none_or(|actor| actor == *at))
         {
@@ -179,7 +197,7 @@ impl Model for AtmModel {
             _ => {}
         }
         let before = next.stations.get_mut(at)?;
-        next.actor = if action.commits_operation(before) { None } else { Some(at) };
+        next.actor = if action.commits_operation(before, &self.bounds) { None } else { Some(at) };
         (*before, next.ledger) = (station, ledger);
         Some(next)
     }

@@ -16,6 +16,9 @@ struct Arguments {
     /// Only configurations that take a few seconds
     #[arg(long)]
     small: bool,
+    /// Serve by card: two cards, right and wrong PINs, an operator who blocks and unblocks
+    #[arg(long)]
+    cards: bool,
     /// Only the configuration of this name; `both`, in no other run, takes 15 minutes and 16 GB of memory
     #[arg(long)]
     only: Option<String>,
@@ -34,8 +37,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let threads =
         arguments.threads.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
-    let (usual, huge) =
-        if arguments.small { (Bounds::SMALL, &[][..]) } else { (Bounds::LARGE, Bounds::HUGE) };
+    let (usual, huge) = match (arguments.cards, arguments.small) {
+        (false, true) => (Bounds::SMALL, &[][..]),
+        (false, false) => (Bounds::LARGE, Bounds::HUGE),
+        (true, true) => (Bounds::SMALL_CARDS, &[][..]),
+        (true, false) => (Bounds::LARGE_CARDS, &[][..]),
+    };
     let all: Vec<&Bounds> = match &arguments.only {
         None => usual.iter().collect(),
         Some(name) => usual.iter().chain(huge).filter(|bounds| bounds.name == name).collect(),

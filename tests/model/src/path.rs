@@ -55,6 +55,7 @@ fn at_station(station: &Station, action: ModelAction) -> String {
             format!("the attacker to terminal: {}", text(station.attacker.heard(frame).cloned()))
         }
         ModelAction::Forge(_, forgery) => format!("the attacker forges: {forgery:?}"),
+        ModelAction::Order(card, order) => format!("an operator gives the order {order:?} for card {card}"),
         ModelAction::SetBack(_) => "the ledger is replaced by its copy".to_owned(),
     }
 }

@@ -13,6 +13,10 @@
 //! | safety: fenced | no request of an earlier turn, or of a host without the turn, is carried out |
 //! | safety: proved | a hello that has seen more than was reserved, and no other, is told of the set-back |
 //! | safety: reserved | money moves only under an id whose number is reserved |
+//! | safety: verified | money moves only after the right PIN in this session, by a card that was not blocked since |
+//! | safety: right PIN | a PIN is judged as it was typed, for the card that was typed |
+//! | safety: tries | a card counts each wrong PIN in the commit that judges it, once, and is blocked by the third |
+//! | safety: balances | an account has its balance at the start and its movements, a transfer's two accounts at once |
 //! | safety: no doubt | the ledger in memory never returns an error |
 //! | invariant: conservation | the balance is the starting balance plus all movements |
 //! | liveness: quiescence | without further faults, each outcome is shown and each terminal served |
@@ -20,11 +24,11 @@
 //!
 //! [`Violation`] has the safety properties in detail, the `liveness` module the fault-free runs.
 use super::{
-    AtmModel, ModelState, audit::Violation, bounds::Bounds, driver::Driver, interned, ledger::ModelLedger,
-    station::Station,
+    AtmModel, ModelState, audit::Violation, bounds::Bounds, cards::CardBank, driver::Driver, interned,
+    ledger::ModelLedger, station::Station,
 };
 use atm_core::{
-    ledger::{Outcome, Response},
+    ledger::{Outcome, Refusal, Response, card::TRIES},
     money::Amount,
 };
 use stateright::Property;
@@ -45,6 +49,10 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
         Property::always("safety: proved", |_, s: &ModelState| !s.has(&[Violation::NotProved])),
         Property::always("safety: reserved", |_, s: &ModelState| !s.has(&[Violation::NotReserved])),
         Property::always("safety: no doubt", |_, s: &ModelState| !s.has(&[Violation::LedgerFailed])),
+        Property::always("safety: verified", |_, s: &ModelState| !s.has(&[Violation::NotVerified])),
+        Property::always("safety: right PIN", |_, s: &ModelState| !s.has(&[Violation::Misjudged])),
+        Property::always("safety: tries", |_, s: &ModelState| !s.has(&[Violation::TriesLost])),
+        Property::always("safety: balances", |_, s: &ModelState| !s.has(&[Violation::Unbalanced])),
         Property::always("invariant: conservation", AtmModel::conserves_money),
         Property::always("liveness: quiescence", AtmModel::comes_to_rest),
         // Without these, the model could hold because nothing happens in it.
@@ -57,14 +65,32 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<AtmModel>> {
         Property::sometimes("reachable: a refusal is shown", |_, s: &ModelState| {
             s.has_shown(|outcome| matches!(outcome, Outcome::Refused(_)))
         }),
-        Property::sometimes("reachable: every answer gets an outcome", |model: &AtmModel, s: &ModelState| {
-            let answers = model.bounds.answers;
-            let all = |station: &Station| {
-                station.audit.answers() == answers && station.audit.all_answers_resolved()
-            };
-            s.stations.iter().any(|station| all(station))
-        }),
     ];
+    if bounds.cards {
+        // A number and three PINs.
+        if bounds.answers > TRIES.into() {
+            properties
+                .push(Property::sometimes("reachable: a card has no tries left", |_, s: &ModelState| {
+                    s.ledger.cards.as_ref().is_some_and(CardBank::has_no_tries)
+                }));
+        }
+        if bounds.orders > 0 {
+            properties.push(Property::sometimes("reachable: a session is over", |_, s: &ModelState| {
+                s.has_shown(|outcome| outcome == Outcome::Refused(Refusal::NoAccess))
+            }));
+        }
+    } else {
+        properties.push(Property::sometimes(
+            "reachable: every answer gets an outcome",
+            |model: &AtmModel, s: &ModelState| {
+                let answers = model.bounds.answers;
+                let all = |station: &Station| {
+                    station.audit.answers() == answers && station.audit.all_answers_resolved()
+                };
+                s.stations.iter().any(|station| all(station))
+            },
+        ));
+    }
     if bounds.links > 1 {
         properties
             .push(Property::sometimes("reachable: a conversation is taken over", |_, s: &ModelState| {
@@ -101,7 +127,7 @@ impl ModelState {
 
 impl AtmModel {
     fn conserves_money(&self, state: &ModelState) -> bool {
-        let totals = state.stations.iter().try_fold((self.balance(), Amount::ZERO), |totals, station| {
+        let totals = state.stations.iter().try_fold((self.total(), Amount::ZERO), |totals, station| {
             let (deposited, withdrawn) = station.audit.totals();
             Some((totals.0.checked_add(deposited)?, totals.1.checked_add(withdrawn)?))
         });

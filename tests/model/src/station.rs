@@ -1,9 +1,10 @@
 //! A station: one terminal with its links, the hosts' ends of them, its parked conversations and its requests
 //! to the ledger. Stations share only the ledger.
-use super::{attacker::Attacker, audit::Audit, bounds::Bounds, channel::LossyChannel};
+use super::{attacker::Attacker, audit::Audit, bounds::Bounds, cards, channel::LossyChannel};
 use atm_core::{
     host::{self, Conversation, LinkKind},
     ledger::{Name, Origin, Request, Response, SessionId, Ticket},
+    message::Capabilities,
     seal::{Key, TerminalKey},
     session::Policy,
     terminal::{self, Memory, Profile, Retransmit},
@@ -19,7 +20,7 @@ const NEVER: Duration = Duration::from_secs(1);
 
 /// Buffers are just large enough for the model's frames: states are hashed and copied millions of times.
 pub(super) type Host = host::Host<{ host::POSTCARD_IN }, { host::POSTCARD_OUT }>;
-pub(super) type Terminal = terminal::Terminal<128, 112>;
+pub(super) type Terminal = terminal::Terminal<200, 112>;
 
 /// A link with a host's end of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +56,11 @@ impl ModelLink {
             ..host::Config::new(Wire::Postcard, bounds.link)
         };
         let session = SessionId { host: self.server as u32, number: self.number };
-        self.host = Some(Host::new(config, session, NOW));
+        let mut host = Host::new(config, session, NOW);
+        if bounds.cards {
+            host.serve_cards(cards::keys());
+        }
+        self.host = Some(host);
     }
 
     /// Is the conversation of `name` held here?
@@ -240,8 +245,9 @@ pub(super) fn key(name: &Name, step: u32) -> TerminalKey {
 
 fn start_terminal(name: &Name, life: u8, step: u32, memory: Memory, bounds: &Bounds) -> Terminal {
     let start = u64::from(life);
-    let key = bounds.sealed.then(|| key(name, step));
-    let profile = Profile { name: Some(name.clone()), start, memory, key, salt: start, ..Profile::default() };
+    let capabilities = if bounds.cards { Capabilities::SECRET_PROMPTS } else { Capabilities::NONE };
+    let usual = Profile { name: Some(name.clone()), start, memory, salt: start, ..Profile::default() };
+    let profile = Profile { capabilities, key: bounds.sealed.then(|| key(name, step)), ..usual };
     let config = terminal::Config {
         profile: Some(profile),
         retransmit: Some(Retransmit {

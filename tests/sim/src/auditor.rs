@@ -40,12 +40,16 @@ use atm_core::{
     time::Instant,
 };
 use atm_e2e::println;
+pub use cards::CardCounts;
+pub(crate) use cards::{CardAudit, CardRowsSeen, Order, Prompt};
 pub use counts::LedgerCounts;
 use frames::MadeFrames;
 use history::History;
 pub use history::Sender;
 use std::collections::{HashMap, HashSet};
 
+mod access;
+mod cards;
 mod counts;
 mod frames;
 mod history;
@@ -89,6 +93,8 @@ pub struct Auditor {
     sees_responses: bool,
     /// What the hosts have made, where the links are sealed.
     frames: Option<MadeFrames>,
+    /// Where access is by card.
+    cards: Option<CardAudit>,
     counts: LedgerCounts,
     movements: usize,
     violations: Vec<String>,
@@ -115,7 +121,9 @@ impl Auditor {
     /// A person typed `text` at the prompt `number`.
     pub fn typed(&mut self, name: &Name, life: u64, number: u64, text: &str) {
         let answer = TypedAnswer { text: text.to_owned(), life, history: self.history.number };
-        if let Some(before) = self.typed.insert((name.clone(), number), answer)
+        let id = (name.clone(), number);
+        self.cards.iter_mut().for_each(|cards| cards.typed(&id, life, text));
+        if let Some(before) = self.typed.insert(id, answer)
             && before.history == self.history.number
         {
             let before = before.text;
@@ -173,12 +181,20 @@ impl Auditor {
         if sign * i128::from(amount.minor()) != delta {
             self.violation(format!("{key:?}: moved {delta}, but the receipt is {receipt:?}"));
         }
+        if let Some(TypedAnswer { text, .. }) = self.typed.get(&key)
+            && !matches_text(text, operation)
+        {
+            let text = text.clone();
+            self.violation(format!("{key:?}: {operation:?} moved money, but {text:?} was typed"));
+        }
+        self.done(key, operation, receipt);
+    }
+
+    /// The ledger did an operation that it must do at most once, and whose outcome must be shown.
+    fn done(&mut self, key: Id, operation: Operation, receipt: Receipt) {
+        let name = &key.0;
         match self.typed.get(&key) {
             None => self.violation(format!("{key:?}: {operation:?} moved money, but no answer was typed")),
-            Some(TypedAnswer { text, .. }) if !matches_text(text, operation) => {
-                let text = text.clone();
-                self.violation(format!("{key:?}: {operation:?} moved money, but {text:?} was typed"));
-            }
             Some(TypedAnswer { life, history, .. })
                 if *history == self.history.number
                     && self.served_life.get(name).is_some_and(|served| served > life)

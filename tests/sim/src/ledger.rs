@@ -1,9 +1,12 @@
 //! The ledger of a run: in memory, or on a faulty disk. Every commit is reported to the auditor.
-use super::auditor::{Auditor, Sender};
+use super::{
+    auditor::{Auditor, CardRowsSeen, Sender},
+    bank::{Bank, CardMemory},
+};
 use atm_core::{
-    ledger::{Ledger, LedgerId, RamLedger, Request, Response},
+    ledger::{AccountNumber, Ledger, LedgerId, RamLedger, Request, Response},
     money::Amount,
-    time::{Instant, UnixTime},
+    time::UnixTime,
 };
 use durable::DurableLedger;
 use fastrand::Rng;
@@ -13,6 +16,8 @@ mod durable;
 /// A ledger that the simulated hosts drive.
 pub(super) enum SimulatedLedger {
     Memory(Box<MemoryLedger>),
+    /// Of cards, in memory.
+    Cards(Box<CardMemory>, Bank),
     Disk(Box<DurableLedger>),
 }
 
@@ -35,20 +40,33 @@ impl SimulatedLedger {
         }
     }
 
-    /// Commits a batch of requests and returns each with its response.
+    /// A ledger of cards, in memory.
+    pub(super) fn of_cards(identity: LedgerId, bank: &Bank) -> Self {
+        Self::Cards(Box::new(bank.ledger(identity)), bank.clone())
+    }
+
+    /// The ledger of cards, for an operator.
+    pub(super) fn cards(&mut self) -> Option<&mut CardMemory> {
+        match self {
+            Self::Cards(ledger, _) => Some(ledger),
+            Self::Memory(_) | Self::Disk(_) => None,
+        }
+    }
+
+    /// Commits a batch of requests at this time and returns each with its response.
     ///
     /// # Errors
     /// The host loses power meanwhile; the batch may be committed.
     pub(super) fn commit(
         &mut self,
         batch: Vec<(Sender, Request)>,
-        now: Instant,
+        wall: UnixTime,
         rng: &mut Rng,
         auditor: &mut Auditor,
     ) -> Result<Vec<(Request, Response)>, PowerLost> {
         match self {
             Self::Memory(memory) => {
-                memory.ledger.set_time(UnixTime::from_millis(now.millis()));
+                memory.ledger.set_time(wall);
                 Ok(batch
                     .into_iter()
                     .map(|(sender, request)| {
@@ -63,6 +81,21 @@ impl SimulatedLedger {
                     })
                     .collect())
             }
+            Self::Cards(ledger, bank) => {
+                ledger.set_time(wall);
+                let apply = |(sender, request): (Sender, Request)| {
+                    let before = rows(ledger, bank);
+                    let response = match ledger.apply(&request) {
+                        Ok(response) => response,
+                        Err(doubt) => unreachable!("a ledger in memory has no {doubt}"),
+                    };
+                    auditor.responded(sender, &request, &response);
+                    let after = rows(ledger, bank);
+                    auditor.committed_with_cards((&request, &response), (&before, &after), wall);
+                    (request, response)
+                };
+                Ok(batch.into_iter().map(apply).collect())
+            }
             Self::Disk(ledger) => ledger.commit(requests(batch), rng, auditor),
         }
     }
@@ -71,14 +104,14 @@ impl SimulatedLedger {
     pub(super) fn lose_power(
         &mut self,
         batch: Vec<(Sender, Request)>,
-        now: Instant,
+        wall: UnixTime,
         rng: &mut Rng,
         auditor: &mut Auditor,
     ) {
         match self {
-            Self::Memory(_) => {
+            Self::Memory(_) | Self::Cards(..) => {
                 let committed = batch.into_iter().filter(|_| rng.bool()).collect();
-                let _ = self.commit(committed, now, rng, auditor);
+                let _ = self.commit(committed, wall, rng, auditor);
             }
             Self::Disk(ledger) => ledger.lose_power(requests(batch), rng, auditor),
         }
@@ -110,7 +143,7 @@ impl SimulatedLedger {
     /// How many commits were in doubt.
     pub(super) fn doubts(&self) -> u64 {
         match self {
-            Self::Memory(_) => 0,
+            Self::Memory(_) | Self::Cards(..) => 0,
             Self::Disk(ledger) => ledger.doubts(),
         }
     }
@@ -119,8 +152,19 @@ impl SimulatedLedger {
     pub(super) fn verify(&self) -> (Amount, Vec<String>) {
         match self {
             Self::Memory(memory) => (memory.ledger.balance(), Vec::new()),
+            Self::Cards(ledger, _) => (Amount::from_minor(ledger.total()).unwrap_or(Amount::MAX), Vec::new()),
             Self::Disk(ledger) => ledger.verify(),
         }
+    }
+}
+
+/// The rows that the auditor compares.
+fn rows(ledger: &CardMemory, bank: &Bank) -> CardRowsSeen {
+    let balance =
+        |number: u32| ledger.account(AccountNumber(number)).map_or(0, |row| row.account.balance.minor());
+    CardRowsSeen {
+        balances: bank.accounts.iter().map(|(number, _)| i128::from(balance(*number))).collect(),
+        cards: (0..bank.cards.len()).map(|card| CardRowsSeen::card(bank.row(ledger, card))).collect(),
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod attacker;
 pub mod auditor;
+mod bank;
 pub mod faulty_disk;
 mod ledger;
 mod link;

@@ -2,7 +2,7 @@
 use super::auditor::Auditor;
 use atm_core::{
     host::{self, Host, IN, LinkKind, OUT},
-    ledger::{Name, SessionId},
+    ledger::{Name, SessionId, card::CardKeys},
     time::Instant,
 };
 use firmware_sim::fault_injector::{Chances, FaultyLink};
@@ -52,13 +52,13 @@ impl SimulatedLink {
     }
 
     /// The host opens its end.
-    pub(super) fn open(&mut self, config: host::Config, now: Instant) {
+    pub(super) fn open(&mut self, config: host::Config, cards: Option<CardKeys>, now: Instant) {
         let session = SessionId { host: u32::try_from(self.host).unwrap_or(u32::MAX), number: self.number };
-        self.host_end = Some(HostEnd {
-            host: Host::new(config, session, now),
-            unread: Vec::new(),
-            terminals: Vec::new(),
-        });
+        let mut host = Host::new(config, session, now);
+        if let Some(keys) = cards {
+            host.serve_cards(keys);
+        }
+        self.host_end = Some(HostEnd { host, unread: Vec::new(), terminals: Vec::new() });
     }
 
     /// When bytes arrive or the host's deadline passes next.
@@ -93,6 +93,7 @@ impl SimulatedLink {
         if !end.host.output().is_empty() {
             let output = end.host.output().to_vec();
             end.note_terminal();
+            auditor.sent_bytes(&output);
             auditor.made(&std::mem::take(&mut end.terminals), &output);
             end.host.consume(output.len(), now);
             self.to_terminal.send(&output, now);

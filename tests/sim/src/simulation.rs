@@ -1,7 +1,8 @@
 //! A run of the simulation: an event loop under a fake clock, first with faults, then with noise alone to the end.
 use super::{
     attacker::{AttackCounts, Attacker},
-    auditor::{Auditor, LedgerCounts},
+    auditor::{Auditor, CardCounts, LedgerCounts},
+    bank::Bank,
     ledger::SimulatedLedger,
     link::SimulatedLink,
     station::{Person, Station},
@@ -12,11 +13,13 @@ use atm_core::{
     money::Amount,
     time::{Duration, Instant},
 };
+use cards::Operator;
 use fastrand::Rng;
 use firmware_sim::fault_injector::{Chances, FaultCounts};
 use host::{SentRequest, SimulatedHost};
 
 mod attack;
+mod cards;
 mod connections;
 mod host;
 mod power;
@@ -40,6 +43,8 @@ pub struct SimulationConfig {
     pub set_back: bool,
     /// Are all links sealed, with an attacker on each?
     pub sealed: bool,
+    /// Is access by card? The ledger is in memory.
+    pub cards: bool,
 }
 
 /// What happened in a run.
@@ -61,12 +66,17 @@ pub struct SimulationReport {
     pub link_faults: FaultCounts,
     /// What the attacker did.
     pub attacks: AttackCounts,
+    /// What happened with cards.
+    pub cards: CardCounts,
     /// Violations of the [`auditor`](crate::auditor)'s properties.
     pub violations: Vec<String>,
 }
 
 /// Milliseconds for the last inquiries after the faults stop: several times the longest wait in the protocol.
 const QUIESCENCE: u32 = 300_000;
+
+/// The idle time where access is by card.
+const IDLE_WITH_CARDS: Duration = Duration::from_secs(30);
 
 /// More turns at one time are an endless loop.
 const MAX_TURNS: u32 = 10_000;
@@ -87,6 +97,8 @@ struct Simulation {
     auditor: Auditor,
     /// On sealed links.
     attacker: Option<Attacker>,
+    /// Where access is by card.
+    operator: Option<Operator>,
     report: SimulationReport,
 }
 
@@ -110,7 +122,7 @@ pub fn run(config: SimulationConfig) -> SimulationReport {
 impl Simulation {
     fn new(config: SimulationConfig) -> Self {
         let mut rng = Rng::with_seed(config.seed);
-        let balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
+        let mut balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a link without faults to one that delivers little.
         let chances = Chances::all(*rng.choice(&[0.0, 0.01, 0.05, 0.15]).unwrap_or(&0.0));
         // Noise between frames costs nothing: it goes on when the faults have stopped.
@@ -120,35 +132,49 @@ impl Simulation {
         // Who is in a hurry and never leaves uses up a block of numbers.
         let person = if rng.u32(0..8) == 0 { Person::Hurried } else { Person::Usual };
         let count = rng.usize(1..=4);
-        let stations: Vec<Station> = (0..count)
+        let mut stations: Vec<Station> = (0..count)
             .filter_map(|index| {
                 let name: Name = format!("kiosk-{index}").parse().ok()?;
                 let kind = if rng.bool() { LinkKind::Serial } else { LinkKind::Connection };
                 let baud = *rng.choice(&[9_600, 115_200]).unwrap_or(&9_600);
-                let may_restore = !config.set_back;
+                let may_restore = !config.set_back && !config.cards;
                 Some(Station::new(name, (kind, baud), person, may_restore, config.sealed))
             })
             .collect();
+        let bank = config.cards.then(|| Bank::draw(&mut rng));
+        if let Some(bank) = &bank {
+            balance = bank.total();
+        }
         let mut auditor = Auditor::new(balance, !config.durable, config.set_back, config.trace);
+        if let Some(bank) = bank.clone() {
+            auditor.audit_cards(bank);
+            stations.iter_mut().for_each(|station| station.serve_cards(&mut rng, auditor.cards()));
+        }
         let mut attacker = None;
         if config.sealed {
             auditor.audit_sealed_links();
             let names = stations.iter().map(|station| station.name.clone()).collect();
             attacker = Some(Attacker::new(names, rng.u64(..)));
         }
+        let identity = LedgerId(rng.u64(..));
+        let idle_timeout = Duration::from_millis(rng.u32(2_000..60_000));
         Self {
             now: Instant::default(),
             chances,
-            ledger: SimulatedLedger::new(config.durable, LedgerId(rng.u64(..)), balance),
+            ledger: match &bank {
+                Some(bank) => SimulatedLedger::of_cards(identity, bank),
+                None => SimulatedLedger::new(config.durable, identity, balance),
+            },
             hosts: (0..config.hosts.max(1)).map(SimulatedHost::new).collect(),
             duplicate_requests: Vec::new(),
             stations,
-            idle_timeout: Duration::from_millis(rng.u32(2_000..60_000)),
+            idle_timeout: if config.cards { IDLE_WITH_CARDS } else { idle_timeout },
             next_link_number: 1,
             next_power_loss: Some(Instant::from_millis(rng.u64(1..20_000))),
             next_set_back: config.set_back.then(|| Instant::from_millis(rng.u64(1..60_000))),
             auditor,
             attacker,
+            operator: bank.map(|_| Operator::new()),
             report: SimulationReport::default(),
             rng,
         }
@@ -184,7 +210,8 @@ impl Simulation {
         let hosts = self.hosts.iter().filter_map(SimulatedHost::deadline).min();
         let duplicate = self.duplicate_requests.iter().map(|(_, sent)| sent.due).min();
         let attack = self.attacker.as_ref().and_then(|attacker| attacker.next);
-        [stations, hosts, duplicate, attack, self.next_power_loss, self.next_set_back]
+        let operator = self.operator.as_ref().map(|operator| operator.next);
+        [stations, hosts, duplicate, attack, operator, self.next_power_loss, self.next_set_back]
             .into_iter()
             .flatten()
             .min()
@@ -196,6 +223,8 @@ impl Simulation {
         progress |= self.set_back();
         progress |= self.serve_ledger();
         progress |= self.attack();
+        progress |= self.operate();
+        self.search_secrets();
         for index in 0..self.stations.len() {
             progress |= self.connect(index);
             let station = &mut self.stations[index];
@@ -249,6 +278,7 @@ impl Simulation {
         }
         self.report.movements = self.auditor.movements() as u64;
         self.report.ledger = self.auditor.counts();
+        self.report.cards = self.auditor.card_counts();
         self.report.attacks = self.attacker.as_ref().map(|attacker| attacker.counts).unwrap_or_default();
         self.report.doubts = self.ledger.doubts();
         let (balance, violations) = self.ledger.verify();

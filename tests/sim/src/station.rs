@@ -2,7 +2,8 @@
 use super::{attacker, auditor::Auditor, link::SimulatedLink};
 use atm_core::{
     host::LinkKind,
-    ledger::Name,
+    ledger::{Name, Outcome, Receipt},
+    message::Capabilities,
     terminal::{self, Config, Event, Memory, Profile, Retransmit, Terminal},
     time::{Duration, Instant},
     wire::Wire,
@@ -11,8 +12,11 @@ use fastrand::Rng;
 use firmware_sim::fault_injector::Chances;
 use sealing::Sealing;
 
+mod card_person;
+mod customer;
 mod person;
 mod sealing;
+use card_person::CardPerson;
 pub(super) use person::Person;
 
 type Endpoint = Terminal<1024, { terminal::OUT }>;
@@ -26,6 +30,8 @@ pub(super) struct Station {
     sealing: Option<Sealing>,
     baud: u32,
     person: Person,
+    /// Where access is by card.
+    card_person: Option<CardPerson>,
     /// May an old copy replace its memory?
     may_restore: bool,
     /// `None` while it has no power.
@@ -70,6 +76,7 @@ impl Station {
             wire: if is_postcard { Wire::Postcard } else { Wire::Json },
             baud,
             person,
+            card_person: None,
             may_restore,
             terminal: None,
             unread: Vec::new(),
@@ -157,7 +164,9 @@ impl Station {
         auditor.trace(now, || format!("{} starts with {:?}", self.name, self.stored));
         self.forget_received();
         let (name, start, memory) = (Some(self.name.clone()), self.life, self.stored);
-        let mut profile = Profile { name, start, memory, ..Profile::default() };
+        let capabilities =
+            if self.card_person.is_some() { Capabilities::SECRET_PROMPTS } else { Capabilities::NONE };
+        let mut profile = Profile { name, start, memory, capabilities, ..Profile::default() };
         if let Some(sealing) = &mut self.sealing {
             let is_issued =
                 rng.u32(0..50) == 0 || (sealing.needs_key() && (self.is_last_inquiry || rng.u32(0..4) == 0));
@@ -251,6 +260,9 @@ impl Station {
             {
                 duplicate.send_to_host(output.clone(), now);
             }
+            if self.sealing.is_some() {
+                auditor.sent_bytes(&output);
+            }
             if let Some(link) = self.links.last_mut() {
                 link.send_to_host(output, now);
             }
@@ -277,10 +289,18 @@ impl Station {
                         if let Some(number) = message.seq {
                             auditor.shown(&self.name, self.life, number, message.re, message.outcome);
                         }
-                        if message.prompt && self.is_last_inquiry && message.outcome.is_some() {
+                        if let Some(person) = &mut self.card_person {
+                            person.read((&self.name, self.life), &message, now, auditor);
+                        }
+                        let is_answered = match message.outcome {
+                            Some(Outcome::Done(Receipt::Balance { .. })) => true,
+                            outcome => outcome.is_some() && self.card_person.is_none(),
+                        };
+                        if message.prompt && self.is_last_inquiry && is_answered {
                             self.done = true;
                         } else if message.prompt {
-                            self.person_acts_at = Some(now + self.person.delay(rng));
+                            let with_card = self.card_person.as_ref().filter(|_| !self.is_last_inquiry);
+                            self.person_acts_at = Some(now + card_person::delay(with_card, self.person, rng));
                         } else if message.ends {
                             self.sessions += 1;
                             self.person_acts_at = Some(now + Duration::from_millis(rng.u32(10..3000)));
@@ -308,7 +328,8 @@ impl Station {
         let Some(terminal) = &mut self.terminal else { return false };
         // A reconnect may open the prompt again without a message: the person is still there.
         if self.person_acts_at.is_none() && !self.done && terminal.prompt().is_some() {
-            self.person_acts_at = Some(now + self.person.delay(rng));
+            let with_card = self.card_person.as_ref().filter(|_| !self.is_last_inquiry);
+            self.person_acts_at = Some(now + card_person::delay(with_card, self.person, rng));
         }
         if self.person_acts_at.is_none_or(|at| at > now) {
             return false;
@@ -324,7 +345,8 @@ impl Station {
             return true;
         }
         let Some(Some(number)) = terminal.prompt() else { return true };
-        let text = if self.is_last_inquiry { "3".to_owned() } else { self.person.answer(rng) };
+        let text = self.answer(rng, auditor);
+        let Some(terminal) = &mut self.terminal else { return true };
         if terminal.answer(Some(number), &text, now).is_ok() {
             auditor.trace(now, || format!("{} types {text:?} at {number}", self.name));
             auditor.typed(&self.name, self.life, number, &text);

@@ -27,6 +27,14 @@ pub(crate) enum Violation {
     NotProved,
     /// An operation moved money under a number that was not reserved.
     NotReserved,
+    /// Money moved, or an amount was shown, without the right PIN in this session, or after the card was blocked.
+    NotVerified,
+    /// A PIN was judged otherwise than it was typed.
+    Misjudged,
+    /// The row of a card has not the tries that were judged, or is not blocked after three.
+    TriesLost,
+    /// A balance is not what the movements make it.
+    Unbalanced,
     /// A ledger in memory returned an error.
     LedgerFailed,
 }

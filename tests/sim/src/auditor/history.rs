@@ -167,7 +167,7 @@ impl History {
                 None => Err("numbers were reserved without a hello".to_owned()),
             },
             (
-                Command::Operate { id, .. } | Command::Settle { id },
+                Command::Operate { id, .. } | Command::Settle { id } | Command::Card { id, .. },
                 Response::Settled { id: settled, outcome },
             ) if id == settled => {
                 if !self.keeps_outcomes {
@@ -183,6 +183,7 @@ impl History {
                 }
                 Ok(())
             }
+            (Command::Card { id, .. }, Response::Statement { id: settled, .. }) if id == settled => Ok(()),
             _ => Err(format!("not a response: {response:?}")),
         }
     }

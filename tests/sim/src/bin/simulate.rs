@@ -43,6 +43,9 @@ struct Arguments {
     /// Seal all links, and have an attacker record each and replay, change, splice, reflect and forge frames
     #[arg(long, conflicts_with = "durable")]
     sealed: bool,
+    /// Serve by card: people with cards and PINs, thieves, an operator, and clocks that jump
+    #[arg(long, conflicts_with_all = ["durable", "set_back"])]
+    cards: bool,
     /// Print every event
     #[arg(long)]
     trace: bool,
@@ -65,21 +68,22 @@ fn main() -> ExitCode {
                         break;
                     }
                     let seed = first.wrapping_add(index);
-                    let Arguments { trace, durable, hosts, set_back, sealed, .. } = arguments;
+                    let Arguments { trace, durable, hosts, set_back, sealed, cards, .. } = arguments;
                     let report =
-                        run(SimulationConfig { seed, length, trace, durable, hosts, set_back, sealed });
+                        run(SimulationConfig { seed, length, trace, durable, hosts, set_back, sealed, cards });
                     if !report.violations.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         for violation in report.violations.iter().take(MAX_VIOLATIONS) {
                             println!("seed {seed}: {violation}");
                         }
                         println!(
-                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}{}",
+                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}{}{}",
                             arguments.seconds,
                             if durable { " --durable" } else { "" },
                             if hosts > 1 { format!(" --hosts {hosts}") } else { String::new() },
                             if set_back { " --set-back" } else { "" },
-                            if sealed { " --sealed" } else { "" }
+                            if sealed { " --sealed" } else { "" },
+                            if cards { " --cards" } else { "" }
                         );
                     }
                     let mut total = total.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
                     total.ledger.add(&report.ledger);
                     total.link_faults.add(&report.link_faults);
                     total.attacks.add(&report.attacks);
+                    total.cards.add(&report.cards);
                 }
             });
         }
@@ -114,6 +119,9 @@ fn main() -> ExitCode {
     if arguments.sealed {
         let AttackCounts { replayed, changed, forged } = total.attacks;
         println!("attacker: {replayed} frames replayed, {changed} changed, {forged} forged");
+    }
+    if arguments.cards {
+        println!("{}", total.cards);
     }
     for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");

@@ -51,14 +51,14 @@ impl Simulation {
 
     /// Opens a link of a station to a host.
     pub(super) fn open_link(&mut self, index: usize, host: usize) {
-        let config = self.host_config(index, host);
+        let (config, keys) = (self.host_config(index, host), self.card_keys());
         let station = &mut self.stations[index];
         station.open_link(self.next_link_number, host, self.chances, self.rng.u64(..));
         self.next_link_number += 1;
         if self.hosts[host].is_up
             && let Some(link) = station.links.last_mut()
         {
-            link.open(config, self.now);
+            link.open(config, keys, self.now);
         }
     }
 

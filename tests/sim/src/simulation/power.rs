@@ -45,13 +45,13 @@ impl Simulation {
         // Serial lines stay connected; connections are made anew by the terminals.
         for index in 0..self.stations.len() {
             if self.stations[index].link_kind == LinkKind::Serial {
-                let config = self.host_config(index, host);
+                let (config, keys) = (self.host_config(index, host), self.card_keys());
                 let now = self.now;
                 if let Some(link) = self.stations[index].links.last_mut().filter(|link| link.host == host) {
                     // To the ledger and the other hosts, this is another link.
                     link.number = self.next_link_number;
                     self.next_link_number += 1;
-                    link.open(config, now);
+                    link.open(config, keys, now);
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Simulation {
         self.report.power_losses += 1;
         self.auditor.trace(self.now, || format!("host {host} loses power"));
         let requests = self.hosts[host].crash(back);
-        self.ledger.lose_power(requests, self.now, &mut self.rng, &mut self.auditor);
+        self.ledger.lose_power(requests, self.wall(host), &mut self.rng, &mut self.auditor);
         for station in &mut self.stations {
             let is_connected = station.links.last().is_some_and(|link| link.host == host);
             for link in station.links.iter_mut().filter(|link| link.host == host) {

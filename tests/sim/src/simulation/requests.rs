@@ -69,7 +69,7 @@ impl Simulation {
         if batch.is_empty() {
             return Vec::new();
         }
-        match self.ledger.commit(batch, self.now, &mut self.rng, &mut self.auditor) {
+        match self.ledger.commit(batch, self.wall(host), &mut self.rng, &mut self.auditor) {
             Ok(responses) => {
                 for (request, response) in &responses {
                     self.auditor
@@ -114,6 +114,7 @@ impl Simulation {
         if self.attacker.is_some() && !is_sealed(&request) {
             self.auditor.violation(format!("{request:?} does not come from a sealed link"));
         }
+        self.auditor.requested(&request, self.idle_timeout, self.now);
         let sender = self.auditor.sent(self.hosts[host].number, &request);
         let delay = if self.rng.u32(0..10) == 0 { self.rng.u32(0..5_000) } else { self.rng.u32(0..20) };
         let due = self.now + Duration::from_millis(delay);
