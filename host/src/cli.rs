@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub(crate) mod access;
 pub(crate) mod card;
 mod client;
+#[cfg(feature = "postgres")]
+pub(crate) mod database;
 mod file;
 pub(crate) mod ledger;
 mod serve;

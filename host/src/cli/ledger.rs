@@ -1,7 +1,7 @@
 //! Command line of `atm ledger`.
 use atm_core::ledger::Name;
 use clap::{Args, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folder of the ledger.
 #[derive(Debug, Args)]
@@ -11,12 +11,43 @@ pub(crate) struct DataFolder {
     pub(crate) data: PathBuf,
 }
 
+/// Where a ledger is that is read.
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// The folder of `atm serve --data`; the server may be running
+    #[cfg_attr(
+        feature = "postgres",
+        arg(long, value_name = "DIR", required_unless_present = "database", conflicts_with = "database")
+    )]
+    #[cfg_attr(not(feature = "postgres"), arg(long, value_name = "DIR", required = true))]
+    data: Option<PathBuf>,
+    #[cfg(feature = "postgres")]
+    #[command(flatten)]
+    pub(crate) database: super::database::Database,
+}
+
+impl Source {
+    /// The folder of a ledger that is not in a shared database.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or_else(|| Path::new("."))
+    }
+
+    /// What a message calls it.
+    pub(crate) fn place(&self) -> String {
+        #[cfg(feature = "postgres")]
+        if let Some(address) = &self.database.database {
+            return address.clone();
+        }
+        self.folder().display().to_string()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// Show the balances, the journals and the newest entries
     Show {
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// Show this account instead
         #[arg(long, value_name = "NUMBER", conflicts_with_all = ["terminal", "last"])]
         account: Option<u32>,
@@ -31,7 +62,7 @@ pub(crate) enum Ledger {
     /// differs
     Verify {
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// What `verify` or `show` printed earlier, kept elsewhere: the journals must be the same, and go on from there
         #[arg(long, value_name = "FILE")]
         expect: Option<PathBuf>,
@@ -42,7 +73,7 @@ pub(crate) enum Ledger {
         #[arg(default_value = "-")]
         file: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// One array of objects (json), or one line per entry (csv)
         #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
         format: ExportFormat,
@@ -52,7 +83,7 @@ pub(crate) enum Ledger {
         /// The file to create
         file: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
     /// Restore a ledger from a backup, into a folder without one
     ///
@@ -64,6 +95,15 @@ pub(crate) enum Ledger {
         /// The folder of the new ledger, created if missing
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
+    },
+    /// Make the tables of a ledger in a shared database, or check that they are those of this version
+    #[cfg(feature = "postgres")]
+    Migrate {
+        #[command(flatten)]
+        database: super::database::Database,
+        /// The balance of a new ledger, in whole units or with two digits of cents
+        #[arg(long, value_name = "AMOUNT", default_value = "100")]
+        balance: atm_core::money::Amount,
     },
 }
 

@@ -27,6 +27,7 @@ use tracing::warn;
 
 mod address;
 mod arrays;
+pub mod copy;
 mod session;
 mod statements;
 pub mod tables;
@@ -65,7 +66,7 @@ impl Postgres {
     pub fn open(database: Database, host: &str, mut mark: Mark) -> Result<Self, StoreFault> {
         let noted = mark.read()?.map(|noted| noted.head);
         let session = Session::connect(&database)?;
-        tables::check_engine(&session, database.any_engine)?;
+        tables::check(&session, &database)?;
         let journal = tables::find_journal(&session, host)?;
         let is_used = tables::check_mark(&session, journal, noted)?;
         if is_used && noted == Some(Head::default()) {

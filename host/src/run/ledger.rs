@@ -1,7 +1,7 @@
 //! `atm ledger`: shows, verifies, exports, backs up and restores a ledger, with a progress bar where that
 //! takes long.
 use super::{print, signals::remove_drafts_on_signals, write_output};
-use crate::cli::ledger::Ledger;
+use crate::cli::ledger::{Ledger, Source};
 use anyhow::{Context, Result};
 use atm_core::{
     ledger::{AccountNumber, LedgerId},
@@ -33,17 +33,17 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
     // First: a reader may have to copy the ledger.
     remove_drafts_on_signals()?;
     match command {
-        Ledger::Show { folder, account, terminal, last } => {
-            let reader = open(&folder.data)?;
+        Ledger::Show { source, account, terminal, last } => {
+            let reader = open(source)?;
             write_output(|out| match (account, terminal) {
                 (Some(account), _) => show::account(&reader, AccountNumber(*account), out),
                 (None, Some(name)) => show::terminal(&reader, name, out),
                 (None, None) => show::ledger(&reader, *last, out),
             })
         }
-        Ledger::Verify { folder, expect } => verify(&folder.data, expect.as_deref()),
-        Ledger::Export { file, folder, format } => {
-            let reader = open(&folder.data)?;
+        Ledger::Verify { source, expect } => verify(source, expect.as_deref()),
+        Ledger::Export { file, source, format } => {
+            let reader = open(source)?;
             let mut progress = progress(reader.overview().ok());
             if file.as_os_str() == "-" {
                 return write_output(|out| export(&reader, *format, out, &mut progress));
@@ -55,8 +55,8 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
                 Ok(Exit::Done)
             })
         }
-        Ledger::Backup { file, folder } => {
-            let reader = open(&folder.data)?;
+        Ledger::Backup { file, source } => {
+            let reader = open(source)?;
             let _progress = progress(None);
             let entries = reader.backup(file)?;
             print(&format!("{}: a backup of {entries} entries", file.display()))
@@ -67,21 +67,38 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
             let restored = restore(file, data, new, &mut progress(None))?;
             print(&format!("{}: restored\n{}", data.display(), summary(&restored)))
         }
+        #[cfg(feature = "postgres")]
+        Ledger::Migrate { database, balance } => {
+            use atm_host::ledger::postgres::tables::migrate;
+            let database = database.address()?.context("--database URL is needed")?;
+            let identity = LedgerId(getrandom::u64().context("there is no random number for an identity")?);
+            let new = Beginning { identity, balance: *balance, time: unix_time() };
+            let is_new = migrate(&database, new).with_context(|| database.display().to_string())?;
+            let done = if is_new { "a new ledger" } else { "the tables are those of this version" };
+            print(&format!("{}: {done}", database.display()))
+        }
     }
 }
 
-fn open(folder: &Path) -> Result<Reader> {
+/// Opens a ledger for reading: that in a folder, or a snapshot of one in a shared database.
+fn open(source: &Source) -> Result<Reader> {
+    #[cfg(feature = "postgres")]
+    if let Some(database) = source.database.address()? {
+        return atm_host::ledger::postgres::copy::snapshot(&database)
+            .with_context(|| database.display().to_string());
+    }
+    let folder = source.folder();
     Reader::open(folder).with_context(|| folder.join(FILE).display().to_string())
 }
 
-fn verify(folder: &Path, expect: Option<&Path>) -> Result<Exit> {
+fn verify(source: &Source, expect: Option<&Path>) -> Result<Exit> {
     let expected = expect.map(|file| {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         heads::parse(&text)
             .with_context(|| format!("{}: no journals are in it as `verify` prints them", file.display()))
     });
     let expected = expected.transpose()?;
-    let reader = open(folder)?;
+    let reader = open(source)?;
     let verified = || {
         let mut report = reader.verify(&mut progress(reader.overview().ok()))?;
         if let (Some(overview), Some(expected)) = (&report.overview, &expected) {
@@ -89,7 +106,7 @@ fn verify(folder: &Path, expect: Option<&Path>) -> Result<Exit> {
         }
         Ok::<_, StoreFault>(report)
     };
-    let report = verified().with_context(|| folder.display().to_string())?;
+    let report = verified().with_context(|| source.place())?;
     if let (Some(overview), []) = (&report.overview, report.faults.as_slice()) {
         return print(&format!("ok\n{}", summary(overview)));
     }

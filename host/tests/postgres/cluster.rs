@@ -120,10 +120,15 @@ impl Cluster {
         self.database(name)
     }
 
+    /// The address of a database for the command line.
+    pub(crate) fn url(&self, name: &str) -> String {
+        let socket = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{socket}:{PORT}/{name}")
+    }
+
     /// The address of a database.
     pub(crate) fn database(&self, name: &str) -> Database {
-        let socket = self.folder.path().display();
-        Database::new(&format!("host={socket} port={PORT} user=postgres dbname={name}"), None, false).unwrap()
+        Database::new(&self.url(name), None, false).unwrap()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The ledger in PostgreSQL: the contract, several hosts on one ledger, and faults of the database.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cluster;
+mod commands;
 mod contract;
 mod faults;
 mod hosts;

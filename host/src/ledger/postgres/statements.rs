@@ -12,7 +12,7 @@ use atm_core::ledger::{
     AccountNumber,
     card::{MOVEMENTS, Statement as Movements},
 };
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio_postgres::{Client, Error, Row, Statement, types::ToSql};
 
 /// The prepared statements of a session.
@@ -68,61 +68,97 @@ pub(super) fn of_entry(entry: &Entry) -> Result<Vec<Cell>, StoreFault> {
 }
 
 impl Statements {
-    /// Prepares them.
+    /// Prepares them, in one round trip.
     ///
     /// # Errors
     /// [`StoreFault`].
     pub(super) fn prepare(session: &Session) -> Result<Self, StoreFault> {
-        let prepare = |sql: &str| session.run(session.client().prepare(sql));
         let terminal = names(&TERMINAL);
-        Ok(Self {
-            begin: prepare("BEGIN")?,
-            commit: prepare("COMMIT")?,
-            rollback: prepare("ROLLBACK")?,
-            journal: prepare(
-                "SELECT epoch, owner, batches, number, hash FROM journals WHERE journal = $1 FOR UPDATE",
-            )?,
-            ledger: prepare("SELECT identity FROM ledger")?,
-            place: prepare(
-                "INSERT INTO terminals (terminal, turn, next_number, gap_start, gap_end)
+        let texts = [
+            "BEGIN".to_owned(),
+            "COMMIT".to_owned(),
+            "ROLLBACK".to_owned(),
+            "SELECT epoch, owner, batches, number, hash FROM journals WHERE journal = $1 FOR UPDATE".to_owned(),
+            "SELECT identity FROM ledger".to_owned(),
+            "INSERT INTO terminals (terminal, turn, next_number, gap_start, gap_end)
                  SELECT new.terminal, 0, 1, 0, 0 FROM unnest($1::text[]) WITH ORDINALITY AS new (terminal, place) ORDER BY place
-                 ON CONFLICT (terminal) DO NOTHING RETURNING terminal",
-            )?,
-            terminals: prepare(&format!(
+                 ON CONFLICT (terminal) DO NOTHING RETURNING terminal".to_owned(),
+            format!(
                 "SELECT {terminal} FROM terminals WHERE terminal = ANY ($1::text[]) ORDER BY terminal FOR UPDATE"
-            ))?,
-            cards: prepare(&format!(
+            ),
+            format!(
                 "SELECT {} FROM cards WHERE token = ANY ($1::text[]) OR (card = 0 AND cardinality($1::text[]) > 0)
                  ORDER BY card FOR UPDATE",
                 names(&CARD)
-            ))?,
-            accounts: prepare(
-                "SELECT account, balance, version, owner, state FROM accounts WHERE account = ANY ($1::bigint[])
-                 ORDER BY account FOR UPDATE",
-            )?,
-            count: prepare("SELECT count(*) FROM terminals")?,
-            movements: prepare(&format!(
+            ),
+            "SELECT account, balance, version, owner, state FROM accounts WHERE account = ANY ($1::bigint[])
+                 ORDER BY account FOR UPDATE".to_owned(),
+            "SELECT count(*) FROM terminals".to_owned(),
+            format!(
                 "(SELECT time, debit, credit, amount, balance, version FROM entries
                   WHERE account = $1 AND card IS NOT NULL AND debit IS NOT NULL ORDER BY version DESC LIMIT {MOVEMENTS})
                  UNION ALL
                  (SELECT time, debit, credit, amount, payee_balance, payee_version FROM entries
                   WHERE payee = $1 AND payee_version IS NOT NULL ORDER BY payee_version DESC LIMIT {MOVEMENTS})
                  ORDER BY 6 DESC LIMIT {MOVEMENTS}"
-            ))?,
-            enrolment: prepare(&format!(
+            ),
+            format!(
                 "SELECT {terminal}, series, tls, closed FROM terminals WHERE terminal = $1"
-            ))?,
-            save_journal: prepare(
-                "UPDATE journals SET owner = $2, batches = $3, number = $4, hash = $5,
+            ),
+            "UPDATE journals SET owner = $2, batches = $3, number = $4, hash = $5,
                  epoch = $1::bigint / (CASE WHEN epoch = $7 AND owner = $8 AND batches = $9 THEN 1 ELSE 0 END)
-                 WHERE journal = $6",
-            )?,
-            save_terminals: prepare(&update("terminals", &TERMINAL))?,
-            save_cards: prepare(&update("cards", &CARD))?,
-            save_accounts: prepare(&update("accounts", &BALANCE))?,
-            close: prepare("UPDATE terminals SET closed = 1 WHERE terminal = ANY ($1::text[]) AND series > 0")?,
-            append: prepare(&insert("entries", &entry_columns()))?,
-            remove: prepare("DELETE FROM terminals WHERE terminal = ANY ($1::text[])")?,
+                 WHERE journal = $6".to_owned(),
+            update("terminals", &TERMINAL),
+            update("cards", &CARD),
+            update("accounts", &BALANCE),
+            "UPDATE terminals SET closed = 1 WHERE terminal = ANY ($1::text[]) AND series > 0".to_owned(),
+            insert("entries", &entry_columns()),
+            "DELETE FROM terminals WHERE terminal = ANY ($1::text[])".to_owned(),
+        ];
+        let client = session.client();
+        let prepared = session.run(try_join_all(texts.iter().map(|text| client.prepare(text))))?;
+        let failed = |_| StoreFault::Failed("the database has prepared other statements".to_owned());
+        let [
+            begin,
+            commit,
+            rollback,
+            journal,
+            ledger,
+            place,
+            terminals,
+            cards,
+            accounts,
+            count,
+            movements,
+            enrolment,
+            save_journal,
+            save_terminals,
+            save_cards,
+            save_accounts,
+            close,
+            append,
+            remove,
+        ] = prepared.try_into().map_err(failed)?;
+        Ok(Self {
+            begin,
+            commit,
+            rollback,
+            journal,
+            ledger,
+            place,
+            terminals,
+            cards,
+            accounts,
+            count,
+            movements,
+            enrolment,
+            save_journal,
+            save_terminals,
+            save_cards,
+            save_accounts,
+            close,
+            append,
+            remove,
         })
     }
 

@@ -1,5 +1,5 @@
 //! Tables: made for a new ledger, with a journal for each host, and compared with the mark.
-use super::{Database, session::Session};
+use super::{Database, copy::check_columns, session::Session};
 use crate::ledger::{
     cells::{self, Cell, Cells},
     entry::{FORMAT, Hash, created},
@@ -39,7 +39,8 @@ pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> 
     let has_tables = session.run(client.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]))?;
     if has_tables.try_get(0)? {
         session.run(client.batch_execute("ROLLBACK"))?;
-        return check_format(&session).map(|()| false);
+        check_format(&session)?;
+        return check_columns(&session).map(|()| false);
     }
     session.run(client.batch_execute(SCHEMA))?;
     session.run(client.batch_execute(DIFFERENCES))?;
@@ -80,7 +81,7 @@ fn to_column(number: u64) -> Result<i64, StoreFault> {
 }
 
 /// Refuses an engine that was not tested, or a version of it.
-pub(super) fn check_engine(session: &Session, any: bool) -> Result<(), StoreFault> {
+fn check_engine(session: &Session, any: bool) -> Result<(), StoreFault> {
     let row = session.run(session.client().query_one("SELECT version()", &[]))?;
     let version = row.text(0)?.unwrap_or_default();
     if any || version.starts_with(TESTED) {
@@ -103,9 +104,15 @@ fn check_format(session: &Session) -> Result<(), StoreFault> {
     }
 }
 
+/// Refuses an engine that was not tested, and tables of another version or shape.
+pub(super) fn check(session: &Session, database: &Database) -> Result<(), StoreFault> {
+    check_engine(session, database.any_engine)?;
+    check_format(session)?;
+    check_columns(session)
+}
+
 /// The number of a host's journal, which is made if it is new.
 pub(super) fn find_journal(session: &Session, host: &str) -> Result<u32, StoreFault> {
-    check_format(session)?;
     let client = session.client();
     // Hosts that start at the same time take turns.
     session.run(client.batch_execute("BEGIN; SELECT format FROM ledger FOR UPDATE"))?;

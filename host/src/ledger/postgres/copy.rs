@@ -1,0 +1,122 @@
+//! Copies between PostgreSQL and SQLite: a snapshot of a shared ledger for the commands that read one, and a ledger's move to a shared
+//! database.
+use super::{Database, session::Session, tables};
+use crate::ledger::{
+    cells::{Cells, Kind},
+    draft,
+    reader::Reader,
+    sqlite::{FILE, tables::SCHEMA},
+    store::StoreFault,
+};
+use rusqlite::Connection;
+use std::path::Path;
+use tempfile::Builder;
+
+/// The tables. A view follows from them.
+const TABLES: [&str; 6] = ["ledger", "journals", "accounts", "cards", "terminals", "entries"];
+
+/// Rows that are read and written at once.
+const ROWS: usize = 2_000;
+
+/// The columns of a table, as the schema has them.
+fn columns(sqlite: &Connection, table: &str) -> Result<Vec<(String, Kind)>, StoreFault> {
+    let mut select = sqlite.prepare("SELECT name, type FROM pragma_table_info(?)")?;
+    let kind = |kind: String| if kind == "TEXT" { Kind::Text } else { Kind::Integer };
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, kind(row.get(1)?)));
+    Ok(select.query_map([table], read)?.collect::<Result<_, _>>()?)
+}
+
+/// Refuses a database whose tables are not those of the schema.
+pub(super) fn check_columns(session: &Session) -> Result<(), StoreFault> {
+    let schema = Connection::open_in_memory()?;
+    schema.execute_batch(SCHEMA)?;
+    let select = "SELECT column_name::text, data_type::text FROM information_schema.columns
+                  WHERE table_schema = 'public' AND table_name = $1 AND column_name <> 'position'";
+    for table in TABLES {
+        let rows = session.run(session.client().query(select, &[&table]))?;
+        let mut found = rows
+            .iter()
+            .map(|row| {
+                Ok((row.text(0)?.unwrap_or_default().to_owned(), row.text(1)?.unwrap_or_default().to_owned()))
+            })
+            .collect::<Result<Vec<_>, StoreFault>>()?;
+        let word = |kind| if kind == Kind::Text { "text" } else { "bigint" };
+        let mut expected: Vec<_> =
+            columns(&schema, table)?.into_iter().map(|(name, kind)| (name, word(kind).to_owned())).collect();
+        found.sort();
+        expected.sort();
+        if found != expected {
+            let reason = format!(
+                "the table {table} has other columns than those of this version: it was changed by hand"
+            );
+            return Err(StoreFault::Unusable(reason));
+        }
+    }
+    Ok(())
+}
+
+/// The order in which a table is read: that of commits for entries.
+fn order(table: &str) -> &'static str {
+    match table {
+        "entries" => " ORDER BY position",
+        "terminals" => " ORDER BY terminal",
+        _ => " ORDER BY 1",
+    }
+}
+
+/// Copies a snapshot of a shared ledger into a temporary folder that only its owner may read, and opens the copy.
+///
+/// # Errors
+/// [`StoreFault`].
+pub fn snapshot(database: &Database) -> Result<Reader, StoreFault> {
+    let mut folder = Builder::new();
+    #[cfg(unix)]
+    folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let folder = draft::make(|| folder.prefix("atm-").tempdir())?;
+    let path = folder.path().join(FILE);
+    let session = Session::connect(database)?;
+    tables::check(&session, database)?;
+    copy(&session, &path)?;
+    let Reader { connection, .. } = Reader::open_file(&path)?;
+    Ok(Reader { connection, _copy: Some(folder) })
+}
+
+/// Copies all tables, as one commit has left them, into a new SQLite database.
+fn copy(session: &Session, path: &Path) -> Result<(), StoreFault> {
+    let mut sqlite = Connection::open(path)?;
+    sqlite.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+    let filled = sqlite.transaction()?;
+    filled.execute_batch(SCHEMA)?;
+    // The schema's own row of it.
+    filled.execute("DELETE FROM cards", [])?;
+    let client = session.client();
+    session.run(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))?;
+    for table in TABLES {
+        let columns = columns(&filled, table)?;
+        let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(", ");
+        let cursor = format!("DECLARE copy NO SCROLL CURSOR FOR SELECT {names} FROM {table}{}", order(table));
+        session.run(client.batch_execute(&cursor))?;
+        let values = vec!["?"; columns.len()].join(", ");
+        let mut insert = filled.prepare(&format!("INSERT INTO {table} ({names}) VALUES ({values})"))?;
+        loop {
+            let rows = session.run(client.query(&format!("FETCH {ROWS} FROM copy"), &[]))?;
+            for row in &rows {
+                for (at, (_, kind)) in columns.iter().enumerate() {
+                    match kind {
+                        Kind::Integer => insert.raw_bind_parameter(at + 1, row.integer(at)?)?,
+                        Kind::Text => insert.raw_bind_parameter(at + 1, row.text(at)?)?,
+                    }
+                }
+                insert.raw_execute()?;
+            }
+            if rows.len() < ROWS {
+                break;
+            }
+        }
+        session.run(client.batch_execute("CLOSE copy"))?;
+    }
+    session.run(client.batch_execute("COMMIT"))?;
+    filled.commit()?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Commands on a ledger in a shared database.
+use super::{MemoryMark, admitted, cluster::Cluster, deposit, hello, named, open};
+use atm_core::ledger::Ledger;
+use std::{
+    process::{Command, Output},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+fn atm(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atm")).args(arguments).output().unwrap()
+}
+
+/// What a command prints that succeeds.
+fn printed(arguments: &[&str]) -> String {
+    let output = atm(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command says that fails.
+fn refused(arguments: &[&str]) -> String {
+    let output = atm(arguments);
+    assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap()
+}
+
+/// A ledger on which two hosts took turns.
+fn used() -> (Cluster, String) {
+    let cluster = Cluster::start();
+    let database = cluster.create("ledger");
+    let url = cluster.url("ledger");
+    let made = printed(&["ledger", "migrate", "--database", &url, "--balance", "250.50"]);
+    assert!(made.contains("a new ledger"), "{made}");
+    let mut hosts = ["host", "second"]
+        .map(|name| open(&database, name, &MemoryMark::new(), &Arc::new(AtomicU64::new(1_000))).unwrap());
+    let turns =
+        [0, 1].map(|at| admitted(&hosts[at].apply(&named(&format!("kiosk-{at}"), 0, hello(1))).unwrap()));
+    for id in 1..=5 {
+        for at in [0, 1] {
+            hosts[at].apply(&named(&format!("kiosk-{at}"), turns[at], deposit(id, 1))).unwrap();
+        }
+    }
+    (cluster, url)
+}
+
+#[test]
+fn a_ledger_of_two_hosts_is_verified_shown_exported_and_backed_up() {
+    let (_cluster, url) = used();
+    let again = printed(&["ledger", "migrate", "--database", &url]);
+    assert!(again.contains("of this version"), "{again}");
+    let verified = printed(&["ledger", "verify", "--database", &url]);
+    assert!(verified.starts_with("ok\n") && verified.contains("balance    $260.50"), "{verified}");
+    assert!(verified.contains("host") && verified.contains("second"), "{verified}");
+    let shown = printed(&["ledger", "show", "--database", &url, "--terminal", "kiosk-1"]);
+    assert!(shown.contains("deposit"), "{shown}");
+    let lines = printed(&["ledger", "export", "--database", &url]);
+    assert_eq!(lines.lines().filter(|line| line.contains(",deposit,")).count(), 10);
+    let folder = tempfile::tempdir().unwrap();
+    let [backup, data] = ["backup.db", "data"].map(|name| folder.path().join(name).display().to_string());
+    printed(&["ledger", "backup", &backup, "--database", &url]);
+    printed(&["ledger", "restore", &backup, "--data", &data]);
+    let restored = printed(&["ledger", "verify", "--data", &data]);
+    assert!(restored.contains("balance    $260.50"), "{restored}");
+}
+
+#[test]
+fn rows_that_were_changed_by_hand_are_found() {
+    for (changed, word) in [
+        ("UPDATE accounts SET balance = balance + 1", "account"),
+        ("UPDATE entries SET amount = 1 WHERE journal = 3 AND number = 2", "entry"),
+        ("DELETE FROM entries WHERE journal = 3 AND number = 5", "second"),
+        ("UPDATE terminals SET last_id = 9 WHERE terminal = 'kiosk-1'", "kiosk-1"),
+    ] {
+        let (cluster, url) = used();
+        cluster.sql("ledger", changed);
+        let found = refused(&["ledger", "verify", "--database", &url]);
+        assert!(found.contains(word) && found.contains("inconsistent"), "{changed}: {found}");
+    }
+}
+
+#[test]
+fn tables_that_are_out_of_step_are_refused() {
+    let (cluster, url) = used();
+    for (change, back) in [
+        ("ALTER TABLE cards DROP COLUMN day", "ALTER TABLE cards ADD COLUMN day BIGINT"),
+        (
+            "ALTER TABLE accounts ALTER COLUMN balance TYPE numeric",
+            "ALTER TABLE accounts ALTER COLUMN balance TYPE bigint",
+        ),
+        ("UPDATE ledger SET format = 99", "UPDATE ledger SET format = 5"),
+    ] {
+        cluster.sql("ledger", change);
+        for command in ["migrate", "verify"] {
+            let reason = refused(&["ledger", command, "--database", &url]);
+            assert!(
+                reason.contains("other columns") || reason.contains("another version"),
+                "{change}: {reason}"
+            );
+        }
+        cluster.sql("ledger", back);
+    }
+}
+
+#[test]
+fn an_address_with_a_password_is_refused() {
+    let reason = refused(&["ledger", "migrate", "--database", "postgres://atm:secret@127.0.0.1/atm"]);
+    assert!(reason.contains("PGPASSFILE") && !reason.contains("secret"), "{reason}");
+}
