@@ -8,6 +8,7 @@ mod demo;
 mod ended;
 mod hello;
 mod idle;
+mod keys;
 mod orders;
 mod person;
 mod sealed;
