@@ -174,7 +174,7 @@ impl Simulation {
             next_set_back: config.set_back.then(|| Instant::from_millis(rng.u64(1..60_000))),
             auditor,
             attacker,
-            operator: bank.map(|_| Operator::new()),
+            operator: bank.map(|_| Operator::new(&mut rng)),
             report: SimulationReport::default(),
             rng,
         }

@@ -3,11 +3,12 @@ use super::Simulation;
 use crate::{auditor::Order, bank};
 use atm_core::{
     ledger::card::CardKeys,
-    time::{Duration, UnixTime},
+    time::{Duration, Instant, UnixTime},
 };
+use fastrand::Rng;
 
-/// The wall clock at the start, in milliseconds since 1970.
-const START: i64 = 1_790_000_000_000;
+/// A midnight, in milliseconds since 1970.
+const MIDNIGHT: i64 = 20_718 * 86_400_000;
 
 /// The hosts' clocks are so many milliseconds apart.
 const APART: i64 = 3_600_000;
@@ -15,12 +16,14 @@ const APART: i64 = 3_600_000;
 /// The wall clock of the hosts, and when an operator gives the next order or a clock jumps.
 pub(super) struct Operator {
     offset: i64,
-    pub(super) next: atm_core::time::Instant,
+    pub(super) next: Instant,
 }
 
 impl Operator {
-    pub(super) fn new() -> Self {
-        Self { offset: START, next: atm_core::time::Instant::default() }
+    /// In most runs midnight comes while they last, on the clock of the first host or of the second.
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let apart = if rng.bool() { APART } else { 0 };
+        Self { offset: MIDNIGHT - apart - rng.i64(0..300_000), next: Instant::default() }
     }
 }
 

@@ -3,3 +3,4 @@
 
 mod counter;
 mod oracle;
+mod slow_thief;
