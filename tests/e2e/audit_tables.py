@@ -4,7 +4,7 @@
 `python3 audit_tables.py ledger.db` reads the file read-only, also beside a running server, in one transaction. It prints the first
 faults, or the balance of each account and the journals' heads, and ends with 1 or 0. Memory grows with the terminals.
 """
-import hashlib, sqlite3, sys
+import hashlib, sqlite3, sys, urllib.parse
 
 FORMAT = 5
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
@@ -28,10 +28,12 @@ def sides(entry):
     """The debited and the credited side, and what the account gains."""
     account = f"account:{entry['account']}"
     cash = "cash" if entry["terminal"] is None else f"cash:{entry['terminal']}"
-    if entry["kind"] == "created":
+    if entry["kind"] in ("created", "opened"):
         return "opening", account, entry["amount"]
-    if entry["kind"] != "done":
+    if entry["kind"] != "done" or entry["operation"] not in ("deposit", "withdrawal", "withdrawal-all", "transfer"):
         return None, None, 0
+    if entry["operation"] == "transfer":
+        return account, f"account:{entry['payee']}", -entry["amount"]
     deposit = entry["operation"] == "deposit"
     return (cash, account, entry["amount"]) if deposit else (account, cash, -entry["amount"])
 
@@ -39,11 +41,41 @@ def sides(entry):
 def last_row(entry):
     """The columns `last_…` of a terminal's row behind this entry."""
     outcome = entry["reason"] or entry["kind"]
-    return entry["id"], entry["operation"], outcome, entry["amount"], entry["balance"]
+    has_balance = outcome in ("insufficient", "balance-limit") or entry["debit"] is not None
+    balance = entry["balance"] if has_balance else None
+    return entry["id"], entry["operation"], outcome, entry["amount"], balance, entry["payee"], entry["detail"]
+
+
+def judged(card, entry):
+    """A card after an operation: its accounts, tries, refusals, whether it is blocked, its version, and its day with the sum."""
+    if entry["reason"] == "not-verified":
+        card["tries"], card["refusals"] = min(card["tries"] + 1, 3), card["refusals"] + 1
+        if card["tries"] == 3 and not card["blocked"]:
+            card["blocked"], card["version"] = 1, card["version"] + 1
+    elif entry["kind"] == "done":
+        if entry["operation"] in ("verification", "pin-change"):
+            card["tries"], card["version"] = 0, card["version"] + (entry["operation"] == "pin-change")
+        if (entry["operation"] or "").startswith("withdrawal"):
+            day = max(card["day"], entry["time"] // 86_400_000)
+            card["day"], card["withdrawn"] = day, entry["amount"] + (card["withdrawn"] if day == card["day"] else 0)
+
+
+def ordered(card, kind):
+    """A card after an operator's order."""
+    card["version"] += kind == "pin-set" or (kind == "blocked") != bool(card["blocked"])
+    if kind != "pin-set":
+        card["blocked"] = int(kind == "blocked")
+    if kind == "unblocked":
+        card["tries"] = 0
+
+
+CARD = ("accounts", "tries", "refusals", "blocked", "version", "day", "withdrawn")
+STATES = {"frozen": "frozen", "unfrozen": "open", "closed": "closed"}
 
 
 def audit(database):
     heads, accounts, last, gaps, identity, enrolled = {}, {}, {}, {}, None, {}
+    owners, cards = {1: (None, "open")}, {0: dict(zip(CARD, ("", 0, 0, 1, 0, 0, 0)))}
     for entry in database.execute("SELECT * FROM entries ORDER BY rowid"):
         where = f"entry {entry['number']} of journal {entry['journal']}"
         number, before = heads.get(entry["journal"], (0, "0" * 64))
@@ -52,12 +84,34 @@ def audit(database):
         heads[entry["journal"]] = entry["number"], entry["hash"]
         if entry["kind"] in ("created", "restored"):
             identity = entry["ledger"]
-        if entry["account"] is not None:
+        if entry["kind"] in ("opened", *STATES):
+            check(entry["journal"] == 2, f"{where} is not the operator's")
+            opened = entry["kind"] == "opened"
+            owner = urllib.parse.unquote(entry["owner"]) if opened else owners.get(entry["account"], (None,))[0]
+            owners[entry["account"]] = owner, "open" if opened else STATES[entry["kind"]]
+        if entry["kind"] == "issued":
+            check(entry["card"] == len(cards), f"{where} is not about the next card")
+            cards[entry["card"]] = dict(zip(CARD, (entry["accounts"], 0, 0, 0, 0, 0, 0)))
+        elif entry["card"] is not None:
+            check(entry["card"] in cards, f"{where} is about no card")
+            card = cards.setdefault(entry["card"], dict.fromkeys(CARD, 0))
+            if entry["kind"] in ("blocked", "unblocked", "pin-set"):
+                ordered(card, entry["kind"])
+            else:
+                judged(card, entry)
+        if entry["payee_version"] is not None:
+            balance, version = accounts.get(entry["payee"], (0, 0))
+            accounts[entry["payee"]] = balance + entry["amount"], version + 1
+            found = entry["payee_balance"], entry["payee_version"]
+            check(found == accounts[entry["payee"]], f"{where}: the payee does not add up")
+        if entry["account"] is not None and entry["kind"] not in STATES:
             balance, version = accounts.get(entry["account"], (0, 0))
             debit, credit, gain = sides(entry)
             check((entry["debit"], entry["credit"]) == (debit, credit), f"{where} has other sides")
             accounts[entry["account"]] = balance + gain, version + (debit is not None)
             check((entry["balance"], entry["version"]) == accounts[entry["account"]], f"{where} does not add up")
+        if entry["kind"] in ("opened", "issued", "blocked", "unblocked", "pin-set", *STATES):
+            continue
         name, number = entry["terminal"], entry["id"]
         if entry["kind"] in ("enrolled", "rotated", "revoked", "confirmed"):
             check(entry["journal"] == 2, f"{where} is not the operator's")
@@ -82,15 +136,19 @@ def audit(database):
     for row in database.execute("SELECT * FROM accounts"):
         found = row["balance"], row["version"]
         check(found == accounts.pop(row["account"], None), f"account {row['account']} is {found}")
+        found = row["owner"], row["state"]
+        check(found == owners.pop(row["account"], None), f"account {row['account']} is {found}")
         units, cents = divmod(row["balance"], 100)
         print(f"account {row['account']}: ${units}{f'.{cents:02}' * (cents > 0)}")
     check(not accounts, f"accounts without a row: {list(accounts)}")
+    found = {row["card"]: {column: row[column] for column in CARD} for row in database.execute("SELECT * FROM cards")}
+    check(found == cards, f"the cards are {found} and not {cards}")
     names = set()
     for row in database.execute("SELECT * FROM terminals"):
         name = row["terminal"]
         names.add(name)
-        found = tuple(row[f"last_{column}"] for column in ("id", "operation", "outcome", "amount", "balance"))
-        check(found == last.get(name, (None,) * 5), f"terminal {name}: {found} and not {last.get(name)}")
+        found = tuple(row[f"last_{column}"] for column in ("id", "operation", "outcome", "amount", "balance", "payee", "detail"))
+        check(found == last.get(name, (None,) * 7), f"terminal {name}: {found} and not {last.get(name)}")
         start, end, since = gaps.get(name, (0, 0, None))
         gap = row["gap_start"], row["gap_end"], row["set_back_at"]
         check(gap == (start, end, since) or (since is None and gap[0] >= gap[1]), f"terminal {name}: the gap {gap}")

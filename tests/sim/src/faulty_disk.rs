@@ -2,7 +2,7 @@
 use atm_core::{ledger::LedgerId, money::Amount, time::UnixTime};
 use atm_faulty_vfs::{Cut, Disk, DiskFile, Vfs};
 use atm_host::ledger::{
-    committer::GroupCommitter,
+    committer::{Clock, GroupCommitter},
     mark::{self, Mark, MarkFile},
     sqlite::{self, Beginning, Sqlite},
     store::{Head, StoreFault},
@@ -73,15 +73,23 @@ impl Machine {
     /// # Errors
     /// [`StoreFault`].
     pub fn start(&self, owner: u64) -> Result<GroupCommitter<Sqlite>, StoreFault> {
+        let asked = AtomicUsize::new(0);
+        let clock = move || UnixTime::from_millis(TIMES[asked.fetch_add(1, Ordering::Relaxed) % TIMES.len()]);
+        self.start_with_clock(owner, Box::new(clock))
+    }
+
+    /// The same, with this clock.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn start_with_clock(&self, owner: u64, clock: Clock) -> Result<GroupCommitter<Sqlite>, StoreFault> {
         let file = self.disk.open(mark::FILE, 0).map_err(|code| StoreFault::Failed(code.to_string()))?;
         let disk = SqliteDisk { disk: self.disk.clone(), vfs: self.vfs.name() };
         let (disk, mark) = (Some(Box::new(disk) as _), Mark::new(Box::new(MarkOnDisk(file)), self.file_id));
         let store = Sqlite::open(sqlite::FILE.into(), disk, mark, self.beginning, false)?;
         // As the host's folder does: the log may be a file that a killed process has made.
         self.disk.sync_directory("").map_err(|code| StoreFault::Failed(code.to_string()))?;
-        let asked = AtomicUsize::new(0);
-        let clock = move || UnixTime::from_millis(TIMES[asked.fetch_add(1, Ordering::Relaxed) % TIMES.len()]);
-        GroupCommitter::open(store, owner, Box::new(clock), Default::default())
+        GroupCommitter::open(store, owner, clock, Default::default())
     }
 
     /// A connection of another process.

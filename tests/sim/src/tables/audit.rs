@@ -1,12 +1,24 @@
 //! The audit: every table is derived again from the entries.
-use super::{Settled, Tables, get, moved, number, operation, opt};
-use atm_core::ledger::{Operation, Outcome, Receipt, Refusal};
+use super::{Settled, Tables, cards::Bank, get, moved, number, operation, opt};
+use atm_core::{
+    ledger::{Operation, Outcome, Receipt, Refusal},
+    money::Amount,
+};
 use rusqlite::{Connection, Row};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
-/// A terminal's last operation: id, operation, outcome, amount, balance.
-type Last = (Option<u64>, Option<String>, Option<String>, Option<u64>, Option<u64>);
+/// A terminal's last operation: id, operation, outcome, amount, balance, payee, detail, accounts.
+type Last = (
+    Option<u64>,
+    Option<String>,
+    Option<String>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<String>,
+);
 
 /// Reads and checks the tables, in one transaction.
 ///
@@ -22,6 +34,8 @@ pub fn audit(connection: &Connection) -> rusqlite::Result<Tables> {
     audit.entries(&transaction)?;
     audit.journals(&transaction)?;
     audit.accounts(&transaction)?;
+    let bank = std::mem::take(&mut audit.bank);
+    bank.compare(&transaction, &mut audit.tables)?;
     audit.terminals(&transaction)?;
     let identities = rows(&transaction, "SELECT format || ',' || identity FROM ledger", |row| row.get(0))?;
     if identities.iter().map(String::as_str).ne(audit.identity.iter().map(String::as_str)) {
@@ -65,6 +79,8 @@ struct Audit {
     /// The last settled entry of each terminal.
     last: HashMap<String, Settled>,
     gaps: HashMap<String, (u64, u64)>,
+    /// Cards, and owners and states of accounts.
+    bank: Bank,
 }
 
 impl Audit {
@@ -75,7 +91,7 @@ impl Audit {
     fn entries(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let lines = rows(
             connection,
-            &format!("SELECT journal, number, hash, {LINE} FROM entries ORDER BY journal, number"),
+            &format!("SELECT journal, number, hash, {LINE} FROM entries ORDER BY rowid"),
             |row| Ok((get(row, 0)?, get(row, 1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?)),
         )?;
         for (journal, number, hash, line) in lines {
@@ -98,26 +114,26 @@ impl Audit {
     }
 
     fn entry(&mut self, columns: &[&str]) -> Result<(), &'static str> {
+        let &[_, _, _, time, kind, ledger, name, id, numbers, word, reason, account, ref rest @ ..] = columns
+        else {
+            return Err("columns are missing");
+        };
         let &[
-            _,
-            _,
-            _,
-            _,
-            kind,
-            ledger,
-            name,
-            id,
-            numbers,
-            word,
-            reason,
-            account,
             debit,
             credit,
             amount,
             balance,
             version,
-            ..,
-        ] = columns
+            _,
+            _,
+            card,
+            own,
+            owner,
+            payee,
+            payee_balance,
+            payee_version,
+            detail,
+        ] = rest
         else {
             return Err("columns are missing");
         };
@@ -130,17 +146,33 @@ impl Audit {
                 self.identity = Some(format!("5,{ledger}"));
                 Some(i128::from(number(amount)?))
             }
+            "opened" if debit == "opening" => {
+                self.bank.open(number(account)?, owner)?;
+                Some(i128::from(number(amount)?))
+            }
+            "frozen" | "unfrozen" | "closed" => return self.bank.order(kind, number(account)?),
+            "issued" | "blocked" | "unblocked" | "pin-set" => {
+                return self.bank.order_card(kind, number(card)?, own);
+            }
             "enrolled" | "rotated" | "revoked" | "confirmed" => return Ok(()),
             "set-back" => {
                 self.gaps.insert(name.to_owned(), (number(id)?, number(numbers)?));
                 return Ok(());
             }
             _ => {
-                let (operation, outcome) = operation([kind, reason, word, amount, balance])?;
+                let card = if card.is_empty() { None } else { Some(number(card)?) };
+                let accounts = self.bank.accounts_of(card)?;
+                let columns = [kind, reason, word, amount, balance, payee, detail];
+                let (operation, outcome) = operation(columns, accounts)?;
+                if let Some(card) = card {
+                    self.bank.settle(card, outcome, number(time)?)?;
+                }
                 let key = if name.is_empty() { None } else { Some((name.to_owned(), number(id)?)) };
                 let moved = moved(outcome);
                 let cash = if name.is_empty() { "cash".to_owned() } else { format!("cash:{name}") };
                 let own = format!("account:{account}");
+                let other = format!("account:{payee}");
+                let cash = if word == "transfer" { other } else { cash };
                 let sides = match moved.signum() {
                     1 => (cash.as_str(), own.as_str()),
                     -1 => (own.as_str(), cash.as_str()),
@@ -148,6 +180,12 @@ impl Audit {
                 };
                 if (debit, credit) != sides {
                     return Err("other sides expected");
+                }
+                if word == "transfer" && moved != 0 {
+                    let versions = self.accounts.entry(number(payee)?).or_default();
+                    if versions.insert(number(payee_version)?, (-moved, number(payee_balance)?)).is_some() {
+                        return Err("the payee's version occurs twice");
+                    }
                 }
                 self.settle(Settled { key, operation, outcome })?;
                 if account.is_empty() {
@@ -207,7 +245,10 @@ impl Audit {
         let select = "SELECT account, balance, version FROM accounts";
         let accounts = rows(connection, select, |row| Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?)))?;
         for (account, balance, version) in accounts {
-            self.tables.balance = balance;
+            if account == 1 {
+                self.tables.balance = balance;
+            }
+            self.tables.accounts.insert(account, balance);
             let versions = self.accounts.remove(&account).unwrap_or_default();
             let mut sum = 0;
             for (expected, (version, (delta, after))) in (1..).zip(&versions) {
@@ -230,9 +271,12 @@ impl Audit {
         let terminals = rows(
             connection,
             "SELECT terminal, next_number, gap_start, gap_end, turn, last_id, last_operation, last_outcome, \
-             last_amount, last_balance FROM terminals",
+             last_amount, last_balance, last_payee, last_detail, last_accounts FROM terminals",
             |row| {
-                let last: Last = (opt(row, 5)?, row.get(6)?, row.get(7)?, opt(row, 8)?, opt(row, 9)?);
+                let words = (opt(row, 5)?, row.get(6)?, row.get(7)?, opt(row, 8)?, opt(row, 9)?);
+                let (id, operation, outcome, amount, balance) = words;
+                let rest = (opt(row, 10)?, opt(row, 11)?, row.get(12)?);
+                let last: Last = (id, operation, outcome, amount, balance, rest.0, rest.1, rest.2);
                 let numbers = [get(row, 1)?, get(row, 2)?, get(row, 3)?, get(row, 4)?];
                 Ok((row.get::<_, String>(0)?, numbers, last))
             },
@@ -262,22 +306,41 @@ impl Audit {
 
 /// The columns of a terminal's row after this entry.
 fn row_of(settled: &Settled) -> Last {
-    let (word, asked) = match settled.operation {
-        Some(Operation::Deposit(amount)) => (Some("deposit"), Some(amount.minor())),
-        Some(Operation::Withdraw(amount)) => (Some("withdrawal"), Some(amount.minor())),
-        Some(Operation::WithdrawAll) => (Some("withdrawal-all"), None),
-        _ => (None, None),
-    };
-    let (outcome, amount, balance) = match settled.outcome {
-        Outcome::Done(Receipt::Deposited { amount, balance } | Receipt::Withdrawn { amount, balance }) => {
-            ("done", Some(amount.minor()), Some(balance.minor()))
+    let (word, asked, payee) = match settled.operation {
+        Some(Operation::Deposit(amount)) => (Some("deposit"), Some(amount.minor()), None),
+        Some(Operation::Withdraw(amount)) => (Some("withdrawal"), Some(amount.minor()), None),
+        Some(Operation::WithdrawAll) => (Some("withdrawal-all"), None, None),
+        Some(Operation::Verify) => (Some("verification"), None, None),
+        Some(Operation::ChangePin) => (Some("pin-change"), None, None),
+        Some(Operation::Transfer { payee, amount }) => {
+            (Some("transfer"), Some(amount.minor()), Some(payee.0.into()))
         }
-        Outcome::Refused(Refusal::Insufficient { balance }) => ("insufficient", asked, Some(balance.minor())),
-        Outcome::Refused(Refusal::BalanceLimit { balance }) => {
-            ("balance-limit", asked, Some(balance.minor()))
+        _ => (None, None, None),
+    };
+    let (mut detail, mut accounts) = (None, None);
+    let (outcome, amount, balance) = match settled.outcome {
+        Outcome::Done(
+            Receipt::Deposited { amount, balance }
+            | Receipt::Withdrawn { amount, balance }
+            | Receipt::Transferred { amount, balance, .. },
+        ) => ("done", Some(amount.minor()), Some(balance.minor())),
+        Outcome::Done(Receipt::Verified { version, accounts: own }) => {
+            detail = Some(version.into());
+            accounts = Some(own.iter().map(|own| own.0.to_string()).collect::<Vec<_>>().join(" "));
+            ("done", None, None)
+        }
+        Outcome::Done(_) => ("done", None, None),
+        Outcome::Refused(refusal) => {
+            detail = match refusal {
+                Refusal::Delayed { seconds } => Some(seconds.into()),
+                Refusal::WithdrawalLimit { limit } => Some(limit.minor()),
+                Refusal::DayLimit { left } => Some(left.minor()),
+                _ => None,
+            };
+            (refusal.code(), asked, refusal.balance().map(Amount::minor))
         }
         _ => ("void", None, None),
     };
     let id = settled.key.as_ref().map(|(_, id)| *id);
-    (id, word.map(str::to_owned), Some(outcome.to_owned()), amount, balance)
+    (id, word.map(str::to_owned), Some(outcome.to_owned()), amount, balance, payee, detail, accounts)
 }
