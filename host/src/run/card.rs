@@ -126,8 +126,8 @@ fn new_pin(new: &NewPin) -> Result<(Pin, Option<Zeroizing<String>>)> {
         let first = terminal.ask("New PIN: ")?;
         match Pin::chosen(&first) {
             Ok(pin) if *terminal.ask("Again: ")? == *first => return Ok((pin, None)),
-            Ok(_) => eprintln!("These are two different PINs."),
-            Err(error) => eprintln!("{error}"),
+            Ok(_) => hidden::show("These are two different PINs.\n"),
+            Err(error) => hidden::show(&format!("{error}\n")),
         }
     }
 }

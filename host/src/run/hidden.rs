@@ -60,6 +60,11 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Shows a text on standard error. Where that cannot be written, only the text is missing.
+pub(super) fn show(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// The terminal that is standard input. Its mode is restored after each line, and when a signal ends the process.
 #[cfg(unix)]
 pub(super) struct Terminal {
@@ -94,7 +99,7 @@ impl Terminal {
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
         // What was typed before the prompt is dropped.
         tcsetattr(io::stdin(), OptionalActions::Flush, &hidden).context("the terminal's mode")?;
-        eprint!("{prompt}");
+        show(prompt);
         match read_keys() {
             Ok(Some(line)) => {
                 self.restore();
@@ -112,7 +117,7 @@ impl Terminal {
         use rustix::termios::{OptionalActions, tcsetattr};
         // Where it fails, the terminal is gone.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-        eprintln!();
+        show("\n");
     }
 
     fn end(&self) -> ! {
@@ -151,9 +156,10 @@ fn read_keys() -> Result<Option<Zeroizing<String>>> {
             [0x08 | 0x7F] => drop(line.pop()),
             // Ctrl-U.
             [0x15] => line.clear(),
-            [key] if line.len() < MAX_LINE => line.push(typed(key)),
-            // Too long: it is no number and no PIN already.
-            _ => {}
+            [key] => {
+                ensure!(line.len() < MAX_LINE, "the line is too long");
+                line.push(typed(key));
+            }
         }
     }
 }

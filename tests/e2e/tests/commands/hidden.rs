@@ -69,6 +69,7 @@ fn a_card_is_named_by_its_own_number_which_is_not_shown() {
         ("4111 1111 1111 1111\r", "no card of the ledger has this number"),
         ("4111 1111 1111 1112\r", "the last a check digit"),
         ("4111111111111111\u{e9}\r", "the last a check digit"),
+        (&format!("{number}{}1", " ".repeat(48)), "the line is too long"),
     ] {
         let mut screen = start(&bank, &["card", "block", "--ask-number"]);
         answer(&mut screen, "Card number: ", 1, keys);
