@@ -1,4 +1,6 @@
 //! Options of a ledger in a database that several hosts share.
+use super::Serve;
+use atm_core::ledger::Name;
 use atm_host::ledger::postgres::{AddressError, Database as Address};
 use clap::Args;
 use std::path::PathBuf;
@@ -15,6 +17,42 @@ pub(crate) struct Database {
     /// Use an engine, or a version of it, that was not tested
     #[arg(long, help_heading = "Shared database (experimental)", requires = "database")]
     pub(crate) untested_engine: bool,
+}
+
+/// A host of a shared database.
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// The name of this host, which no other host of the database has: another process under it ends this one. --data has the mark of what it has
+    /// acknowledged
+    #[arg(
+        long,
+        help_heading = "Shared database (experimental)",
+        value_name = "NAME",
+        default_value = "host",
+        requires = "database"
+    )]
+    pub(crate) host_name: Name,
+}
+
+impl Shared {
+    /// What the options of `atm serve` lack, or contradict.
+    pub(crate) fn check(&self, serve: &Serve) -> Result<(), &'static str> {
+        if self.database.database.is_none() {
+            Ok(())
+        } else if serve.data.is_none() {
+            Err("--database needs --data, for the mark of what this host has acknowledged")
+        } else if serve.serial.is_some() {
+            Err("--database is for hosts over TCP, and not for --serial")
+        } else if serve.accept_loss {
+            Err(
+                "--accept-loss is for a ledger in a folder: a database that has lost commits is served to other names of hosts",
+            )
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Database {

@@ -83,6 +83,12 @@ struct Options {
     refusal_alarm: Option<u64>,
     allow_clear: Option<bool>,
     data: Option<String>,
+    #[cfg(feature = "postgres")]
+    database: Option<String>,
+    #[cfg(feature = "postgres")]
+    database_ca: Option<String>,
+    #[cfg(feature = "postgres")]
+    host_name: Option<String>,
     balance: Option<Value>,
     limit: Option<Value>,
     idle_timeout: Option<u64>,
@@ -121,6 +127,12 @@ impl Options {
             ("refusal-alarm", text(&self.refusal_alarm)),
             ("allow-clear", text(&self.allow_clear)),
             ("data", text(&self.data)),
+            #[cfg(feature = "postgres")]
+            ("database", text(&self.database)),
+            #[cfg(feature = "postgres")]
+            ("database-ca", text(&self.database_ca)),
+            #[cfg(feature = "postgres")]
+            ("host-name", text(&self.host_name)),
             ("balance", text(&self.balance)),
             ("limit", text(&self.limit)),
             ("idle-timeout", text(&self.idle_timeout)),

@@ -147,6 +147,9 @@ pub(crate) struct Serve {
     /// synced. Without this option the ledger is in memory and lost at exit
     #[arg(long, help_heading = "Ledger", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    #[cfg(feature = "postgres")]
+    #[command(flatten)]
+    pub(crate) shared: super::database::Shared,
     /// Go on with a ledger that is behind what was acknowledged, as another ledger: terminals learn that the
     /// outcomes of their last requests are unknown
     #[arg(long, help_heading = "Ledger", requires = "ledger")]

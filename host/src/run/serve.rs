@@ -16,7 +16,7 @@ use atm_host::{
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -85,6 +85,10 @@ fn refusal(options: &Serve) -> Option<String> {
         return Some(format!(
             "{option} needs --secrets FILE, or the credential `secrets` of systemd (atm secrets new makes one)"
         ));
+    }
+    #[cfg(feature = "postgres")]
+    if let Err(reason) = options.shared.check(options) {
+        return Some(reason.to_owned());
     }
     let refused = match (&options.serial, options.listen.parse()) {
         (Some(path), _) => !is_pseudo_terminal(path),
@@ -159,9 +163,7 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
         stop.stop();
     })?;
     if let Some(folder) = &options.data {
-        server
-            .open_ledger(folder, options.accept_loss)
-            .with_context(|| format!("the ledger in {} cannot be used", folder.display()))?;
+        open_ledger(options, &mut server, folder)?;
     }
     let is_open = |address: &SocketAddr| !is_tls && !options.sealed && is_remote(address);
     for address in server.local_addrs().filter(is_open) {
@@ -184,6 +186,20 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
     systemd::notify_stopping();
     served.context("the server failed")?;
     Ok(Exit::Done)
+}
+
+/// Opens the ledger in a folder, or in a shared database.
+fn open_ledger(options: &Serve, server: &mut Server, folder: &Path) -> Result<()> {
+    #[cfg(feature = "postgres")]
+    if let Some(database) = options.shared.database.address()? {
+        let name = database.display().to_string();
+        let host = options.shared.host_name.as_str();
+        info!(target: SERVER, database = name, host, "the ledger is in a shared database");
+        return server.open_database(database, host, folder).context(name);
+    }
+    server
+        .open_ledger(folder, options.accept_loss)
+        .with_context(|| format!("the ledger in {} cannot be used", folder.display()))
 }
 
 fn sealed_word(options: &Serve) -> &'static str {

@@ -64,34 +64,26 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let server = command("postgres")
-            .arg("-D")
-            .arg(&data)
-            .args([
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "port=5432",
-                "-c",
-                "max_connections=300",
-                "-c",
-                "fsync=off",
-                "-k",
-            ])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let server = run(folder.path());
         let cluster = Self { folder, server };
+        cluster.wait();
+        cluster
+    }
+
+    /// Stops the server as a loss of power would, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.server = run(self.folder.path());
+        self.wait();
+    }
+
+    fn wait(&self) {
         let until = Instant::now() + TIMEOUT;
-        while !cluster.try_sql("postgres", "SELECT 1") {
-            let log = || fs::read_to_string(cluster.folder.path().join("log")).unwrap_or_default();
+        while !self.try_sql("postgres", "SELECT 1") {
+            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < until, "PostgreSQL does not start: {}", log());
             thread::yield_now();
         }
-        cluster
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> bool {
@@ -132,9 +124,8 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        // As fast as it can: nothing is kept.
+impl Cluster {
+    fn stop(&mut self) {
         let stopped = command("pg_ctl")
             .args(["stop", "-m", "immediate", "-D"])
             .arg(self.folder.path().join("data"))
@@ -144,4 +135,34 @@ impl Drop for Cluster {
         }
         let _ = self.server.wait();
     }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts the server in a folder.
+fn run(folder: &Path) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    command("postgres")
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "port=5432",
+            "-c",
+            "max_connections=300",
+            "-c",
+            "fsync=off",
+            "-k",
+        ])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
