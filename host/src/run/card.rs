@@ -26,6 +26,9 @@ use atm_host::{
 use std::path::Path;
 use zeroize::Zeroizing;
 
+/// Numbers that are drawn for a card, at most, where other cards have those before: with any prefix, most numbers are free.
+const DRAWS: usize = 100;
+
 /// Room for what is printed once, so that it is not copied while it grows.
 const MAX_TEXT: usize = 256;
 
@@ -36,12 +39,14 @@ pub(super) fn run(command: &Card) -> Result<Exit> {
             let accounts = operator.may_issue(accounts)?;
             let keys = read_secrets(secrets, &folder.data, "a card")?.cards();
             let (pin, shown) = new_pin(pin)?;
+            let mut draws = 0;
             let (row, number) = loop {
+                draws += 1;
                 let (number, text) = draw::card_number(prefix).context("no number can be drawn")?;
                 let claim = keys.claim(&number);
                 let card = card::Card::new(&claim, &keys.proof(&claim, &pin), number.last_four(), accounts);
                 match operator.issue(&claim, &card, unix_time()) {
-                    Err(OrderFault::Card(_, Refused::NumberTaken)) => {}
+                    Err(OrderFault::Card(_, Refused::NumberTaken)) if draws < DRAWS => {}
                     issued => break (issued?, text),
                 }
             };
