@@ -23,7 +23,7 @@ fn run_sessions(server: &Server) {
 }
 
 /// Runs statements on the database of a ledger without a server; false if there is no Python.
-fn change(folder: &Path, statements: &str) -> bool {
+pub(crate) fn change(folder: &Path, statements: &str) -> bool {
     const SCRIPT: &str =
         "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.executescript(sys.argv[2]); db.commit()";
     let file = folder.join("ledger.db");
