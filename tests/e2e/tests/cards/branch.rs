@@ -95,10 +95,15 @@ impl Branch {
         terminal
     }
 
-    /// A terminal of that server, newly enrolled, at the menu with one of the cards.
-    pub(crate) fn at_menu(&self, name: &str, server: &Server, card: usize) -> Terminal {
+    /// A terminal of that server, newly enrolled, at the card prompt.
+    pub(crate) fn at_card(&self, name: &str, server: &Server) -> Terminal {
         self.enrol(name);
-        let mut terminal = self.terminal(name, Target::Tcp(server.address.to_string()));
+        self.terminal(name, Target::Tcp(server.address.to_string()))
+    }
+
+    /// The same at the menu with one of the cards.
+    pub(crate) fn at_menu(&self, name: &str, server: &Server, card: usize) -> Terminal {
+        let mut terminal = self.at_card(name, server);
         terminal.log_in(&self.cards[card]);
         terminal
     }

@@ -1,18 +1,21 @@
 //! A card that is blocked, that has another PIN, or whose terminal says hello elsewhere: the session that was open moves nothing more.
-use crate::bank::{Bank, NUMBERS, PINS, Terminal};
-use atm_core::time::Duration;
+use crate::{
+    counter::{Counter, NUMBERS, PINS},
+    terminal::Terminal,
+};
+use atm_core::{time::Duration, wire::Wire};
 use atm_e2e::Client;
 
 const NO_ACCESS: &str = "Your card's session is over.";
 
-fn bank() -> Bank {
-    Bank::start(Duration::from_secs(30))
+fn counter() -> Counter {
+    Counter::start(Wire::Json, Duration::from_secs(30))
 }
 
 /// A terminal at the menu with card 0.
-fn at_menu(bank: &Bank, name: &'static str) -> (Terminal, Client) {
+fn at_menu(counter: &Counter, name: &'static str) -> (Terminal, Client) {
     let mut terminal = Terminal::new(name);
-    let (mut client, _) = terminal.connect(bank.address, false);
+    let (mut client, _) = terminal.connect(counter.address, false);
     terminal.log_in(&mut client, 0);
     (terminal, client)
 }
@@ -25,9 +28,9 @@ fn assert_refused(terminal: &mut Terminal, client: &mut Client) {
 
 #[test]
 fn a_session_is_over_when_its_pin_is_changed_at_another_terminal() {
-    let bank = bank();
+    let counter = counter();
     let ((mut first, mut first_client), (mut second, mut client)) =
-        (at_menu(&bank, "kiosk-1"), at_menu(&bank, "kiosk-2"));
+        (at_menu(&counter, "kiosk-1"), at_menu(&counter, "kiosk-2"));
     for text in ["pin", PINS[0], "8642"] {
         second.ask(&mut client, text);
     }
@@ -39,12 +42,12 @@ fn a_session_is_over_when_its_pin_is_changed_at_another_terminal() {
 
 #[test]
 fn a_session_is_over_when_wrong_pins_block_its_card_and_they_are_counted() {
-    let bank = bank();
-    let (mut first, mut first_client) = at_menu(&bank, "kiosk-1");
+    let counter = counter();
+    let (mut first, mut first_client) = at_menu(&counter, "kiosk-1");
     // Each refusal delays the next one at the same terminal.
     for name in ["kiosk-2", "kiosk-3", "kiosk-4"] {
         let mut thief = Terminal::new(name);
-        let (mut client, _) = thief.connect(bank.address, false);
+        let (mut client, _) = thief.connect(counter.address, false);
         thief.ask(&mut client, NUMBERS[0]);
         let text = thief.ask(&mut client, "0007");
         assert!(text.starts_with("The card and the PIN were not accepted."), "{text}");
@@ -59,16 +62,16 @@ fn a_session_is_over_when_wrong_pins_block_its_card_and_they_are_counted() {
         ("atm_blocked_cards_total", 1),
         ("atm_verification_alarms_total", 1),
     ] {
-        assert_eq!(bank.metric(name), expected, "{name}");
+        assert_eq!(counter.metric(name), expected, "{name}");
     }
 }
 
 #[test]
 fn a_session_is_over_when_its_terminal_says_hello_elsewhere() {
-    let bank = bank();
-    let (mut terminal, mut old) = at_menu(&bank, "kiosk-1");
+    let counter = counter();
+    let (mut terminal, mut old) = at_menu(&counter, "kiosk-1");
     let withdraw = terminal.answer("withdraw 40");
-    let (mut client, text) = terminal.connect(bank.address, false);
+    let (mut client, text) = terminal.connect(counter.address, false);
     assert!(text.contains("Please type the number of your card."), "{text}");
     // The answer to the prompt that was open there has no effect on either connection.
     old.try_send(&withdraw);

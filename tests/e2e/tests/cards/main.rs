@@ -1,7 +1,7 @@
 //! Access by card, with the built programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod bank;
+mod alarm;
 mod branch;
 mod counter;
 mod demo;
@@ -11,4 +11,6 @@ mod idle;
 mod keys;
 mod orders;
 mod person;
+mod replay;
 mod sealed;
+mod terminal;

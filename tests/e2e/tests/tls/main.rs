@@ -3,6 +3,7 @@
 
 mod authority;
 mod broken;
+mod by_card;
 mod certificates;
 mod client;
 mod enrolment;
