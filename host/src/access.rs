@@ -9,6 +9,6 @@ pub mod key_file;
 pub mod secrets;
 
 pub use enrolment::{Enrolment, Status};
-pub use file::FileError;
+pub use file::{FileError, refuse_core_dumps};
 pub use key_file::KeyFile;
 pub use secrets::Secrets;

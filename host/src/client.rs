@@ -53,7 +53,7 @@ pub use event::{Direction, LinkEvent, ReceivedMessage};
 pub use link::Link;
 pub use memory_store::MemoryStore;
 #[cfg(feature = "cli")]
-pub use one_shot::{OneShot, Operation};
+pub use one_shot::{OneShot, Operation, Sum};
 #[cfg(feature = "cli")]
 pub use repl::run_repl;
 #[cfg(feature = "cli")]
@@ -169,11 +169,12 @@ pub fn start_from_clock() -> u64 {
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:65432";
 
 /// Runs a client on this process's standard streams. The terminal's memory is stored in `state_file`, whose profile the
-/// caller has put into `options`.
+/// caller has put into `options`. `card` has two lines, the number and the PIN of the card of an operation of the command line; it is empty
+/// without one.
 ///
 /// Returns the exit code of the program. A thread that waits for standard input may be left behind: it ends with the process.
 #[cfg(feature = "cli")]
-pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
+pub fn run(options: &Options, state_file: Option<StateFile>, card: &str) -> Exit {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     // The console hides what is typed.
     let offers = options.offers.with(Capabilities::SECRET_PROMPTS);
@@ -183,7 +184,7 @@ pub fn run(options: &Options, state_file: Option<StateFile>) -> Exit {
                 link.store_memory_in(state_file);
             }
             let mut console = match options.pipe.one_shot {
-                Some(OneShot { operation, .. }) => Console::of_line(operation.to_string(), link.wake())?,
+                Some(one_shot) => Console::of_lines(one_shot.lines(card), link.wake())?,
                 None => Console::open(link.wake(), options.keeps_history)?,
             };
             console.banner.clone_from(&options.banner);

@@ -111,7 +111,10 @@ fn run_client(arguments: Client) -> Result<Exit> {
         (None, None) => None,
     };
     let pending = profile.as_ref().and_then(|profile| profile.memory.pending);
-    let one_shot = operation.map(|operation| OneShot { operation, json: arguments.json, pending });
+    let (by_card, account) = (arguments.card_fd.is_some(), arguments.account);
+    let json = arguments.json;
+    let one_shot = operation.map(|operation| OneShot { operation, json, pending, by_card, account });
+    let card = arguments.card_fd.map(hidden::read_card).transpose()?.unwrap_or_default();
     let is_sealed = arguments.key.is_some();
     let defaults = Options::new(target);
     let options = Options {
@@ -128,7 +131,7 @@ fn run_client(arguments: Client) -> Result<Exit> {
         },
         ..defaults
     };
-    Ok(client::run(&options, state))
+    Ok(client::run(&options, state, &card))
 }
 
 /// Runs a server and a client in one process: `atm` without a command.
@@ -137,7 +140,7 @@ fn run_server_and_client() -> Result<Exit> {
         Server::bind("127.0.0.1:0", ServerConfig::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
-    let code = client::run(&Options::new(Target::Tcp(address.to_string())), None);
+    let code = client::run(&Options::new(Target::Tcp(address.to_string())), None, "");
     stop.stop();
     match serving.join() {
         Ok(result) => result.context("the server failed")?,

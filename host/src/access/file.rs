@@ -79,7 +79,10 @@ pub(super) fn key(line: Option<&str>) -> Option<Key> {
 
 /// Sets the limit of a core dump's size to 0 and the process not dumpable, which also keeps other processes of its user
 /// from its memory (prctl(2), `PR_SET_DUMPABLE`).
-fn refuse_core_dumps() -> io::Result<()> {
+///
+/// # Errors
+/// The system's.
+pub fn refuse_core_dumps() -> io::Result<()> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};

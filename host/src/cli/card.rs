@@ -8,7 +8,7 @@ use atm_host::{access::draw::Prefix, ledger::card_order::MAX_ACCOUNT};
 use clap::{ArgGroup, Args, Subcommand};
 
 /// Reads the number of an account.
-fn account(text: &str) -> Result<AccountNumber, String> {
+pub(super) fn account(text: &str) -> Result<AccountNumber, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_ACCOUNT).contains(number));
     number.map(AccountNumber).ok_or_else(|| "an account's number is 1 to 9 digits, not zero".to_owned())
 }

@@ -1,6 +1,9 @@
 //! Options of `atm client`.
-use super::{address, tls::TerminalTls, wire};
-use atm_core::{ledger::Name, wire::Wire};
+use super::{address, card::account, tls::TerminalTls, wire};
+use atm_core::{
+    ledger::{AccountNumber, Name},
+    wire::Wire,
+};
 use atm_host::client::Operation;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
@@ -23,6 +26,10 @@ command is taken as its repetition: the outcome is the result, with \"earlier\":
 deposit and withdraw end with 4 and do nothing, until balance has reported it. Otherwise it is \
 reported on standard error, and the operation follows, withdraw all too, unless nothing is left. So a command that ended with 4 or 130 can \
 be repeated with the same --state. A printed outcome other than unknown is final, whatever the exit code.
+
+With --card-fd N the card's number and PIN come from two lines of a file descriptor, never from arguments or the environment: \
+atm client transfer 1001 12.34 --card-fd 3 3<card; deposit and transfer take cents. A transfer is confirmed by its payee's number, and a card with several \
+accounts needs --account. Where the number, the PIN, the account or the payee is refused, the exit code is 3, and 1 where the server asks for something else.
 
 Each line from a pipe answers one prompt. The client stops at the first line that was refused or cannot be sent, since the \
 next one would answer the same prompt: it says which, and leaves as by exit. --keep-going goes on. It \
@@ -51,13 +58,20 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 #[command(after_long_help = CLIENT_HELP)]
 #[command(group(ArgGroup::new("name").args(["terminal", "tls_cert", "key"]).multiple(true)))]
 pub(crate) struct Client {
-    /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all. Each may be missing; an
-    /// address is the word that has a colon. With an operation the client prints its result and exits
-    #[arg(value_name = "HOST:PORT | OPERATION", num_args = 0..=3)]
+    /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all; with --card-fd also transfer
+    /// PAYEE AMOUNT or statement. Each may be missing; an address is the word that has a colon. With an operation the client prints its
+    /// result and exits
+    #[arg(value_name = "HOST:PORT | OPERATION", num_args = 0..=4)]
     pub(crate) words: Vec<String>,
     /// Print the result of the operation as one JSON object, with amounts in cents
     #[arg(long, requires = "words")]
     pub(crate) json: bool,
+    /// Carry out the operation with a card, where access is by card: read two lines from this file descriptor, the card's number and its PIN
+    #[arg(long, value_name = "N", requires_all = ["words", "name"])]
+    pub(crate) card_fd: Option<u32>,
+    /// The card's account, if it has several
+    #[arg(long, value_name = "NUMBER", requires = "card_fd", value_parser = account)]
+    pub(crate) account: Option<AccountNumber>,
     /// The server's address, too [default: 127.0.0.1:65432]
     #[arg(long, help_heading = "Link", value_name = "HOST:PORT", conflicts_with = "serial", value_parser = address)]
     pub(crate) connect: Option<String>,
@@ -118,7 +132,7 @@ impl Client {
         let operation = match words {
             [] if self.json => return Err("--json is for the result of an operation".to_owned()),
             [] => None,
-            words => Some(Operation::parse(words)?),
+            words => Some(Operation::parse(words, self.card_fd.is_some())?),
         };
         Ok((first.or_else(|| self.connect.clone()), operation))
     }

@@ -145,13 +145,13 @@ impl Console {
         Ok(Self { private_lines: Some(private_lines), ..console })
     }
 
-    /// Has one line, and does not read standard input.
+    /// Has these lines, and does not read standard input.
     ///
     /// # Errors
     /// The system's error if the threads or the signal handlers cannot be set up.
-    pub(super) fn of_line(line: String, wake: Wake) -> io::Result<Self> {
+    pub(super) fn of_lines(lines: Zeroizing<String>, wake: Wake) -> io::Result<Self> {
         let signals = Some(Signals::for_lines(wake.clone())?);
-        Ok(Self { signals, ..Self::reading(Cursor::new(line), wake)? })
+        Ok(Self { signals, ..Self::reading(Cursor::new(lines), wake)? })
     }
 
     /// Reads plain lines from `source`, without a person. The thread ends with the source, or after the line that it waits

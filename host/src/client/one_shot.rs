@@ -1,24 +1,62 @@
 //! One-shot operation: an operation of the command line in place of a conversation, and its result as one JSON object.
 use super::ReceivedMessage;
 use crate::exit::Exit;
-use atm_core::ledger::{Outcome, Receipt};
+use atm_core::ledger::{AccountNumber, Outcome, Receipt};
 use std::fmt::{self, Write as _};
+use zeroize::Zeroizing;
 
 /// What the words of a command line must be.
 const USAGE: &str =
     "an address is HOST:PORT, and an operation balance, deposit AMOUNT, withdraw AMOUNT or withdraw all";
+
+/// What they may be too, with a card.
+const CARD_USAGE: &str = "transfer PAYEE AMOUNT or statement";
+
+/// The greatest number of an account: 9 digits.
+const MAX_ACCOUNT: u32 = 999_999_999;
 
 /// An operation of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Ask for the balance.
     Balance,
-    /// Deposit so many whole units.
-    Deposit(u64),
+    /// Deposit so much: whole units, or cents too with a card.
+    Deposit(Sum),
     /// Withdraw so many whole units.
     Withdraw(u64),
     /// Withdraw the whole balance.
     WithdrawAll,
+    /// Transfer so much to this account, with a card.
+    Transfer {
+        /// The account.
+        payee: AccountNumber,
+        /// How much.
+        amount: Sum,
+    },
+    /// Show the last movements, with a card.
+    Statement,
+}
+
+/// A sum of money as it was typed, of any size: the host has the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    units: u64,
+    cents: u64,
+}
+
+impl Sum {
+    fn is(self, units: u64, cents: u64) -> bool {
+        (self.units, self.cents) == (units, cents)
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cents {
+            0 => write!(f, "{}", self.units),
+            cents => write!(f, "{}.{cents:02}", self.units),
+        }
+    }
 }
 
 /// An operation that a client carries out before it leaves, without reading its standard input.
@@ -30,33 +68,88 @@ pub struct OneShot {
     pub json: bool,
     /// The request of an earlier start that has no reply: its outcome is learned first.
     pub pending: Option<u64>,
+    /// Do a card's number and PIN come first?
+    pub by_card: bool,
+    /// The card's account, if it has several.
+    pub account: Option<AccountNumber>,
 }
 
 impl OneShot {
     /// Does the operation move money?
     pub(super) fn moves_money(self) -> bool {
-        self.operation != Operation::Balance
+        !matches!(self.operation, Operation::Balance | Operation::Statement)
+    }
+
+    /// How many answers come before those of the operation.
+    pub(super) fn sign_in_answers(self) -> usize {
+        if self.by_card { 2_usize.saturating_add(self.account.iter().count()) } else { 0 }
+    }
+
+    /// The answers, each with its newline; `card` has those with the number and the PIN.
+    pub(super) fn lines(self, card: &str) -> Zeroizing<String> {
+        let account = self.account.map_or_else(String::new, |AccountNumber(number)| format!("{number}\n"));
+        let operation = self.operation.answers().join("\n");
+        // Of its whole length from the start: a string that grows leaves a copy behind.
+        let length = [card.len(), account.len(), operation.len()].iter().sum();
+        let mut lines = Zeroizing::new(String::with_capacity(length));
+        for part in [card, &account, &operation] {
+            lines.push_str(part);
+        }
+        lines
     }
 }
 
 impl Operation {
-    /// Reads the words of a command line.
+    /// Reads the words of a command line; with a card there are more of them, and cents.
     ///
     /// # Errors
     /// What the words must be.
-    pub fn parse(words: &[String]) -> Result<Self, String> {
+    pub fn parse(words: &[String], by_card: bool) -> Result<Self, String> {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let amount = |text: &str| match text.parse() {
-            Ok(units) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(units),
-            _ => Err(format!("{text} is not an amount in whole units: {USAGE}")),
+        let usage = if by_card { format!("{USAGE}, {CARD_USAGE}") } else { USAGE.to_owned() };
+        let amount = |text: &str| {
+            units(text).ok_or_else(|| format!("{text} is not an amount in whole units: {usage}"))
+        };
+        let sum = |text: &str| match text.split_once('.').filter(|_| by_card) {
+            None => amount(text).map(|units| Sum { units, cents: 0 }),
+            Some((whole, cents)) => match (units(whole), units(cents).filter(|_| cents.len() == 2)) {
+                (Some(units), Some(cents)) => Ok(Sum { units, cents }),
+                _ => Err(format!("{text} is not an amount, as 12 or 12.34: {usage}")),
+            },
         };
         match words.as_slice() {
             ["balance"] => Ok(Self::Balance),
-            ["deposit", text] => amount(text).map(Self::Deposit),
+            ["deposit", text] => sum(text).map(Self::Deposit),
             ["withdraw", "all"] => Ok(Self::WithdrawAll),
             ["withdraw", text] => amount(text).map(Self::Withdraw),
-            _ => Err(USAGE.to_owned()),
+            ["statement"] if by_card => Ok(Self::Statement),
+            ["transfer", payee, text] if by_card => {
+                let number = payee.parse().ok().filter(|number| (1..=MAX_ACCOUNT).contains(number));
+                let payee = number.map(AccountNumber).ok_or(format!("{payee} is not an account's number"))?;
+                Ok(Self::Transfer { payee, amount: sum(text)? })
+            }
+            ["statement" | "transfer", ..] => Err(format!("{CARD_USAGE} needs a card: --card-fd")),
+            _ => Err(usage),
         }
+    }
+
+    /// The answers to the menu and to the prompts after it. A payee is confirmed by its number, which is on the command line.
+    fn answers(self) -> Vec<String> {
+        match self {
+            Self::Balance => vec!["balance".to_owned()],
+            Self::Statement => vec!["statement".to_owned()],
+            Self::Deposit(sum) => vec![format!("deposit {sum}")],
+            Self::Withdraw(units) => vec![format!("withdraw {units}")],
+            Self::WithdrawAll => vec!["withdraw all".to_owned()],
+            Self::Transfer { payee: AccountNumber(payee), amount } => {
+                vec!["transfer".to_owned(), payee.to_string(), amount.to_string(), "yes".to_owned()]
+            }
+        }
+    }
+
+    /// How many answers it needs.
+    pub(super) fn answer_count(self) -> usize {
+        self.answers().len()
     }
 
     /// Its name on the wire.
@@ -65,6 +158,8 @@ impl Operation {
             Self::Balance => "balance",
             Self::Deposit(_) => "deposit",
             Self::Withdraw(_) | Self::WithdrawAll => "withdrawal",
+            Self::Transfer { .. } => "transfer",
+            Self::Statement => "statement",
         }
     }
 
@@ -74,6 +169,11 @@ impl Operation {
             Self::Balance => "Your balance is $",
             Self::Deposit(_) => "Amount deposited: $",
             Self::Withdraw(_) | Self::WithdrawAll => "Amount withdrawn: $",
+            Self::Transfer { .. } => "Amount transferred: $",
+            Self::Statement => {
+                return outcome.is_none()
+                    && (text.contains(", balance $") || text == "There are no movements.");
+            }
         };
         match outcome {
             Some(Outcome::Done(Receipt::Balance { .. })) => self == Self::Balance,
@@ -85,26 +185,44 @@ impl Operation {
     /// Is this the outcome of a request for the same movement of money? Then the command is the repetition of that request.
     pub(super) fn is_done_by(self, outcome: Outcome) -> bool {
         match (self, outcome) {
-            (Self::Deposit(asked), Outcome::Done(Receipt::Deposited { amount, .. }))
-            | (Self::Withdraw(asked), Outcome::Done(Receipt::Withdrawn { amount, .. })) => {
-                (asked, 0) == (amount.units(), amount.cents())
+            (Self::Deposit(asked), Outcome::Done(Receipt::Deposited { amount, .. })) => {
+                asked.is(amount.units(), amount.cents())
             }
+            (Self::Withdraw(units), Outcome::Done(Receipt::Withdrawn { amount, .. })) => {
+                Sum { units, cents: 0 }.is(amount.units(), amount.cents())
+            }
+            (
+                Self::Transfer { payee, amount },
+                Outcome::Done(Receipt::Transferred { payee: to, amount: moved, .. }),
+            ) => payee == to && amount.is(moved.units(), moved.cents()),
             (Self::WithdrawAll, Outcome::Done(Receipt::Withdrawn { balance, .. })) => balance.is_zero(),
             _ => false,
         }
     }
+
+    /// Does a text say that an earlier request of the same card has done it? With a card, an earlier outcome comes without fields.
+    pub(super) fn was_done_by(self, text: &str) -> bool {
+        let Some((_, earlier)) = text.split_once(EARLIER) else { return false };
+        let begin = match self {
+            Self::Balance | Self::Statement => return false,
+            Self::Deposit(sum) => format!("Amount deposited: ${sum}. "),
+            Self::Withdraw(units) => format!("Amount withdrawn: ${units}. "),
+            Self::WithdrawAll => "Amount withdrawn: $".to_owned(),
+            Self::Transfer { payee: AccountNumber(payee), amount } => {
+                format!("Amount transferred: ${amount} to account {payee}. ")
+            }
+        };
+        let is_empty = earlier.split("\n\n").next().is_some_and(|text| text.ends_with("balance is $0."));
+        earlier.starts_with(&begin) && (self != Self::WithdrawAll || is_empty)
+    }
 }
 
-/// The answer to the menu.
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Balance => f.write_str("balance"),
-            Self::Deposit(amount) => write!(f, "deposit {amount}"),
-            Self::Withdraw(amount) => write!(f, "withdraw {amount}"),
-            Self::WithdrawAll => f.write_str("withdraw all"),
-        }
-    }
+/// What comes before the outcome of an earlier request.
+const EARLIER: &str = "About your earlier request:\n\n";
+
+/// A whole number of units.
+fn units(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The result as a JSON object in one line. Amounts are in minor units, as on the wire and in an export; `text` is what the host said.
@@ -179,15 +297,74 @@ mod tests {
 
     #[test]
     fn the_words_of_a_command_line_are_an_operation() {
-        let parse = |line: &str| Operation::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let parse = |line: &str, by_card| {
+            Operation::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), by_card)
+        };
         for line in ["balance", "deposit 40", "withdraw 30", "withdraw all", "deposit 0"] {
-            assert_eq!(parse(line).unwrap().to_string(), line);
+            assert_eq!(parse(line, false).unwrap().answers(), [line]);
+            assert_eq!(parse(line, true).unwrap().answers(), [line]);
+        }
+        for (line, answers) in [
+            ("deposit 12.34", &["deposit 12.34"][..]),
+            ("deposit 12.00", &["deposit 12"]),
+            ("statement", &["statement"]),
+            ("transfer 8 0.05", &["transfer", "8", "0.05", "yes"]),
+        ] {
+            assert_eq!(parse(line, true).unwrap().answers(), answers);
+            assert!(parse(line, false).is_err(), "{line}");
+        }
+        for line in [
+            "withdraw 12.34",
+            "deposit 12.3",
+            "deposit .5",
+            "deposit 1.+5",
+            "transfer 8",
+            "transfer 0 1",
+            "transfer x 1",
+        ] {
+            assert!(parse(line, true).is_err(), "{line}");
         }
         for line in
             ["", "deposit", "deposit all", "deposit -1", "deposit 40.00", "Balance 3", "balance 3", "exit"]
         {
-            assert!(parse(line).is_err(), "{line}");
+            assert!(parse(line, false).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn an_earlier_request_of_the_same_card_is_known_by_its_text() {
+        let transfer = Operation::Transfer { payee: AccountNumber(8), amount: Sum { units: 12, cents: 34 } };
+        for (operation, earlier, same) in [
+            (Operation::Withdraw(40), "Amount withdrawn: $40. Your balance is $60.", true),
+            (Operation::Withdraw(4), "Amount withdrawn: $40. Your balance is $60.", false),
+            (Operation::Withdraw(40), "Amount deposited: $40. Your balance is $60.", false),
+            (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $0.", true),
+            (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $60.", false),
+            (transfer, "Amount transferred: $12.34 to account 8. Your balance is $60.", true),
+            (transfer, "Amount transferred: $12.34 to account 80. Your balance is $60.", false),
+            (Operation::Balance, "Your balance is $60.", false),
+        ] {
+            let text = format!("{EARLIER}{earlier}\n\nWhat would you like to do?");
+            assert_eq!(operation.was_done_by(&text), same, "{operation:?} {earlier}");
+            assert!(!operation.was_done_by(earlier), "without the words before");
+        }
+    }
+
+    #[test]
+    fn the_answers_of_a_card_come_first() {
+        let one_shot = OneShot {
+            operation: Operation::Transfer { payee: AccountNumber(8), amount: Sum { units: 12, cents: 0 } },
+            json: false,
+            pending: None,
+            by_card: true,
+            account: Some(AccountNumber(7)),
+        };
+        let lines = one_shot.lines("4111\n2580\n");
+        assert_eq!(*lines, "4111\n2580\n7\ntransfer\n8\n12\nyes");
+        let count = one_shot.sign_in_answers() + one_shot.operation.answer_count();
+        assert_eq!((count, lines.capacity()), (lines.lines().count(), lines.len()));
+        let plain = OneShot { operation: Operation::Balance, by_card: false, account: None, ..one_shot };
+        assert_eq!((plain.lines("").as_str(), plain.sign_in_answers()), ("balance", 0));
     }
 
     #[test]
@@ -196,22 +373,22 @@ mod tests {
         let withdrawn =
             |amount, balance| Outcome::Done(Receipt::Withdrawn { amount, balance: units(balance) });
         for (operation, outcome, same) in [
-            (Operation::Deposit(40), deposited(units(40)), true),
-            (Operation::Deposit(40), deposited(units(41)), false),
-            (Operation::Deposit(40), withdrawn(units(40), 1), false),
-            (Operation::Deposit(40), Outcome::NotDone, false),
+            (Operation::Deposit(Sum { units: 40, cents: 0 }), deposited(units(40)), true),
+            (Operation::Deposit(Sum { units: 40, cents: 0 }), deposited(units(41)), false),
+            (Operation::Deposit(Sum { units: 40, cents: 0 }), withdrawn(units(40), 1), false),
+            (Operation::Deposit(Sum { units: 40, cents: 0 }), Outcome::NotDone, false),
             (Operation::Withdraw(40), withdrawn(units(40), 1), true),
             (Operation::WithdrawAll, withdrawn(units(40), 0), true),
             (Operation::WithdrawAll, withdrawn(units(40), 1), false),
             (Operation::Balance, Outcome::Done(Receipt::Balance { balance: units(1) }), false),
         ] {
-            assert_eq!(operation.is_done_by(outcome), same, "{operation} {outcome:?}");
+            assert_eq!(operation.is_done_by(outcome), same, "{operation:?} {outcome:?}");
         }
     }
 
     #[test]
     fn a_reply_of_another_host_confirms_nothing() {
-        let deposit = Operation::Deposit(40);
+        let deposit = Operation::Deposit(Sum { units: 40, cents: 0 });
         assert!(deposit.is_confirmed_by(None, "Amount deposited: $40. Your balance is $140."));
         assert!(!deposit.is_confirmed_by(None, "Invalid choice") && !deposit.is_confirmed_by(None, ""));
         assert!(!deposit.is_confirmed_by(Some(Outcome::NotDone), "Amount deposited: $40."));
@@ -239,7 +416,13 @@ mod tests {
             r#"{"operation":"withdrawal","outcome":"refused","balance":100,"reason":"insufficient","id":7}"#
         );
         assert_eq!(
-            json(Operation::Deposit(9), Exit::Unknown, &ReceivedMessage::default(), "", false),
+            json(
+                Operation::Deposit(Sum { units: 9, cents: 0 }),
+                Exit::Unknown,
+                &ReceivedMessage::default(),
+                "",
+                false
+            ),
             r#"{"operation":"deposit","outcome":"unknown"}"#
         );
     }

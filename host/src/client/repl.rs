@@ -102,6 +102,8 @@ struct Repl<'a> {
     script: Option<Script>,
     /// The reply to that operation so far.
     one_shot_text: String,
+    /// How many of its answers were sent.
+    one_shot_answers: usize,
     /// The outcome of an earlier withdrawal that left nothing, where the operation is to withdraw all.
     emptied_before: Option<ReceivedMessage>,
     /// An outcome is unknown, and no operation may follow at the next start until a person was informed: the terminal's memory,
@@ -140,6 +142,7 @@ pub fn run_repl(
         busy_check: BusyCheck::start(link),
         script: (!console.interactive).then(|| Script::new(link.says_hello(), pipe.keep_going)),
         one_shot_text: String::new(),
+        one_shot_answers: 0,
         emptied_before: None,
         keeps_pending: false,
         pipe,

@@ -69,7 +69,7 @@ pub fn run_with_cards() -> Result<Exit> {
         banner: table,
         ..Options::new(Target::Tcp(address.to_string()))
     };
-    let exit = client::run(&options, None);
+    let exit = client::run(&options, None, "");
     stop.stop();
     match serving.join() {
         Ok(served) => served.context("the server failed").map(|()| exit),

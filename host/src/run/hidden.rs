@@ -18,8 +18,24 @@ fn buffer() -> Zeroizing<String> {
 
 /// Reads a line of at most [`MAX_LINE`] bytes from a file descriptor, byte by byte: what follows it is left for others.
 pub(super) fn read_descriptor(descriptor: u32) -> Result<Zeroizing<String>> {
+    read_line(&mut open(descriptor)?, descriptor)
+}
+
+/// Reads two lines in the same way, a card's number and its PIN; returns them, each with a newline.
+pub(super) fn read_card(descriptor: u32) -> Result<Zeroizing<String>> {
+    atm_host::access::refuse_core_dumps().context("core dumps cannot be refused")?;
+    let mut file = open(descriptor)?;
+    // It never grows.
+    let mut lines = Zeroizing::new(String::with_capacity(2 * (MAX_LINE + 1)));
+    for _ in 0..2 {
+        lines.push_str(&read_line(&mut file, descriptor)?);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+fn read_line(file: &mut File, descriptor: u32) -> Result<Zeroizing<String>> {
     let name = || format!("file descriptor {descriptor}");
-    let mut file = open(descriptor).with_context(name)?;
     let (mut line, mut byte) = (buffer(), Zeroizing::new([0]));
     loop {
         let is_end = file.read(byte.as_mut_slice()).with_context(name)? == 0;
@@ -37,12 +53,14 @@ pub(super) fn read_descriptor(descriptor: u32) -> Result<Zeroizing<String>> {
 }
 
 /// A file of its own for a descriptor. Standard input may be another user's pipe, as after sudo(8), which cannot be opened anew.
-fn open(descriptor: u32) -> io::Result<File> {
+fn open(descriptor: u32) -> Result<File> {
+    let name = || format!("file descriptor {descriptor}");
     #[cfg(unix)]
     if descriptor == 0 {
-        return Ok(File::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?));
+        let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned();
+        return own.map(File::from).with_context(name);
     }
-    File::open(format!("/dev/fd/{descriptor}"))
+    File::open(format!("/dev/fd/{descriptor}")).with_context(name)
 }
 
 /// A byte as a character of one byte: what is not ASCII is no digit.

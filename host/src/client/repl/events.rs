@@ -8,7 +8,7 @@ use super::{
     BusyCheck, Leaving, MAX_TEXT, Repl,
     script::Script,
 };
-use crate::exit::Exit;
+use crate::{access::refuse_core_dumps, exit::Exit};
 use atm_core::{
     message::{Fault, Notice},
     screen::Failure,
@@ -63,7 +63,10 @@ impl Repl<'_> {
     }
 
     fn on_message(&mut self, message: &ReceivedMessage) -> io::Result<Option<Exit>> {
-        self.by_card |= message.is_by_card();
+        if message.is_by_card() && !std::mem::replace(&mut self.by_card, true) {
+            // Numbers and PINs are in its memory from now on.
+            refuse_core_dumps()?;
+        }
         // In a session by card, a line that was begun at another prompt is dropped.
         if message.ends || (self.by_card && message.prompt.is_some()) {
             self.cancel_reading()?;

@@ -82,6 +82,7 @@ impl Repl<'_> {
                 if answer.eq_ignore_ascii_case("quit") {
                     self.leaving = Leaving::Quit;
                 }
+                self.one_shot_answers = self.one_shot_answers.saturating_add(1);
                 if let Some(script) = &mut self.script {
                     script.on_answer(prompt, Some(answer).filter(|_| !self.by_card));
                 }

@@ -5,6 +5,9 @@
 //! request has moved the same money, this command is its repetition, and its result is that outcome: money does not move again.
 //! Otherwise the outcome is reported, and the operation follows. So does `withdraw all`, as more may have been deposited since; where
 //! nothing is left, the earlier outcome is its result.
+//!
+//! With a card, its number, its PIN and its account come before the operation, and each reply must ask for what follows: no number goes to a
+//! host that does not serve by card. The outcome of an earlier request is in the reply to the PIN, in full if it was the same card's.
 use super::{Leaving, Repl, script::Script};
 use crate::{
     client::{
@@ -15,7 +18,7 @@ use crate::{
 };
 use atm_core::{
     ledger::{Outcome, Refusal},
-    screen::Failure,
+    screen::{CardPrompt, Failure},
 };
 use std::io;
 
@@ -47,6 +50,20 @@ impl Repl<'_> {
             return Ok(None);
         }
         let earlier = script.earlier();
+        let sent = self.one_shot_answers;
+        let is_last = sent == one_shot.sign_in_answers().saturating_add(one_shot.operation.answer_count());
+        if was_sent && !is_last {
+            let failure = failed.and_then(|failed| failed.exit);
+            return self.on_one_shot_step(one_shot, message, sent, failure);
+        }
+        if !was_sent && one_shot.by_card != (message.card == Some(CardPrompt::Number)) {
+            let reason = if one_shot.by_card {
+                "the server does not serve by card"
+            } else {
+                "access is by card: --card-fd"
+            };
+            return self.stop_one_shot(reason);
+        }
         if was_sent {
             let text = self.one_shot_text.clone() + notice_of(&message.text);
             let exit = match failed.and_then(|failed| failed.exit) {
@@ -75,11 +92,74 @@ impl Repl<'_> {
             }
             _ => {
                 self.emptied_before = is_repetition.then(|| message.clone());
-                if one_shot.pending.is_some() && message.outcome.is_some() {
-                    self.report_text(notice_of(&message.text))?;
+                let earlier = notice_of(&message.text);
+                if one_shot.pending.is_some()
+                    && !earlier.is_empty()
+                    && (one_shot.by_card || message.outcome.is_some())
+                {
+                    self.report_text(earlier)?;
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// Handles the reply to an answer before the last: `sent` answers have one.
+    fn on_one_shot_step(
+        &mut self,
+        one_shot: OneShot,
+        message: &ReceivedMessage,
+        sent: usize,
+        failure: Option<Exit>,
+    ) -> io::Result<Option<Exit>> {
+        self.one_shot_text.clear();
+        match failure {
+            // No money is moved before the last answer.
+            Some(Exit::Refused) => return self.finish_one_shot(one_shot, Exit::Refused, message, false),
+            Some(_) => return self.stop_one_shot("the session was lost before the operation"),
+            None => {}
+        }
+        let has_account = one_shot.account.is_some();
+        let is_expected = match sent {
+            1 if one_shot.by_card => message.secret,
+            2 if one_shot.by_card && has_account != (message.card == Some(CardPrompt::Account)) => {
+                return self.stop_one_shot(match has_account {
+                    true => "the card has one account: leave out --account",
+                    false => "the card has several accounts: choose one with --account",
+                });
+            }
+            2 if one_shot.by_card && has_account => true,
+            sent if sent == one_shot.sign_in_answers() => message.card == Some(CardPrompt::Menu),
+            _ => true,
+        };
+        if !is_expected {
+            return self.stop_one_shot("the server asks for something else");
+        }
+        let earlier = notice_of(&message.text);
+        if sent == 2 && one_shot.by_card && one_shot.pending.is_some() && !earlier.is_empty() {
+            let result = ReceivedMessage { re: one_shot.pending, ..message.clone() };
+            if !one_shot.operation.was_done_by(&message.text) {
+                self.report_text(earlier)?;
+            } else if one_shot.operation == Operation::WithdrawAll {
+                self.emptied_before = Some(result);
+            } else {
+                return self.finish_one_shot(one_shot, Exit::Done, &result, true);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reports why the operation was not sent, and leaves.
+    fn stop_one_shot(&mut self, reason: &str) -> io::Result<Option<Exit>> {
+        self.report(&format!("nothing was done: {reason}"))?;
+        self.leave_one_shot();
+        Ok(Some(Exit::Error))
+    }
+
+    fn leave_one_shot(&mut self) {
+        if let Some(prompt) = self.link.prompt().filter(|_| !self.down) {
+            // It cannot fail: the prompt is open, and `exit` is not too long.
+            let _ = self.link.leave(prompt);
         }
     }
 
@@ -100,10 +180,7 @@ impl Repl<'_> {
             self.screen.message(&json(one_shot.operation, exit, message, text.trim_end(), earlier))?;
         }
         self.keeps_pending = exit == Exit::Unknown && one_shot.moves_money();
-        if let Some(prompt) = self.link.prompt().filter(|_| !self.down) {
-            // It cannot fail: the prompt is open, and `exit` is not too long.
-            let _ = self.link.leave(prompt);
-        }
+        self.leave_one_shot();
         Ok(Some(exit))
     }
 
