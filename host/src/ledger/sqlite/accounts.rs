@@ -81,21 +81,22 @@ pub(crate) fn save(connection: &Connection, row: &AccountRow) -> Result<()> {
     Ok(())
 }
 
+/// The last movements of an account (`?1`), at most `?2`. Each branch is the end of an index; both count the account's version.
+pub(crate) const STATEMENT: &str = "
+    SELECT time, debit, credit, amount, balance, version FROM (
+        SELECT time, debit, credit, amount, balance, version FROM entries
+        WHERE account = ?1 AND card IS NOT NULL AND debit IS NOT NULL ORDER BY version DESC LIMIT ?2)
+    UNION ALL
+    SELECT time, debit, credit, amount, payee_balance, payee_version FROM (
+        SELECT time, debit, credit, amount, payee_balance, payee_version FROM entries
+        WHERE payee = ?1 AND payee_version IS NOT NULL ORDER BY payee_version DESC LIMIT ?2)
+    ORDER BY 6 DESC LIMIT ?2";
+
 /// The last movements of an account by cards' sessions.
 pub(crate) fn statement(connection: &Connection, number: AccountNumber) -> Result<Statement> {
-    // Each branch is the end of an index. Both count the account's version.
-    let mut select = connection.prepare_cached(&format!(
-        "SELECT time, debit, credit, amount, balance, version FROM (
-             SELECT time, debit, credit, amount, balance, version FROM entries
-             WHERE account = ?1 AND card IS NOT NULL AND debit IS NOT NULL ORDER BY version DESC LIMIT {MOVEMENTS})
-         UNION ALL
-         SELECT time, debit, credit, amount, payee_balance, payee_version FROM (
-             SELECT time, debit, credit, amount, payee_balance, payee_version FROM entries
-             WHERE payee = ?1 AND payee_version IS NOT NULL ORDER BY payee_version DESC LIMIT {MOVEMENTS})
-         ORDER BY 6 DESC LIMIT {MOVEMENTS}"
-    ))?;
+    let mut select = connection.prepare_cached(STATEMENT)?;
     let mut lines = select
-        .query_and_then([number.0], |row| read_line(row, number))?
+        .query_and_then(params![number.0, MOVEMENTS as u32], |row| read_line(row, number))?
         .collect::<Result<Vec<StatementLine>>>()?;
     let mut statement = Statement::default();
     lines.drain(..).rev().for_each(|line| statement.push(line));

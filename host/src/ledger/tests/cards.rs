@@ -258,3 +258,23 @@ fn every_line_has_all_columns_and_an_operators_order_has_its_own() {
         assert_eq!(line.split(',').count() + 3, COLUMNS.split(',').count(), "{line}");
     }
 }
+
+#[test]
+fn a_statement_and_a_card_are_found_by_indexes() {
+    let connection = tables();
+    let plan = |select: &str, values: &[&dyn rusqlite::ToSql]| {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
+        let steps = explain.query_map(values, |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let steps = plan(accounts::STATEMENT, &[&7, &5]);
+    for index in ["movements_of_accounts", "movements_of_payees"] {
+        let searches = |step: &String| step.starts_with("SEARCH entries") && step.contains(index);
+        assert!(steps.iter().any(searches), "{index}: {steps:?}");
+    }
+    let steps = [steps, plan("SELECT * FROM cards WHERE token IN (?, ?)", &[&"a", &"b"])].concat();
+    // The sort is of ten rows.
+    let is_slow =
+        |step: &&String| step.starts_with("SCAN") && step.contains("entries") || step.contains("SCAN cards");
+    assert_eq!(steps.iter().find(is_slow), None, "{steps:?}");
+}

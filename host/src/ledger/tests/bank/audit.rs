@@ -164,3 +164,29 @@ fn entries_of_cards_that_were_written_anew_with_their_hashes_are_found() {
         assert!(report.faults.iter().any(|fault| fault.contains(found)), "{change}: {:?}", report.faults);
     }
 }
+
+#[test]
+fn delays_follow_from_the_entries_also_with_a_clock_that_jumps() {
+    let folder = two_accounts();
+    let mut bank = Bank::open(folder.path(), LIMITS, |sqlite| sqlite);
+    let mut sessions = [0, 1].map(|card| Session::begin(&mut bank, ["a", "b"][card], card));
+    let mut found = vec![];
+    for (at, jump) in [0, 900, -3_600_000, 500, 600, 86_400_000, 1, 70_000, -1, 2_000, 5_000, -90_000]
+        .into_iter()
+        .enumerate()
+    {
+        bank.set_time(bank.clock.load(Ordering::Relaxed).saturating_add_signed(jump));
+        for session in &mut sessions {
+            let pin = if at % 3 == 2 { "2580" } else { "1379" };
+            let card = if at % 4 == 3 { 2 } else { at % 2 };
+            found.push(outcome(bank.apply(&session.request(verification(card, pin))).unwrap()));
+        }
+        checked(folder.path());
+    }
+    let count = |is: fn(&Outcome) -> bool| found.iter().filter(|outcome| is(outcome)).count();
+    let refused = [
+        count(|outcome| matches!(outcome, Outcome::Refused(Refusal::NotVerified))),
+        count(|outcome| matches!(outcome, Outcome::Refused(Refusal::Delayed { .. }))),
+    ];
+    assert!(refused.iter().all(|count| *count > 3), "{found:?}");
+}
