@@ -1,6 +1,6 @@
 //! Access by card over sealed links, with a ledger on disk: money moves, limits hold, and the log says nothing of the card.
 use crate::branch::Branch;
-use atm_e2e::{Program, SerialPair, Signal, atm};
+use atm_e2e::{Program, SerialPair, Signal, TerminalProgram, atm};
 use atm_host::client::Target;
 
 #[test]
@@ -21,6 +21,30 @@ fn money_moves_between_accounts_and_stays_after_a_restart() {
     let statement = other.ask("statement").text;
     assert!(statement.contains("transfer in $12.34, balance $262.34"), "{statement}");
     drop(other);
+    server.stop();
+}
+
+/// The programs as they are shipped, at both ends.
+#[test]
+fn a_person_at_the_client_withdraws_and_leaves_no_pin_on_the_screen() {
+    let branch = Branch::new();
+    let server = branch.serve(&[]);
+    branch.enrol("kiosk-1");
+    let (key, address) = (branch.path("kiosk-1"), server.address.to_string());
+    let mut screen = TerminalProgram::start(atm(&["client", "--key", &key, &address]));
+    screen.wait_for("Please type the number of your card.");
+    let (number, pin) = &branch.cards[0];
+    screen.press(format!("{number}\r"));
+    screen.wait_for("Please type your PIN.");
+    screen.press(format!("{pin}\r"));
+    screen.wait_for("What would you like to do?");
+    screen.press("withdraw 40\r");
+    screen.wait_for("Amount withdrawn: $40. Your balance is $210.");
+    screen.press("exit\r");
+    screen.wait_for("Goodbye.");
+    assert!(!screen.shown().contains(pin.as_str()), "{}", screen.shown());
+    assert_eq!(screen.finish(), Some(0));
+    assert_eq!(branch.balance(1000), 21_000);
     server.stop();
 }
 
@@ -58,6 +82,8 @@ fn a_log_at_debug_level_and_the_ledgers_files_have_no_number_and_no_pin() {
     let wrong = terminal.ask(&branch.cards[1].0).text;
     assert!(wrong.starts_with("Please type your PIN."));
     assert!(terminal.ask("975310").text.starts_with("The card and the PIN were not accepted."));
+    // A thread writes the log, after the reply.
+    server.program.wait_for_stderr("reason=\"not-verified\"");
     let log = server.program.stderr();
     for words in [
         "terminal=kiosk-1 id=",
