@@ -41,7 +41,7 @@ use atm_core::{
 };
 use atm_e2e::println;
 pub use cards::CardCounts;
-pub(crate) use cards::{CardAudit, CardRowsSeen, Order, Prompt};
+pub(crate) use cards::{CardAudit, CardEntry, CardRowsSeen, Order, Prompt};
 pub use counts::LedgerCounts;
 use frames::MadeFrames;
 use history::History;

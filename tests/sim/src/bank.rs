@@ -1,10 +1,11 @@
 //! Bank: the accounts, cards, PINs, limits and keys of a run with access by card, drawn from its seed.
+use crate::auditor::Order;
 use atm_core::{
     ledger::{
         AccountNumber, LedgerId,
         card::{
             AccountState, Accounts, Card, CardAccount, CardKeys, CardLedger, CardNumber, Claim, KeyId,
-            Limits, LiveKey, Pin,
+            Limits, LiveKey, Pin, Verifier,
         },
     },
     money::Amount,
@@ -107,17 +108,31 @@ impl Bank {
             let account = CardAccount::new(AccountNumber(*number), balance, owner);
             ledger.open_account(account).expect("the numbers differ");
         }
+        for row in self.rows() {
+            ledger.issue(row).expect("the numbers differ");
+        }
+        ledger
+    }
+
+    /// The rows of the cards at the start.
+    pub(crate) fn rows(&self) -> Vec<Card> {
         let old = CardKeys::new(key(1), None, key(2), None);
-        for card in &self.cards {
+        let row = |card: &IssuedCard| {
             let keys = if card.has_old_keys { old.clone() } else { keys() };
             let number: CardNumber = card.number.parse().expect("it is a number");
             let claim = keys.claim(&number);
             let proof = keys.proof(&claim, &card.pin.parse().expect("it is a PIN"));
             let own: Vec<_> = card.accounts.iter().map(|number| AccountNumber(*number)).collect();
             let own = Accounts::new(&own).expect("there are at most three");
-            ledger.issue(Card::new(&claim, &proof, number.last_four(), own)).expect("the numbers differ");
-        }
-        ledger
+            Card::new(&claim, &proof, number.last_four(), own)
+        };
+        self.cards.iter().map(row).collect()
+    }
+
+    /// The verifier of a card with another PIN. Under the card's own token: its row is not of the newest key before its next
+    /// verification.
+    pub(crate) fn verifier(claim: &Claim, pin: &str) -> Verifier {
+        keys().proof(claim, &pin.parse().expect("it is a PIN")).newest()
     }
 
     fn claim(&self, card: usize) -> Claim {
@@ -130,22 +145,15 @@ impl Bank {
         claim.tokens().iter().find_map(|token| ledger.card(*token)).expect("it was issued")
     }
 
-    /// An operator changes the row of a card.
-    pub(crate) fn change(&self, ledger: &mut CardMemory, card: usize, change: impl FnOnce(&mut Card)) {
+    /// An operator gives an order about a card.
+    pub(crate) fn order(&self, ledger: &mut CardMemory, card: usize, order: &Order) {
         let token = self.row(ledger, card).token;
-        if let Some(row) = ledger.card_mut(token) {
-            change(row);
+        let Some(row) = ledger.card_mut(token) else { return };
+        match order {
+            Order::Block => row.block(),
+            Order::Unblock => row.unblock(),
+            Order::SetPin(pin) => row.set_pin(Self::verifier(&Claim::of(token), pin)),
         }
-    }
-
-    /// An operator gives a card another PIN.
-    pub(crate) fn set_pin(&self, ledger: &mut CardMemory, card: usize, pin: &str) {
-        let token = self.row(ledger, card).token;
-        // Under the card's own token: the row is not of the newest key before its next verification.
-        let keys = keys();
-        let claim = Claim::of(token);
-        let verifier = keys.proof(&claim, &pin.parse().expect("it is a PIN")).newest();
-        ledger.card_mut(token).into_iter().for_each(|card| card.set_pin(verifier));
     }
 
     /// An operator freezes an account, or thaws it.

@@ -1,6 +1,6 @@
 //! The ledger of a run: in memory, or on a faulty disk. Every commit is reported to the auditor.
 use super::{
-    auditor::{Auditor, CardRowsSeen, Sender},
+    auditor::{Auditor, CardRowsSeen, Order, Sender},
     bank::{Bank, CardMemory},
 };
 use atm_core::{
@@ -45,11 +45,42 @@ impl SimulatedLedger {
         Self::Cards(Box::new(bank.ledger(identity)), bank.clone())
     }
 
-    /// The ledger of cards, for an operator.
-    pub(super) fn cards(&mut self) -> Option<&mut CardMemory> {
+    /// A ledger of cards, on a faulty disk.
+    pub(super) fn of_cards_on_disk(identity: LedgerId, bank: &Bank) -> Self {
+        Self::Disk(Box::new(DurableLedger::with_cards(identity, bank.clone())))
+    }
+
+    /// An operator gives an order about a card.
+    pub(super) fn order(&mut self, card: usize, order: &Order) {
         match self {
-            Self::Cards(ledger, _) => Some(ledger),
+            Self::Cards(ledger, bank) => bank.order(ledger, card, order),
+            Self::Disk(ledger) => ledger.order(card, order),
+            Self::Memory(_) => {}
+        }
+    }
+
+    /// An operator freezes an account, or thaws it.
+    pub(super) fn freeze(&mut self, account: usize, is_frozen: bool) {
+        match self {
+            Self::Cards(ledger, bank) => bank.freeze(ledger, account, is_frozen),
+            Self::Disk(ledger) => ledger.freeze(account, is_frozen),
+            Self::Memory(_) => {}
+        }
+    }
+
+    /// What Debug shows of it, in memory.
+    pub(super) fn debug(&self) -> Option<String> {
+        match self {
+            Self::Cards(ledger, _) => Some(format!("{ledger:?}")),
             Self::Memory(_) | Self::Disk(_) => None,
+        }
+    }
+
+    /// Its files, on a disk.
+    pub(super) fn files(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Disk(ledger) => ledger.files(),
+            Self::Memory(_) | Self::Cards(..) => Vec::new(),
         }
     }
 
@@ -96,7 +127,7 @@ impl SimulatedLedger {
                 };
                 Ok(batch.into_iter().map(apply).collect())
             }
-            Self::Disk(ledger) => ledger.commit(requests(batch), rng, auditor),
+            Self::Disk(ledger) => ledger.commit(requests(batch), wall, rng, auditor),
         }
     }
 
@@ -113,7 +144,7 @@ impl SimulatedLedger {
                 let committed = batch.into_iter().filter(|_| rng.bool()).collect();
                 let _ = self.commit(committed, wall, rng, auditor);
             }
-            Self::Disk(ledger) => ledger.lose_power(requests(batch), rng, auditor),
+            Self::Disk(ledger) => ledger.lose_power(requests(batch), wall, rng, auditor),
         }
     }
 

@@ -43,7 +43,7 @@ pub struct SimulationConfig {
     pub set_back: bool,
     /// Are all links sealed, with an attacker on each?
     pub sealed: bool,
-    /// Is access by card? The ledger is in memory.
+    /// Is access by card?
     pub cards: bool,
 }
 
@@ -162,6 +162,7 @@ impl Simulation {
             now: Instant::default(),
             chances,
             ledger: match &bank {
+                Some(bank) if config.durable => SimulatedLedger::of_cards_on_disk(identity, bank),
                 Some(bank) => SimulatedLedger::of_cards(identity, bank),
                 None => SimulatedLedger::new(config.durable, identity, balance),
             },

@@ -1,5 +1,5 @@
 //! The auditor where access is by card: hands what it sees to the audit of cards.
-use super::{Auditor, CardAudit, CardCounts, CardRowsSeen};
+use super::{Auditor, CardAudit, CardCounts, CardEntry, CardRowsSeen};
 use crate::bank::Bank;
 use atm_core::{
     ledger::{Name, Request, Response},
@@ -63,6 +63,31 @@ impl Auditor {
             Ok(None) => {}
             Ok(Some((id, operation, receipt))) => self.done(id, operation, receipt),
             Err(what) => self.violation(format!("{:?}: {what}", committed.0)),
+        }
+    }
+
+    /// The ledger committed these entries, which made the rows of cards so.
+    pub(crate) fn entered_with_cards(&mut self, entries: &[CardEntry], after: &CardRowsSeen) {
+        for entry in entries {
+            let Some(cards) = &mut self.cards else { return };
+            let before = cards.total();
+            let done = cards.entered(entry);
+            self.history.balance += cards.total() - before;
+            match done {
+                Ok(None) => {}
+                Ok(Some((id, operation, receipt))) => self.done(id, operation, receipt),
+                Err(what) => self.violation(format!("{entry:?}: {what}")),
+            }
+        }
+        if let Some(Err(what)) = self.cards.as_ref().map(|cards| cards.compare(after)) {
+            self.violation(what);
+        }
+    }
+
+    /// These bytes are in a file.
+    pub(crate) fn stored_bytes(&mut self, bytes: &[u8]) {
+        if let Some(what) = self.cards.as_ref().and_then(|cards| cards.secret_in_file(bytes)) {
+            self.violation(what);
         }
     }
 

@@ -18,10 +18,7 @@
 use super::Id;
 use crate::bank::Bank;
 use atm_core::{
-    ledger::{
-        Command, Name, Operation, Outcome, Receipt, Refusal, Request, Response,
-        card::{Card, CardRequest},
-    },
+    ledger::{Command, Name, Operation, Outcome, Request, card::Card},
     time::{Duration, Instant, UnixTime},
 };
 pub(crate) use dialogue::Prompt;
@@ -29,6 +26,7 @@ use dialogue::{Dialogue, Typed};
 use secrets::Secrets;
 use std::collections::{HashMap, HashSet};
 
+mod commits;
 mod counts;
 mod delay;
 mod dialogue;
@@ -77,6 +75,16 @@ pub(crate) enum Order {
     Block,
     Unblock,
     SetPin(String),
+}
+
+/// An entry of a journal: an operation that has an outcome, or a void.
+#[derive(Clone, Debug)]
+pub(crate) struct CardEntry {
+    pub(crate) name: Name,
+    pub(crate) id: u64,
+    pub(crate) operation: Option<Operation>,
+    pub(crate) outcome: Outcome,
+    pub(crate) time: UnixTime,
 }
 
 /// What is known of the cards of a run.
@@ -136,6 +144,11 @@ impl CardAudit {
 
     pub(crate) fn bank(&self) -> &Bank {
         &self.bank
+    }
+
+    /// The sum of all balances.
+    pub(super) fn total(&self) -> i128 {
+        self.balances.iter().sum()
     }
 
     /// The PIN that a card has now, which its holder knows.
@@ -240,90 +253,14 @@ impl CardAudit {
             .map(|secret| format!("{secret} is sent: {:?}", String::from_utf8_lossy(bytes)))
     }
 
+    /// A secret in a file.
+    pub(super) fn secret_in_file(&self, bytes: &[u8]) -> Option<String> {
+        self.secrets.find_long(bytes).map(|secret| format!("{secret} is stored"))
+    }
+
     /// A secret in a Debug text.
     pub(super) fn secret_in_debug(&mut self, text: &str) -> Option<String> {
         self.counts.searches += 1;
         self.secrets.find_in_debug(text).map(|secret| format!("{secret} is shown by Debug: {text}"))
-    }
-
-    /// The ledger committed a request, which changed the rows so; the receipt, if something was done that must be reported.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub(super) fn committed(
-        &mut self,
-        (request, response): (&Request, &Response),
-        (before, after): (&CardRowsSeen, &CardRowsSeen),
-        wall: UnixTime,
-    ) -> Result<Option<(Id, Operation, Receipt)>, String> {
-        let done = self.judge(request, response, before == after, wall)?;
-        let cards: Vec<_> = self.cards.iter().map(|card| (card.wrong, card.is_blocked)).collect();
-        let expected = CardRowsSeen { balances: self.balances.clone(), cards };
-        if *after != expected {
-            return Err(format!("the rows are {after:?}, and must be {expected:?}"));
-        }
-        Ok(done)
-    }
-
-    fn judge(
-        &mut self,
-        request: &Request,
-        response: &Response,
-        stays: bool,
-        wall: UnixTime,
-    ) -> Result<Option<(Id, Operation, Receipt)>, String> {
-        let Some(name) = request.origin.terminal() else {
-            return Err("an unnamed terminal was served".to_owned());
-        };
-        let settles = |id: u64| (name.clone(), id);
-        match (&request.command, response) {
-            (_, Response::Fenced) if stays => Ok(None),
-            (Command::Card { id, request }, Response::Statement { .. }) if stays => {
-                let CardRequest::Operate { operation: Operation::Statement, .. } = request else {
-                    return Err("a statement was not asked for".to_owned());
-                };
-                self.reports.insert(settles(*id));
-                self.session(&settles(*id)).map(|_| None)
-            }
-            (Command::Card { id, request }, Response::Settled { outcome, .. }) => {
-                let key = settles(*id);
-                let is_report = request.operation().is_report();
-                self.counts.count(*outcome);
-                if is_report {
-                    let is_again = !self.reports.insert(key.clone());
-                    // The session has changed the PIN since.
-                    if is_again && *outcome == Outcome::Refused(Refusal::NoAccess) {
-                        return Ok(None);
-                    }
-                }
-                match self.settled.get(&key).filter(|_| !is_report) {
-                    Some(known) if *known == *outcome && stays => return Ok(None),
-                    // A later id is recorded.
-                    _ if *outcome == Outcome::Unknown && stays => return Ok(None),
-                    Some(known) => return Err(format!("a duplicate got {outcome:?} after {known:?}")),
-                    None => {}
-                }
-                if !is_report {
-                    self.settled.insert(key.clone(), *outcome);
-                }
-                let done = match request {
-                    CardRequest::Verify { .. } => self.verification(&key, *outcome, wall)?,
-                    CardRequest::ChangePin { .. } => self.change_of_pin(&key, *outcome, wall)?,
-                    CardRequest::Operate { operation, .. } => {
-                        self.operation(&key, *operation, *outcome, wall)?
-                    }
-                };
-                self.last_done.extend(done.map(|_| (name.clone(), key.clone())));
-                Ok(done.map(|receipt| (key, request.operation(), receipt)))
-            }
-            (Command::Operate { .. }, _) => Err("an operation without a card was requested".to_owned()),
-            (Command::Settle { id }, Response::Settled { outcome, .. }) if stays => {
-                // Void, or what is known already.
-                self.settled.entry(settles(*id)).or_insert(*outcome);
-                Ok(None)
-            }
-            _ if stays => Ok(None),
-            _ => Err("rows of cards were changed".to_owned()),
-        }
     }
 }

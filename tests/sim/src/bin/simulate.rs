@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, conflicts_with = "durable")]
     sealed: bool,
     /// Serve by card: people with cards and PINs, thieves, an operator, and clocks that jump
-    #[arg(long, conflicts_with_all = ["durable", "set_back"])]
+    #[arg(long, conflicts_with = "set_back")]
     cards: bool,
     /// Print every event
     #[arg(long)]

@@ -1,7 +1,9 @@
 //! The durable ledger of a run: the host's own code on a faulty disk, with faults injected into commits.
 use super::{super::auditor::Auditor, PowerLost};
 use crate::{
-    faulty_disk::Machine,
+    auditor::Order,
+    bank::Bank,
+    faulty_disk::{Machine, WAL},
     tables::{self, Settled, Tables},
 };
 use atm_core::{
@@ -12,10 +14,13 @@ use atm_core::{
 use atm_faulty_vfs::{Cut, Disk, Fault, When};
 use atm_host::ledger::{
     committer::GroupCommitter,
-    sqlite::{Beginning, Sqlite},
+    sqlite::{self, Beginning, Sqlite},
 };
+use cards::DurableCards;
 use fastrand::Rng;
 use rusqlite::{Connection, ffi};
+
+mod cards;
 
 /// An injected fault hits one of the next calls of the disk, up to this number: about what a commit takes.
 const CALLS: u64 = 24;
@@ -36,6 +41,8 @@ pub(in super::super) struct DurableLedger {
     starts: u64,
     /// How many commits were in doubt.
     doubts: u64,
+    /// Where access is by card.
+    cards: Option<DurableCards>,
 }
 
 impl DurableLedger {
@@ -49,15 +56,59 @@ impl DurableLedger {
             faults_stopped: false,
             starts: 0,
             doubts: 0,
+            cards: None,
         };
         ledger.start().expect("a ledger can be made on a new disk");
         ledger
     }
 
+    /// A ledger with accounts and cards, and nothing in the account of open access.
+    pub(super) fn with_cards(identity: LedgerId, bank: Bank) -> Self {
+        let mut ledger = Self::new(identity, Amount::ZERO);
+        let cards = DurableCards::new(bank);
+        let created = ledger.machine.connect().and_then(|connection| cards.create(&connection));
+        created.expect("the rows are valid");
+        ledger.committer = None;
+        ledger.cards = Some(cards);
+        ledger.start().expect("the ledger opens again");
+        ledger
+    }
+
+    /// An operator changes rows, through a connection of another process.
+    fn operate(&self, change: impl FnOnce(&DurableCards, &Connection) -> rusqlite::Result<()>) {
+        if let Some(cards) = &self.cards {
+            let changed = self.machine.connect().and_then(|connection| change(cards, &connection));
+            changed.expect("the disk has no fault between two commits");
+        }
+    }
+
+    pub(super) fn order(&self, card: usize, order: &Order) {
+        self.operate(|cards, connection| cards.order(connection, card, order));
+    }
+
+    pub(super) fn freeze(&self, account: usize, is_frozen: bool) {
+        self.operate(|cards, connection| cards.freeze(connection, account, is_frozen));
+    }
+
+    /// The database and its log.
+    pub(super) fn files(&self) -> Vec<Vec<u8>> {
+        [sqlite::FILE, WAL].into_iter().filter_map(|name| self.machine.disk.contents(name)).collect()
+    }
+
     fn start(&mut self) -> Result<(), String> {
         self.starts += 1;
-        self.committer = Some(self.machine.start(self.starts).map_err(|fault| fault.to_string())?);
+        let started = match &self.cards {
+            Some(cards) => cards.start(&self.machine, self.starts),
+            None => self.machine.start(self.starts),
+        };
+        self.committer = Some(started.map_err(|fault| fault.to_string())?);
         Ok(())
+    }
+
+    fn set_time(&self, wall: UnixTime) {
+        if let Some(cards) = &self.cards {
+            cards.set_time(wall);
+        }
     }
 
     /// Plans a fault of one of the next calls.
@@ -70,9 +121,11 @@ impl DurableLedger {
     pub(super) fn commit(
         &mut self,
         batch: Vec<Request>,
+        wall: UnixTime,
         rng: &mut Rng,
         auditor: &mut Auditor,
     ) -> Result<Vec<(Request, Response)>, PowerLost> {
+        self.set_time(wall);
         if !self.faults_stopped {
             match rng.u32(0..60) {
                 0 => self.inject(Fault::Stop, rng),
@@ -122,7 +175,14 @@ impl DurableLedger {
     }
 
     /// Power is lost while `batch` is committed, or soon after.
-    pub(super) fn lose_power(&mut self, batch: Vec<Request>, rng: &mut Rng, auditor: &mut Auditor) {
+    pub(super) fn lose_power(
+        &mut self,
+        batch: Vec<Request>,
+        wall: UnixTime,
+        rng: &mut Rng,
+        auditor: &mut Auditor,
+    ) {
+        self.set_time(wall);
         self.inject(Fault::Stop, rng);
         let _ = self.serve(batch, rng);
         self.restart(rng, auditor);
@@ -136,8 +196,17 @@ impl DurableLedger {
         self.doubts
     }
 
-    /// The balance, and what is wrong with the tables.
+    /// The balance, and what is wrong with the tables. With cards, their rows were compared after each commit.
     pub(super) fn verify(&self) -> (Amount, Vec<String>) {
+        if let Some(cards) = &self.cards {
+            let rows = self.machine.connect().and_then(|connection| cards.rows(&connection));
+            return match rows.map(|rows| rows.balances.iter().sum::<i128>()) {
+                Ok(sum) => {
+                    (u64::try_from(sum).ok().and_then(Amount::from_minor).unwrap_or_default(), Vec::new())
+                }
+                Err(error) => (Amount::ZERO, vec![error.to_string()]),
+            };
+        }
         match self.machine.connect().and_then(|connection| tables::audit(&connection)) {
             Ok(Tables { balance, faults, .. }) => (Amount::from_minor(balance).unwrap_or_default(), faults),
             Err(error) => (Amount::ZERO, vec![error.to_string()]),
@@ -163,6 +232,10 @@ impl DurableLedger {
     fn report_entries(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
         let reader = self.reader.take().map_or_else(|| self.machine.connect(), Ok);
         let found = reader.and_then(|reader| {
+            if let Some(cards) = &self.cards {
+                let entries = cards::entries(&reader, self.seen.len())?;
+                auditor.entered_with_cards(&entries, &cards.rows(&reader)?);
+            }
             let found = tables::settled(&reader, self.seen.len())?;
             self.reader = rng.bool().then_some(reader);
             Ok(found)
@@ -176,7 +249,7 @@ impl DurableLedger {
         }
         for (hash, settled) in entries {
             self.seen.push(hash);
-            match settled {
+            match settled.filter(|_| self.cards.is_none()) {
                 Some(Settled { key: Some((name, id)), operation: Some(operation), outcome, .. }) => {
                     report(auditor, &name, id, operation, outcome);
                 }

@@ -1,4 +1,4 @@
-//! Access by card in a run: an operator's orders, the clocks of the hosts, and the search for secrets in Debug texts.
+//! Access by card in a run: an operator's orders, the clocks of the hosts, and the search for secrets in Debug texts and files.
 use super::Simulation;
 use crate::{auditor::Order, bank};
 use atm_core::{
@@ -48,15 +48,12 @@ impl Simulation {
         };
         let wait = if has_faults { self.rng.u32(1..20_000) } else { 5_000 };
         operator.next = now + Duration::from_millis(wait);
-        let (ledger, cards) = match (self.ledger.cards(), self.auditor.cards_mut()) {
-            (Some(ledger), Some(cards)) => (ledger, cards),
-            _ => return true,
-        };
+        let Some(cards) = self.auditor.cards_mut() else { return true };
         let blocked: Vec<_> = (0..cards.bank().cards.len()).filter(|card| cards.is_blocked(*card)).collect();
         if !has_faults || self.rng.bool() {
             // Or soon no card would be of use.
             for card in blocked {
-                cards.bank().change(ledger, card, |row| row.unblock());
+                self.ledger.order(card, &Order::Unblock);
                 cards.ordered(card, &Order::Unblock);
             }
         }
@@ -71,7 +68,7 @@ impl Simulation {
             4..6 => Order::SetPin(bank::pin(&mut self.rng)),
             6..9 => {
                 let is_frozen = self.rng.u32(0..3) == 0;
-                cards.bank().freeze(ledger, account, is_frozen);
+                self.ledger.freeze(account, is_frozen);
                 cards.frozen(account, is_frozen);
                 return true;
             }
@@ -82,11 +79,7 @@ impl Simulation {
             }
             _ => return true,
         };
-        match &order {
-            Order::Block => cards.bank().change(ledger, card, |row| row.block()),
-            Order::Unblock => cards.bank().change(ledger, card, |row| row.unblock()),
-            Order::SetPin(pin) => cards.bank().set_pin(ledger, card, pin),
-        }
+        self.ledger.order(card, &order);
         cards.ordered(card, &order);
         true
     }
@@ -102,9 +95,12 @@ impl Simulation {
             let ends = station.links.iter().filter_map(|link| link.host_end.as_ref());
             texts.extend(ends.map(|end| format!("{:?}", end.host)));
         }
-        texts.extend(self.ledger.cards().map(|ledger| format!("{ledger:?}")));
+        texts.extend(self.ledger.debug());
         for text in texts {
             self.auditor.shown_by_debug(&text);
+        }
+        for file in self.ledger.files() {
+            self.auditor.stored_bytes(&file);
         }
     }
 }

@@ -24,6 +24,11 @@ impl Secrets {
         runs.find_map(|run| self.0.iter().find(|secret| run.contains(*secret))).map(String::as_str)
     }
 
+    /// A long one, in a file with many other digits.
+    pub(super) fn find_long(&self, bytes: &[u8]) -> Option<&str> {
+        self.find(bytes).filter(|secret| secret.len() > SHORTEST + 1)
+    }
+
     /// A secret in a Debug text: as digits, or as a list of their bytes.
     pub(super) fn find_in_debug(&self, text: &str) -> Option<&str> {
         let bytes = text.split(", ").map(|number| {
