@@ -3,13 +3,15 @@
 #     python3 examples/terminal.py 127.0.0.1 65432 kiosk-7 kiosk-7.json
 # Over TLS: the server's authority, and the terminal's certificate, which names it, with its key.
 #     python3 examples/terminal.py localhost 65432 kiosk-7 kiosk-7.json ca.pem kiosk-7.pem kiosk-7.key
-import json, os, re, socket, ssl, struct, sys, time
+import getpass, json, os, re, socket, ssl, struct, sys, time
 
 HOST, PORT, NAME, FILE, *TLS = sys.argv[1:]
 context = ssl.create_default_context(cafile=TLS[0]) if TLS else None
 if context:
     context.load_cert_chain(*TLS[1:])
 FIRST_BACKOFF, MAX_BACKOFF, GIVE_UP = 1.0, 5.0, 60.0  # seconds; GIVE_UP: for one answer or handshake
+HELD_BY_CARD = 20.0  # seconds that an answer is retransmitted where access is by card
+by_card = False  # a host that serves by card asks for a hello of version 2, which says that a PIN is hidden
 state = {"start": 0, "ledger": None, "shown": 0, "pending": None}  # the memory, stored in FILE
 connection, received = None, b""
 os.set_blocking(0, True)
@@ -66,6 +68,7 @@ def receive(until):
 
 def request(message, until, is_reply):
     """Sends a message, retransmits it with backoff, and returns its reply."""
+    global by_card
     body, backoff = json.dumps(message).encode(), FIRST_BACKOFF
     while time.monotonic() < until:
         connection.sendall(struct.pack("!I", len(body)) + body)
@@ -75,6 +78,9 @@ def request(message, until, is_reply):
                 if is_reply(reply):
                     return reply
             elif reply.get("notice") == "who":
+                raise ConnectionLost
+            elif reply.get("error") == "by-card" and not by_card:
+                by_card = True
                 raise ConnectionLost
             elif reply.get("error") in ("version", "bad-name", "other-name", "not-enrolled", "by-card"):
                 sys.exit(reply["data"])
@@ -93,7 +99,12 @@ def show_text(text, end="\n"):
         sys.exit(1)
 
 
-def read_line():
+def read_line(secret):
+    if secret and sys.stdin.isatty():
+        try:
+            return getpass.getpass(">>> ")
+        except EOFError:
+            sys.exit()
     show_text(">>> " if sys.stdin.isatty() else "", end="")
     return sys.stdin.readline() or sys.exit()
 
@@ -113,10 +124,12 @@ attempt, text, resume, lost_since = 0, None, False, time.monotonic()  # text: th
 while True:
     try:
         connection, received = connect(), b""
-        if text is not None and time.monotonic() > typed + GIVE_UP:
+        held = HELD_BY_CARD if by_card else GIVE_UP
+        if text is not None and time.monotonic() > typed + held:
             text, resume = None, False  # the person may have left: only ask for the outcome
         attempt += 1
         hello = {"hello": 1, "terminal": NAME, "attempt": attempt, "resume": resume}
+        hello |= {"hello": 2, "capabilities": 1} if by_card else {}
         hello |= {name: value for name, value in state.items() if value is not None}
         mine = (1, state["start"], attempt)
         is_mine = lambda reply: (reply.get("hello"), reply.get("start"), reply.get("attempt")) == mine
@@ -132,10 +145,10 @@ while True:
             show(reply)
         while True:
             if text is None:
-                text, typed = read_line(), time.monotonic()
+                text, typed = read_line(reply.get("secret")), time.monotonic()
                 store(pending=reply["seq"])
             follows = lambda reply: reply.get("re") == state["pending"] and reply["seq"] > state["shown"]
-            reply = request({"re": state["pending"], "data": text}, typed + GIVE_UP, follows)
+            reply = request({"re": state["pending"], "data": text}, typed + held, follows)
             text = None
             show(reply)
     except (ConnectionLost, OSError) as error:

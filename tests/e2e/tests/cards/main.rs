@@ -12,6 +12,7 @@ mod keys;
 mod one_shot;
 mod orders;
 mod person;
+mod python_example;
 mod replay;
 mod sealed;
 mod terminal;
