@@ -33,6 +33,8 @@ mod menu;
 #[cfg(feature = "cli")]
 mod one_shot;
 #[cfg(feature = "cli")]
+mod plain_lines;
+#[cfg(feature = "cli")]
 mod private_line;
 mod reconnect;
 #[cfg(feature = "cli")]

@@ -68,6 +68,7 @@ mod stop;
 mod terminal_keys;
 mod timers;
 mod unauthentic;
+mod wipe;
 pub use admission::RESERVE;
 pub use config::{CardAccess, ServerConfig};
 pub use memory_ledger::{CardsInMemory, TERMINALS};
@@ -353,6 +354,9 @@ impl Server {
                 AdvanceResult::Closed => break true,
             }
         };
+        if self.config.cards.is_some() {
+            wipe::stack();
+        }
         let (discarded, unauthentic) = connection.newly_counted();
         if discarded > 0 {
             self.metrics.update(|counters| counters.discarded += u64::from(discarded));

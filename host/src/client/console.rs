@@ -4,6 +4,7 @@
 //! The thread reads one line per request: lines that are typed ahead stay in the terminal's or the pipe's buffer.
 use super::{
     editor, history,
+    plain_lines::{read_line, standard_input, wait_for_input},
     private_line::PrivateLines,
     screen::{Colour, PROMPT},
     signals::Signals,
@@ -11,16 +12,13 @@ use super::{
 };
 use std::{
     env, fmt,
-    io::{self, BufRead, BufReader, Cursor, ErrorKind, IsTerminal},
+    io::{self, BufRead, Cursor, ErrorKind, IsTerminal},
     mem,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::Duration,
 };
 use zeroize::Zeroizing;
-
-/// The longest line that is kept, in bytes, blanks included.
-const MAX_LINE: usize = 4096;
 
 /// Values of `TERM` for terminals that cannot move their cursor, so that a line editor does not work there.
 const DUMB_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -120,7 +118,7 @@ impl Console {
             return Self::with_editor(wake, keeps_history);
         }
         let signals = Some(Signals::for_lines(wake.clone())?);
-        let mut source = BufReader::new(io::stdin());
+        let mut source = standard_input()?;
         let mut read = move || read_line(&mut source, wait_for_input);
         if !interactive {
             return Ok(Self { signals, ..Self::new(wake, read)? });
@@ -261,75 +259,5 @@ fn without_mark(line: ConsoleInput) -> ConsoleInput {
             ConsoleInput::Line(line.as_str().trim_start_matches('\u{feff}').to_owned().into())
         }
         other => other,
-    }
-}
-
-/// Waits until standard input can be read, where another program has made it non-blocking.
-#[cfg(unix)]
-fn wait_for_input() -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let stdin = io::stdin();
-    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
-        Err(rustix::io::Errno::INTR) => Ok(()),
-        result => Ok(result.map(|_| ())?),
-    }
-}
-
-#[cfg(not(unix))]
-fn wait_for_input() -> io::Result<()> {
-    Err(ErrorKind::WouldBlock.into())
-}
-
-/// Reads one line, in bounded memory; `wait` waits for a source that would block.
-fn read_line(source: &mut impl BufRead, wait: impl Fn() -> io::Result<()>) -> ConsoleInput {
-    let (mut line, mut begun, mut too_long) = (Vec::new(), false, false);
-    loop {
-        let bytes = match source.fill_buf() {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => match wait() {
-                Ok(()) => continue,
-                Err(error) => return ConsoleInput::Failed(error),
-            },
-            Err(error) => return ConsoleInput::Failed(error),
-        };
-        let newline = bytes.iter().position(|b| *b == b'\n');
-        let end = bytes.is_empty() || newline.is_some();
-        let part = newline.and_then(|at| bytes.get(..at)).unwrap_or(bytes);
-        begun |= !bytes.is_empty();
-        too_long |= line.len().saturating_add(part.len()) > MAX_LINE;
-        if !too_long {
-            line.extend_from_slice(part);
-        }
-        let taken = part.len().saturating_add(usize::from(newline.is_some()));
-        source.consume(taken);
-        if end {
-            break;
-        }
-    }
-    match String::from_utf8(line) {
-        _ if !begun => ConsoleInput::End,
-        _ if too_long => ConsoleInput::TooLong,
-        Ok(line) => ConsoleInput::Line(line.into()),
-        Err(_) => ConsoleInput::NotText,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_read_takes_one_line_and_skips_one_that_is_too_long() {
-        let mut text = b"1\r\n\n  40\n\xff\n".to_vec();
-        text.extend([b'7'; 10_000]);
-        text.extend(b"\nlast");
-        let mut source = BufReader::with_capacity(7, text.as_slice());
-        let mut read = || match read_line(&mut source, || Ok(())) {
-            ConsoleInput::Line(line) => line.as_str().to_owned(),
-            other => format!("{other:?}"),
-        };
-        assert_eq!([read(), read(), read(), read()], ["1\r", "", "  40", "NotText"]);
-        assert_eq!([read(), read(), read(), read()], ["TooLong", "last", "End", "End"]);
     }
 }

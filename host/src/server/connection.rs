@@ -18,6 +18,7 @@ use std::{
     io::{self, ErrorKind},
     net::IpAddr,
 };
+use zeroize::{Zeroize, Zeroizing};
 
 /// Most steps of one connection before the others have their turn.
 const STEPS_PER_TURN: usize = 64;
@@ -77,8 +78,10 @@ pub(super) struct Connection {
     opening: Opening,
     /// The protocol of a peer that does not speak ours, until the server has logged it.
     foreign: Option<Protocol>,
-    /// Input that the endpoint has not taken yet.
-    unread: Vec<u8>,
+    /// Input that the endpoint has not taken yet, which may have a PIN.
+    unread: Zeroizing<Vec<u8>>,
+    /// Whether input is wiped once it is fed, as it may have a PIN.
+    is_by_card: bool,
     /// Readiness by the last edge-triggered event; cleared when the socket would block.
     readable: bool,
     writable: bool,
@@ -125,7 +128,8 @@ impl Connection {
             alarm: Alarm::default(),
             opening: Opening::default(),
             foreign: None,
-            unread: Vec::new(),
+            unread: Zeroizing::default(),
+            is_by_card: false,
             readable: true,
             writable: true,
             peer_closed: false,
@@ -139,6 +143,7 @@ impl Connection {
     /// Has access by card: there is no greeting, and the connection ends at `hello_until` unless a terminal has said hello.
     pub(super) fn serve_cards(&mut self, keys: CardKeys, hello_until: Instant) {
         self.host.serve_cards(keys);
+        self.is_by_card = true;
         self.hello_until = Some(hello_until);
     }
 
@@ -308,7 +313,7 @@ impl Connection {
         self.unread.drain(..taken);
         if self.unread.is_empty() {
             // Frees the buffer: most sessions never need one.
-            self.unread = Vec::new();
+            self.unread = Zeroizing::default();
         }
         taken > 0
     }
@@ -328,7 +333,7 @@ impl Connection {
                 // stream sockets; a read also stops short before urgent data, which this protocol does not
                 // use). On Windows mio reports more input only after a read that would block.
                 self.readable = !self.stream.is_drained() || self.peer_closed || cfg!(windows);
-                let bytes = buffer.get(..count).unwrap_or_default();
+                let bytes = buffer.get_mut(..count).unwrap_or_default();
                 if let Some(protocol) = self.opening.push(bytes) {
                     self.foreign = Some(protocol);
                     self.host.reject(Notice::Fault(Fault::WrongWire), now);
@@ -336,6 +341,9 @@ impl Connection {
                 }
                 let taken = self.host.feed(bytes, now);
                 self.unread.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+                if self.is_by_card {
+                    bytes.zeroize();
+                }
             }
             Err(error) => {
                 self.readable = false;
@@ -347,7 +355,7 @@ impl Connection {
 
     /// Shuts down the writing side after the goodbye, and discards input until the peer closes.
     fn start_lingering(&mut self, now: Instant) {
-        self.unread = Vec::new();
+        self.unread = Zeroizing::default();
         (self.reserve_until, self.handshake_until, self.hello_until) = (None, None, None);
         self.linger_until = Some(now + LINGER);
         self.is_closed |= self.stream.close_writing().is_err() || self.at_eof;

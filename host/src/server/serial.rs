@@ -1,7 +1,7 @@
 //! The server on one serial line: the core's [`Kiosk`] loop, as a microcontroller runs it.
 //!
 //! There is one terminal, so the loop itself waits for the ledger's disk.
-use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response};
+use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response, wipe};
 #[cfg(feature = "ledger")]
 use super::{disk_ledger::DiskLedger, terminal_keys::TerminalKeys};
 use crate::{clock::Clock, log::SERVER, serial::Port};
@@ -108,6 +108,9 @@ fn run_kiosk<L: Ledger>(
             kiosk.shut_down(now);
         }
         let turn = kiosk.turn(&mut device, clock.now());
+        if config.cards.is_some() {
+            wipe::stack();
+        }
         if turn.is_ok()
             && let Some(claim) = kiosk.key_request()
             && let Some(Logged(ledger)) = kiosk.ledger_mut()

@@ -9,6 +9,7 @@
 //! * [`FrameProxy`] is a man in the middle of the `postcard` wire over TCP; [`exchange_frames`] and
 //!   [`replay_session`] are a peer of their own.
 //! * [`ledger`] starts a server with a ledger on disk and runs `atm ledger`.
+//! * [`memory()`] reads what another process has written into its memory.
 //! * [`println!`](println) ends a program without a message where the reader of its output is gone.
 //! * [`seeded_rng`] prints its seed, so that a failure can be reproduced.
 //!
@@ -27,6 +28,7 @@ mod client;
 mod frame_proxy;
 mod frames;
 pub mod ledger;
+mod memory;
 mod named_terminal;
 mod output;
 mod program;
@@ -37,6 +39,7 @@ pub use client::{Client, frame, text_of};
 pub use fastrand::Rng;
 pub use frame_proxy::{Direction, Frame, FrameProxy};
 pub use frames::{FrameReader, exchange_frames, postcard_frame, replay_session};
+pub use memory::memory;
 pub use named_terminal::NamedTerminal;
 pub use output::{ClosedOutput, print_text};
 pub use program::{
