@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 
 /// What is typed before the Tab key, and what the shells then offer.
-const CASES: [(&str, &[&str]); 15] = [
+const CASES: [(&str, &[&str]); 16] = [
     ("serve --wire ", &["json", "raw", "postcard"]),
     ("client --wire ", &["json", "raw", "postcard"]),
     ("demo --wire po", &["postcard"]),
@@ -16,7 +16,8 @@ const CASES: [(&str, &[&str]); 15] = [
     ("ledger re", &["restore"]),
     ("client b", &["balance"]),
     ("client ", &["balance", "deposit", "withdraw"]),
-    ("serve --ac", &["--accept-loss"]),
+    ("serve --accep", &["--accept-loss"]),
+    ("serve --access ", &["open", "card"]),
     ("card un", &["unblock"]),
     ("account fr", &["freeze"]),
     ("secrets add ", &["tokens", "pins"]),
