@@ -1,5 +1,5 @@
 //! Command line of `atm terminal`, `atm access` and `atm secrets`.
-use super::ledger::DataFolder;
+use super::ledger::Source;
 use atm_core::ledger::Name;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) enum Terminal {
         #[arg(long, conflicts_with = "secrets")]
         tls: bool,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
     },
@@ -41,7 +41,7 @@ pub(crate) enum Terminal {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
     },
@@ -50,7 +50,7 @@ pub(crate) enum Terminal {
         /// The terminal's name
         name: Name,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
     /// Write a terminal's key into the EEPROM image of a microcontroller (experimental)
     ///
@@ -68,7 +68,7 @@ pub(crate) enum Terminal {
     /// List the terminals that were ever enrolled: with a key or a certificate, in service, closed or revoked
     List {
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// Print an object a line, in JSON
         #[arg(long)]
         json: bool,
@@ -82,7 +82,7 @@ pub(crate) enum Access {
         /// The terminals' names
         names: Vec<Name>,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
 }
 
@@ -122,7 +122,7 @@ pub(crate) enum Secrets {
         /// The secrets file
         file: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
 }
 

@@ -1,5 +1,5 @@
 //! Command line of `atm account` and `atm card`.
-use super::{access::SecretsFile, ledger::DataFolder};
+use super::{access::SecretsFile, ledger::Source};
 use atm_core::{
     ledger::{AccountNumber, card::Owner},
     money::Amount,
@@ -27,12 +27,12 @@ pub(crate) enum Account {
         #[arg(long, value_name = "AMOUNT", default_value = "0")]
         balance: Amount,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
     /// List the accounts: owner, state and balance
     List {
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// Print an object a line, in JSON; balances are in cents
         #[arg(long)]
         json: bool,
@@ -43,7 +43,7 @@ pub(crate) enum Account {
         #[arg(value_parser = account)]
         number: AccountNumber,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// Print one object, in JSON; amounts are in cents
         #[arg(long)]
         json: bool,
@@ -54,7 +54,7 @@ pub(crate) enum Account {
         #[arg(value_parser = account)]
         number: AccountNumber,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
     /// Unfreeze an account
     Unfreeze {
@@ -62,7 +62,7 @@ pub(crate) enum Account {
         #[arg(value_parser = account)]
         number: AccountNumber,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
     /// Close an empty account for ever; its number is not used again
     Close {
@@ -70,7 +70,7 @@ pub(crate) enum Account {
         #[arg(value_parser = account)]
         number: AccountNumber,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
     },
 }
 
@@ -117,7 +117,7 @@ pub(crate) enum Card {
         #[command(flatten)]
         pin: NewPin,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
         /// Print one object, in JSON
@@ -127,7 +127,7 @@ pub(crate) enum Card {
     /// List the cards: the last four digits, accounts, state, and wrong PINs since the last right one
     List {
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         /// Print an object a line, in JSON
         #[arg(long)]
         json: bool,
@@ -137,7 +137,7 @@ pub(crate) enum Card {
         #[command(flatten)]
         card: NamedCard,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
     },
@@ -146,7 +146,7 @@ pub(crate) enum Card {
         #[command(flatten)]
         card: NamedCard,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
     },
@@ -157,7 +157,7 @@ pub(crate) enum Card {
         #[command(flatten)]
         pin: NewPin,
         #[command(flatten)]
-        folder: DataFolder,
+        source: Source,
         #[command(flatten)]
         secrets: SecretsFile,
         /// Print one object, in JSON

@@ -3,15 +3,7 @@ use atm_core::ledger::Name;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
-/// The folder of the ledger.
-#[derive(Debug, Args)]
-pub(crate) struct DataFolder {
-    /// The folder of `atm serve --data`; the server may be running
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-}
-
-/// Where a ledger is that is read.
+/// Where a ledger is.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
     /// The folder of `atm serve --data`; the server may be running
@@ -27,9 +19,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The folder of a ledger that is not in a shared database.
+    /// The folder of a ledger; no path if it is in a shared database.
     pub(crate) fn folder(&self) -> &Path {
-        self.data.as_deref().unwrap_or_else(|| Path::new("."))
+        self.data.as_deref().unwrap_or_else(|| Path::new(""))
     }
 
     /// What a message calls it.

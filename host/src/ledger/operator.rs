@@ -3,6 +3,8 @@
 //!
 //! The command line has this journal for itself, so a host is never fenced by it. Rows are read after `BEGIN IMMEDIATE`, as
 //! for a batch; a transaction of another process is waited for, up to [`DEADLINE`].
+#[cfg(feature = "postgres")]
+use super::postgres::{Database, Orders};
 use super::{
     Enrolment,
     batch::MAX_NAMES,
@@ -10,17 +12,20 @@ use super::{
     enrol::{Order, Refused},
     entry,
     folder::find,
-    sqlite::{OPERATOR_JOURNAL, connect, enrolments, rows, tables},
-    store::{Head, StoreFault, Turn},
+    sqlite::{OPERATOR_JOURNAL, connect, tables},
+    store::{StoreFault, Turn},
 };
 use atm_core::{
     ledger::{AccountNumber, Name, Terminal},
     time::UnixTime,
 };
-use rusqlite::{Connection, config::DbConfig, params};
+use rusqlite::config::DbConfig;
 use std::{fmt, path::Path, time::Duration};
 
 mod cards;
+mod rows;
+
+pub(super) use rows::OrderRows;
 
 /// How long another process's transaction is waited for.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,7 +33,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 /// A ledger that an operator gives orders to.
 #[derive(Debug)]
 pub struct Operator {
-    connection: Connection,
+    rows: Box<dyn OrderRows>,
     /// The random number of this process.
     owner: u64,
     uid: Option<u32>,
@@ -99,11 +104,16 @@ impl Operator {
         let connection = connect(&path, None, false, DEADLINE)?;
         tables::check_mark(&connection, noted)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        #[cfg(unix)]
-        let uid = Some(rustix::process::getuid().as_raw());
-        #[cfg(not(unix))]
-        let uid = None;
-        Ok(Self { connection, owner, uid })
+        Ok(Self { rows: Box::new(connection), owner, uid: uid() })
+    }
+
+    /// Opens the ledger in a shared database.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; there is no ledger.
+    #[cfg(feature = "postgres")]
+    pub fn open_database(database: &Database, owner: u64) -> Result<Self, StoreFault> {
+        Ok(Self { rows: Box::new(Orders::open(database)?), owner, uid: uid() })
     }
 
     /// A terminal's row as it would be after an order.
@@ -131,7 +141,7 @@ impl Operator {
             if expected.is_some_and(|expected| expected != enrolment.series) {
                 return Err(OrderFault::Changed(name.clone()));
             }
-            enrolments::save(&this.connection, name, &terminal, &enrolment)?;
+            this.rows.save_terminal(name, &terminal, &enrolment)?;
             let fact = entry::enrolment(order.word(), Some(name), order.series(&enrolment), this.uid);
             this.post(&fact, time)?;
             Ok(enrolment)
@@ -144,7 +154,7 @@ impl Operator {
     /// [`OrderFault`].
     pub fn confirm_all(&mut self, time: UnixTime) -> Result<usize, OrderFault> {
         self.commit(|this| {
-            let opened = enrolments::confirm_all(&this.connection)?;
+            let opened = this.rows.confirm_all()?;
             if opened > 0 {
                 this.post(&entry::enrolment(Order::Confirm.word(), None, None, this.uid), time)?;
             }
@@ -153,8 +163,8 @@ impl Operator {
     }
 
     fn decide(&self, name: &Name, order: Order) -> Result<(Terminal, Enrolment), OrderFault> {
-        let stored = enrolments::read(&self.connection, name)?;
-        if stored.is_none() && rows::count_terminals(&self.connection)? >= MAX_NAMES {
+        let stored = self.rows.terminal(name)?;
+        if stored.is_none() && self.rows.count_terminals()? >= MAX_NAMES {
             return Err(OrderFault::Full);
         }
         let (mut terminal, mut enrolment) = stored.unwrap_or((Terminal::NEW, Enrolment::default()));
@@ -165,32 +175,32 @@ impl Operator {
 
     /// Appends an entry to the operator's journal, under an epoch of this process.
     fn post(&self, fact: &impl fmt::Display, time: UnixTime) -> Result<(), StoreFault> {
-        let (mut head, Turn { epoch, .. }) = rows::journal(&self.connection, OPERATOR_JOURNAL)?;
+        let (mut head, Turn { epoch, .. }) = self.rows.journal()?;
         head.batches = head.batches.saturating_add(1);
         let entry = head.append(OPERATOR_JOURNAL, time, fact);
-        rows::append(&self.connection, &[entry])?;
-        let update =
-            "UPDATE journals SET epoch = ?, owner = ?, batches = ?, number = ?, hash = ? WHERE journal = ?";
-        let Head { batches, number, hash } = head;
-        let (epoch, owner) = (epoch.saturating_add(1), rows::owner(self.owner));
-        let values = params![epoch, owner, batches, number, hash.as_str(), OPERATOR_JOURNAL];
-        self.connection.execute(update, values)?;
-        Ok(())
+        self.rows.append(&head, &Turn { epoch: epoch.saturating_add(1), owner: self.owner }, entry)
     }
 
     /// Carries an order out in a transaction, and commits it, or takes it back.
     fn commit<T>(&self, order: impl FnOnce(&Self) -> Result<T, OrderFault>) -> Result<T, OrderFault> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.rows.begin()?;
         match order(self) {
             Ok(done) => {
-                self.connection.execute_batch("COMMIT").map_err(|error| OrderFault::InDoubt(error.into()))?;
+                self.rows.commit().map_err(OrderFault::InDoubt)?;
                 Ok(done)
             }
             Err(fault) => {
-                // Where it fails, closing the connection takes it back.
-                let _ = self.connection.execute_batch("ROLLBACK");
+                self.rows.roll_back();
                 Err(fault)
             }
         }
     }
+}
+
+/// The user id of this process, where the system has one.
+fn uid() -> Option<u32> {
+    #[cfg(unix)]
+    return Some(rustix::process::getuid().as_raw());
+    #[cfg(not(unix))]
+    None
 }

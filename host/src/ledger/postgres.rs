@@ -28,11 +28,13 @@ use tracing::warn;
 mod address;
 mod arrays;
 pub mod copy;
+mod orders;
 mod session;
 mod statements;
 pub mod tables;
 
 pub use address::{AddressError, Database};
+pub(super) use orders::Orders;
 
 use statements::{Statements, Step, exchange};
 
@@ -319,12 +321,7 @@ impl Postgres {
         steps.push((&statements.commit, vec![]));
         session.take_warning();
         session.run(exchange(session.client(), &steps))?;
-        if session.take_warning() {
-            return Err(StoreFault::Failed(
-                "the database has warned of the commit: it may be on one server alone".to_owned(),
-            ));
-        }
-        Ok(())
+        session.check_warning()
     }
 
     fn read_enrolment(&self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {

@@ -2,8 +2,11 @@
 //!
 //! A key file is written before the order is committed, and removed where the order is refused: no key is issued that is not
 //! on the disk. Where the commit is in doubt, it stays.
-use super::{print, write_output};
-use crate::cli::access::{Access, SecretsFile, Terminal};
+use super::{ledger::reader, print, write_output};
+use crate::cli::{
+    access::{Access, SecretsFile, Terminal},
+    ledger::Source,
+};
 use anyhow::{Context, Result};
 use atm_core::{
     ledger::{self, Name},
@@ -16,7 +19,6 @@ use atm_host::{
     ledger::{
         enrol::Order,
         operator::{Operator, OrderFault},
-        reader::Reader,
         sqlite::FILE,
     },
 };
@@ -24,20 +26,20 @@ use std::{fs, num::NonZeroU32, path::Path};
 
 pub(super) fn terminal(command: &Terminal) -> Result<Exit> {
     match command {
-        Terminal::Add { name, out: Some(out), folder, secrets, .. } => {
-            let series = issue(&folder.data, name, Order::AddKey, secrets, out)?;
+        Terminal::Add { name, out: Some(out), source, secrets, .. } => {
+            let series = issue(source, name, Order::AddKey, secrets, out)?;
             print(&format!("{name}: enrolled, series {series}; its key is in {}", out.display()))
         }
-        Terminal::Add { name, out: None, folder, .. } => {
-            open(&folder.data)?.order(name, Order::AddCertificate, None, unix_time())?;
+        Terminal::Add { name, out: None, source, .. } => {
+            open(source)?.order(name, Order::AddCertificate, None, unix_time())?;
             print(&format!("{name}: enrolled for TLS, under a certificate with this name"))
         }
-        Terminal::Rotate { name, out, folder, secrets } => {
-            let series = issue(&folder.data, name, Order::Rotate, secrets, out)?;
+        Terminal::Rotate { name, out, source, secrets } => {
+            let series = issue(source, name, Order::Rotate, secrets, out)?;
             print(&format!("{name}: series {series} is issued; its key is in {}", out.display()))
         }
-        Terminal::Revoke { name, folder } => {
-            open(&folder.data)?.order(name, Order::Revoke, None, unix_time())?;
+        Terminal::Revoke { name, source } => {
+            open(source)?.order(name, Order::Revoke, None, unix_time())?;
             print(&format!("{name}: revoked; no key and no certificate of this name is served any more"))
         }
         #[cfg(unix)]
@@ -47,13 +49,13 @@ pub(super) fn terminal(command: &Terminal) -> Result<Exit> {
             let (name, series, step) = (&file.terminal, file.key.series(), file.key.step());
             print(&format!("{name}: the key of series {series}, step {step} is in {}", eeprom.display()))
         }
-        Terminal::List { folder, json } => list(&folder.data, *json),
+        Terminal::List { source, json } => list(source, *json),
     }
 }
 
 pub(super) fn access(command: &Access) -> Result<Exit> {
-    let Access::Confirm { names, folder } = command;
-    let mut operator = open(&folder.data)?;
+    let Access::Confirm { names, source } = command;
+    let mut operator = open(source)?;
     if names.is_empty() {
         let opened = operator.confirm_all(unix_time())?;
         let terminals = if opened == 1 { "terminal is" } else { "terminals are" };
@@ -67,22 +69,28 @@ pub(super) fn access(command: &Access) -> Result<Exit> {
 }
 
 /// Reads the secrets file that the command line names, or the unit's; `what` needs it.
-pub(super) fn read_secrets(file: &SecretsFile, folder: &Path, what: &str) -> Result<access::Secrets> {
+pub(super) fn read_secrets(file: &SecretsFile, source: &Source, what: &str) -> Result<access::Secrets> {
     let path = file.secrets.clone().or_else(access::secrets::credential);
     let path = path.with_context(|| format!("{what} needs the secrets file: --secrets FILE"))?;
-    Ok(access::Secrets::read(&path, folder)?)
+    Ok(access::Secrets::read(&path, source.folder())?)
 }
 
-pub(super) fn open(folder: &Path) -> Result<Operator> {
+/// Opens a ledger for orders.
+pub(super) fn open(source: &Source) -> Result<Operator> {
     let owner = getrandom::u64().context("there is no random number for this process")?;
+    #[cfg(feature = "postgres")]
+    if let Some(database) = source.database.address()? {
+        return Operator::open_database(&database, owner).with_context(|| database.display().to_string());
+    }
+    let folder = source.folder();
     Operator::open(folder, owner).with_context(|| folder.join(FILE).display().to_string())
 }
 
 /// Issues a terminal's next key into a new file; returns its series.
-fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
-    let mut operator = open(folder)?;
+fn issue(source: &Source, name: &Name, order: Order, file: &SecretsFile, out: &Path) -> Result<u32> {
+    let mut operator = open(source)?;
     let series = operator.preview(name, order)?.series;
-    let secrets = read_secrets(file, folder, "a key")?;
+    let secrets = read_secrets(file, source, "a key")?;
     let number = NonZeroU32::new(series).context("no series of keys")?;
     let key = TerminalKey::derive(secrets.terminals(), number, name);
     KeyFile { terminal: name.clone(), key }.create(out)?;
@@ -98,9 +106,8 @@ fn issue(folder: &Path, name: &Name, order: Order, file: &SecretsFile, out: &Pat
     }
 }
 
-fn list(folder: &Path, json: bool) -> Result<Exit> {
-    let reader = Reader::open(folder).with_context(|| folder.join(FILE).display().to_string())?;
-    let rows = reader.enrolments()?;
+fn list(source: &Source, json: bool) -> Result<Exit> {
+    let rows = reader(source)?.enrolments()?;
     write_output(|out| {
         if !json {
             writeln!(

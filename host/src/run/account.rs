@@ -1,6 +1,6 @@
 //! `atm account`: opens, shows, freezes and closes the accounts of cards.
-use super::{access::open, print, write_output};
-use crate::cli::card::Account;
+use super::{access::open, ledger::reader, print, write_output};
+use crate::cli::{card::Account, ledger::Source};
 use anyhow::{Context, Result};
 use atm_core::ledger::{
     AccountNumber,
@@ -11,46 +11,34 @@ use atm_host::{
     exit::Exit,
     ledger::{
         card_order::AccountOrder,
-        reader::{AccountRow, AccountView, Reader},
-        sqlite::FILE,
+        reader::{AccountRow, AccountView},
         words::state_word,
     },
 };
-use std::{io::Write, path::Path};
+use std::io::Write;
 
 pub(super) fn run(command: &Account) -> Result<Exit> {
-    let order = |number: &AccountNumber, folder: &Path, order: AccountOrder, done: &str| {
-        open(folder)?.order_account(*number, order, unix_time())?;
+    let order = |number: &AccountNumber, source: &Source, order: AccountOrder, done: &str| {
+        open(source)?.order_account(*number, order, unix_time())?;
         print(&format!("account {}: {done}", number.0))
     };
     match command {
-        Account::Open { owner, number, balance, folder } => {
-            let opened = open(&folder.data)?.open_account(*number, owner.clone(), *balance, unix_time())?;
+        Account::Open { owner, number, balance, source } => {
+            let opened = open(source)?.open_account(*number, owner.clone(), *balance, unix_time())?;
             print(&opened.0.to_string())
         }
-        Account::List { folder, json } => list(&folder.data, *json),
-        Account::Show { number, folder, json } => show(&folder.data, *number, *json),
-        Account::Freeze { number, folder } => order(
-            number,
-            &folder.data,
-            AccountOrder::Freeze,
-            "frozen; no money moves until `atm account unfreeze`",
-        ),
-        Account::Unfreeze { number, folder } => {
-            order(number, &folder.data, AccountOrder::Unfreeze, "open again")
+        Account::List { source, json } => list(source, *json),
+        Account::Show { number, source, json } => show(source, *number, *json),
+        Account::Freeze { number, source } => {
+            order(number, source, AccountOrder::Freeze, "frozen; no money moves until `atm account unfreeze`")
         }
-        Account::Close { number, folder } => {
-            order(number, &folder.data, AccountOrder::Close, "closed for ever")
-        }
+        Account::Unfreeze { number, source } => order(number, source, AccountOrder::Unfreeze, "open again"),
+        Account::Close { number, source } => order(number, source, AccountOrder::Close, "closed for ever"),
     }
 }
 
-pub(super) fn reader(folder: &Path) -> Result<Reader> {
-    Reader::open(folder).with_context(|| folder.join(FILE).display().to_string())
-}
-
-fn list(folder: &Path, json: bool) -> Result<Exit> {
-    let rows = reader(folder)?.overview()?.accounts;
+fn list(source: &Source, json: bool) -> Result<Exit> {
+    let rows = reader(source)?.overview()?.accounts;
     write_output(|out| {
         if !json {
             writeln!(out, "{:>9}  {:<6}  {:>16}  owner", "account", "state", "balance")?;
@@ -87,8 +75,8 @@ fn string(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn show(folder: &Path, number: AccountNumber, json: bool) -> Result<Exit> {
-    let view = reader(folder)?.account(number)?;
+fn show(source: &Source, number: AccountNumber, json: bool) -> Result<Exit> {
+    let view = reader(source)?.account(number)?;
     let view = view.with_context(|| format!("account {}: there is none (`atm account list`)", number.0))?;
     write_output(|out| if json { Ok(writeln!(out, "{}", object(&view))?) } else { text(&view, out) })
 }

@@ -4,12 +4,14 @@
 //! blocked. Its own number is never an argument, because every user of a machine can read those.
 use super::{
     access::{open, read_secrets},
-    account::reader,
-    hidden, print, write_output,
+    hidden,
+    ledger::reader,
+    print, write_output,
 };
 use crate::cli::{
     access::SecretsFile,
     card::{Card, NamedCard, NewPin},
+    ledger::Source,
 };
 use anyhow::{Context, Result};
 use atm_core::ledger::card::{self, CardNumber, Claim, Pin};
@@ -23,7 +25,6 @@ use atm_host::{
         operator::{Operator, OrderFault},
     },
 };
-use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Numbers that are drawn for a card, at most, where other cards have those before: with any prefix, most numbers are free.
@@ -34,10 +35,10 @@ const MAX_TEXT: usize = 256;
 
 pub(super) fn run(command: &Card) -> Result<Exit> {
     match command {
-        Card::Issue { accounts, prefix, pin, folder, secrets, json } => {
-            let mut operator = open(&folder.data)?;
+        Card::Issue { accounts, prefix, pin, source, secrets, json } => {
+            let mut operator = open(source)?;
             let accounts = operator.may_issue(accounts)?;
-            let keys = read_secrets(secrets, &folder.data, "a card")?.cards();
+            let keys = read_secrets(secrets, source, "a card")?.cards();
             let (pin, shown) = new_pin(pin)?;
             let mut draws = 0;
             let (row, number) = loop {
@@ -57,20 +58,16 @@ pub(super) fn run(command: &Card) -> Result<Exit> {
             };
             print_once(row, Some(&number), shown.as_ref(), *json).with_context(lost)
         }
-        Card::List { folder, json } => list(&folder.data, *json),
-        Card::Block { card, folder, secrets } => {
-            order(card, &folder.data, secrets, CardOrder::Block, "blocked, and its sessions are over")
+        Card::List { source, json } => list(source, *json),
+        Card::Block { card, source, secrets } => {
+            order(card, source, secrets, CardOrder::Block, "blocked, and its sessions are over")
         }
-        Card::Unblock { card, folder, secrets } => order(
-            card,
-            &folder.data,
-            secrets,
-            CardOrder::Unblock,
-            "unblocked; its PIN may be tried three times",
-        ),
-        Card::SetPin { card, pin, folder, secrets, json } => {
-            let mut operator = open(&folder.data)?;
-            let secrets = read_secrets(secrets, &folder.data, "a PIN")?;
+        Card::Unblock { card, source, secrets } => {
+            order(card, source, secrets, CardOrder::Unblock, "unblocked; its PIN may be tried three times")
+        }
+        Card::SetPin { card, pin, source, secrets, json } => {
+            let mut operator = open(source)?;
+            let secrets = read_secrets(secrets, source, "a PIN")?;
             let row = named(card, &operator, || Ok(secrets.clone()))?;
             let check = |card: &card::Card| {
                 if secrets.has_token_key(card.token.key) { Ok(()) } else { Err(Refused::OtherKeys) }
@@ -94,13 +91,13 @@ pub(super) fn run(command: &Card) -> Result<Exit> {
 
 fn order(
     card: &NamedCard,
-    folder: &Path,
+    source: &Source,
     secrets: &SecretsFile,
     order: CardOrder,
     done: &str,
 ) -> Result<Exit> {
-    let mut operator = open(folder)?;
-    let row = named(card, &operator, || read_secrets(secrets, folder, "a card's own number"))?;
+    let mut operator = open(source)?;
+    let row = named(card, &operator, || read_secrets(secrets, source, "a card's own number"))?;
     operator.order_card(row, |_| Ok(order), unix_time())?;
     print(&format!("card {row}: {done}"))
 }
@@ -170,8 +167,8 @@ fn print_once(
     Ok(Exit::Done)
 }
 
-fn list(folder: &Path, json: bool) -> Result<Exit> {
-    let cards = reader(folder)?.cards()?;
+fn list(source: &Source, json: bool) -> Result<Exit> {
+    let cards = reader(source)?.cards()?;
     write_output(|out| {
         if !json {
             writeln!(out, "{:>9}  {:<6}  {:<7}  {:>5}  accounts", "card", "number", "state", "tries")?;

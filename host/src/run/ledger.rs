@@ -34,7 +34,7 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
     remove_drafts_on_signals()?;
     match command {
         Ledger::Show { source, account, terminal, last } => {
-            let reader = open(source)?;
+            let reader = reader(source)?;
             write_output(|out| match (account, terminal) {
                 (Some(account), _) => show::account(&reader, AccountNumber(*account), out),
                 (None, Some(name)) => show::terminal(&reader, name, out),
@@ -43,7 +43,7 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
         }
         Ledger::Verify { source, expect } => verify(source, expect.as_deref()),
         Ledger::Export { file, source, format } => {
-            let reader = open(source)?;
+            let reader = reader(source)?;
             let mut progress = progress(reader.overview().ok());
             if file.as_os_str() == "-" {
                 return write_output(|out| export(&reader, *format, out, &mut progress));
@@ -56,7 +56,7 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
             })
         }
         Ledger::Backup { file, source } => {
-            let reader = open(source)?;
+            let reader = reader(source)?;
             let _progress = progress(None);
             let entries = reader.backup(file)?;
             print(&format!("{}: a backup of {entries} entries", file.display()))
@@ -81,7 +81,7 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
 }
 
 /// Opens a ledger for reading: that in a folder, or a snapshot of one in a shared database.
-fn open(source: &Source) -> Result<Reader> {
+pub(super) fn reader(source: &Source) -> Result<Reader> {
     #[cfg(feature = "postgres")]
     if let Some(database) = source.database.address()? {
         return atm_host::ledger::postgres::copy::snapshot(&database)
@@ -98,7 +98,7 @@ fn verify(source: &Source, expect: Option<&Path>) -> Result<Exit> {
             .with_context(|| format!("{}: no journals are in it as `verify` prints them", file.display()))
     });
     let expected = expected.transpose()?;
-    let reader = open(source)?;
+    let reader = reader(source)?;
     let verified = || {
         let mut report = reader.verify(&mut progress(reader.overview().ok()))?;
         if let (Some(overview), Some(expected)) = (&report.overview, &expected) {

@@ -1,6 +1,9 @@
 //! `atm secrets`: makes the file of keys, and replaces those of cards in three steps.
-use super::{account::reader, print};
-use crate::cli::access::{CardKey, Secrets};
+use super::{ledger::reader, print};
+use crate::cli::{
+    access::{CardKey, Secrets},
+    ledger::Source,
+};
 use anyhow::{Context, Result, ensure};
 use atm_core::ledger::card::KeyId;
 use atm_host::{
@@ -38,10 +41,8 @@ pub(super) fn run(command: &Secrets) -> Result<Exit> {
                 "{path}: the other key of {kind} is used; give every server this file, and restart it"
             ))
         }
-        Secrets::Remove { kind, file, folder } => {
-            change(file, &folder.data, *kind, KeyChange::Remove, |key| {
-                are_without(&folder.data, *kind, key)
-            })?;
+        Secrets::Remove { kind, file, source } => {
+            change(file, source.folder(), *kind, KeyChange::Remove, |key| are_without(source, *kind, key))?;
             let (path, kind) = (file.display(), word(*kind));
             print(&format!(
                 "{path}: one key of {kind} is left; give every server this file, and restart it, and destroy copies of the former one"
@@ -69,8 +70,8 @@ fn change(
 }
 
 /// Whether no card that is in use needs this key.
-fn are_without(folder: &Path, kind: CardKey, key: KeyId) -> Result<()> {
-    let cards = reader(folder)?.cards()?;
+fn are_without(source: &Source, kind: CardKey, key: KeyId) -> Result<()> {
+    let cards = reader(source)?.cards()?;
     let needs = cards.iter().filter(|(_, card)| {
         let keys = [card.token.key, card.verifier.token_key, card.verifier.key];
         !card.is_blocked && keys.contains(&key)

@@ -64,6 +64,38 @@ fn a_ledger_of_two_hosts_is_verified_shown_exported_and_backed_up() {
 }
 
 #[test]
+fn an_operators_orders_are_entries_beside_two_hosts() {
+    let (_cluster, url) = used();
+    let folder = tempfile::tempdir().unwrap();
+    let [secrets, key] =
+        ["secrets", "kiosk-7.key"].map(|name| folder.path().join(name).display().to_string());
+    printed(&["secrets", "new", &secrets]);
+    let ordered = |arguments: &[&str]| printed(&[arguments, &["--database", &url]].concat());
+    ordered(&["terminal", "add", "kiosk-7", "--out", &key, "--secrets", &secrets]);
+    ordered(&["terminal", "add", "kiosk-8", "--tls"]);
+    ordered(&["terminal", "revoke", "kiosk-8"]);
+    let terminals = ordered(&["terminal", "list"]);
+    assert!(terminals.contains("kiosk-7") && terminals.contains("revoked"), "{terminals}");
+    for owner in ["Ada Lovelace", "Grace Hopper"] {
+        ordered(&["account", "open", "--owner", owner, "--balance", "50"]);
+    }
+    ordered(&["account", "freeze", "1001"]);
+    let accounts = ordered(&["account", "list"]);
+    assert!(accounts.contains("1000  open") && accounts.contains("1001  frozen"), "{accounts}");
+    let card = ordered(&["card", "issue", "--account", "1000", "--secrets", &secrets, "--json"]);
+    assert!(card.contains(r#""card":1,"number":""#), "{card}");
+    ordered(&["card", "block", "1"]);
+    let other = folder.path().join("other").display().to_string();
+    printed(&["secrets", "new", &other]);
+    ordered(&["card", "unblock", "1"]);
+    let reason = refused(&["card", "issue", "--account", "1000", "--secrets", &other, "--database", &url]);
+    assert!(reason.contains("no key of the ledger's cards"), "{reason}");
+    assert!(ordered(&["card", "list"]).contains("in use"));
+    let verified = printed(&["ledger", "verify", "--database", &url]);
+    assert!(verified.contains("journal operator 9 "), "{verified}");
+}
+
+#[test]
 fn rows_that_were_changed_by_hand_are_found() {
     for (changed, word) in [
         ("UPDATE accounts SET balance = balance + 1", "account"),

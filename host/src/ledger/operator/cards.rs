@@ -8,7 +8,6 @@ use crate::ledger::{
     card_order::{self, AccountOrder, CardOrder, ISSUED, Refused},
     entry,
     reader::AccountRow,
-    sqlite::{accounts, cards},
 };
 use atm_core::{
     ledger::{
@@ -21,7 +20,7 @@ use atm_core::{
 
 impl Operator {
     /// Opens an account and commits it with its entry: under this number, or the first one from
-    /// [`FIRST_NUMBER`](accounts::FIRST_NUMBER) on that is free.
+    /// 1000 on that is free.
     ///
     /// # Errors
     /// [`OrderFault`].
@@ -33,12 +32,12 @@ impl Operator {
         time: UnixTime,
     ) -> Result<AccountNumber, OrderFault> {
         self.commit(|this| {
-            let number = number.map_or_else(|| accounts::first_free(&this.connection), Ok)?;
-            let is_taken = accounts::read(&this.connection, number)?.is_some();
+            let number = number.map_or_else(|| this.rows.first_free_account(), Ok)?;
+            let is_taken = this.rows.account(number)?.is_some();
             let new = card_order::open(number, balance, owner, is_taken)
                 .map_err(|refused| OrderFault::Account(number, refused))?;
             let row = AccountRow { account: new.account, owner: Some(new.owner.clone()), state: new.state };
-            accounts::save(&this.connection, &row)?;
+            this.rows.save_account(&row)?;
             this.post(&entry::opened(&new.account, &new.owner, this.uid), time)?;
             Ok(number)
         })
@@ -56,9 +55,9 @@ impl Operator {
     ) -> Result<(), OrderFault> {
         self.commit(|this| {
             let refused = |refused| OrderFault::Account(number, refused);
-            let row = accounts::read(&this.connection, number)?.ok_or_else(|| refused(Refused::NoAccount))?;
+            let row = this.rows.account(number)?.ok_or_else(|| refused(Refused::NoAccount))?;
             let state = order.apply(&row.account, row.state).map_err(refused)?;
-            accounts::save(&this.connection, &AccountRow { state, ..row })?;
+            this.rows.save_account(&AccountRow { state, ..row })?;
             this.post(&entry::account_order(order.word(), number, this.uid), time)?;
             Ok(())
         })
@@ -71,7 +70,7 @@ impl Operator {
     pub fn may_issue(&self, numbers: &[AccountNumber]) -> Result<Accounts, OrderFault> {
         let accounts = card_order::accounts(numbers).map_err(|refused| OrderFault::Card(None, refused))?;
         for number in numbers {
-            let row = accounts::read(&self.connection, *number)?;
+            let row = self.rows.account(*number)?;
             card_order::admit(*number, row.map(|row| row.state))
                 .map_err(|refused| OrderFault::Account(*number, refused))?;
         }
@@ -86,14 +85,14 @@ impl Operator {
         self.commit(|this| {
             this.may_issue(&Vec::from_iter(card.accounts.iter()))?;
             let refused = |refused| Err(OrderFault::Card(None, refused));
-            if cards::find(&this.connection, claim)?.is_some() {
+            if this.rows.find_card(claim)?.is_some() {
                 return refused(Refused::NumberTaken);
             }
-            if cards::are_of_other_keys(&this.connection, claim)? {
+            if this.rows.are_cards_of_other_keys(claim)? {
                 return refused(Refused::OtherKeys);
             }
-            let number = cards::next(&this.connection)?;
-            cards::save(&this.connection, number, card)?;
+            let number = this.rows.next_card()?;
+            this.rows.save_card(number, card)?;
             this.post(&entry::card_order(ISSUED, number, Some(&card.accounts), this.uid), time)?;
             Ok(number)
         })
@@ -104,7 +103,7 @@ impl Operator {
     /// # Errors
     /// [`OrderFault`].
     pub fn find_card(&self, claim: &Claim) -> Result<Option<u64>, OrderFault> {
-        Ok(cards::find(&self.connection, claim)?.map(|(number, _)| number))
+        Ok(self.rows.find_card(claim)?.map(|(number, _)| number))
     }
 
     /// A card.
@@ -112,7 +111,7 @@ impl Operator {
     /// # Errors
     /// [`OrderFault`].
     pub fn card(&self, number: u64) -> Result<Card, OrderFault> {
-        let found = if number == DECOY { None } else { cards::read(&self.connection, number)? };
+        let found = if number == DECOY { None } else { self.rows.card(number)? };
         found.ok_or(OrderFault::Card(Some(number), Refused::NoCard))
     }
 
@@ -131,7 +130,7 @@ impl Operator {
             let refused = |refused| OrderFault::Card(Some(number), refused);
             let order = order(&card).map_err(refused)?;
             order.apply(&mut card).map_err(refused)?;
-            cards::save(&this.connection, number, &card)?;
+            this.rows.save_card(number, &card)?;
             this.post(&entry::card_order(order.word(), number, None, this.uid), time)?;
             Ok(())
         })

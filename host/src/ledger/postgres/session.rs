@@ -79,6 +79,18 @@ impl Session {
         within(&self.runtime, exchange)
     }
 
+    /// Whether a commit came without a warning.
+    ///
+    /// # Errors
+    /// [`StoreFault::Failed`]: it is in doubt.
+    pub(super) fn check_warning(&self) -> Result<(), StoreFault> {
+        if self.take_warning() {
+            let reason = "the database has warned of the commit: it may be on one server alone";
+            return Err(StoreFault::Failed(reason.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Whether a warning has come since the last call.
     pub(super) fn take_warning(&self) -> bool {
         self.warned.swap(false, Ordering::Relaxed)

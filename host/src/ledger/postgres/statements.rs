@@ -40,7 +40,8 @@ pub(super) struct Statements {
     pub(super) rollback: Statement,
 }
 
-fn names(columns: &[Column]) -> String {
+/// The names of columns, with commas between them.
+pub(super) fn names(columns: &[Column]) -> String {
     columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 

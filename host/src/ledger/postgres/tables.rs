@@ -76,7 +76,7 @@ pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> 
     Ok(true)
 }
 
-fn to_column(number: u64) -> Result<i64, StoreFault> {
+pub(super) fn to_column(number: u64) -> Result<i64, StoreFault> {
     i64::try_from(number).map_err(|error| StoreFault::Rejected(error.to_string()))
 }
 
