@@ -9,6 +9,7 @@ mod ended;
 mod hello;
 mod idle;
 mod keys;
+mod no_oracle;
 mod no_secret;
 mod one_shot;
 mod orders;
