@@ -27,6 +27,25 @@ fn a_session_is_over_when_its_card_is_blocked_or_unblocked() {
 }
 
 #[test]
+fn all_sessions_are_over_when_their_card_is_given_another_pin() {
+    let mut branch = Branch::new();
+    let server = branch.serve(&[]);
+    let mut terminals = ["kiosk-1", "kiosk-2"].map(|name| branch.at_menu(name, &server, 0));
+    let set = branch.order(&["card", "set-pin", "1", "--digits", "5", "--secrets", &branch.path("secrets")]);
+    let (_, pin) = set.stdout.split_once("PIN     ").unwrap();
+    let former = std::mem::replace(&mut branch.cards[0].1, pin.trim().to_owned());
+    terminals[0].assert_over("withdraw 40");
+    terminals[1].assert_over("deposit 40");
+    terminals[0].ask(&branch.cards[0].0);
+    let text = terminals[0].ask(&former).text;
+    assert!(text.starts_with("The card and the PIN were not accepted."), "{text}");
+    terminals[1].log_in(&branch.cards[0]);
+    assert!(terminals[1].ask("balance").text.starts_with("Your balance is $250."));
+    drop(terminals);
+    server.stop();
+}
+
+#[test]
 fn the_next_request_of_any_kind_is_refused() {
     let branch = Branch::new();
     let server = branch.serve(&[]);
