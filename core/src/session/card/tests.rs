@@ -7,6 +7,8 @@ use crate::{
 };
 use std::vec::Vec;
 
+mod vectors;
+
 const NUMBER: &str = "4111 1111 1111 1111";
 
 fn keys() -> CardKeys {
