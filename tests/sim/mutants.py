@@ -234,7 +234,7 @@ MUTANTS = {
     "idle-from-last-sending": (["--cards", "--sealed"], CONVERSATION, "self.replied_at.get_or_insert(now);", "self.replied_at = Some(now);"),
     # Debug shows what was typed.
     "debug-answer": (CARDS, "core/src/session/answer.rs", 'f.write_str("Answer(..)")', 'write!(f, "{:?}", self.0)'),
-    # A PIN is compared with another answer to its prompt: a conflict tells PINs apart.
+    # A PIN is compared with another answer to its prompt: a conflict would show which PIN was typed first.
     "digest-pin": ("cards::tells_nothing", CONVERSATION, "() if is_secret => Fingerprint::SECRET,", "() if is_secret && false => Fingerprint::SECRET,"),
     # A refused verification of a card that is not known writes no row of a card.
     "decoy-not-written": (
@@ -243,7 +243,7 @@ MUTANTS = {
         "(self.card != *self.rows.card).then_some(self.card);",
         "(self.card != *self.rows.card && self.card.token != Card::DECOY.token).then_some(self.card);",
     ),
-    # A blocked card is told from a wrong PIN.
+    # The reply of a blocked card differs from that of a wrong PIN.
     "blocked-is-said": (
         "cards::the_same_bytes",
         CARD_RULES,

@@ -74,7 +74,7 @@ pub fn pin(digits: usize) -> io::Result<(Pin, Zeroizing<String>)> {
     loop {
         let mut text = Zeroizing::new(String::with_capacity(digits));
         push_digits(&mut text, digits)?;
-        // Another one for a weak one: fewer than one of a hundred is.
+        // A PIN that is easily guessed is drawn again: fewer than one of a hundred is.
         if let Ok(pin) = Pin::chosen(&text) {
             return Ok((pin, text));
         }

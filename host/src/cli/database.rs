@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct Database {
-    /// The address of the ledger's database, in PostgreSQL's protocol: postgres://USER@HOST[:PORT][,HOST[:PORT]]/NAME. Of several servers the one
+    /// The address of the ledger's database, in PostgreSQL's protocol: `postgres://USER@HOST[:PORT][,HOST[:PORT]]/NAME`. Of several servers the one
     /// that takes writes is used. The password comes from PGPASSFILE or PGPASSWORD
     #[arg(long, help_heading = "Shared database (experimental)", value_name = "URL")]
     pub(crate) database: Option<String>,
-    /// The certificates of the authorities of the database's certificate (PEM): with it every connection uses TLS
+    /// The certificates of the authorities of the database's certificate (PEM): with it every connection uses TLS 1.3
     #[arg(long, help_heading = "Shared database (experimental)", value_name = "FILE", requires = "database")]
     pub(crate) database_ca: Option<PathBuf>,
     /// Use an engine, or a version of it, that was not tested
@@ -24,8 +24,8 @@ pub(crate) struct Database {
 pub(crate) struct Shared {
     #[command(flatten)]
     pub(crate) database: Database,
-    /// The name of this host, which no other host of the database has: another process under it ends this one. --data has the mark of what it has
-    /// acknowledged
+    /// The name of this host, which no other host of the database has: another process under it ends this one. --data has the mark of what this
+    /// host has acknowledged
     #[arg(
         long,
         help_heading = "Shared database (experimental)",

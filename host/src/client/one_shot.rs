@@ -89,7 +89,7 @@ impl OneShot {
     pub(super) fn lines(self, card: &str) -> Zeroizing<String> {
         let account = self.account.map_or_else(String::new, |AccountNumber(number)| format!("{number}\n"));
         let operation = self.operation.answers().join("\n");
-        // Of its whole length from the start: a string that grows leaves a copy behind.
+        // Of its whole length from the start: a string that grows leaves a copy of what it had.
         let length = [card.len(), account.len(), operation.len()].iter().sum();
         let mut lines = Zeroizing::new(String::with_capacity(length));
         for part in [card, &account, &operation] {

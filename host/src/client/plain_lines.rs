@@ -30,7 +30,7 @@ pub(super) fn wait_for_input() -> io::Result<()> {
 
 /// Reads one line, in bounded memory of which nothing is left; `wait` waits for a source that would block.
 pub(super) fn read_line(source: &mut impl BufRead, wait: impl Fn() -> io::Result<()>) -> ConsoleInput {
-    // It does not grow, which would leave a copy behind.
+    // It does not grow, which would leave a copy of what it had.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
     let (mut begun, mut too_long) = (false, false);
     loop {

@@ -26,7 +26,7 @@ enum Escape {
 /// A line that is being typed.
 struct Typing {
     is_hidden: bool,
-    /// It does not grow, which would leave a copy behind.
+    /// It does not grow, which would leave a copy of what it had.
     bytes: Zeroizing<Vec<u8>>,
     is_too_long: bool,
     escape: Escape,

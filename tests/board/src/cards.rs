@@ -142,7 +142,7 @@ impl CardRun {
         self.cut_power(board, console);
     }
 
-    /// The power is cut at a random time after the answer that withdraws: the next start tells in brief what was done, and in
+    /// The power is cut at a random time after the answer that withdraws: the next start shows in brief what was done, and in
     /// full to the same card alone.
     pub fn cut_at_withdrawal(&mut self) {
         let before = self.host.balances()[0];

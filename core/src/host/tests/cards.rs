@@ -144,9 +144,9 @@ fn only_named_terminals_that_hide_secrets_are_served() {
             Hello { capabilities: Capabilities::DISPENSER, ..able(hello("a", 1, 1)) },
             able(hello("", 1, 1)),
         ] {
-            let told = only(counter.hello(&refused));
-            assert_eq!(told.notice, Some(Notice::Fault(Fault::ByCard)));
-            assert_eq!(told.text, Fault::ByCard.text());
+            let reply = only(counter.hello(&refused));
+            assert_eq!(reply.notice, Some(Notice::Fault(Fault::ByCard)));
+            assert_eq!(reply.text, Fault::ByCard.text());
         }
         let welcome = only(counter.hello(&able(hello("a", 1, 1))));
         assert!(welcome.prompt && welcome.text.ends_with("the number of your card. (exit ends the session)"));

@@ -1,5 +1,4 @@
-//! Copies between PostgreSQL and SQLite: a snapshot of a shared ledger for the commands that read one, and a ledger's move to a shared
-//! database.
+//! Snapshot of a shared ledger: one moment of the tables in PostgreSQL, copied to SQLite for the commands that read.
 use super::{Database, session::Session, tables};
 use crate::ledger::{
     cells::{Cells, Kind},

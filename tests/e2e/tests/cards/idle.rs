@@ -136,7 +136,7 @@ fn a_session_whose_connection_is_lost_is_over_after_the_same_time() {
     let (client, text) = terminal.connect(counter.address, true);
     assert!(text.contains("What would you like to do?") && opened.elapsed() < IDLE, "{text}");
     drop(client);
-    // Nothing tells of the end of a conversation without a link.
+    // The end of a conversation without a link sends nothing to wait for.
     std::thread::sleep((opened + IDLE).saturating_duration_since(Instant::now()));
     assert_over(&counter, &mut terminal);
 }

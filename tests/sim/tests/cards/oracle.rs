@@ -1,5 +1,5 @@
-//! No oracle: nothing that a terminal gets, no length on a sealed link, and no row that is written tells a wrong PIN, an
-//! unknown card and a blocked card apart, nor two answers to a secret prompt.
+//! No oracle: a wrong PIN, an unknown card and a blocked card have the same replies, lengths on a sealed link and rows that are
+//! written, and so have two answers to a secret prompt.
 use crate::counter::{Counter, LINKS, NUMBERS, PINS, keys, ledger};
 use atm_core::{
     ledger::{
