@@ -195,7 +195,8 @@ impl Operation {
                 Self::Transfer { payee, amount },
                 Outcome::Done(Receipt::Transferred { payee: to, amount: moved, .. }),
             ) => payee == to && amount.is(moved.units(), moved.cents()),
-            (Self::WithdrawAll, Outcome::Done(Receipt::Withdrawn { balance, .. })) => balance.is_zero(),
+            // A dispenser has no cents: they are left.
+            (Self::WithdrawAll, Outcome::Done(Receipt::Withdrawn { balance, .. })) => balance.units() == 0,
             _ => false,
         }
     }
@@ -212,8 +213,8 @@ impl Operation {
                 format!("Amount transferred: ${amount} to account {payee}. ")
             }
         };
-        let is_empty = earlier.split("\n\n").next().is_some_and(|text| text.ends_with("balance is $0."));
-        earlier.starts_with(&begin) && (self != Self::WithdrawAll || is_empty)
+        let has_no_unit = earlier.split("\n\n").next().is_some_and(|text| text.contains("balance is $0."));
+        earlier.starts_with(&begin) && (self != Self::WithdrawAll || has_no_unit)
     }
 }
 
@@ -339,7 +340,9 @@ mod tests {
             (Operation::Withdraw(4), "Amount withdrawn: $40. Your balance is $60.", false),
             (Operation::Withdraw(40), "Amount deposited: $40. Your balance is $60.", false),
             (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $0.", true),
+            (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $0.34.", true),
             (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $60.", false),
+            (Operation::WithdrawAll, "Amount withdrawn: $40. Your balance is $60.34.", false),
             (transfer, "Amount transferred: $12.34 to account 8. Your balance is $60.", true),
             (transfer, "Amount transferred: $12.34 to account 80. Your balance is $60.", false),
             (Operation::Balance, "Your balance is $60.", false),
@@ -372,6 +375,8 @@ mod tests {
         let deposited = |amount| Outcome::Done(Receipt::Deposited { amount, balance: units(140) });
         let withdrawn =
             |amount, balance| Outcome::Done(Receipt::Withdrawn { amount, balance: units(balance) });
+        let cents = Amount::from_minor(34).unwrap();
+        let cents_left = Outcome::Done(Receipt::Withdrawn { amount: units(40), balance: cents });
         for (operation, outcome, same) in [
             (Operation::Deposit(Sum { units: 40, cents: 0 }), deposited(units(40)), true),
             (Operation::Deposit(Sum { units: 40, cents: 0 }), deposited(units(41)), false),
@@ -380,6 +385,7 @@ mod tests {
             (Operation::Withdraw(40), withdrawn(units(40), 1), true),
             (Operation::WithdrawAll, withdrawn(units(40), 0), true),
             (Operation::WithdrawAll, withdrawn(units(40), 1), false),
+            (Operation::WithdrawAll, cents_left, true),
             (Operation::Balance, Outcome::Done(Receipt::Balance { balance: units(1) }), false),
         ] {
             assert_eq!(operation.is_done_by(outcome), same, "{operation:?} {outcome:?}");
