@@ -88,6 +88,18 @@ pub(crate) enum Ledger {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Move a ledger from a folder to a shared database without tables; the server must not be running
+    ///
+    /// Its identity stays, so that terminals learn their outcomes. From the first row on no server opens the ledger in the folder; after a failure the same
+    /// command goes on. The folder, with its mark, is that of the first host from then on: serve it with --host-name host.
+    #[cfg(feature = "postgres")]
+    Move {
+        /// The folder of the ledger
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        database: super::database::Database,
+    },
     /// Make the tables of a ledger in a shared database, or check that they are those of this version
     #[cfg(feature = "postgres")]
     Migrate {

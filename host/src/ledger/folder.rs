@@ -1,4 +1,6 @@
 //! The ledger's folder: who may write to it, and what a new or a former one holds.
+#[cfg(feature = "postgres")]
+use super::reader::Reader;
 use super::{
     mark,
     sqlite::{self, Beginning, Sqlite},
@@ -14,6 +16,9 @@ use std::{
 /// The file that the writing process locks. The lock is for the message: what fences a second writer is the epoch of the
 /// journal.
 const LOCK: &str = "ledger.lock";
+
+/// The file that names the database to which the ledger of a folder was moved.
+const MOVED: &str = "ledger.moved";
 
 /// Files of the format before the first release, which no version reads any more.
 const FORMER: [&str; 2] = ["ledger.redb", "ledger.journal"];
@@ -61,6 +66,7 @@ impl Folder {
     /// # Errors
     /// [`StoreFault`].
     pub fn open(&self, new: Beginning, accept_loss: bool) -> Result<Sqlite, StoreFault> {
+        refuse_moved(&self.path)?;
         let path = &self.path.join(sqlite::FILE);
         let (log, is_empty) = (beside(path, "-wal"), is_empty(path)?);
         if is_free(&self.path.join(mark::FILE))? {
@@ -95,7 +101,7 @@ impl Folder {
     /// # Errors
     /// [`StoreFault`]; the folder has a ledger of its own.
     pub fn open_mark(&self) -> Result<mark::Mark, StoreFault> {
-        if self.path.join(sqlite::FILE).try_exists()? {
+        if self.path.join(sqlite::FILE).try_exists()? && !self.path.join(MOVED).try_exists()? {
             let reason = "it has a ledger of its own (`atm ledger move` takes it to the database)".to_owned();
             return Err(StoreFault::Unusable(reason));
         }
@@ -104,6 +110,28 @@ impl Folder {
             sync_folder(&self.path)?;
         }
         Ok(mark::open(&self.path)?)
+    }
+
+    /// Opens the ledger to move it, also if that was begun before.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn open_to_move(&self) -> Result<Reader, StoreFault> {
+        Reader::open_file(&self.path.join(sqlite::FILE))
+    }
+
+    /// Notes that the ledger in the folder, which has everything that was acknowledged, is moved to this database: it is not opened here from
+    /// now on. This is durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn note_move(&self, ledger: &Reader, database: &str) -> Result<(), StoreFault> {
+        let noted = mark::read(&self.path)?.map(|noted| noted.head);
+        sqlite::tables::check_mark(&ledger.connection, noted)?;
+        let mut file = private().create(true).truncate(true).open(self.path.join(MOVED))?;
+        writeln!(file, "{database}")?;
+        file.sync_all()?;
+        Ok(sync_folder(&self.path)?)
     }
 }
 
@@ -137,6 +165,7 @@ fn is_empty(path: &Path) -> io::Result<bool> {
 /// [`StoreFault`]; there is no ledger.
 pub(super) fn find(folder: &Path) -> Result<(PathBuf, Option<Head>), StoreFault> {
     refuse_former(folder)?;
+    refuse_moved(folder)?;
     let noted = mark::read(folder)?.map(|noted| noted.head);
     let path = folder.join(sqlite::FILE);
     if is_empty(&path)? {
@@ -169,6 +198,15 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Refuses a folder whose ledger was moved.
+fn refuse_moved(folder: &Path) -> Result<(), StoreFault> {
+    match fs::read_to_string(folder.join(MOVED)) {
+        Ok(place) => Err(StoreFault::Unusable(format!("this ledger was moved to the {}", place.trim()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses a folder with a ledger of the former format.

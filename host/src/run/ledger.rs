@@ -68,6 +68,18 @@ pub(super) fn run(command: &Ledger) -> Result<Exit> {
             print(&format!("{}: restored\n{}", data.display(), summary(&restored)))
         }
         #[cfg(feature = "postgres")]
+        Ledger::Move { data, database } => {
+            use atm_host::ledger::{folder::Folder, postgres::copy::fill};
+            let database = database.address()?.context("--database URL is needed")?;
+            let name = database.display().to_string();
+            let folder = Folder::lock(data).with_context(|| data.display().to_string())?;
+            let reader = folder.open_to_move().with_context(|| data.display().to_string())?;
+            let is_new =
+                fill(&reader, &database, || folder.note_move(&reader, &name)).context(name.clone())?;
+            let done = if is_new { "moved" } else { "it was moved before" };
+            print(&format!("{name}: {done}\n{}", summary(&reader.overview()?)))
+        }
+        #[cfg(feature = "postgres")]
         Ledger::Migrate { database, balance } => {
             use atm_host::ledger::postgres::tables::migrate;
             let database = database.address()?.context("--database URL is needed")?;

@@ -6,6 +6,7 @@ mod commands;
 mod contract;
 mod faults;
 mod hosts;
+mod moved;
 mod serve;
 
 use atm_core::{

@@ -14,16 +14,27 @@ const ATM: &str = env!("CARGO_BIN_EXE_atm");
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server; killed when this is dropped.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     address: String,
 }
 
 impl Server {
-    fn start(url: &str, name: &str, folder: &Path) -> Self {
-        let data = folder.join(name);
+    /// A host of a shared ledger.
+    pub(crate) fn start(url: &str, name: &str, folder: &Path) -> Self {
+        Self::run(&["--database", url, "--host-name", name], &folder.join(name))
+    }
+
+    /// A server with the ledger in this folder.
+    pub(crate) fn start_local(data: &Path) -> Self {
+        Self::run(&[], data)
+    }
+
+    fn run(options: &[&str], data: &Path) -> Self {
         let mut process = Command::new(ATM)
-            .args(["serve", "--listen", "127.0.0.1:0", "--database", url, "--host-name", name, "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .arg("--data")
             .arg(data)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -37,7 +48,7 @@ impl Server {
     }
 
     /// An operation of the terminal of this name, whose memory is in the folder.
-    fn operate(&self, name: &str, folder: &Path, operation: &[&str]) -> Output {
+    pub(crate) fn operate(&self, name: &str, folder: &Path, operation: &[&str]) -> Output {
         let state = folder.join(format!("{name}.state"));
         Command::new(ATM)
             .args(["client", &self.address])
@@ -49,7 +60,7 @@ impl Server {
     }
 
     /// The balance in minor units, once the server says it.
-    fn balance(&self, folder: &Path) -> u64 {
+    pub(crate) fn balance(&self, folder: &Path) -> u64 {
         let until = Instant::now() + TIMEOUT;
         loop {
             let output = self.operate("reader", folder, &["balance"]);

@@ -1,6 +1,6 @@
 //! Arrays: the rows of a batch as one parameter a column, so that a statement takes any number of rows in one round trip.
 use crate::ledger::{
-    cells::{Cell, Column, Kind},
+    cells::{Cell, Kind},
     store::StoreFault,
 };
 use tokio_postgres::types::ToSql;
@@ -31,10 +31,10 @@ impl Arrays {
     /// # Errors
     /// [`StoreFault::Rejected`], if a row has other kinds.
     pub(super) fn new(
-        columns: &[Column],
+        columns: &[(&str, Kind)],
         rows: impl Iterator<Item = Result<Vec<Cell>, StoreFault>>,
     ) -> Result<Self, StoreFault> {
-        let array = |(_, kind): &Column| match kind {
+        let array = |(_, kind): &(&str, Kind)| match kind {
             Kind::Integer => Array::Integers(Vec::new()),
             Kind::Text => Array::Texts(Vec::new()),
         };
@@ -77,24 +77,24 @@ fn array_type(kind: Kind) -> &'static str {
 }
 
 /// `unnest($1::bigint[], …) AS new (column, …)`.
-fn unnest(columns: &[Column]) -> String {
+fn unnest(columns: &[(&str, Kind)]) -> String {
     let arrays: Vec<_> =
         columns.iter().zip(1..).map(|((_, kind), at)| format!("${at}::{}", array_type(*kind))).collect();
     format!("unnest({}) AS new ({})", arrays.join(", "), names(columns, ""))
 }
 
-fn names(columns: &[Column], prefix: &str) -> String {
+fn names(columns: &[(&str, Kind)], prefix: &str) -> String {
     let names: Vec<_> = columns.iter().map(|(name, _)| format!("{prefix}{name}")).collect();
     names.join(", ")
 }
 
 /// A statement that inserts rows.
-pub(super) fn insert(table: &str, columns: &[Column]) -> String {
+pub(super) fn insert(table: &str, columns: &[(&str, Kind)]) -> String {
     format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1}", names(columns, ""), unnest(columns))
 }
 
 /// A statement that updates rows by the first column, the key.
-pub(super) fn update(table: &str, columns: &[Column]) -> String {
+pub(super) fn update(table: &str, columns: &[(&str, Kind)]) -> String {
     let (key, rest) = columns.split_first().map_or(("", columns), |((key, _), rest)| (*key, rest));
     format!(
         "UPDATE {table} AS old SET ({}) = ROW({}) FROM {} WHERE old.{key} = new.{key}",

@@ -1,7 +1,13 @@
-//! Snapshot of a shared ledger: one moment of the tables in PostgreSQL, copied to SQLite for the commands that read.
-use super::{Database, session::Session, tables};
+//! Copies between PostgreSQL and SQLite: a snapshot of a shared ledger for the commands that read one, and a ledger's move to a shared
+//! database.
+use super::{
+    Database,
+    arrays::{Arrays, insert},
+    session::Session,
+    tables,
+};
 use crate::ledger::{
-    cells::{Cells, Kind},
+    cells::{Cell, Cells, Kind},
     draft,
     reader::Reader,
     sqlite::{FILE, tables::SCHEMA},
@@ -117,5 +123,111 @@ fn copy(session: &Session, path: &Path) -> Result<(), StoreFault> {
     }
     session.run(client.batch_execute("COMMIT"))?;
     filled.commit()?;
+    Ok(())
+}
+
+/// Moves a ledger from a folder, which the caller has locked, to a database without tables: its identity and its journals stay. `note` notes the
+/// move in the folder, before the first row. Every row is compared. Returns false if it was moved there before.
+///
+/// # Errors
+/// [`StoreFault`]; [`StoreFault::Unusable`] if the database has another ledger.
+pub fn fill(
+    source: &Reader,
+    database: &Database,
+    note: impl FnOnce() -> Result<(), StoreFault>,
+) -> Result<bool, StoreFault> {
+    let session = Session::connect(database)?;
+    let client = session.client();
+    if !tables::begin(&session, database)? {
+        session.run(client.batch_execute("ROLLBACK"))?;
+        return was_filled(source, &session).map(|()| false);
+    }
+    note()?;
+    session.run(client.batch_execute("DELETE FROM cards"))?;
+    for table in TABLES {
+        let columns = columns(&source.connection, table)?;
+        let columns: Vec<_> = columns.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let statement = session.run(client.prepare(&insert(table, &columns)))?;
+        let mut select = source.connection.prepare(&rows_of(table, &columns))?;
+        let mut rows = select.query([])?;
+        loop {
+            let mut chunk = Vec::with_capacity(ROWS);
+            while chunk.len() < ROWS
+                && let Some(row) = rows.next()?
+            {
+                chunk.push(read(row, &columns));
+            }
+            let is_last = chunk.len() < ROWS;
+            let arrays = Arrays::new(&columns, chunk.into_iter())?;
+            session.run(client.execute(&statement, &arrays.parameters()))?;
+            if is_last {
+                break;
+            }
+        }
+    }
+    session.run(client.batch_execute("COMMIT"))?;
+    compare(source, &snapshot(database)?)?;
+    Ok(true)
+}
+
+/// A statement that reads the rows of a table in the order in which they were made.
+fn rows_of(table: &str, columns: &[(&str, Kind)]) -> String {
+    let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+    let order = if table == "entries" { "rowid" } else { "1" };
+    format!("SELECT {} FROM {table} ORDER BY {order}", names.join(", "))
+}
+
+fn read(row: &rusqlite::Row<'_>, columns: &[(&str, Kind)]) -> Result<Vec<Cell>, StoreFault> {
+    let cell = |(at, (_, kind)): (usize, &(&str, Kind))| {
+        Ok(match kind {
+            Kind::Integer => Cell::Integer(row.get(at)?),
+            Kind::Text => Cell::Text(row.get(at)?),
+        })
+    };
+    columns.iter().enumerate().map(cell).collect()
+}
+
+/// Compares all rows of two ledgers.
+fn compare(source: &Reader, copy: &Reader) -> Result<(), StoreFault> {
+    for table in TABLES {
+        let columns = columns(&source.connection, table)?;
+        let columns: Vec<_> = columns.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let text = rows_of(table, &columns);
+        let (mut one, mut other) = (source.connection.prepare(&text)?, copy.connection.prepare(&text)?);
+        let (mut one, mut other) = (one.query([])?, other.query([])?);
+        loop {
+            let (one, other) = (one.next()?, other.next()?);
+            let rows = [one, other].map(|row| row.map(|row| read(row, &columns)).transpose());
+            let [one, other] = rows;
+            let (one, other) = (one?, other?);
+            if one != other {
+                return Err(StoreFault::Damaged(format!("a row of {table} is another one in the database")));
+            }
+            if one.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the database has this ledger, which may have gone on since.
+fn was_filled(source: &Reader, session: &Session) -> Result<(), StoreFault> {
+    let overview = source.overview()?;
+    let select = "SELECT identity FROM ledger";
+    let identity = tables::read_identity(&session.run(session.client().query(select, &[]))?)?;
+    let other = || StoreFault::Unusable("the database has another ledger".to_owned());
+    if identity != overview.ledger {
+        return Err(other());
+    }
+    for journal in overview.journals.iter().filter(|journal| journal.head.number > 0) {
+        let (number, at) = (i64::from(journal.journal), tables::to_column(journal.head.number)?);
+        let select = "SELECT hash FROM entries WHERE journal = $1 AND number = $2";
+        let rows = session.run(session.client().query(select, &[&number, &at]))?;
+        let hash = rows.first().map(|row| row.text(0)).transpose()?.flatten();
+        if hash != Some(journal.head.hash.as_str()) {
+            return Err(other());
+        }
+    }
     Ok(())
 }

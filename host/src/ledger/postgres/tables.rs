@@ -32,18 +32,12 @@ pub(super) const NO_ACCOUNT: Account =
 /// [`StoreFault`]; [`StoreFault::Unusable`] for the tables of another version.
 pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> {
     let session = Session::connect(database)?;
-    check_engine(&session, database.any_engine)?;
     let client = session.client();
-    // Two of these commands take turns.
-    session.run(client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(4702388)"))?;
-    let has_tables = session.run(client.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]))?;
-    if has_tables.try_get(0)? {
+    if !begin(&session, database)? {
         session.run(client.batch_execute("ROLLBACK"))?;
         check_format(&session)?;
         return check_columns(&session).map(|()| false);
     }
-    session.run(client.batch_execute(SCHEMA))?;
-    session.run(client.batch_execute(DIFFERENCES))?;
     let account = Account { number: AccountNumber::OPEN, balance: new.balance, version: 1 };
     let mut head = Head { batches: 1, ..Head::default() };
     let entry = head.append(HOST_JOURNAL, new.time, &created(new.identity, &account));
@@ -73,6 +67,20 @@ pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> 
         session.run(client.execute(insert, &values))?;
     }
     session.run(client.batch_execute("COMMIT"))?;
+    Ok(true)
+}
+
+/// Begins a transaction and makes the tables, if the database has none; returns whether it did. Two commands that do so take turns.
+pub(super) fn begin(session: &Session, database: &Database) -> Result<bool, StoreFault> {
+    check_engine(session, database.any_engine)?;
+    let client = session.client();
+    session.run(client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(4702388)"))?;
+    let has_tables = session.run(client.query_one("SELECT to_regclass('ledger') IS NOT NULL", &[]))?;
+    if has_tables.try_get(0)? {
+        return Ok(false);
+    }
+    session.run(client.batch_execute(SCHEMA))?;
+    session.run(client.batch_execute(DIFFERENCES))?;
     Ok(true)
 }
 
