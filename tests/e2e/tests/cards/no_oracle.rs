@@ -173,9 +173,9 @@ fn the_time_until_a_refusal_does_not_say_why() {
     let server = branch.serve(&["--log", "error", "--refusal-alarm", "1000000"]);
     let mut terminals: Vec<_> =
         (0..4).map(|number| branch.at_card(&format!("kiosk-{number}"), &server)).collect();
-    // A difference by chance is not there a second time.
+    // A difference by chance, on a busy machine, does not come each time.
     let mut differs = true;
-    for attempt in 0..2 {
+    for attempt in 0..5 {
         let Some(sqlite3) = sqlite3(&branch) else { return };
         let quartiles = quartiles(&branch, &mut terminals, &mut Program::start(sqlite3), &mut rng);
         let spread = quartiles.values().map(|[low, _, high]| *high - *low).min().unwrap();

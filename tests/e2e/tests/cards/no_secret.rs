@@ -85,6 +85,18 @@ impl Search {
         for file in ["cmdline", "environ"] {
             self.all(&format!("{name}: {file}"), &fs::read(format!("/proc/{pid}/{file}")).unwrap());
         }
+        // It may still be about to wipe what it has just handled.
+        let found = self.found.len();
+        for _ in 0..10 {
+            self.found.truncate(found);
+            self.memory(name, pid, marker, has_keys);
+            if self.found.len() == found {
+                return;
+            }
+        }
+    }
+
+    fn memory(&mut self, name: &str, pid: u32, marker: &str, has_keys: bool) {
         let Some(memory) = memory(pid) else {
             eprintln!("skipped: the memory of {name}, which only root can read");
             return;
@@ -181,6 +193,8 @@ fn no_number_no_pin_and_no_key_is_in_what_is_kept_shown_or_left_in_memory() {
         ("The card and the PIN were not accepted.", 1, "back"),
     ] {
         screen.wait_for_times(then, times);
+        // Nothing has come since that could have overwritten the last answer.
+        search.process(&format!("the server at {then:?}"), server.program.pid(), "kiosk-2", true);
         screen.press(format!("{keys}\r"));
     }
     screen.wait_for_times("Please type the number of your card.", 3);
@@ -189,6 +203,7 @@ fn no_number_no_pin_and_no_key_is_in_what_is_kept_shown_or_left_in_memory() {
     screen.wait_for_times("Please type your PIN.", 4);
     screen.press(NEW);
     screen.wait_for_times("************", 3);
+    search.process("the server after a number", server.program.pid(), "kiosk-2", true);
     if memory(screen.pid()).is_some() {
         let mut control = Search::default();
         control.add(NEW);
