@@ -3,7 +3,6 @@
 pub mod backup;
 pub mod batch;
 pub mod card_order;
-#[cfg(feature = "postgres")]
 pub mod cells;
 pub mod committer;
 pub mod draft;

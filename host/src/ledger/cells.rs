@@ -1,7 +1,6 @@
-//! Cells: the ledger's values as the columns of their rows, and back, for any database.
+//! Cells: the ledger's values from the columns of their rows, the same for every database; and as columns, for PostgreSQL.
 use super::{
     batch::DECOY,
-    sqlite::accounts::AccountRow,
     store::StoreFault,
     words::{self, Figures},
 };
@@ -9,13 +8,32 @@ use crate::access::Enrolment;
 use atm_core::{
     ledger::{
         Account, AccountNumber, Epoch, Gap, Movement, Name, Record, Side, Terminal,
-        card::{Card, Delay, Owner, StatementLine},
+        card::{AccountState, Card, CardAccount, Delay, Owner, Statement, StatementLine},
     },
     money::Amount,
     time::UnixTime,
 };
 
 type Result<T> = std::result::Result<T, StoreFault>;
+
+/// An account as its row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Its number, balance and version.
+    pub account: Account,
+    /// Its owner; `None` for the account of open access, which no card reaches.
+    pub owner: Option<Owner>,
+    /// What may be done with it.
+    pub state: AccountState,
+}
+
+impl AccountRow {
+    /// The account as cards give access to it, without movements; `None` if none does.
+    pub fn for_cards(self) -> Option<CardAccount> {
+        let Self { account, owner, state } = self;
+        Some(CardAccount { account, state, owner: owner?, statement: Statement::default() })
+    }
+}
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,8 @@
 use super::{
     Enrolment,
     batch::{Batch, Cards, DECOY, MAX_NAMES},
-    cells::{self, BALANCE, CARD, Cells, TERMINAL},
+    cells::{self, AccountRow, BALANCE, CARD, Cells, TERMINAL},
     mark::Mark,
-    sqlite::accounts::AccountRow,
     store::{Head, Store, StoreFault, Turn},
     words,
 };

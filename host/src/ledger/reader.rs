@@ -3,7 +3,7 @@
 //!
 //! Entries are read in ranges, each in a transaction of its own: SQLite cannot shorten its write-ahead log behind a
 //! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
-pub use super::sqlite::accounts::AccountRow;
+pub use super::cells::AccountRow;
 use super::{
     Enrolment, draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},

@@ -6,11 +6,9 @@ use super::{CACHED, ensure, misfit};
 use crate::ledger::{
     batch::DECOY,
     card_order::{self, AccountOrder, CardOrder, ISSUED},
+    cells::AccountRow,
     entry::{self, Touched, opened},
-    sqlite::{
-        accounts::{self, AccountRow},
-        cards,
-    },
+    sqlite::{accounts, cards},
     store::StoreFault,
     words,
 };

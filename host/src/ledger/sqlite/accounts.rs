@@ -1,36 +1,16 @@
 //! Accounts: their rows, and the statement of one, from the entries of cards' sessions.
-use super::{StoreFault, rows::damaged};
-use crate::ledger::words;
-use atm_core::{
-    ledger::{
-        Account, AccountNumber, Movement, Side,
-        card::{AccountState, CardAccount, MOVEMENTS, Owner, Statement, StatementLine},
-    },
-    money::Amount,
-    time::UnixTime,
+use super::StoreFault;
+use crate::ledger::{
+    cells::{self, AccountRow},
+    words,
 };
-use rusqlite::{Connection, Row, params};
+use atm_core::ledger::{
+    Account, AccountNumber,
+    card::{MOVEMENTS, Owner, Statement, StatementLine},
+};
+use rusqlite::{Connection, params};
 
 type Result<T> = std::result::Result<T, StoreFault>;
-
-/// An account as its row says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountRow {
-    /// Its number, balance and version.
-    pub account: Account,
-    /// Its owner; `None` for the account of open access, which no card reaches.
-    pub owner: Option<Owner>,
-    /// What may be done with it.
-    pub state: AccountState,
-}
-
-impl AccountRow {
-    /// The account as cards give access to it, without movements; `None` if none does.
-    pub fn for_cards(self) -> Option<CardAccount> {
-        let Self { account, owner, state } = self;
-        Some(CardAccount { account, state, owner: owner?, statement: Statement::default() })
-    }
-}
 
 const COLUMNS: &str = "account, balance, version, owner, state";
 
@@ -38,7 +18,7 @@ const COLUMNS: &str = "account, balance, version, owner, state";
 pub(crate) fn read(connection: &Connection, number: AccountNumber) -> Result<Option<AccountRow>> {
     let mut select =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE account = ?"))?;
-    select.query_and_then([number.0], read_row)?.next().transpose()
+    select.query_and_then([number.0], |row| cells::account(row))?.next().transpose()
 }
 
 /// The first number for an account that is opened without one.
@@ -56,17 +36,7 @@ pub(crate) fn first_free(connection: &Connection) -> Result<AccountNumber> {
 /// All accounts, by their numbers.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<AccountRow>> {
     let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM accounts ORDER BY account"))?;
-    select.query_and_then([], read_row)?.collect()
-}
-
-fn read_row(row: &Row<'_>) -> Result<AccountRow> {
-    let number = AccountNumber(row.get(0)?);
-    let damaged = || damaged(&format!("the row of account {}", number.0));
-    let balance = Amount::from_minor(row.get(1)?).ok_or_else(damaged)?;
-    let owner: Option<String> = row.get(3)?;
-    let owner = owner.map(|owner| owner.parse().map_err(|_| damaged())).transpose()?;
-    let state = words::state(&row.get::<_, String>(4)?).ok_or_else(damaged)?;
-    Ok(AccountRow { account: Account { number, balance, version: row.get(2)? }, owner, state })
+    select.query_and_then([], |row| cells::account(row))?.collect()
 }
 
 /// Saves a whole row, which may be new.
@@ -96,25 +66,9 @@ pub(crate) const STATEMENT: &str = "
 pub(crate) fn statement(connection: &Connection, number: AccountNumber) -> Result<Statement> {
     let mut select = connection.prepare_cached(STATEMENT)?;
     let mut lines = select
-        .query_and_then(params![number.0, MOVEMENTS as u32], |row| read_line(row, number))?
+        .query_and_then(params![number.0, MOVEMENTS as u32], |row| cells::statement_line(row, number))?
         .collect::<Result<Vec<StatementLine>>>()?;
     let mut statement = Statement::default();
     lines.drain(..).rev().for_each(|line| statement.push(line));
     Ok(statement)
-}
-
-fn read_line(row: &Row<'_>, number: AccountNumber) -> Result<StatementLine> {
-    let damaged = || damaged(&format!("a movement of account {}", number.0));
-    let amount = |at| Amount::from_minor(row.get(at)?).ok_or_else(damaged);
-    let side = |at| match row.get_ref(at)?.as_str() {
-        Ok(text) if text.starts_with("cash") => Ok(Side::Cash),
-        Ok(text) => match text.strip_prefix("account:").and_then(|number| number.parse().ok()) {
-            Some(number) => Ok(Side::Account(AccountNumber(number))),
-            None => Err(damaged()),
-        },
-        Err(_) => Err(damaged()),
-    };
-    let movement = Movement { debit: side(1)?, credit: side(2)?, amount: amount(3)? };
-    let account = Account { number, balance: amount(4)?, version: row.get(5)? };
-    Ok(StatementLine::new(&movement, &account, Some(UnixTime::from_millis(row.get(0)?))))
 }

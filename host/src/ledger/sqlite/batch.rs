@@ -1,10 +1,9 @@
 //! Batches: loaded from the tables, and saved.
-use super::{
-    HOST_JOURNAL, Head, StoreFault, Turn,
-    accounts::{self, AccountRow},
-    cards, enrolments, rows,
+use super::{HOST_JOURNAL, Head, StoreFault, Turn, accounts, cards, enrolments, rows};
+use crate::ledger::{
+    batch::{Batch, Cards, DECOY, MAX_NAMES},
+    cells::AccountRow,
 };
-use crate::ledger::batch::{Batch, Cards, DECOY, MAX_NAMES};
 use atm_core::ledger::{
     AccountNumber, Command, Operation, Request,
     card::{Card, CardRequest, Touched},

@@ -1,11 +1,8 @@
 //! Cards: their rows, and that of the decoy.
-use super::{StoreFault, rows::damaged};
-use crate::ledger::{batch::DECOY, words};
-use atm_core::{
-    ledger::card::{Card, Claim},
-    money::Amount,
-};
-use rusqlite::{Connection, Row, params};
+use super::StoreFault;
+use crate::ledger::{batch::DECOY, cells, words};
+use atm_core::ledger::card::{Card, Claim};
+use rusqlite::{Connection, params};
 
 type Result<T> = std::result::Result<T, StoreFault>;
 
@@ -19,20 +16,23 @@ const COLUMNS: &str =
 pub(crate) fn find(connection: &Connection, claim: &Claim) -> Result<Option<Numbered>> {
     let mut select =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE token IN (?, ?)"))?;
-    select.query_and_then(claim.tokens().each_ref().map(words::token_text), read_row)?.next().transpose()
+    select
+        .query_and_then(claim.tokens().each_ref().map(words::token_text), |row| cells::card(row))?
+        .next()
+        .transpose()
 }
 
 /// The card of this number, if there is one.
 pub(crate) fn read(connection: &Connection, number: u64) -> Result<Option<Card>> {
     let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE card = ?"))?;
-    let found = select.query_and_then([number], read_row)?.next().transpose()?;
+    let found = select.query_and_then([number], |row| cells::card(row))?.next().transpose()?;
     Ok(found.map(|(_, card)| card))
 }
 
 /// Reads the decoy and all cards, by their numbers.
 pub(crate) fn for_each(connection: &Connection, mut see: impl FnMut(Numbered) -> Result<()>) -> Result<()> {
     let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM cards ORDER BY card"))?;
-    select.query_and_then([], read_row)?.try_for_each(|card| card.and_then(&mut see))
+    select.query_and_then([], |row| cells::card(row))?.try_for_each(|card| card.and_then(&mut see))
 }
 
 /// The number of the next card: no row is ever deleted.
@@ -48,33 +48,6 @@ pub(crate) fn are_of_other_keys(connection: &Connection, claim: &Claim) -> Resul
                   AND NOT EXISTS (SELECT 1 FROM cards WHERE token > ?2 || ':' AND token < ?2 || ';')";
     let keys = claim.tokens().each_ref().map(|token| words::key_text(token.key));
     Ok(connection.query_row(select, keys, |row| row.get(0))?)
-}
-
-fn read_row(row: &Row<'_>) -> Result<Numbered> {
-    let number = row.get(0)?;
-    let damaged = || damaged(&format!("the row of card {number}"));
-    let text = |at| Ok::<_, StoreFault>(row.get::<_, Option<String>>(at)?);
-    let card = match (text(1)?, text(2)?, text(3)?) {
-        (Some(token), Some(verifier), Some(last_four)) if number != DECOY => Card {
-            token: words::token(&token).ok_or_else(damaged)?,
-            verifier: words::verifier(&verifier).ok_or_else(damaged)?,
-            last_four: last_four.as_bytes().try_into().map_err(|_| damaged())?,
-            ..Card::DECOY
-        },
-        (None, None, None) if number == DECOY => Card::DECOY,
-        _ => return Err(damaged()),
-    };
-    let card = Card {
-        accounts: words::accounts(&row.get::<_, String>(4)?).ok_or_else(damaged)?,
-        tries: row.get(5)?,
-        refusals: row.get(6)?,
-        is_blocked: row.get(7)?,
-        version: row.get(8)?,
-        day: row.get(9)?,
-        withdrawn: Amount::from_minor(row.get(10)?).ok_or_else(damaged)?,
-        ..card
-    };
-    Ok((number, card))
 }
 
 /// Saves a whole row, which may be new.

@@ -1,6 +1,6 @@
 //! Enrolments: the columns of terminals' rows that an operator changes.
 use super::{StoreFault, rows};
-use crate::access::Enrolment;
+use crate::{access::Enrolment, ledger::cells::damaged};
 use atm_core::ledger::{Name, Terminal};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -29,7 +29,7 @@ pub(crate) fn names(connection: &Connection) -> Result<Vec<Name>> {
     let mut select = connection.prepare(&select)?;
     let names = select.query_and_then([], |row| {
         let name: String = row.get(0)?;
-        name.parse().map_err(|_| rows::damaged(&format!("the row of terminal {name}")))
+        name.parse().map_err(|_| damaged(&format!("the row of terminal {name}")))
     })?;
     names.collect()
 }

@@ -1,11 +1,12 @@
 //! Rows of the tables as the core's values, and back.
 use super::{Head, StoreFault, Turn};
 use crate::ledger::{
+    cells::{self, Cells, damaged},
     entry::{COLUMNS, Entry, Hash, TEXTS},
-    words::{self, Figures},
+    words,
 };
 use atm_core::{
-    ledger::{Account, AccountNumber, Epoch, Gap, LedgerId, Name, Record, Terminal, card::Delay},
+    ledger::{Account, AccountNumber, LedgerId, Name, Terminal},
     money::Amount,
     time::UnixTime,
 };
@@ -16,13 +17,19 @@ const HASH: usize = 26;
 
 type Result<T> = std::result::Result<T, StoreFault>;
 
+impl Cells for Row<'_> {
+    fn integer(&self, at: usize) -> Result<Option<i64>> {
+        Ok(self.get(at)?)
+    }
+
+    fn text(&self, at: usize) -> Result<Option<&str>> {
+        Ok(self.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from)?)
+    }
+}
+
 /// A process's random number as text.
 pub(crate) fn owner(owner: u64) -> String {
     format!("{owner:016x}")
-}
-
-pub(super) fn damaged(what: &str) -> StoreFault {
-    StoreFault::Damaged(format!("{what} is not one that atm has written"))
 }
 
 pub(crate) fn identity(connection: &Connection) -> Result<LedgerId> {
@@ -84,7 +91,7 @@ macro_rules! columns {
 pub(crate) fn terminal(connection: &Connection, name: &Name) -> Result<Option<Terminal>> {
     let select = concat!("SELECT terminal, ", columns!(), " FROM terminals WHERE terminal = ?");
     let mut select = connection.prepare_cached(select)?;
-    let mut rows = select.query_and_then([name.as_str()], read_terminal)?;
+    let mut rows = select.query_and_then([name.as_str()], |row| cells::terminal(row))?;
     Ok(rows.next().transpose()?.map(|(_, terminal)| terminal))
 }
 
@@ -94,57 +101,8 @@ pub(crate) fn terminals(
     mut see: impl FnMut((Name, Terminal)) -> Result<()>,
 ) -> Result<()> {
     let mut select = connection.prepare(concat!("SELECT terminal, ", columns!(), " FROM terminals"))?;
-    let mut rows = select.query_and_then([], read_terminal)?;
+    let mut rows = select.query_and_then([], |row| cells::terminal(row))?;
     rows.try_for_each(|row| row.and_then(&mut see))
-}
-
-fn read_terminal(row: &Row<'_>) -> Result<(Name, Terminal)> {
-    let name: String = row.get(0)?;
-    let damaged = || damaged(&format!("the row of terminal {name}"));
-    let epoch = match (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?) {
-        (Some(series), Some(step), Some(start), Some(attempt)) => {
-            Some(Epoch { series, step, start, attempt })
-        }
-        (None, None, None, None) => None,
-        _ => return Err(damaged()),
-    };
-    let last = read_record(row, damaged)?;
-    let terminal = Terminal {
-        epoch,
-        turn: row.get(5)?,
-        next_number: row.get(6)?,
-        gap: Gap { start: row.get(7)?, end: row.get(8)? },
-        set_back_at: row.get::<_, Option<u64>>(9)?.map(UnixTime::from_millis),
-        last,
-        delay: Delay { until: UnixTime::from_millis(row.get(19)?), length: row.get(20)? },
-    };
-    Ok((name.parse().map_err(|_| damaged())?, terminal))
-}
-
-/// A terminal's last operation.
-fn read_record(row: &Row<'_>, damaged: impl Fn() -> StoreFault) -> Result<Option<Record>> {
-    let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
-    let (id, operation, outcome, card, accounts) = (row.get(10)?, text(11)?, text(12)?, text(15)?, text(18)?);
-    let amount = |at| match row.get::<_, Option<u64>>(at)? {
-        Some(minor) => Amount::from_minor(minor).map(Some).ok_or_else(&damaged),
-        None => Ok(None),
-    };
-    let figures = Figures {
-        amount: amount(13)?,
-        balance: amount(14)?,
-        payee: row.get::<_, Option<u32>>(16)?.map(AccountNumber),
-        detail: row.get(17)?,
-        accounts: accounts.map(|text| words::accounts(text).ok_or_else(&damaged)).transpose()?,
-    };
-    let card = card.map(|text| words::token(text).ok_or_else(&damaged)).transpose()?;
-    match (id, outcome) {
-        (None, None) if (operation, card, figures) == Default::default() => Ok(None),
-        (Some(id), Some(outcome)) => {
-            let record = words::record(id, operation, outcome, &figures).ok_or_else(damaged)?;
-            Ok(Some(Record { card, ..record }))
-        }
-        _ => Err(damaged()),
-    }
 }
 
 pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Terminal) -> Result<()> {

@@ -1,10 +1,7 @@
 //! Tables: made for a new ledger, given another identity, and compared with the mark.
-use super::{
-    Beginning, HOST_JOURNAL, OPERATOR_JOURNAL,
-    accounts::{self, AccountRow},
-    enrolments, execute, rows,
-};
+use super::{Beginning, HOST_JOURNAL, OPERATOR_JOURNAL, accounts, enrolments, execute, rows};
 use crate::ledger::{
+    cells::AccountRow,
     entry::{FORMAT, Hash, created, restored},
     mark,
     store::{Head, StoreFault},

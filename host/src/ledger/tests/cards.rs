@@ -1,13 +1,10 @@
 //! The tables of cards: every value comes back as it was.
 use crate::ledger::{
+    cells::AccountRow,
     entry::{
         COLUMNS, Touched, account_order, card_order, created, enrolment, opened, restored, set_back, settled,
     },
-    sqlite::{
-        accounts::{self, AccountRow},
-        cards, rows,
-        tables::SCHEMA,
-    },
+    sqlite::{accounts, cards, rows, tables::SCHEMA},
 };
 use atm_core::{
     ledger::{
