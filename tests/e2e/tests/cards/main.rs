@@ -10,6 +10,7 @@ mod hello;
 mod idle;
 mod keys;
 mod no_oracle;
+#[cfg(target_os = "linux")]
 mod no_secret;
 mod one_shot;
 mod orders;

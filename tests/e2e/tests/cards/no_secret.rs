@@ -4,7 +4,7 @@ use crate::branch::Branch;
 use atm_e2e::{Direction, FrameProxy, Program, Server, Signal, TIMEOUT, TerminalProgram, Value, atm, memory};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
     process::Command,
@@ -83,7 +83,11 @@ impl Search {
     /// A process: its arguments, its environment, and its memory, where `marker` must be found. A server needs the keys.
     fn process(&mut self, name: &str, pid: u32, marker: &str, has_keys: bool) {
         for file in ["cmdline", "environ"] {
-            self.all(&format!("{name}: {file}"), &fs::read(format!("/proc/{pid}/{file}")).unwrap());
+            match fs::read(format!("/proc/{pid}/{file}")) {
+                // Only root can read the environment of a process that makes no core dump, as its memory.
+                Err(error) if file == "environ" && error.kind() == ErrorKind::PermissionDenied => {}
+                content => self.all(&format!("{name}: {file}"), &content.unwrap()),
+            }
         }
         // It may still be about to wipe what it has just handled.
         let found = self.found.len();
