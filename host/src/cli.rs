@@ -172,6 +172,12 @@ fn wire() -> impl TypedValueParser<Value = Wire> {
     PossibleValuesParser::new(Wire::ALL.iter().map(|(name, _)| *name)).try_map(|name| name.parse::<Wire>())
 }
 
+/// Checks that each address of a list is one, with commas in between.
+fn addresses(text: &str) -> Result<String, String> {
+    text.split(',').try_for_each(|one| address(one).map(drop))?;
+    Ok(text.to_owned())
+}
+
 /// Checks that an address is a host name or IP address, and a port; names are resolved later.
 fn address(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {

@@ -26,6 +26,7 @@ mod escaped;
 mod event;
 #[cfg(feature = "cli")]
 mod history;
+mod hosts;
 mod link;
 mod memory_store;
 #[cfg(feature = "cli")]
@@ -52,6 +53,8 @@ mod transport;
 pub use console::{Console, ConsoleInput, Line};
 pub use escaped::Escaped;
 pub use event::{Direction, LinkEvent, ReceivedMessage};
+use hosts::Hosts;
+pub use hosts::Move;
 pub use link::Link;
 pub use memory_store::MemoryStore;
 #[cfg(feature = "cli")]
@@ -65,8 +68,9 @@ pub use transport::{OpenError, Wake};
 /// Where the host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A server's address, `host:port`.
-    Tcp(String),
+    /// The addresses, `host:port`, of the servers of one ledger; at least one. A terminal with a name goes on to another one when its
+    /// own is gone.
+    Tcp(Vec<String>),
     /// A serial port (or a pseudo-terminal).
     Serial {
         /// Its path.
@@ -155,9 +159,22 @@ impl Options {
         Some((profile.name.clone()?, profile.key.as_ref()?.series()))
     }
 
-    /// Does the hello name the terminal? Only then can an answer be retransmitted on another connection.
+    /// The name in the hello. Only with one can an answer be retransmitted on another connection.
+    fn name(&self) -> Option<&Name> {
+        self.profile.as_ref()?.name.as_ref().filter(|_| self.wire.is_numbered())
+    }
+
+    /// The target's addresses in the order in which they are tried, or its port.
+    fn hosts(&self) -> Hosts {
+        match &self.target {
+            Target::Tcp(addresses) => Hosts::new(addresses, self.name()),
+            Target::Serial { path, .. } => Hosts::new(std::slice::from_ref(path), None),
+        }
+    }
+
+    /// Does the hello name the terminal?
     fn is_named(&self) -> bool {
-        self.profile.as_ref().is_some_and(|profile| profile.name.is_some()) && self.wire.is_numbered()
+        self.name().is_some()
     }
 }
 

@@ -79,10 +79,10 @@ fn print(text: &str) -> Result<Exit> {
 }
 
 fn run_client(arguments: Client) -> Result<Exit> {
-    let (address, operation) = arguments.target().map_err(anyhow::Error::msg)?;
+    let (addresses, operation) = arguments.target().map_err(anyhow::Error::msg)?;
     let target = match arguments.serial {
         Some(path) => Target::Serial { path, baud: arguments.baud },
-        None => Target::Tcp(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())),
+        None => Target::Tcp(addresses.unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()])),
     };
     let tls = arguments.tls.load().context("TLS cannot be used")?;
     let certified = tls.as_ref().map(|tls| tls.terminal().clone());
@@ -140,7 +140,7 @@ fn run_server_and_client() -> Result<Exit> {
         Server::bind("127.0.0.1:0", ServerConfig::new(Wire::Json)).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
-    let code = client::run(&Options::new(Target::Tcp(address.to_string())), None, "");
+    let code = client::run(&Options::new(Target::Tcp(vec![address.to_string()])), None, "");
     stop.stop();
     match serving.join() {
         Ok(result) => result.context("the server failed")?,

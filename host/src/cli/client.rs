@@ -1,5 +1,5 @@
 //! Options of `atm client`.
-use super::{address, card::account, tls::TerminalTls, wire};
+use super::{addresses, card::account, tls::TerminalTls, wire};
 use atm_core::{
     ledger::{AccountNumber, Name},
     wire::Wire,
@@ -16,6 +16,10 @@ terminal asks for the outcome of the answer: done, refused, not done or unknown.
 ledger in memory was restarted in between. Without a name the outcome cannot be asked for: check the balance. In clear any client \
 that reaches the server may use a name, over TLS only the one whose certificate has it; the one with the later start (the time, unless --state has a greater one) takes \
 it over, and the older one exits with code 1.
+
+Of several addresses, HOST:PORT,HOST:PORT, those of the servers of one ledger, the first that accepts is used. With a name, which one is tried first follows \
+from the name, and when a server is gone (refused, silent, without room, stopping) the terminal goes on to the next at once, and reports it; an answer without a reply \
+is not sent there, but its outcome is asked for. Without a name the order is the list's, and the session ends with its connection.
 
 With an operation the client prints its result alone, does not read standard input, and exits: \
 atm client balance; atm client HOST:PORT deposit 40 --json. An object of --json has the outcome (done, refused, not-done, unknown), \
@@ -58,10 +62,10 @@ A person at a terminal sees every reply: exit, quit and Ctrl-D end with 0, or wi
 #[command(after_long_help = CLIENT_HELP)]
 #[command(group(ArgGroup::new("name").args(["terminal", "tls_cert", "key"]).multiple(true)))]
 pub(crate) struct Client {
-    /// The server's address, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw all; with --card-fd also transfer
-    /// PAYEE AMOUNT or statement. Each may be missing; an address is the word that has a colon. With an operation the client prints its
-    /// result and exits
-    #[arg(value_name = "HOST:PORT | OPERATION", num_args = 0..=4)]
+    /// The server's address, or those of the servers of one ledger, and an operation: balance, deposit AMOUNT, withdraw AMOUNT or withdraw
+    /// all; with --card-fd also transfer PAYEE AMOUNT or statement. Each may be missing; an address is the word that has a colon. With an
+    /// operation the client prints its result and exits
+    #[arg(value_name = "HOST:PORT,... | OPERATION", num_args = 0..=4)]
     pub(crate) words: Vec<String>,
     /// Print the result of the operation as one JSON object, with amounts in cents
     #[arg(long, requires = "words")]
@@ -73,7 +77,7 @@ pub(crate) struct Client {
     #[arg(long, value_name = "NUMBER", requires = "card_fd", value_parser = account)]
     pub(crate) account: Option<AccountNumber>,
     /// The server's address, too [default: 127.0.0.1:65432]
-    #[arg(long, help_heading = "Link", value_name = "HOST:PORT", conflicts_with = "serial", value_parser = address)]
+    #[arg(long, help_heading = "Link", value_name = "HOST:PORT,...", conflicts_with = "serial", value_parser = addresses)]
     pub(crate) connect: Option<String>,
     /// A serial port (or a pseudo-terminal) instead of a server. A port whose device is gone is opened again for a minute
     #[arg(long, help_heading = "Link", value_name = "PATH")]
@@ -117,13 +121,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The server's address and the operation, if the command line has them.
+    /// The servers' addresses and the operation, if the command line has them.
     ///
     /// # Errors
     /// What is wrong with the words.
-    pub(crate) fn target(&self) -> Result<(Option<String>, Option<Operation>), String> {
+    pub(crate) fn target(&self) -> Result<(Option<Vec<String>>, Option<Operation>), String> {
         let (first, words) = match self.words.split_first() {
-            Some((first, words)) if first.contains(':') => (Some(address(first)?), words),
+            Some((first, words)) if first.contains(':') => (Some(addresses(first)?), words),
             _ => (None, self.words.as_slice()),
         };
         if first.is_some() && (self.connect.is_some() || self.serial.is_some()) {
@@ -134,6 +138,7 @@ impl Client {
             [] => None,
             words => Some(Operation::parse(words, self.card_fd.is_some())?),
         };
-        Ok((first.or_else(|| self.connect.clone()), operation))
+        let list = first.or_else(|| self.connect.clone());
+        Ok((list.map(|list| list.split(',').map(str::to_owned).collect()), operation))
     }
 }

@@ -11,6 +11,7 @@ use super::{
     Options, Target,
     connect::connect,
     event::{Direction, LinkEvent},
+    hosts::Move,
     memory_store::MemoryStore,
     reconnect::Reconnector,
     transcript::Transcript,
@@ -99,6 +100,10 @@ pub struct Link {
     leaving: bool,
     /// Set if a lost connection is to be replaced by a new one.
     reconnector: Option<Reconnector>,
+    /// Does the host stop, and another one of the list is next?
+    moves_on: bool,
+    /// The last move to another host, until it is taken.
+    moved: Option<Move>,
     /// The event that follows [`LinkEvent::Reconnected`].
     deferred_event: Option<LinkEvent>,
 }
@@ -109,23 +114,25 @@ impl Link {
     /// # Errors
     /// [`OpenError`] if the transport could not be opened.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let (transport, wake) = Transport::open(options)?;
+        let mut hosts = options.hosts();
+        let (transport, wake) = Transport::open(options, &mut hosts)?;
         let clock = Clock::start();
+        let moved = hosts.on_served(clock.now());
         let config = config(options);
         let says_hello = config.profile.is_some();
         let sealed = options.sealed();
         let in_clear = sealed.is_none() && options.tls.is_none();
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
-            Target::Tcp(address) if options.reconnect && options.is_named() => {
-                let (server, wire, tls) = (address.clone(), options.wire, options.tls.clone());
-                let open = move || connect(&server, wire, tls.as_ref()).ok().map(Opened::Connection);
-                Some(Reconnector::new(address, open, wake.clone()))
+            Target::Tcp(_) if options.reconnect && options.is_named() => {
+                let (wire, tls) = (options.wire, options.tls.clone());
+                let open = move |host: &str| connect(host, wire, tls.as_ref()).ok().map(Opened::Connection);
+                Some(Reconnector::new(hosts, open, wake.clone()))
             }
             Target::Tcp(_) => None,
-            Target::Serial { path, .. } => transport.port_name().map(|name| {
-                let open = move || name.open().ok().map(|port| Opened::Port(Box::new(port)));
-                Reconnector::new(path, open, wake.clone())
+            Target::Serial { .. } => transport.port_name().map(|name| {
+                let open = move |_: &str| name.open().ok().map(|port| Opened::Port(Box::new(port)));
+                Reconnector::new(hosts, open, wake.clone())
             }),
         };
         Ok(Self {
@@ -157,6 +164,8 @@ impl Link {
             memory_store: None,
             leaving: false,
             reconnector,
+            moves_on: false,
+            moved,
             deferred_event: None,
         })
     }
@@ -210,6 +219,11 @@ impl Link {
     /// Is the transport a connection, which closes at the end of the session?
     pub fn is_connection(&self) -> bool {
         self.transport.is_connection()
+    }
+
+    /// The move to another host, if there was one since the last call. At the link's opening it is that from the terminal's first host.
+    pub fn take_move(&mut self) -> Option<Move> {
+        self.moved.take()
     }
 
     /// The open prompt, once [`next`](Self::next) has returned the message that opened it.

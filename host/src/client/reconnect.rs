@@ -1,4 +1,5 @@
-//! Reconnecting: opens a lost TCP connection, or a serial port whose device was gone, again, with exponential backoff, and gives up after 60 seconds.
+//! Reconnecting: opens a lost TCP connection, to any host of a list, or a serial port whose device was gone, again, with exponential backoff,
+//! and gives up after 60 seconds.
 //!
 //! ```text
 //!               on_lost                                 attempt succeeds
@@ -10,10 +11,16 @@
 //!        └────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! A connection that was closed is opened once more at the same host, which may hold the conversation; where it is refused, or the
+//! host was silent, has no room or stops, the next host is tried at once. Only a whole round over the list is followed by the backoff.
+//!
 //! An open connection proves nothing (a proxy accepts it without a host behind), so the backoff starts over only after
 //! the host has served a connection for 5 seconds. What is sent on a new connection is decided elsewhere: `link/recovery.rs`
 //! calls this module and restarts the handshake.
-use super::transport::{Opened, Wake};
+use super::{
+    hosts::{Hosts, Move},
+    transport::{Opened, Wake},
+};
 use atm_core::time::{Duration, Instant};
 use std::{
     io::{self, ErrorKind},
@@ -41,14 +48,27 @@ pub(super) enum ReconnectProgress {
     GaveUp(io::Error),
 }
 
-/// One attempt to open a transport; `None` where it failed.
-type Attempt = Arc<dyn Fn() -> Option<Opened> + Send + Sync>;
+/// How a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was closed, or the port's device is gone. The host may resume the conversation.
+    Closed,
+    /// The host is silent, or stops.
+    Gone,
+    /// The host has no room.
+    Busy,
+    /// The session has ended, so there is no conversation to resume.
+    SessionEnded,
+}
 
-/// Opens connections to one address, or one serial port, one attempt at a time. Name resolution and connecting block, so
+/// One attempt to open a transport to a host; `None` where it failed.
+type Attempt = Arc<dyn Fn(&str) -> Option<Opened> + Send + Sync>;
+
+/// Opens connections to the hosts of a list, or one serial port, one attempt at a time. Name resolution and connecting block, so
 /// each attempt runs on a thread of its own, which ends by itself.
 pub(super) struct Reconnector {
-    /// The address or the port, for a person.
-    name: String,
+    /// The addresses, or the port's path.
+    hosts: Hosts,
     open: Attempt,
     wake: Wake,
     /// When the host was lost; `None` while it serves the connection.
@@ -65,14 +85,19 @@ pub(super) struct Reconnector {
 
 impl Reconnector {
     pub(super) fn new(
-        name: &str,
-        open: impl Fn() -> Option<Opened> + Send + Sync + 'static,
+        hosts: Hosts,
+        open: impl Fn(&str) -> Option<Opened> + Send + Sync + 'static,
         wake: Wake,
     ) -> Self {
         let (lost_since, served_since, attempt) = (None, None, None);
         let (backoff, next_attempt) = (FIRST_BACKOFF, Instant::default());
-        let (name, open) = (name.to_owned(), Arc::new(open));
-        Self { name, open, wake, lost_since, served_since, is_busy: false, backoff, next_attempt, attempt }
+        let open = Arc::new(open);
+        Self { hosts, open, wake, lost_since, served_since, is_busy: false, backoff, next_attempt, attempt }
+    }
+
+    /// Are there hosts other than the present one?
+    pub(super) fn has_others(&self) -> bool {
+        self.hosts.are_several()
     }
 
     /// Is there no connection that the host serves?
@@ -81,23 +106,31 @@ impl Reconnector {
     }
 
     /// Notes that the connection is lost, or that the host has no room for it; true if the host was serving it.
-    pub(super) fn on_lost(&mut self, now: Instant, is_busy: bool) -> bool {
+    pub(super) fn on_lost(&mut self, now: Instant, loss: Loss) -> bool {
         // After a stable connection the first attempt is made at once, if the host has room; after an unstable one the
-        // backoff goes on.
+        // round over the hosts goes on, and so does the backoff.
         let stable =
             self.lost_since.is_none() && self.served_since.is_none_or(|since| since + MAX_BACKOFF <= now);
         if stable {
             self.backoff = FIRST_BACKOFF;
+            self.hosts.begin_round();
+            if loss == Loss::SessionEnded {
+                self.hosts.return_to_first(now);
+            }
         }
-        self.is_busy = is_busy;
-        self.next_attempt = if stable && !is_busy { now } else { self.back_off(now) };
+        self.is_busy = loss == Loss::Busy;
+        let stays = stable && matches!(loss, Loss::Closed | Loss::SessionEnded);
+        let goes_on = !stays && self.hosts.go_on();
+        let at_once = goes_on || (stable && !self.is_busy);
+        self.next_attempt = if at_once { now } else { self.back_off(now) };
         self.lost_since.replace(self.lost_since.unwrap_or(now)).is_none()
     }
 
-    /// Notes that the host serves the connection.
-    pub(super) fn on_served(&mut self, now: Instant) {
+    /// Notes that the host serves the connection; returns the move, if another host did before.
+    pub(super) fn on_served(&mut self, now: Instant) -> Option<Move> {
         self.lost_since = None;
         self.served_since = Some(now);
+        self.hosts.on_served(now)
     }
 
     /// When [`poll`](Self::poll) must be called at the latest while there is no connection.
@@ -117,16 +150,16 @@ impl Reconnector {
             }
             Some(Ok(None) | Err(TryRecvError::Disconnected)) => {
                 (self.attempt, self.is_busy) = (None, false);
-                self.next_attempt = self.back_off(now);
+                self.next_attempt = if self.hosts.go_on() { now } else { self.back_off(now) };
             }
         }
         if lost_since + GIVE_UP <= now {
             self.attempt = None;
             let seconds = GIVE_UP.millis() / 1000;
             let text = if self.is_busy {
-                format!("the server at {} had no room within {seconds} seconds", self.name)
+                format!("the server at {} had no room within {seconds} seconds", self.hosts.names())
             } else {
-                format!("no server has answered at {} for {seconds} seconds", self.name)
+                format!("no server has answered at {} for {seconds} seconds", self.hosts.names())
             };
             return ReconnectProgress::GaveUp(io::Error::new(ErrorKind::TimedOut, text));
         }
@@ -145,10 +178,10 @@ impl Reconnector {
 
     fn start_attempt(&mut self, now: Instant) {
         let (result, attempt) = channel();
-        let (open, wake) = (self.open.clone(), self.wake.clone());
+        let (open, wake, host) = (self.open.clone(), self.wake.clone(), self.hosts.present().to_owned());
         let run = move || {
             // Sending fails if the attempt was abandoned; the connection is then closed.
-            let _ = result.send(open());
+            let _ = result.send(open(&host));
             wake.interrupt();
         };
         match thread::Builder::new().name("connect".into()).spawn(run) {
@@ -168,9 +201,14 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn reconnector(address: String) -> Reconnector {
-        let open = move || connect(&address.clone(), Wire::Json, None).ok().map(Opened::Connection);
-        Reconnector::new("the server", open, Wake::default())
+    fn reconnector(addresses: &[String]) -> Reconnector {
+        let open = |host: &str| connect(host, Wire::Json, None).ok().map(Opened::Connection);
+        Reconnector::new(Hosts::new(addresses, None), open, Wake::default())
+    }
+
+    /// An address where no server listens.
+    fn unused_address() -> String {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
     }
 
     /// Polls at `now` until no attempt is running.
@@ -185,10 +223,10 @@ mod tests {
 
     #[test]
     fn failing_attempts_back_off_and_are_given_up() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut reconnector = reconnector(address.to_string());
+        let address = unused_address();
+        let mut reconnector = reconnector(std::slice::from_ref(&address));
         assert_eq!(reconnector.deadline(), None);
-        assert!(reconnector.on_lost(at(1000), false));
+        assert!(reconnector.on_lost(at(1000), Loss::Closed));
         let (mut attempts, mut end) = (Vec::new(), None);
         while let Some(due) = reconnector.deadline() {
             if let ReconnectProgress::GaveUp(error) = poll(&mut reconnector, due) {
@@ -199,45 +237,107 @@ mod tests {
         }
         assert_eq!(attempts.first_chunk(), Some(&[1000, 1250, 1750, 2750, 4750, 8750, 13_750]));
         assert_eq!(attempts.len(), 16);
-        assert_eq!(
-            end.unwrap(),
-            (at(61_000), "no server has answered at the server for 60 seconds".to_owned())
-        );
+        assert_eq!(end.unwrap(), (at(61_000), format!("no server has answered at {address} for 60 seconds")));
     }
 
     #[test]
     fn a_host_without_room_is_tried_again_after_the_backoff_and_named_at_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut reconnector = reconnector(listener.local_addr().unwrap().to_string());
-        assert!(reconnector.on_lost(at(0), true));
+        let address = listener.local_addr().unwrap().to_string();
+        let mut reconnector = reconnector(std::slice::from_ref(&address));
+        assert!(reconnector.on_lost(at(0), Loss::Busy));
         let end = loop {
             let due = reconnector.deadline().unwrap();
             match poll(&mut reconnector, due) {
-                ReconnectProgress::Connected(_) => assert!(!reconnector.on_lost(due, true)),
+                ReconnectProgress::Connected(_) => assert!(!reconnector.on_lost(due, Loss::Busy)),
                 ReconnectProgress::GaveUp(error) => break (due, error.to_string()),
                 ReconnectProgress::Pending => panic!("an attempt failed at {due:?}"),
             }
             assert!(reconnector.deadline().unwrap() >= due + FIRST_BACKOFF);
         };
-        assert_eq!(end, (at(60_000), "the server at the server had no room within 60 seconds".to_owned()));
+        assert_eq!(end, (at(60_000), format!("the server at {address} had no room within 60 seconds")));
     }
 
     #[test]
     fn only_a_stable_connection_resets_the_backoff() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let mut reconnector = reconnector(address);
-        assert!(reconnector.on_lost(at(0), false));
+        let mut reconnector = reconnector(&[address]);
+        assert!(reconnector.on_lost(at(0), Loss::Closed));
         assert!(matches!(poll(&mut reconnector, at(0)), ReconnectProgress::Connected(_)));
-        assert!(!reconnector.on_lost(at(1), false), "the host never served it");
+        assert!(!reconnector.on_lost(at(1), Loss::Closed), "the host never served it");
         assert_eq!(reconnector.deadline(), Some(at(251)));
         assert!(matches!(poll(&mut reconnector, at(251)), ReconnectProgress::Connected(_)));
-        reconnector.on_served(at(260));
-        assert!(reconnector.on_lost(at(300), false));
+        assert_eq!(reconnector.on_served(at(260)), None);
+        assert!(reconnector.on_lost(at(300), Loss::Closed));
         assert_eq!(reconnector.deadline(), Some(at(800)));
         assert!(matches!(poll(&mut reconnector, at(800)), ReconnectProgress::Connected(_)));
-        reconnector.on_served(at(900));
-        assert!(reconnector.on_lost(at(5900), false));
+        assert_eq!(reconnector.on_served(at(900)), None);
+        assert!(reconnector.on_lost(at(5900), Loss::Closed));
         assert_eq!(reconnector.deadline(), Some(at(5900)), "it was served for 5 seconds");
+    }
+
+    /// Lets the attempt that is due succeed; returns the host.
+    fn connect_now(reconnector: &mut Reconnector, now: Instant) -> String {
+        assert!(matches!(poll(reconnector, now), ReconnectProgress::Connected(_)));
+        reconnector.hosts.present().to_owned()
+    }
+
+    #[test]
+    fn the_next_host_is_tried_at_once_and_the_backoff_comes_after_a_round() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (served, gone) =
+            (listener.local_addr().unwrap().to_string(), [unused_address(), unused_address()]);
+        let list = [gone.as_slice(), std::slice::from_ref(&served)].concat();
+        for loss in [Loss::Closed, Loss::Gone, Loss::Busy] {
+            let mut reconnector = reconnector(&list);
+            assert!(reconnector.on_lost(at(0), loss));
+            assert_eq!(connect_now(&mut reconnector, at(0)), served, "{loss:?}");
+            // It is not served there either.
+            assert!(!reconnector.on_lost(at(3), loss));
+            assert_eq!(reconnector.deadline(), Some(at(253)), "{loss:?}");
+            assert_eq!(
+                connect_now(&mut reconnector, at(253)),
+                served,
+                "a new round begins with the first host"
+            );
+            assert!(!reconnector.on_lost(at(260), loss));
+            assert_eq!(reconnector.deadline(), Some(at(760)), "the backoff of the second round");
+        }
+    }
+
+    #[test]
+    fn a_closed_connection_is_opened_at_the_same_host_and_a_silent_full_or_unstable_one_is_left() {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [first, second] = listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string());
+        let list = [first.clone(), second.clone()];
+        for (loss, next) in [
+            (Loss::Closed, &first),
+            (Loss::SessionEnded, &first),
+            (Loss::Gone, &second),
+            (Loss::Busy, &second),
+        ] {
+            let mut reconnector = reconnector(&list);
+            assert!(reconnector.on_lost(at(0), loss));
+            assert_eq!(connect_now(&mut reconnector, at(0)), *next, "{loss:?}");
+        }
+        let mut reconnector = reconnector(&list);
+        assert!(reconnector.on_lost(at(0), Loss::Closed));
+        connect_now(&mut reconnector, at(0));
+        assert_eq!(reconnector.on_served(at(1)), None);
+        assert!(reconnector.on_lost(at(4000), Loss::Closed));
+        assert_eq!(
+            connect_now(&mut reconnector, at(4000)),
+            second,
+            "the first host did not serve it for 5 seconds"
+        );
+        let moved = reconnector.on_served(at(4001)).unwrap();
+        assert_eq!((&moved.from, &moved.to), (&first, &second));
+        // The conversation is there, until its session ends.
+        assert!(reconnector.on_lost(at(70_000), Loss::Closed));
+        assert_eq!(connect_now(&mut reconnector, at(70_000)), second);
+        assert_eq!(reconnector.on_served(at(70_001)), None);
+        assert!(reconnector.on_lost(at(80_000), Loss::SessionEnded));
+        assert_eq!(connect_now(&mut reconnector, at(80_000)), first);
     }
 }

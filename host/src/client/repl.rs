@@ -156,6 +156,9 @@ pub fn run_repl(
 impl Repl<'_> {
     fn run(&mut self) -> io::Result<Exit> {
         self.show_banner()?;
+        if let Some(moved) = self.link.take_move() {
+            self.report(&format!("no server at {}: connected to {}", moved.from, moved.to))?;
+        }
         loop {
             let mut ended = self.send_held_answer()?;
             if ended.is_none() {

@@ -3,6 +3,7 @@
 use super::{
     DEFAULT_ADDRESS, Options, Target,
     connect::{Connected, connect},
+    hosts::Hosts,
 };
 use crate::{
     serial::{Port, PortName},
@@ -53,6 +54,8 @@ pub enum OpenError {
         /// What failed.
         error: io::Error,
     },
+    /// No server of a list of several could be used; why, for each.
+    NoHost(Vec<OpenError>),
     /// The serial port does not exist or is in use.
     Serial(io::Error),
     /// This wire has no hello, without which a host on a serial line sends nothing.
@@ -88,6 +91,12 @@ impl fmt::Display for OpenError {
                 }
                 Ok(())
             }
+            Self::NoHost(failures) => {
+                for (number, failure) in failures.iter().enumerate() {
+                    write!(f, "{}{failure}", if number == 0 { "" } else { "; " })?;
+                }
+                Ok(())
+            }
             Self::Serial(error) => write!(f, "{error}"),
             Self::NoHello(wire) => {
                 write!(f, "--wire {wire} has no hello, which a serial line needs: use another wire")
@@ -104,7 +113,7 @@ impl error::Error for OpenError {
                 Some(error)
             }
             Self::Serial(error) | Self::System(error) => Some(error),
-            Self::NoHello(_) => None,
+            Self::NoHello(_) | Self::NoHost(_) => None,
         }
     }
 }
@@ -152,17 +161,31 @@ pub(super) enum Opened {
 }
 
 impl Transport {
-    /// Opens the transport to the options' target.
-    pub(super) fn open(options: &Options) -> Result<(Self, Wake), OpenError> {
+    /// Opens the transport to the options' target: to the first of the hosts that can be used.
+    pub(super) fn open(options: &Options, hosts: &mut Hosts) -> Result<(Self, Wake), OpenError> {
         match &options.target {
-            Target::Tcp(address) => {
-                let connected = connect(address, options.wire, options.tls.as_ref())?;
+            Target::Tcp(_) => {
+                let connected = Self::connect_to_first(options, hosts)?;
                 Self::tcp(connected).map_err(OpenError::System)
             }
             Target::Serial { .. } if !options.wire.is_numbered() => Err(OpenError::NoHello(options.wire)),
             Target::Serial { path, baud } => {
                 let port = Port::open(path, *baud).map_err(OpenError::Serial)?;
                 Ok((Self::Serial(Some(Box::new(port))), Wake::default()))
+            }
+        }
+    }
+
+    fn connect_to_first(options: &Options, hosts: &mut Hosts) -> Result<Connected, OpenError> {
+        let mut failures = Vec::new();
+        loop {
+            match connect(hosts.present(), options.wire, options.tls.as_ref()) {
+                Ok(connected) => return Ok(connected),
+                Err(error) if !hosts.are_several() => return Err(error),
+                Err(error) => failures.push(error),
+            }
+            if !hosts.go_on() {
+                return Err(OpenError::NoHost(failures));
             }
         }
     }
@@ -285,29 +308,49 @@ mod tests {
         listener.local_addr().unwrap().to_string()
     }
 
+    fn open(options: &Options) -> Result<(Transport, Wake), OpenError> {
+        Transport::open(options, &mut options.hosts())
+    }
+
     #[test]
     fn a_refused_connection_is_an_error_that_says_how_to_start_a_server() {
-        let open = |address: &str, wire| {
-            let options = Options { wire, ..Options::new(Target::Tcp(address.into())) };
-            Transport::open(&options).err().unwrap().to_string()
+        let error_of = |address: &str, wire| {
+            let options = Options { wire, ..Options::new(Target::Tcp(vec![address.into()])) };
+            open(&options).err().unwrap().to_string()
         };
         let address = unused_address();
         let expected = format!("no server at {address}: start one with: atm serve --listen {address}");
-        assert_eq!(open(&address, Wire::Json), expected);
-        assert_eq!(open(&address, Wire::Raw), format!("{expected} --wire raw"));
+        assert_eq!(error_of(&address, Wire::Json), expected);
+        assert_eq!(error_of(&address, Wire::Raw), format!("{expected} --wire raw"));
         let error = ErrorKind::ConnectionRefused.into();
         let default = OpenError::NoServer { address: DEFAULT_ADDRESS.into(), wire: Wire::Json, error };
         assert_eq!(default.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
-        assert!(open("nowhere", Wire::Json).contains("(an address is host:port)"));
-        assert!(open("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
+        assert!(error_of("nowhere", Wire::Json).contains("(an address is host:port)"));
+        assert!(error_of("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
+    }
+
+    #[test]
+    fn the_first_server_of_a_list_that_accepts_is_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (gone, served) = (unused_address(), listener.local_addr().unwrap().to_string());
+        let options = Options::new(Target::Tcp(vec![gone.clone(), served.clone(), "nowhere".into()]));
+        let mut hosts = options.hosts();
+        assert!(Transport::open(&options, &mut hosts).is_ok());
+        assert_eq!(hosts.present(), served);
+        let options = Options::new(Target::Tcp(vec![gone.clone(), "127.0.0.1:99999".into()]));
+        let error = open(&options).err().unwrap().to_string();
+        let begin = format!(
+            "no server at {gone}: start one with: atm serve --listen {gone}; no server at 127.0.0.1:99999: "
+        );
+        assert!(error.starts_with(&begin), "{error}");
     }
 
     #[test]
     fn a_serial_link_without_a_hello_is_refused() {
         let target = Target::Serial { path: "/dev/no-such-port".into(), baud: 9600 };
         let raw = Options { wire: Wire::Raw, ..Options::new(target.clone()) };
-        assert!(matches!(Transport::open(&raw), Err(OpenError::NoHello(Wire::Raw))));
-        let error = Transport::open(&Options::new(target)).err().unwrap().to_string();
+        assert!(matches!(open(&raw), Err(OpenError::NoHello(Wire::Raw))));
+        let error = open(&Options::new(target)).err().unwrap().to_string();
         assert!(error.contains("/dev/no-such-port"), "{error}");
     }
 }

@@ -67,7 +67,7 @@ pub fn run_with_cards() -> Result<Exit> {
         profile: Some(profile),
         keeps_history: false,
         banner: table,
-        ..Options::new(Target::Tcp(address.to_string()))
+        ..Options::new(Target::Tcp(vec![address.to_string()]))
     };
     let exit = client::run(&options, None, "");
     stop.stop();

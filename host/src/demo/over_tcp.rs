@@ -18,7 +18,7 @@ pub fn run(wire: Wire, hex: bool, out: &mut dyn Write) -> Result<()> {
     let server = Server::bind("127.0.0.1:0", config).context("cannot listen on 127.0.0.1")?;
     let (address, stop) = (server.local_addr(), server.stop_handle());
     let serving = thread::Builder::new().name("server".into()).spawn(move || server.run())?;
-    let options = Options { wire, ..Options::new(Target::Tcp(address.to_string())) };
+    let options = Options { wire, ..Options::new(Target::Tcp(vec![address.to_string()])) };
     let session = writeln!(out, "A server on {address}, and a client: the {wire} wire over TCP.")
         .map_err(anyhow::Error::from)
         .and_then(|()| Ok(Link::open(&options)?))
@@ -62,7 +62,7 @@ mod tests {
         let server = Server::bind("127.0.0.1:0", config).unwrap();
         let (address, stop) = (server.local_addr(), server.stop_handle());
         let serving = thread::spawn(move || server.run());
-        let options = Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address.to_string())) };
+        let options = Options { wire: Wire::Raw, ..Options::new(Target::Tcp(vec![address.to_string()])) };
         let mut link = Link::open(&options).unwrap();
         let error = run_session(&mut link, Amount::from_units(100).unwrap(), false, &mut std::io::sink())
             .unwrap_err();

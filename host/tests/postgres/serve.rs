@@ -1,12 +1,15 @@
 //! `atm serve --database`: two hosts of one ledger, the loss of one, and the loss of the database.
 use super::cluster::Cluster;
+use relay::{Loses, Relay};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+mod relay;
 
 const ATM: &str = env!("CARGO_BIN_EXE_atm");
 
@@ -109,6 +112,113 @@ fn a_terminal_goes_on_at_another_host_after_its_own_was_killed() {
     let first = Server::start(&url, "host", folder);
     assert!(first.operate("kiosk-7", folder, &["deposit", "1"]).status.success());
     assert_eq!([first.balance(folder), second.balance(folder)], [12_600; 2]);
+    verified(&url);
+}
+
+/// A client of several hosts, whose lines the test types.
+struct Session {
+    client: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Session {
+    fn start(addresses: &str, state: &Path) -> Self {
+        let mut client = Command::new(ATM)
+            .args(["client", addresses, "--terminal", "kiosk-7", "--state"])
+            .arg(state)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(client.stdout.take().unwrap());
+        Self { client, output }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        self.client.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Reads until a line has this text.
+    fn expect(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "the client ended before {text:?}");
+        }
+    }
+
+    /// The exit code, and what was written to standard error.
+    fn finish(mut self) -> (Option<i32>, String) {
+        drop(self.client.stdin.take());
+        let output = self.client.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let until = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < until, "it does not come");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_session_left_on_one_host_goes_on_at_another_and_returns_and_each_operation_is_done_once() {
+    let cluster = Cluster::start();
+    let url = migrated(&cluster);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut hosts = ["host", "second"].map(|name| (name, Server::start(&url, name, folder), Relay::start()));
+    for (_, server, relay) in &hosts {
+        relay.lead_to(&server.address);
+    }
+    let addresses = hosts.each_ref().map(|(.., relay)| relay.address.as_str()).join(",");
+    let state = folder.join("kiosk-7.state");
+    let mut session = Session::start(&addresses, &state);
+    session.type_line("deposit 40");
+    session.expect("Amount deposited: $40. Your balance is $140.");
+    // Which one is its first host, its name decides.
+    if !hosts[0].2.is_used() {
+        hosts.reverse();
+    }
+    let mut balance = 14_000;
+    // Left with an answer out, whose reply is lost, then at the other host, and last with one that no host has read.
+    for (loses, amount) in [(Loses::Replies, 2), (Loses::Replies, 4), (Loses::Answers, 8)] {
+        let [(name, server, relay), (_, other, _)] = &mut hosts;
+        assert!(relay.is_used());
+        relay.lose(loses);
+        session.type_line(&format!("deposit {amount}"));
+        wait_until(|| relay.has_lost());
+        if loses == Loses::Replies {
+            balance += 100 * amount;
+            wait_until(|| other.balance(folder) == balance);
+        }
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+        if loses == Loses::Answers {
+            break;
+        }
+        session.expect(&format!("Amount deposited: ${amount}. Your balance is ${}.", balance / 100));
+        balance += 100;
+        session.type_line("deposit 1");
+        session.expect(&format!("Amount deposited: $1. Your balance is ${}.", balance / 100));
+        // The host is back, under its name and with its mark.
+        *server = Server::start(&url, name, folder);
+        relay.lead_to(&server.address);
+        hosts.reverse();
+    }
+    session.expect("Your request was not done. No money was moved.");
+    let (code, report) = session.finish();
+    assert_eq!(code, Some(5), "{report}");
+    let (code, text) = Session::start(&addresses, &state).finish();
+    assert_eq!(code, Some(0), "the outcome was shown before: {text}");
+    assert_eq!(hosts[1].1.balance(folder), balance);
+    let moves: Vec<_> = report.lines().filter(|line| line.starts_with("reconnected to ")).collect();
+    let [first, second] = hosts.each_ref().map(|(.., relay)| format!("reconnected to {}", relay.address));
+    assert_eq!(moves, [&second, &first, &second], "{report}");
+    assert_eq!(report.matches("connection lost; reconnecting").count(), 3, "{report}");
     verified(&url);
 }
 

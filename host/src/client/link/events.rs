@@ -29,8 +29,9 @@ impl Link {
             && !(terminal.is_handshaking() || terminal.is_turned_away() || terminal.is_over());
         match &mut self.reconnector {
             Some(reconnector) if served && reconnector.is_lost() => {
-                reconnector.on_served(now);
-                if std::mem::replace(&mut self.next_person, NextPerson::No) == NextPerson::Connected {
+                self.moved = reconnector.on_served(now);
+                let next_person = std::mem::replace(&mut self.next_person, NextPerson::No);
+                if next_person == NextPerson::Connected && self.moved.is_none() {
                     return event;
                 }
                 self.deferred_event = event;
@@ -49,6 +50,7 @@ impl Link {
         let recovers = (reconnects && self.has_received) || (connection && sealed);
         let by_card = self.by_card;
         let is_lost = self.reconnector.as_ref().is_some_and(Reconnector::is_lost);
+        let has_others = connection && self.reconnector.as_ref().is_some_and(Reconnector::has_others);
         let event = loop {
             break match self.terminal.poll_event(now) {
                 None => return self.is_wrong_wire().then_some(LinkEvent::Broken(Fault::WrongWire)),
@@ -63,8 +65,12 @@ impl Link {
                     self.fail(io::ErrorKind::InvalidData);
                     continue;
                 }
-                // The host may have room again before the reconnector gives up. The person sees it once.
-                Some(Event::Message(message)) if reconnects && message.notice == Some(Notice::Busy) => {
+                // The host may have room again before the reconnector gives up, and there may be another one. The person sees it once.
+                Some(Event::Message(message))
+                    if (reconnects && message.notice == Some(Notice::Busy))
+                        || (has_others && message.notice == Some(Notice::Stopping)) =>
+                {
+                    self.moves_on = message.notice == Some(Notice::Stopping);
                     let message = ReceivedMessage { ends: false, ..ReceivedMessage::from(&message) };
                     self.fail(io::ErrorKind::ConnectionRefused);
                     if is_lost {
@@ -109,7 +115,7 @@ impl Link {
                 if message.prompt.is_some() {
                     self.hides_answer = message.secret || message.card == Some(CardPrompt::Number);
                 }
-                message.ends |= self.terminal.is_over();
+                message.ends |= self.terminal.is_over() && !self.moves_on;
                 // A fault that ends the session is about its hello, and refuses no answer.
                 if message.ends && matches!(message.notice, Some(Notice::Fault(_))) {
                     message.failure = None;

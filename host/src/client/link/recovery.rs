@@ -1,16 +1,21 @@
 //! Recovery from a lost connection, one step at a time.
 //!
 //! 1. Something ends the connection: the peer closes it, reading or writing fails (on a serial port: its device is gone), or the endpoint reports a silent
-//!    host, a garbled stream, or a host that has no room for a named terminal (`fail`). That sets `ended`.
+//!    host, a garbled stream, a host that has no room for a named terminal, or one that stops, where there are others (`fail`). That sets
+//!    `ended`.
 //! 2. `recover` runs once everything received before was delivered. Without a reconnector (a connection of a
 //!    terminal without a name, `--no-reconnect`, a serial port whose name does not last), or after the session's end, it returns `LinkEvent::Closed`. Otherwise it closes
 //!    the transport and returns `LinkEvent::ConnectionLost`.
-//! 3. The reconnector makes attempts with backoff (`client/reconnect.rs` has the state diagram).
+//! 3. The reconnector makes attempts, at each host of a list at once and then with backoff (`client/reconnect.rs` has the state diagram).
 //! 4. On a new connection the endpoint says hello, which resumes the session, and retransmits an answer that has no
-//!    reply. The host recognizes a duplicate by its idempotency key, so the operation is done once.
+//!    reply. The host recognizes a duplicate by its idempotency key, so the operation is done once. Another host of the same ledger resumes
+//!    nothing: its welcome has the outcome of that answer.
 //! 5. The host's welcome makes `poll_event` return `LinkEvent::Reconnected`. Without one for 60 seconds the link ends
 //!    with `LinkEvent::Closed`.
-use super::{super::reconnect::ReconnectProgress, Link, LinkEvent, NextPerson};
+use super::{
+    super::reconnect::{Loss, ReconnectProgress},
+    Link, LinkEvent, NextPerson,
+};
 use atm_core::time::Instant;
 use std::io;
 
@@ -18,7 +23,7 @@ impl Link {
     /// Handles a closed connection: starts reconnecting, goes on with it, or reports the end.
     pub(super) fn recover(&mut self, now: Instant) -> Option<LinkEvent> {
         let ends_for_the_next = self.next_person == NextPerson::SessionEnded;
-        let over = self.terminal.is_over() && !ends_for_the_next;
+        let over = self.terminal.is_over() && !ends_for_the_next && !self.moves_on;
         if let Some(error) = &mut self.ended {
             // The server has refused this terminal's certificate by a TLS alert, as it would refuse it again.
             let is_refused =
@@ -26,7 +31,14 @@ impl Link {
             let Some(reconnector) = self.reconnector.as_mut().filter(|_| !over && !is_refused) else {
                 return Some(LinkEvent::Closed(error.take()));
             };
-            let was_served = reconnector.on_lost(now, self.terminal.is_turned_away());
+            let loss = match error.as_ref().map(io::Error::kind) {
+                _ if ends_for_the_next => Loss::SessionEnded,
+                _ if self.terminal.is_turned_away() => Loss::Busy,
+                Some(io::ErrorKind::TimedOut) => Loss::Gone,
+                _ if self.moves_on => Loss::Gone,
+                _ => Loss::Closed,
+            };
+            let was_served = reconnector.on_lost(now, loss);
             self.close();
             return (was_served && !ends_for_the_next).then_some(LinkEvent::ConnectionLost);
         }
@@ -43,6 +55,7 @@ impl Link {
                 if ends_for_the_next {
                     self.next_person = NextPerson::Connected;
                 }
+                self.moves_on = false;
                 self.terminal.reconnect(now);
                 self.transcribe_output();
             }

@@ -44,7 +44,7 @@ fn welcome(hello: &str, seq: u64) -> Vec<u8> {
 
 fn named(address: String) -> Options {
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
-    Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) }
+    Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) }
 }
 
 /// A log of what was shown, stored and received, in order. As a memory store it fails after `full`.
@@ -293,7 +293,7 @@ fn a_prompt_is_not_open_before_its_message_was_returned() {
 #[test]
 fn a_terminal_without_a_name_or_with_no_reconnect_does_not_reconnect() {
     for (options, reconnect) in
-        [(named as fn(String) -> Options, false), (|address| Options::new(Target::Tcp(address)), true)]
+        [(named as fn(String) -> Options, false), (|address| Options::new(Target::Tcp(vec![address])), true)]
     {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let options = Options { reconnect, ..options(listener.local_addr().unwrap().to_string()) };
@@ -327,3 +327,4 @@ fn a_newer_terminal_of_the_same_name_takes_over() {
 }
 
 mod cards;
+mod hosts;

@@ -42,7 +42,10 @@ impl Repl<'_> {
             LinkEvent::Reconnected => {
                 self.down = false;
                 self.busy_check = BusyCheck::start(self.link);
-                self.report("reconnected")?;
+                let moved = self.link.take_move();
+                self.report(
+                    &moved.map_or("reconnected".to_owned(), |moved| format!("reconnected to {}", moved.to)),
+                )?;
             }
             LinkEvent::Idle => {
                 self.cancel_reading()?;

@@ -44,7 +44,7 @@ fn run<T: Send + 'static>(
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = thread::spawn(move || serve(listener.accept().unwrap().0));
-    let result = run_with(&Options { wire, ..Options::new(Target::Tcp(address)) }, lines);
+    let result = run_with(&Options { wire, ..Options::new(Target::Tcp(vec![address])) }, lines);
     (result, serving.join().unwrap())
 }
 
@@ -85,7 +85,7 @@ fn piped_lines_run_a_whole_session_on_every_wire() {
         let server = server::Server::bind("127.0.0.1:0", server::ServerConfig::new(*wire)).unwrap();
         let (address, stop) = (server.local_addr(), server.stop_handle());
         let serving = thread::spawn(move || server.run());
-        let options = Options { wire: *wire, ..Options::new(Target::Tcp(address.to_string())) };
+        let options = Options { wire: *wire, ..Options::new(Target::Tcp(vec![address.to_string()])) };
         let mut link = Link::open(&options).unwrap();
         let mut console = Console::reading(b"1\n40\n\n3\n".as_slice(), link.wake()).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -279,7 +279,8 @@ fn run_flooded(lines: &'static str, out: &mut Count) -> Exit {
         send(&mut stream, MENU);
         while stream.write_all(b"and so on, {\"and so on").is_ok() {}
     });
-    let mut link = Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(address)) }).unwrap();
+    let mut link =
+        Link::open(&Options { wire: Wire::Raw, ..Options::new(Target::Tcp(vec![address])) }).unwrap();
     let mut console = Console::reading(lines.as_bytes(), link.wake()).unwrap();
     let code = run_repl(&mut link, &mut console, PipeOptions::default(), out, &mut io::sink());
     drop(link);

@@ -61,7 +61,7 @@ fn greet(address: SocketAddr, name: &str, series: u32, step: u32, start: u32) ->
     let name: Name = name.parse().unwrap();
     let key = TerminalKey::derive(&master(), series.try_into().unwrap(), &name).forward(step, step);
     let profile = Profile { name: Some(name), key, start: start.into(), ..Profile::default() };
-    let target = Target::Tcp(address.to_string());
+    let target = Target::Tcp(vec![address.to_string()]);
     let options =
         Options { wire: Wire::Postcard, profile: Some(profile), reconnect: false, ..Options::new(target) };
     let mut link = Link::open(&options).unwrap();

@@ -82,7 +82,7 @@ fn many_cards_with_one_pin_each_are_slowed_at_each_terminal_and_raise_the_alarm(
             }
             // Neither another card nor another connection makes the delay shorter.
             match at {
-                0 => *terminal = branch.terminal(NAMES[at], Target::Tcp(server.address.to_string())),
+                0 => *terminal = branch.terminal(NAMES[at], Target::Tcp(vec![server.address.to_string()])),
                 _ => drop(terminal.ask("back")),
             }
         }

@@ -98,7 +98,7 @@ impl Branch {
     /// A terminal of that server, newly enrolled, at the card prompt.
     pub(crate) fn at_card(&self, name: &str, server: &Server) -> Terminal {
         self.enrol(name);
-        self.terminal(name, Target::Tcp(server.address.to_string()))
+        self.terminal(name, Target::Tcp(vec![server.address.to_string()]))
     }
 
     /// The same at the menu with one of the cards.

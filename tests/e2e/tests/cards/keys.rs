@@ -55,7 +55,7 @@ fn a_server_without_the_key_of_a_cards_row_counts_its_right_pin_as_a_wrong_one()
     fs::copy(&former, &file).unwrap();
     let server = branch.serve(&[]);
     branch.enrol("kiosk-1");
-    let mut terminal = branch.terminal("kiosk-1", Target::Tcp(server.address.to_string()));
+    let mut terminal = branch.terminal("kiosk-1", Target::Tcp(vec![server.address.to_string()]));
     let (number, pin) = branch.cards[0].clone();
     terminal.ask(&number);
     let text = terminal.ask(&pin).text;

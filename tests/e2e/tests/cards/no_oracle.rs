@@ -101,7 +101,7 @@ fn a_wrong_pin_an_unknown_and_a_blocked_card_have_one_reply_and_the_same_writes(
     for case in CASES {
         let name = format!("{case:?}");
         branch.enrol(&name);
-        let mut terminal = branch.terminal(&name, Target::Tcp(proxy.address.to_string()));
+        let mut terminal = branch.terminal(&name, Target::Tcp(vec![proxy.address.to_string()]));
         let (number, pin) = case.card(&branch);
         terminal.ask(&number);
         let (Some(before), frames) = (tables(&branch), proxy.recorded().len()) else { return };

@@ -27,7 +27,7 @@ fn a_session_ends_on_time_whatever_of_it_is_replayed() {
         let server = branch.serve(&["--idle-timeout", "2"]);
         let proxy = FrameProxy::to(server.address);
         branch.enrol(name);
-        let mut terminal = branch.terminal(name, Target::Tcp(proxy.address.to_string()));
+        let mut terminal = branch.terminal(name, Target::Tcp(vec![proxy.address.to_string()]));
         terminal.log_in(&branch.cards[0]);
         terminal.ask("balance");
         let frames = sent(&proxy);
@@ -46,7 +46,7 @@ fn a_wrong_pin_that_is_replayed_counts_once() {
     let server = branch.serve(&[]);
     let proxy = FrameProxy::to(server.address);
     branch.enrol("kiosk-1");
-    let mut terminal = branch.terminal("kiosk-1", Target::Tcp(proxy.address.to_string()));
+    let mut terminal = branch.terminal("kiosk-1", Target::Tcp(vec![proxy.address.to_string()]));
     terminal.ask(&branch.cards[0].0);
     assert!(terminal.ask("0070").text.starts_with("The card and the PIN were not accepted."));
     let frames = sent(&proxy);

@@ -9,3 +9,4 @@ mod original_program;
 mod piped_client;
 mod python_example;
 mod refused_lines;
+mod several_hosts;

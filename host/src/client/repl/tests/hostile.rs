@@ -69,7 +69,7 @@ fn a_pipe_gives_up_waiting_for_a_reply_whatever_the_host_sends() {
                 thread::sleep(time::Duration::from_millis(50));
             }
         });
-        let result = run_pipe(&Options::new(Target::Tcp(address)), "deposit 1\n");
+        let result = run_pipe(&Options::new(Target::Tcp(vec![address])), "deposit 1\n");
         assert_eq!(result.code, exit, "{}", result.err);
         assert!(result.err.contains("no reply within 2 s\n"), "{}", result.err);
         assert_eq!(result.err.contains("unknown: check the balance\n"), exit == Exit::Unknown);
@@ -91,7 +91,7 @@ fn a_pipe_with_a_name_gives_up_waiting_for_a_host_that_works_for_ever() {
         }
     });
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
-    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
+    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) };
     let result = run_pipe(&options, "deposit 1\n");
     let err = "no reply within 2 s\nstopped at line 1 (\"deposit 1\"): there is no reply\n\
                unknown: check the balance\n";
@@ -139,7 +139,7 @@ fn a_pipe_gives_up_waiting_for_a_host_that_floods_it() {
             receive(&mut stream, "deposit 1");
             flood(stream, &sent);
         });
-        let result = run_pipe(&Options { wire, ..Options::new(Target::Tcp(address)) }, "deposit 1\n");
+        let result = run_pipe(&Options { wire, ..Options::new(Target::Tcp(vec![address])) }, "deposit 1\n");
         serving.join().unwrap();
         assert_eq!(result.code, Exit::Unknown, "{wire} {piece:?}: {}", result.err);
         assert!(result.err.contains("no reply within 2 s\n"), "{wire} {piece:?}: {}", result.err);

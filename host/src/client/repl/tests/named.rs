@@ -19,7 +19,7 @@ fn run_script(reply: &'static str) -> (Exit, String, Vec<String>) {
         [first, second, receive(&mut stream, "}")].map(|answer| answer.chars().skip(4).collect()).to_vec()
     });
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
-    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
+    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) };
     let mut link = Link::open(&options).unwrap();
     let mut console = Console::reading(b"withdraw\n40\n3\n".as_slice(), link.wake()).unwrap();
     let mut err = Vec::new();
@@ -75,7 +75,7 @@ fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
         count
     });
     let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
-    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
+    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) };
     let result = run_with(&options, "deposit 1\ndeposit 2\nexit\n");
     let err = "the server is still working on the last answer (exit leaves)\n\
                not sent: the previous answer has no reply yet (exit leaves)\n\
@@ -114,7 +114,7 @@ fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open()
             (received, typing)
         });
         let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
-        let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(address)) };
+        let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) };
         let mut link = Link::open(&options).unwrap();
         let mut console = Console::reading(BufReader::new(read), link.wake()).unwrap();
         let mut err = Vec::new();
