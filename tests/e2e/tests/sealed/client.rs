@@ -28,6 +28,14 @@ fn a_session_over_tcp_moves_money_and_steps_the_key_at_its_next_start() {
 }
 
 #[test]
+fn a_terminal_with_a_key_uses_the_server_of_a_list_that_is_there() {
+    let (host, station) = (SealedHost::new(), Station::new());
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done = Program::run(station.client(&[&format!("{gone},{}", host.listen()), "deposit", "40"]), "");
+    assert_eq!((done.code, host.balance()), (Some(0), 140), "{done:?}");
+}
+
+#[test]
 fn a_session_over_a_serial_line_moves_money() {
     let (host, station, line) = (SealedHost::new(), Station::new(), SerialPair::new());
     // The program `firmware-sim` and `atm serve --serial` set a port to raw bytes; here the client does it for its own end.

@@ -39,6 +39,22 @@ fn each_numbered_wire_is_served_over_tls() {
 }
 
 #[test]
+fn each_server_of_a_list_is_verified_for_the_name_in_its_own_address() {
+    let authority = authority();
+    let server = authority.serve(&[]);
+    let port = server.address.port();
+    // No server listens at the other addresses of this machine, and no certificate is for them. The name has one of them first in most runs.
+    let addresses = (2..10).map(|last| format!("127.0.0.{last}:{port},")).collect::<String>()
+        + &format!("localhost:{port}");
+    let mut command = atm(&["client", &addresses, "deposit", "40"]);
+    command.args(authority.client_options("kiosk-7"));
+    let done = Program::run(command, "");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(balance(&authority, &server, "json"), "140");
+    server.stop();
+}
+
+#[test]
 fn the_python_terminal_speaks_tls() {
     let authority = authority();
     let server = authority.serve(&[]);
