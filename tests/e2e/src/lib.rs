@@ -2,7 +2,8 @@
 //!
 //! * [`Program`] is a child process: its output is collected, and it is killed at the end of its test. [`atm`] and
 //!   [`firmware_sim()`] are the commands of the built programs.
-//! * [`Server`] is `atm serve` on a free port, [`FirmwareSim`] is `firmware-sim` behind a pseudo-terminal.
+//! * [`Server`] is `atm serve` on a free port, whose metrics [`request_page`] reads; [`FirmwareSim`] is `firmware-sim` behind a
+//!   pseudo-terminal.
 //! * [`TerminalProgram`] is a program at a pseudo-terminal, [`SerialPair`] a serial line between two programs.
 //! * [`Client`] is a TCP client of the `json` wire, every read with a timeout; [`NamedTerminal`] has the state that a named
 //!   terminal stores.
@@ -29,6 +30,7 @@ mod frame_proxy;
 mod frames;
 pub mod ledger;
 mod memory;
+mod metrics;
 mod named_terminal;
 mod output;
 mod program;
@@ -40,6 +42,7 @@ pub use fastrand::Rng;
 pub use frame_proxy::{Direction, Frame, FrameProxy};
 pub use frames::{FrameReader, exchange_frames, postcard_frame, replay_session};
 pub use memory::memory;
+pub use metrics::request_page;
 pub use named_terminal::NamedTerminal;
 pub use output::{ClosedOutput, print_text};
 pub use program::{

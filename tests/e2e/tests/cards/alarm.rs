@@ -1,25 +1,8 @@
 //! The alarm: refused verifications at many terminals are logged once, and counted.
 use crate::branch::Branch;
-use atm_e2e::{Server, TIMEOUT};
+use atm_e2e::TIMEOUT;
 use atm_host::{access::draw, client::Target};
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::{Duration, Instant},
-};
-
-/// The value of a metric of the server.
-fn metric(server: &Server, name: &str) -> u64 {
-    server.program.wait_for_stderr("metrics at /metrics");
-    let log = server.program.stderr();
-    let (_, address) = log.split_once("metrics at /metrics address=").unwrap();
-    let mut stream = TcpStream::connect(address.split_whitespace().next().unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    value.unwrap_or_else(|| panic!("no {name}: {page}"))
-}
+use std::time::{Duration, Instant};
 
 #[test]
 fn wrong_pins_at_many_terminals_raise_one_alarm() {
@@ -46,7 +29,7 @@ fn wrong_pins_at_many_terminals_raise_one_alarm() {
         // The third wrong PIN on card 0.
         ("atm_blocked_cards_total", 1),
     ] {
-        assert_eq!(metric(&server, name), expected, "{name}");
+        assert_eq!(server.metric(name), expected, "{name}");
     }
     drop(terminals);
     server.stop();
@@ -93,7 +76,7 @@ fn many_cards_with_one_pin_each_are_slowed_at_each_terminal_and_raise_the_alarm(
         ("atm_refused_verifications_total", (NAMES.len() * JUDGED) as u64),
         ("atm_verification_alarms_total", 1),
     ] {
-        assert_eq!(metric(&server, name), expected, "{name}");
+        assert_eq!(server.metric(name), expected, "{name}");
     }
     drop(terminals);
     server.stop();

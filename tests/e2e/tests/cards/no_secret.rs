@@ -1,15 +1,10 @@
 //! No secret anywhere: after sessions with known numbers and PINs over sealed links, no file, output, log, metric, argument or environment has
 //! digits of them or a key of cards, nor has the memory of the server and of the clients.
 use crate::branch::Branch;
-use atm_e2e::{Direction, FrameProxy, Program, Server, Signal, TIMEOUT, TerminalProgram, Value, atm, memory};
-use std::{
-    fs,
-    io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::Command,
-    time::Instant,
+use atm_e2e::{
+    Direction, FrameProxy, Program, Signal, TIMEOUT, TerminalProgram, Value, atm, memory, request_page,
 };
+use std::{fs, io::ErrorKind, net::SocketAddr, path::Path, process::Command, time::Instant};
 
 /// PINs so long that eight of their digits are nowhere by chance: one that is chosen, one that replaces another, and wrong ones.
 const CHOSEN: &str = "581937264085";
@@ -113,20 +108,6 @@ impl Search {
         }
         assert!(has_marker, "{marker} is in the memory of {name}");
     }
-}
-
-/// A page of the metrics' address, which the log names.
-fn page(server: &Server, path: &str) -> Vec<u8> {
-    server.program.wait_for_stderr("metrics at /metrics");
-    let log = server.program.stderr();
-    let line = log.lines().find(|line| line.contains("metrics at /metrics")).unwrap();
-    let (_, port) = line.split_once("127.0.0.1:").unwrap();
-    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut page = Vec::new();
-    stream.read_to_end(&mut page).unwrap();
-    page
 }
 
 /// A card of 16 digits and its PIN of 12: drawn, or chosen.
@@ -252,9 +233,9 @@ fn no_number_no_pin_and_no_key_is_in_what_is_kept_shown_or_left_in_memory() {
         search.all(&words.join(" "), branch.order(words).stdout.as_bytes());
     }
     for path in ["/metrics", "/healthz"] {
-        let page = page(&server, path);
-        assert!(page.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&page));
-        search.all(path, &page);
+        let (head, body) = request_page(server.metrics_address(), &format!("GET {path} HTTP/1.1"));
+        assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+        search.all(path, format!("{head}{body}").as_bytes());
     }
     search.process("the server", server.program.pid(), "kiosk-1", true);
     search.files(branch.path("data").as_ref());

@@ -1,6 +1,7 @@
 //! Limits: sessions and open files. Clients beyond them are refused or wait, and the others are served.
-use super::metrics::{metrics_address, request_page};
-use atm_e2e::{Client, Program, Server, TIMEOUT, Value, atm, frame, json, raise_file_limit, text_of};
+use atm_e2e::{
+    Client, Program, Server, TIMEOUT, Value, atm, frame, json, raise_file_limit, request_page, text_of,
+};
 use std::{
     fs,
     net::TcpStream,
@@ -154,7 +155,7 @@ fn a_server_at_the_limit_of_open_files_waits_without_spinning() {
         .arg(serve.get_program())
         .args(serve.get_args());
     let server = Server::of(Program::start(command));
-    let address = metrics_address(&server);
+    let address = server.metrics_address();
     // More connections than files: those beyond are not accepted yet.
     let crowd: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     server.program.wait_for_stderr("could not be accepted");

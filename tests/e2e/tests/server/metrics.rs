@@ -1,41 +1,18 @@
 //! Metrics for Prometheus: `atm serve --metrics` (text format 0.0.4).
-use atm_e2e::{NamedTerminal, Program, Server, Signal, TIMEOUT, atm, limit_files};
+use atm_e2e::{NamedTerminal, Program, Server, Signal, TIMEOUT, atm, limit_files, request_page};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant, SystemTime},
 };
 use tempfile::TempDir;
-
-/// Sends an HTTP request; returns the head and the body of the response.
-pub(super) fn request_page(address: SocketAddr, request: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    // `localhost`, unless the request names its host.
-    let host = if request.contains("Host:") { "" } else { "\r\nHost: localhost" };
-    write!(stream, "{request}{host}\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let is_whole = head.contains(&format!("Content-Length: {}\r\n", body.len()));
-    assert!(is_whole || request.starts_with("HEAD") && body.is_empty(), "{head}");
-    (head.to_owned(), body.to_owned())
-}
-
-/// The address of a server's metrics, from its log.
-pub(super) fn metrics_address(server: &Server) -> SocketAddr {
-    server.program.wait_for_stderr("metrics at /metrics");
-    let errors = server.program.stderr();
-    let (_, address) = errors.split_once("metrics at /metrics address=").unwrap();
-    address.split_whitespace().next().unwrap().parse().unwrap()
-}
 
 #[test]
 fn a_page_has_the_counters_with_help_and_type() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().to_str().unwrap();
     let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", data]);
-    let address = metrics_address(&server);
+    let address = server.metrics_address();
     let mut terminal = NamedTerminal::new("kiosk-1");
     let (mut client, welcome) = terminal.hello(server.address, false);
     terminal.show(&welcome);
@@ -104,7 +81,7 @@ fn a_page_has_the_counters_with_help_and_type() {
 #[test]
 fn the_start_of_the_process_and_discarded_frames_are_shown() {
     let server = Server::start(&["--metrics", "127.0.0.1:0"]);
-    let address = metrics_address(&server);
+    let address = server.metrics_address();
     let mut client = server.client();
     client.send(&[0, 0, 0, 0]);
     assert_eq!(client.read()["error"], "empty");
@@ -131,7 +108,7 @@ fn the_health_is_503_while_the_ledger_is_closed_or_the_server_stops() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().to_str().unwrap();
     let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", data]);
-    let address = metrics_address(&server);
+    let address = server.metrics_address();
     let health = || request_page(address, "GET /healthz HTTP/1.1");
     assert_eq!(health().1, "ok\n");
     let mut client = server.client();
@@ -161,7 +138,7 @@ fn an_address_that_other_machines_reach_needs_allow_remote_metrics() {
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("--allow-remote-metrics"), "{refused:?}");
     let server = Server::start(&[&remote[..], &["--allow-remote-metrics"]].concat());
-    let address = SocketAddr::new([127, 0, 0, 1].into(), metrics_address(&server).port());
+    let address = SocketAddr::new([127, 0, 0, 1].into(), server.metrics_address().port());
     let page = request_page(address, "GET /metrics HTTP/1.1\r\nHost: kiosk-host.example:9654").0;
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     server.stop();
@@ -170,7 +147,7 @@ fn an_address_that_other_machines_reach_needs_allow_remote_metrics() {
 #[test]
 fn silent_connections_delay_no_page_and_are_closed() {
     let server = Server::start(&["--metrics", "127.0.0.1:0"]);
-    let address = metrics_address(&server);
+    let address = server.metrics_address();
     let silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
     let start = Instant::now();
     for _ in 0..20 {

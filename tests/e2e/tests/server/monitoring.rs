@@ -1,6 +1,5 @@
 //! The sample dashboard and alert rules: every metric and label in them is on the page that is served.
-use super::metrics::{metrics_address, request_page};
-use atm_e2e::{Server, Value, examples};
+use atm_e2e::{Server, Value, examples, request_page};
 use std::{collections::BTreeSet, fs};
 use tempfile::TempDir;
 
@@ -32,7 +31,7 @@ fn metric_names(expression: &str) -> impl Iterator<Item = &str> {
 fn the_dashboard_and_the_rules_use_what_the_page_has() {
     let folder = TempDir::new().unwrap();
     let server = Server::start(&["--metrics", "127.0.0.1:0", "--data", folder.path().to_str().unwrap()]);
-    let page = request_page(metrics_address(&server), "GET /metrics HTTP/1.1").1;
+    let page = request_page(server.metrics_address(), "GET /metrics HTTP/1.1").1;
     server.stop();
     let series: BTreeSet<&str> = page
         .lines()

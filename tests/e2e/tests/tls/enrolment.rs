@@ -5,8 +5,6 @@ use crate::{
 };
 use atm_e2e::{Output, Program, Server, TIMEOUT, Value, atm, json, ledger::ledger_stdout, limit_files};
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -85,19 +83,6 @@ fn operations_in(folder: &Path) -> Vec<[String; 3]> {
     entries.iter().map(of).filter(|[_, _, kind]| is_operation(kind)).collect()
 }
 
-/// The value of a metric without labels.
-fn metric(server: &Server, name: &str) -> u64 {
-    server.program.wait_for_stderr("metrics at /metrics");
-    let log = server.program.stderr();
-    let (_, address) = log.split_once("metrics at /metrics address=").unwrap();
-    let mut stream = TcpStream::connect(address.split_whitespace().next().unwrap()).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
-}
-
 #[track_caller]
 fn assert_refused(done: &Output, text: &str) {
     assert_eq!(done.code, Some(1), "{done:?}");
@@ -113,7 +98,7 @@ fn a_terminal_is_served_from_its_enrolment_to_its_revocation() {
     server.program.wait_for_stderr(
         "terminal=kiosk-7 reason=\"not enrolled for TLS, or revoked: `atm terminal add NAME --tls`\"",
     );
-    assert_eq!(metric(&server, "atm_refused_terminals_total"), 1);
+    assert_eq!(server.metric("atm_refused_terminals_total"), 1);
 
     bank.enrol("kiosk-7");
     let done = bank.client(&server, "kiosk-7", &["deposit", "40"]);
@@ -128,7 +113,7 @@ fn a_terminal_is_served_from_its_enrolment_to_its_revocation() {
     assert_refused(&bank.client(&server, "kiosk-7", &["deposit", "40"]), NOT_ENROLLED);
     let list = bank.manage(&["terminal", "list"], "data");
     assert!(list.lines().any(|row| row.contains("kiosk-7") && row.ends_with("revoked")), "{list}");
-    assert_eq!(metric(&server, "atm_refused_terminals_total"), 3);
+    assert_eq!(server.metric("atm_refused_terminals_total"), 3);
     server.stop();
     assert_eq!(bank.operations(), [["kiosk-7", "deposit", "done"]]);
 }
@@ -224,7 +209,7 @@ fn a_certificate_of_an_enrolled_terminal_opens_no_other_enrolled_name() {
     let refusal = client.hello(&first_hello("kiosk-8"));
     assert_eq!(refusal["error"], "other-name", "{refusal}");
     assert_eq!(client.try_read().unwrap(), None);
-    assert_eq!(metric(&server, "atm_refused_terminals_total"), 1);
+    assert_eq!(server.metric("atm_refused_terminals_total"), 1);
     server.stop();
 }
 
@@ -321,8 +306,8 @@ fn after_a_revocation_has_returned_no_money_moves() {
             bank.revoke("kiosk-7");
             let before = bank.operations();
             // As many hellos again, which are all refused.
-            let refused = metric(&server, "atm_refused_terminals_total");
-            while metric(&server, "atm_refused_terminals_total") < refused + 5 {
+            let refused = server.metric("atm_refused_terminals_total");
+            while server.metric("atm_refused_terminals_total") < refused + 5 {
                 assert!(!deposits.is_finished());
             }
             is_over.store(true, Ordering::Relaxed);
