@@ -2,7 +2,7 @@
 //!
 //! * [`Program`] is a child process: its output is collected, and it is killed at the end of its test. [`atm`] and
 //!   [`firmware_sim()`] are the commands of the built programs.
-//! * [`Server`] is `atm serve` on a free port, whose metrics [`request_page`] reads; [`FirmwareSim`] is `firmware-sim` behind a
+//! * [`Server`] is `atm serve` on a free port, whose metrics [`request_page`] reads; [`FirmwareSim`] is `firmware-sim` at a
 //!   pseudo-terminal.
 //! * [`TerminalProgram`] is a program at a pseudo-terminal, [`SerialPair`] a serial line between two programs.
 //! * [`Client`] is a TCP client of the `json` wire, every read with a timeout; [`NamedTerminal`] has the state that a named
