@@ -9,7 +9,7 @@ import argparse, pathlib, shutil, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
 COMMITTER, BATCH = "host/src/ledger/committer.rs", "host/src/ledger/batch.rs"
-SQLITE, ROWS = "host/src/ledger/sqlite.rs", "host/src/ledger/sqlite/rows.rs"
+SQLITE, CELLS = "host/src/ledger/sqlite.rs", "host/src/ledger/cells.rs"
 DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
 CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
 TERMINAL = "core/src/terminal.rs"
@@ -165,7 +165,7 @@ MUTANTS = {
         "vec![set.query_row([], |row| row.get(0))?];",
     ),
     # It gives out the numbers again that it gave out before.
-    "reuse-numbers-after-restart": (DURABLE, ROWS, "next_number: row.get(6)?,", "next_number: 1,"),
+    "reuse-numbers-after-restart": (DURABLE, CELLS, "next_number: number(row, 6, damaged)?,", "next_number: 1,"),
     # A terminal with a key reads a reply in clear.
     "accept-clear-reply": (
         SEALED,
@@ -219,7 +219,7 @@ MUTANTS = {
         "for (number, card) in changed_cards {",
         "for (number, card) in changed_cards.filter(|(_, card)| card.tries == 0) {",
     ),
-    "block-not-stored": (DURABLE_CARDS, "host/src/ledger/sqlite/cards.rs", "is_blocked: row.get(7)?,", "is_blocked: false,"),
+    "block-not-stored": (DURABLE_CARDS, CELLS, "is_blocked: flag(row, 7, damaged)?,", "is_blocked: false,"),
     # A frozen account gives money.
     "frozen-moves": (CARDS, CARD_RULES, "AccountState::Frozen => Err(Refusal::Frozen),", "AccountState::Frozen => Ok(row),"),
     # A refused PIN delays nothing; after the clock was set back, a delay lasts until it is again where it was.
