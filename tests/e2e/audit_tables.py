@@ -9,7 +9,7 @@ import hashlib, sqlite3, sys, urllib.parse
 FORMAT = 5
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
            "credit", "amount", "balance", "version", "series", "uid", "card", "accounts", "owner", "payee", "payee_balance",
-           "payee_version", "detail")
+           "payee_version", "detail", "digest")
 faults = []
 
 
@@ -70,12 +70,13 @@ def ordered(card, kind):
 
 
 CARD = ("accounts", "tries", "refusals", "blocked", "version", "day", "withdrawn")
+SECRETS = ("token", "verifier", "last_four")
 STATES = {"frozen": "frozen", "unfrozen": "open", "closed": "closed"}
 
 
 def audit(database):
     heads, accounts, last, gaps, identity, enrolled = {}, {}, {}, {}, None, {}
-    owners, cards = {1: (None, "open")}, {0: dict(zip(CARD, ("", 0, 0, 1, 0, 0, 0)))}
+    owners, digests, cards = {1: (None, "open")}, {}, {0: dict(zip(CARD, ("", 0, 0, 1, 0, 0, 0)))}
     for entry in database.execute("SELECT * FROM entries ORDER BY rowid"):
         where = f"entry {entry['number']} of journal {entry['journal']}"
         number, before = heads.get(entry["journal"], (0, "0" * 64))
@@ -89,6 +90,8 @@ def audit(database):
             opened = entry["kind"] == "opened"
             owner = urllib.parse.unquote(entry["owner"]) if opened else owners.get(entry["account"], (None,))[0]
             owners[entry["account"]] = owner, "open" if opened else STATES[entry["kind"]]
+        if entry["digest"] is not None:
+            digests[entry["card"]] = entry["digest"]
         if entry["kind"] == "issued":
             check(entry["card"] == len(cards), f"{where} is not about the next card")
             cards[entry["card"]] = dict(zip(CARD, (entry["accounts"], 0, 0, 0, 0, 0, 0)))
@@ -143,6 +146,11 @@ def audit(database):
     check(not accounts, f"accounts without a row: {list(accounts)}")
     found = {row["card"]: {column: row[column] for column in CARD} for row in database.execute("SELECT * FROM cards")}
     check(found == cards, f"the cards are {found} and not {cards}")
+    for row in database.execute("SELECT * FROM cards WHERE card > 0"):
+        keys = row["token"].split(":")[:1] + row["verifier"].split(":")[:2]
+        sums = [hashlib.sha256(",".join(texts).encode()).hexdigest() for texts in (keys, [row[column] for column in SECRETS])]
+        found = sums[0][:4] + sums[1][:12]
+        check(found == digests.get(row["card"]), f"card {row['card']} has another token, verifier or last digits")
     names = set()
     for row in database.execute("SELECT * FROM terminals"):
         name = row["terminal"]

@@ -101,7 +101,7 @@ impl Batch {
             let account = self.account.0;
             let touched = match self.limits {
                 None => Touched { account: Some(&account), ..Touched::default() },
-                Some(_) => self.cards.touched(request, &changes),
+                Some(_) => self.cards.touched(request, &changes, entry::is_right_pin(&entry.record)),
             };
             let fact = entry::settled(name, &entry, touched);
             self.entries.push(self.head.append(self.journal, time, &fact));

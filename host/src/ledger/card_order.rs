@@ -168,6 +168,11 @@ impl CardOrder {
         [Self::Block, Self::Unblock, Self::SetPin(verifier)].into_iter().find(|order| order.word() == word)
     }
 
+    /// Whether the card has another verifier after it.
+    pub fn is_new_pin(self) -> bool {
+        matches!(self, Self::SetPin(_))
+    }
+
     /// Carries it out on the row of a card, which is not the decoy.
     ///
     /// # Errors

@@ -6,14 +6,17 @@
 use super::words::{self, Figures};
 use atm_core::{
     ledger::{
-        self, Account, AccountNumber, Gap, LedgerId, Name, Side,
-        card::{Accounts, Owner},
+        self, Account, AccountNumber, Gap, LedgerId, Name, Outcome, Receipt, Record, Side,
+        card::{Accounts, Card, Owner, SECRET},
     },
     money::Amount,
     time::UnixTime,
 };
 use sha2::{Digest, Sha256};
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 /// The version of the format of lines and tables.
 pub const FORMAT: u64 = 5;
@@ -21,11 +24,11 @@ pub const FORMAT: u64 = 5;
 /// A line's columns behind the format, and those of the table of entries before the hash.
 pub const COLUMNS: &str = "journal,number,time,kind,ledger,terminal,id,numbers,operation,reason,account,debit,\
                            credit,amount,balance,version,series,uid,card,accounts,owner,payee,payee_balance,\
-                           payee_version,detail";
+                           payee_version,detail,digest";
 
 /// The columns that are no numbers.
-pub const TEXTS: [&str; 9] =
-    ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit", "accounts", "owner"];
+pub const TEXTS: [&str; 10] =
+    ["kind", "ledger", "terminal", "operation", "reason", "debit", "credit", "accounts", "owner", "digest"];
 
 /// The hash of an entry: one link of the chain. 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,19 +124,19 @@ pub fn created(ledger: LedgerId, account: &Account) -> impl Display {
     fmt::from_fn(move |f| {
         write!(
             f,
-            "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version},,,,,,,,,"
+            "created,{ledger},,,,,,{number},opening,account:{number},{balance},{balance},{version},,,,,,,,,,"
         )
     })
 }
 
 /// The fact that the ledger was restored from a backup and has another identity from here on.
 pub fn restored(ledger: LedgerId) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,,,,,,,,,,"))
+    fmt::from_fn(move |f| write!(f, "restored,{ledger},,,,,,,,,,,,,,,,,,,,,"))
 }
 
 /// The fact that a terminal proved that the ledger was set back, with its gap from here on.
 pub fn set_back(terminal: &Name, gap: Gap) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,,,,,,,,,,", gap.start, gap.end))
+    fmt::from_fn(move |f| write!(f, "set-back,,{terminal},{},{},,,,,,,,,,,,,,,,,,", gap.start, gap.end))
 }
 
 /// The rows that an operation has touched, as they are after it.
@@ -145,6 +148,54 @@ pub struct Touched<'a> {
     pub card: Option<u64>,
     /// The payee, if money went there.
     pub payee: Option<&'a Account>,
+    /// The card's digest, where its PIN was right.
+    pub digest: Option<CardDigest>,
+}
+
+/// What an entry has of a card's token, verifier and last four digits, which do not follow from entries: the first 2 bytes
+/// of the SHA-256 of the ids of their keys, and the first 6 of that of their texts. So a card's row with those of another card is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardDigest([u8; 8]);
+
+impl CardDigest {
+    /// That of a card.
+    pub fn of(card: &Card) -> Self {
+        let keys =
+            [card.token.key, card.verifier.token_key, card.verifier.key].map(words::key_text).join(",");
+        let [token, verifier] = [words::token_text(&card.token), words::verifier_text(&card.verifier)];
+        let row = [token.as_bytes(), verifier.as_bytes(), &card.last_four].join(&b","[..]);
+        let [[a, b, ..], [c, d, e, f, g, h, ..]] =
+            [Sha256::digest(keys), Sha256::digest(row)].map(<[u8; 32]>::from);
+        Self([a, b, c, d, e, f, g, h])
+    }
+
+    /// Whether it is of other keys than the digest in the token of a derived card.
+    pub fn is_of_other_keys(self, derived: [u8; SECRET]) -> bool {
+        derived.get(8..10) != self.0.get(..2)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
+
+impl FromStr for CardDigest {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        words::bytes(text).map(Self).ok_or(())
+    }
+}
+
+impl Display for CardDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        words::hexadecimal(self.0).fmt(f)
+    }
+}
+
+/// Whether a PIN was judged, and is right.
+pub fn is_right_pin(record: &Record) -> bool {
+    matches!(record.outcome, Outcome::Done(Receipt::Verified { .. } | Receipt::PinChanged))
 }
 
 /// The fact that an operation has an outcome. In a session without a name (`None`) the id is not recorded.
@@ -154,9 +205,9 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, touched: Touched<
         let id = or_empty(terminal.map(|_| entry.record.id));
         let (operation, outcome, Figures { amount, payee, detail, .. }) = words::words(&entry.record);
         let Some(operation) = operation else {
-            return write!(f, "void,,{name},{id},,,,,,,,,,,,,,,,,,");
+            return write!(f, "void,,{name},{id},,,,,,,,,,,,,,,,,,,");
         };
-        let Touched { account, card, payee: paid } = touched;
+        let Touched { account, card, payee: paid, digest } = touched;
         let (kind, reason) = if outcome == "done" { ("done", "") } else { ("refused", outcome) };
         write!(
             f,
@@ -176,7 +227,7 @@ pub fn settled(terminal: Option<&Name>, entry: &ledger::Entry, touched: Touched<
         write_state(f, account)?;
         write!(f, ",,,{},,,{},", or_empty(card), or_empty(payee.map(|payee| payee.0)))?;
         write_state(f, paid)?;
-        write!(f, ",{}", or_empty(detail))
+        write!(f, ",{},{}", or_empty(detail), or_empty(digest))
     })
 }
 
@@ -193,7 +244,7 @@ fn write_state(f: &mut fmt::Formatter<'_>, account: Option<&Account>) -> fmt::Re
 pub fn enrolment(kind: &str, terminal: Option<&Name>, series: Option<u32>, uid: Option<u32>) -> impl Display {
     fmt::from_fn(move |f| {
         let name = terminal.map_or("", Name::as_str);
-        write!(f, "{kind},,{name},,,,,,,,,,,{},{},,,,,,,", or_empty(series), or_empty(uid))
+        write!(f, "{kind},,{name},,,,,,,,,,,{},{},,,,,,,,", or_empty(series), or_empty(uid))
     })
 }
 
@@ -203,21 +254,27 @@ pub fn opened(account: &Account, owner: &Owner, uid: Option<u32>) -> impl Displa
         let (AccountNumber(number), balance) = (account.number, account.balance.minor());
         write!(f, "opened,,,,,,,{number},opening,account:{number},{balance},")?;
         write_state(f, Some(account))?;
-        write!(f, ",,{},,,{},,,,", or_empty(uid), words::owner_text(owner))
+        write!(f, ",,{},,,{},,,,,", or_empty(uid), words::owner_text(owner))
     })
 }
 
 /// The fact that an operator has changed an account's state; `kind` is `frozen`, `unfrozen` or `closed`.
 pub fn account_order(kind: &str, account: AccountNumber, uid: Option<u32>) -> impl Display {
-    fmt::from_fn(move |f| write!(f, "{kind},,,,,,,{},,,,,,,{},,,,,,,", account.0, or_empty(uid)))
+    fmt::from_fn(move |f| write!(f, "{kind},,,,,,,{},,,,,,,{},,,,,,,,", account.0, or_empty(uid)))
 }
 
 /// The fact that an operator has issued a card (`issued`, with its accounts) or changed it (`blocked`, `unblocked` or
-/// `pin-set`, without); `card` is its number in its table.
-pub fn card_order(kind: &str, card: u64, accounts: Option<&Accounts>, uid: Option<u32>) -> impl Display {
+/// `pin-set`, without); `card` is its number in its table, `digest` that of a card with a new PIN.
+pub fn card_order(
+    kind: &str,
+    card: u64,
+    accounts: Option<&Accounts>,
+    digest: Option<CardDigest>,
+    uid: Option<u32>,
+) -> impl Display {
     fmt::from_fn(move |f| {
         let accounts = or_empty(accounts.map(words::accounts_text));
-        write!(f, "{kind},,,,,,,,,,,,,,{},{card},{accounts},,,,,", or_empty(uid))
+        write!(f, "{kind},,,,,,,,,,,,,,{},{card},{accounts},,,,,,{}", or_empty(uid), or_empty(digest))
     })
 }
 

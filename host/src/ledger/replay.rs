@@ -26,6 +26,7 @@ use std::{
 
 mod cards;
 
+pub(super) use cards::derived as derived_card;
 use cards::{Asked, Cards, Loaded};
 
 /// Rows of a kind that are held in memory, some hundred bytes each, before they are saved.
@@ -87,7 +88,7 @@ impl Replay {
         let mut next = |_| columns.next().unwrap_or_default();
         let [journal, number, time, kind, ledger, terminal, id, numbers] = array::from_fn(&mut next);
         let [word, reason, account, _, _, amount, balance, version] = array::from_fn(&mut next);
-        let [series, uid, card, accounts, owner, payee, _, _, detail] = array::from_fn(&mut next);
+        let [series, uid, card, accounts, owner, payee, _, _, detail, digest] = array::from_fn(&mut next);
         let (journal, number, time) = (parse(journal)?, parse(number)?, UnixTime::from_millis(parse(time)?));
         let head = self.heads.entry(journal).or_default();
         ensure(number == head.number.saturating_add(1), "does not have its journal's next number")?;
@@ -136,7 +137,7 @@ impl Replay {
                 self.cards.open(&self.database, number, balance, owner, parse_some(uid)?)?
             }
             (ISSUED, Some(_)) => {
-                self.cards.issue(&self.database, parse(card)?, accounts, parse_some(uid)?)?
+                self.cards.issue(&self.database, parse(card)?, accounts, parse(digest)?, parse_some(uid)?)?
             }
             (kind, Some(_)) if let Some(order) = AccountOrder::of(kind) => self.cards.order_account(
                 &self.database,
@@ -145,7 +146,8 @@ impl Replay {
                 parse_some(uid)?,
             )?,
             (kind, Some(_)) if let Some(order) = CardOrder::of(kind, cards::RIGHT) => {
-                self.cards.order_card(&self.database, parse(card)?, order, parse_some(uid)?)?
+                let (card, digest) = (parse(card)?, parse_some(digest)?);
+                self.cards.order_card(&self.database, card, order, digest, parse_some(uid)?)?
             }
             ("done" | "refused" | "void", Some((ledger, open))) => {
                 let (origin, id) = match terminal {
@@ -164,8 +166,8 @@ impl Replay {
                     // Nothing is refused for this reason where access is open.
                     Some(operation) if !card.is_empty() || reason == "no-access" => {
                         let (card, account) = (parse_some(card)?, parse_some(account)?.map(AccountNumber));
-                        let detail = parse_some(detail)?;
-                        let asked = Asked { id, operation, card, account, reason, detail, time };
+                        let (detail, digest) = (parse_some(detail)?, parse_some(digest)?);
+                        let asked = Asked { id, operation, card, account, reason, detail, digest, time };
                         Some(self.cards.load(&self.database, &asked)?)
                     }
                     _ => None,
@@ -220,7 +222,7 @@ impl Replay {
         }
         if let Some(loaded) = &mut cards {
             self.cards.keep(&self.database, loaded, &changes)?;
-            return Ok(settled(name, &entry, loaded.touched()).to_string());
+            return Ok(settled(name, &entry, loaded.touched(&entry.record)?).to_string());
         }
         let account = changes.account.unwrap_or(open);
         self.ledger = Some((ledger, account));

@@ -145,6 +145,9 @@ CREATE TABLE entries (
     payee_version BIGINT,
     -- verification: the card's version; withdrawal-limit: the limit; day-limit: what is left of it; delayed: seconds
     detail BIGINT,
+    -- issued, pin-set, and where a PIN was right: 4 digits of the SHA-256 of the ids of its keys, and 12 of that of
+    -- "TOKEN,VERIFIER,LAST_FOUR" of the card's row after it
+    digest TEXT,
     hash TEXT NOT NULL,
     PRIMARY KEY (journal, number)
 );

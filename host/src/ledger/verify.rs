@@ -6,7 +6,7 @@ use super::{
     Enrolment,
     entry::{Hash, Head},
     reader::{AccountRow, Journal, Overview, Reader},
-    replay::Replay,
+    replay::{Replay, derived_card},
     sqlite::{accounts, cards, enrolments, rows},
     store::StoreFault,
 };
@@ -161,7 +161,7 @@ impl Report {
         }
     }
 
-    /// Compares the cards, apart from their tokens and verifiers, which cannot be derived.
+    /// Compares the cards; their tokens and verifiers, which cannot be derived, by their digests.
     fn compare_cards(&mut self, reader: &Reader, derived: &Connection) -> Result<(), StoreFault> {
         let mut count = 0;
         cards::for_each(&reader.connection, |(number, card)| {
@@ -170,13 +170,13 @@ impl Report {
                 self.fault(format!("card {number} has no entry"));
                 return Ok(());
             };
-            let derives = |card: Card| Card {
-                token: Card::DECOY.token,
-                verifier: Card::DECOY.verifier,
-                last_four: [0; 4],
-                ..card
-            };
-            self.compare(format!("card {number}"), derives(card), derives(expected));
+            let stored = derived_card(number, card);
+            if stored.token != expected.token {
+                self.fault(format!(
+                    "card {number} has another token, verifier or last digits than its entries"
+                ));
+            }
+            self.compare(format!("card {number}"), stored, Card { token: stored.token, ..expected });
             Ok(())
         })?;
         let mut expected = 0;

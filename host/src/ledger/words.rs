@@ -244,12 +244,12 @@ fn key_id(text: &str) -> Option<KeyId> {
 }
 
 /// The lower-case hexadecimal digits of bytes.
-fn hexadecimal(bytes: impl AsRef<[u8]>) -> impl Display {
+pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> impl Display {
     fmt::from_fn(move |f| bytes.as_ref().iter().try_for_each(|byte| write!(f, "{byte:02x}")))
 }
 
 /// The bytes of lower-case hexadecimal digits.
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
     if text.len() != 2 * N || !text.as_bytes().iter().all(is_digit) {
         return None;

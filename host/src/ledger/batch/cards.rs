@@ -1,5 +1,8 @@
 //! The cards and accounts of a batch: found by token and number, and changed by one request after the other.
-use super::{Row, entry};
+use super::{
+    Row,
+    entry::{self, CardDigest},
+};
 use atm_core::{
     ledger::{
         AccountNumber, Changes, Entry, Request,
@@ -106,14 +109,21 @@ impl Cards {
         }
     }
 
-    /// What the entry of a decided request says of these rows.
-    pub(super) fn touched<'a>(&'a self, request: &Request, changes: &'a Changes) -> entry::Touched<'a> {
+    /// What the entry of a decided request says of these rows; `is_right` says that a PIN was judged, and is right.
+    pub(super) fn touched<'a>(
+        &'a self,
+        request: &Request,
+        changes: &'a Changes,
+        is_right: bool,
+    ) -> entry::Touched<'a> {
         let Touched { card, account, .. } = request.command.touched();
         let account = account.and_then(|number| self.accounts.get(&number));
+        let judged = card.filter(|_| is_right).and_then(|claim| self.cards.get(&self.number(&claim)));
         entry::Touched {
             account: account.map(|(row, _)| &row.account),
             card: card.map(|claim| self.number(&claim)),
             payee: changes.payee.as_ref(),
+            digest: judged.map(|(card, _)| CardDigest::of(card)),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Operator, OrderFault};
 use crate::ledger::{
     batch::DECOY,
     card_order::{self, AccountOrder, CardOrder, ISSUED, Refused},
-    entry,
+    entry::{self, CardDigest},
     reader::AccountRow,
 };
 use atm_core::{
@@ -93,7 +93,8 @@ impl Operator {
             }
             let number = this.rows.next_card()?;
             this.rows.save_card(number, card)?;
-            this.post(&entry::card_order(ISSUED, number, Some(&card.accounts), this.uid), time)?;
+            let digest = Some(CardDigest::of(card));
+            this.post(&entry::card_order(ISSUED, number, Some(&card.accounts), digest, this.uid), time)?;
             Ok(number)
         })
     }
@@ -131,7 +132,8 @@ impl Operator {
             let order = order(&card).map_err(refused)?;
             order.apply(&mut card).map_err(refused)?;
             this.rows.save_card(number, &card)?;
-            this.post(&entry::card_order(order.word(), number, None, this.uid), time)?;
+            let digest = order.is_new_pin().then(|| CardDigest::of(&card));
+            this.post(&entry::card_order(order.word(), number, None, digest, this.uid), time)?;
             Ok(())
         })
     }

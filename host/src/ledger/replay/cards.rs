@@ -1,20 +1,20 @@
 //! Replay of cards: derives the rows of cards and accounts again from the entries.
 //!
-//! Tokens and verifiers cannot be derived, and the keys of cards are not there. So a derived card has a token of its number and
+//! Tokens and verifiers cannot be derived, and the keys of cards are not there. So a derived card has a token of its number and its digest, and
 //! a verifier that is right for all, and each entry is decided with a proof, a version and limits for which its outcome can come.
 use super::{CACHED, ensure, misfit};
 use crate::ledger::{
     batch::DECOY,
     card_order::{self, AccountOrder, CardOrder, ISSUED},
     cells::AccountRow,
-    entry::{self, Touched, opened},
+    entry::{self, CardDigest, Touched, opened},
     sqlite::{accounts, cards},
     store::StoreFault,
     words,
 };
 use atm_core::{
     ledger::{
-        Account, AccountNumber, Changes, Command, Operation,
+        Account, AccountNumber, Changes, Command, Operation, Record,
         card::{
             Access, Card, CardAccount, CardRequest, CardRows, Claim, KeyId, Limits, Proof, SECRET, Token,
             Verifier,
@@ -52,6 +52,8 @@ pub(super) struct Asked<'a> {
     /// Why it was refused; empty if it was done.
     pub(super) reason: &'a str,
     pub(super) detail: Option<u64>,
+    /// Of the card, where its PIN was right.
+    pub(super) digest: Option<CardDigest>,
     pub(super) time: UnixTime,
 }
 
@@ -65,6 +67,7 @@ pub(super) struct Loaded {
     /// The payee, if money went there.
     paid: Option<Account>,
     limits: Limits,
+    digest: Option<CardDigest>,
 }
 
 impl Loaded {
@@ -73,10 +76,16 @@ impl Loaded {
         CardRows { card, account: account.as_ref(), payee: payee.as_ref(), limits: *limits }
     }
 
+    fn is_new_pin(&self) -> bool {
+        matches!(self.command, Command::Card { request: CardRequest::ChangePin { .. }, .. })
+    }
+
     /// What the entry should say of them.
-    pub(super) fn touched(&self) -> Touched<'_> {
+    pub(super) fn touched(&self, record: &Record) -> Result<Touched<'_>, StoreFault> {
         let account = self.account.as_ref().map(|row| &row.account);
-        Touched { account, card: self.number, payee: self.paid.as_ref() }
+        let is_right = entry::is_right_pin(record);
+        ensure(is_right == self.digest.is_some(), "has no digest where a PIN was right, or one elsewhere")?;
+        Ok(Touched { account, card: self.number, payee: self.paid.as_ref(), digest: self.digest })
     }
 }
 
@@ -115,6 +124,7 @@ impl Cards {
         database: &Connection,
         number: u64,
         numbers: &str,
+        digest: CardDigest,
         uid: Option<u32>,
     ) -> Result<String, StoreFault> {
         self.issued += 1;
@@ -124,9 +134,9 @@ impl Cards {
         for number in accounts.iter() {
             card_order::admit(number, self.account(database, number)?.map(|row| row.state)).map_err(unfit)?;
         }
-        let claim = Claim::of(token(number));
+        let claim = Claim::of(token(number, digest));
         self.keep_card(database, number, Card::new(&claim, &Proof::of(RIGHT), [b'0'; 4], accounts))?;
-        Ok(entry::card_order(ISSUED, number, Some(&accounts), uid).to_string())
+        Ok(entry::card_order(ISSUED, number, Some(&accounts), Some(digest), uid).to_string())
     }
 
     /// Carries an order out on an account; returns the fact that its entry should say.
@@ -149,18 +159,23 @@ impl Cards {
         database: &Connection,
         number: u64,
         order: CardOrder,
+        digest: Option<CardDigest>,
         uid: Option<u32>,
     ) -> Result<String, StoreFault> {
         ensure(number != DECOY, "is for no card")?;
         let mut card = self.card(database, number)?;
         order.apply(&mut card).map_err(unfit)?;
+        ensure(digest.is_some() == order.is_new_pin(), "has no digest of a new PIN, or one without it")?;
+        if let Some(digest) = digest {
+            card.token = token(number, digest);
+        }
         self.keep_card(database, number, card)?;
-        Ok(entry::card_order(order.word(), number, None, uid).to_string())
+        Ok(entry::card_order(order.word(), number, None, digest, uid).to_string())
     }
 
     /// The request of an entry and its rows.
     pub(super) fn load(&self, database: &Connection, asked: &Asked<'_>) -> Result<Loaded, StoreFault> {
-        let Asked { id, operation, card: number, account, reason, detail, time } = *asked;
+        let Asked { id, operation, card: number, account, reason, detail, digest, time } = *asked;
         let card = self.card(database, number.unwrap_or(DECOY))?;
         let claim = Claim::of(card.token);
         let proof = Proof::of(if reason.is_empty() { RIGHT } else { WRONG });
@@ -196,6 +211,7 @@ impl Cards {
             payee: payee.map(|payee| self.account(database, payee)).transpose()?.flatten(),
             paid: None,
             limits,
+            digest,
         })
     }
 
@@ -206,8 +222,18 @@ impl Cards {
         loaded: &mut Loaded,
         changes: &Changes,
     ) -> Result<(), StoreFault> {
-        if let (Some(card), Some(number)) = (changes.card, loaded.number) {
-            self.keep_card(database, number, card)?;
+        if let Some(number) = loaded.number {
+            let mut card = changes.card.unwrap_or(loaded.card);
+            if let Some(digest) = loaded.digest {
+                card.token = token(number, digest);
+                // A right PIN moves the row to newer keys, and changes nothing else of it.
+                let is_moved = digest.is_of_other_keys(loaded.card.token.value);
+                let is_allowed = loaded.is_new_pin() || is_moved || card.token == loaded.card.token;
+                ensure(is_allowed, "has the token or the verifier of another card or PIN")?;
+            }
+            if card != loaded.card {
+                self.keep_card(database, number, card)?;
+            }
         }
         loaded.paid = changes.payee;
         for (row, changed) in [(&mut loaded.account, changes.account), (&mut loaded.payee, changes.payee)] {
@@ -248,11 +274,20 @@ impl Cards {
     }
 }
 
-/// The token of a derived card.
-fn token(number: u64) -> Token {
+/// The token of a derived card: its number, and its digest as its entries say.
+fn token(number: u64, digest: CardDigest) -> Token {
     let mut value = [0; SECRET];
-    value.iter_mut().zip(number.to_be_bytes()).for_each(|(place, byte)| *place = byte);
+    let bytes = number.to_be_bytes().into_iter().chain(digest.bytes());
+    value.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
     Token { key: KeyId(0), value }
+}
+
+/// A card of the tables as it would be derived: what does not follow from entries is compared by its digest.
+pub(in crate::ledger) fn derived(number: u64, card: Card) -> Card {
+    if number == DECOY {
+        return card;
+    }
+    Card { token: token(number, CardDigest::of(&card)), verifier: RIGHT, last_four: [b'0'; 4], ..card }
 }
 
 fn unfit(_: card_order::Refused) -> StoreFault {

@@ -13,7 +13,7 @@ use atm_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The place of the hash in a row of the entries.
-const HASH: usize = 26;
+const HASH: usize = 27;
 
 type Result<T> = std::result::Result<T, StoreFault>;
 

@@ -45,15 +45,15 @@ pub(super) fn ledger(folder: &Path) -> (GroupCommitter<Sqlite>, Folder) {
 
 /// The lines of its entries: the format.
 const LINES: [&str; 9] = [
-    "5,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1,,,,,,,,,",
-    "5,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2,,,,,,,,,",
-    "5,1,3,1000,refused,,a,2,,withdrawal,insufficient,1,,,50000,10100,2,,,,,,,,,",
-    "5,1,4,1000,void,,a,3,,,,,,,,,,,,,,,,,,",
-    "5,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3,,,,,,,,,",
-    "5,1,6,1000,done,,b,4,,withdrawal,,1,account:1,cash:b,200,10000,4,,,,,,,,,",
-    "5,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4,,,,,,,,,",
-    "5,1,8,1000,set-back,,a,257,301,,,,,,,,,,,,,,,,,",
-    "5,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5,,,,,,,,,",
+    "5,1,1,1,created,0000000000000007,,,,,,1,opening,account:1,10000,10000,1,,,,,,,,,,",
+    "5,1,2,1000,done,,a,1,,deposit,,1,cash:a,account:1,100,10100,2,,,,,,,,,,",
+    "5,1,3,1000,refused,,a,2,,withdrawal,insufficient,1,,,50000,10100,2,,,,,,,,,,",
+    "5,1,4,1000,void,,a,3,,,,,,,,,,,,,,,,,,,",
+    "5,1,5,1000,done,,,,,deposit,,1,cash,account:1,100,10200,3,,,,,,,,,,",
+    "5,1,6,1000,done,,b,4,,withdrawal,,1,account:1,cash:b,200,10000,4,,,,,,,,,,",
+    "5,1,7,1000,refused,,b,5,,deposit,balance-limit,1,,,9007199254740991,10000,4,,,,,,,,,,",
+    "5,1,8,1000,set-back,,a,257,301,,,,,,,,,,,,,,,,,,",
+    "5,1,9,1000,done,,a,400,,withdrawal-all,,1,account:1,cash:a,10000,0,5,,,,,,,,,,",
 ];
 
 /// Writes the hashes of all entries anew, as a person who can write the whole file may.

@@ -216,39 +216,43 @@ fn every_line_has_all_columns_and_an_operators_order_has_its_own() {
     let outcome = Outcome::Refused(Refusal::WithdrawalLimit { limit: amount });
     let refused = entry(Record::new(4, Some(Operation::WithdrawAll), outcome), None);
     let void = entry(Record::new(4, None, Outcome::NotDone), None);
-    let of_card = |account, payee| Touched { account, card: Some(2), payee };
+    let digest = "00000000000000ff".parse().ok();
+    let of_card = |account, payee| Touched { account, card: Some(2), payee, digest: None };
     let owner = "Ada, L.".parse().unwrap();
     for (fact, line) in [
         (
             created(LedgerId(7), &account).to_string(),
-            "created,0000000000000007,,,,,,7,opening,account:7,500,500,3,,,,,,,,,",
+            "created,0000000000000007,,,,,,7,opening,account:7,500,500,3,,,,,,,,,,",
         ),
-        (restored(LedgerId(7)).to_string(), "restored,0000000000000007,,,,,,,,,,,,,,,,,,,,"),
-        (set_back(&name, Gap { start: 1, end: 2 }).to_string(), "set-back,,a,1,2,,,,,,,,,,,,,,,,,"),
+        (restored(LedgerId(7)).to_string(), "restored,0000000000000007,,,,,,,,,,,,,,,,,,,,,"),
+        (set_back(&name, Gap { start: 1, end: 2 }).to_string(), "set-back,,a,1,2,,,,,,,,,,,,,,,,,,"),
         (
             enrolment("enrolled", Some(&name), Some(1), Some(0)).to_string(),
-            "enrolled,,a,,,,,,,,,,,1,0,,,,,,,",
+            "enrolled,,a,,,,,,,,,,,1,0,,,,,,,,",
         ),
         (
             settled(Some(&name), &transfer, of_card(Some(&account), Some(&payee))).to_string(),
-            "done,,a,4,,transfer,,7,account:7,account:8,40,500,3,,,2,,,8,90,2,",
+            "done,,a,4,,transfer,,7,account:7,account:8,40,500,3,,,2,,,8,90,2,,",
         ),
         (
-            settled(Some(&name), &verified, of_card(None, None)).to_string(),
-            "done,,a,4,,verification,,,,,,,,,,2,,,,,,5",
+            settled(Some(&name), &verified, Touched { digest, ..of_card(None, None) }).to_string(),
+            "done,,a,4,,verification,,,,,,,,,,2,,,,,,5,00000000000000ff",
         ),
         (
             settled(Some(&name), &refused, of_card(Some(&account), None)).to_string(),
-            "refused,,a,4,,withdrawal-all,withdrawal-limit,7,,,,500,3,,,2,,,,,,40",
+            "refused,,a,4,,withdrawal-all,withdrawal-limit,7,,,,500,3,,,2,,,,,,40,",
         ),
-        (settled(Some(&name), &void, Touched::default()).to_string(), "void,,a,4,,,,,,,,,,,,,,,,,,"),
+        (settled(Some(&name), &void, Touched::default()).to_string(), "void,,a,4,,,,,,,,,,,,,,,,,,,"),
         (
             opened(&account, &owner, Some(1000)).to_string(),
-            "opened,,,,,,,7,opening,account:7,500,500,3,,1000,,,Ada%2C L.,,,,",
+            "opened,,,,,,,7,opening,account:7,500,500,3,,1000,,,Ada%2C L.,,,,,",
         ),
-        (account_order("frozen", account.number, None).to_string(), "frozen,,,,,,,7,,,,,,,,,,,,,,"),
-        (card_order("issued", 2, Some(&numbers), Some(0)).to_string(), "issued,,,,,,,,,,,,,,0,2,7 8,,,,,"),
-        (card_order("blocked", 2, None, Some(0)).to_string(), "blocked,,,,,,,,,,,,,,0,2,,,,,,"),
+        (account_order("frozen", account.number, None).to_string(), "frozen,,,,,,,7,,,,,,,,,,,,,,,"),
+        (
+            card_order("issued", 2, Some(&numbers), digest, Some(0)).to_string(),
+            "issued,,,,,,,,,,,,,,0,2,7 8,,,,,,00000000000000ff",
+        ),
+        (card_order("blocked", 2, None, None, Some(0)).to_string(), "blocked,,,,,,,,,,,,,,0,2,,,,,,,"),
     ] {
         assert_eq!(fact, line);
         // The journal, the number and the time are before it.

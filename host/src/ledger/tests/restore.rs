@@ -43,7 +43,7 @@ fn a_backup_is_restored_as_another_ledger() {
     let last = restored.pop().unwrap();
     assert_eq!(
         (restored, last.line.as_str()),
-        (before_entries, "5,2,1,1,restored,0000000000000008,,,,,,,,,,,,,,,,,,,,")
+        (before_entries, "5,2,1,1,restored,0000000000000008,,,,,,,,,,,,,,,,,,,,,")
     );
     assert!(restore(&file, data.path(), other(), &mut |_| {}).is_err(), "not over a ledger");
     // It goes on.

@@ -57,7 +57,7 @@ const LINE: &str = "5 || ',' || journal || ',' || number || ',' || time || ',' |
     || ',' || ifnull(credit, '') || ',' || ifnull(amount, '') || ',' || ifnull(balance, '') || ','
     || ifnull(version, '') || ',' || ifnull(series, '') || ',' || ifnull(uid, '')
     || ',' || ifnull(card, '') || ',' || ifnull(accounts, '') || ',' || ifnull(owner, '') || ',' || ifnull(payee, '')
-    || ',' || ifnull(payee_balance, '') || ',' || ifnull(payee_version, '') || ',' || ifnull(detail, '')";
+    || ',' || ifnull(payee_balance, '') || ',' || ifnull(payee_version, '') || ',' || ifnull(detail, '') || ',' || ifnull(digest, '')";
 
 fn rows<T>(
     connection: &Connection,

@@ -12,7 +12,7 @@ use atm_core::{
 use atm_faulty_vfs::{Cut, Fault, Operation as Call, When};
 use atm_host::ledger::{
     committer::{Clock, GroupCommitter},
-    entry::{COLUMNS, Hash, Head, card_order, opened},
+    entry::{COLUMNS, CardDigest, Hash, Head, card_order, opened},
     sqlite::Sqlite,
     words,
 };
@@ -150,7 +150,11 @@ fn machine() -> Machine {
         let insert = "INSERT INTO cards VALUES (?, ?, ?, '1111', ?, 0, 0, 0, 0, 0, 0)";
         let (token, verifier) = (words::token_text(&row.token), words::verifier_text(&row.verifier));
         connection.execute(insert, params![card, token, verifier, number.to_string()]).unwrap();
-        post(&connection, &mut head, &card_order("issued", card as u64, Some(&own), None).to_string());
+        post(
+            &connection,
+            &mut head,
+            &card_order("issued", card as u64, Some(&own), Some(CardDigest::of(&row)), None).to_string(),
+        );
     }
     drop(connection);
     machine.disk.take_log();

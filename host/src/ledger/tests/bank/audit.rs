@@ -93,6 +93,20 @@ fn every_change_of_the_tables_of_cards_is_found() {
         ("card 1 is", "UPDATE cards SET withdrawn = 0 WHERE card = 1"),
         ("card 1 is", "UPDATE cards SET accounts = '7 8' WHERE card = 1"),
         ("card 0 is", "UPDATE cards SET tries = 0 WHERE card = 0"),
+        // A thief's number and PIN open another's card.
+        (
+            "card 1 has another token",
+            "CREATE TEMP TABLE old AS SELECT * FROM cards; UPDATE cards SET token = NULL WHERE card > 0;
+             UPDATE cards SET (token, verifier, last_four) = (SELECT token, verifier, last_four FROM old
+             WHERE old.card = 3 - cards.card) WHERE card IN (1, 2);
+             UPDATE cards SET token = (SELECT token FROM old WHERE old.card = 3) WHERE card = 3",
+        ),
+        // A PIN that was changed is the former one again.
+        (
+            "card 1 has another token",
+            "UPDATE cards SET verifier = replace(verifier, 'a', 'b') WHERE card = 1",
+        ),
+        ("card 1 has another token", "UPDATE cards SET last_four = '0000' WHERE card = 1"),
         ("the row of card 1 is not one", "UPDATE cards SET token = 'x' WHERE card = 1"),
         ("the row of card 0 is not one", "UPDATE cards SET token = 'x' WHERE card = 0"),
         ("the count of cards", "DELETE FROM cards WHERE card = 2"),
@@ -132,6 +146,12 @@ fn entries_of_cards_that_were_written_anew_with_their_hashes_are_found() {
         (own, "UPDATE entries SET detail = 100000 WHERE reason = 'withdrawal-limit'"),
         (own, "UPDATE entries SET detail = detail + 1 WHERE reason = 'delayed'"),
         (own, "UPDATE entries SET detail = 1 WHERE operation = 'verification' AND kind = 'done'"),
+        // A PIN was right while another card's token and verifier were in the row.
+        (
+            "has the token or the verifier of another card",
+            "UPDATE entries SET digest = substr(digest, 1, 4) || '0123456789ab'
+             WHERE operation = 'verification' AND kind = 'done'",
+        ),
         (
             own,
             "UPDATE entries SET kind = 'done', reason = NULL WHERE operation = 'verification' AND card = 0",
