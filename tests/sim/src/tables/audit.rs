@@ -133,6 +133,7 @@ impl Audit {
             payee_balance,
             payee_version,
             detail,
+            _,
         ] = rest
         else {
             return Err("columns are missing");
