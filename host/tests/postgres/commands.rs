@@ -1,5 +1,6 @@
 //! Commands on a ledger in a shared database.
-use super::{MemoryMark, admitted, cluster::Cluster, deposit, hello, named, open};
+use super::{MemoryMark, admitted, create, deposit, hello, named, open};
+use atm_cluster::Cluster;
 use atm_core::ledger::Ledger;
 use std::{
     process::{Command, Output},
@@ -27,7 +28,7 @@ pub(crate) fn refused(arguments: &[&str]) -> String {
 /// A ledger on which two hosts took turns.
 fn used() -> (Cluster, String) {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     let url = cluster.url("ledger");
     let made = printed(&["ledger", "migrate", "--database", &url, "--balance", "250.50"]);
     assert!(made.contains("a new ledger"), "{made}");

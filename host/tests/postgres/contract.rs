@@ -1,5 +1,6 @@
 //! The contract suites, run through PostgreSQL.
-use super::{Host, MemoryMark, cluster::Cluster, migrate, open, units};
+use super::{Host, MemoryMark, create, migrate, open, units};
+use atm_cluster::Cluster;
 use atm_core::{
     ledger::{
         card::{Card, CardAccount, Limits},
@@ -37,7 +38,7 @@ impl Databases {
 
     fn create(&mut self) {
         self.created += 1;
-        let database = self.cluster.create(&self.name());
+        let database = create(&self.cluster, &self.name());
         migrate(&database);
         (self.database, self.mark) = (Some(database), MemoryMark::new());
     }

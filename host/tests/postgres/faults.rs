@@ -1,5 +1,6 @@
 //! Faults of the database: what was acknowledged stands, and what is in doubt is settled by a write.
-use super::{Host, MemoryMark, admitted, cluster::Cluster, deposit, hello, migrate, named, open};
+use super::{Host, MemoryMark, admitted, create, deposit, hello, migrate, named, open};
+use atm_cluster::Cluster;
 use atm_core::ledger::{Command, Ledger, Outcome, Response};
 use atm_host::ledger::{
     postgres::{Database, Postgres},
@@ -14,7 +15,7 @@ fn host(database: &Database, mark: &MemoryMark) -> Result<Host, StoreFault> {
 #[test]
 fn a_session_that_the_server_ends_leaves_an_operation_done_or_voided() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let mut host = host(&database, &MemoryMark::new()).unwrap();
     let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
@@ -43,7 +44,7 @@ fn a_session_that_the_server_ends_leaves_an_operation_done_or_voided() {
 #[test]
 fn a_database_behind_the_mark_is_refused() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let mark = MemoryMark::new();
     let mut first = host(&database, &mark).unwrap();
@@ -53,7 +54,7 @@ fn a_database_behind_the_mark_is_refused() {
     let mut first = host(&database, &mark).unwrap();
     assert!(first.apply(&named("kiosk", turn, deposit(1, 1))).is_ok());
     drop(first);
-    let copy = cluster.database("copy");
+    let copy = super::database(&cluster, "copy");
     assert!(matches!(host(&copy, &mark), Err(StoreFault::Damaged(_))));
     assert!(host(&database, &mark).is_ok());
     // Without the mark it is not known what was acknowledged.
@@ -65,7 +66,7 @@ fn a_database_behind_the_mark_is_refused() {
 #[test]
 fn a_database_without_tables_is_refused() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     let refused = host(&database, &MemoryMark::new()).err().unwrap().to_string();
     assert!(refused.contains("atm ledger migrate"), "{refused}");
 }

@@ -1,5 +1,6 @@
 //! Several hosts on one ledger: the database arbitrates, by row locks, turns and the epochs of journals.
-use super::{Host, MemoryMark, admitted, cluster::Cluster, deposit, hello, migrate, named, open, units};
+use super::{Host, MemoryMark, admitted, create, deposit, hello, migrate, named, open, units};
+use atm_cluster::Cluster;
 use atm_core::ledger::{Admission, BLOCK, Command, InDoubt, Ledger, Operation, Outcome, Request, Response};
 use atm_host::ledger::postgres::Database;
 use std::{
@@ -15,7 +16,7 @@ fn clock() -> Arc<AtomicU64> {
 fn every_deposit_of_two_hosts_into_one_account_counts_once() {
     const EACH: u64 = 100;
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let barrier = Barrier::new(2);
     thread::scope(|scope| {
@@ -72,7 +73,7 @@ fn two_hosts(database: &Database) -> [Host; 2] {
 #[test]
 fn a_new_name_at_two_hosts_at_once_gets_no_number_twice_and_is_served_by_the_later() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let mut hosts = two_hosts(&database);
     for number in 1..=20 {
@@ -101,7 +102,7 @@ fn a_new_name_at_two_hosts_at_once_gets_no_number_twice_and_is_served_by_the_lat
 #[test]
 fn one_operation_at_two_hosts_at_once_is_done_once() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let mut hosts = two_hosts(&database);
     let turn = admitted(&hosts[0].apply(&named("kiosk", 0, hello(1))).unwrap());
@@ -122,7 +123,7 @@ fn one_operation_at_two_hosts_at_once_is_done_once() {
 #[test]
 fn a_second_process_under_a_hosts_name_fences_the_first() {
     let cluster = Cluster::start();
-    let database = cluster.create("ledger");
+    let database = create(&cluster, "ledger");
     migrate(&database);
     let mark = MemoryMark::new();
     let mut first = open(&database, "host", &mark, &clock()).unwrap();

@@ -1,7 +1,6 @@
 //! The ledger in PostgreSQL: the contract, several hosts on one ledger, and faults of the database.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod cluster;
 mod commands;
 mod contract;
 mod faults;
@@ -9,6 +8,7 @@ mod hosts;
 mod moved;
 mod serve;
 
+use atm_cluster::Cluster;
 use atm_core::{
     ledger::{
         Command, Epoch, HelloClaim, InDoubt, Ledger, LedgerId, Operation, Origin, Request, Response, Ticket,
@@ -68,6 +68,17 @@ impl MarkFile for MemoryMark {
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A database without tables.
+fn create(cluster: &Cluster, name: &str) -> Database {
+    cluster.create(name);
+    database(cluster, name)
+}
+
+/// The database of this name.
+fn database(cluster: &Cluster, name: &str) -> Database {
+    Database::new(&cluster.url(name), None, false).unwrap()
 }
 
 /// A host's ledger, one request at a time.

@@ -1,9 +1,9 @@
 //! A ledger's move from a folder to a shared database: nothing of it is lost, and it is served at one place alone.
 use super::{
-    cluster::Cluster,
     commands::{printed, refused},
     serve::Server,
 };
+use atm_cluster::Cluster;
 use std::{fs, path::Path, process::Command};
 
 /// A folder with a ledger in which a terminal has deposited.

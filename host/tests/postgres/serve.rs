@@ -1,5 +1,5 @@
 //! `atm serve --database`: two hosts of one ledger, the loss of one, and the loss of the database.
-use super::cluster::Cluster;
+use atm_cluster::Cluster;
 use relay::{Loses, Relay};
 use std::{
     io::{BufRead, BufReader, Write},

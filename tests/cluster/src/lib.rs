@@ -1,5 +1,8 @@
-//! A PostgreSQL server of a test: its own cluster, on a Unix socket in a temporary folder.
-use atm_host::ledger::postgres::Database;
+//! PostgreSQL server of a test: its own cluster, on a Unix socket in a temporary folder, stopped and removed at the end.
+#![forbid(unsafe_code)]
+// A failure here is a test's failure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::{
     fs,
     os::unix::{
@@ -20,7 +23,7 @@ const PORT: &str = "5432";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server. It is stopped, and its folder removed, when this is dropped.
-pub(crate) struct Cluster {
+pub struct Cluster {
     folder: TempDir,
     server: Child,
 }
@@ -52,7 +55,11 @@ fn command(name: &str) -> Command {
 }
 
 impl Cluster {
-    pub(crate) fn start() -> Self {
+    /// Makes a cluster and starts its server.
+    ///
+    /// # Panics
+    /// PostgreSQL 15 is not installed, or does not start.
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         if let Some((user, group)) = user() {
             chown(folder.path(), Some(user), Some(group)).unwrap();
@@ -71,7 +78,7 @@ impl Cluster {
     }
 
     /// Stops the server as a loss of power would, and starts it again.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.stop();
         self.server = run(self.folder.path());
         self.wait();
@@ -100,27 +107,22 @@ impl Cluster {
     }
 
     /// What psql prints for a statement.
-    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
+    pub fn sql(&self, database: &str, sql: &str) -> String {
         let output = self.psql(database, sql);
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Makes a database of this name, without tables.
-    pub(crate) fn create(&self, name: &str) -> Database {
+    /// Makes a database of this name, without tables; returns its address.
+    pub fn create(&self, name: &str) -> String {
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
-        self.database(name)
+        self.url(name)
     }
 
     /// The address of a database for the command line.
-    pub(crate) fn url(&self, name: &str) -> String {
+    pub fn url(&self, name: &str) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{socket}:{PORT}/{name}")
-    }
-
-    /// The address of a database.
-    pub(crate) fn database(&self, name: &str) -> Database {
-        Database::new(&self.url(name), None, false).unwrap()
     }
 }
 
