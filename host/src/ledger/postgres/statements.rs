@@ -118,48 +118,30 @@ impl Statements {
         ];
         let client = session.client();
         let prepared = session.run(try_join_all(texts.iter().map(|text| client.prepare(text))))?;
-        let failed = |_| StoreFault::Failed("the database has prepared other statements".to_owned());
-        let [
-            begin,
-            commit,
-            rollback,
-            journal,
-            ledger,
-            place,
-            terminals,
-            cards,
-            accounts,
-            count,
-            movements,
-            enrolment,
-            save_journal,
-            save_terminals,
-            save_cards,
-            save_accounts,
-            close,
-            append,
-            remove,
-        ] = prepared.try_into().map_err(failed)?;
+        let mut prepared = prepared.into_iter();
+        let failed = || StoreFault::Failed("the database has prepared fewer statements".to_owned());
+        let mut next = || prepared.next().ok_or_else(failed);
+        // In the order of the texts.
         Ok(Self {
-            begin,
-            commit,
-            rollback,
-            journal,
-            ledger,
-            place,
-            terminals,
-            cards,
-            accounts,
-            count,
-            movements,
-            enrolment,
-            save_journal,
-            save_terminals,
-            save_cards,
-            save_accounts,
-            close,
-            append,
-            remove,
+            begin: next()?,
+            commit: next()?,
+            rollback: next()?,
+            journal: next()?,
+            ledger: next()?,
+            place: next()?,
+            terminals: next()?,
+            cards: next()?,
+            accounts: next()?,
+            count: next()?,
+            movements: next()?,
+            enrolment: next()?,
+            save_journal: next()?,
+            save_terminals: next()?,
+            save_cards: next()?,
+            save_accounts: next()?,
+            close: next()?,
+            append: next()?,
+            remove: next()?,
         })
     }
 
