@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Auditor of the tables: derives everything in a ledger's database again from its entries, with nothing of ours.
 
-`python3 audit_tables.py ledger.db` reads the file read-only, also beside a running server, in one transaction. It prints the first
-faults, or the balance of each account and the journals' heads, and ends with 1 or 0. Memory grows with the terminals.
+`python3 audit_tables.py ledger.db` reads the file read-only, also beside a running server, in one transaction; so does
+`python3 audit_tables.py postgres://USER@HOST/NAME` a shared ledger, through `psql`. It prints the balance of each account, and the first
+faults or "ok", and ends with 1 or 0. Memory grows with the terminals.
 """
-import hashlib, sqlite3, sys, urllib.parse
+import hashlib, json, sqlite3, subprocess, sys, urllib.parse
 
 FORMAT = 5
 COLUMNS = ("journal", "number", "time", "kind", "ledger", "terminal", "id", "numbers", "operation", "reason", "account", "debit",
@@ -74,10 +75,48 @@ SECRETS = ("token", "verifier", "last_four")
 STATES = {"frozen": "frozen", "unfrozen": "open", "closed": "closed"}
 
 
-def audit(database):
+# In the order in which they are read.
+TABLES = ("entries", "journals", "accounts", "cards", "terminals", "ledger", "movements")
+
+
+def of_sqlite(path):
+    """Reads the rows of a table in SQLite, those of entries in the order of their commits."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    database.row_factory = sqlite3.Row
+    database.execute("BEGIN")
+    return lambda table: database.execute(f"SELECT * FROM {table}{' ORDER BY rowid' if table == 'entries' else ''}")
+
+
+def of_postgres(url):
+    """Reads the rows of a table in PostgreSQL: each is a line of JSON, and all are of one snapshot."""
+    texts = [
+        f"SELECT '{table}', row_to_json(t) FROM (SELECT * FROM {table}{' ORDER BY position' if table == 'entries' else ''}) AS t;"
+        for table in TABLES
+    ]
+    script = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;" + "".join(texts) + "COMMIT; SELECT 'end', '{}';"
+    command = ["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-v", "FETCH_COUNT=1000", "-d", url, "-f", "-"]
+    psql = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    psql.stdin.write(script)
+    psql.stdin.close()
+    lines = (line.rstrip("\n").split("\t", 1) for line in psql.stdout)
+    read = next(lines, None)
+
+    def rows(table):
+        nonlocal read
+        while read and read[0] == table:
+            yield json.loads(read[1])
+            read = next(lines, None)
+        # What is missing at the end would look like rows that are not there.
+        if read is None:
+            sys.exit(f"psql has ended with {psql.wait()} in the table {table}")
+
+    return rows
+
+
+def audit(rows):
     heads, accounts, last, gaps, identity, enrolled = {}, {}, {}, {}, None, {}
     owners, digests, cards = {1: (None, "open")}, {}, {0: dict(zip(CARD, ("", 0, 0, 1, 0, 0, 0)))}
-    for entry in database.execute("SELECT * FROM entries ORDER BY rowid"):
+    for entry in rows("entries"):
         where = f"entry {entry['number']} of journal {entry['journal']}"
         number, before = heads.get(entry["journal"], (0, "0" * 64))
         check(entry["number"] == number + 1, f"{where} does not follow entry {number}")
@@ -133,10 +172,10 @@ def audit(database):
         check(number > last.get(name, (0,))[0], f"{where}: the id is not above the terminal's last")
         check(not start <= number < end, f"{where}: the id is in the terminal's gap")
         last[name] = last_row(entry)
-    for row in database.execute("SELECT * FROM journals"):
+    for row in rows("journals"):
         check((row["number"], row["hash"]) == heads.pop(row["journal"], (0, "0" * 64)), f"the head of journal {row['name']}")
     check(not heads, f"journals without a row: {list(heads)}")
-    for row in database.execute("SELECT * FROM accounts"):
+    for row in rows("accounts"):
         found = row["balance"], row["version"]
         check(found == accounts.pop(row["account"], None), f"account {row['account']} is {found}")
         found = row["owner"], row["state"]
@@ -144,15 +183,18 @@ def audit(database):
         units, cents = divmod(row["balance"], 100)
         print(f"account {row['account']}: ${units}{f'.{cents:02}' * (cents > 0)}")
     check(not accounts, f"accounts without a row: {list(accounts)}")
-    found = {row["card"]: {column: row[column] for column in CARD} for row in database.execute("SELECT * FROM cards")}
+    of_cards = list(rows("cards"))
+    found = {row["card"]: {column: row[column] for column in CARD} for row in of_cards}
     check(found == cards, f"the cards are {found} and not {cards}")
-    for row in database.execute("SELECT * FROM cards WHERE card > 0"):
+    for row in of_cards:
+        if row["card"] == 0:
+            continue
         keys = row["token"].split(":")[:1] + row["verifier"].split(":")[:2]
         sums = [hashlib.sha256(",".join(texts).encode()).hexdigest() for texts in (keys, [row[column] for column in SECRETS])]
         found = sums[0][:4] + sums[1][:12]
         check(found == digests.get(row["card"]), f"card {row['card']} has another token, verifier or last digits")
     names = set()
-    for row in database.execute("SELECT * FROM terminals"):
+    for row in rows("terminals"):
         name = row["terminal"]
         names.add(name)
         found = tuple(row[f"last_{column}"] for column in ("id", "operation", "outcome", "amount", "balance", "payee", "detail"))
@@ -165,15 +207,12 @@ def audit(database):
         found = last.get(name, (None,))
         check(row["next_number"] > max(found[0] or 0, end - 1), f"terminal {name}: numbers that are not reserved")
     check(not enrolled and not (last.keys() | gaps.keys()) - names, "terminals without a row")
-    rows = [tuple(row) for row in database.execute("SELECT format, identity FROM ledger")]
-    check(rows == [(FORMAT, identity)], f"the ledger is {rows}, its entries say {identity}")
+    found = [(row["format"], row["identity"]) for row in rows("ledger")]
+    check(found == [(FORMAT, identity)], f"the ledger is {found}, its entries say {identity}")
     # Not in SQL: a sum there ends at 2^63.
-    check(sum(amount for (amount,) in map(tuple, database.execute("SELECT amount FROM movements"))) == 0, "the movements' sum")
+    check(sum(row["amount"] for row in rows("movements")) == 0, "the movements' sum")
 
 
-database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
-database.row_factory = sqlite3.Row
-database.execute("BEGIN")
-audit(database)
+audit((of_postgres if sys.argv[1].startswith("postgres://") else of_sqlite)(sys.argv[1]))
 print("\n".join(faults[:20]) or "ok")
 sys.exit(1 if faults else 0)

@@ -26,7 +26,7 @@ pub(crate) fn refused(arguments: &[&str]) -> String {
 }
 
 /// A ledger on which two hosts took turns.
-fn used() -> (Cluster, String) {
+pub(crate) fn used() -> (Cluster, String) {
     let cluster = Cluster::start();
     let database = create(&cluster, "ledger");
     let url = cluster.url("ledger");

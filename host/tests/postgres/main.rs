@@ -1,6 +1,8 @@
 //! The ledger in PostgreSQL: the contract, several hosts on one ledger, and faults of the database.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod audit;
+mod bank;
 mod commands;
 mod contract;
 mod faults;
