@@ -2,7 +2,7 @@
 use atm_core::ledger::{Admission, Operation, Outcome, Refusal, Rejection, Request, Response};
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 pub mod page;
@@ -11,6 +11,9 @@ mod text;
 
 /// Upper bounds of a histogram's buckets, in microseconds.
 const BOUNDS: [u64; 11] = [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// How long the ledger's store may be at work on a batch.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// The kinds of operations, in the words of the `json` wire.
 const OPERATIONS: [&str; 8] =
@@ -103,6 +106,8 @@ pub struct Counters {
     pub log_bytes: u64,
     /// Whether the ledger on disk is open; `None` without one. It is closed while a fault lasts.
     pub is_ledger_open: Option<bool>,
+    /// Since when the ledger's store has been at work on a batch, if it is.
+    pub ledger_at_work: Option<Instant>,
     /// The server stops.
     pub is_stopping: bool,
     /// How long each sync of the ledger's files took.
@@ -151,11 +156,17 @@ impl Counters {
         }
     }
 
+    /// Whether the ledger's store has been at work on one batch for longer than an exchange with a database may take.
+    fn is_ledger_stalled(&self) -> bool {
+        self.ledger_at_work.is_some_and(|since| since.elapsed() > STALLED)
+    }
+
     /// Why the server is not healthy, if it is not.
     fn fault(&self) -> Option<&'static str> {
         match self.is_ledger_open {
             _ if self.is_stopping => Some("the server is stopping"),
             Some(false) => Some("the ledger is closed by a fault"),
+            _ if self.is_ledger_stalled() => Some("the ledger has not answered for more than 10 s"),
             Some(true) | None => None,
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{access::Enrolment, log::LEDGER, metrics::Metrics, names::NameQuota};
 use atm_core::{
-    ledger::{Command, InDoubt, Name, Outcome, Refusal, Rejection, Request, Response, card::Limits},
+    ledger::{Command, InDoubt, Name, Outcome, Rejection, Request, Response, card::Limits},
     time::UnixTime,
 };
 use std::{
@@ -23,6 +23,7 @@ use std::{
 use tracing::{error, info, warn};
 
 mod doubt;
+mod health;
 
 use doubt::Doubt;
 
@@ -34,10 +35,6 @@ const WAITING: usize = 1 << 17;
 
 /// The wait before another process's transaction is asked for again.
 const BUSY_RETRY: Duration = Duration::from_millis(5);
-
-/// The shortest and the longest wait between two attempts to settle; each is twice the one before.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const MAX_RETRY: Duration = Duration::from_secs(2);
 
 /// Tells the wall-clock time.
 pub type Clock = Box<dyn Fn() -> UnixTime + Send>;
@@ -118,8 +115,14 @@ impl<S: Store> GroupCommitter<S> {
     /// It cannot be read now: a commit is in doubt, or the ledger has failed.
     pub fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
         let State::Open = self.state else { return Err(InDoubt) };
-        self.store.enrolment(name).map_err(|fault| {
+        self.begin_work();
+        let read = self.store.enrolment(name);
+        self.end_work();
+        read.map_err(|fault| {
             warn!(target: LEDGER, %name, error = %fault, "a terminal's enrolment cannot be read");
+            if matches!(fault, StoreFault::Failed(_)) {
+                self.doubt(&fault, self.head, self.head, Vec::new(), 0);
+            }
             InDoubt
         })
     }
@@ -182,6 +185,7 @@ impl<S: Store> GroupCommitter<S> {
     /// Commits what is queued, or settles what is in doubt.
     pub fn commit(&mut self) {
         self.retry_at = None;
+        self.begin_work();
         if matches!(self.state, State::InDoubt(_)) {
             self.settle();
         }
@@ -190,7 +194,10 @@ impl<S: Store> GroupCommitter<S> {
             self.apart = self.apart.saturating_sub(1);
             let requests = self.queue.drain(..self.queue.len().min(limit)).collect();
             self.commit_batch(requests);
+            // Each batch has its own time.
+            self.begin_work();
         }
+        self.end_work();
     }
 
     /// Commits what is queued and closes the store; false if a batch is left in doubt or the store could not be closed
@@ -209,19 +216,7 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     fn commit_batch(&mut self, requests: Vec<Request>) {
-        let loaded = self.load(&mut requests.iter());
-        let mut batch = match loaded {
-            Ok(batch) if batch.turn == self.turn => batch,
-            Ok(_) => {
-                self.store.abandon();
-                return self.fail(&StoreFault::Fenced);
-            }
-            Err(StoreFault::Busy) => return self.wait(requests),
-            Err(fault) => {
-                self.put_back(requests);
-                return self.doubt(&fault, self.head, self.head, Vec::new(), 0);
-            }
-        };
+        let Some((requests, mut batch)) = self.begin(requests) else { return };
         let (before, names, time) = (batch.head, batch.names, (self.clock)());
         batch.max_names = batch.max_names.min(self.names.limit(names, Instant::now()));
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();
@@ -255,7 +250,24 @@ impl<S: Store> GroupCommitter<S> {
         }
     }
 
-    /// Begins a batch of these requests.
+    /// Begins a batch of requests under this process's turn. After a fault they are put back.
+    fn begin(&mut self, requests: Vec<Request>) -> Option<(Vec<Request>, Batch)> {
+        match self.load(&mut requests.iter()) {
+            Ok(batch) if batch.turn == self.turn => return Some((requests, batch)),
+            Ok(_) => {
+                self.store.abandon();
+                self.fail(&StoreFault::Fenced);
+            }
+            Err(StoreFault::Busy) => self.wait(requests),
+            Err(fault) => {
+                self.put_back(requests);
+                self.doubt(&fault, self.head, self.head, Vec::new(), 0);
+            }
+        }
+        None
+    }
+
+    /// Loads the rows that these requests touch.
     fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
         Ok(Batch { limits: self.limits, ..self.store.load(requests)? })
     }
@@ -298,82 +310,6 @@ impl<S: Store> GroupCommitter<S> {
             }
         };
         self.answered.push((request, response));
-    }
-
-    fn doubt(&mut self, fault: &StoreFault, before: Head, after: Head, answered: Vec<Answered>, names: u64) {
-        if matches!(fault, StoreFault::Damaged(_) | StoreFault::Fenced) {
-            return self.fail(fault);
-        }
-        let logged = fault.to_string();
-        self.metrics.update(|counters| {
-            counters.is_ledger_open = Some(false);
-            counters.doubts += u64::from(before != after);
-        });
-        error!(target: LEDGER, error = logged, "the ledger's commit failed: no outcome is sent before it is settled");
-        let (epoch, voided, time, backoff) = (self.turn.epoch, None, (self.clock)(), FIRST_RETRY);
-        let doubt = Doubt { before, epoch, after, voided, answered, names, time, backoff, logged };
-        self.state = State::InDoubt(Box::new(doubt));
-        self.retry_at = Some(Instant::now() + FIRST_RETRY);
-    }
-
-    /// Settles the batch in doubt by a write.
-    fn settle(&mut self) {
-        let State::InDoubt(mut doubt) = std::mem::replace(&mut self.state, State::Failed) else { return };
-        match self.try_settle(&mut doubt) {
-            Ok((answered, again)) => {
-                self.metrics.update(|counters| counters.is_ledger_open = Some(true));
-                info!(target: LEDGER, "the ledger takes entries again, and the last requests are settled");
-                self.state = State::Open;
-                self.answered.extend(answered);
-                self.put_back(again);
-            }
-            Err(fault @ (StoreFault::Damaged(_) | StoreFault::Fenced)) => self.fail(&fault),
-            Err(fault) => {
-                let fault = fault.to_string();
-                if fault != doubt.logged {
-                    error!(target: LEDGER, error = fault, "the ledger is still closed");
-                    doubt.logged = fault;
-                }
-                doubt.backoff = doubt.backoff.saturating_mul(2).min(MAX_RETRY);
-                self.retry_at = Some(Instant::now() + doubt.backoff);
-                self.state = State::InDoubt(doubt);
-            }
-        }
-    }
-
-    /// Returns the settled responses, and the requests that are to be decided again.
-    fn try_settle(&mut self, doubt: &mut Doubt) -> Result<(Vec<Answered>, Vec<Request>), StoreFault> {
-        self.store.reopen()?;
-        let mut batch = self.load(&mut doubt.answered.iter().map(|(request, _)| request))?;
-        let Turn { epoch, owner } = batch.turn;
-        let is_ours = owner == self.turn.owner;
-        let Some(stands) = doubt.stands(&batch.head, epoch).filter(|_| is_ours) else {
-            self.store.abandon();
-            let lost =
-                format!("it has lost commits that were acknowledged: it is at entry {}", batch.head.number);
-            return Err(if is_ours { StoreFault::Damaged(lost) } else { StoreFault::Fenced });
-        };
-        let (mut settled, mut again) = (doubt.answered.clone(), Vec::new());
-        if !stands {
-            settled.retain_mut(|(request, response)| {
-                let is_conflict = matches!(
-                    response,
-                    Response::Settled { outcome: Outcome::Refused(Refusal::Conflict), .. }
-                );
-                let voided = if is_conflict { None } else { batch.void(request, doubt.time) };
-                match voided {
-                    Some(voided) => *response = voided,
-                    None => again.push(request.clone()),
-                }
-                voided.is_some()
-            });
-            doubt.voided = Some(batch.head);
-        }
-        self.save(&mut batch, Turn { epoch: epoch.saturating_add(1), owner })?;
-        if stands {
-            self.names.take(doubt.names);
-        }
-        Ok((settled, again))
     }
 
     fn fail(&mut self, fault: &StoreFault) {

@@ -24,6 +24,7 @@ mod bank;
 mod card_orders;
 mod cards;
 mod folder;
+mod health;
 mod operator;
 mod restore;
 

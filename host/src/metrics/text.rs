@@ -122,8 +122,8 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
             (
                 "atm_ledger_open",
                 "gauge",
-                "1 while the ledger on disk is open, 0 while a fault lasts.",
-                is_open.into(),
+                "1 while the ledger is open, 0 while a fault lasts or its database does not answer.",
+                (is_open && !now.is_ledger_stalled()).into(),
             ),
             (
                 "atm_ledger_log_bytes",
@@ -175,7 +175,7 @@ mod tests {
             atomic::{AtomicBool, Ordering},
         },
         thread,
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     fn request(command: Command) -> Request {
@@ -279,6 +279,19 @@ mod tests {
             "_count{operation=\"balance\"} 0",
         ] {
             assert!(page.contains(&format!("\natm_operation_seconds{line}\n")), "{line}: {page}");
+        }
+    }
+
+    #[test]
+    fn a_batch_without_an_end_closes_the_ledger_after_ten_seconds() {
+        for (seconds, is_open) in [(9, 1), (11, 0)] {
+            let metrics = Metrics::default();
+            metrics.update(|counters| {
+                counters.is_ledger_open = Some(true);
+                counters.ledger_at_work = Instant::now().checked_sub(Duration::from_secs(seconds));
+            });
+            assert!(metrics.to_string().contains(&format!("\natm_ledger_open {is_open}\n")), "{metrics}");
+            assert_eq!(metrics.snapshot().fault().is_none(), is_open == 1);
         }
     }
 

@@ -2,7 +2,7 @@
 //! for it.
 //!
 //! The thread takes what was submitted while it committed, and commits that as its next batch. Rows of terminals that the
-//! loop asks for are read between two batches.
+//! loop asks for are read between two batches. While nothing comes, it asks the store whether it answers.
 use super::committer::Committer;
 use crate::{
     access::Enrolment,
@@ -20,8 +20,11 @@ use std::{
     },
     task::Poll,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// How long the thread waits for an order before it asks the store whether it answers.
+const PROBE_AFTER: Duration = Duration::from_secs(2);
 
 /// What a terminal's row says about who may use its name.
 type ReadRow = Result<Option<Enrolment>, InDoubt>;
@@ -152,6 +155,7 @@ impl<S: Store> Worker<S> {
         loop {
             let mut closes = false;
             let first = self.wait();
+            let is_idle = first.is_none();
             for order in first.into_iter().chain(std::iter::from_fn(|| self.received.try_recv().ok())) {
                 match order {
                     // What fails is submitted to a ledger that has failed for good, which the loop learns below.
@@ -162,6 +166,8 @@ impl<S: Store> Worker<S> {
             }
             if self.committer.has_work() {
                 self.committer.commit();
+            } else if is_idle {
+                self.committer.probe();
             }
             let rows: Vec<_> = names
                 .drain(..)
@@ -177,15 +183,16 @@ impl<S: Store> Worker<S> {
         }
     }
 
-    /// The next order; `None` if a batch is worth another attempt before one comes.
+    /// The next order; `None` if a batch is worth another attempt before one comes, or none has come for a while.
     fn wait(&self) -> Option<Order> {
-        match self.committer.deadline() {
-            None => Some(self.received.recv().unwrap_or(Order::Close)),
-            Some(at) => match self.received.recv_timeout(at.saturating_duration_since(Instant::now())) {
-                Ok(order) => Some(order),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Order::Close),
-            },
+        let wait = match self.committer.deadline() {
+            None => PROBE_AFTER,
+            Some(at) => at.saturating_duration_since(Instant::now()),
+        };
+        match self.received.recv_timeout(wait) {
+            Ok(order) => Some(order),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Order::Close),
         }
     }
 

@@ -8,6 +8,7 @@ mod contract;
 mod faults;
 mod hosts;
 mod moved;
+mod operation;
 mod serve;
 
 use atm_cluster::Cluster;

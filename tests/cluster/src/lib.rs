@@ -84,6 +84,40 @@ impl Cluster {
         self.wait();
     }
 
+    /// Stops the server as a loss of power would.
+    pub fn stop(&mut self) {
+        let stopped = command("pg_ctl")
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(self.folder.path().join("data"))
+            .output();
+        if !stopped.is_ok_and(|output| output.status.success()) {
+            let _ = self.server.kill();
+        }
+        let _ = self.server.wait();
+    }
+
+    /// Halts every process of the server, so that it is silent, and its connections stay open.
+    pub fn halt(&self) {
+        assert!(self.signal("-STOP"));
+    }
+
+    /// Lets the processes of the server go on after [`halt`](Self::halt).
+    pub fn resume(&self) {
+        assert!(self.signal("-CONT"));
+    }
+
+    /// Sends a signal to the server and its children, the server first, which starts no more of them then; returns whether it runs.
+    fn signal(&self, signal: &str) -> bool {
+        let server = self.server.id().to_string();
+        let Ok(children) = fs::read_to_string(format!("/proc/{server}/task/{server}/children")) else {
+            return false;
+        };
+        let ids = [server.as_str()].into_iter().chain(children.split_whitespace());
+        // A child may have ended meanwhile.
+        ids.for_each(|id| drop(Command::new("kill").args([signal, id]).stderr(Stdio::null()).status()));
+        true
+    }
+
     fn wait(&self) {
         let until = Instant::now() + TIMEOUT;
         while !self.try_sql("postgres", "SELECT 1") {
@@ -126,21 +160,9 @@ impl Cluster {
     }
 }
 
-impl Cluster {
-    fn stop(&mut self) {
-        let stopped = command("pg_ctl")
-            .args(["stop", "-m", "immediate", "-D"])
-            .arg(self.folder.path().join("data"))
-            .output();
-        if !stopped.is_ok_and(|output| output.status.success()) {
-            let _ = self.server.kill();
-        }
-        let _ = self.server.wait();
-    }
-}
-
 impl Drop for Cluster {
     fn drop(&mut self) {
+        self.signal("-CONT");
         self.stop();
     }
 }
