@@ -85,63 +85,29 @@
 use crate::ledger::card::CardKeys;
 use crate::{
     frame::Decoded,
-    ledger::{Epoch, Origin, Request, Response, SessionId, Ticket},
-    message::{Hello, Notice},
+    ledger::{Response, SessionId, Ticket},
+    message::Hello,
     time::Instant,
     wire::{Counters, Inbox, Outbox, Proof},
 };
 
+mod admission;
+mod buffers;
+mod closing;
 mod config;
 mod conversation;
 mod deadlines;
+mod events;
 mod input;
 #[cfg(feature = "seal")]
 mod sealing;
+pub use buffers::{IN, OUT, POSTCARD_IN, POSTCARD_OUT};
 #[cfg(feature = "seal")]
 pub use config::KeyRequest;
 pub(crate) use config::frame_timeout;
 pub use config::{Config, Event, LinkKind};
 pub use conversation::Conversation;
 use conversation::Effect;
-use input::Keyring;
-
-/// Size in bytes of the input buffer: the longest body of a frame. A hello with every field takes 309 of
-/// them, the longest answer 410 with each of its bytes escaped as `\u00XX`.
-pub const IN: usize = 512;
-
-/// Size in bytes of the output buffer. The longest reply takes 763 of them between a `working` and a
-/// `taken-over` notice, and 651 behind a fault. A `taken-over` that does not fit behind unread output is left
-/// out.
-#[cfg(not(feature = "cards"))]
-pub const OUT: usize = 768;
-
-/// Size in bytes of the output buffer. The longest reply is a statement.
-#[cfg(feature = "cards")]
-pub const OUT: usize = 1280;
-
-/// [`IN`], where `postcard` is the only wire: the longest hello takes 98 bytes, the longest answer 75, the
-/// checksum 4.
-#[cfg(not(feature = "seal"))]
-pub const POSTCARD_IN: usize = 104;
-
-/// [`IN`], where `postcard` is the only wire: the longest sealed hello takes 134 bytes, a sealed answer 97, the
-/// checksum 4.
-#[cfg(feature = "seal")]
-pub const POSTCARD_IN: usize = 144;
-
-/// [`OUT`], where `postcard` is the only wire.
-#[cfg(not(feature = "seal"))]
-pub const POSTCARD_OUT: usize = 160;
-
-/// [`OUT`], where `postcard` is the only wire: a sealed notice takes 103 bytes with its frame, and a sealed welcome
-/// after it 119. A `taken-over` that does not fit after them is left out.
-#[cfg(all(feature = "seal", not(feature = "cards")))]
-pub const POSTCARD_OUT: usize = 224;
-
-/// [`OUT`], where `postcard` is the only wire: a sealed notice takes 183 bytes with its frame where there are cards, and a sealed
-/// welcome after it 199. A `taken-over` that does not fit after them is left out.
-#[cfg(feature = "cards")]
-pub const POSTCARD_OUT: usize = 384;
 
 /// The ATM's endpoint of one link, with buffers for frame bodies of at most `IN` bytes and for `OUT` bytes of
 /// output: [`IN`] and [`OUT`], or [`POSTCARD_IN`] and [`POSTCARD_OUT`]. The module's page has a run loop.
@@ -298,41 +264,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.advance(now);
     }
 
-    /// The next thing that the driver must do, as in the [run loop](self#the-run-loop); `None` until another
-    /// call changes the endpoint.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        if self.take_quit() {
-            return Some(Event::Quit);
-        }
-        #[cfg(feature = "seal")]
-        if self.report_key
-            && let Some(request) = self.take_key_request()
-        {
-            return Some(Event::Key(request));
-        }
-        if self.take_hello_report() {
-            return self.incoming_hello.as_ref().and_then(|hello| hello.terminal.clone()).map(Event::Hello);
-        }
-        self.take_request().map(Event::Request)
-    }
-
-    // The events one by one, for a kiosk: an `Event` is moved several times on its way out of `poll_event`.
-
-    /// Whether `quit` is to be reported, once.
-    pub(crate) fn take_quit(&mut self) -> bool {
-        core::mem::take(&mut self.report_quit)
-    }
-
-    /// Whether the incoming hello is to be reported, once.
-    pub(crate) fn take_hello_report(&mut self) -> bool {
-        core::mem::take(&mut self.report_hello)
-    }
-
-    /// The outstanding request, once.
-    pub(crate) fn take_request(&mut self) -> Option<Request> {
-        self.conversation.as_mut().and_then(Conversation::take_request)
-    }
-
     /// Takes the ledger's response to the request with this ticket, and returns whether the endpoint was waiting for
     /// it. A server looks for the conversation elsewhere if not: the terminal may have moved to another connection, or
     /// is parked ([`Conversation::complete_parked`]).
@@ -345,143 +276,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
         self.apply(effect, now);
         self.advance(now);
         expected
-    }
-
-    /// The hello that the driver has to [`admit`](Self::admit) or [`refuse`](Self::refuse).
-    pub fn incoming_hello(&self) -> Option<&Hello> {
-        self.incoming_hello.as_ref()
-    }
-
-    /// Admits the terminal of the incoming hello. `conversation` is the one that was parked, or that another
-    /// endpoint gave out by [`take_over`](Self::take_over), if there is one.
-    pub fn admit(&mut self, conversation: Option<Conversation>, now: Instant) {
-        let Some(mut conversation) = conversation else { return self.admit_new(now) };
-        let Some(hello) = self.incoming_hello.take() else { return };
-        let proof = core::mem::take(&mut self.proof);
-        self.drop_conversation();
-        conversation.set_next_ticket(self.next_ticket);
-        let effect = conversation.take_hello(&hello, proof, self.config.link == LinkKind::Serial);
-        self.conversation = Some(conversation);
-        self.apply(effect, now);
-        self.advance(now);
-    }
-
-    /// Admits the terminal of the incoming hello, where no conversation with it is held. The same as
-    /// `admit(None, now)`, but without its code for a held conversation, which the image of a kiosk does not need.
-    pub fn admit_new(&mut self, now: Instant) {
-        let Some(hello) = self.incoming_hello.take() else { return };
-        let proof = core::mem::take(&mut self.proof);
-        let effect = self.start_conversation(&hello, proof);
-        self.apply(effect, now);
-        self.advance(now);
-    }
-
-    /// Refuses the incoming hello with `name-in-use`: its epoch is not greater than that of the terminal's
-    /// conversation.
-    pub fn refuse(&mut self, now: Instant) {
-        if let Some(Hello { start, attempt, .. }) = self.incoming_hello.take() {
-            self.drop_conversation();
-            let effect = Effect::EndWithNotice(Notice::NameInUse { start, attempt });
-            self.apply_under(Keyring::Hello, effect, now);
-            self.proof = Proof::default();
-        }
-    }
-
-    /// Ends the session, and answers every later message with `out-of-service`: the ledger's records cannot
-    /// be read.
-    pub fn take_out_of_service(&mut self, now: Instant) {
-        self.out_of_service = true;
-        self.forget_incoming();
-        self.end_conversation(Effect::EndWithNotice(Notice::OutOfService), now);
-        self.advance(now);
-    }
-
-    /// Emits the outstanding request once more, as the next event, because the ledger could not take it or is
-    /// in doubt.
-    pub fn retry_request(&mut self) {
-        if let Some(conversation) = &mut self.conversation {
-            conversation.retry_request();
-        }
-    }
-
-    /// Rejects a connection with `busy`, in place of the greeting or whatever else it has not sent: the driver has no room
-    /// for another session.
-    pub fn reject_busy(&mut self, now: Instant) {
-        self.outbox.clear();
-        self.reject(Notice::Busy, now);
-    }
-
-    /// Drops the session and what it has requested but not reported yet, and closes a connection with `notice` behind
-    /// unsent output. The notice is left out, and the output with it, if the buffer has no room for it: then the peer
-    /// does not read.
-    pub fn reject(&mut self, notice: Notice, now: Instant) {
-        let is_keyed = self.conversation.as_ref().is_some_and(|held| held.keys().notice().is_some());
-        let keyring = if is_keyed { Keyring::Conversation } else { Keyring::Hello };
-        self.apply_under(keyring, Effect::EndWithNotice(notice), now);
-        self.drop_conversation();
-        self.forget_incoming();
-    }
-
-    /// Drops what was not reported or admitted yet.
-    fn forget_incoming(&mut self) {
-        self.incoming_hello = None;
-        self.proof = Proof::default();
-        self.report_hello = false;
-        self.report_quit = false;
-        // A hello that is still in the inbox asks again, if it is read at all.
-        #[cfg(feature = "seal")]
-        {
-            self.wants_key = false;
-            self.report_key = false;
-        }
-    }
-
-    /// Takes the conversation out, because its terminal said hello on another link, and ends this endpoint
-    /// with a `taken-over` notice. The driver passes the conversation to [`admit`](Self::admit) of the other
-    /// endpoint.
-    pub fn take_over(&mut self, now: Instant) -> Option<Conversation> {
-        #[cfg_attr(not(feature = "cards"), expect(unused_mut, reason = "only a card's is changed"))]
-        let mut conversation = self.conversation.take()?;
-        #[cfg(feature = "cards")]
-        conversation.drop_verifiers();
-        self.next_ticket = conversation.next_ticket();
-        let Epoch { start, attempt, .. } = conversation.epoch();
-        if self.outbox.is_empty() {
-            self.stall_since = now;
-        }
-        // Appended even to unsent output: a terminal that saw only its link close would reconnect and take
-        // over in its turn. If the notice does not fit, the peer does not read.
-        let envelope = conversation.keys().notice();
-        let _ = self.outbox.notice_in(envelope, Notice::TakenOver { start, attempt }, None);
-        self.closing |= self.config.link == LinkKind::Connection;
-        Some(conversation)
-    }
-
-    /// The conversation that this endpoint holds, with a named terminal or an unnamed one.
-    pub fn conversation(&self) -> Option<&Conversation> {
-        self.conversation.as_ref()
-    }
-
-    /// Takes out the conversation with a named terminal whose link is gone, to keep it until the terminal
-    /// reconnects. `None` if the session is over or the terminal has no name.
-    ///
-    /// [`Conversation`] has an example.
-    pub fn park(&mut self) -> Option<Conversation> {
-        #[cfg_attr(not(feature = "cards"), expect(unused_mut, reason = "only a card's is changed"))]
-        let mut parked = self.conversation.take_if(|conversation| {
-            matches!(conversation.origin(), Origin::Terminal(_)) && !conversation.is_over()
-        })?;
-        self.next_ticket = parked.next_ticket();
-        #[cfg(feature = "cards")]
-        parked.drop_verifiers();
-        Some(parked)
-    }
-
-    /// Ends the session and then the link, with a `stopping` notice; the outcome of an outstanding request is
-    /// sent first.
-    pub fn shut_down(&mut self, now: Instant) {
-        self.shutting_down = true;
-        self.advance(now);
     }
 
     /// Whether nothing is left to do, so that the driver closes the link.
@@ -499,17 +293,6 @@ impl<const IN: usize, const OUT: usize> Host<IN, OUT> {
     /// Returns the counters and resets them to zero.
     pub fn take_counters(&mut self) -> Counters {
         self.inbox.take_counters()
-    }
-
-    /// Whether `poll_event` has something to report.
-    pub(crate) fn has_event(&self) -> bool {
-        #[cfg(feature = "seal")]
-        if self.report_key {
-            return true;
-        }
-        self.report_quit
-            || self.report_hello
-            || self.conversation.as_ref().is_some_and(Conversation::has_request)
     }
 
     /// Whether a request or a hello waits for the driver.

@@ -106,14 +106,11 @@
 //! ```
 //!
 //! `core/examples/tcp_client.rs` and `core/examples/in_memory.rs` are complete drivers.
-#[cfg(feature = "seal")]
-use crate::wire::{Proof, Wire};
 use crate::{
-    codec::BufferTooSmall,
     frame::Decoded,
-    message::{Answer, Fault, Hello},
+    message::Answer,
     time::{Duration, Instant},
-    wire::{Counters, Inbox, Keys, Outbox},
+    wire::{Inbox, Keys, Outbox},
 };
 
 #[cfg(feature = "cards")]
@@ -123,34 +120,16 @@ mod config;
 pub(crate) use config::EXCHANGE;
 mod deadlines;
 mod input;
+mod output;
 #[cfg(feature = "seal")]
 mod sealing;
+mod state;
 #[cfg(feature = "json")]
 pub use crate::codec::JsonStr;
 pub use crate::codec::{HostMessage, MessageText};
 pub use config::{AnswerError, Config, Event, Memory, Profile, Prompt, Retransmit};
-use input::FrameResult;
-
-/// The state of the session, as the terminal knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum TerminalState {
-    /// It sends no hello and waits for the host's greeting; or it has reported a ledger that was set back, and
-    /// handles the welcome once more.
-    AwaitGreeting,
-    /// It has said hello and waits for the welcome.
-    AwaitWelcome {
-        /// The hello asks to resume.
-        resume: bool,
-    },
-    /// A prompt is open.
-    PromptOpen(Prompt),
-    /// The prompt was answered, and its reply is awaited.
-    AwaitReply(Prompt),
-    /// The host has no room on this connection: the session may be resumed on another one.
-    TurnedAway,
-    /// The session is over.
-    Over,
-}
+use input::{FrameResult, plain_message};
+use state::{PendingEvent, TerminalState};
 
 /// Size in bytes of the output buffer: the longest hello or answer in JSON, with its frame.
 pub const OUT: usize = 512;
@@ -197,16 +176,6 @@ pub struct Terminal<const IN: usize, const OUT: usize> {
     /// A hello of this life was welcomed under its key.
     #[cfg(feature = "seal")]
     welcomed: bool,
-}
-
-/// An event that `poll_event` reports before it handles the next frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum PendingEvent {
-    LinkDown,
-    LinkUp,
-    Broken(Fault),
-    #[cfg(feature = "cards")]
-    Idle,
 }
 
 impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
@@ -276,15 +245,6 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         taken
     }
 
-    /// Starts the timer of a frame that has begun, and stops that of one that is complete.
-    fn time_frame(&mut self, now: Instant) {
-        if !self.inbox.is_partial() {
-            self.frame_since = None;
-        } else if self.frame_since.is_none() {
-            self.frame_since = Some(now);
-        }
-    }
-
     /// Reports the end of the input (a read of 0 bytes), after all of it was fed. An unfinished message is
     /// shown as text on the `raw` wire, and discarded on the others.
     pub fn end(&mut self) {
@@ -306,56 +266,6 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         if self.send_deferred && self.outbox.is_empty() {
             self.send();
         }
-    }
-
-    /// The state that must survive a loss of power: [`Profile::memory`] of the next start.
-    pub fn memory(&self) -> Memory {
-        self.memory
-    }
-
-    /// The open prompt, to pass to [`answer`](Self::answer).
-    pub fn prompt(&self) -> Option<Prompt> {
-        match self.state {
-            TerminalState::PromptOpen(prompt) => Some(prompt),
-            _ => None,
-        }
-    }
-
-    /// Whether an answer has no reply yet. At a disconnect its outcome is unknown to the person.
-    pub fn is_awaiting_reply(&self) -> bool {
-        matches!(self.state, TerminalState::AwaitReply(_)) || self.memory.pending.is_some()
-    }
-
-    /// Whether the host's greeting or welcome is awaited.
-    pub fn is_handshaking(&self) -> bool {
-        matches!(self.state, TerminalState::AwaitGreeting | TerminalState::AwaitWelcome { .. })
-    }
-
-    /// Whether a hello of this life was welcomed under its key: the next cold start then steps the [key](crate::seal::TerminalKey).
-    #[cfg(feature = "seal")]
-    pub fn was_welcomed(&self) -> bool {
-        self.welcomed
-    }
-
-    /// Whether the host has turned this connection away with `busy`: a named terminal closes it, and tries another one after a
-    /// while by [`reconnect`](Self::reconnect), which asks to resume the session.
-    pub fn is_turned_away(&self) -> bool {
-        self.state == TerminalState::TurnedAway
-    }
-
-    /// Whether the session is over. [`reconnect`](Self::reconnect) starts another.
-    pub fn is_over(&self) -> bool {
-        self.state == TerminalState::Over
-    }
-
-    /// Frames received since the link was opened, or since [`take_counters`](Self::take_counters).
-    pub fn counters(&self) -> Counters {
-        self.inbox.counters()
-    }
-
-    /// Returns the counters and resets them to zero.
-    pub fn take_counters(&mut self) -> Counters {
-        self.inbox.take_counters()
     }
 
     /// Sends what the person typed at `prompt`: at most [`MAX_ANSWER`](crate::message::MAX_ANSWER) bytes of UTF-8, after trimming.
@@ -430,95 +340,6 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         if core::mem::take(&mut self.frame_reported) {
             self.inbox.release();
         }
-    }
-
-    /// Sends a hello under the next attempt, if this terminal has a profile.
-    fn say_hello(&mut self, now: Instant) {
-        #[cfg(feature = "seal")]
-        if self.config.key().is_some() && self.config.wire != Wire::Postcard {
-            // Never in clear.
-            self.state = TerminalState::Over;
-            return;
-        }
-        if self.config.profile.is_none() || !self.config.wire.is_numbered() {
-            return;
-        }
-        #[cfg(feature = "cards")]
-        if !self.resume {
-            self.card = card::CardTimer::default();
-        }
-        self.keys = Keys::default();
-        self.attempt = self.attempt.saturating_add(1);
-        self.state = TerminalState::AwaitWelcome { resume: self.resume };
-        self.start_retransmit_timer(now);
-        self.send();
-    }
-
-    /// Sends the message that waits for a reply (the hello or the answer), or defers it while other output is
-    /// unsent.
-    fn send(&mut self) {
-        self.send_deferred = !self.outbox.is_empty();
-        if self.send_deferred {
-            return;
-        }
-        let sent = match (&self.state, &self.config.profile, &self.answer) {
-            (TerminalState::AwaitWelcome { resume }, Some(profile), _) => self.send_hello(&Hello {
-                version: profile.version(),
-                terminal: profile.name.clone(),
-                start: profile.start,
-                attempt: self.attempt,
-                ledger: self.memory.ledger,
-                shown: self.memory.shown,
-                pending: self.memory.pending,
-                resume: *resume,
-                capabilities: profile.capabilities,
-                #[cfg(feature = "dispenser")]
-                dispenser: profile.dispenser,
-                #[cfg(feature = "seal")]
-                key: profile.key_id(),
-            }),
-            (TerminalState::AwaitReply(prompt), _, Some(answer)) => {
-                #[cfg(feature = "seal")]
-                let envelope = self.keys.answer();
-                #[cfg(not(feature = "seal"))]
-                let envelope = None;
-                self.outbox.answer_in(envelope, *prompt, answer.text().unwrap_or_default())
-            }
-            _ => Ok(()),
-        };
-        if sent.is_err() {
-            // The output buffer is smaller than the message: it can never be sent.
-            self.state = TerminalState::Over;
-        }
-    }
-}
-
-impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
-    /// Sends a hello, sealed if there is a key.
-    fn send_hello(&mut self, hello: &Hello) -> Result<(), BufferTooSmall> {
-        #[cfg(feature = "seal")]
-        if let (Some(key), Some(id)) = (self.config.key(), &hello.key) {
-            let proof = self.outbox.sealed_hello(hello, id, key)?;
-            self.keys = Keys::of(Proof { hello: Some(proof) });
-            return Ok(());
-        }
-        self.outbox.hello(hello)
-    }
-}
-
-/// A message of bytes that are shown as they are.
-fn plain_message(bytes: &[u8]) -> HostMessage<'_> {
-    HostMessage {
-        seq: None,
-        re: None,
-        prompt: false,
-        #[cfg(feature = "cards")]
-        secret: false,
-        ends: false,
-        welcome: None,
-        outcome: None,
-        notice: None,
-        text: MessageText::Plain(bytes),
     }
 }
 

@@ -12,6 +12,7 @@ COMMITTER, BATCH = "host/src/ledger/committer.rs", "host/src/ledger/batch.rs"
 SQLITE, CELLS = "host/src/ledger/sqlite.rs", "host/src/ledger/cells.rs"
 DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
 CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
+REPLY, OUTSTANDING = "core/src/host/conversation/reply.rs", "core/src/host/conversation/request.rs"
 TERMINAL = "core/src/terminal.rs"
 HOST_SEALING, TERMINAL_SEALING = "core/src/host/sealing.rs", "core/src/terminal/sealing.rs"
 # Where the simulation finds a mutant.
@@ -79,7 +80,7 @@ MUTANTS = {
         "let is_ours = true;",
     ),
     # A conversation takes the response to an earlier request.
-    "ignore-ticket": (TWO_HOSTS, CONVERSATION, "if ticket != self.ticket {", "if false {"),
+    "ignore-ticket": (TWO_HOSTS, OUTSTANDING, "if ticket != self.ticket {", "if false {"),
     # The numbers after a set-back do not begin above those that were shown.
     "reuse-numbers-after-set-back": (SET_BACK, DECIDE, "        terminal.next_number = end;\n", ""),
     # The numbers that a set-back has lost are not kept.
@@ -231,7 +232,7 @@ MUTANTS = {
     "outcome-of-another-card": (CARDS, CARD_CONVERSATION, "Some((own, receipt)) if own == card =>", "Some((_, receipt)) =>"),
     "outcome-without-a-card": (CARDS, HELLO, "        if self.is_card {\n            return self.reply_in_brief", "        if false {\n            return self.reply_in_brief"),
     # Each sending of a prompt begins its idle time anew, so that the last answer replayed holds a session open.
-    "idle-from-last-sending": (["--cards", "--sealed"], CONVERSATION, "self.replied_at.get_or_insert(now);", "self.replied_at = Some(now);"),
+    "idle-from-last-sending": (["--cards", "--sealed"], REPLY, "self.replied_at.get_or_insert(now);", "self.replied_at = Some(now);"),
     # Debug shows what was typed.
     "debug-answer": (CARDS, "core/src/session/answer.rs", 'f.write_str("Answer(..)")', 'write!(f, "{:?}", self.0)'),
     # A PIN is compared with another answer to its prompt: a conflict would show which PIN was typed first.

@@ -12,15 +12,13 @@
 //!
 //! A [`Conversation`] outlives its link: it is parked when the link is lost, takes the ledger's response
 //! while it is parked, and moves to the endpoint where the terminal says hello next.
-#[cfg(feature = "seal")]
-use crate::seal::Header;
 use crate::{
-    ledger::{Epoch, LedgerId, Numbers, Origin, Rejection, Request, Response, SessionId, Ticket},
+    ledger::{Epoch, LedgerId, Numbers, Origin, SessionId, Ticket},
     message::{Answer, Fault, Hello, Notice, Reply},
-    screen::{Screen, Screens, append, screens},
+    screen::Screen,
     session::{Action, Fingerprint, Policy, Session},
     time::{Duration, Instant},
-    wire::{Envelope, Keys},
+    wire::Keys,
 };
 #[cfg(feature = "cards")]
 use crate::{
@@ -35,6 +33,7 @@ use crate::{
 #[cfg(feature = "cards")]
 mod card;
 mod hello;
+mod reply;
 mod request;
 use hello::WaitingHello;
 use request::Outstanding;
@@ -268,46 +267,6 @@ impl Conversation {
         self.epoch.is_some()
     }
 
-    /// The reply to send again after a fault. A terminal that said hello knows a reply by its number and
-    /// shows it once, so it gets the whole reply, which it may have missed. A plain peer gets the prompt
-    /// alone, without the notices that it has already shown.
-    pub(crate) fn open_prompt(&self) -> Option<Reply> {
-        let last = self.last_reply.as_ref().filter(|last| !self.is_busy() && last.is_prompt())?;
-        let mut open = last.clone();
-        if !self.began_with_hello() {
-            open.screens = last.screens.last().map_or(Screens::new(), |prompt| screens([*prompt]));
-        }
-        Some(open)
-    }
-
-    /// The last reply is sent now; returns it with its envelope.
-    pub(crate) fn send_reply(&mut self, now: Instant) -> Option<(Option<Envelope<'_>>, &Reply)> {
-        self.replied_at.get_or_insert(now);
-        self.last_reply.as_ref().map(|reply| (self.reply_envelope(reply), reply))
-    }
-
-    /// Fixes the keys of the session, if the last reply is the first to a sealed hello. `salt` is the host's.
-    // Not inlined: few replies are the first.
-    #[cfg(feature = "seal")]
-    #[inline(never)]
-    pub(crate) fn fix_keys(&mut self, salt: u64) {
-        if let Some(reply) = &self.last_reply {
-            let origin = self.ledger.map_or(0, |ledger| ledger.0) ^ salt;
-            self.keys.fix(Header::new(origin, reply.seq));
-        }
-    }
-
-    /// The envelope in which a reply goes out.
-    pub(crate) fn reply_envelope(&self, reply: &Reply) -> Option<Envelope<'_>> {
-        #[cfg(feature = "seal")]
-        return self.keys.reply(reply.welcome.is_some());
-        #[cfg(not(feature = "seal"))]
-        {
-            let _ = reply;
-            None
-        }
-    }
-
     /// The keys of the latest hello.
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
@@ -322,11 +281,6 @@ impl Conversation {
     /// changes it.
     pub fn idle_since(&self) -> Option<Instant> {
         self.replied_at.filter(|_| !self.is_busy())
-    }
-
-    /// The number after that of the last reply.
-    pub(crate) fn next_seq(&self) -> u64 {
-        self.last_reply.as_ref().map_or(1, |last| last.seq.saturating_add(1))
     }
 
     /// Whether this is the answer that caused the last reply or the outstanding request.
@@ -391,110 +345,6 @@ impl Conversation {
                     Action::Card(request) => self.emit_request(Outstanding::Card { id: open, request }),
                 }
             }
-        }
-    }
-
-    /// Takes the ledger's response to the request with this ticket; [`Effect::Nothing`] if that request is not
-    /// outstanding.
-    pub(crate) fn complete(&mut self, ticket: Ticket, response: Response) -> Effect {
-        if ticket != self.ticket {
-            return Effect::Nothing;
-        }
-        let effect = match (core::mem::take(&mut self.outstanding), &response) {
-            (Outstanding::Operate { id, .. }, Response::Settled { id: settled, outcome })
-                if id == *settled =>
-            {
-                let screens = self.session.complete(*outcome);
-                self.reply_with(Some(id), &screens)
-            }
-            #[cfg(feature = "cards")]
-            (Outstanding::Card { id, request }, Response::Settled { id: settled, outcome })
-                if id == *settled =>
-            {
-                let screens = self.session.complete(*outcome);
-                let mut shown = self.earlier_receipt(request.claim().newest(), *outcome);
-                append(&mut shown, &screens);
-                self.reply_with(Some(id), &shown)
-            }
-            #[cfg(feature = "cards")]
-            (Outstanding::Card { id, .. }, Response::Statement { id: found, statement }) if id == *found => {
-                let screens = self.session.show_statement(statement);
-                self.reply_with(Some(id), &screens)
-            }
-            (Outstanding::Settle { id }, Response::Settled { id: settled, outcome }) if id == *settled => {
-                self.reply_with_outcome(Some(id), *outcome)
-            }
-            (Outstanding::ReserveNumbers { quit }, Response::Reserved(numbers)) => {
-                self.numbers = *numbers;
-                self.number_reply(quit)
-            }
-            (Outstanding::Hello { epoch }, Response::Admitted(admission)) => {
-                return self.admitted(epoch, admission);
-            }
-            (Outstanding::Hello { epoch }, Response::Rejected(rejection)) => {
-                return self.rejected(epoch, *rejection);
-            }
-            (Outstanding::None, _) => return Effect::Nothing,
-            (_, Response::Fenced) => return self.fenced(),
-            (_, Response::Rejected(Rejection::Revoked)) => {
-                return self.rejected(self.committed, Rejection::Revoked);
-            }
-            (outstanding, _) => {
-                // Not a response to this request: it stays outstanding.
-                self.outstanding = outstanding;
-                return Effect::Nothing;
-            }
-        };
-        // The hello that waits gets the outcome, instead of the connection on which the request was made.
-        if self.waiting_hello.is_some() && !self.is_busy() { self.serve_hello() } else { effect }
-    }
-
-    /// Takes the ledger's response to the request with this ticket while the conversation is parked, and returns the
-    /// next request, if there is one. The reply is kept until the terminal says hello.
-    pub fn complete_parked(&mut self, ticket: Ticket, response: Response) -> Option<Request> {
-        self.complete(ticket, response);
-        self.take_request()
-    }
-
-    /// Gives the last reply, which waits for it, a number of the block that was just reserved.
-    fn number_reply(&mut self, quit: bool) -> Effect {
-        match (self.numbers.take(), &mut self.last_reply) {
-            // A block below the answered prompt is of a ledger that was set back: the next hello proves it.
-            (Some(seq), Some(last)) if last.re.is_none_or(|re| seq > re) => {
-                last.seq = seq;
-                if quit { Effect::SendReplyAndQuit } else { Effect::SendReply }
-            }
-            // A new block is empty only when all 2^53 numbers are used up.
-            _ => {
-                self.drop_session();
-                Effect::EndWithNotice(Notice::Busy)
-            }
-        }
-    }
-
-    /// Makes a reply under the next number.
-    fn reply_with(&mut self, re: Option<u64>, screens: &[Screen]) -> Effect {
-        self.make_reply(re, screens, false)
-    }
-
-    /// Makes a reply under the next number, or requests more numbers first. `quit` asks the driver to stop
-    /// the host.
-    fn make_reply(&mut self, re: Option<u64>, screens: &[Screen], quit: bool) -> Effect {
-        let number = self.numbers.take();
-        if number.is_none() && matches!(self.origin, Origin::Session(_)) {
-            // All numbers of the unnamed session are used up: up to 2^32 replies on one link.
-            return Effect::EndWithNotice(Notice::Busy);
-        }
-        let welcome = if self.welcome_due { self.welcome() } else { None };
-        self.replied_at = None;
-        // A reply without a number is not sent: `ReserveNumbers` is outstanding.
-        let seq = number.unwrap_or(Numbers::MAX);
-        let reply = self.last_reply.insert(Reply { seq, re, screens: Screens::new(), welcome });
-        append(&mut reply.screens, screens);
-        match (number, quit) {
-            (None, quit) => self.emit_request(Outstanding::ReserveNumbers { quit }),
-            (Some(_), true) => Effect::SendReplyAndQuit,
-            (Some(_), false) => Effect::SendReply,
         }
     }
 }

@@ -3,8 +3,10 @@
 use super::*;
 use crate::{
     codec::BufferTooSmall,
-    ledger::{Command, Ledger, LedgerId, Name, Numbers, Operation, Outcome, RamLedger, Receipt, Request},
-    message::{Fault, Reply, VERSION, Welcome},
+    ledger::{
+        Command, Ledger, LedgerId, Name, Numbers, Operation, Origin, Outcome, RamLedger, Receipt, Request,
+    },
+    message::{Fault, Notice, Reply, VERSION, Welcome},
     money::Amount,
     screen::{Screen, Screens},
     time::Duration,

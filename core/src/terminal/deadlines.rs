@@ -90,4 +90,12 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         let waits = self.retransmit_at.is_some() && !self.link_down;
         self.config.retransmit.filter(|_| waits).map(|retransmit| self.last_contact + retransmit.down_after)
     }
+    /// Starts the timer of a frame that has begun, and stops that of one that is complete.
+    pub(super) fn time_frame(&mut self, now: Instant) {
+        if !self.inbox.is_partial() {
+            self.frame_since = None;
+        } else if self.frame_since.is_none() {
+            self.frame_since = Some(now);
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! The terminal's input: handles the decoded frame, and decides whether the person sees it.
-use super::{Memory, PendingEvent, Terminal, TerminalState};
+use super::{HostMessage, Memory, MessageText, PendingEvent, Terminal, TerminalState};
 use crate::{
     frame::Decoded,
     host::LinkKind,
@@ -270,5 +270,21 @@ impl<const IN: usize, const OUT: usize> Terminal<IN, OUT> {
         if core::mem::take(&mut self.link_down) {
             self.pending_event = Some(PendingEvent::LinkUp);
         }
+    }
+}
+
+/// A message of bytes that are shown as they are.
+pub(super) fn plain_message(bytes: &[u8]) -> HostMessage<'_> {
+    HostMessage {
+        seq: None,
+        re: None,
+        prompt: false,
+        #[cfg(feature = "cards")]
+        secret: false,
+        ends: false,
+        welcome: None,
+        outcome: None,
+        notice: None,
+        text: MessageText::Plain(bytes),
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     host::{self, Host, LinkKind},
     ledger::{Ledger, LedgerId, Numbers, Outcome, RamLedger, Receipt, Request, SessionId},
-    message::{Notice, Welcome},
+    message::{Fault, Notice, Welcome},
     money::Amount,
     time::earliest,
     wire::Wire,

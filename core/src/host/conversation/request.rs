@@ -1,8 +1,8 @@
-//! The conversation's one outstanding ledger request: made, handed to the driver, and known again by its ticket.
+//! The conversation's one outstanding ledger request: made, handed to the driver, and completed once, by its ticket.
 use super::{Conversation, Effect};
+use crate::ledger::{Command, Epoch, Operation, Rejection, Request, Response, Ticket};
 #[cfg(feature = "cards")]
-use crate::ledger::card::CardRequest;
-use crate::ledger::{Command, Epoch, Operation, Request, Ticket};
+use crate::{ledger::card::CardRequest, screen::append};
 
 /// The request whose response is outstanding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,5 +67,66 @@ impl Conversation {
             Outstanding::Card { id, request } => Command::Card { id, request },
         };
         Some(Request { ticket: self.ticket, origin: self.origin.clone(), turn: self.turn, command })
+    }
+    /// Takes the ledger's response to the request with this ticket; [`Effect::Nothing`] if that request is not
+    /// outstanding.
+    pub(crate) fn complete(&mut self, ticket: Ticket, response: Response) -> Effect {
+        if ticket != self.ticket {
+            return Effect::Nothing;
+        }
+        let effect = match (core::mem::take(&mut self.outstanding), &response) {
+            (Outstanding::Operate { id, .. }, Response::Settled { id: settled, outcome })
+                if id == *settled =>
+            {
+                let screens = self.session.complete(*outcome);
+                self.reply_with(Some(id), &screens)
+            }
+            #[cfg(feature = "cards")]
+            (Outstanding::Card { id, request }, Response::Settled { id: settled, outcome })
+                if id == *settled =>
+            {
+                let screens = self.session.complete(*outcome);
+                let mut shown = self.earlier_receipt(request.claim().newest(), *outcome);
+                append(&mut shown, &screens);
+                self.reply_with(Some(id), &shown)
+            }
+            #[cfg(feature = "cards")]
+            (Outstanding::Card { id, .. }, Response::Statement { id: found, statement }) if id == *found => {
+                let screens = self.session.show_statement(statement);
+                self.reply_with(Some(id), &screens)
+            }
+            (Outstanding::Settle { id }, Response::Settled { id: settled, outcome }) if id == *settled => {
+                self.reply_with_outcome(Some(id), *outcome)
+            }
+            (Outstanding::ReserveNumbers { quit }, Response::Reserved(numbers)) => {
+                self.numbers = *numbers;
+                self.number_reply(quit)
+            }
+            (Outstanding::Hello { epoch }, Response::Admitted(admission)) => {
+                return self.admitted(epoch, admission);
+            }
+            (Outstanding::Hello { epoch }, Response::Rejected(rejection)) => {
+                return self.rejected(epoch, *rejection);
+            }
+            (Outstanding::None, _) => return Effect::Nothing,
+            (_, Response::Fenced) => return self.fenced(),
+            (_, Response::Rejected(Rejection::Revoked)) => {
+                return self.rejected(self.committed, Rejection::Revoked);
+            }
+            (outstanding, _) => {
+                // Not a response to this request: it stays outstanding.
+                self.outstanding = outstanding;
+                return Effect::Nothing;
+            }
+        };
+        // The hello that waits gets the outcome, instead of the connection on which the request was made.
+        if self.waiting_hello.is_some() && !self.is_busy() { self.serve_hello() } else { effect }
+    }
+
+    /// Takes the ledger's response to the request with this ticket while the conversation is parked, and returns the
+    /// next request, if there is one. The reply is kept until the terminal says hello.
+    pub fn complete_parked(&mut self, ticket: Ticket, response: Response) -> Option<Request> {
+        self.complete(ticket, response);
+        self.take_request()
     }
 }

@@ -1,7 +1,7 @@
 //! A session by card: its idle timer, how long an answer is held, and what a terminal says of itself.
 use super::*;
 use crate::{
-    message::{Capabilities, Reply},
+    message::{Capabilities, Hello, Reply},
     screen::{CardScreen, Screen},
 };
 
