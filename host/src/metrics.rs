@@ -94,17 +94,27 @@ pub struct Counters {
     pub blocked_cards: u64,
     /// Duplicate requests: their idempotency key was used before.
     pub duplicates: u64,
-    /// Commits of the ledger on disk.
+    /// Commits of the ledger.
     pub commits: u64,
     /// Requests in those commits.
     pub batched: u64,
     /// Entries that were written.
     pub entries: u64,
+    /// Batches that were put off, because another transaction was in their way.
+    pub retries: u64,
     /// Commits that returned an error and were in doubt.
     pub doubts: u64,
+    /// Commits in doubt that were settled.
+    pub settled: u64,
+    /// Times that the database was opened anew after a fault.
+    pub reconnects: u64,
+    /// A commit is in doubt.
+    pub is_in_doubt: bool,
+    /// Another process has taken the journal over.
+    pub is_fenced: bool,
     /// The length of the ledger's write-ahead log, in bytes.
     pub log_bytes: u64,
-    /// Whether the ledger on disk is open; `None` without one. It is closed while a fault lasts.
+    /// Whether the ledger on disk, or in a database, is open; `None` without one. It is closed while a fault lasts.
     pub is_ledger_open: Option<bool>,
     /// Since when the ledger's store has been at work on a batch, if it is.
     pub ledger_at_work: Option<Instant>,

@@ -295,6 +295,7 @@ impl<S: Store> GroupCommitter<S> {
 
     /// Puts requests back until the other process's transaction has ended.
     fn wait(&mut self, requests: Vec<Request>) {
+        self.metrics.update(|counters| counters.retries += 1);
         self.put_back(requests);
         self.retry_at = Some(Instant::now() + BUSY_RETRY);
     }
@@ -313,7 +314,10 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     fn fail(&mut self, fault: &StoreFault) {
-        self.metrics.update(|counters| counters.is_ledger_open = Some(false));
+        self.metrics.update(|counters| {
+            counters.is_ledger_open = Some(false);
+            counters.is_fenced = matches!(fault, StoreFault::Fenced);
+        });
         error!(target: LEDGER, error = %fault, "the ledger is closed for good");
         self.state = State::Failed;
     }

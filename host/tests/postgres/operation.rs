@@ -10,6 +10,7 @@ use std::{
 };
 
 mod health;
+mod metrics;
 
 /// The built program, with the feature of these tests.
 fn atm(arguments: &[&str]) -> Command {
@@ -39,9 +40,16 @@ impl Host {
         Self { program, address, metrics }
     }
 
-    /// Runs an operation of an unnamed client.
+    /// Runs a client with an operation.
     fn operate(&self, operation: &[&str]) -> Output {
-        Program::run(atm(&[&["client", &self.address], operation].concat()), "")
+        self.start_operation(operation).finish()
+    }
+
+    /// Starts a client with an operation.
+    fn start_operation(&self, operation: &[&str]) -> Program {
+        let mut client = Program::start(atm(&[&["client", &self.address], operation].concat()));
+        client.end_input();
+        client
     }
 
     /// Whether it is healthy, and what it says.
@@ -55,6 +63,15 @@ impl Host {
         let (_, page) = request_page(self.metrics, "GET /metrics HTTP/1.1");
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+    }
+
+    /// Waits until a metric has at least a value.
+    fn wait_for_metric(&self, name: &str, least: u64) {
+        let began = Instant::now();
+        while self.metric(name) < least {
+            assert!(began.elapsed() < Duration::from_secs(60), "{name} {}", self.program.stderr());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until it is healthy, or is not, and returns how long that took and what it says.

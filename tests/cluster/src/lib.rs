@@ -132,12 +132,17 @@ impl Cluster {
     }
 
     fn psql(&self, database: &str, sql: &str) -> std::process::Output {
-        Command::new(program("psql"))
+        self.client(database).args(["-c", sql]).output().unwrap()
+    }
+
+    /// `psql` at a database, which reads statements from its standard input.
+    pub fn client(&self, database: &str) -> Command {
+        let mut command = Command::new(program("psql"));
+        command
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-p", PORT, "-h"])
             .arg(self.folder.path())
-            .args(["-d", database, "-c", sql])
-            .output()
-            .unwrap()
+            .args(["-d", database]);
+        command
     }
 
     /// What psql prints for a statement.

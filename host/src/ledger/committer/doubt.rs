@@ -70,6 +70,7 @@ impl<S: Store> GroupCommitter<S> {
         self.metrics.update(|counters| {
             counters.is_ledger_open = Some(false);
             counters.doubts += u64::from(before != after);
+            counters.is_in_doubt = before != after;
         });
         if before == after {
             error!(target: LEDGER, error = logged, "the ledger's database does not answer: nothing is committed before it does");
@@ -87,7 +88,11 @@ impl<S: Store> GroupCommitter<S> {
         let State::InDoubt(mut doubt) = std::mem::replace(&mut self.state, State::Failed) else { return };
         match self.try_settle(&mut doubt) {
             Ok((answered, again)) => {
-                self.metrics.update(|counters| counters.is_ledger_open = Some(true));
+                self.metrics.update(|counters| {
+                    counters.is_ledger_open = Some(true);
+                    counters.settled += u64::from(doubt.before != doubt.after);
+                    counters.is_in_doubt = false;
+                });
                 info!(target: LEDGER, "the ledger takes entries again, and the last requests are settled");
                 self.state = State::Open;
                 self.answered.extend(answered);
@@ -110,6 +115,7 @@ impl<S: Store> GroupCommitter<S> {
     /// Returns the settled responses, and the requests that are to be decided again.
     fn try_settle(&mut self, doubt: &mut Doubt) -> Result<(Vec<Answered>, Vec<Request>), StoreFault> {
         self.store.reopen()?;
+        self.metrics.update(|counters| counters.reconnects += 1);
         let mut batch = self.load(&mut doubt.answered.iter().map(|(request, _)| request))?;
         let Turn { epoch, owner } = batch.turn;
         let is_ours = owner == self.turn.owner;
