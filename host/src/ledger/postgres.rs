@@ -42,6 +42,8 @@ use statements::{Statements, Step, exchange};
 pub struct Postgres {
     database: Database,
     journal: u32,
+    /// The place in the address of the server that was connected last.
+    server: usize,
     /// `None` while a fault lasts.
     open: Option<(Session, Statements)>,
     mark: Mark,
@@ -66,7 +68,8 @@ impl Postgres {
     /// [`StoreFault`].
     pub fn open(database: Database, host: &str, mut mark: Mark) -> Result<Self, StoreFault> {
         let noted = mark.read()?.map(|noted| noted.head);
-        let session = Session::connect(&database)?;
+        let session = Session::connect(&database, 0)?;
+        let server = session.server();
         tables::check(&session, &database)?;
         let journal = tables::find_journal(&session, host)?;
         let is_used = tables::check_mark(&session, journal, noted)?;
@@ -76,7 +79,15 @@ impl Postgres {
             )));
         }
         let statements = Statements::prepare(&session)?;
-        Ok(Self { database, journal, open: Some((session, statements)), mark, is_noting: true, loaded: None })
+        Ok(Self {
+            database,
+            journal,
+            server,
+            open: Some((session, statements)),
+            mark,
+            is_noting: true,
+            loaded: None,
+        })
     }
 
     /// The journal's number.
@@ -187,7 +198,9 @@ impl Store for Postgres {
     fn reopen(&mut self) -> Result<(), StoreFault> {
         (self.open, self.loaded) = (None, None);
         let noted = self.mark.read()?.map(|noted| noted.head);
-        let session = Session::connect(&self.database)?;
+        // The other server first: this one may accept a connection and be silent, or have been replaced without notice.
+        let session = Session::connect(&self.database, self.server.wrapping_add(1))?;
+        self.server = session.server();
         tables::check_mark(&session, self.journal, noted)?;
         let statements = Statements::prepare(&session)?;
         self.open = Some((session, statements));

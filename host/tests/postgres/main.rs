@@ -10,6 +10,7 @@ mod hosts;
 mod moved;
 mod operation;
 mod serve;
+mod servers;
 
 use atm_cluster::Cluster;
 use atm_core::{

@@ -158,6 +158,11 @@ impl Cluster {
         self.url(name)
     }
 
+    /// The server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{PORT}"))
+    }
+
     /// The address of a database for the command line.
     pub fn url(&self, name: &str) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");

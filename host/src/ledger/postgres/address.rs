@@ -3,7 +3,6 @@ use crate::tls::{self, FileError};
 use std::{
     env, fmt, fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 use tokio_postgres::{
     Config,
@@ -13,7 +12,8 @@ use tokio_postgres::{
 /// Where a ledger's database is, and how it is connected to. `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pub(super) config: Config,
+    /// One for each server of the address, in its order.
+    pub(super) servers: Vec<Config>,
     pub(super) tls: Option<rustls::ClientConfig>,
     /// Whether an engine, or a version of it, that was not tested may be used.
     pub(super) any_engine: bool,
@@ -62,9 +62,6 @@ impl std::error::Error for AddressError {
     }
 }
 
-/// How long to wait for a connection to each server of the address.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 impl Database {
     /// An address as `postgres://USER@HOST[:PORT][,HOST[:PORT]]/NAME[?…]`; of several servers the one that takes writes is used. The
     /// password comes from `PGPASSWORD` or the file `PGPASSFILE` (<https://www.postgresql.org/docs/current/libpq-pgpass.html>). With the certificates of
@@ -77,13 +74,7 @@ impl Database {
         if config.get_password().is_some() {
             return Err(AddressError::HasPassword);
         }
-        if let Some(password) = password(&config)? {
-            config.password(password);
-        }
         config.target_session_attrs(TargetSessionAttrs::ReadWrite).application_name("atm");
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
         let tls = match authority {
             Some(path) => {
                 config.ssl_mode(SslMode::Require);
@@ -92,8 +83,51 @@ impl Database {
             None if config.get_ssl_mode() == SslMode::Require => return Err(AddressError::NoAuthority),
             None => None,
         };
-        Ok(Self { config, tls, any_engine })
+        let mut servers = servers(&config);
+        for server in &mut servers {
+            if let Some(password) = password(server)? {
+                server.password(password);
+            }
+        }
+        Ok(Self { servers, tls, any_engine })
     }
+}
+
+/// The address of each server. tokio-postgres has no limit for one that accepts the connection and is then silent: the next would
+/// never be tried.
+fn servers(address: &Config) -> Vec<Config> {
+    let (hosts, ports, numbers) = (address.get_hosts(), address.get_ports(), address.get_hostaddrs());
+    let fits = |count: usize, least: usize| count <= least || count == hosts.len();
+    if hosts.len() < 2 || !fits(ports.len(), 1) || !fits(numbers.len(), 0) {
+        return vec![address.clone()];
+    }
+    let server = |(at, host): (usize, &Host)| {
+        let mut server = Config::new();
+        match host {
+            Host::Tcp(name) => server.host(name),
+            #[cfg(unix)]
+            Host::Unix(path) => server.host_path(path),
+        };
+        ports.get(at).or(ports.first()).map(|port| server.port(*port));
+        numbers.get(at).map(|number| server.hostaddr(*number));
+        address.get_user().map(|user| server.user(user));
+        address.get_dbname().map(|name| server.dbname(name));
+        address.get_options().map(|options| server.options(options));
+        address.get_application_name().map(|name| server.application_name(name));
+        address.get_connect_timeout().map(|timeout| server.connect_timeout(*timeout));
+        address.get_tcp_user_timeout().map(|timeout| server.tcp_user_timeout(*timeout));
+        address.get_keepalives_interval().map(|interval| server.keepalives_interval(interval));
+        address.get_keepalives_retries().map(|retries| server.keepalives_retries(retries));
+        server
+            .keepalives(address.get_keepalives())
+            .keepalives_idle(address.get_keepalives_idle())
+            .ssl_mode(address.get_ssl_mode())
+            .ssl_negotiation(address.get_ssl_negotiation())
+            .channel_binding(address.get_channel_binding())
+            .target_session_attrs(address.get_target_session_attrs());
+        server
+    };
+    hosts.iter().enumerate().map(server).collect()
 }
 
 /// The password of the environment.
@@ -146,19 +180,26 @@ fn fields(line: &str) -> Vec<String> {
 impl Database {
     /// What a message calls it: its servers and its name, without a password.
     pub fn display(&self) -> impl fmt::Display {
-        let hosts: Vec<_> = self
-            .config
-            .get_hosts()
-            .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
-                #[cfg(unix)]
-                Host::Unix(path) => path.display().to_string(),
-            })
-            .collect();
-        let name = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default().to_owned();
-        fmt::from_fn(move |f| write!(f, "database {name} at {}", hosts.join(",")))
+        let servers: Vec<_> = self.servers.iter().map(host).collect();
+        let named = self.servers.first().and_then(|server| server.get_dbname().or(server.get_user()));
+        let named = named.unwrap_or_default().to_owned();
+        fmt::from_fn(move |f| write!(f, "database {named} at {}", servers.join(",")))
     }
+}
+
+/// The hosts of a server's address, of which there is one.
+fn host(server: &Config) -> String {
+    let hosts = server.get_hosts().iter().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        #[cfg(unix)]
+        Host::Unix(path) => path.display().to_string(),
+    });
+    hosts.collect::<Vec<_>>().join(",")
+}
+
+/// What a message about one of several servers calls it.
+pub(super) fn server(server: &Config) -> String {
+    format!("{}:{}", host(server), server.get_ports().first().unwrap_or(&5432))
 }
 
 #[cfg(test)]
@@ -173,6 +214,19 @@ mod tests {
         assert_eq!(find("postgres://atm@db.example:5433/atm").as_deref(), Some("no"));
         assert_eq!(find("postgres://bank@db.example/atm").as_deref(), Some("last"));
         assert_eq!(find_password("a:b:c\n", &"postgres://atm@db.example/atm".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn each_server_of_an_address_has_its_settings() {
+        let address = "postgres://atm@a.example:5433,b.example/ledger?connect_timeout=7&options=-cgeqo=off";
+        let database = Database::new(address, None, false).unwrap();
+        let found: Vec<_> = database.servers.iter().map(server).collect();
+        assert_eq!(found, ["a.example:5433", "b.example:5432"]);
+        for (at, server) in database.servers.iter().enumerate() {
+            let alone = format!("postgres://atm@{}/ledger?connect_timeout=7&options=-cgeqo=off", found[at]);
+            assert_eq!(server, &Database::new(&alone, None, false).unwrap().servers[0]);
+        }
+        assert_eq!(database.display().to_string(), "database ledger at a.example,b.example");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub fn snapshot(database: &Database) -> Result<Reader, StoreFault> {
     folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let folder = draft::make(|| folder.prefix("atm-").tempdir())?;
     let path = folder.path().join(FILE);
-    let session = Session::connect(database)?;
+    let session = Session::connect(database, 0)?;
     tables::check(&session, database)?;
     copy(&session, &path)?;
     let Reader { connection, .. } = Reader::open_file(&path)?;
@@ -136,7 +136,7 @@ pub fn fill(
     database: &Database,
     note: impl FnOnce() -> Result<(), StoreFault>,
 ) -> Result<bool, StoreFault> {
-    let session = Session::connect(database)?;
+    let session = Session::connect(database, 0)?;
     let client = session.client();
     if !tables::begin(&session, database)? {
         session.run(client.batch_execute("ROLLBACK"))?;

@@ -41,7 +41,7 @@ impl Orders {
     /// # Errors
     /// [`StoreFault`].
     pub(in crate::ledger) fn open(database: &Database) -> Result<Self> {
-        let session = Session::connect(database)?;
+        let session = Session::connect(database, 0)?;
         tables::check(&session, database)?;
         Ok(Self(session))
     }

@@ -3,8 +3,9 @@
 //! An exchange that passes its deadline, and one whose connection fails, ends the session: its socket is closed, and the
 //! transaction is in doubt. Nothing is cancelled: a `COMMIT` whose wait for a standby is cancelled is reported as done, with
 //! a warning, although the standby does not have it.
-use super::Database;
+use super::{Database, address};
 use crate::ledger::store::StoreFault;
+use rustls::ClientConfig;
 use std::{
     future::{Future, poll_fn},
     sync::{
@@ -15,12 +16,15 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{
-    AsyncMessage, Client, Connection, Error, NoTls, Socket, error::SqlState, tls::TlsStream,
+    AsyncMessage, Client, Config, Connection, Error, NoTls, Socket, error::SqlState, tls::TlsStream,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long an exchange may take, a `COMMIT` that waits for a standby included.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long each of several servers has to answer a new connection, if the address has no `connect_timeout`.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What each session sets. The server ends a transaction that this process has left open, and no lock is waited for longer
 /// than the exchange lasts.
@@ -35,35 +39,37 @@ pub(super) struct Session {
     client: Client,
     /// The server has sent a warning since it was asked last.
     warned: Arc<AtomicBool>,
+    server: usize,
 }
 
 impl Session {
-    /// Connects, and sets what holds for each transaction.
+    /// Connects to the first server that takes writes, from the one at this place in the address on, and sets what holds for each
+    /// transaction.
     ///
     /// # Errors
-    /// [`StoreFault::Failed`].
-    pub(super) fn connect(database: &Database) -> Result<Self, StoreFault> {
+    /// [`StoreFault::Failed`], with the fault of each server.
+    pub(super) fn connect(database: &Database, first: usize) -> Result<Self, StoreFault> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let warned = Arc::new(AtomicBool::new(false));
-        let flag = warned.clone();
-        let client = within(&runtime, async {
-            let client = match &database.tls {
-                Some(tls) => {
-                    let (client, connection) =
-                        database.config.connect(MakeRustlsConnect::new(tls.clone())).await?;
-                    tokio::spawn(watch(connection, flag));
-                    client
-                }
-                None => {
-                    let (client, connection) = database.config.connect(NoTls).await?;
-                    tokio::spawn(watch(connection, flag));
-                    client
-                }
-            };
-            client.batch_execute(SETTINGS).await?;
-            Ok(client)
-        })?;
-        Ok(Self { runtime, client, warned })
+        let servers = database.servers.iter().enumerate();
+        let count = database.servers.len();
+        let mut faults = Vec::new();
+        for (server, config) in servers.cycle().skip(first % count.max(1)).take(count) {
+            let tls = database.tls.as_ref();
+            let usual = if count > 1 { CONNECT_DEADLINE } else { DEADLINE };
+            let deadline = config.get_connect_timeout().copied().unwrap_or(usual);
+            match within(&runtime, deadline, open(config, tls, warned.clone())) {
+                Ok(client) => return Ok(Self { runtime, client, warned, server }),
+                Err(fault) if count > 1 => faults.push(format!("{}: {fault}", address::server(config))),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(StoreFault::Failed(faults.join("; ")))
+    }
+
+    /// The place of its server in the address.
+    pub(super) fn server(&self) -> usize {
+        self.server
     }
 
     /// The client, whose futures are given to [`run`](Self::run).
@@ -76,7 +82,7 @@ impl Session {
     /// # Errors
     /// [`StoreFault`]: [`Failed`](StoreFault::Failed) also where the deadline has passed.
     pub(super) fn run<T>(&self, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, StoreFault> {
-        within(&self.runtime, exchange)
+        within(&self.runtime, DEADLINE, exchange)
     }
 
     /// Whether a commit came without a warning.
@@ -97,6 +103,24 @@ impl Session {
     }
 }
 
+/// Opens a connection to a server that takes writes.
+async fn open(config: &Config, tls: Option<&ClientConfig>, warned: Arc<AtomicBool>) -> Result<Client, Error> {
+    let client = match tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(MakeRustlsConnect::new(tls.clone())).await?;
+            tokio::spawn(watch(connection, warned));
+            client
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            tokio::spawn(watch(connection, warned));
+            client
+        }
+    };
+    client.batch_execute(SETTINGS).await?;
+    Ok(client)
+}
+
 /// Carries the bytes of a connection, and notes warnings, until it ends.
 async fn watch<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, warned: Arc<AtomicBool>) {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
@@ -108,12 +132,16 @@ async fn watch<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, warn
     }
 }
 
-fn within<T>(runtime: &Runtime, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, StoreFault> {
-    let exchanged = runtime.block_on(async { tokio::time::timeout(DEADLINE, exchange).await });
+fn within<T>(
+    runtime: &Runtime,
+    deadline: Duration,
+    exchange: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StoreFault> {
+    let exchanged = runtime.block_on(async { tokio::time::timeout(deadline, exchange).await });
     match exchanged {
         Ok(result) => Ok(result?),
         Err(_) => {
-            Err(StoreFault::Failed(format!("the database has not answered within {} s", DEADLINE.as_secs())))
+            Err(StoreFault::Failed(format!("the database has not answered within {} s", deadline.as_secs())))
         }
     }
 }

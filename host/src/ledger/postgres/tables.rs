@@ -31,7 +31,7 @@ pub(super) const NO_ACCOUNT: Account =
 /// # Errors
 /// [`StoreFault`]; [`StoreFault::Unusable`] for the tables of another version.
 pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> {
-    let session = Session::connect(database)?;
+    let session = Session::connect(database, 0)?;
     let client = session.client();
     if !begin(&session, database)? {
         session.run(client.batch_execute("ROLLBACK"))?;

@@ -1,0 +1,107 @@
+//! Several servers in one address: the one that takes writes is found beside one that is silent.
+use super::{Host, MemoryMark, admitted, deposit, hello, migrate, named, open};
+use atm_cluster::Cluster;
+use atm_core::ledger::{Ledger, Outcome, Response};
+use atm_host::ledger::postgres::Database;
+use std::{
+    io,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    thread,
+};
+
+/// A server's second address, whose connections can be closed. Afterwards it accepts connections, and is silent on them.
+struct Relay {
+    port: u16,
+    /// The accepted connections.
+    accepted: Arc<Mutex<Vec<TcpStream>>>,
+    is_silent: Arc<Mutex<bool>>,
+}
+
+impl Relay {
+    fn to(socket: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (accepted, is_silent) = (Arc::default(), Arc::default());
+        let relay = Self { port, accepted, is_silent };
+        let (accepted, is_silent) = (relay.accepted.clone(), relay.is_silent.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().map(Result::unwrap) {
+                let is_silent = is_silent.lock().unwrap();
+                accepted.lock().unwrap().push(client.try_clone().unwrap());
+                if !*is_silent {
+                    join(client, UnixStream::connect(&socket).unwrap());
+                }
+            }
+        });
+        relay
+    }
+
+    /// Closes the connections, and is silent from here on.
+    fn fall_silent(&self) {
+        let mut is_silent = self.is_silent.lock().unwrap();
+        *is_silent = true;
+        for client in self.accepted.lock().unwrap().drain(..) {
+            // Some were closed by the other end.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
+    /// The address of a database whose servers are this, and the server after it.
+    fn before(&self, cluster: &Cluster, name: &str) -> Database {
+        let url = cluster.url(name).replacen('@', &format!("@127.0.0.1:{},", self.port), 1);
+        Database::new(&url, None, false).unwrap()
+    }
+}
+
+/// Carries bytes both ways, until both ends have closed.
+fn join(client: TcpStream, server: UnixStream) {
+    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (mut from_server, mut to_client) = (server, client);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+}
+
+fn host(database: &Database) -> Host {
+    open(database, "host", &MemoryMark::new(), &Arc::new(AtomicU64::new(1_000))).unwrap()
+}
+
+#[test]
+fn a_server_that_accepts_a_connection_and_is_silent_does_not_hide_the_next() {
+    let cluster = Cluster::start();
+    cluster.create("ledger");
+    let silent = Relay::to(cluster.socket());
+    silent.fall_silent();
+    let database = silent.before(&cluster, "ledger");
+    migrate(&database);
+    let mut host = host(&database);
+    admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    assert!(silent.accepted() > 0, "the first server was not tried");
+}
+
+#[test]
+fn a_host_whose_connection_is_lost_tries_the_other_server_first() {
+    let cluster = Cluster::start();
+    cluster.create("ledger");
+    let relay = Relay::to(cluster.socket());
+    let database = relay.before(&cluster, "ledger");
+    migrate(&database);
+    let mut host = host(&database);
+    let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    relay.fall_silent();
+    let response = host.apply(&named("kiosk", turn, deposit(1, 1))).unwrap();
+    assert!(matches!(response, Response::Settled { outcome: Outcome::Done(_), .. }), "{response:?}");
+    assert_eq!(relay.accepted(), 0, "the silent server was tried first");
+}
