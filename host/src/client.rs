@@ -159,6 +159,17 @@ impl Options {
         Some((profile.name.clone()?, profile.key.as_ref()?.series()))
     }
 
+    /// The options of a server for this client, each with a blank before it.
+    fn serve(&self) -> String {
+        let tls =
+            if self.tls.is_some() { " --tls-cert FILE --tls-key FILE --tls-client-ca FILE" } else { "" };
+        match self.wire {
+            _ if self.sealed().is_some() => " --secrets FILE --data DIR".to_owned(),
+            Wire::Json => tls.to_owned(),
+            wire => format!(" --wire {wire}{tls}"),
+        }
+    }
+
     /// The name in the hello. Only with one can an answer be retransmitted on another connection.
     fn name(&self) -> Option<&Name> {
         self.profile.as_ref()?.name.as_ref().filter(|_| self.wire.is_numbered())

@@ -4,7 +4,6 @@ use crate::{
     stream::Stream,
     tls::{ClientTls, Session},
 };
-use atm_core::wire::Wire;
 use std::{
     io::{self, ErrorKind},
     net::{TcpStream, ToSocketAddrs},
@@ -32,8 +31,9 @@ impl Connected {
     }
 }
 
-/// Connects to the first of a name's addresses that accepts, and makes the TLS handshake there.
-pub(super) fn connect(address: &str, wire: Wire, tls: Option<&ClientTls>) -> Result<Connected, OpenError> {
+/// Connects to the first of a name's addresses that accepts, and makes the TLS handshake there. `serve` has the options of a server
+/// for this client, for the text of an error.
+pub(super) fn connect(address: &str, serve: &str, tls: Option<&ClientTls>) -> Result<Connected, OpenError> {
     let unknown = |error| OpenError::Address { address: address.into(), error };
     let mut failure = None;
     for candidate in address.to_socket_addrs().map_err(unknown)? {
@@ -48,7 +48,7 @@ pub(super) fn connect(address: &str, wire: Wire, tls: Option<&ClientTls>) -> Res
         }
     }
     match failure {
-        Some(error) => Err(OpenError::NoServer { address: address.into(), wire, error }),
+        Some(error) => Err(OpenError::NoServer { address: address.into(), serve: serve.into(), error }),
         None => Err(unknown(io::Error::other("the name has no address"))),
     }
 }

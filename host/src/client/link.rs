@@ -125,8 +125,8 @@ impl Link {
         let terminal = Box::new(Terminal::new(config, clock.now()));
         let reconnector = match &options.target {
             Target::Tcp(_) if options.reconnect && options.is_named() => {
-                let (wire, tls) = (options.wire, options.tls.clone());
-                let open = move |host: &str| connect(host, wire, tls.as_ref()).ok().map(Opened::Connection);
+                let tls = options.tls.clone();
+                let open = move |host: &str| connect(host, "", tls.as_ref()).ok().map(Opened::Connection);
                 Some(Reconnector::new(hosts, open, wake.clone()))
             }
             Target::Tcp(_) => None,

@@ -194,7 +194,6 @@ impl Reconnector {
 #[cfg(test)]
 mod tests {
     use super::{super::connect::connect, *};
-    use atm_core::wire::Wire;
     use std::net::TcpListener;
 
     fn at(millis: u64) -> Instant {
@@ -202,7 +201,7 @@ mod tests {
     }
 
     fn reconnector(addresses: &[String]) -> Reconnector {
-        let open = |host: &str| connect(host, Wire::Json, None).ok().map(Opened::Connection);
+        let open = |host: &str| connect(host, "", None).ok().map(Opened::Connection);
         Reconnector::new(Hosts::new(addresses, None), open, Wake::default())
     }
 

@@ -42,8 +42,8 @@ pub enum OpenError {
     NoServer {
         /// The address.
         address: String,
-        /// The wire that the client wanted to speak.
-        wire: Wire,
+        /// The options of a server for this client, each with a blank before it.
+        serve: String,
         /// The system's error.
         error: io::Error,
     },
@@ -70,7 +70,7 @@ impl fmt::Display for OpenError {
             Self::Address { address, error } => {
                 write!(f, "no server at {address}: {error} (an address is host:port)")
             }
-            Self::NoServer { address, wire, error } => {
+            Self::NoServer { address, serve, error } => {
                 write!(f, "no server at {address}")?;
                 if error.kind() != ErrorKind::ConnectionRefused {
                     write!(f, " ({error})")?;
@@ -79,10 +79,7 @@ impl fmt::Display for OpenError {
                 if address != DEFAULT_ADDRESS {
                     write!(f, " --listen {address}")?;
                 }
-                if *wire != Wire::Json {
-                    write!(f, " --wire {wire}")?;
-                }
-                Ok(())
+                f.write_str(serve)
             }
             Self::Tls { address, error } => {
                 write!(f, "no TLS with the server at {address}: {error}")?;
@@ -177,9 +174,9 @@ impl Transport {
     }
 
     fn connect_to_first(options: &Options, hosts: &mut Hosts) -> Result<Connected, OpenError> {
-        let mut failures = Vec::new();
+        let (mut failures, serve) = (Vec::new(), options.serve());
         loop {
-            match connect(hosts.present(), options.wire, options.tls.as_ref()) {
+            match connect(hosts.present(), &serve, options.tls.as_ref()) {
                 Ok(connected) => return Ok(connected),
                 Err(error) if !hosts.are_several() => return Err(error),
                 Err(error) => failures.push(error),
@@ -301,7 +298,12 @@ fn non_blocking<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use atm_core::{
+        ledger::Name,
+        seal::{Key, TerminalKey},
+        terminal::Profile,
+    };
+    use std::{net::TcpListener, num::NonZeroU32};
 
     fn unused_address() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -314,16 +316,20 @@ mod tests {
 
     #[test]
     fn a_refused_connection_is_an_error_that_says_how_to_start_a_server() {
-        let error_of = |address: &str, wire| {
-            let options = Options { wire, ..Options::new(Target::Tcp(vec![address.into()])) };
-            open(&options).err().unwrap().to_string()
-        };
+        let options =
+            |address: &str, wire| Options { wire, ..Options::new(Target::Tcp(vec![address.into()])) };
+        let error_of = |address, wire| open(&options(address, wire)).err().unwrap().to_string();
         let address = unused_address();
         let expected = format!("no server at {address}: start one with: atm serve --listen {address}");
         assert_eq!(error_of(&address, Wire::Json), expected);
         assert_eq!(error_of(&address, Wire::Raw), format!("{expected} --wire raw"));
+        let name = "kiosk-7".parse::<Name>().unwrap();
+        let key = Some(TerminalKey::new(Key::from([7; 32]), NonZeroU32::MIN, 0));
+        let profile = Some(Profile { name: Some(name), key, ..Profile::default() });
+        let sealed = open(&Options { profile, ..options(&address, Wire::Postcard) }).err().unwrap();
+        assert_eq!(sealed.to_string(), format!("{expected} --secrets FILE --data DIR"));
         let error = ErrorKind::ConnectionRefused.into();
-        let default = OpenError::NoServer { address: DEFAULT_ADDRESS.into(), wire: Wire::Json, error };
+        let default = OpenError::NoServer { address: DEFAULT_ADDRESS.into(), serve: String::new(), error };
         assert_eq!(default.to_string(), "no server at 127.0.0.1:65432: start one with: atm serve");
         assert!(error_of("nowhere", Wire::Json).contains("(an address is host:port)"));
         assert!(error_of("127.0.0.1:99999", Wire::Json).starts_with("no server at 127.0.0.1:99999: "));
