@@ -51,7 +51,7 @@ mod transport;
 
 #[cfg(feature = "cli")]
 pub use console::{Console, ConsoleInput, Line};
-pub use escaped::Escaped;
+pub use escaped::{Escaped, is_unseen};
 pub use event::{Direction, LinkEvent, ReceivedMessage};
 use hosts::Hosts;
 pub use hosts::Move;

@@ -1,10 +1,13 @@
 //! Command line of `atm account` and `atm card`.
 use super::{access::SecretsFile, ledger::Source};
 use atm_core::{
-    ledger::{AccountNumber, card::Owner},
+    ledger::{
+        AccountNumber,
+        card::{Owner, OwnerError},
+    },
     money::Amount,
 };
-use atm_host::{access::draw::Prefix, ledger::card_order::MAX_ACCOUNT};
+use atm_host::{access::draw::Prefix, client::is_unseen, ledger::card_order::MAX_ACCOUNT};
 use clap::{ArgGroup, Args, Subcommand};
 
 /// Reads the number of an account.
@@ -13,12 +16,21 @@ pub(super) fn account(text: &str) -> Result<AccountNumber, String> {
     number.map(AccountNumber).ok_or_else(|| "an account's number is 1 to 9 digits, not zero".to_owned())
 }
 
+/// Reads the name of an owner. Rows of other programs may have a character that this refuses.
+fn owner(text: &str) -> Result<Owner, String> {
+    if let Some(unseen) = text.chars().find(|c| is_unseen(*c)) {
+        let code = u32::from(unseen);
+        return Err(format!("it has a character that shows nothing, U+{code:04X}: leave it out"));
+    }
+    text.parse().map_err(|error: OwnerError| error.to_string())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Account {
     /// Open an account, and print its number
     Open {
-        /// The owner's name, at most 48 bytes; the payer of a transfer is shown its initials
-        #[arg(long, value_name = "NAME")]
+        /// The owner's name, at most 48 bytes, without characters that show nothing; the payer of a transfer is shown its initials
+        #[arg(long, value_name = "NAME", value_parser = owner)]
         owner: Owner,
         /// The account's number, of 1 to 9 digits [default: the first from 1000 on that is free]
         #[arg(long, value_name = "N", value_parser = account)]
@@ -164,4 +176,40 @@ pub(crate) enum Card {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::owner;
+
+    #[test]
+    fn an_owner_has_no_character_that_shows_nothing() {
+        for name in [
+            "Ada Lovelace",
+            "Zoë \"Z\" %2C, \\",
+            "\u{5d3}\u{5d5}\u{5d3}",
+            "\u{627}\u{62f}\u{627}",
+            "\u{674e}\u{660e}",
+        ] {
+            assert_eq!(owner(name).unwrap().as_str(), name);
+        }
+        for (name, code) in [
+            ("Ada\n", "U+000A"),
+            ("A\u{1b}[2Jda", "U+001B"),
+            ("Ada\u{202e}", "U+202E"),
+            ("\u{2066}Ada", "U+2066"),
+            ("A\u{200b}da", "U+200B"),
+            ("Ada\u{feff}", "U+FEFF"),
+            ("A\u{ad}da", "U+00AD"),
+            ("Ada\u{2028}", "U+2028"),
+        ] {
+            let refusal = owner(name).unwrap_err();
+            assert_eq!(
+                refusal,
+                format!("it has a character that shows nothing, {code}: leave it out"),
+                "{name:?}"
+            );
+        }
+        assert_eq!(owner(" ").unwrap_err(), "an owner's name is 1 to 48 bytes, without control characters");
+    }
 }

@@ -27,9 +27,15 @@ impl fmt::Display for Escaped<'_> {
 }
 
 fn is_escaped(c: char) -> bool {
-    let is_control = c.is_control() && !matches!(c, '\n' | '\t');
+    let is_shown = matches!(c, '\n' | '\t') || !is_unseen(c);
+    !is_shown || !c.is_ascii() && is_right_to_left(c)
+}
+
+/// Whether a character shows nothing by itself: it is a control character, separates lines, is of format (the controls of the
+/// direction of a text among them), or is invisible.
+pub fn is_unseen(c: char) -> bool {
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}');
-    !c.is_ascii() && (is_separator || is_format(c) || is_invisible(c) || is_right_to_left(c)) || is_control
+    c.is_control() || !c.is_ascii() && (is_separator || is_format(c) || is_invisible(c))
 }
 
 /// Does it show nothing: has it the property Default_Ignorable_Code_Point (DerivedCoreProperties.txt, Unicode 16), or is it the
