@@ -3,6 +3,12 @@
 // A failure here is a test's failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod proxy;
+mod psql;
+
+pub use proxy::{Fault, Proxy, When, held};
+pub use psql::{Psql, Row};
+
 use std::{
     fs,
     os::unix::{
@@ -165,9 +171,18 @@ impl Cluster {
 
     /// The address of a database for the command line.
     pub fn url(&self, name: &str) -> String {
-        let socket = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{socket}:{PORT}/{name}")
+        url(self.folder.path(), PORT, name)
     }
+
+    /// The folder with the sockets, the log and the data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn url(folder: &Path, port: &str, name: &str) -> String {
+    let socket = folder.display().to_string().replace('/', "%2F");
+    format!("postgres://postgres@{socket}:{port}/{name}")
 }
 
 impl Drop for Cluster {

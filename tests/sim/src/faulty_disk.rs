@@ -48,12 +48,7 @@ impl Machine {
     /// file before the database.
     pub fn new(disk: Disk, beginning: Beginning) -> Self {
         static MACHINES: AtomicU64 = AtomicU64::new(1);
-        if disk.contents(mark::FILE).is_none() {
-            let scratch = Disk::new();
-            let file = MarkOnDisk(scratch.open(mark::FILE, ffi::SQLITE_OPEN_CREATE).unwrap());
-            Mark::new(Box::new(file), 0).reset(&Head::default()).unwrap();
-            disk.replace(mark::FILE, scratch.contents(mark::FILE));
-        }
+        make_mark(&disk);
         let file_id = MACHINES.fetch_add(1, Ordering::Relaxed);
         Self { vfs: Vfs::register(disk.clone()).unwrap(), disk, file_id, beginning }
     }
@@ -83,9 +78,8 @@ impl Machine {
     /// # Errors
     /// [`StoreFault`].
     pub fn start_with_clock(&self, owner: u64, clock: Clock) -> Result<GroupCommitter<Sqlite>, StoreFault> {
-        let file = self.disk.open(mark::FILE, 0).map_err(|code| StoreFault::Failed(code.to_string()))?;
         let disk = SqliteDisk { disk: self.disk.clone(), vfs: self.vfs.name() };
-        let (disk, mark) = (Some(Box::new(disk) as _), Mark::new(Box::new(MarkOnDisk(file)), self.file_id));
+        let (disk, mark) = (Some(Box::new(disk) as _), open_mark(&self.disk, self.file_id)?);
         let store = Sqlite::open(sqlite::FILE.into(), disk, mark, self.beginning, false)?;
         // As the host's folder does: the log may be a file that a killed process has made.
         self.disk.sync_directory("").map_err(|code| StoreFault::Failed(code.to_string()))?;
@@ -100,6 +94,22 @@ impl Machine {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         Connection::open_with_flags_and_vfs(sqlite::FILE, flags, self.vfs.name())
     }
+}
+
+/// Makes the high-water mark of a new ledger, durably, if the disk has none.
+pub(crate) fn make_mark(disk: &Disk) {
+    if disk.contents(mark::FILE).is_none() {
+        let scratch = Disk::new();
+        let file = MarkOnDisk(scratch.open(mark::FILE, ffi::SQLITE_OPEN_CREATE).unwrap());
+        Mark::new(Box::new(file), 0).reset(&Head::default()).unwrap();
+        disk.replace(mark::FILE, scratch.contents(mark::FILE));
+    }
+}
+
+/// The high-water mark on a disk; `file_id` is the number of the database's file.
+pub(crate) fn open_mark(disk: &Disk, file_id: u64) -> Result<Mark, StoreFault> {
+    let file = disk.open(mark::FILE, 0).map_err(|code| StoreFault::Failed(code.to_string()))?;
+    Ok(Mark::new(Box::new(MarkOnDisk(file)), file_id))
 }
 
 #[derive(Debug)]

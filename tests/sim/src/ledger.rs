@@ -1,4 +1,4 @@
-//! The ledger of a run: in memory, or on a faulty disk. Every commit is reported to the auditor.
+//! The ledger of a run: in memory, on a faulty disk, or in PostgreSQL. Every commit is reported to the auditor.
 use super::{
     auditor::{Auditor, CardRowsSeen, Order, Sender},
     bank::{Bank, CardMemory},
@@ -10,15 +10,68 @@ use atm_core::{
 };
 use durable::DurableLedger;
 use fastrand::Rng;
+use std::collections::BTreeMap;
 
 mod durable;
+mod entries;
+#[cfg(feature = "postgres")]
+pub(crate) mod shared;
 
 /// A ledger that the simulated hosts drive.
 pub(super) enum SimulatedLedger {
     Memory(Box<MemoryLedger>),
     /// Of cards, in memory.
     Cards(Box<CardMemory>, Bank),
-    Disk(Box<DurableLedger>),
+    Stored(Box<dyn StoredLedger>),
+}
+
+/// A ledger in tables, which faults happen to.
+pub(super) trait StoredLedger {
+    /// An operator gives an order about a card.
+    fn order(&mut self, card: usize, order: &Order);
+
+    /// An operator freezes an account, or thaws it.
+    fn freeze(&mut self, account: usize, is_frozen: bool);
+
+    /// What it has on a disk.
+    fn files(&self) -> Vec<Vec<u8>>;
+
+    /// A host commits a batch, with a fault now and then.
+    ///
+    /// # Errors
+    /// The host loses power meanwhile.
+    fn commit(
+        &mut self,
+        host: usize,
+        batch: Vec<Request>,
+        wall: UnixTime,
+        rng: &mut Rng,
+        auditor: &mut Auditor,
+    ) -> Result<Vec<(Request, Response)>, PowerLost>;
+
+    /// A host loses power while it commits `batch`, or soon after.
+    fn lose_power(
+        &mut self,
+        host: usize,
+        batch: Vec<Request>,
+        wall: UnixTime,
+        rng: &mut Rng,
+        auditor: &mut Auditor,
+    );
+
+    /// Injects no further faults.
+    fn stop_faults(&mut self);
+
+    /// How many commits were in doubt.
+    fn doubts(&self) -> u64;
+
+    /// The faults that it had, by kind.
+    fn faults(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::new()
+    }
+
+    /// The balance, and what is wrong with the tables.
+    fn verify(&mut self) -> (Amount, Vec<String>);
 }
 
 /// A ledger in memory, which hosts share, and a copy of it.
@@ -33,7 +86,7 @@ pub(super) struct PowerLost;
 impl SimulatedLedger {
     pub(super) fn new(durable: bool, identity: LedgerId, balance: Amount) -> Self {
         if durable {
-            Self::Disk(Box::new(DurableLedger::new(identity, balance)))
+            Self::Stored(Box::new(DurableLedger::new(identity, balance)))
         } else {
             let ledger = RamLedger::new(identity, balance);
             Self::Memory(Box::new(MemoryLedger { copy: ledger.clone(), ledger }))
@@ -47,14 +100,25 @@ impl SimulatedLedger {
 
     /// A ledger of cards, on a faulty disk.
     pub(super) fn of_cards_on_disk(identity: LedgerId, bank: &Bank) -> Self {
-        Self::Disk(Box::new(DurableLedger::with_cards(identity, bank.clone())))
+        Self::Stored(Box::new(DurableLedger::with_cards(identity, bank.clone())))
+    }
+
+    /// A ledger in PostgreSQL, with cards if there is a bank.
+    #[cfg(feature = "postgres")]
+    pub(super) fn of_database(
+        server: &shared::Server,
+        hosts: u32,
+        beginning: (LedgerId, Amount),
+        bank: Option<&Bank>,
+    ) -> Self {
+        Self::Stored(Box::new(shared::SharedLedger::new(server, hosts, beginning, bank)))
     }
 
     /// An operator gives an order about a card.
     pub(super) fn order(&mut self, card: usize, order: &Order) {
         match self {
             Self::Cards(ledger, bank) => bank.order(ledger, card, order),
-            Self::Disk(ledger) => ledger.order(card, order),
+            Self::Stored(ledger) => ledger.order(card, order),
             Self::Memory(_) => {}
         }
     }
@@ -63,7 +127,7 @@ impl SimulatedLedger {
     pub(super) fn freeze(&mut self, account: usize, is_frozen: bool) {
         match self {
             Self::Cards(ledger, bank) => bank.freeze(ledger, account, is_frozen),
-            Self::Disk(ledger) => ledger.freeze(account, is_frozen),
+            Self::Stored(ledger) => ledger.freeze(account, is_frozen),
             Self::Memory(_) => {}
         }
     }
@@ -72,24 +136,25 @@ impl SimulatedLedger {
     pub(super) fn debug(&self) -> Option<String> {
         match self {
             Self::Cards(ledger, _) => Some(format!("{ledger:?}")),
-            Self::Memory(_) | Self::Disk(_) => None,
+            Self::Memory(_) | Self::Stored(_) => None,
         }
     }
 
-    /// Its files, on a disk.
+    /// What it has on a disk.
     pub(super) fn files(&self) -> Vec<Vec<u8>> {
         match self {
-            Self::Disk(ledger) => ledger.files(),
+            Self::Stored(ledger) => ledger.files(),
             Self::Memory(_) | Self::Cards(..) => Vec::new(),
         }
     }
 
-    /// Commits a batch of requests at this time and returns each with its response.
+    /// A host commits a batch of requests at this time; returns each with its response.
     ///
     /// # Errors
     /// The host loses power meanwhile; the batch may be committed.
     pub(super) fn commit(
         &mut self,
+        host: usize,
         batch: Vec<(Sender, Request)>,
         wall: UnixTime,
         rng: &mut Rng,
@@ -127,13 +192,14 @@ impl SimulatedLedger {
                 };
                 Ok(batch.into_iter().map(apply).collect())
             }
-            Self::Disk(ledger) => ledger.commit(requests(batch), wall, rng, auditor),
+            Self::Stored(ledger) => ledger.commit(host, requests(batch), wall, rng, auditor),
         }
     }
 
     /// The host loses power while it commits `batch`: a part may be committed, no request is answered.
     pub(super) fn lose_power(
         &mut self,
+        host: usize,
         batch: Vec<(Sender, Request)>,
         wall: UnixTime,
         rng: &mut Rng,
@@ -142,9 +208,9 @@ impl SimulatedLedger {
         match self {
             Self::Memory(_) | Self::Cards(..) => {
                 let committed = batch.into_iter().filter(|_| rng.bool()).collect();
-                let _ = self.commit(committed, wall, rng, auditor);
+                let _ = self.commit(host, committed, wall, rng, auditor);
             }
-            Self::Disk(ledger) => ledger.lose_power(requests(batch), wall, rng, auditor),
+            Self::Stored(ledger) => ledger.lose_power(host, requests(batch), wall, rng, auditor),
         }
     }
 
@@ -166,7 +232,7 @@ impl SimulatedLedger {
 
     /// Injects no further faults.
     pub(super) fn stop_faults(&mut self) {
-        if let Self::Disk(ledger) = self {
+        if let Self::Stored(ledger) = self {
             ledger.stop_faults();
         }
     }
@@ -175,16 +241,24 @@ impl SimulatedLedger {
     pub(super) fn doubts(&self) -> u64 {
         match self {
             Self::Memory(_) | Self::Cards(..) => 0,
-            Self::Disk(ledger) => ledger.doubts(),
+            Self::Stored(ledger) => ledger.doubts(),
+        }
+    }
+
+    /// The faults of a database, by kind.
+    pub(super) fn faults(&self) -> BTreeMap<&'static str, u64> {
+        match self {
+            Self::Memory(_) | Self::Cards(..) => BTreeMap::new(),
+            Self::Stored(ledger) => ledger.faults(),
         }
     }
 
     /// Verifies the ledger: its balance, and what is wrong with its entries.
-    pub(super) fn verify(&self) -> (Amount, Vec<String>) {
+    pub(super) fn verify(&mut self) -> (Amount, Vec<String>) {
         match self {
             Self::Memory(memory) => (memory.ledger.balance(), Vec::new()),
             Self::Cards(ledger, _) => (Amount::from_minor(ledger.total()).unwrap_or(Amount::MAX), Vec::new()),
-            Self::Disk(ledger) => ledger.verify(),
+            Self::Stored(ledger) => ledger.verify(),
         }
     }
 }

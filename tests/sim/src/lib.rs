@@ -1,5 +1,5 @@
 //! Deterministic simulation: random people at terminals, hosts with one ledger, faulty links, power losses, a faulty
-//! disk, a ledger that is set back and an attacker on sealed links, under a fake clock.
+//! disk or database, a ledger that is set back and an attacker on sealed links, under a fake clock.
 //!
 //! Every random choice is drawn from one seed, so a run that failed fails again with the same seed. The
 //! endpoints and ledgers are the real ones; the simulation replaces their drivers, the links, the clock, the
@@ -25,4 +25,4 @@ mod station;
 pub mod tables;
 
 pub use attacker::AttackCounts;
-pub use simulation::{SimulationConfig, SimulationReport, run};
+pub use simulation::{Servers, SimulationConfig, SimulationReport, run};

@@ -17,6 +17,7 @@ use cards::Operator;
 use fastrand::Rng;
 use firmware_sim::fault_injector::{Chances, FaultCounts};
 use host::{SentRequest, SimulatedHost};
+use std::collections::BTreeMap;
 
 mod attack;
 mod cards;
@@ -37,7 +38,9 @@ pub struct SimulationConfig {
     pub trace: bool,
     /// Is the ledger on a faulty disk, instead of in memory?
     pub durable: bool,
-    /// The number of hosts, which share the ledger. Several have it in memory.
+    /// Is it in PostgreSQL?
+    pub database: bool,
+    /// The number of hosts, which share the ledger. Several have it in memory or in PostgreSQL.
     pub hosts: u32,
     /// Is the ledger, in memory, set back to older copies of itself?
     pub set_back: bool,
@@ -68,8 +71,31 @@ pub struct SimulationReport {
     pub attacks: AttackCounts,
     /// What happened with cards.
     pub cards: CardCounts,
+    /// Faults of a database and its hosts, by kind.
+    pub database_faults: BTreeMap<&'static str, u64>,
     /// Violations of the [`auditor`](crate::auditor)'s properties.
     pub violations: Vec<String>,
+}
+
+/// The database server of a thread's runs, started by the first that has its ledger there, and stopped when this is dropped.
+#[derive(Default)]
+pub struct Servers {
+    #[cfg(feature = "postgres")]
+    server: Option<crate::ledger::shared::Server>,
+}
+
+impl Servers {
+    /// The ledger of a run with these hosts.
+    #[cfg(feature = "postgres")]
+    fn ledger(&mut self, hosts: u32, new: (LedgerId, Amount), bank: Option<&Bank>) -> SimulatedLedger {
+        let server = self.server.get_or_insert_with(crate::ledger::shared::Server::start);
+        SimulatedLedger::of_database(server, hosts, new, bank)
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn ledger(&mut self, _: u32, _: (LedgerId, Amount), _: Option<&Bank>) -> SimulatedLedger {
+        panic!("a ledger in PostgreSQL needs the feature `postgres`")
+    }
 }
 
 /// Milliseconds for the last inquiries after the faults stop: several times the longest wait in the protocol.
@@ -103,8 +129,11 @@ struct Simulation {
 }
 
 /// Runs the simulation.
-pub fn run(config: SimulationConfig) -> SimulationReport {
-    let mut simulation = Simulation::new(config);
+///
+/// # Panics
+/// The ledger is to be in PostgreSQL, and there is none, or this is a build without the feature `postgres`.
+pub fn run(config: SimulationConfig, servers: &mut Servers) -> SimulationReport {
+    let mut simulation = Simulation::new(config, servers);
     let faults_end = Instant::from_millis(u64::from(config.length));
     simulation.advance(faults_end, |_| false);
     simulation.stop_faults();
@@ -120,7 +149,7 @@ pub fn run(config: SimulationConfig) -> SimulationReport {
 }
 
 impl Simulation {
-    fn new(config: SimulationConfig) -> Self {
+    fn new(config: SimulationConfig, servers: &mut Servers) -> Self {
         let mut rng = Rng::with_seed(config.seed);
         let mut balance = Amount::from_units(rng.u64(0..500)).unwrap_or(Amount::ZERO);
         // From a link without faults to one that delivers little.
@@ -145,7 +174,8 @@ impl Simulation {
         if let Some(bank) = &bank {
             balance = bank.total();
         }
-        let mut auditor = Auditor::new(balance, !config.durable, config.set_back, config.trace);
+        let mut auditor =
+            Auditor::new(balance, !config.durable && !config.database, config.set_back, config.trace);
         if let Some(bank) = bank.clone() {
             auditor.audit_cards(bank);
             stations.iter_mut().for_each(|station| station.serve_cards(&mut rng, auditor.cards()));
@@ -162,6 +192,7 @@ impl Simulation {
             now: Instant::default(),
             chances,
             ledger: match &bank {
+                _ if config.database => servers.ledger(config.hosts, (identity, balance), bank.as_ref()),
                 Some(bank) if config.durable => SimulatedLedger::of_cards_on_disk(identity, bank),
                 Some(bank) => SimulatedLedger::of_cards(identity, bank),
                 None => SimulatedLedger::new(config.durable, identity, balance),
@@ -282,6 +313,7 @@ impl Simulation {
         self.report.cards = self.auditor.card_counts();
         self.report.attacks = self.attacker.as_ref().map(|attacker| attacker.counts).unwrap_or_default();
         self.report.doubts = self.ledger.doubts();
+        self.report.database_faults = self.ledger.faults();
         let (balance, violations) = self.ledger.verify();
         self.report.violations = self.auditor.finish(balance);
         self.report.violations.extend(violations);

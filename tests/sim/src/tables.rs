@@ -65,14 +65,14 @@ pub struct Tables {
     pub faults: Vec<String>,
 }
 
-/// The host's entries above `number`, each with its hash and, if it settles an operation, that; and the hash of entry
-/// `number`. An entry does not say which accounts a verified card has.
+/// The entries after the first `number`, each with its hash and, if it settles an operation, that; and the hash of the last one
+/// of those. An entry does not say which accounts a verified card has.
 ///
 /// # Errors
 /// SQLite's.
 pub fn settled(connection: &Connection, number: usize) -> rusqlite::Result<(Option<String>, Vec<Entry>)> {
     let select = "SELECT hash, kind, ifnull(reason, ''), ifnull(operation, ''), ifnull(amount, ''), ifnull(balance, ''),
-        ifnull(payee, ''), ifnull(detail, ''), terminal, id FROM entries WHERE journal = 1 AND number >= ? ORDER BY number";
+        ifnull(payee, ''), ifnull(detail, ''), terminal, id FROM entries WHERE rowid >= ? ORDER BY rowid";
     let mut entries: Vec<Entry> = connection
         .prepare_cached(select)?
         .query_map([number], |row| {

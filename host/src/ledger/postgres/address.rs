@@ -1,8 +1,10 @@
 //! Address of a database: where it is, the password, and the authority that its certificate is verified with.
+use super::session::DEADLINE;
 use crate::tls::{self, FileError};
 use std::{
     env, fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio_postgres::{
     Config,
@@ -17,6 +19,7 @@ pub struct Database {
     pub(super) tls: Option<rustls::ClientConfig>,
     /// Whether an engine, or a version of it, that was not tested may be used.
     pub(super) any_engine: bool,
+    pub(super) deadline: Duration,
 }
 
 /// Why an address cannot be used.
@@ -89,7 +92,13 @@ impl Database {
                 server.password(password);
             }
         }
-        Ok(Self { servers, tls, any_engine })
+        Ok(Self { servers, tls, any_engine, deadline: DEADLINE })
+    }
+
+    /// The same with another deadline of each exchange. A session waits half of it for a lock, and the server ends a transaction
+    /// that is idle for as long.
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 }
 

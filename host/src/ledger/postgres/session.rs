@@ -5,7 +5,6 @@
 //! a warning, although the standby does not have it.
 use super::{Database, address};
 use crate::ledger::store::StoreFault;
-use rustls::ClientConfig;
 use std::{
     future::{Future, poll_fn},
     sync::{
@@ -28,15 +27,21 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What each session sets. The server ends a transaction that this process has left open, and no lock is waited for longer
 /// than the exchange lasts.
-const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '5s'; \
-                        SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on; \
-                        SET client_min_messages = warning; SET timezone = 'UTC'; SET search_path = public";
+fn settings(deadline: Duration) -> String {
+    let (idle, lock) = (deadline.as_millis(), (deadline / 2).as_millis());
+    format!(
+        "SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {lock}; \
+         SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on; \
+         SET client_min_messages = warning; SET timezone = 'UTC'; SET search_path = public"
+    )
+}
 
 /// A session.
 #[derive(Debug)]
 pub(super) struct Session {
     runtime: Runtime,
     client: Client,
+    deadline: Duration,
     /// The server has sent a warning since it was asked last.
     warned: Arc<AtomicBool>,
     server: usize,
@@ -55,11 +60,12 @@ impl Session {
         let count = database.servers.len();
         let mut faults = Vec::new();
         for (server, config) in servers.cycle().skip(first % count.max(1)).take(count) {
-            let tls = database.tls.as_ref();
-            let usual = if count > 1 { CONNECT_DEADLINE } else { DEADLINE };
+            let usual = if count > 1 { CONNECT_DEADLINE } else { database.deadline };
             let deadline = config.get_connect_timeout().copied().unwrap_or(usual);
-            match within(&runtime, deadline, open(config, tls, warned.clone())) {
-                Ok(client) => return Ok(Self { runtime, client, warned, server }),
+            match within(&runtime, deadline, open(config, database, warned.clone())) {
+                Ok(client) => {
+                    return Ok(Self { runtime, client, deadline: database.deadline, warned, server });
+                }
                 Err(fault) if count > 1 => faults.push(format!("{}: {fault}", address::server(config))),
                 Err(fault) => return Err(fault),
             }
@@ -82,7 +88,7 @@ impl Session {
     /// # Errors
     /// [`StoreFault`]: [`Failed`](StoreFault::Failed) also where the deadline has passed.
     pub(super) fn run<T>(&self, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, StoreFault> {
-        within(&self.runtime, DEADLINE, exchange)
+        within(&self.runtime, self.deadline, exchange)
     }
 
     /// Whether a commit came without a warning.
@@ -104,8 +110,8 @@ impl Session {
 }
 
 /// Opens a connection to a server that takes writes.
-async fn open(config: &Config, tls: Option<&ClientConfig>, warned: Arc<AtomicBool>) -> Result<Client, Error> {
-    let client = match tls {
+async fn open(config: &Config, database: &Database, warned: Arc<AtomicBool>) -> Result<Client, Error> {
+    let client = match &database.tls {
         Some(tls) => {
             let (client, connection) = config.connect(MakeRustlsConnect::new(tls.clone())).await?;
             tokio::spawn(watch(connection, warned));
@@ -117,7 +123,7 @@ async fn open(config: &Config, tls: Option<&ClientConfig>, warned: Arc<AtomicBoo
             client
         }
     };
-    client.batch_execute(SETTINGS).await?;
+    client.batch_execute(&settings(database.deadline)).await?;
     Ok(client)
 }
 
@@ -140,9 +146,10 @@ fn within<T>(
     let exchanged = runtime.block_on(async { tokio::time::timeout(deadline, exchange).await });
     match exchanged {
         Ok(result) => Ok(result?),
-        Err(_) => {
-            Err(StoreFault::Failed(format!("the database has not answered within {} s", deadline.as_secs())))
-        }
+        Err(_) => Err(StoreFault::Failed(format!(
+            "the database has not answered within {} s",
+            deadline.as_secs_f64()
+        ))),
     }
 }
 

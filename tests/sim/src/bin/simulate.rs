@@ -3,7 +3,7 @@
 //! It prints violations as `seed N: …`, which `tests/sim/mutants.py` reads, and the command to repeat the
 //! run.
 use atm_e2e::println;
-use atm_sim::{AttackCounts, SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
+use atm_sim::{AttackCounts, Servers, SimulationConfig, SimulationReport, auditor::LedgerCounts, run};
 use clap::Parser;
 use std::{
     process::ExitCode,
@@ -34,9 +34,12 @@ struct Arguments {
     /// Keep the ledger on a faulty disk, which loses unsynced writes and fails at random calls
     #[arg(long, conflicts_with_all = ["hosts", "set_back"])]
     durable: bool,
-    /// Number of hosts, which share one ledger
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    hosts: u32,
+    /// Keep the ledger in PostgreSQL, whose connections are lost and fall silent, and which is killed (needs the feature `postgres`)
+    #[arg(long, conflicts_with_all = ["durable", "set_back", "sealed"])]
+    database: bool,
+    /// Number of hosts, which share one ledger [default: 1; 2 with --database]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    hosts: Option<u32>,
     /// Set the ledger back to older copies of itself
     #[arg(long)]
     set_back: bool,
@@ -54,6 +57,11 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let first = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
+    if arguments.database && cfg!(not(feature = "postgres")) {
+        println!("this build has no PostgreSQL: cargo simulate-database");
+        return ExitCode::FAILURE;
+    }
+    let hosts = arguments.hosts.unwrap_or(if arguments.database { 2 } else { 1 });
     let length = arguments.seconds.saturating_mul(1000);
     println!("simulating {} runs from --seed {first}", arguments.seeds);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -62,22 +70,34 @@ fn main() -> ExitCode {
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
+                let mut servers = Servers::default();
                 while !failed.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= arguments.seeds {
                         break;
                     }
                     let seed = first.wrapping_add(index);
-                    let Arguments { trace, durable, hosts, set_back, sealed, cards, .. } = arguments;
-                    let report =
-                        run(SimulationConfig { seed, length, trace, durable, hosts, set_back, sealed, cards });
+                    let Arguments { trace, durable, database, set_back, sealed, cards, .. } = arguments;
+                    let config = SimulationConfig {
+                        seed,
+                        length,
+                        trace,
+                        durable,
+                        database,
+                        hosts,
+                        set_back,
+                        sealed,
+                        cards,
+                    };
+                    let report = run(config, &mut servers);
                     if !report.violations.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         for violation in report.violations.iter().take(MAX_VIOLATIONS) {
                             println!("seed {seed}: {violation}");
                         }
                         println!(
-                            "repeat it: cargo simulate --seeds 1 --seed {seed} --seconds {} --trace{}{}{}{}{}",
+                            "repeat it: cargo {} --seeds 1 --seed {seed} --seconds {} --trace{}{}{}{}{}",
+                            if database { "simulate-database" } else { "simulate" },
                             arguments.seconds,
                             if durable { " --durable" } else { "" },
                             if hosts > 1 { format!(" --hosts {hosts}") } else { String::new() },
@@ -96,6 +116,9 @@ fn main() -> ExitCode {
                     total.link_faults.add(&report.link_faults);
                     total.attacks.add(&report.attacks);
                     total.cards.add(&report.cards);
+                    for (fault, count) in report.database_faults {
+                        *total.database_faults.entry(fault).or_default() += count;
+                    }
                 }
             });
         }
@@ -122,6 +145,9 @@ fn main() -> ExitCode {
     }
     if arguments.cards {
         println!("{}", total.cards);
+    }
+    for (kind, count) in &total.database_faults {
+        println!("  {kind} {count}");
     }
     for (kind, count) in total.link_faults.by_kind() {
         println!("  {kind} {count}");

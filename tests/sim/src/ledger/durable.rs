@@ -1,13 +1,13 @@
 //! The durable ledger of a run: the host's own code on a faulty disk, with faults injected into commits.
-use super::{super::auditor::Auditor, PowerLost};
+use super::{PowerLost, StoredLedger, entries};
 use crate::{
-    auditor::Order,
+    auditor::{Auditor, Order},
     bank::Bank,
     faulty_disk::{Machine, WAL},
-    tables::{self, Settled, Tables},
+    tables::{self, Tables},
 };
 use atm_core::{
-    ledger::{Command, LedgerId, Operation, Origin, Outcome, Receipt, Request, Response, Ticket},
+    ledger::{LedgerId, Request, Response},
     money::Amount,
     time::UnixTime,
 };
@@ -82,19 +82,6 @@ impl DurableLedger {
         }
     }
 
-    pub(super) fn order(&self, card: usize, order: &Order) {
-        self.operate(|cards, connection| cards.order(connection, card, order));
-    }
-
-    pub(super) fn freeze(&self, account: usize, is_frozen: bool) {
-        self.operate(|cards, connection| cards.freeze(connection, account, is_frozen));
-    }
-
-    /// The database and its log.
-    pub(super) fn files(&self) -> Vec<Vec<u8>> {
-        [sqlite::FILE, WAL].into_iter().filter_map(|name| self.machine.disk.contents(name)).collect()
-    }
-
     fn start(&mut self) -> Result<(), String> {
         self.starts += 1;
         let started = match &self.cards {
@@ -117,9 +104,77 @@ impl DurableLedger {
         disk.inject(When::Call(disk.calls() + rng.u64(0..CALLS)), fault);
     }
 
+    /// The responses to all of a batch; `None` where the ledger has failed for good.
+    fn serve(&mut self, batch: Vec<Request>, rng: &mut Rng) -> Option<Vec<(Request, Response)>> {
+        let count = batch.len();
+        let disk = self.machine.disk.clone();
+        let committer = self.committer.as_mut()?;
+        batch.into_iter().try_for_each(|request| committer.submit(request)).ok()?;
+        let mut responses = Vec::new();
+        for attempt in 0..ATTEMPTS {
+            committer.commit();
+            responses.extend(committer.responses().ok()?);
+            if responses.len() == count {
+                return Some(responses);
+            }
+            self.doubts += u64::from(attempt == 0);
+            if attempt < 3 && rng.bool() {
+                // Settling may fail too.
+                let at = disk.calls() + rng.u64(0..2 * CALLS);
+                disk.inject(When::Call(at), Fault::Error(ffi::SQLITE_IOERR));
+            }
+        }
+        None
+    }
+
+    /// Opens the ledger again after power was restored.
+    fn restart(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
+        self.machine.disk.stop();
+        (self.committer, self.reader) = (None, None);
+        self.machine = self.machine.power_cut(match rng.u32(0..4) {
+            0 => Cut::Lost,
+            1 => Cut::Kept,
+            _ => Cut::Random(rng.u64(..)),
+        });
+        if let Err(error) = self.start() {
+            auditor.violation(format!("the ledger does not open after a power loss: {error}"));
+        }
+        self.report_entries(rng, auditor);
+    }
+
+    /// Reports the new entries to the auditor.
+    fn report_entries(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
+        let reader = self.reader.take().map_or_else(|| self.machine.connect(), Ok);
+        let bank = self.cards.as_ref().map(|cards| &cards.bank);
+        let reported = reader.and_then(|reader| {
+            entries::report(&reader, bank, &mut self.seen, auditor)?;
+            self.reader = rng.bool().then_some(reader);
+            Ok(())
+        });
+        if let Err(error) = reported {
+            auditor.violation(format!("the entries cannot be read: {error}"));
+        }
+    }
+}
+
+impl StoredLedger for DurableLedger {
+    fn order(&mut self, card: usize, order: &Order) {
+        self.operate(|cards, connection| cards.order(connection, card, order));
+    }
+
+    fn freeze(&mut self, account: usize, is_frozen: bool) {
+        self.operate(|cards, connection| cards.freeze(connection, account, is_frozen));
+    }
+
+    /// The database and its log.
+    fn files(&self) -> Vec<Vec<u8>> {
+        [sqlite::FILE, WAL].into_iter().filter_map(|name| self.machine.disk.contents(name)).collect()
+    }
+
     /// Commits a batch, with a power loss in 1 of 60 and an error, which it recovers from, in 6 of 60.
-    pub(super) fn commit(
+    fn commit(
         &mut self,
+        _: usize,
         batch: Vec<Request>,
         wall: UnixTime,
         rng: &mut Rng,
@@ -151,32 +206,10 @@ impl DurableLedger {
         responses.ok_or(PowerLost)
     }
 
-    /// The responses to all of a batch; `None` where the ledger has failed for good.
-    fn serve(&mut self, batch: Vec<Request>, rng: &mut Rng) -> Option<Vec<(Request, Response)>> {
-        let count = batch.len();
-        let disk = self.machine.disk.clone();
-        let committer = self.committer.as_mut()?;
-        batch.into_iter().try_for_each(|request| committer.submit(request)).ok()?;
-        let mut responses = Vec::new();
-        for attempt in 0..ATTEMPTS {
-            committer.commit();
-            responses.extend(committer.responses().ok()?);
-            if responses.len() == count {
-                return Some(responses);
-            }
-            self.doubts += u64::from(attempt == 0);
-            if attempt < 3 && rng.bool() {
-                // Settling may fail too.
-                let at = disk.calls() + rng.u64(0..2 * CALLS);
-                disk.inject(When::Call(at), Fault::Error(ffi::SQLITE_IOERR));
-            }
-        }
-        None
-    }
-
     /// Power is lost while `batch` is committed, or soon after.
-    pub(super) fn lose_power(
+    fn lose_power(
         &mut self,
+        _: usize,
         batch: Vec<Request>,
         wall: UnixTime,
         rng: &mut Rng,
@@ -188,18 +221,18 @@ impl DurableLedger {
         self.restart(rng, auditor);
     }
 
-    pub(super) fn stop_faults(&mut self) {
+    fn stop_faults(&mut self) {
         self.faults_stopped = true;
     }
 
-    pub(super) fn doubts(&self) -> u64 {
+    fn doubts(&self) -> u64 {
         self.doubts
     }
 
     /// The balance, and what is wrong with the tables. With cards, their rows were compared after each commit.
-    pub(super) fn verify(&self) -> (Amount, Vec<String>) {
+    fn verify(&mut self) -> (Amount, Vec<String>) {
         if let Some(cards) = &self.cards {
-            let rows = self.machine.connect().and_then(|connection| cards.rows(&connection));
+            let rows = self.machine.connect().and_then(|connection| entries::rows(&connection, &cards.bank));
             return match rows.map(|rows| rows.balances.iter().sum::<i128>()) {
                 Ok(sum) => {
                     (u64::try_from(sum).ok().and_then(Amount::from_minor).unwrap_or_default(), Vec::new())
@@ -211,72 +244,5 @@ impl DurableLedger {
             Ok(Tables { balance, faults, .. }) => (Amount::from_minor(balance).unwrap_or_default(), faults),
             Err(error) => (Amount::ZERO, vec![error.to_string()]),
         }
-    }
-
-    /// Opens the ledger again after power was restored.
-    fn restart(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
-        self.machine.disk.stop();
-        (self.committer, self.reader) = (None, None);
-        self.machine = self.machine.power_cut(match rng.u32(0..4) {
-            0 => Cut::Lost,
-            1 => Cut::Kept,
-            _ => Cut::Random(rng.u64(..)),
-        });
-        if let Err(error) = self.start() {
-            auditor.violation(format!("the ledger does not open after a power loss: {error}"));
-        }
-        self.report_entries(rng, auditor);
-    }
-
-    /// Reports the new entries to the auditor, and a violation if the last one that it has seen is gone.
-    fn report_entries(&mut self, rng: &mut Rng, auditor: &mut Auditor) {
-        let reader = self.reader.take().map_or_else(|| self.machine.connect(), Ok);
-        let found = reader.and_then(|reader| {
-            if let Some(cards) = &self.cards {
-                let entries = cards::entries(&reader, self.seen.len())?;
-                auditor.entered_with_cards(&entries, &cards.rows(&reader)?);
-            }
-            let found = tables::settled(&reader, self.seen.len())?;
-            self.reader = rng.bool().then_some(reader);
-            Ok(found)
-        });
-        let (last, entries) = match found {
-            Ok(found) => found,
-            Err(error) => return auditor.violation(format!("the entries cannot be read: {error}")),
-        };
-        if last.as_ref() != self.seen.last() {
-            auditor.violation(format!("entry {} was committed and is gone", self.seen.len()));
-        }
-        for (hash, settled) in entries {
-            self.seen.push(hash);
-            match settled.filter(|_| self.cards.is_none()) {
-                Some(Settled { key: Some((name, id)), operation: Some(operation), outcome, .. }) => {
-                    report(auditor, &name, id, operation, outcome);
-                }
-                Some(Settled { key: None, .. }) => auditor.violation("no terminal requested it".to_owned()),
-                Some(_) | None => {}
-            }
-        }
-    }
-}
-
-fn report(auditor: &mut Auditor, name: &str, id: u64, operation: Operation, outcome: Outcome) {
-    let Ok(name) = name.parse() else { return auditor.violation(format!("{name} is no name")) };
-    let (before, after) = balances_around(outcome);
-    let command = Command::Operate { id, operation };
-    let request = Request { ticket: Ticket::default(), origin: Origin::Terminal(name), turn: 0, command };
-    auditor.committed(&request, &Response::Settled { id, outcome }, before, after);
-}
-
-/// The balance before and after an operation, by its receipt.
-fn balances_around(outcome: Outcome) -> (Amount, Amount) {
-    match outcome {
-        Outcome::Done(Receipt::Deposited { amount, balance }) => {
-            (balance.checked_sub(amount).unwrap_or_default(), balance)
-        }
-        Outcome::Done(Receipt::Withdrawn { amount, balance }) => {
-            (balance.checked_add(amount).unwrap_or_default(), balance)
-        }
-        _ => (Amount::ZERO, Amount::ZERO),
     }
 }

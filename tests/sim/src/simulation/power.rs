@@ -62,7 +62,7 @@ impl Simulation {
         self.report.power_losses += 1;
         self.auditor.trace(self.now, || format!("host {host} loses power"));
         let requests = self.hosts[host].crash(back);
-        self.ledger.lose_power(requests, self.wall(host), &mut self.rng, &mut self.auditor);
+        self.ledger.lose_power(host, requests, self.wall(host), &mut self.rng, &mut self.auditor);
         for station in &mut self.stations {
             let is_connected = station.links.last().is_some_and(|link| link.host == host);
             for link in station.links.iter_mut().filter(|link| link.host == host) {

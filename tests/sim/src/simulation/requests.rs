@@ -69,7 +69,7 @@ impl Simulation {
         if batch.is_empty() {
             return Vec::new();
         }
-        match self.ledger.commit(batch, self.wall(host), &mut self.rng, &mut self.auditor) {
+        match self.ledger.commit(host, batch, self.wall(host), &mut self.rng, &mut self.auditor) {
             Ok(responses) => {
                 for (request, response) in &responses {
                     self.auditor

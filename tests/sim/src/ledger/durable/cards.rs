@@ -1,25 +1,15 @@
-//! The cards of a ledger on a faulty disk: made and changed by an operator's writes, and read back with the entries, through
-//! connections of their own.
+//! The cards of a ledger on a faulty disk: made and changed by an operator's writes, through connections of their own.
 use crate::{
-    auditor::{CardEntry, CardRowsSeen, Order},
+    auditor::Order,
     bank::{Bank, OWNERS},
     faulty_disk::Machine,
 };
 use atm_core::{
-    ledger::{
-        AccountNumber,
-        card::{Card, Claim},
-    },
-    money::Amount,
+    ledger::card::{Card, Claim},
     time::UnixTime,
 };
-use atm_host::ledger::{
-    committer::GroupCommitter,
-    sqlite::Sqlite,
-    store::StoreFault,
-    words::{self, Figures},
-};
-use rusqlite::{Connection, Row, params, types::Type};
+use atm_host::ledger::{committer::GroupCommitter, sqlite::Sqlite, store::StoreFault, words};
+use rusqlite::{Connection, params, types::Type};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -108,59 +98,4 @@ impl DurableCards {
         let update = "UPDATE accounts SET state = ? WHERE account = ?";
         connection.execute(update, params![state, self.bank.accounts[account].0]).map(|_| ())
     }
-
-    /// The rows that the auditor compares.
-    pub(super) fn rows(&self, connection: &Connection) -> Read<CardRowsSeen> {
-        let mut balance = connection.prepare_cached("SELECT balance FROM accounts WHERE account = ?")?;
-        let mut card = connection.prepare_cached("SELECT tries, blocked FROM cards WHERE card = ?")?;
-        let balances = self.bank.accounts.iter();
-        let balances =
-            balances.map(|(number, _)| balance.query_row([number], |row| row.get(0)).map(i64::into));
-        Ok(CardRowsSeen {
-            balances: balances.collect::<Read<_>>()?,
-            cards: (1..=self.bank.cards.len())
-                .map(|number| card.query_row([number], |row| Ok((row.get(0)?, row.get(1)?))))
-                .collect::<Read<_>>()?,
-        })
-    }
-}
-
-/// The settled operations of the host's entries above `number`.
-pub(super) fn entries(connection: &Connection, number: usize) -> Read<Vec<CardEntry>> {
-    let select =
-        "SELECT terminal, id, operation, ifnull(reason, kind), amount, balance, payee, detail, own, time
-        FROM entries e LEFT JOIN (SELECT card AS known, accounts AS own FROM cards) ON known = e.card
-        WHERE journal = 1 AND number > ? AND kind IN ('done', 'refused', 'void') ORDER BY number";
-    connection.prepare_cached(select)?.query_map([number], entry)?.collect()
-}
-
-fn entry(row: &Row<'_>) -> Read<CardEntry> {
-    let amount = |at| {
-        let minor: Option<u64> = row.get::<_, Option<i64>>(at)?.map(i64::cast_unsigned);
-        Ok::<_, rusqlite::Error>(minor.and_then(Amount::from_minor))
-    };
-    let name: Option<String> = row.get(0)?;
-    let operation: Option<String> = row.get(2)?;
-    let outcome: String = row.get(3)?;
-    let is_verified = operation.as_deref() == Some("verification") && outcome == "done";
-    let accounts: Option<String> = row.get(8)?;
-    let figures = Figures {
-        amount: amount(4)?,
-        balance: amount(5)?,
-        payee: row.get::<_, Option<u32>>(6)?.map(AccountNumber),
-        detail: row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned),
-        accounts: accounts.filter(|_| is_verified).and_then(|text| words::accounts(&text)),
-    };
-    let id = row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned).ok_or_else(|| damaged(1))?;
-    // An entry has its account's balance, also where the outcome does not say it.
-    let mut all = [figures, Figures { balance: None, ..figures }].into_iter();
-    let record = all.find_map(|figures| words::record(id, operation.as_deref(), &outcome, &figures));
-    let record = record.ok_or_else(|| damaged(3))?;
-    Ok(CardEntry {
-        name: name.and_then(|name| name.parse().ok()).ok_or_else(|| damaged(0))?,
-        id,
-        operation: record.operation,
-        outcome: record.outcome,
-        time: UnixTime::from_millis(row.get::<_, i64>(9)?.cast_unsigned()),
-    })
 }
