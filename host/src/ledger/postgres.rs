@@ -18,7 +18,8 @@ use super::{
 };
 use crate::log::LEDGER;
 use arrays::Arrays;
-use atm_core::ledger::{AccountNumber, Command, Name, Operation, Request, card::Card};
+use atm_core::ledger::{AccountNumber, LedgerId, Name, Request, card::Token};
+use keys::Keys;
 use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::{Row, types::ToSql};
@@ -27,6 +28,7 @@ use tracing::warn;
 mod address;
 mod arrays;
 pub mod copy;
+mod keys;
 mod orders;
 mod session;
 mod statements;
@@ -45,13 +47,16 @@ pub struct Postgres {
     /// The place in the address of the server that was connected last.
     server: usize,
     /// `None` while a fault lasts.
-    open: Option<(Session, Statements)>,
+    open: Option<Open>,
     mark: Mark,
     /// Whether the mark took the last head: a fault is logged once.
     is_noting: bool,
     /// What was loaded in the open transaction.
     loaded: Option<Loaded>,
 }
+
+/// A session, its statements, and the ledger's identity.
+type Open = (Session, Statements, LedgerId);
 
 /// The journal, and the names that were inserted for their hellos.
 #[derive(Debug)]
@@ -78,16 +83,8 @@ impl Postgres {
                 "the host {host} was served with another folder, which has the mark of what it acknowledged: serve it with that, or                  under another name (--host-name)"
             )));
         }
-        let statements = Statements::prepare(&session)?;
-        Ok(Self {
-            database,
-            journal,
-            server,
-            open: Some((session, statements)),
-            mark,
-            is_noting: true,
-            loaded: None,
-        })
+        let open = Some(prepare(session)?);
+        Ok(Self { database, journal, server, open, mark, is_noting: true, loaded: None })
     }
 
     /// The journal's number.
@@ -95,7 +92,7 @@ impl Postgres {
         self.journal
     }
 
-    fn session(&self) -> Result<&(Session, Statements), StoreFault> {
+    fn session(&self) -> Result<&Open, StoreFault> {
         self.open.as_ref().ok_or_else(|| StoreFault::Failed("the database is not connected".to_owned()))
     }
 
@@ -108,48 +105,12 @@ impl Postgres {
     }
 }
 
-/// The keys of the rows that a batch touches.
-#[derive(Debug, Default)]
-struct Keys {
-    names: BTreeSet<String>,
-    /// Names that say hello.
-    new: BTreeSet<String>,
-    tokens: BTreeSet<String>,
-    accounts: BTreeSet<i64>,
-    statements: BTreeSet<i64>,
-}
-
-impl Keys {
-    fn of<'a>(requests: impl Iterator<Item = &'a Request>) -> Self {
-        let mut keys = Self::default();
-        for request in requests {
-            if let Some(name) = request.origin.terminal() {
-                keys.names.insert(name.to_string());
-                if matches!(request.command, Command::Hello(_)) {
-                    keys.new.insert(name.to_string());
-                }
-            }
-            match &request.command {
-                Command::Card { request: asked, .. } => {
-                    let touched = request.command.touched();
-                    let numbers = [touched.account, touched.payee]
-                        .into_iter()
-                        .flatten()
-                        .map(|number| i64::from(number.0));
-                    keys.accounts.extend(numbers.clone());
-                    if asked.operation() == Operation::Statement {
-                        keys.statements.extend(numbers);
-                    }
-                    let claim = asked.claim();
-                    keys.tokens
-                        .extend(claim.tokens().iter().map(|token| words::token_text(token).to_string()));
-                }
-                Command::Operate { .. } => drop(keys.accounts.insert(AccountNumber::OPEN.0.into())),
-                _ => {}
-            }
-        }
-        keys
-    }
+/// Prepares the statements of a session.
+fn prepare(session: Session) -> Result<Open, StoreFault> {
+    let statements = Statements::prepare(&session)?;
+    let ledger = session.run(session.client().query("SELECT identity FROM ledger", &[]))?;
+    let ledger = tables::read_identity(&ledger)?;
+    Ok((session, statements, ledger))
 }
 
 impl Store for Postgres {
@@ -190,7 +151,7 @@ impl Store for Postgres {
         self.loaded = None;
         let ended = self
             .session()
-            .map(|(session, statements)| session.run(session.client().query(&statements.rollback, &[])));
+            .map(|(session, statements, _)| session.run(session.client().query(&statements.rollback, &[])));
         if !matches!(ended, Ok(Ok(_))) {
             // The server ends the transaction of a closed session.
             self.open = None;
@@ -204,8 +165,7 @@ impl Store for Postgres {
         let session = Session::connect(&self.database, self.server.wrapping_add(1))?;
         self.server = session.server();
         tables::check_mark(&session, self.journal, noted)?;
-        let statements = Statements::prepare(&session)?;
-        self.open = Some((session, statements));
+        self.open = Some(prepare(session)?);
         Ok(())
     }
 
@@ -222,22 +182,25 @@ impl Store for Postgres {
 
 impl Postgres {
     fn load_batch(&self, keys: &Keys) -> Result<(Batch, BTreeSet<Name>), StoreFault> {
-        let (session, statements) = self.session()?;
+        let (session, statements, ledger) = self.session()?;
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-        let (names, new, tokens) = (list(&keys.names), list(&keys.new), list(&keys.tokens));
+        let (names, new) = (list(&keys.names), list(&keys.new));
+        let tokens = |at: fn(&[Token; 2]) -> &Token| -> Vec<String> {
+            keys.claims.iter().map(|claim| words::token_text(at(claim.tokens())).to_string()).collect()
+        };
+        let (newest, older) = (tokens(|[newest, _]| newest), tokens(|[_, older]| older));
         let accounts: Vec<i64> = keys.accounts.iter().copied().collect();
         let journal = i64::from(self.journal);
-        let steps: [Step<'_>; 7] = [
-            (&statements.begin, vec![]),
-            (&statements.journal, vec![&journal]),
-            (&statements.ledger, vec![]),
-            (&statements.place, vec![&new]),
-            (&statements.terminals, vec![&names]),
-            (&statements.cards, vec![&tokens]),
-            (&statements.accounts, vec![&accounts]),
+        let steps: [Step<'_>; 6] = [
+            Some((&statements.begin, vec![])),
+            Some((&statements.journal, vec![&journal])),
+            (!new.is_empty()).then(|| (&statements.place, vec![&new as _])),
+            (!names.is_empty()).then(|| (&statements.terminals, vec![&names as _])),
+            (!newest.is_empty()).then(|| (&statements.cards, vec![&newest as _, &older as _])),
+            (!accounts.is_empty()).then(|| (&statements.accounts, vec![&accounts as _])),
         ];
         let rows = session.run(exchange(session.client(), &steps))?;
-        let [_, journal, ledger, new, terminal_rows, card_rows, account_rows] = &rows[..] else {
+        let [_, journal, new, terminal_rows, card_rows, account_rows] = &rows[..] else {
             return Err(StoreFault::Failed("the database has answered another exchange".to_owned()));
         };
         let (head, turn) = tables::read_journal(journal)?;
@@ -257,8 +220,9 @@ impl Postgres {
             let (number, card) = cells::card(row)?;
             cards.add_card(number, card);
         }
-        if !tokens.is_empty() && !cards.has_card(DECOY) {
-            cards.add_card(DECOY, Card::DECOY);
+        if !cards.has_card(DECOY) && keys.claims.iter().any(|claim| cards.number(claim) == DECOY) {
+            // While its row was waited for, the card got another token.
+            return Err(StoreFault::Busy);
         }
         let mut open = None;
         for row in account_rows {
@@ -281,7 +245,7 @@ impl Postgres {
             statements.count(session)?.saturating_sub(placed.len() as u64)
         };
         let batch = Batch {
-            ledger: tables::read_identity(ledger)?,
+            ledger: *ledger,
             journal: self.journal,
             head,
             turn,
@@ -299,7 +263,7 @@ impl Postgres {
     }
 
     fn save_batch(&self, batch: &Batch, loaded: &Loaded) -> Result<(), StoreFault> {
-        let (session, statements) = self.session()?;
+        let (session, statements, _) = self.session()?;
         let terminals = batch.terminals.iter().filter(|(_, (_, has_changed))| *has_changed);
         let terminals = terminals.map(|(name, (terminal, _))| cells::of_terminal(name, terminal));
         let terminals = Arrays::new(&TERMINAL, terminals)?;
@@ -320,26 +284,23 @@ impl Postgres {
         let closed: Vec<_> = batch.closed.iter().map(Name::to_string).collect();
         let before = (&loaded.head, &loaded.turn);
         let journal = tables::of_journal(self.journal, before, (&batch.head, &batch.turn))?;
-        let mut steps: Vec<Step<'_>> = vec![(&statements.save_journal, tables::parameters(&journal))];
-        let tables = [
-            (&statements.save_terminals, &terminals),
-            (&statements.save_cards, &cards),
-            (&statements.save_accounts, &accounts),
-            (&statements.append, &entries),
+        let steps: [Step<'_>; 8] = [
+            Some((&statements.save_journal, tables::parameters(&journal))),
+            terminals.step(&statements.save_terminals),
+            cards.step(&statements.save_cards),
+            accounts.step(&statements.save_accounts),
+            entries.step(&statements.append),
+            (!closed.is_empty()).then(|| (&statements.close, vec![&closed as _])),
+            (!unused.is_empty()).then(|| (&statements.remove, vec![&unused as _])),
+            Some((&statements.commit, vec![])),
         ];
-        steps.extend(
-            tables.iter().filter(|(_, rows)| !rows.is_empty()).map(|(step, rows)| (*step, rows.parameters())),
-        );
-        steps.extend((!closed.is_empty()).then(|| -> Step<'_> { (&statements.close, vec![&closed]) }));
-        steps.extend((!unused.is_empty()).then(|| -> Step<'_> { (&statements.remove, vec![&unused]) }));
-        steps.push((&statements.commit, vec![]));
         session.take_warning();
         session.run(exchange(session.client(), &steps))?;
         session.check_warning()
     }
 
     fn read_enrolment(&self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
-        let (session, statements) = self.session()?;
+        let (session, statements, _) = self.session()?;
         let name = name.as_str();
         let parameters: [&(dyn ToSql + Sync); 1] = [&name];
         let row = session.run(session.client().query_opt(&statements.enrolment, &parameters))?;

@@ -5,6 +5,7 @@ mod audit;
 mod bank;
 mod commands;
 mod contract;
+mod decoy;
 mod faults;
 mod hosts;
 mod moved;

@@ -1,9 +1,10 @@
 //! Arrays: the rows of a batch as one parameter a column, so that a statement takes any number of rows in one round trip.
+use super::statements::Step;
 use crate::ledger::{
     cells::{Cell, Kind},
     store::StoreFault,
 };
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Statement, types::ToSql};
 
 /// The values of one column.
 #[derive(Debug)]
@@ -56,11 +57,16 @@ impl Arrays {
     }
 
     /// Whether there is no row.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.first().is_none_or(|column| match column {
             Array::Integers(values) => values.is_empty(),
             Array::Texts(values) => values.is_empty(),
         })
+    }
+
+    /// As the parameters of a statement; `None` without a row.
+    pub(super) fn step<'a>(&'a self, statement: &'a Statement) -> Step<'a> {
+        (!self.is_empty()).then(|| (statement, self.parameters()))
     }
 
     /// As parameters.

@@ -20,7 +20,6 @@ use tokio_postgres::{Client, Error, Row, Statement, types::ToSql};
 pub(super) struct Statements {
     pub(super) begin: Statement,
     pub(super) journal: Statement,
-    pub(super) ledger: Statement,
     /// Inserts the names that have no row; returns them.
     pub(super) place: Statement,
     pub(super) terminals: Statement,
@@ -68,27 +67,37 @@ pub(super) fn of_entry(entry: &Entry) -> Result<Vec<Cell>, StoreFault> {
     texts.zip(entry_columns()).map(cell).collect()
 }
 
+/// A statement is planned once a session, for tables that may grow from nothing to millions of rows meanwhile: by its index
+/// whatever the size. An engine that has other settings plans as it does.
+const PLANNING: &str = "SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan' ELSE 'off' END, false)
+     FROM pg_settings WHERE name IN ('plan_cache_mode', 'enable_seqscan', 'enable_hashjoin', 'enable_mergejoin')";
+
 impl Statements {
     /// Prepares them, in one round trip.
     ///
     /// # Errors
     /// [`StoreFault`].
     pub(super) fn prepare(session: &Session) -> Result<Self, StoreFault> {
+        session.run(session.client().batch_execute(PLANNING))?;
         let terminal = names(&TERMINAL);
         let texts = [
             "BEGIN".to_owned(),
             "COMMIT".to_owned(),
             "ROLLBACK".to_owned(),
             "SELECT epoch, owner, batches, number, hash FROM journals WHERE journal = $1 FOR UPDATE".to_owned(),
-            "SELECT identity FROM ledger".to_owned(),
             "INSERT INTO terminals (terminal, turn, next_number, gap_start, gap_end)
                  SELECT new.terminal, 0, 1, 0, 0 FROM unnest($1::text[]) WITH ORDINALITY AS new (terminal, place) ORDER BY place
                  ON CONFLICT (terminal) DO NOTHING RETURNING terminal".to_owned(),
             format!(
                 "SELECT {terminal} FROM terminals WHERE terminal = ANY ($1::text[]) ORDER BY terminal FOR UPDATE"
             ),
+            // The decoy's row is found for every card, and locked in the place of a row that is not there: hosts whose cards are known do
+            // not wait for each other, and the refusal of an unknown card reads and locks as many rows as that of a known one.
             format!(
-                "SELECT {} FROM cards WHERE token = ANY ($1::text[]) OR (card = 0 AND cardinality($1::text[]) > 0)
+                "SELECT {} FROM cards WHERE token = ANY ($1::text[] || $2::text[]) OR (card = 0 AND EXISTS
+                     (SELECT FROM unnest($1::text[], $2::text[]) AS claim (newest, older)
+                      WHERE NOT EXISTS (SELECT FROM cards WHERE token = newest)
+                          AND NOT EXISTS (SELECT FROM cards WHERE token = older)))
                  ORDER BY card FOR UPDATE",
                 names(&CARD)
             ),
@@ -127,7 +136,6 @@ impl Statements {
             commit: next()?,
             rollback: next()?,
             journal: next()?,
-            ledger: next()?,
             place: next()?,
             terminals: next()?,
             cards: next()?,
@@ -173,13 +181,16 @@ impl Statements {
     }
 }
 
-/// A statement with its parameters.
-pub(super) type Step<'a> = (&'a Statement, Vec<&'a (dyn ToSql + Sync)>);
+/// A statement with its parameters; `None` where it has nothing to do, which saves its reply.
+pub(super) type Step<'a> = Option<(&'a Statement, Vec<&'a (dyn ToSql + Sync)>)>;
 
-/// Sends all statements in this order without waiting in between, and returns their rows. An error is that of the first
-/// statement that failed; those after it were not carried out, as they are of one transaction.
+/// Sends all statements in this order without waiting in between, and returns their rows, none for a step that is left out. An
+/// error is that of the first statement that failed; those after it were not carried out, as they are of one transaction.
 pub(super) async fn exchange(client: &Client, steps: &[Step<'_>]) -> Result<Vec<Vec<Row>>, Error> {
     // Each is sent when it is polled first, which happens in this order.
-    let sent = steps.iter().map(|(statement, parameters)| client.query(*statement, parameters));
+    let sent = steps.iter().map(async |step| match step {
+        Some((statement, parameters)) => client.query(*statement, parameters).await,
+        None => Ok(Vec::new()),
+    });
     join_all(sent).await.into_iter().collect()
 }
