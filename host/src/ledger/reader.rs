@@ -5,7 +5,9 @@
 //! transaction that is open (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
 pub use super::cells::AccountRow;
 use super::{
-    Enrolment, draft,
+    Enrolment,
+    batch::DECOY,
+    draft,
     entry::{COLUMNS, Entry, FORMAT, Hash},
     folder::{beside, find},
     sqlite::{FILE, accounts, cards, drop_cached, enrolments, rows, tables},
@@ -47,6 +49,17 @@ pub struct AccountView {
     pub statement: Statement,
 }
 
+/// What the rows of all accounts say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// How many there are.
+    pub count: u64,
+    /// Their balances, in minor units.
+    pub balance: i128,
+    /// The number of the first.
+    pub first: Option<AccountNumber>,
+}
+
 /// What the tables say about the whole ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overview {
@@ -56,8 +69,8 @@ pub struct Overview {
     pub entries: u64,
     /// Terminals with a row.
     pub terminals: u64,
-    /// The accounts, by their numbers.
-    pub accounts: Vec<AccountRow>,
+    /// The accounts.
+    pub accounts: Accounts,
     /// What the ledger began with, in minor units.
     pub opening: u64,
     /// The journals, by their numbers.
@@ -132,6 +145,13 @@ impl Reader {
     pub fn overview(&self) -> Result<Overview, StoreFault> {
         let connection = &self.connection;
         let _snapshot = connection.is_autocommit().then(|| self.snapshot()).transpose()?;
+        let mut accounts = Accounts::default();
+        self.accounts::<StoreFault>(|AccountRow { account, .. }| {
+            accounts.count += 1;
+            accounts.balance += i128::from(account.balance.minor());
+            accounts.first.get_or_insert(account.number);
+            Ok(())
+        })?;
         let count = |select| connection.query_row(select, [], |row| row.get(0));
         let mut journals = connection.prepare("SELECT journal, name FROM journals ORDER BY journal")?;
         let journals = journals.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -140,7 +160,7 @@ impl Reader {
             // Entries have rows in the order of their commits, and none is ever deleted.
             entries: count("SELECT coalesce(max(rowid), 0) FROM entries")?,
             terminals: rows::count_terminals(connection)?,
-            accounts: accounts::all(connection)?,
+            accounts,
             opening: count(
                 "SELECT coalesce(sum(amount), 0) FROM entries WHERE debit = 'opening'
                  AND (journal = 2 OR journal = 1 AND number = 1)",
@@ -184,21 +204,43 @@ impl Reader {
     pub fn account(&self, number: AccountNumber) -> Result<Option<AccountView>, StoreFault> {
         let _snapshot = self.snapshot()?;
         let Some(row) = accounts::read(&self.connection, number)? else { return Ok(None) };
-        let cards = self.cards()?.into_iter().filter(|(_, card)| card.accounts.contains(number)).collect();
+        let mut cards = Vec::new();
+        self.cards::<StoreFault>(|card| {
+            cards.extend(Some(card).filter(|(_, card)| card.accounts.contains(number)));
+            Ok(())
+        })?;
         Ok(Some(AccountView { row, cards, statement: accounts::statement(&self.connection, number)? }))
     }
 
-    /// The cards, by their numbers, with the decoy.
+    /// Reads the accounts, by their numbers: in ranges of 10,000, each as one commit left it, with a transaction of its own that is
+    /// over when `see` gets them. So memory does not grow with their count, and a slow reader keeps no log from being shortened.
+    ///
+    /// # Errors
+    /// [`StoreFault`], or that of `see`.
+    pub fn accounts<E: From<StoreFault>>(
+        &self,
+        see: impl FnMut(AccountRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        accounts::for_each(&self.connection, see)
+    }
+
+    /// Reads the cards with their numbers in the table, without the decoy, as [`accounts`](Self::accounts) does.
+    ///
+    /// # Errors
+    /// [`StoreFault`], or that of `see`.
+    pub fn cards<E: From<StoreFault>>(
+        &self,
+        mut see: impl FnMut((u64, Card)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        cards::for_each(&self.connection, |card| if card.0 == DECOY { Ok(()) } else { see(card) })
+    }
+
+    /// The card of this number in the table, if there is one. That of the decoy is 0.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub fn cards(&self) -> Result<Vec<(u64, Card)>, StoreFault> {
-        let mut found = Vec::new();
-        cards::for_each(&self.connection, |card| {
-            found.push(card);
-            Ok(())
-        })?;
-        Ok(found)
+    pub fn card(&self, number: u64) -> Result<Option<Card>, StoreFault> {
+        cards::read(&self.connection, number)
     }
 
     /// Reads the entries of the next range: those after the row `after`, up to the row `until`, in the order of their

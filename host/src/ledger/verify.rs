@@ -11,7 +11,7 @@ use super::{
     store::StoreFault,
 };
 use atm_core::ledger::{
-    Record, Terminal,
+    Account, Record, Terminal,
     card::{AccountState, Card},
 };
 use rusqlite::Connection;
@@ -102,10 +102,8 @@ impl Report {
         let identities = texts(&reader.connection, "SELECT identity FROM ledger")?;
         self.compare("the identity", identities, Vec::from_iter(ledger.map(|ledger| ledger.to_string())));
         self.compare("the last entry's row", overview.entries, count);
-        let open = account.map(|account| AccountRow { account, owner: None, state: AccountState::Open });
         replay.save()?;
-        let derived = Vec::from_iter(open.into_iter().chain(accounts::all(&replay.database)?));
-        self.compare_accounts(&overview.accounts, &derived);
+        self.compare_accounts(reader, account, &replay.database)?;
         self.compare_cards(reader, &replay.database)?;
         for Journal { journal, name, head } in &overview.journals {
             let derived = replay.heads.remove(journal).unwrap_or_default();
@@ -149,22 +147,38 @@ impl Report {
         Ok(())
     }
 
-    /// Compares accounts, both by their numbers.
-    fn compare_accounts(&mut self, stored: &[AccountRow], derived: &[AccountRow]) {
-        let numbers = |rows: &[AccountRow]| Vec::from_iter(rows.iter().map(|row| row.account.number.0));
-        let [known, expected] = [numbers(stored), numbers(derived)];
+    /// Compares the accounts: that of open access, and those of cards.
+    fn compare_accounts(
+        &mut self,
+        reader: &Reader,
+        open: Option<Account>,
+        derived: &Connection,
+    ) -> Result<(), StoreFault> {
+        let known = accounts::numbers(&reader.connection)?;
+        let of_open = open.map(|account| account.number.0);
+        let expected = Vec::from_iter(of_open.into_iter().chain(accounts::numbers(derived)?));
         if known != expected {
-            return self.compare("the list of accounts", known, expected);
+            self.compare("the list of accounts", known, expected);
+            return Ok(());
         }
-        for (row, expected) in stored.iter().zip(derived) {
-            self.compare(format!("account {}", row.account.number.0), row, expected);
-        }
+        accounts::for_each::<StoreFault>(&reader.connection, |row| {
+            let number = row.account.number;
+            let expected = match open.filter(|account| account.number == number) {
+                Some(account) => Some(AccountRow { account, owner: None, state: AccountState::Open }),
+                None => accounts::read(derived, number)?,
+            };
+            match expected {
+                Some(expected) => self.compare(format!("account {}", number.0), row, expected),
+                None => self.fault(format!("account {} has no entry", number.0)),
+            }
+            Ok(())
+        })
     }
 
     /// Compares the cards; their tokens and verifiers, which cannot be derived, by their digests.
     fn compare_cards(&mut self, reader: &Reader, derived: &Connection) -> Result<(), StoreFault> {
         let mut count = 0;
-        cards::for_each(&reader.connection, |(number, card)| {
+        cards::for_each::<StoreFault>(&reader.connection, |(number, card)| {
             count += 1;
             let Some(expected) = cards::read(derived, number)? else {
                 self.fault(format!("card {number} has no entry"));
@@ -180,7 +194,7 @@ impl Report {
             Ok(())
         })?;
         let mut expected = 0;
-        cards::for_each(derived, |_| {
+        cards::for_each::<StoreFault>(derived, |_| {
             expected += 1;
             Ok(())
         })?;

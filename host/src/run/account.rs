@@ -38,15 +38,13 @@ pub(super) fn run(command: &Account) -> Result<Exit> {
 }
 
 fn list(source: &Source, json: bool) -> Result<Exit> {
-    let rows = reader(source)?.overview()?.accounts;
+    let reader = reader(source)?;
     write_output(|out| {
         if !json {
             writeln!(out, "{:>9}  {:<6}  {:>16}  owner", "account", "state", "balance")?;
         }
-        for row in rows {
-            writeln!(out, "{}", if json { format!("{{{}}}", fields(&row)) } else { line(&row) })?;
-        }
-        Ok(())
+        let text = |row| if json { format!("{{{}}}", fields(&row)) } else { line(&row) };
+        reader.accounts(|row| Ok(writeln!(out, "{}", text(row))?))
     })
 }
 

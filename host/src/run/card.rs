@@ -20,7 +20,6 @@ use atm_host::{
     clock::unix_time,
     exit::Exit,
     ledger::{
-        batch::DECOY,
         card_order::{CardOrder, Refused},
         operator::{Operator, OrderFault},
     },
@@ -168,16 +167,13 @@ fn print_once(
 }
 
 fn list(source: &Source, json: bool) -> Result<Exit> {
-    let cards = reader(source)?.cards()?;
+    let reader = reader(source)?;
     write_output(|out| {
         if !json {
             writeln!(out, "{:>9}  {:<6}  {:<7}  {:>5}  accounts", "card", "number", "state", "tries")?;
         }
-        // The decoy is no card.
-        for (row, card) in cards.iter().filter(|(row, _)| *row != DECOY) {
-            writeln!(out, "{}", if json { object(*row, card) } else { line(*row, card) })?;
-        }
-        Ok(())
+        let text = |(row, card): (u64, card::Card)| if json { object(row, &card) } else { line(row, &card) };
+        reader.cards(|card| Ok(writeln!(out, "{}", text(card))?))
     })
 }
 

@@ -129,10 +129,10 @@ fn verify(source: &Source, expect: Option<&Path>) -> Result<Exit> {
 fn summary(overview: &Overview) -> String {
     let Overview { ledger, entries, terminals, accounts, journals, .. } = overview;
     let mut text = format!("ledger     {ledger}\nentries    {entries}\nterminals  {terminals}");
-    let sum: i128 = accounts.iter().map(|row| i128::from(row.account.balance.minor())).sum();
-    text.push_str(&match accounts.len() {
-        1 => format!("\nbalance    {}", SignedAmount(sum)),
-        many => format!("\naccounts   {many}, {} in all", SignedAmount(sum)),
+    let sum = SignedAmount(accounts.balance);
+    text.push_str(&match accounts.count {
+        1 => format!("\nbalance    {sum}"),
+        many => format!("\naccounts   {many}, {sum} in all"),
     });
     for journal in journals {
         text.push_str(&format!("\n{}", heads::line(journal)));

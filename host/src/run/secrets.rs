@@ -12,6 +12,7 @@ use atm_host::{
         secrets::{self, KeyChange},
     },
     exit::Exit,
+    ledger::store::StoreFault,
 };
 use std::path::Path;
 
@@ -71,12 +72,14 @@ fn change(
 
 /// Whether no card that is in use needs this key.
 fn are_without(source: &Source, kind: CardKey, key: KeyId) -> Result<()> {
-    let cards = reader(source)?.cards()?;
-    let needs = cards.iter().filter(|(_, card)| {
+    let mut needs = Vec::new();
+    reader(source)?.cards::<StoreFault>(|(row, card)| {
         let keys = [card.token.key, card.verifier.token_key, card.verifier.key];
-        !card.is_blocked && keys.contains(&key)
-    });
-    let needs = Vec::from_iter(needs.map(|(row, _)| row.to_string()));
+        if !card.is_blocked && keys.contains(&key) {
+            needs.push(row.to_string());
+        }
+        Ok(())
+    })?;
     let shown = needs.get(..SHOWN).map_or_else(|| needs.join(" "), |first| format!("{} …", first.join(" ")));
     let way = match kind {
         CardKey::Tokens => "the next right PIN gives a card the other one",

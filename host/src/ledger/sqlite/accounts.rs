@@ -1,5 +1,5 @@
 //! Accounts: their rows, and the statement of one, from the entries of cards' sessions.
-use super::StoreFault;
+use super::{StoreFault, rows};
 use crate::ledger::{
     cells::{self, AccountRow},
     words,
@@ -33,10 +33,20 @@ pub(crate) fn first_free(connection: &Connection) -> Result<AccountNumber> {
     Ok(AccountNumber(select.query_row([FIRST_NUMBER], |row| row.get(0))?))
 }
 
-/// All accounts, by their numbers.
-pub(crate) fn all(connection: &Connection) -> Result<Vec<AccountRow>> {
-    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM accounts ORDER BY account"))?;
-    select.query_and_then([], |row| cells::account(row))?.collect()
+/// Reads all accounts, by their numbers, in [ranges](rows::in_ranges).
+pub(crate) fn for_each<E: From<StoreFault>>(
+    connection: &Connection,
+    see: impl FnMut(AccountRow) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let select = format!("SELECT {COLUMNS} FROM accounts WHERE account >= ? ORDER BY account LIMIT ?");
+    let number = |row: &AccountRow| row.account.number.0.into();
+    rows::in_ranges(connection, &select, |row| cells::account(row), number, see)
+}
+
+/// The numbers of all accounts, in their order.
+pub(crate) fn numbers(connection: &Connection) -> Result<Vec<u32>> {
+    let mut select = connection.prepare("SELECT account FROM accounts ORDER BY account")?;
+    Ok(select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Saves a whole row, which may be new.

@@ -1,5 +1,5 @@
 //! Cards: their rows, and that of the decoy.
-use super::StoreFault;
+use super::{StoreFault, rows};
 use crate::ledger::{batch::DECOY, cells, words};
 use atm_core::ledger::card::{Card, Claim};
 use rusqlite::{Connection, params};
@@ -29,10 +29,13 @@ pub(crate) fn read(connection: &Connection, number: u64) -> Result<Option<Card>>
     Ok(found.map(|(_, card)| card))
 }
 
-/// Reads the decoy and all cards, by their numbers.
-pub(crate) fn for_each(connection: &Connection, mut see: impl FnMut(Numbered) -> Result<()>) -> Result<()> {
-    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM cards ORDER BY card"))?;
-    select.query_and_then([], |row| cells::card(row))?.try_for_each(|card| card.and_then(&mut see))
+/// Reads the decoy and all cards, by their numbers, in [ranges](rows::in_ranges).
+pub(crate) fn for_each<E: From<StoreFault>>(
+    connection: &Connection,
+    see: impl FnMut(Numbered) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let select = format!("SELECT {COLUMNS} FROM cards WHERE card >= ? ORDER BY card LIMIT ?");
+    rows::in_ranges(connection, &select, |row| cells::card(row), |(number, _)| *number, see)
 }
 
 /// The number of the next card: no row is ever deleted.

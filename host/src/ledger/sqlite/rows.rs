@@ -95,6 +95,31 @@ pub(crate) fn terminal(connection: &Connection, name: &Name) -> Result<Option<Te
     Ok(rows.next().transpose()?.map(|(_, terminal)| terminal))
 }
 
+/// The rows of a range.
+const RANGE: usize = 10_000;
+
+/// Reads all rows of a table in ranges, by their numbers. `select` has the first number and the count of a range as its parameters.
+/// Where no transaction was open before, none is while `see` handles a range, however long that takes: the log is shortened meanwhile.
+pub(crate) fn in_ranges<T, E: From<StoreFault>>(
+    connection: &Connection,
+    select: &str,
+    read: impl Fn(&Row<'_>) -> Result<T>,
+    number: impl Fn(&T) -> u64,
+    mut see: impl FnMut(T) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut first = 0;
+    loop {
+        let range = || {
+            let mut select = connection.prepare_cached(select)?;
+            select.query_and_then(params![first, RANGE], &read)?.collect::<Result<Vec<T>>>()
+        };
+        let range = range()?;
+        let Some(last) = range.last() else { return Ok(()) };
+        first = number(last).saturating_add(1);
+        range.into_iter().try_for_each(&mut see)?;
+    }
+}
+
 /// Reads all terminals.
 pub(crate) fn terminals(
     connection: &Connection,

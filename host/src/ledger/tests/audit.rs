@@ -4,8 +4,9 @@ use crate::ledger::{
     committer::GroupCommitter,
     entry::{Entry, Hash},
     folder::Folder,
-    reader::{AccountRow, Journal, Overview, Reader},
+    reader::{AccountRow, Accounts, Journal, Overview, Reader},
     sqlite::{FILE, Sqlite},
+    store::StoreFault,
 };
 use atm_core::{
     ledger::{
@@ -89,6 +90,16 @@ fn heads(overview: &Overview) -> Vec<(String, u64, Hash)> {
         .collect()
 }
 
+pub(super) fn accounts(reader: &Reader) -> Vec<AccountRow> {
+    let mut rows = Vec::new();
+    let take = |row| {
+        rows.push(row);
+        Ok::<_, StoreFault>(())
+    };
+    reader.accounts(take).unwrap();
+    rows
+}
+
 pub(super) fn entries(reader: &Reader) -> Vec<Entry> {
     reader.range(0, u64::MAX).unwrap().unwrap().1
 }
@@ -104,7 +115,9 @@ fn a_ledger_is_read_beside_its_writer_and_without_one() {
         assert_eq!(reader.overview().unwrap(), overview);
         let account = Account { number: AccountNumber(1), balance: Amount::ZERO, version: 5 };
         let row = AccountRow { account, owner: None, state: AccountState::Open };
-        assert_eq!((overview.accounts.as_slice(), overview.opening), (&[row][..], 10_000));
+        assert_eq!(accounts(&reader), [row]);
+        let accounts = Accounts { count: 1, balance: 0, first: Some(AccountNumber(1)) };
+        assert_eq!((overview.accounts, overview.opening), (accounts, 10_000));
         let terminal = reader.terminal(&"a".parse().unwrap()).unwrap().unwrap();
         let outcome = Outcome::Done(Receipt::Withdrawn { amount: units(100), balance: Amount::ZERO });
         let last = Record::new(400, Some(Operation::WithdrawAll), outcome);
@@ -287,13 +300,47 @@ fn a_file_with_a_log_and_no_index_of_it_is_read_from_a_private_copy() {
 }
 
 #[test]
+fn a_list_of_accounts_comes_in_ranges_and_keeps_no_transaction_open() {
+    let folder = TempDir::new().unwrap();
+    let (ledger, _lock) = ledger(folder.path());
+    let writer = Connection::open(folder.path().join(FILE)).unwrap();
+    let insert = "WITH RECURSIVE number (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM number WHERE n < 20999)
+                  INSERT INTO accounts (account, balance, version, owner, state) SELECT n, 5, 1, 'Ada', 'open' FROM number";
+    writer.execute_batch(insert).unwrap();
+    let reader = Reader::open(folder.path()).unwrap();
+    let mut seen = Vec::new();
+    let take = |row: AccountRow| {
+        // It would wait for a reader, and give up.
+        if seen.len() % 5_000 == 0 {
+            writer.execute("UPDATE accounts SET balance = balance + 1 WHERE account = 20999", []).unwrap();
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let is_busy: bool = writer.query_row(checkpoint, [], |row| row.get(0)).unwrap();
+            assert!(!is_busy, "{}", seen.len());
+        }
+        seen.push((row.account.number.0, row.account.balance.minor()));
+        Ok::<_, StoreFault>(())
+    };
+    reader.accounts(take).unwrap();
+    let of_open = seen.remove(0);
+    assert_eq!((of_open.0, seen.len()), (1, 20_000));
+    assert!(
+        seen.iter().zip(1000..).all(|((number, balance), n)| *number == n && (*balance == 5 || n == 20_999))
+    );
+    // The last range was read after the change in its first rows.
+    assert_eq!(seen.last(), Some(&(20_999, 9)));
+    let overview = reader.overview().unwrap().accounts;
+    assert_eq!(overview, Accounts { count: 20_001, balance: 100_005, first: Some(AccountNumber(1)) });
+    assert!(ledger.close());
+}
+
+#[test]
 fn a_changed_byte_is_found_or_changes_no_entry_and_no_balance() {
     let folder = TempDir::new().unwrap();
     let (ledger, _lock) = ledger(folder.path());
     assert!(ledger.close());
     let path = folder.path().join(FILE);
     let whole = fs::read(&path).unwrap();
-    let read = |reader: &Reader| (entries(reader), reader.overview().unwrap().accounts);
+    let read = |reader: &Reader| (entries(reader), reader.overview().unwrap().accounts, accounts(reader));
     let expected = read(&Reader::open(folder.path()).unwrap());
     let mut found = 0;
     // A prime, so that all places of a page come up.

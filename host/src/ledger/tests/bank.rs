@@ -1,10 +1,14 @@
 //! Sessions of cards over the ledger in SQLite: the contract, transfers, statements, limits at midnight.
-use super::{audit::checked, hello, named, store, units};
+use super::{
+    audit::{accounts, checked},
+    hello, named, store, units,
+};
 use crate::ledger::{
     card_order::AccountOrder,
     committer::GroupCommitter,
     folder::Folder,
     operator::Operator,
+    reader::Reader,
     sqlite::{FILE, Sqlite},
     store::Store,
 };
@@ -217,7 +221,8 @@ fn transfer(payee: u32, amount: u64) -> Operation {
 }
 
 fn balances(folder: &Path) -> Vec<(u32, u64)> {
-    let rows = checked(folder).accounts.into_iter();
+    checked(folder);
+    let rows = accounts(&Reader::open(folder).unwrap()).into_iter();
     rows.map(|row| (row.account.number.0, row.account.balance.minor())).collect()
 }
 

@@ -1,6 +1,6 @@
 //! `atm ledger show`: what a ledger says of itself, of an account or of a terminal, for a person.
 //!
-//! Each answer takes a few look-ups, however long the ledger is. The cash of each terminal is the sum of all its
+//! Each answer takes a few look-ups, however many entries there are, and reads the rows of accounts and cards once. The cash of each terminal is the sum of all its
 //! movements, which is a question for `sqlite3`:
 //! `SELECT side, sum(amount) FROM movements GROUP BY side`.
 use super::heads;
@@ -16,6 +16,7 @@ use atm_core::{
 use atm_host::ledger::{
     entry::COLUMNS,
     reader::{AccountRow, AccountView, Overview, Reader},
+    store::StoreFault,
     words::{Figures, state_word, words},
 };
 use std::{
@@ -29,22 +30,21 @@ pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<
     writeln!(out, "ledger     {ledger}")?;
     writeln!(out, "entries    {entries}")?;
     writeln!(out, "terminals  {terminals}")?;
-    let sum: i128 = accounts.iter().map(|row| i128::from(row.account.balance.minor())).sum();
-    match &accounts[..] {
-        [AccountRow { account, .. }] => {
-            writeln!(out, "account    {}: {}", account.number.0, account.balance)?
-        }
-        many => {
-            writeln!(out, "accounts   {}, {} in all (`atm account list`)", many.len(), SignedAmount(sum))?
-        }
+    let sum = SignedAmount(accounts.balance);
+    match (accounts.count, accounts.first) {
+        (1, Some(number)) => writeln!(out, "account    {}: {sum}", number.0)?,
+        (count, _) => writeln!(out, "accounts   {count}, {sum} in all (`atm account list`)")?,
     }
-    // Without the decoy.
-    let cards = reader.cards()?.split_off(1);
-    if !cards.is_empty() {
-        let blocked = cards.iter().filter(|(_, card)| card.is_blocked).count();
-        writeln!(out, "cards      {}, {blocked} of them blocked", cards.len())?;
+    let (mut cards, mut blocked) = (0, 0);
+    reader.cards::<StoreFault>(|(_, card)| {
+        cards += 1;
+        blocked += u64::from(card.is_blocked);
+        Ok(())
+    })?;
+    if cards > 0 {
+        writeln!(out, "cards      {cards}, {blocked} of them blocked")?;
     }
-    let cash = sum - i128::from(opening);
+    let cash = accounts.balance - i128::from(opening);
     writeln!(out, "cash       {} came in less what went out", SignedAmount(cash))?;
     journals.iter().try_for_each(|journal| writeln!(out, "{}", heads::line(journal)))?;
     if last == 0 {
@@ -86,8 +86,14 @@ fn card_text((number, card): &(u64, Card)) -> String {
 pub(super) fn terminal(reader: &Reader, name: &Name, out: &mut dyn Write) -> Result<()> {
     let terminal = reader.terminal(name)?.with_context(|| format!("no terminal {name} has said hello"))?;
     let card = terminal.last.and_then(|last| last.card);
-    let card = reader.cards()?.into_iter().find(|(_, row)| Some(row.token) == card);
-    Ok(out.write_all(terminal_text(name, &terminal, card.as_ref()).as_bytes())?)
+    let mut found = None;
+    reader.cards::<StoreFault>(|(number, row)| {
+        if Some(row.token) == card {
+            found = Some((number, row));
+        }
+        Ok(())
+    })?;
+    Ok(out.write_all(terminal_text(name, &terminal, found.as_ref()).as_bytes())?)
 }
 
 /// A column of an entry's line.

@@ -92,8 +92,7 @@ impl CardBank {
 
     /// The row of a card.
     pub(crate) fn row(&self, card: u64) -> Card {
-        let cards = Reader::open(&self.data()).unwrap().cards().unwrap();
-        cards.into_iter().find(|(number, _)| *number == card).unwrap().1
+        Reader::open(&self.data()).unwrap().card(card).unwrap().unwrap()
     }
 
     /// Whether the row of a card is of this number and this PIN.

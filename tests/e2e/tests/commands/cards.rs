@@ -1,7 +1,6 @@
 //! `atm account` and `atm card` beside a running server: what they print, what they change, and what they refuse.
 use crate::card_bank::{CardBank, done};
 use atm_e2e::{Output, Program, Value, atm};
-use atm_host::ledger::reader::Reader;
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
@@ -316,7 +315,7 @@ fn no_file_and_no_output_but_the_first_has_the_number_or_the_pin() {
         bank.done(&["card", "list", "--json"]),
         bank.done(&["account", "show", "1000"]),
         bank.done(&["ledger", "show"]),
-        format!("{:?}", Reader::open(&data).unwrap().cards().unwrap()),
+        format!("{:?}", bank.row(1)),
     ];
     let CardBank { folder: _kept, server } = bank;
     server.stop();

@@ -72,7 +72,7 @@ fn every_change_of_the_tables_of_cards_is_found() {
     let all = "balance-limit,closed,delayed,frozen,insufficient,no-access,no-payee,not-verified,same-account,withdrawal-limit";
     assert_eq!(found, all);
     let overview = checked(folder.path());
-    assert_eq!(overview.accounts.len(), 4);
+    assert_eq!(overview.accounts.count, 4);
     for (found, change) in [
         ("account 7 is", "UPDATE accounts SET balance = balance + 1 WHERE account = 7"),
         ("account 8 is", "UPDATE accounts SET version = version + 1 WHERE account = 8"),

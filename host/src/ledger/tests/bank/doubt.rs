@@ -40,8 +40,7 @@ fn a_judged_pin_in_doubt_is_voided_or_counted_and_gives_no_try() {
             outcome(found.map(|(_, response)| *response).unwrap())
         });
         let stands = batch == Fails::After;
-        let tries =
-            |number: u64| Reader::open(folder.path()).unwrap().cards().unwrap()[number as usize].1.tries;
+        let tries = |number: u64| Reader::open(folder.path()).unwrap().card(number).unwrap().unwrap().tries;
         let balance = units(if stands { 1001 } else { 1000 });
         assert_eq!(found[2], Outcome::Done(Receipt::Balance { balance }), "{batch:?} {settles:?}");
         if stands {
