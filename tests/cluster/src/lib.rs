@@ -1,14 +1,19 @@
-//! PostgreSQL server of a test: its own cluster, on a Unix socket in a temporary folder, stopped and removed at the end.
+//! PostgreSQL servers of a test: each has its own cluster on a Unix socket in a temporary folder, and is stopped and removed at the end.
+//!
+//! A server can have a [standby](Cluster::standby), and fail as a machine does: [killed](Cluster::kill), [halted](Cluster::halt), or
+//! without its [postmaster](Cluster::kill_postmaster).
 #![forbid(unsafe_code)]
 // A failure here is a test's failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod processes;
 mod proxy;
 mod psql;
 
 pub use proxy::{Fault, Proxy, When, held};
 pub use psql::{Psql, Row};
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     os::unix::{
@@ -16,7 +21,7 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -28,10 +33,11 @@ const PORT: &str = "5432";
 /// How long the server may take to start.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running server. It is stopped, and its folder removed, when this is dropped.
+/// A server. It is stopped, and its folder removed, when this is dropped.
 pub struct Cluster {
     folder: TempDir,
-    server: Child,
+    /// `None` after it was killed.
+    server: Option<Child>,
 }
 
 /// Debian's programs of the version that is tested.
@@ -60,84 +66,105 @@ fn command(name: &str) -> Command {
     command
 }
 
+/// A folder for a cluster, of the user that runs its server.
+fn new_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some((user, group)) = user() {
+        chown(folder.path(), Some(user), Some(group)).unwrap();
+    }
+    folder
+}
+
+/// Runs a program that must succeed.
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 impl Cluster {
     /// Makes a cluster and starts its server.
     ///
     /// # Panics
     /// PostgreSQL 15 is not installed, or does not start.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        if let Some((user, group)) = user() {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
-        }
-        let data = folder.path().join("data");
-        let made = command("initdb")
-            .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D"])
-            .arg(&data)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let server = run(folder.path());
-        let cluster = Self { folder, server };
-        cluster.wait();
+        let folder = new_folder();
+        succeed(
+            command("initdb")
+                .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D"])
+                .arg(folder.path().join("data")),
+        );
+        let mut cluster = Self { folder, server: None };
+        cluster.run();
         cluster
+    }
+
+    /// Copies a running cluster and starts the copy's server, which follows this one. It is a synchronous standby if this one's setting
+    /// `synchronous_standby_names` names `standby`.
+    pub fn standby(&self) -> Self {
+        let folder = new_folder();
+        let source = format!(
+            "host={} port={PORT} user=postgres application_name=standby",
+            self.folder.path().display()
+        );
+        succeed(
+            command("pg_basebackup")
+                .args([
+                    "--write-recovery-conf",
+                    "--checkpoint=fast",
+                    "--no-sync",
+                    "--no-manifest",
+                    "-d",
+                    &source,
+                    "-D",
+                ])
+                .arg(folder.path().join("data")),
+        );
+        let mut standby = Self { folder, server: None };
+        standby.run();
+        standby
+    }
+
+    /// Makes a standby a server that takes writes.
+    pub fn promote(&self) {
+        succeed(command("pg_ctl").args(["promote", "-D"]).arg(self.data()));
+    }
+
+    /// Changes a setting that needs no restart.
+    pub fn set(&self, name: &str, value: &str) {
+        self.sql("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"));
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// Stops the server as a loss of power would, and starts it again.
     pub fn restart(&mut self) {
         self.stop();
-        self.server = run(self.folder.path());
-        self.wait();
+        self.run();
     }
 
-    /// Stops the server as a loss of power would.
-    pub fn stop(&mut self) {
-        let stopped = command("pg_ctl")
-            .args(["stop", "-m", "immediate", "-D"])
-            .arg(self.folder.path().join("data"))
-            .output();
-        if !stopped.is_ok_and(|output| output.status.success()) {
-            let _ = self.server.kill();
-        }
-        let _ = self.server.wait();
-    }
-
-    /// Halts every process of the server, so that it is silent, and its connections stay open.
-    pub fn halt(&self) {
-        assert!(self.signal("-STOP"));
-    }
-
-    /// Lets the processes of the server go on after [`halt`](Self::halt).
-    pub fn resume(&self) {
-        assert!(self.signal("-CONT"));
-    }
-
-    /// Sends a signal to the server and its children, the server first, which starts no more of them then; returns whether it runs.
-    fn signal(&self, signal: &str) -> bool {
-        let server = self.server.id().to_string();
-        let Ok(children) = fs::read_to_string(format!("/proc/{server}/task/{server}/children")) else {
-            return false;
-        };
-        let ids = [server.as_str()].into_iter().chain(children.split_whitespace());
-        // A child may have ended meanwhile.
-        ids.for_each(|id| drop(Command::new("kill").args([signal, id]).stderr(Stdio::null()).status()));
-        true
-    }
-
-    fn wait(&self) {
+    /// Starts a server that was killed or stopped, and waits until it answers.
+    pub fn run(&mut self) {
+        self.spawn();
         let until = Instant::now() + TIMEOUT;
-        while !self.try_sql("postgres", "SELECT 1") {
-            let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "PostgreSQL does not start: {}", log());
+        while !self.psql("postgres", "SELECT 1").status.success() {
+            assert!(Instant::now() < until, "PostgreSQL does not start: {}", self.log());
+            // The server may refuse to start while a process of the one before is left.
+            if self.server.as_mut().is_none_or(|server| server.try_wait().unwrap().is_some()) {
+                self.spawn();
+            }
             thread::yield_now();
         }
     }
 
-    fn try_sql(&self, database: &str, sql: &str) -> bool {
-        self.psql(database, sql).status.success()
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn psql(&self, database: &str, sql: &str) -> std::process::Output {
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Output {
         self.client(database).args(["-c", sql]).output().unwrap()
     }
 
@@ -164,11 +191,6 @@ impl Cluster {
         self.url(name)
     }
 
-    /// The server's socket.
-    pub fn socket(&self) -> PathBuf {
-        self.folder.path().join(format!(".s.PGSQL.{PORT}"))
-    }
-
     /// The address of a database for the command line.
     pub fn url(&self, name: &str) -> String {
         url(self.folder.path(), PORT, name)
@@ -178,6 +200,11 @@ impl Cluster {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+
+    /// The server's Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!(".s.PGSQL.{PORT}"))
+    }
 }
 
 fn url(folder: &Path, port: &str, name: &str) -> String {
@@ -185,33 +212,104 @@ fn url(folder: &Path, port: &str, name: &str) -> String {
     format!("postgres://postgres@{socket}:{port}/{name}")
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-        self.stop();
+/// Failures.
+impl Cluster {
+    /// Kills all processes of the server with SIGKILL.
+    pub fn kill(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        processes::signal_all(server.id(), Signal::KILL);
+        server.wait().unwrap();
+    }
+
+    /// Kills the postmaster with SIGKILL. Its processes end, one after the other, but those that are halted.
+    pub fn kill_postmaster(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Stops the server with `pg_ctl stop -m immediate`: what was not written is lost, as with a loss of power.
+    pub fn stop(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        let stopped =
+            command("pg_ctl").args(["stop", "-m", "immediate", "-D"]).arg(self.data()).output().unwrap();
+        if !stopped.status.success() {
+            let _ = server.kill();
+        }
+        let _ = server.wait();
+    }
+
+    /// Halts all processes of the server with SIGSTOP: its connections stay open, and nothing is answered.
+    pub fn halt(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets the processes of the server go on after [`halt`](Self::halt).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(server) = &self.server {
+            processes::signal_all(server.id(), signal);
+        }
+    }
+
+    /// The process of a session whose application has this name, if there is one.
+    pub fn backend(&self, application: &str) -> Option<Backend> {
+        let sql =
+            format!("SELECT pid FROM pg_stat_activity WHERE application_name = '{application}' LIMIT 1");
+        let pid = self.sql("postgres", &sql).parse().ok()?;
+        Pid::from_raw(pid).map(Backend)
     }
 }
 
-/// Starts the server in a folder.
-fn run(folder: &Path) -> Child {
-    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    command("postgres")
-        .arg("-D")
-        .arg(folder.join("data"))
-        .args([
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "port=5432",
-            "-c",
-            "max_connections=300",
-            "-c",
-            "fsync=off",
-            "-k",
-        ])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+/// A server's process that serves one session.
+pub struct Backend(Pid);
+
+impl Backend {
+    /// Halts it with SIGSTOP; it keeps what it has locked.
+    pub fn halt(&self) {
+        let _ = kill_process(self.0, Signal::STOP);
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
 }
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.resume();
+        self.stop();
+        processes::remove_segment(&self.data());
+    }
+}
+
+impl Cluster {
+    /// Starts the server.
+    fn spawn(&mut self) {
+        let folder = self.folder.path();
+        let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut command = command("postgres");
+        command.arg("-D").arg(self.data()).arg("-k").arg(folder);
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        self.server = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+}
+
+/// Settings of every server. A standby connects again at once, and finds what it has missed.
+const SETTINGS: [&str; 7] = [
+    // In files of its folder: what a killed server leaves goes with it.
+    "dynamic_shared_memory_type=mmap",
+    "listen_addresses=",
+    "port=5432",
+    "max_connections=300",
+    "fsync=off",
+    "wal_retrieve_retry_interval=100ms",
+    "wal_keep_size=512MB",
+];
