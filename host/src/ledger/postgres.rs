@@ -73,11 +73,12 @@ impl Postgres {
     /// [`StoreFault`].
     pub fn open(database: Database, host: &str, mut mark: Mark) -> Result<Self, StoreFault> {
         let noted = mark.read()?.map(|noted| noted.head);
-        let session = Session::connect(&database, 0)?;
+        let (session, (journal, is_used)) = connect(&database, 0, |session| {
+            tables::check(session, &database)?;
+            let journal = tables::find_journal(session, host)?;
+            Ok((journal, tables::check_mark(session, journal, noted)?))
+        })?;
         let server = session.server();
-        tables::check(&session, &database)?;
-        let journal = tables::find_journal(&session, host)?;
-        let is_used = tables::check_mark(&session, journal, noted)?;
         if is_used && noted == Some(Head::default()) {
             return Err(StoreFault::Unusable(format!(
                 "the host {host} was served with another folder, which has the mark of what it acknowledged: serve it with that, or                  under another name (--host-name)"
@@ -113,6 +114,26 @@ fn prepare(session: Session) -> Result<Open, StoreFault> {
     Ok((session, statements, ledger))
 }
 
+/// Connects to a server that takes writes and has what was acknowledged, beginning with the server of this place. One that was replaced by its
+/// standby and goes on beside it takes writes too, and is behind.
+fn connect<T>(
+    database: &Database,
+    first: usize,
+    check: impl Fn(&Session) -> Result<T, StoreFault>,
+) -> Result<(Session, T), StoreFault> {
+    let (mut first, mut others) = (first, database.servers.len().saturating_sub(1));
+    loop {
+        let session = Session::connect(database, first)?;
+        match check(&session) {
+            Err(StoreFault::Damaged(reason)) if others > 0 => {
+                warn!(target: LEDGER, reason, "a server of the database lacks what was acknowledged: the next one is tried");
+                (first, others) = (session.server().wrapping_add(1), others.saturating_sub(1));
+            }
+            checked => return checked.map(|checked| (session, checked)),
+        }
+    }
+}
+
 impl Store for Postgres {
     fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
         let loaded = self.load_batch(&Keys::of(requests));
@@ -121,11 +142,9 @@ impl Store for Postgres {
                 self.loaded = Some(Loaded { head: batch.head, turn: batch.turn, placed });
                 Ok(batch)
             }
-            // A session that failed is closed: a ROLLBACK on it would wait for a silent server once more.
-            Err(fault @ StoreFault::Failed(_)) => self.close_if_failed(Err(fault)),
             Err(fault) => {
                 self.abandon();
-                Err(fault)
+                self.close_if_failed(Err(fault))
             }
         }
     }
@@ -162,9 +181,10 @@ impl Store for Postgres {
         (self.open, self.loaded) = (None, None);
         let noted = self.mark.read()?.map(|noted| noted.head);
         // The other server first: this one may accept a connection and be silent, or have been replaced without notice.
-        let session = Session::connect(&self.database, self.server.wrapping_add(1))?;
+        let first = self.server.wrapping_add(1);
+        let check = |session: &Session| tables::check_mark(session, self.journal, noted);
+        let (session, _) = connect(&self.database, first, check)?;
         self.server = session.server();
-        tables::check_mark(&session, self.journal, noted)?;
         self.open = Some(prepare(session)?);
         Ok(())
     }

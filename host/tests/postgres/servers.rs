@@ -2,52 +2,50 @@
 use super::{Host, MemoryMark, admitted, deposit, hello, migrate, named, open};
 use atm_cluster::Cluster;
 use atm_core::ledger::{Ledger, Outcome, Response};
-use atm_host::ledger::postgres::Database;
+use atm_host::ledger::{postgres::Database, store::StoreFault};
 use std::{
-    io::{Read, Write},
+    io,
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicU64},
     thread,
-    time::{Duration, Instant},
 };
 
-/// A server's second address, which can be silenced: it accepts connections, and carries nothing on them.
+/// A server's second address, whose connections can be closed. Afterwards it accepts connections, and is silent on them.
 struct Relay {
     port: u16,
     /// The accepted connections.
     accepted: Arc<Mutex<Vec<TcpStream>>>,
-    is_silent: Arc<AtomicBool>,
+    is_silent: Arc<Mutex<bool>>,
 }
 
 impl Relay {
     fn to(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let relay = Self { port, accepted: Arc::default(), is_silent: Arc::default() };
+        let (accepted, is_silent) = (Arc::default(), Arc::default());
+        let relay = Self { port, accepted, is_silent };
         let (accepted, is_silent) = (relay.accepted.clone(), relay.is_silent.clone());
         thread::spawn(move || {
             for client in listener.incoming().map(Result::unwrap) {
+                let is_silent = is_silent.lock().unwrap();
                 accepted.lock().unwrap().push(client.try_clone().unwrap());
-                let server = UnixStream::connect(&socket).unwrap();
-                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                carry(from, to, is_silent.clone());
-                carry(server, client, is_silent.clone());
+                if !*is_silent {
+                    join(client, UnixStream::connect(&socket).unwrap());
+                }
             }
         });
         relay
     }
 
-    /// Is silent from here on, on the connections that it has, too.
+    /// Closes the connections, and is silent from here on.
     fn fall_silent(&self) {
-        self.is_silent.store(true, Ordering::SeqCst);
+        *self.is_silent.lock().unwrap() = true;
+        self.close();
     }
 
-    /// Closes its connections, and forgets them.
+    /// Closes the connections.
     fn close(&self) {
         for client in self.accepted.lock().unwrap().drain(..) {
             // Some were closed by the other end.
@@ -66,19 +64,17 @@ impl Relay {
     }
 }
 
-/// Carries bytes one way, as long as it is not to be silent.
-fn carry(
-    mut from: impl Read + Send + 'static,
-    mut to: impl Write + Send + 'static,
-    is_silent: Arc<AtomicBool>,
-) {
+/// Carries bytes both ways, until both ends have closed.
+fn join(client: TcpStream, server: UnixStream) {
+    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (mut from_server, mut to_client) = (server, client);
     thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(count @ 1..) = from.read(&mut bytes) {
-            if !is_silent.load(Ordering::SeqCst) && to.write_all(&bytes[..count]).is_err() {
-                break;
-            }
-        }
+        let _ = io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Both);
+    });
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
     });
 }
 
@@ -109,27 +105,37 @@ fn a_host_whose_connection_is_lost_tries_the_other_server_first() {
     let mut host = host(&database);
     let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
     relay.fall_silent();
-    relay.close();
     let response = host.apply(&named("kiosk", turn, deposit(1, 1))).unwrap();
     assert!(matches!(response, Response::Settled { outcome: Outcome::Done(_), .. }), "{response:?}");
     assert_eq!(relay.accepted(), 0, "the silent server was tried first");
 }
 
-#[test]
-fn a_host_waits_once_for_a_server_that_falls_silent() {
+/// A server and a copy of it, which takes writes too and does not follow it any more.
+fn with_a_copy() -> [Cluster; 2] {
     let cluster = Cluster::start();
-    cluster.create("ledger");
-    let relay = Relay::to(cluster.socket());
-    let database = relay.before(&cluster, "ledger");
-    migrate(&database);
-    let mut host = host(&database);
+    migrate(&super::create(&cluster, "ledger"));
+    let copy = cluster.standby();
+    copy.promote();
+    [copy, cluster]
+}
+
+#[test]
+fn a_server_that_lacks_what_was_acknowledged_is_passed_over_and_a_host_stops_where_none_has_it() {
+    let [copy, cluster] = with_a_copy();
+    let (relay, mark) = (Relay::to(cluster.socket()), MemoryMark::new());
+    let start = |database: &Database| open(database, "host", &mark, &Arc::new(AtomicU64::new(1_000)));
+    let mut host = start(&relay.before(&copy, "ledger")).unwrap();
     let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
-    relay.fall_silent();
-    let began = Instant::now();
+    // The first connection is lost, and the copy's turn.
+    relay.close();
     let response = host.apply(&named("kiosk", turn, deposit(1, 1))).unwrap();
     assert!(matches!(response, Response::Settled { outcome: Outcome::Done(_), .. }), "{response:?}");
-    // An exchange has ten seconds.
-    let took = began.elapsed();
-    assert!(took >= Duration::from_secs(10), "{took:?}");
-    assert!(took < Duration::from_secs(19), "{took:?}");
+    drop(host);
+    let mut host = start(&Relay::to(copy.socket()).before(&cluster, "ledger")).unwrap();
+    let response = host.apply(&named("kiosk", turn, deposit(2, 1))).unwrap();
+    assert!(matches!(response, Response::Settled { outcome: Outcome::Done(_), .. }), "{response:?}");
+    drop(host);
+    let refused = start(&Relay::to(copy.socket()).before(&copy, "ledger")).err();
+    assert!(matches!(refused, Some(StoreFault::Damaged(_))), "{refused:?}");
+    assert_eq!(copy.sql("ledger", "SELECT balance FROM accounts"), "10000");
 }
