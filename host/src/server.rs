@@ -243,9 +243,10 @@ impl Server {
                 // The requests that are still queued.
                 self.committer.commit();
                 self.deliver_responses();
+                let failure = self.committer.failure().unwrap_or_else(|| InDoubt.to_string());
                 let is_closed = self.committer.close();
                 return match (self.ledger_failed, is_closed) {
-                    (true, _) => Err(io::Error::other(InDoubt)),
+                    (true, _) => Err(io::Error::other(failure)),
                     (false, false) => Err(io::Error::other("the ledger could not be closed in order")),
                     (false, true) => Ok(()),
                 };

@@ -23,6 +23,7 @@ use std::{
 use tracing::{error, info, warn};
 
 mod doubt;
+mod fence;
 mod health;
 
 use doubt::Doubt;
@@ -56,6 +57,10 @@ pub struct GroupCommitter<S> {
     metrics: Arc<Metrics>,
     names: NameQuota,
     limits: Option<Limits>,
+    /// When the journal was found to be this process's last.
+    served_at: UnixTime,
+    /// Why the ledger has failed for good, if it has.
+    failure: Option<String>,
 }
 
 enum State {
@@ -81,6 +86,7 @@ impl<S: Store> GroupCommitter<S> {
         info!(target: LEDGER, %ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.update(|counters| counters.is_ledger_open = Some(true));
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
+        let (served_at, failure) = (clock(), None);
         let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
         Ok(Self {
             store,
@@ -95,6 +101,8 @@ impl<S: Store> GroupCommitter<S> {
             metrics,
             names,
             limits: None,
+            served_at,
+            failure,
         })
     }
 
@@ -151,6 +159,11 @@ impl<S: Store> GroupCommitter<S> {
     /// Whether the ledger has failed for good.
     pub fn has_failed(&self) -> bool {
         matches!(self.state, State::Failed)
+    }
+
+    /// Why the ledger has failed for good, if it has.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Whether [`commit`](Self::commit) would do something now.
@@ -253,10 +266,13 @@ impl<S: Store> GroupCommitter<S> {
     /// Begins a batch of requests under this process's turn. After a fault they are put back.
     fn begin(&mut self, requests: Vec<Request>) -> Option<(Vec<Request>, Batch)> {
         match self.load(&mut requests.iter()) {
-            Ok(batch) if batch.turn == self.turn => return Some((requests, batch)),
-            Ok(_) => {
+            Ok(batch) if batch.turn == self.turn => {
+                self.served_at = (self.clock)();
+                return Some((requests, batch));
+            }
+            Ok(batch) => {
                 self.store.abandon();
-                self.fail(&StoreFault::Fenced);
+                self.fail(&StoreFault::Fenced(Some(batch.turn)));
             }
             Err(StoreFault::Busy) => self.wait(requests),
             Err(fault) => {
@@ -316,9 +332,14 @@ impl<S: Store> GroupCommitter<S> {
     fn fail(&mut self, fault: &StoreFault) {
         self.metrics.update(|counters| {
             counters.is_ledger_open = Some(false);
-            counters.is_fenced = matches!(fault, StoreFault::Fenced);
+            counters.is_fenced = matches!(fault, StoreFault::Fenced(_));
         });
-        error!(target: LEDGER, error = %fault, "the ledger is closed for good");
+        let reason = match fault {
+            StoreFault::Fenced(found) => self.describe_fence(*found),
+            _ => fault.to_string(),
+        };
+        error!(target: LEDGER, error = reason, "the ledger is closed for good");
+        self.failure = Some(reason);
         self.state = State::Failed;
     }
 }

@@ -43,6 +43,8 @@ use statements::{Statements, Step, exchange};
 #[derive(Debug)]
 pub struct Postgres {
     database: Database,
+    /// The name of the host.
+    host: String,
     journal: u32,
     /// The place in the address of the server that was connected last.
     server: usize,
@@ -85,7 +87,8 @@ impl Postgres {
             )));
         }
         let open = Some(prepare(session)?);
-        Ok(Self { database, journal, server, open, mark, is_noting: true, loaded: None })
+        let host = host.to_owned();
+        Ok(Self { database, host, journal, server, open, mark, is_noting: true, loaded: None })
     }
 
     /// The journal's number.
@@ -192,6 +195,16 @@ impl Store for Postgres {
     fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
         let read = self.read_enrolment(name);
         self.close_if_failed(read)
+    }
+
+    fn takeover(&self) -> [String; 2] {
+        let (host, journal) = (&self.host, self.journal);
+        [
+            format!("the host {host} (journal {journal}) in the {}", self.database.display()),
+            "Only one process may serve under a name, and each that starts ends the one before: end one of the two for good, or serve it under another \
+             --host-name, with another folder (--data)."
+                .to_owned(),
+        ]
     }
 
     fn close(&mut self) -> Result<(), StoreFault> {

@@ -49,6 +49,11 @@ pub trait Store: Send {
     /// [`StoreFault`].
     fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault>;
 
+    /// What this process writes to, in a message that another process has taken it over; and what an operator does about it.
+    fn takeover(&self) -> [String; 2] {
+        ["the ledger in this folder".to_owned(), "Only one server may use it: stop the other one.".to_owned()]
+    }
+
     /// The length of the write-ahead log in bytes, before the last commit; 0 where there is none. It grows while a reader keeps its transaction.
     fn log_size(&self) -> u64 {
         0
@@ -68,8 +73,8 @@ pub enum StoreFault {
     Busy,
     /// A row was not accepted. Nothing was committed.
     Rejected(String),
-    /// Another process has taken the journal over.
-    Fenced,
+    /// Another process has taken the journal over; its turn, if it was read.
+    Fenced(Option<Turn>),
     /// The database contradicts itself or what was acknowledged. The message names the ways out.
     Damaged(String),
     /// There is no ledger that this version reads.
@@ -90,7 +95,7 @@ impl fmt::Display for StoreFault {
         match self {
             Self::Busy => f.write_str("another process has a transaction open on the ledger"),
             Self::Rejected(reason) => write!(f, "the database does not accept a row: {reason}"),
-            Self::Fenced => f.write_str("another process has taken the journal over"),
+            Self::Fenced(_) => f.write_str("another process has taken the journal over"),
             Self::Damaged(reason) => write!(
                 f,
                 "the ledger is damaged: {reason}. Stop every server on it and copy the whole folder again (ledger.db, \

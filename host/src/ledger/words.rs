@@ -7,8 +7,12 @@ use atm_core::{
         card::{AccountState, Accounts, KeyId, Owner, SECRET, Token, Verifier},
     },
     money::Amount,
+    time::UnixTime,
 };
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// What stands beside the words of an operation and its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,14 @@ pub struct Figures {
     pub detail: Option<u64>,
     /// Verification: the card's accounts.
     pub accounts: Option<Accounts>,
+}
+
+/// A time in the format of RFC 3339, up to the year 9999.
+pub fn time_text(time: UnixTime) -> String {
+    if time.millis() >= 253_402_300_800_000 {
+        return format!("{} ms", time.millis());
+    }
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.millis())).to_string()
 }
 
 /// An operation in a word.

@@ -63,6 +63,11 @@ pub(super) trait Committer: Send {
         Ok(Vec::new())
     }
 
+    /// Why the ledger has failed for good, if it has and that is known.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// Commits what is queued and closes the ledger; false where it could not be closed in order.
     fn close(self: Box<Self>) -> bool {
         true

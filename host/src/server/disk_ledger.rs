@@ -87,6 +87,10 @@ impl Committer for DiskLedger {
         self.committer.responses()
     }
 
+    fn failure(&self) -> Option<String> {
+        self.committer.failure().map(str::to_owned)
+    }
+
     fn close(self: Box<Self>) -> bool {
         self.committer.close()
     }

@@ -43,6 +43,7 @@ enum Order {
 struct Results {
     answered: Vec<Answered>,
     rows: Vec<(Name, ReadRow)>,
+    failure: Option<String>,
 }
 
 /// What both see.
@@ -131,6 +132,10 @@ impl Committer for LedgerThread {
         if answered.is_empty() && has_failed { Err(InDoubt) } else { Ok(answered) }
     }
 
+    fn failure(&self) -> Option<String> {
+        self.shared.with(|results| results.failure.clone())
+    }
+
     fn close(mut self: Box<Self>) -> bool {
         // Fails where the thread has ended.
         let _ = self.orders.send(Order::Close);
@@ -206,6 +211,7 @@ impl<S: Store> Worker<S> {
         self.shared.with(|results| {
             results.answered.extend(answered);
             results.rows.extend(rows);
+            results.failure = self.committer.failure().map(str::to_owned);
         });
         self.shared.has_failed.store(has_failed, Ordering::Release);
         // Without it the loop finds the results at its next turn.

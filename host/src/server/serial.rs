@@ -72,6 +72,8 @@ pub fn serve_from_disk(
         (keys.find(claim, &row, std::time::Instant::now()).ok(), row.closed)
     };
     let served = run_kiosk(port, config, &mut ledger, |ledger| ledger.committer.has_failed(), find_key, stop);
+    let failure = ledger.committer.failure().map(str::to_owned);
+    let served = served.map_err(|error| failure.map_or(error, io::Error::other));
     // Closed in order, the ledger has nothing to recover at the next start.
     let closed = ledger.committer.close();
     served.and(if closed { Ok(()) } else { Err(io::Error::other("the ledger could not be closed in order")) })

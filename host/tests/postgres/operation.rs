@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod fence;
 mod health;
 mod metrics;
 

@@ -63,7 +63,7 @@ impl<S: Store> GroupCommitter<S> {
         answered: Vec<Answered>,
         names: u64,
     ) {
-        if matches!(fault, StoreFault::Damaged(_) | StoreFault::Fenced) {
+        if matches!(fault, StoreFault::Damaged(_) | StoreFault::Fenced(_)) {
             return self.fail(fault);
         }
         let logged = fault.to_string();
@@ -98,7 +98,7 @@ impl<S: Store> GroupCommitter<S> {
                 self.answered.extend(answered);
                 self.put_back(again);
             }
-            Err(fault @ (StoreFault::Damaged(_) | StoreFault::Fenced)) => self.fail(&fault),
+            Err(fault @ (StoreFault::Damaged(_) | StoreFault::Fenced(_))) => self.fail(&fault),
             Err(fault) => {
                 let fault = fault.to_string();
                 if fault != doubt.logged {
@@ -123,7 +123,11 @@ impl<S: Store> GroupCommitter<S> {
             self.store.abandon();
             let lost =
                 format!("it has lost commits that were acknowledged: it is at entry {}", batch.head.number);
-            return Err(if is_ours { StoreFault::Damaged(lost) } else { StoreFault::Fenced });
+            return Err(if is_ours {
+                StoreFault::Damaged(lost)
+            } else {
+                StoreFault::Fenced(Some(batch.turn))
+            });
         };
         let (mut settled, mut again) = (doubt.answered.clone(), Vec::new());
         if !stands {

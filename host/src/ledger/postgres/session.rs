@@ -165,7 +165,7 @@ impl From<Error> for StoreFault {
             | SqlState::T_R_DEADLOCK_DETECTED
             | SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
             // The save divides by zero where the journal is not as it was loaded.
-            SqlState::DIVISION_BY_ZERO => Self::Fenced,
+            SqlState::DIVISION_BY_ZERO => Self::Fenced(None),
             SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN | SqlState::INVALID_CATALOG_NAME => {
                 Self::Unusable(format!("{text}: it has no tables of this version (`atm ledger migrate`)"))
             }

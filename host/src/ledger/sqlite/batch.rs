@@ -101,7 +101,7 @@ pub(super) fn write(connection: &Connection, before: &(Head, Turn), batch: &Batc
         stood.batches,
     ])?;
     if updated != 1 {
-        return Err(StoreFault::Fenced);
+        return Err(StoreFault::Fenced(None));
     }
     if let (account, true) = account {
         rows::save_account(connection, account)?;

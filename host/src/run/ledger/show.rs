@@ -17,12 +17,9 @@ use atm_host::ledger::{
     entry::COLUMNS,
     reader::{AccountRow, AccountView, Overview, Reader},
     store::StoreFault,
-    words::{Figures, state_word, words},
+    words::{Figures, state_word, time_text, words},
 };
-use std::{
-    io::Write,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::io::Write;
 
 /// Shows the identity, balances, journals and so many of the newest entries.
 pub(super) fn ledger(reader: &Reader, last: u64, out: &mut dyn Write) -> Result<()> {
@@ -101,7 +98,7 @@ fn column(line: &str, name: &str) -> String {
     let mut columns = COLUMNS.split(',').zip(line.split(',').skip(1));
     let text = columns.find(|(column, _)| *column == name).map_or("", |(_, text)| text);
     match (name, text.parse()) {
-        ("time", Ok(millis)) => time(UnixTime::from_millis(millis)),
+        ("time", Ok(millis)) => time_text(UnixTime::from_millis(millis)),
         ("amount" | "balance", Ok(minor)) => SignedAmount(minor.into()).to_string(),
         _ => text.to_owned(),
     }
@@ -122,7 +119,7 @@ fn terminal_text(name: &Name, terminal: &Terminal, card: Option<&(u64, Card)>) -
         last.push_str(&format!(", card {}", card_text(card)));
     }
     if *delay != Delay::NONE {
-        let (seconds, end) = (delay.length / 1000, time(delay.until));
+        let (seconds, end) = (delay.length / 1000, time_text(delay.until));
         last.push_str(&format!("\ndelay           {seconds} s up to {end}, after a refused PIN"));
     }
     let set_back = set_back_at.map_or_else(String::new, |at| {
@@ -130,7 +127,7 @@ fn terminal_text(name: &Name, terminal: &Terminal, card: Option<&(u64, Card)>) -
         format!(
             "gap             {} to {last}: unknown, as the ledger was set back\nset back        found at {}\n",
             gap.start,
-            time(at)
+            time_text(at)
         )
     });
     let start = epoch.map_or(0, |epoch| epoch.start);
@@ -154,14 +151,6 @@ fn operation_text(record: &Record) -> String {
     let [operation, amount, payee, balance] =
         [operation, amount, payee, balance].map(Option::unwrap_or_default);
     format!("number {}{operation}{amount}{payee}: {outcome}{balance}", record.id)
-}
-
-/// RFC 3339, up to the year 9999.
-fn time(time: UnixTime) -> String {
-    if time.millis() >= 253_402_300_800_000 {
-        return format!("{} ms", time.millis());
-    }
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.millis())).to_string()
 }
 
 #[cfg(test)]
