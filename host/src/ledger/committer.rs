@@ -10,9 +10,9 @@ use super::{
     batch::{Answered, Batch, MAX_NAMES},
     store::{Head, Store, StoreFault, Turn},
 };
-use crate::{access::Enrolment, log::LEDGER, metrics::Metrics, names::NameQuota};
+use crate::{log::LEDGER, metrics::Metrics, names::NameQuota};
 use atm_core::{
-    ledger::{Command, InDoubt, Name, Outcome, Rejection, Request, Response, card::Limits},
+    ledger::{Command, InDoubt, Outcome, Rejection, Request, Response, card::Limits},
     time::UnixTime,
 };
 use std::{
@@ -20,11 +20,12 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 mod doubt;
 mod fence;
 mod health;
+mod unnamed;
 
 use doubt::Doubt;
 
@@ -47,6 +48,8 @@ pub struct GroupCommitter<S> {
     /// The journal as the last commit left it.
     head: Head,
     queue: VecDeque<Request>,
+    /// When the first request in the queue was submitted; it may be of an earlier one.
+    waiting_since: Instant,
     /// Requests at the front of the queue that are committed one by one.
     apart: usize,
     answered: Vec<Answered>,
@@ -86,13 +89,14 @@ impl<S: Store> GroupCommitter<S> {
         info!(target: LEDGER, %ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
         metrics.update(|counters| counters.is_ledger_open = Some(true));
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
-        let (served_at, failure) = (clock(), None);
+        let (served_at, waiting_since, failure) = (clock(), Instant::now(), None);
         let names = NameQuota::new(MAX_NAMES, u32::MAX, Instant::now());
         Ok(Self {
             store,
             turn,
             head,
             queue,
+            waiting_since,
             apart: 0,
             answered,
             state,
@@ -116,34 +120,27 @@ impl<S: Store> GroupCommitter<S> {
         self.limits = Some(limits);
     }
 
-    /// What the row of a terminal says about who may use its name; `None` if it has no row. It is read at once, outside of
-    /// a batch: the batch of the hello that it admits compares the epoch anew.
-    ///
-    /// # Errors
-    /// It cannot be read now: a commit is in doubt, or the ledger has failed.
-    pub fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, InDoubt> {
-        let State::Open = self.state else { return Err(InDoubt) };
-        self.begin_work();
-        let read = self.store.enrolment(name);
-        self.end_work();
-        read.map_err(|fault| {
-            warn!(target: LEDGER, %name, error = %fault, "a terminal's enrolment cannot be read");
-            if matches!(fault, StoreFault::Failed(_)) {
-                self.doubt(&fault, self.head, self.head, Vec::new(), 0);
-            }
-            InDoubt
-        })
-    }
-
     /// Queues a request.
     ///
     /// # Errors
     /// The ledger has failed for good.
     pub fn submit(&mut self, request: Request) -> Result<(), InDoubt> {
+        self.submit_since(request, Instant::now())
+    }
+
+    /// Queues a request that has waited since then.
+    ///
+    /// # Errors
+    /// The ledger has failed for good.
+    pub fn submit_since(&mut self, request: Request, since: Instant) -> Result<(), InDoubt> {
         if matches!(self.state, State::Failed) {
             return Err(InDoubt);
         }
+        self.waiting_since = if self.queue.is_empty() { since } else { since.min(self.waiting_since) };
         self.queue.push_back(request);
+        if matches!(self.state, State::InDoubt(_)) {
+            self.withdraw_unnamed();
+        }
         Ok(())
     }
 
@@ -203,10 +200,13 @@ impl<S: Store> GroupCommitter<S> {
             self.settle();
         }
         while matches!(self.state, State::Open) && self.retry_at.is_none() && !self.queue.is_empty() {
+            self.withdraw_late();
             let limit = if self.apart > 0 { 1 } else { BATCH };
             self.apart = self.apart.saturating_sub(1);
-            let requests = self.queue.drain(..self.queue.len().min(limit)).collect();
-            self.commit_batch(requests);
+            let requests: Vec<_> = self.queue.drain(..self.queue.len().min(limit)).collect();
+            if !requests.is_empty() {
+                self.commit_batch(requests);
+            }
             // Each batch has its own time.
             self.begin_work();
         }

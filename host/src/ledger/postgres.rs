@@ -145,9 +145,11 @@ impl Store for Postgres {
                 self.loaded = Some(Loaded { head: batch.head, turn: batch.turn, placed });
                 Ok(batch)
             }
+            // A session that failed is closed: a ROLLBACK on it would wait for a silent server once more.
+            Err(fault @ StoreFault::Failed(_)) => self.close_if_failed(Err(fault)),
             Err(fault) => {
                 self.abandon();
-                self.close_if_failed(Err(fault))
+                Err(fault)
             }
         }
     }

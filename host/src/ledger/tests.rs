@@ -11,7 +11,7 @@ use crate::names::NameQuota;
 use atm_core::{
     ledger::{
         Account, AccountNumber, Command, Epoch, HelloClaim, InDoubt, Ledger, LedgerId, Name, Operation,
-        Origin, Outcome, Rejection, Request, Response, SessionId, Ticket, contract,
+        Origin, Outcome, Receipt, Rejection, Request, Response, SessionId, Ticket, contract,
     },
     money::Amount,
     time::UnixTime,

@@ -32,7 +32,8 @@ type ReadRow = Result<Option<Enrolment>, InDoubt>;
 /// What the loop sends to the thread.
 #[expect(clippy::large_enum_variant, reason = "most are the large one")]
 enum Order {
-    Commit(Request),
+    /// A request, and when it was submitted.
+    Commit(Request, Instant),
     Read(Name),
     /// To commit what was sent before, and to end.
     Close,
@@ -94,7 +95,7 @@ impl Committer for LedgerThread {
         if self.shared.has_failed.load(Ordering::Acquire) {
             return Err(InDoubt);
         }
-        self.orders.send(Order::Commit(request)).map(|()| None).map_err(|_| InDoubt)
+        self.orders.send(Order::Commit(request, Instant::now())).map(|()| None).map_err(|_| InDoubt)
     }
 
     fn is_full(&self) -> bool {
@@ -164,7 +165,7 @@ impl<S: Store> Worker<S> {
             for order in first.into_iter().chain(std::iter::from_fn(|| self.received.try_recv().ok())) {
                 match order {
                     // What fails is submitted to a ledger that has failed for good, which the loop learns below.
-                    Order::Commit(request) => drop(self.committer.submit(request)),
+                    Order::Commit(request, at) => drop(self.committer.submit_since(request, at)),
                     Order::Read(name) => names.push(name),
                     Order::Close => closes = true,
                 }

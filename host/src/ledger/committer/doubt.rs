@@ -81,6 +81,7 @@ impl<S: Store> GroupCommitter<S> {
         let doubt = Doubt { before, epoch, after, voided, answered, names, time, backoff, logged };
         self.state = State::InDoubt(Box::new(doubt));
         self.retry_at = Some(Instant::now() + FIRST_RETRY);
+        self.withdraw_unnamed();
     }
 
     /// Settles the batch in doubt by a write.

@@ -71,6 +71,66 @@ fn a_fault_that_a_probe_or_a_look_at_a_terminal_meets_is_settled_when_the_databa
     }
 }
 
+fn unnamed(session: u64, operation: Operation) -> Request {
+    let command = Command::Operate { id: 1, operation };
+    Request { origin: Origin::Session(SessionId::new(session)), ..named("a", 0, command) }
+}
+
+/// The responses by the sessions of their requests; 0 is a named terminal.
+fn outcomes<S: Store>(ledger: &mut GroupCommitter<S>) -> BTreeMap<u64, Outcome> {
+    let responses = ledger.responses().unwrap().into_iter();
+    let settled = responses.filter_map(|(request, response)| match (request.origin, response) {
+        (Origin::Session(session), Response::Settled { outcome, .. }) => Some((session.number, outcome)),
+        (Origin::Terminal(_), Response::Settled { outcome, .. }) => Some((0, outcome)),
+        _ => None,
+    });
+    settled.collect()
+}
+
+#[test]
+fn an_unnamed_operation_is_unknown_at_once_while_the_database_is_gone_and_is_not_done_later() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, mut ledger, is_gone) = absent(&folder);
+    let Response::Admitted(admission) = ledger.apply(&named("a", 0, hello(1))).unwrap() else { panic!() };
+    is_gone.store(true, Ordering::Relaxed);
+    let deposits = |session| unnamed(session, Operation::Deposit(units(10)));
+    for request in [deposits(1), named("a", admission.turn, deposit(1)), unnamed(2, Operation::Inquiry)] {
+        ledger.submit(request).unwrap();
+    }
+    ledger.commit();
+    assert_eq!(outcomes(&mut ledger), [(1, Outcome::Unknown)].into());
+    // Also one that comes meanwhile.
+    ledger.submit(deposits(3)).unwrap();
+    assert_eq!(outcomes(&mut ledger), [(3, Outcome::Unknown)].into());
+    is_gone.store(false, Ordering::Relaxed);
+    ledger.commit();
+    let settled = outcomes(&mut ledger);
+    assert!(
+        settled.len() == 2 && settled.values().all(|outcome| matches!(outcome, Outcome::Done(_))),
+        "{settled:?}"
+    );
+    let Outcome::Done(Receipt::Balance { balance }) = settled[&2] else { panic!("{settled:?}") };
+    assert_eq!(balance, units(101), "only the named one was done");
+}
+
+#[test]
+fn an_unnamed_operation_that_has_waited_for_long_is_unknown_and_is_not_done() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let mut ledger = committer(sqlite);
+    for (seconds, session) in [(6, 1), (4, 2)] {
+        let since = std::time::Instant::now().checked_sub(std::time::Duration::from_secs(seconds)).unwrap();
+        ledger.submit_since(unnamed(session, Operation::Deposit(units(10))), since).unwrap();
+        ledger.commit();
+    }
+    let settled = outcomes(&mut ledger);
+    assert_eq!(settled[&1], Outcome::Unknown);
+    assert!(
+        matches!(settled[&2], Outcome::Done(Receipt::Deposited { balance, .. }) if balance == units(110)),
+        "{settled:?}"
+    );
+}
+
 #[test]
 fn a_probe_finds_that_another_process_has_taken_the_journal_over() {
     let folder = TempDir::new().unwrap();
