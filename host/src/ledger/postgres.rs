@@ -31,6 +31,7 @@ pub mod copy;
 mod keys;
 mod orders;
 mod session;
+mod shape;
 mod statements;
 pub mod tables;
 

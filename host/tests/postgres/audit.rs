@@ -1,12 +1,15 @@
 //! An auditor in Python, which has nothing of ours, derives the tables again from the entries, and finds rows that were changed by hand.
 use super::{
-    bank::{Session, bank, outcome, two_hosts},
+    bank::{NOON, Session, bank, outcome, two_hosts},
     commands::{refused, used},
     units,
 };
 use atm_cluster::Cluster;
 use atm_core::ledger::{AccountNumber, Ledger, Operation, Outcome, Refusal};
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    sync::{Arc, atomic::AtomicU64},
+};
 
 fn audited(url: &str) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e/audit_tables.py");
@@ -66,7 +69,7 @@ fn an_auditor_of_a_ledger_of_two_hosts_finds_each_change() {
 #[test]
 fn an_auditor_of_cards_at_two_hosts_finds_each_change() {
     let (cluster, database) = bank();
-    let mut hosts = two_hosts(&database);
+    let mut hosts = two_hosts(&database, &Arc::new(AtomicU64::new(NOON)));
     let mut sessions = [0, 1].map(|at| Session::begin(&mut hosts[at], &format!("kiosk-{at}"), at));
     let payee = AccountNumber(8);
     let operations = [

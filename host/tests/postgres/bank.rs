@@ -12,7 +12,7 @@ use atm_host::ledger::{operator::Operator, postgres::Database};
 use std::sync::{Arc, atomic::AtomicU64};
 
 /// Noon of a day.
-const NOON: u64 = 20_786 * 86_400_000 + 43_200_000;
+pub(crate) const NOON: u64 = 20_786 * 86_400_000 + 43_200_000;
 
 const NUMBERS: [&str; 2] = ["4111111111111111", "5500000000000004"];
 
@@ -38,10 +38,10 @@ pub(crate) fn bank() -> (Cluster, Database) {
     (cluster, database)
 }
 
-/// Two hosts that serve cards, at noon; a card withdraws 100 units a day.
-pub(crate) fn two_hosts(database: &Database) -> [Host; 2] {
+/// Two hosts that serve cards, with one clock; a card withdraws 100 units a day.
+pub(crate) fn two_hosts(database: &Database, now: &Arc<AtomicU64>) -> [Host; 2] {
     ["host", "second"].map(|name| {
-        let mut host = open(database, name, &MemoryMark::new(), &Arc::new(AtomicU64::new(NOON))).unwrap();
+        let mut host = open(database, name, &MemoryMark::new(), now).unwrap();
         host.0.set_limits(Limits { withdrawal: units(100), day: units(100) });
         host
     })

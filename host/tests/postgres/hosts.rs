@@ -51,7 +51,7 @@ fn first(admission: &Admission) -> u64 {
 }
 
 /// Applies a request at each of two hosts, at the same instant.
-fn at_once(hosts: &mut [Host; 2], requests: [Request; 2]) -> [Response; 2] {
+pub(crate) fn at_once(hosts: &mut [Host; 2], requests: [Request; 2]) -> [Response; 2] {
     let barrier = Barrier::new(2);
     let responses = thread::scope(|scope| {
         let both = hosts.iter_mut().zip(&requests).map(|(host, request)| {
@@ -66,7 +66,7 @@ fn at_once(hosts: &mut [Host; 2], requests: [Request; 2]) -> [Response; 2] {
     responses.try_into().unwrap()
 }
 
-fn two_hosts(database: &Database) -> [Host; 2] {
+pub(crate) fn two_hosts(database: &Database) -> [Host; 2] {
     ["host", "second"].map(|name| open(database, name, &MemoryMark::new(), &clock()).unwrap())
 }
 

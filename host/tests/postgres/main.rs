@@ -6,8 +6,11 @@ mod bank;
 mod commands;
 mod contract;
 mod decoy;
+mod doubt;
+mod engine;
 mod faults;
 mod hosts;
+mod locks;
 mod moved;
 mod operation;
 mod serve;
@@ -135,6 +138,11 @@ fn hello(start: u64) -> Command {
 
 fn deposit(id: u64, amount: u64) -> Command {
     Command::Operate { id, operation: Operation::Deposit(units(amount)) }
+}
+
+/// Says hello at a host; returns the turn.
+fn turn(host: &mut Host, name: &str) -> u32 {
+    admitted(&host.apply(&named(name, 0, hello(1))).unwrap())
 }
 
 /// The turn that a hello gets.

@@ -20,6 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The code of a `CancelRequest`, in place of a protocol's version.
+const CANCEL: [u8; 4] = 80_877_102_u32.to_be_bytes();
+
 /// No request is held for longer: a test that never releases one fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -62,6 +65,9 @@ struct Plan {
     /// Requests since the fault was injected.
     requests: AtomicU64,
     is_hit: AtomicBool,
+    cancels: AtomicU64,
+    /// What the server says, and what the client reads in place of it.
+    replaced: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
 }
 
 /// A proxy, on a Unix socket of its own beside the server's.
@@ -111,6 +117,20 @@ impl Proxy {
     pub fn cancel(&self) -> bool {
         *lock(&self.plan.fault) = None;
         self.plan.is_hit.load(Ordering::SeqCst)
+    }
+
+    /// How often a client has asked the server to cancel what another connection does.
+    pub fn cancel_requests(&self) -> u64 {
+        self.plan.cancels.load(Ordering::SeqCst)
+    }
+
+    /// From here on a client reads `other` where the server's messages have `text`.
+    ///
+    /// # Panics
+    /// Their lengths differ.
+    pub fn replace(&self, text: &str, other: &str) {
+        assert_eq!(text.len(), other.len());
+        *lock(&self.plan.replaced) = Some((text.into(), other.into()));
     }
 
     /// Waits until the planned fault has happened.
@@ -207,11 +227,14 @@ struct Answers {
 /// Carries the bytes of a connection, until one side closes it or a fault does.
 fn carry(client: &UnixStream, server: &UnixStream, plan: &Plan) -> io::Result<()> {
     let (_, start) = read_message(&mut &*client, true)?;
+    if start.get(4..8) == Some(&CANCEL) {
+        plan.cancels.fetch_add(1, Ordering::SeqCst);
+    }
     (&*server).write_all(&start)?;
     let answers = Answers::default();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let _ = answer(client, server, &answers);
+            let _ = answer(client, server, plan, &answers);
             // The server has closed it.
             let _ = client.shutdown(Shutdown::Both);
         });
@@ -223,9 +246,15 @@ fn carry(client: &UnixStream, server: &UnixStream, plan: &Plan) -> io::Result<()
 }
 
 /// Carries the server's answers, as many as may come back.
-fn answer(client: &UnixStream, server: &UnixStream, answers: &Answers) -> io::Result<()> {
+fn answer(client: &UnixStream, server: &UnixStream, plan: &Plan, answers: &Answers) -> io::Result<()> {
     loop {
-        let (kind, message) = read_message(&mut &*server, false)?;
+        let (kind, mut message) = read_message(&mut &*server, false)?;
+        if let Some((text, other)) = &*lock(&plan.replaced)
+            && let Some(at) = message.windows(text.len()).position(|found| found == text)
+            && let Some(found) = message.get_mut(at..at + text.len())
+        {
+            found.copy_from_slice(other);
+        }
         {
             // While it is written, no fault happens.
             let limit = lock(&answers.limit);

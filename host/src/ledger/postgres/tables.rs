@@ -1,5 +1,5 @@
 //! Tables: made for a new ledger, with a journal for each host, and compared with the mark.
-use super::{Database, copy::check_columns, session::Session};
+use super::{Database, session::Session, shape};
 use crate::ledger::{
     cells::{self, Cell, Cells},
     entry::{FORMAT, Hash, created},
@@ -36,7 +36,7 @@ pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> 
     if !begin(&session, database)? {
         session.run(client.batch_execute("ROLLBACK"))?;
         check_format(&session)?;
-        return check_columns(&session).map(|()| false);
+        return shape::check(&session, database).map(|()| false);
     }
     let account = Account { number: AccountNumber::OPEN, balance: new.balance, version: 1 };
     let mut head = Head { batches: 1, ..Head::default() };
@@ -116,7 +116,7 @@ fn check_format(session: &Session) -> Result<(), StoreFault> {
 pub(super) fn check(session: &Session, database: &Database) -> Result<(), StoreFault> {
     check_engine(session, database.any_engine)?;
     check_format(session)?;
-    check_columns(session)
+    shape::check(session, database)
 }
 
 /// The number of a host's journal, which is made if it is new.
