@@ -46,8 +46,8 @@ pub use metrics::request_page;
 pub use named_terminal::NamedTerminal;
 pub use output::{ClosedOutput, print_text};
 pub use program::{
-    FirmwareSim, Output, Program, Server, atm, examples, firmware_sim, original_programs, project_root,
-    prompts, python, with_ephemeral_ports,
+    FirmwareSim, Output, Program, Server, atm, build_atm_with, examples, firmware_sim, original_programs,
+    project_root, prompts, python, with_ephemeral_ports,
 };
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};

@@ -102,14 +102,37 @@ fn is_up_to_date(program: &Path) -> bool {
 /// Builds the programs into `folder`. This package is named too: so the libraries have the same features as in this test,
 /// and are not built a second time.
 fn build(folder: PathBuf) -> Result<PathBuf, String> {
+    let packages = ["atm-e2e", "atm-host", "firmware-sim"].iter().flat_map(|package| ["-p", package]);
+    let programs = PROGRAMS.iter().flat_map(|name| ["--bin", name]);
+    run_cargo(&folder, packages.chain(programs)).map(|()| folder)
+}
+
+/// Builds `atm` with a feature of `atm-host`, in this program's target folder and profile, and copies it to a folder there: a build
+/// without the feature replaces the program, and not the copy.
+///
+/// # Errors
+/// What the compiler says.
+pub fn build_atm_with(feature: &str) -> Result<PathBuf, String> {
+    let folder = target_folder();
+    run_cargo(&folder, ["-p", "atm-host", "--features", feature, "--bin", "atm"].into_iter())?;
+    let copies = folder.join(format!("with-{feature}"));
+    let [copy, partial] = ["atm", "atm.partial"].map(|name| copies.join(name));
+    fs::create_dir_all(&copies)
+        .and_then(|()| fs::copy(folder.join("atm"), &partial))
+        // A copy that runs is not written to.
+        .and_then(|_| fs::rename(partial, &copy))
+        .map_err(|error| format!("{}: {error}", copy.display()))?;
+    Ok(copy)
+}
+
+/// Runs `cargo build` into a folder of programs.
+fn run_cargo<'a>(folder: &Path, arguments: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
         "debug" => "dev",
         other => other,
     };
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--profile", profile]);
-    cargo.args(["atm-e2e", "atm-host", "firmware-sim"].iter().flat_map(|package| ["-p", package]));
-    cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+    cargo.args(["build", "--quiet", "--profile", profile]).args(arguments);
     let parent = folder.parent().unwrap();
     // With `--target`, the folder is DIR/TARGET/PROFILE, and Cargo marks DIR and DIR/TARGET.
     match parent.parent().filter(|above| above.join("CACHEDIR.TAG").exists()) {
@@ -118,7 +141,7 @@ fn build(folder: PathBuf) -> Result<PathBuf, String> {
     };
     let output = cargo.current_dir(project_root()).stdin(Stdio::null()).output().unwrap();
     let success = output.status.success();
-    if success { Ok(folder) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    if success { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
 /// The command in a network of its own, where the system chooses `first` or the next port for a connection, and no server

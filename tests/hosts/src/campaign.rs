@@ -1,0 +1,177 @@
+//! Campaign: makes one fault after the other, waits until every terminal is served again, and audits.
+use crate::{
+    audit::{audit, check_progress},
+    control::Control,
+    faults::Kind,
+    host::{Host, Programs},
+    record::Record,
+    report::Report,
+    tables::{DATABASE, Tables},
+    terminal::Customer,
+    world::World,
+};
+use atm_core::{terminal::Memory, wire::Wire};
+use atm_e2e::{Rng, println};
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long after a fault every terminal is served again, at the latest.
+const SERVICE: Duration = Duration::from_secs(120);
+
+/// A running campaign.
+pub(crate) struct Campaign {
+    world: World,
+    atm: std::path::PathBuf,
+    control: Arc<Control>,
+    terminals: Vec<JoinHandle<()>>,
+    records: BTreeMap<String, Arc<Mutex<Record>>>,
+    report: Report,
+    faults: u32,
+    failures: Vec<String>,
+    audited: Tables,
+    began: Instant,
+    _folder: TempDir,
+}
+
+impl Campaign {
+    /// Starts servers, hosts and terminals.
+    pub(crate) fn start(
+        programs: &Programs,
+        wire: Wire,
+        terminals: usize,
+        rng: &mut Rng,
+        control: &Arc<Control>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::start(programs, wire, folder.path(), rng.fork());
+        let url = world.pair.primary().url(DATABASE);
+        let made = run(Command::new(&programs.atm).args(["ledger", "migrate", "--database", &url]));
+        made.expect("the tables are made");
+        world.hosts.iter_mut().for_each(Host::start);
+        let hosts = world.hosts.each_ref().map(|host| host.door.address);
+        let (mut threads, mut records) = (Vec::new(), BTreeMap::new());
+        for number in 0..terminals {
+            let name = format!("kiosk-{number}");
+            let record = Arc::<Mutex<Record>>::default();
+            let customer = Customer {
+                number,
+                name: name.parse().unwrap(),
+                wire,
+                hosts,
+                rng: rng.fork(),
+                record: record.clone(),
+                began: Instant::now(),
+                stored: Memory::default(),
+                life: 0,
+                is_menu: true,
+            };
+            records.insert(name, record);
+            let control = control.clone();
+            threads.push(thread::spawn(move || customer.run(&control)));
+        }
+        let mut campaign = Self {
+            world,
+            atm: programs.atm.clone(),
+            control: control.clone(),
+            terminals: threads,
+            records,
+            report: Report::default(),
+            faults: 0,
+            failures: Vec::new(),
+            audited: Tables::default(),
+            began: Instant::now(),
+            _folder: folder,
+        };
+        control.begin_fault();
+        if control.await_service(SERVICE).is_none() {
+            campaign.failures.push("the terminals are not served".to_owned());
+        }
+        campaign
+    }
+
+    /// Makes a fault of this kind; false if the campaign is over.
+    pub(crate) fn fault(&mut self, number: u32, kind: Kind) -> bool {
+        self.faults = number;
+        let result = self.world.make(kind, &self.control);
+        let watch = self.control.await_service(SERVICE);
+        self.failures
+            .extend(result.err().map(|failure| format!("fault {number}, {}: {failure}", kind.name())));
+        match watch.filter(|watch| watch.all.is_some()) {
+            Some(watch) => self.report.add(kind, watch),
+            None => {
+                let watch = self.control.watch();
+                self.failures.push(format!(
+                    "not every terminal is served after fault {number}, {}: {watch:?}",
+                    kind.name()
+                ));
+            }
+        }
+        for host in &mut self.world.hosts {
+            if !host.is_running() {
+                let end = host.take().map(|server| server.program.finish());
+                self.failures.push(format!("host {} has ended after fault {number}: {end:?}", host.name));
+            }
+        }
+        self.failures.extend(self.control.take_failures());
+        self.failures.is_empty() && !self.control.is_interrupted()
+    }
+
+    /// Compares what the terminals have learned with the tables, and lets them go on.
+    pub(crate) fn audit(&mut self, faults: u32) {
+        self.audit_paused(faults);
+        self.control.resume();
+    }
+
+    /// Waits until every terminal has learned every outcome, and compares these with the tables.
+    fn audit_paused(&mut self, faults: u32) {
+        if !self.control.pause(SERVICE) {
+            self.failures.push("not every terminal has learned its outcomes".to_owned());
+            return;
+        }
+        let primary = self.world.pair.primary();
+        let verified =
+            run(Command::new(&self.atm).args(["ledger", "verify", "--database", &primary.url(DATABASE)]));
+        self.failures.extend(verified.err());
+        let tables = Tables::read(primary);
+        let records =
+            self.records.iter().map(|(name, record)| (name.clone(), record.lock().unwrap().clone()));
+        self.failures.extend(audit(&tables, &records.collect()));
+        self.failures.extend(check_progress(&self.audited, &tables));
+        let (entries, seconds) = (tables.entries.len(), self.began.elapsed().as_secs());
+        println!("{faults} faults, {entries} entries, {seconds} s");
+        self.audited = tables;
+    }
+
+    /// Stops the terminals and hosts, audits once more and reports; returns what is not as it must be.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        if self.failures.is_empty() && !self.control.is_interrupted() {
+            self.audit_paused(self.faults);
+        }
+        self.control.stop();
+        if self.control.is_interrupted() {
+            self.failures.push("interrupted".to_owned());
+        } else if self.failures.is_empty() {
+            self.terminals.into_iter().for_each(|terminal| terminal.join().unwrap());
+        }
+        self.failures.extend(self.control.take_failures());
+        self.report.print();
+        self.failures
+    }
+}
+
+/// Runs a program that must succeed.
+///
+/// # Errors
+/// What it says.
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {text}")) }
+}
