@@ -43,8 +43,6 @@ impl Shared {
             Ok(())
         } else if serve.data.is_none() {
             Err("--database needs --data, for the mark of what this host has acknowledged")
-        } else if serve.serial.is_some() {
-            Err("--database is for hosts over TCP, and not for --serial")
         } else if serve.accept_loss {
             Err(
                 "--accept-loss is for a ledger in a folder: a database that has lost commits is served to other names of hosts",

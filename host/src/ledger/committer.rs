@@ -313,7 +313,7 @@ impl<S: Store> GroupCommitter<S> {
     fn wait(&mut self, requests: Vec<Request>) {
         self.metrics.update(|counters| counters.retries += 1);
         self.put_back(requests);
-        self.retry_at = Some(Instant::now() + BUSY_RETRY);
+        self.retry_at = (!self.queue.is_empty()).then(|| Instant::now() + BUSY_RETRY);
     }
 
     /// Refuses a request whose row the database does not accept.

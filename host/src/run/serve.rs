@@ -191,15 +191,22 @@ fn serve_tcp(options: &Serve, mut config: ServerConfig, signals: ServerSignals) 
 /// Opens the ledger in a folder, or in a shared database.
 fn open_ledger(options: &Serve, server: &mut Server, folder: &Path) -> Result<()> {
     #[cfg(feature = "postgres")]
-    if let Some(database) = options.shared.database.address()? {
+    if let Some((database, host)) = shared_database(options)? {
         let name = database.display().to_string();
-        let host = options.shared.host_name.as_str();
-        info!(target: SERVER, database = name, host, "the ledger is in a shared database");
         return server.open_database(database, host, folder).context(name);
     }
     server
         .open_ledger(folder, options.accept_loss)
         .with_context(|| format!("the ledger in {} cannot be used", folder.display()))
+}
+
+/// The shared database of the options, and the name of this host in it.
+#[cfg(feature = "postgres")]
+fn shared_database(options: &Serve) -> Result<Option<(atm_host::ledger::postgres::Database, &str)>> {
+    let Some(database) = options.shared.database.address()? else { return Ok(None) };
+    let (name, host) = (database.display().to_string(), options.shared.host_name.as_str());
+    info!(target: SERVER, database = name, host, "the ledger is in a shared database");
+    Ok(Some((database, host)))
 }
 
 fn sealed_word(options: &Serve) -> &'static str {
@@ -237,6 +244,11 @@ fn serve_serial(path: &str, options: &Serve, config: &ServerConfig, signals: Ser
         systemd::notify_ready();
     };
     let served = match &options.data {
+        #[cfg(feature = "postgres")]
+        Some(folder) if options.shared.database.database.is_some() => {
+            let (database, host) = shared_database(options)?.context("there is no database")?;
+            serial::serve_from_database(&mut port, config, database, host, folder, &stop_requested, ready)
+        }
         Some(folder) => {
             serial::serve_from_disk(&mut port, config, folder, options.accept_loss, &stop_requested, ready)
         }

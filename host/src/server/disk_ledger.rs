@@ -1,5 +1,5 @@
 //! The server's ledger on disk: opens the ledger in a folder and commits each turn's requests to it as one
-//! batch.
+//! batch. A loop that waits for each response has one in a shared database too.
 use super::{Server, ServerConfig, committer::Committer, new_identity};
 use crate::{
     access::Enrolment,
@@ -9,18 +9,18 @@ use crate::{
         committer::GroupCommitter,
         folder::Folder,
         sqlite::{Beginning, Sqlite},
-        store::StoreFault,
+        store::{Store, StoreFault},
     },
     metrics::Metrics,
 };
 use atm_core::ledger::{InDoubt, Ledger, LedgerId, Name, Request, Response};
 use std::{path::Path, sync::Arc, task::Poll, time::Instant};
 
-/// A ledger in a folder that this process has locked.
-pub(super) struct DiskLedger {
-    pub(super) committer: GroupCommitter<Sqlite>,
+/// A ledger in a folder that this process has locked, or with its mark there.
+pub(super) struct DiskLedger<S = Sqlite> {
+    pub(super) committer: GroupCommitter<S>,
     /// Unlocked last.
-    _folder: Folder,
+    pub(super) _folder: Folder,
 }
 
 impl Server {
@@ -45,19 +45,35 @@ pub(super) fn open(
     config: &ServerConfig,
     metrics: &Arc<Metrics>,
 ) -> Result<DiskLedger, StoreFault> {
-    let (LedgerId(owner), identity) = (new_identity()?, new_identity()?);
+    let identity = new_identity()?;
     let locked = Folder::lock(folder)?;
     let store =
         locked.open(Beginning { identity, balance: config.balance, time: unix_time() }, accept_loss)?;
-    let mut committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
-    committer.set_name_quota(config.name_quota());
-    if let Some(cards) = &config.cards {
-        committer.set_limits(cards.limits);
-    }
-    Ok(DiskLedger { committer, _folder: locked })
+    DiskLedger::new(store, locked, config, metrics)
 }
 
-impl Committer for DiskLedger {
+impl<S: Store> DiskLedger<S> {
+    /// Takes the store's journal over, for a server with this configuration.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn new(
+        store: S,
+        folder: Folder,
+        config: &ServerConfig,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, StoreFault> {
+        let LedgerId(owner) = new_identity()?;
+        let mut committer = GroupCommitter::open(store, owner, Box::new(unix_time), metrics.clone())?;
+        committer.set_name_quota(config.name_quota());
+        if let Some(cards) = &config.cards {
+            committer.set_limits(cards.limits);
+        }
+        Ok(Self { committer, _folder: folder })
+    }
+}
+
+impl<S: Store> Committer for DiskLedger<S> {
     fn submit(&mut self, request: Request) -> Result<Option<Answered>, InDoubt> {
         self.committer.submit(request)?;
         Ok(None)
@@ -97,7 +113,7 @@ impl Committer for DiskLedger {
 }
 
 /// One request at a time, for a loop that waits for each response.
-impl Ledger for DiskLedger {
+impl<S: Store> Ledger for DiskLedger<S> {
     fn apply(&mut self, request: &Request) -> Result<Response, InDoubt> {
         let committer = &mut self.committer;
         if committer.has_work() {

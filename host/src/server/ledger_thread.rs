@@ -24,7 +24,7 @@ use std::{
 };
 
 /// How long the thread waits for an order before it asks the store whether it answers.
-const PROBE_AFTER: Duration = Duration::from_secs(2);
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(2);
 
 /// What a terminal's row says about who may use its name.
 type ReadRow = Result<Option<Enrolment>, InDoubt>;

@@ -4,6 +4,8 @@
 use super::{SHUTDOWN_GRACE, ServerConfig, memory_ledger::MemoryLedger, response_log::log_response, wipe};
 #[cfg(feature = "ledger")]
 use super::{disk_ledger::DiskLedger, terminal_keys::TerminalKeys};
+#[cfg(feature = "ledger")]
+use crate::ledger::store::Store;
 use crate::{clock::Clock, log::SERVER, serial::Port};
 use atm_core::{
     host::{self, IN, KeyRequest, OUT},
@@ -44,7 +46,7 @@ pub fn serve(
 ) -> io::Result<()> {
     let ledger = MemoryLedger::new(config)?;
     ready();
-    run_kiosk(port, config, ledger, |_| false, |_, _| NO_KEY, stop)
+    run_kiosk(port, config, ledger, |_| true, |_, _| NO_KEY, stop)
 }
 
 /// Does what [`serve`] does with the ledger on disk in `folder`; `ready` is called when that is open.
@@ -61,17 +63,54 @@ pub fn serve_from_disk(
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let opened = super::disk_ledger::open(folder, accept_loss, config, &Arc::default());
-    let mut ledger = opened.map_err(io::Error::other)?;
+    let ledger = opened.map_err(io::Error::other)?;
+    serve_ledger(port, config, ledger, |_| {}, stop, ready)
+}
+
+/// Does what [`serve`] does with the ledger in a shared database, as the host of this name; `folder` has the mark of what it has acknowledged. The loop waits for
+/// the database as for a disk, 10 s at most for each exchange: the terminal retransmits meanwhile.
+///
+/// # Errors
+/// The ones of [`serve`], or the ledger cannot be opened or used, or another process has taken the name over.
+#[cfg(feature = "postgres")]
+pub fn serve_from_database(
+    port: &mut Port,
+    config: &ServerConfig,
+    database: crate::ledger::postgres::Database,
+    host: &str,
+    folder: &Path,
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
+    let opened = super::shared_ledger::open(database, host, folder, config, &Arc::default());
+    let (_, ledger) = opened.map_err(io::Error::other)?;
+    serve_ledger(port, config, ledger, super::shared_ledger::tend(), stop, ready)
+}
+
+/// Serves from an open ledger, which `tend` is called with while the line is at rest.
+#[cfg(feature = "ledger")]
+fn serve_ledger<S: Store>(
+    port: &mut Port,
+    config: &ServerConfig,
+    mut ledger: DiskLedger<S>,
+    mut tend: impl FnMut(&mut DiskLedger<S>),
+    stop: &AtomicBool,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     ready();
     let mut keys = config.terminal_keys.clone().map(|key| TerminalKeys::new(key, std::time::Instant::now()));
-    let find_key = |ledger: &mut &mut DiskLedger, claim: &KeyRequest| {
+    let find_key = |ledger: &mut &mut DiskLedger<S>, claim: &KeyRequest| {
         // While the row cannot be read the terminal retransmits its hello.
         let (Some(keys), Ok(Some(row))) = (&mut keys, ledger.committer.enrolment(&claim.terminal)) else {
             return NO_KEY;
         };
         (keys.find(claim, &row, std::time::Instant::now()).ok(), row.closed)
     };
-    let served = run_kiosk(port, config, &mut ledger, |ledger| ledger.committer.has_failed(), find_key, stop);
+    let is_usable = |ledger: &mut &mut DiskLedger<S>| {
+        tend(ledger);
+        !ledger.committer.has_failed()
+    };
+    let served = run_kiosk(port, config, &mut ledger, is_usable, find_key, stop);
     let failure = ledger.committer.failure().map(str::to_owned);
     let served = served.map_err(|error| failure.map_or(error, io::Error::other));
     // Closed in order, the ledger has nothing to recover at the next start.
@@ -88,7 +127,7 @@ fn run_kiosk<L: Ledger>(
     port: &mut Port,
     config: &ServerConfig,
     ledger: L,
-    has_failed: fn(&L) -> bool,
+    mut is_usable: impl FnMut(&mut L) -> bool,
     mut find_key: impl FnMut(&mut L, &KeyRequest) -> FoundKey,
     stop: &AtomicBool,
 ) -> io::Result<()> {
@@ -123,10 +162,11 @@ fn run_kiosk<L: Ledger>(
         }
         let turn = match turn {
             Ok(true) => continue,
-            Ok(false) => Ok(()),
+            Ok(false) if kiosk.ledger_mut().is_none_or(|Logged(ledger)| is_usable(ledger)) => Ok(()),
+            Ok(false) => return Err(io::Error::other(InDoubt)),
             // In doubt: the kiosk submits the request again for half a minute, and sends no outcome before.
             Err(KioskError::Ledger(_))
-                if kiosk.ledger().is_some_and(|Logged(ledger)| !has_failed(ledger)) =>
+                if kiosk.ledger_mut().is_some_and(|Logged(ledger)| is_usable(ledger)) =>
             {
                 Ok(())
             }

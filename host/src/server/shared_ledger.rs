@@ -1,16 +1,18 @@
 //! The server's ledger in a database that several hosts share: opened under the name of this host, and committed to by a thread.
-use super::{Server, ledger_thread::LedgerThread, new_identity};
+use super::{
+    Server, ServerConfig,
+    disk_ledger::DiskLedger,
+    ledger_thread::{LedgerThread, PROBE_AFTER},
+};
 use crate::{
-    clock::unix_time,
     ledger::{
-        committer::GroupCommitter,
         folder::Folder,
         postgres::{Database, Postgres},
         store::StoreFault,
     },
+    metrics::Metrics,
 };
-use atm_core::ledger::LedgerId;
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Instant};
 
 impl Server {
     /// Keeps the ledger in a database, under the name of this host: another process under it fences this one. `folder` has the high-water mark of
@@ -19,16 +21,39 @@ impl Server {
     /// # Errors
     /// The database or the folder cannot be used, or has lost what was acknowledged.
     pub fn open_database(&mut self, database: Database, host: &str, folder: &Path) -> Result<(), StoreFault> {
-        let LedgerId(owner) = new_identity()?;
-        let locked = Folder::lock(folder)?;
-        let store = Postgres::open(database, host, locked.open_mark()?)?;
-        self.config.host = store.journal();
-        let mut committer = GroupCommitter::open(store, owner, Box::new(unix_time), self.metrics.clone())?;
-        committer.set_name_quota(self.config.name_quota());
-        if let Some(cards) = &self.config.cards {
-            committer.set_limits(cards.limits);
-        }
-        self.committer = Box::new(LedgerThread::start(committer, locked, self.stop.waker())?);
+        let (journal, ledger) = open(database, host, folder, &self.config, &self.metrics)?;
+        self.config.host = journal;
+        let DiskLedger { committer, _folder: folder, .. } = ledger;
+        self.committer = Box::new(LedgerThread::start(committer, folder, self.stop.waker())?);
         Ok(())
+    }
+}
+
+/// Opens the journal of the host of this name; returns its number too.
+///
+/// # Errors
+/// [`StoreFault`].
+pub(super) fn open(
+    database: Database,
+    host: &str,
+    folder: &Path,
+    config: &ServerConfig,
+    metrics: &Arc<Metrics>,
+) -> Result<(u32, DiskLedger<Postgres>), StoreFault> {
+    let locked = Folder::lock(folder)?;
+    let store = Postgres::open(database, host, locked.open_mark()?)?;
+    Ok((store.journal(), DiskLedger::new(store, locked, config, metrics)?))
+}
+
+/// For a loop that is at rest: settles what is in doubt if that is due, and asks the database now and then whether it answers.
+pub(super) fn tend() -> impl FnMut(&mut DiskLedger<Postgres>) {
+    let mut asked_at = Instant::now();
+    move |ledger| {
+        if ledger.committer.has_work() {
+            ledger.committer.commit();
+        } else if asked_at.elapsed() > PROBE_AFTER {
+            ledger.committer.probe();
+            asked_at = Instant::now();
+        }
     }
 }

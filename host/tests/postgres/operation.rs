@@ -12,6 +12,7 @@ use std::{
 mod fence;
 mod health;
 mod metrics;
+mod serial;
 mod unnamed;
 
 /// The built program, with the feature of these tests.
