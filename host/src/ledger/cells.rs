@@ -1,4 +1,4 @@
-//! Cells: the ledger's values from the columns of their rows, the same for every database; and as columns, for PostgreSQL.
+//! Cells: the ledger's values from the columns of their rows, and back, the same for every database.
 use super::{
     batch::DECOY,
     store::StoreFault,
@@ -91,6 +91,11 @@ pub const CARD: [Column; 11] = [
     ("day", Integer),
     ("withdrawn", Integer),
 ];
+
+/// The names of columns, with commas between them.
+pub fn names(columns: &[Column]) -> String {
+    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,13 +3,13 @@ use super::{
     Database,
     arrays::{Arrays, update},
     session::Session,
-    statements::{entry_columns, names, of_entry},
+    statements::{entry_columns, of_entry},
     tables,
 };
 use crate::{
     access::Enrolment,
     ledger::{
-        cells::{self, BALANCE, CARD, Cell, Cells, Column, Kind, TERMINAL},
+        cells::{self, BALANCE, CARD, Cell, Cells, Column, Kind, TERMINAL, names},
         entry::Entry,
         operator::OrderRows,
         reader::AccountRow,

@@ -4,7 +4,7 @@ use super::{
     session::Session,
 };
 use crate::ledger::{
-    cells::{self, BALANCE, CARD, Cell, Cells, Column, Kind, TERMINAL},
+    cells::{self, BALANCE, CARD, Cell, Cells, Column, Kind, TERMINAL, names},
     entry::{COLUMNS, Entry, TEXTS},
     store::StoreFault,
 };
@@ -37,11 +37,6 @@ pub(super) struct Statements {
     pub(super) remove: Statement,
     pub(super) commit: Statement,
     pub(super) rollback: Statement,
-}
-
-/// The names of columns, with commas between them.
-pub(super) fn names(columns: &[Column]) -> String {
-    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// The columns of an entry's row.

@@ -1,21 +1,28 @@
 //! Cards: their rows, and that of the decoy.
-use super::{StoreFault, rows};
-use crate::ledger::{batch::DECOY, cells, words};
+use super::{
+    StoreFault,
+    rows::{self, upsert},
+};
+use crate::ledger::{
+    cells::{self, CARD, names},
+    words,
+};
 use atm_core::ledger::card::{Card, Claim};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use std::sync::LazyLock;
 
 type Result<T> = std::result::Result<T, StoreFault>;
 
 /// A card and its number in the table, which is shown to operators.
 pub(crate) type Numbered = (u64, Card);
 
-const COLUMNS: &str =
-    "card, token, verifier, last_four, accounts, tries, refusals, blocked, version, day, withdrawn";
+static COLUMNS: LazyLock<String> = LazyLock::new(|| names(&CARD));
+static SAVE: LazyLock<String> = LazyLock::new(|| upsert("cards", &CARD));
 
 /// The card of one of these tokens, if there is one.
 pub(crate) fn find(connection: &Connection, claim: &Claim) -> Result<Option<Numbered>> {
     let mut select =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE token IN (?, ?)"))?;
+        connection.prepare_cached(&format!("SELECT {} FROM cards WHERE token IN (?, ?)", *COLUMNS))?;
     select
         .query_and_then(claim.tokens().each_ref().map(words::token_text), |row| cells::card(row))?
         .next()
@@ -24,7 +31,7 @@ pub(crate) fn find(connection: &Connection, claim: &Claim) -> Result<Option<Numb
 
 /// The card of this number, if there is one.
 pub(crate) fn read(connection: &Connection, number: u64) -> Result<Option<Card>> {
-    let mut select = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM cards WHERE card = ?"))?;
+    let mut select = connection.prepare_cached(&format!("SELECT {} FROM cards WHERE card = ?", *COLUMNS))?;
     let found = select.query_and_then([number], |row| cells::card(row))?.next().transpose()?;
     Ok(found.map(|(_, card)| card))
 }
@@ -34,7 +41,7 @@ pub(crate) fn for_each<E: From<StoreFault>>(
     connection: &Connection,
     see: impl FnMut(Numbered) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let select = format!("SELECT {COLUMNS} FROM cards WHERE card >= ? ORDER BY card LIMIT ?");
+    let select = format!("SELECT {} FROM cards WHERE card >= ? ORDER BY card LIMIT ?", *COLUMNS);
     rows::in_ranges(connection, &select, |row| cells::card(row), |(number, _)| *number, see)
 }
 
@@ -55,24 +62,5 @@ pub(crate) fn are_of_other_keys(connection: &Connection, claim: &Claim) -> Resul
 
 /// Saves a whole row, which may be new.
 pub(crate) fn save(connection: &Connection, number: u64, card: &Card) -> Result<()> {
-    let mut save = connection.prepare_cached(&format!(
-        "INSERT INTO cards ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT (card) DO UPDATE SET ({COLUMNS}) = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-    ))?;
-    let issued = (number != DECOY).then_some(card);
-    let Card { accounts, tries, refusals, is_blocked, version, day, withdrawn, .. } = card;
-    save.execute(params![
-        number,
-        issued.map(|card| words::token_text(&card.token)),
-        issued.map(|card| words::verifier_text(&card.verifier)),
-        issued.map(|card| String::from_utf8_lossy(&card.last_four)),
-        words::accounts_text(accounts).to_string(),
-        tries,
-        refusals,
-        is_blocked,
-        version,
-        day,
-        withdrawn.minor(),
-    ])?;
-    Ok(())
+    rows::save(connection, &SAVE, &cells::of_card(number, card)?)
 }

@@ -1,16 +1,15 @@
 //! Rows of the tables as the core's values, and back.
 use super::{Head, StoreFault, Turn};
 use crate::ledger::{
-    cells::{self, Cells, damaged},
+    cells::{self, BALANCE, Cell, Cells, Column, Kind, TERMINAL, damaged, names},
     entry::{COLUMNS, Entry, Hash, TEXTS},
-    words,
 };
 use atm_core::{
     ledger::{Account, AccountNumber, LedgerId, Name, Terminal},
     money::Amount,
-    time::UnixTime,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter, types::ToSqlOutput};
+use std::sync::LazyLock;
 
 /// The place of the hash in a row of the entries.
 const HASH: usize = 27;
@@ -24,6 +23,15 @@ impl Cells for Row<'_> {
 
     fn text(&self, at: usize) -> Result<Option<&str>> {
         Ok(self.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from)?)
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Integer(number) => number.to_sql(),
+            Self::Text(text) => text.to_sql(),
+        }
     }
 }
 
@@ -66,12 +74,7 @@ pub(crate) fn account(connection: &Connection, number: AccountNumber) -> Result<
 }
 
 pub(crate) fn save_account(connection: &Connection, account: &Account) -> Result<()> {
-    let mut save = connection.prepare_cached(
-        "INSERT INTO accounts (account, balance, version) VALUES (?1, ?2, ?3)
-         ON CONFLICT (account) DO UPDATE SET (balance, version) = (?2, ?3)",
-    )?;
-    save.execute(params![account.number.0, account.balance.minor(), account.version])?;
-    Ok(())
+    save(connection, &SAVE_BALANCE, &cells::of_balance(account)?)
 }
 
 /// Terminals that have a row. No row is ever deleted, so the last row's number is their count.
@@ -80,17 +83,31 @@ pub(crate) fn count_terminals(connection: &Connection) -> Result<u64> {
     Ok(select.query_row([], |row| row.get(0))?)
 }
 
-/// The columns of a terminal's row behind its name.
-macro_rules! columns {
-    () => {
-        "epoch_series, epoch_step, start, attempt, turn, next_number, gap_start, gap_end, set_back_at, last_id, last_operation, last_outcome, \
-         last_amount, last_balance, last_card, last_payee, last_detail, last_accounts, delay_until, delay_length"
-    };
+static TERMINAL_COLUMNS: LazyLock<String> = LazyLock::new(|| names(&TERMINAL));
+static SAVE_TERMINAL: LazyLock<String> = LazyLock::new(|| upsert("terminals", &TERMINAL));
+static SAVE_BALANCE: LazyLock<String> = LazyLock::new(|| upsert("accounts", &BALANCE));
+
+/// The statement that saves these columns of a row, which may be new; the first is its key.
+pub(crate) fn upsert(table: &str, columns: &[Column]) -> String {
+    let ((key, _), rest) = columns.split_first().unwrap_or((&("", Kind::Text), &[]));
+    let rest_names = names(rest);
+    let places = |from: usize| Vec::from_iter((from..=columns.len()).map(|at| format!("?{at}"))).join(", ");
+    format!(
+        "INSERT INTO {table} ({key}, {rest_names}) VALUES ({}) ON CONFLICT ({key}) DO UPDATE SET ({rest_names}) = ({})",
+        places(1),
+        places(2)
+    )
+}
+
+/// Saves a row by its [statement](upsert).
+pub(crate) fn save(connection: &Connection, upsert: &str, row: &[Cell]) -> Result<()> {
+    connection.prepare_cached(upsert)?.execute(params_from_iter(row))?;
+    Ok(())
 }
 
 pub(crate) fn terminal(connection: &Connection, name: &Name) -> Result<Option<Terminal>> {
-    let select = concat!("SELECT terminal, ", columns!(), " FROM terminals WHERE terminal = ?");
-    let mut select = connection.prepare_cached(select)?;
+    let select = format!("SELECT {} FROM terminals WHERE terminal = ?", *TERMINAL_COLUMNS);
+    let mut select = connection.prepare_cached(&select)?;
     let mut rows = select.query_and_then([name.as_str()], |row| cells::terminal(row))?;
     Ok(rows.next().transpose()?.map(|(_, terminal)| terminal))
 }
@@ -125,51 +142,13 @@ pub(crate) fn terminals(
     connection: &Connection,
     mut see: impl FnMut((Name, Terminal)) -> Result<()>,
 ) -> Result<()> {
-    let mut select = connection.prepare(concat!("SELECT terminal, ", columns!(), " FROM terminals"))?;
+    let mut select = connection.prepare(&format!("SELECT {} FROM terminals", *TERMINAL_COLUMNS))?;
     let mut rows = select.query_and_then([], |row| cells::terminal(row))?;
     rows.try_for_each(|row| row.and_then(&mut see))
 }
 
 pub(crate) fn save_terminal(connection: &Connection, name: &Name, terminal: &Terminal) -> Result<()> {
-    let mut save = connection.prepare_cached(concat!(
-        "INSERT INTO terminals (terminal, ",
-        columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (terminal) DO UPDATE SET (",
-        columns!(),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)"
-    ))?;
-    let Terminal { epoch, turn, next_number, gap, set_back_at, last, delay } = terminal;
-    let (operation, outcome, figures) = match last {
-        Some(last) => {
-            let (operation, outcome, figures) = words::words(last);
-            (operation, Some(outcome), figures)
-        }
-        None => Default::default(),
-    };
-    save.execute(params![
-        name.as_str(),
-        epoch.map(|epoch| epoch.series),
-        epoch.map(|epoch| epoch.step),
-        epoch.map(|epoch| epoch.start),
-        epoch.map(|epoch| epoch.attempt),
-        turn,
-        next_number,
-        gap.start,
-        gap.end,
-        set_back_at.map(UnixTime::millis),
-        last.map(|last| last.id),
-        operation,
-        outcome,
-        figures.amount.map(Amount::minor),
-        figures.balance.map(Amount::minor),
-        last.and_then(|last| last.card).as_ref().map(words::token_text),
-        figures.payee.map(|payee| payee.0),
-        figures.detail,
-        figures.accounts.as_ref().map(|accounts| words::accounts_text(accounts).to_string()),
-        delay.until.millis(),
-        delay.length,
-    ])?;
-    Ok(())
+    save(connection, &SAVE_TERMINAL, &cells::of_terminal(name, terminal)?)
 }
 
 /// Appends entries. The columns of a row are those of the line behind its format.
