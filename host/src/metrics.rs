@@ -116,6 +116,8 @@ pub struct Counters {
     pub log_bytes: u64,
     /// Whether the ledger on disk, or in a database, is open; `None` without one. It is closed while a fault lasts.
     pub is_ledger_open: Option<bool>,
+    /// Another transaction has kept batches waiting for long.
+    pub is_blocked: bool,
     /// Since when the ledger's store has been at work on a batch, if it is.
     pub ledger_at_work: Option<Instant>,
     /// The server stops.
@@ -176,6 +178,7 @@ impl Counters {
         match self.is_ledger_open {
             _ if self.is_stopping => Some("the server is stopping"),
             Some(false) => Some("the ledger is closed by a fault"),
+            _ if self.is_blocked => Some("another transaction keeps rows of the ledger locked"),
             _ if self.is_ledger_stalled() => Some("the ledger has not answered for more than 10 s"),
             Some(true) | None => None,
         }

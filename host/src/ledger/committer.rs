@@ -22,11 +22,13 @@ use std::{
 };
 use tracing::{error, info};
 
+mod block;
 mod doubt;
 mod fence;
 mod health;
 mod unnamed;
 
+use block::Block;
 use doubt::Doubt;
 
 /// Requests of one commit, at most.
@@ -64,6 +66,10 @@ pub struct GroupCommitter<S> {
     served_at: UnixTime,
     /// Why the ledger has failed for good, if it has.
     failure: Option<String>,
+    /// When the present batch began.
+    began: Instant,
+    /// The other transaction that is in the way of batches.
+    block: Option<Block>,
 }
 
 enum State {
@@ -107,6 +113,8 @@ impl<S: Store> GroupCommitter<S> {
             limits: None,
             served_at,
             failure,
+            began: waiting_since,
+            block: None,
         })
     }
 
@@ -167,7 +175,7 @@ impl<S: Store> GroupCommitter<S> {
     pub fn has_work(&self) -> bool {
         let is_due = self.retry_at.is_none_or(|at| at <= Instant::now());
         match &self.state {
-            State::Open => is_due && !self.queue.is_empty(),
+            State::Open => is_due && (!self.queue.is_empty() || self.is_blocked()),
             State::InDoubt(_) => is_due,
             State::Failed => false,
         }
@@ -211,6 +219,9 @@ impl<S: Store> GroupCommitter<S> {
             self.begin_work();
         }
         self.end_work();
+        if self.queue.is_empty() && self.retry_at.is_none() && self.is_blocked() {
+            self.probe();
+        }
     }
 
     /// Commits what is queued and closes the store; false if a batch is left in doubt or the store could not be closed
@@ -268,6 +279,7 @@ impl<S: Store> GroupCommitter<S> {
         match self.load(&mut requests.iter()) {
             Ok(batch) if batch.turn == self.turn => {
                 self.served_at = (self.clock)();
+                self.end_block();
                 return Some((requests, batch));
             }
             Ok(batch) => {
@@ -313,7 +325,9 @@ impl<S: Store> GroupCommitter<S> {
     fn wait(&mut self, requests: Vec<Request>) {
         self.metrics.update(|counters| counters.retries += 1);
         self.put_back(requests);
-        self.retry_at = (!self.queue.is_empty()).then(|| Instant::now() + BUSY_RETRY);
+        self.note_block();
+        let is_due = !self.queue.is_empty() || self.is_blocked();
+        self.retry_at = is_due.then(|| Instant::now() + BUSY_RETRY);
     }
 
     /// Refuses a request whose row the database does not accept.
@@ -327,19 +341,5 @@ impl<S: Store> GroupCommitter<S> {
             }
         };
         self.answered.push((request, response));
-    }
-
-    fn fail(&mut self, fault: &StoreFault) {
-        self.metrics.update(|counters| {
-            counters.is_ledger_open = Some(false);
-            counters.is_fenced = matches!(fault, StoreFault::Fenced(_));
-        });
-        let reason = match fault {
-            StoreFault::Fenced(found) => self.describe_fence(*found),
-            _ => fault.to_string(),
-        };
-        error!(target: LEDGER, error = reason, "the ledger is closed for good");
-        self.failure = Some(reason);
-        self.state = State::Failed;
     }
 }

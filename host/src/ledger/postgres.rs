@@ -27,6 +27,7 @@ use tracing::warn;
 
 mod address;
 mod arrays;
+mod blocker;
 pub mod copy;
 mod keys;
 mod orders;
@@ -198,6 +199,16 @@ impl Store for Postgres {
     fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
         let read = self.read_enrolment(name);
         self.close_if_failed(read)
+    }
+
+    fn find_blocker(&mut self) -> String {
+        let found = self.session().and_then(|(session, ..)| blocker::find(session));
+        match found {
+            Ok(Some(blocker)) => blocker,
+            Ok(None) => "a lock was not granted in time, and the transaction that has it has ended meanwhile"
+                .to_owned(),
+            Err(fault) => format!("a lock was not granted in time: {fault}"),
+        }
     }
 
     fn takeover(&self) -> [String; 2] {

@@ -54,6 +54,11 @@ pub trait Store: Send {
         ["the ledger in this folder".to_owned(), "Only one server may use it: stop the other one.".to_owned()]
     }
 
+    /// Which transaction is in the way of batches, after [`StoreFault::Busy`], as far as it can be found.
+    fn find_blocker(&mut self) -> String {
+        StoreFault::Busy.to_string()
+    }
+
     /// The length of the write-ahead log in bytes, before the last commit; 0 where there is none. It grows while a reader keeps its transaction.
     fn log_size(&self) -> u64 {
         0

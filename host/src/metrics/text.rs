@@ -135,7 +135,7 @@ fn numbers(now: &Counters) -> impl Iterator<Item = Number> {
                 "atm_ledger_open",
                 "gauge",
                 "1 while the ledger is open, 0 while a fault lasts or its database does not answer.",
-                (is_open && !now.is_ledger_stalled()).into(),
+                (is_open && !now.is_blocked && !now.is_ledger_stalled()).into(),
             ),
             (
                 "atm_ledger_in_doubt",

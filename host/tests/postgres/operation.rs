@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod blocked;
 mod fence;
 mod health;
 mod metrics;

@@ -44,9 +44,9 @@ impl<S: Store> GroupCommitter<S> {
     }
 
     /// Notes that the store is at work from now on.
-    pub(super) fn begin_work(&self) {
-        let now = Instant::now();
-        self.metrics.update(|counters| counters.ledger_at_work = Some(now));
+    pub(super) fn begin_work(&mut self) {
+        self.began = Instant::now();
+        self.metrics.update(|counters| counters.ledger_at_work = Some(self.began));
     }
 
     /// Notes that the store has answered, well or not.

@@ -9,7 +9,7 @@ use atm_core::ledger::{Command, Origin, Outcome, Request, Response};
 use std::time::Duration;
 
 /// How long an unnamed operation may wait for its batch: half the time after which clients give a silent host up.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The id of an operation of an unnamed session that may change a balance.
 fn unnamed_operation(request: &Request) -> Option<u64> {

@@ -145,3 +145,37 @@ fn a_probe_finds_that_another_process_has_taken_the_journal_over() {
     second.probe();
     assert_eq!(second.failure(), None);
 }
+
+#[test]
+fn a_transaction_that_stays_open_is_a_fault_after_three_seconds_and_until_it_ends() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let metrics = Arc::<crate::metrics::Metrics>::default();
+    let clock = Box::new(|| UnixTime::from_millis(1_000));
+    let mut ledger = GroupCommitter::open(sqlite, 5, clock, metrics.clone()).unwrap();
+    let is_open = || metrics.to_string().contains("\natm_ledger_open 1\n");
+    let other = rusqlite::Connection::open(folder.path().join(super::super::sqlite::FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = std::time::Instant::now();
+    ledger.submit(unnamed(1, Operation::Deposit(units(10)))).unwrap();
+    while is_open() {
+        if ledger.has_work() {
+            ledger.commit();
+        }
+        assert!(began.elapsed().as_secs() < 20);
+    }
+    assert!(began.elapsed().as_secs() >= 3);
+    // Nothing waits any more, and the end of the transaction is looked for.
+    while outcomes(&mut ledger).is_empty() {
+        ledger.commit();
+        assert!(began.elapsed().as_secs() < 20);
+    }
+    other.execute_batch("COMMIT").unwrap();
+    while !is_open() {
+        if ledger.has_work() {
+            ledger.commit();
+        }
+        assert!(began.elapsed().as_secs() < 20);
+    }
+    assert!(!ledger.has_work() && ledger.deadline().is_none(), "it is at rest");
+}
