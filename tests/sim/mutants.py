@@ -9,6 +9,7 @@ import argparse, pathlib, shutil, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
 COMMITTER, BATCH = "host/src/ledger/committer.rs", "host/src/ledger/batch.rs"
+DOUBT = "host/src/ledger/committer/doubt.rs"
 SQLITE, CELLS = "host/src/ledger/sqlite.rs", "host/src/ledger/cells.rs"
 DECIDE, REQUEST = "core/src/ledger/decide.rs", "core/src/ledger/request.rs"
 CONVERSATION, HELLO = "core/src/host/conversation.rs", "core/src/host/conversation/hello.rs"
@@ -120,11 +121,11 @@ MUTANTS = {
     # The ledger on disk acknowledges a commit that is not synced.
     "acknowledge-before-sync": (DURABLE, SQLITE, '("synchronous", "full")', '("synchronous", "normal")'),
     # It takes every commit in doubt for done, without a look at the journal's head.
-    "assume-doubtful-commit-done": (DURABLE, COMMITTER, "        if !stands {\n", "        if !stands && false {\n"),
+    "assume-doubtful-commit-done": (DURABLE, DOUBT, "        if !stands {\n", "        if !stands && false {\n"),
     # It does not look who wrote that head.
     "owner-not-compared": (
         "a_process_that_was_replaced",
-        COMMITTER,
+        DOUBT,
         "let is_ours = owner == self.turn.owner;",
         "let is_ours = owner == owner;",
     ),
