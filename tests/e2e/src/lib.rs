@@ -26,6 +26,7 @@
 )]
 
 mod client;
+mod commands;
 mod frame_proxy;
 mod frames;
 pub mod ledger;
@@ -35,9 +36,14 @@ mod named_terminal;
 mod output;
 mod program;
 mod serial_pair;
+mod server;
 mod terminal_program;
 
 pub use client::{Client, frame, text_of};
+pub use commands::{
+    atm, build_atm_with, examples, firmware_sim, original_programs, project_root, python,
+    with_ephemeral_ports,
+};
 pub use fastrand::Rng;
 pub use frame_proxy::{Direction, Frame, FrameProxy};
 pub use frames::{FrameReader, exchange_frames, postcard_frame, replay_session};
@@ -45,13 +51,11 @@ pub use memory::memory;
 pub use metrics::request_page;
 pub use named_terminal::NamedTerminal;
 pub use output::{ClosedOutput, print_text};
-pub use program::{
-    FirmwareSim, Output, Program, Server, atm, build_atm_with, examples, firmware_sim, original_programs,
-    project_root, prompts, python, with_ephemeral_ports,
-};
+pub use program::{Output, Program, prompts};
 pub use rustix::process::Signal;
 pub use serde_json::{Value, json};
 pub use serial_pair::SerialPair;
+pub use server::{FirmwareSim, Server};
 pub use terminal_program::TerminalProgram;
 
 use std::{env, time::Duration};
