@@ -8,6 +8,8 @@ import argparse, pathlib, shutil, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIMULATE = ["--seeds", "2000", "--seed", "1"]
+# A run with PostgreSQL takes as long as hundreds in memory.
+SIMULATE_DATABASE = ["--seeds", "60", "--seed", "1"]
 COMMITTER, BATCH = "host/src/ledger/committer.rs", "host/src/ledger/batch.rs"
 DOUBT = "host/src/ledger/committer/doubt.rs"
 SQLITE, CELLS = "host/src/ledger/sqlite.rs", "host/src/ledger/cells.rs"
@@ -19,11 +21,15 @@ HOST_SEALING, TERMINAL_SEALING = "core/src/host/sealing.rs", "core/src/terminal/
 # Where the simulation finds a mutant.
 ONE_HOST, TWO_HOSTS, SET_BACK, DURABLE = [], ["--hosts", "2"], ["--hosts", "2", "--set-back"], ["--durable"]
 SEALED, CARDS, DURABLE_CARDS = ["--sealed"], ["--cards"], ["--cards", "--durable"]
+DATABASE = ["--database"]
+POSTGRES, STATEMENTS = "host/src/ledger/postgres.rs", "host/src/ledger/postgres/statements.rs"
+SESSION, POSTGRES_TABLES = "host/src/ledger/postgres/session.rs", "host/src/ledger/postgres/tables.rs"
 CARD_ROW, CARD_RULES = "core/src/ledger/card/row.rs", "core/src/ledger/card/perform.rs"
 CARD_CONVERSATION = "core/src/host/conversation/card.rs"
 
 # name: (options of the simulation, file, text, replacement). In place of options, the name of a test of the ledger on the
-# faulty disk (tests/sim/tests/ledger), or `cards::` and that of one with cards (tests/sim/tests/cards).
+# faulty disk (tests/sim/tests/ledger), `cards::` and that of one with cards (tests/sim/tests/cards), or `postgres::` and that of one with
+# PostgreSQL (host/tests/postgres).
 MUTANTS = {
     # The ledger does not recognise the idempotency key of an operation that it has carried out.
     "forget-id": (
@@ -252,6 +258,62 @@ MUTANTS = {
         "Err(Refusal::NotVerified)",
         "Err(if self.card.is_blocked { Refusal::NoAccess } else { Refusal::NotVerified })",
     ),
+    # A shared ledger. Every commit in doubt counts as done; one that did not stand is not voided; it is noted before it is done.
+    "assume-shared-commit-done": (DATABASE, DOUBT, "        if !stands {\n", "        if !stands && false {\n"),
+    "void-not-shared": (
+        DATABASE,
+        BATCH,
+        "Some(self.decide(&Request { ticket, origin, turn, command: Command::Settle { id } }, time))",
+        "{ let _ = (ticket, origin, turn, time); Some(Response::Settled { id, outcome: Outcome::NotDone }) }",
+    ),
+    "note-before-shared-commit": (
+        DATABASE,
+        POSTGRES,
+        "let saved = self.save_batch(batch, &loaded);",
+        "self.mark.write(&batch.head)?;\n        let saved = self.save_batch(batch, &loaded);",
+    ),
+    # A host goes on although another process has its journal.
+    "fenced-host-goes-on": (DATABASE, COMMITTER, "Ok(batch) if batch.turn == self.turn => {", "Ok(batch) if batch.turn == self.turn || true => {"),
+    # A save does not look whether the journal is as it was loaded.
+    "save-not-compared": ("postgres::a_save_fails_by_itself", STATEMENTS, "THEN 1 ELSE 0 END)", "THEN 1 ELSE 1 END)"),
+    # A row is read and not locked, or is not there.
+    "journal-not-locked": ("postgres::a_commit_that_arrives_late", STATEMENTS, "WHERE journal = $1 FOR UPDATE", "WHERE journal = $1"),
+    "terminal-not-locked": ("postgres::one_operation_at_two_hosts", STATEMENTS, "ORDER BY terminal FOR UPDATE", "ORDER BY terminal"),
+    "account-not-locked": ("postgres::two_hosts_that_wait_for_one_account", STATEMENTS, "ORDER BY account FOR UPDATE", "ORDER BY account"),
+    "card-not-locked": ("postgres::wrong_pins_at_two_hosts", STATEMENTS, "ORDER BY card FOR UPDATE", "ORDER BY card"),
+    "blocked-card-not-locked": ("postgres::a_card_that_is_blocked", STATEMENTS, "ORDER BY card FOR UPDATE", "ORDER BY card"),
+    "name-not-placed": (
+        "postgres::a_new_name_at_two_hosts",
+        POSTGRES,
+        "(!new.is_empty()).then(|| (&statements.place, vec![&new as _])),",
+        "None,",
+    ),
+    # A commit that came with a warning is acknowledged; one that may have been done is done again.
+    "commit-warning-ignored": ("postgres::a_commit_whose_wait", SESSION, "if self.take_warning() {", "if self.take_warning() && false {"),
+    "unknown-completion-again": (
+        "postgres::only_what_the_server",
+        SESSION,
+        "| SqlState::LOCK_NOT_AVAILABLE => Self::Busy,",
+        "| SqlState::LOCK_NOT_AVAILABLE\n            | SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN => Self::Busy,",
+    ),
+    # A conflict that the server has reported is in doubt.
+    "conflict-in-doubt": ("postgres::only_what_the_server", SESSION, "SqlState::T_R_DEADLOCK_DETECTED\n            | ", ""),
+    # A session leaves to the database how long it waits, and whether a commit is synchronous.
+    "session-without-settings": (
+        "postgres::each_session_sets",
+        SESSION,
+        "client.batch_execute(&settings(database.deadline)).await?;",
+        "let _ = settings(database.deadline);",
+    ),
+    # The mark, the engine, and the constraints of the tables are not compared.
+    "shared-mark-not-compared": (
+        "postgres::a_database_behind_the_mark",
+        POSTGRES_TABLES,
+        "if head.batches >= noted.batches && hash == Some(noted.hash) {",
+        "if head.batches >= noted.batches || hash != Some(noted.hash) {",
+    ),
+    "engine-not-compared": ("postgres::another_version", POSTGRES_TABLES, "if any || version", "if any || version.len() > 1 || version"),
+    "constraints-not-compared": ("postgres::tables_that_were_changed", "host/src/ledger/postgres/shape.rs", "if database.any_engine {", "if database.any_engine || found.len() > 1 {"),
     # The tag of a body is not compared.
     "tag-not-compared": (SEALED, "core/src/seal/body.rs", "if !bool::from(expected.ct_eq(tag)) {", "if false {"),
 }
@@ -278,12 +340,18 @@ def run(tree, target, name):
     try:
         if is_test:
             binary, _, test_name = options.rpartition("::")
+            if binary == "postgres":
+                # With the profile in which these tests were built.
+                package = ["-p", "atm-host", "--features", "postgres", "--target-dir", target]
             test = ["cargo", "test", "-q", *package, "--test", binary or "ledger"]
             subprocess.run([*test, "--no-run"], cwd=tree, check=True)
             detector = [*test, test_name]
         else:
-            subprocess.run(["cargo", "build", "-q", *package], cwd=tree, check=True)
-            detector = [pathlib.Path(target) / "campaign" / "simulate", *SIMULATE, *options]
+            has_database = options == DATABASE
+            features = ["--features", "postgres"] if has_database else []
+            subprocess.run(["cargo", "build", "-q", *package, *features], cwd=tree, check=True)
+            seeds = SIMULATE_DATABASE if has_database else SIMULATE
+            detector = [pathlib.Path(target) / "campaign" / "simulate", *seeds, *options]
         ran = subprocess.run(detector, cwd=tree, capture_output=True, text=True, timeout=300)
     finally:
         path.write_text(original)
@@ -292,7 +360,7 @@ def run(tree, target, name):
     found = "test result: FAILED" if is_test else "seed "
     violations = [line for line in ran.stdout.splitlines() if line.startswith(found)]
     if ran.returncode == 0 or not violations:
-        return f"not detected by {options if is_test else ' '.join(['simulate', *SIMULATE, *options])}"
+        return f"not detected by {options if is_test else ' '.join(map(str, detector))}"
     print(f"detected  {name}: {violations[0]}", flush=True)
 
 
