@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Issue, list and block cards (experimental), on the ledger of `serve --data`
     #[command(subcommand)]
     Card(card::Card),
-    /// Make the file of keys from which those of terminals follow, and numbers and PINs of cards are verified with
+    /// Make the secrets file, and replace its keys: terminals' keys follow from it, and numbers and PINs of cards are verified with it
     #[command(subcommand)]
     Secrets(access::Secrets),
     /// Show a whole session over TCP, and check every balance; or try cards
