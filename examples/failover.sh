@@ -213,7 +213,11 @@ printf '%s: %s until the first acknowledged operation\n' "$kind" "$(seconds "$at
 
 sleep 2
 case $kind in
-    kill | standby) start "$failed" run ;;
+    kill | standby)
+        # A pg_autoctl that was killed leaves its semaphore, whose id is in this line.
+        "${as[@]}" ipcrm -s "$(sed -n 5p "$folder/run/pg_autoctl$folder/$failed/pg_autoctl.pid")"
+        start "$failed" run
+        ;;
     freeze) send CONT "$server" ;;
     stop) send CONT "${node[$failed]}" ;;
 esac
