@@ -10,6 +10,7 @@ use std::{
 };
 
 mod blocked;
+mod connection;
 mod fence;
 mod health;
 mod metrics;

@@ -6,6 +6,7 @@
 // A failure here is a test's failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod network;
 mod processes;
 mod proxy;
 mod psql;
@@ -16,6 +17,7 @@ pub use psql::{Psql, Row};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
+    net::Ipv4Addr,
     os::unix::{
         fs::{MetadataExt, chown},
         process::CommandExt,
@@ -38,6 +40,8 @@ pub struct Cluster {
     folder: TempDir,
     /// `None` after it was killed.
     server: Option<Child>,
+    /// Where it listens, besides its Unix socket.
+    address: Option<Ipv4Addr>,
 }
 
 /// Debian's programs of the version that is tested.
@@ -93,7 +97,7 @@ impl Cluster {
                 .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D"])
                 .arg(folder.path().join("data")),
         );
-        let mut cluster = Self { folder, server: None };
+        let mut cluster = Self { folder, server: None, address: None };
         cluster.run();
         cluster
     }
@@ -119,7 +123,7 @@ impl Cluster {
                 ])
                 .arg(folder.path().join("data")),
         );
-        let mut standby = Self { folder, server: None };
+        let mut standby = Self { folder, server: None, address: None };
         standby.run();
         standby
     }
@@ -298,15 +302,16 @@ impl Cluster {
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        command.args(["-c", &format!("listen_addresses={address}")]);
         self.server = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 }
 
 /// Settings of every server. A standby connects again at once, and finds what it has missed.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 6] = [
     // In files of its folder: what a killed server leaves goes with it.
     "dynamic_shared_memory_type=mmap",
-    "listen_addresses=",
     "port=5432",
     "max_connections=300",
     "fsync=off",

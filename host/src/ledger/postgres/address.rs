@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_shown_has_no_password() {
+        let mut database = Database::new("postgres://atm@db.example/ledger", None, false).unwrap();
+        for server in &mut database.servers {
+            server.password("correct-horse");
+        }
+        let shown = format!("{database:?} {}", database.display());
+        assert!(shown.contains("db.example") && !shown.contains("horse"), "{shown}");
+        // As the array of its bytes.
+        assert!(!shown.contains("99, 111, 114"), "{shown}");
+    }
+
+    #[test]
     fn an_address_with_a_password_and_one_that_requires_tls_without_an_authority_are_refused() {
         let refused = |address| Database::new(address, None, false).unwrap_err().to_string();
         assert!(refused("postgres://atm:secret@db.example/atm").contains("PGPASSFILE"));
