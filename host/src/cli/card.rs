@@ -136,10 +136,13 @@ pub(crate) enum Card {
         #[arg(long)]
         json: bool,
     },
-    /// List the cards: the last four digits, accounts, state, and wrong PINs since the last right one
+    /// List the cards: the last four digits, accounts, state, and wrong PINs since the last right one. With --secrets also which cards that file has no keys of,
+    /// so that their PINs count as wrong
     List {
         #[command(flatten)]
         source: Source,
+        #[command(flatten)]
+        secrets: SecretsFile,
         /// Print an object a line, in JSON
         #[arg(long)]
         json: bool,

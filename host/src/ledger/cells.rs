@@ -8,7 +8,7 @@ use crate::access::Enrolment;
 use atm_core::{
     ledger::{
         Account, AccountNumber, Epoch, Gap, Movement, Name, Record, Side, Terminal,
-        card::{AccountState, Card, CardAccount, Delay, Owner, Statement, StatementLine},
+        card::{AccountState, Card, CardAccount, CardKeys, Delay, Owner, Statement, StatementLine},
     },
     money::Amount,
     time::UnixTime,
@@ -95,6 +95,20 @@ pub const CARD: [Column; 11] = [
 /// The names of columns, with commas between them.
 pub fn names(columns: &[Column]) -> String {
     columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The condition of the rows of cards in use whose PINs cannot be judged with the keys of [`key_parameters`]
+/// ([`CardKeys::can_judge`]).
+pub const OTHER_KEYS: &str = "card <> 0 AND blocked = 0 AND NOT (substr(token, 1, 16) IN ($1, $2)
+    AND substr(verifier, 1, 16) IN ($1, $2) AND substr(verifier, 18, 16) IN ($3, $4))";
+
+/// How many such cards a warning names.
+pub const NAMED: usize = 5;
+
+/// The parameters of [`OTHER_KEYS`].
+pub fn key_parameters(keys: &CardKeys) -> [String; 4] {
+    let [[token, old_token], [pin, old_pin]] = keys.ids();
+    [token, old_token, pin, old_pin].map(words::key_text)
 }
 
 /// A value of a row.

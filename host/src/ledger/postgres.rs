@@ -31,6 +31,7 @@ mod blocker;
 pub mod copy;
 mod keys;
 mod orders;
+mod other_keys;
 mod session;
 mod shape;
 mod statements;

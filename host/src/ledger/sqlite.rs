@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{access::Enrolment, log::LEDGER};
 use atm_core::{
-    ledger::{LedgerId, Name, Request},
+    ledger::{LedgerId, Name, Request, card::CardKeys},
     money::Amount,
     time::UnixTime,
 };
@@ -148,6 +148,14 @@ impl Sqlite {
         (self.files, self.log_size) = self.files();
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// How many cards in use have PINs that cannot be judged with these keys, and the numbers of the first.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub fn cards_of_other_keys(&self, keys: &CardKeys) -> Result<(u64, Vec<u64>), StoreFault> {
+        cards::of_other_keys(self.connection()?, keys)
     }
 
     fn connection(&self) -> Result<&Connection, StoreFault> {

@@ -14,9 +14,9 @@ use crate::cli::{
     ledger::Source,
 };
 use anyhow::{Context, Result};
-use atm_core::ledger::card::{self, CardNumber, Claim, Pin};
+use atm_core::ledger::card::{self, CardKeys, CardNumber, Claim, Pin};
 use atm_host::{
-    access::{Secrets, draw},
+    access::{Secrets, draw, secrets::credential},
     clock::unix_time,
     exit::Exit,
     ledger::{
@@ -57,7 +57,7 @@ pub(super) fn run(command: &Card) -> Result<Exit> {
             };
             print_once(row, Some(&number), shown.as_ref(), *json).with_context(lost)
         }
-        Card::List { source, json } => list(source, *json),
+        Card::List { source, secrets, json } => list(source, given_keys(secrets, source)?.as_ref(), *json),
         Card::Block { card, source, secrets } => {
             order(card, source, secrets, CardOrder::Block, "blocked, and its sessions are over")
         }
@@ -88,6 +88,19 @@ pub(super) fn run(command: &Card) -> Result<Exit> {
     }
 }
 
+/// What is said of a card that was unblocked.
+const LACKS_KEYS: &str = "; but the secrets file has no keys of it, so that its right PIN counts as wrong";
+
+/// The keys of the secrets file, if one is given.
+fn given_keys(secrets: &SecretsFile, source: &Source) -> Result<Option<CardKeys>> {
+    let is_given = secrets.secrets.is_some() || credential().is_some();
+    is_given.then(|| Ok(read_secrets(secrets, source, "a card")?.cards())).transpose()
+}
+
+fn has_keys(keys: &CardKeys, card: &card::Card) -> bool {
+    keys.can_judge(&card.token, &card.verifier)
+}
+
 fn order(
     card: &NamedCard,
     source: &Source,
@@ -98,7 +111,12 @@ fn order(
     let mut operator = open(source)?;
     let row = named(card, &operator, || read_secrets(secrets, source, "a card's own number"))?;
     operator.order_card(row, |_| Ok(order), unix_time())?;
-    print(&format!("card {row}: {done}"))
+    let lacks_keys = match given_keys(secrets, source)? {
+        Some(keys) => !has_keys(&keys, &operator.card(row)?),
+        None => false,
+    };
+    let note = if lacks_keys && order == CardOrder::Unblock { LACKS_KEYS } else { "" };
+    print(&format!("card {row}: {done}{note}"))
 }
 
 /// The number in the table of the card that the command names.
@@ -166,29 +184,37 @@ fn print_once(
     Ok(Exit::Done)
 }
 
-fn list(source: &Source, json: bool) -> Result<Exit> {
+fn list(source: &Source, keys: Option<&CardKeys>, json: bool) -> Result<Exit> {
     let reader = reader(source)?;
     write_output(|out| {
         if !json {
             writeln!(out, "{:>9}  {:<6}  {:<7}  {:>5}  accounts", "card", "number", "state", "tries")?;
         }
-        let text = |(row, card): (u64, card::Card)| if json { object(row, &card) } else { line(row, &card) };
+        let text = |(row, card): (u64, card::Card)| {
+            let has_keys = keys.map(|keys| has_keys(keys, &card));
+            if json { object(row, &card, has_keys) } else { line(row, &card, has_keys) }
+        };
         reader.cards(|card| Ok(writeln!(out, "{}", text(card))?))
     })
 }
 
-fn line(row: u64, card: &card::Card) -> String {
-    let state = if card.is_blocked { "blocked" } else { "in use" };
+fn line(row: u64, card: &card::Card, has_keys: Option<bool>) -> String {
+    let state = match has_keys {
+        _ if card.is_blocked => "blocked",
+        Some(false) => "no keys",
+        _ => "in use",
+    };
     let (last_four, accounts) = (String::from_utf8_lossy(&card.last_four), numbers(card, " "));
     format!("{row:>9}  …{last_four:<5}  {state:<7}  {:>5}  {accounts}", card.tries)
 }
 
-fn object(row: u64, card: &card::Card) -> String {
+fn object(row: u64, card: &card::Card, has_keys: Option<bool>) -> String {
+    let has_keys = has_keys.map(|has_keys| format!(",\"has_keys\":{has_keys}")).unwrap_or_default();
     let (last_four, accounts) = (String::from_utf8_lossy(&card.last_four), numbers(card, ","));
     let card::Card { is_blocked, tries, refusals, version, .. } = card;
     format!(
         "{{\"card\":{row},\"last_four\":\"{last_four}\",\"accounts\":[{accounts}],\"blocked\":{is_blocked},\"tries\":{tries},\
-         \"refusals\":{refusals},\"version\":{version}}}"
+         \"refusals\":{refusals},\"version\":{version}{has_keys}}}"
     )
 }
 

@@ -11,10 +11,12 @@ use crate::{
         sqlite::{Beginning, Sqlite},
         store::{Store, StoreFault},
     },
+    log::SERVER,
     metrics::Metrics,
 };
 use atm_core::ledger::{InDoubt, Ledger, LedgerId, Name, Request, Response};
 use std::{path::Path, sync::Arc, task::Poll, time::Instant};
+use tracing::warn;
 
 /// A ledger in a folder that this process has locked, or with its mark there.
 pub(super) struct DiskLedger<S = Sqlite> {
@@ -49,7 +51,18 @@ pub(super) fn open(
     let locked = Folder::lock(folder)?;
     let store =
         locked.open(Beginning { identity, balance: config.balance, time: unix_time() }, accept_loss)?;
+    if let Some(cards) = &config.cards {
+        warn_of_other_keys(store.cards_of_other_keys(&cards.keys)?);
+    }
     DiskLedger::new(store, locked, config, metrics)
+}
+
+/// Warns of cards whose keys the secrets file lacks: how many there are, and the numbers of the first, by which `atm card` names them.
+pub(super) fn warn_of_other_keys((cards, first): (u64, Vec<u64>)) {
+    if cards > 0 {
+        let first = Vec::from_iter(first.iter().map(u64::to_string)).join(" ");
+        warn!(target: SERVER, cards, first, "the secrets file has no keys of cards that are in use: their right PINs count as wrong, and block them");
+    }
 }
 
 impl<S: Store> DiskLedger<S> {

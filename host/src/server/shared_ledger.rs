@@ -1,7 +1,7 @@
 //! The server's ledger in a database that several hosts share: opened under the name of this host, and committed to by a thread.
 use super::{
     Server, ServerConfig,
-    disk_ledger::DiskLedger,
+    disk_ledger::{DiskLedger, warn_of_other_keys},
     ledger_thread::{LedgerThread, PROBE_AFTER},
 };
 use crate::{
@@ -42,6 +42,9 @@ pub(super) fn open(
 ) -> Result<(u32, DiskLedger<Postgres>), StoreFault> {
     let locked = Folder::lock(folder)?;
     let store = Postgres::open(database, host, locked.open_mark()?)?;
+    if let Some(cards) = &config.cards {
+        warn_of_other_keys(store.cards_of_other_keys(&cards.keys)?);
+    }
     Ok((store.journal(), DiskLedger::new(store, locked, config, metrics)?))
 }
 

@@ -13,6 +13,7 @@ mod blocked;
 mod connection;
 mod fence;
 mod health;
+mod keys;
 mod metrics;
 mod serial;
 mod unnamed;

@@ -271,6 +271,20 @@ impl CardKeys {
         Self { tokens, old_tokens, pins, old_pins }
     }
 
+    /// The ids of the keys of tokens, and of those of PINs: each the newest and the one that it replaces, or the newest twice.
+    pub fn ids(&self) -> [[KeyId; 2]; 2] {
+        let ids = |newest: &LiveKey, former: &Option<LiveKey>| {
+            [newest.0, former.as_ref().map_or(newest.0, |former| former.0)]
+        };
+        [ids(&self.tokens, &self.old_tokens), ids(&self.pins, &self.old_pins)]
+    }
+
+    /// Whether a PIN can be judged that has this verifier, of a card with this token. With other keys a right one counts as wrong.
+    pub fn can_judge(&self, token: &Token, verifier: &Verifier) -> bool {
+        let [tokens, pins] = self.ids();
+        [token.key, verifier.token_key].iter().all(|key| tokens.contains(key)) && pins.contains(&verifier.key)
+    }
+
     /// The tokens of a card.
     pub fn claim(&self, number: &CardNumber) -> Claim {
         let token = |(key, secret): &LiveKey| {

@@ -7,8 +7,8 @@ use crate::ledger::{
     cells::{self, CARD, names},
     words,
 };
-use atm_core::ledger::card::{Card, Claim};
-use rusqlite::Connection;
+use atm_core::ledger::card::{Card, CardKeys, Claim};
+use rusqlite::{Connection, params_from_iter};
 use std::sync::LazyLock;
 
 type Result<T> = std::result::Result<T, StoreFault>;
@@ -63,4 +63,21 @@ pub(crate) fn are_of_other_keys(connection: &Connection, claim: &Claim) -> Resul
 /// Saves a whole row, which may be new.
 pub(crate) fn save(connection: &Connection, number: u64, card: &Card) -> Result<()> {
     rows::save(connection, &SAVE, &cells::of_card(number, card)?)
+}
+
+/// How many cards in use have PINs that cannot be judged with these keys, and the numbers of the first.
+pub(crate) fn of_other_keys(connection: &Connection, keys: &CardKeys) -> Result<(u64, Vec<u64>)> {
+    let keys = cells::key_parameters(keys);
+    let (condition, named) = (cells::OTHER_KEYS, cells::NAMED);
+    let count = connection.query_row(
+        &format!("SELECT count(*) FROM cards WHERE {condition}"),
+        params_from_iter(&keys),
+        |row| row.get(0),
+    )?;
+    let select = format!("SELECT card FROM cards WHERE {condition} ORDER BY card LIMIT {named}");
+    let numbers = connection
+        .prepare(&select)?
+        .query_map(params_from_iter(&keys), |row| row.get(0))?
+        .collect::<std::result::Result<_, _>>()?;
+    Ok((count, numbers))
 }
