@@ -4,7 +4,7 @@ use crate::{
     tables::{Entry, Tables},
 };
 use atm_core::ledger::{Outcome, Receipt, Refusal};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Compares everything; returns what is not as it must be. Every terminal has learned the outcome of all that it has sent.
 pub(crate) fn audit(tables: &Tables, records: &BTreeMap<String, Record>) -> Vec<String> {
@@ -23,6 +23,7 @@ pub(crate) fn audit(tables: &Tables, records: &BTreeMap<String, Record>) -> Vec<
         }
     }
     check_balances(tables, &mut faults);
+    check_inquiries(tables, records, &mut faults);
     check_journals(tables, &mut faults);
     faults
 }
@@ -110,6 +111,21 @@ fn check_balances(tables: &Tables, faults: &mut Vec<String>) {
     }
 }
 
+/// Each balance that was shown is one that the account had.
+fn check_inquiries(tables: &Tables, records: &BTreeMap<String, Record>, faults: &mut Vec<String>) {
+    let movements = tables.entries.iter().filter(|entry| entry.version > 0);
+    let balances: HashSet<i64> = movements.map(|entry| entry.balance).collect();
+    for (name, record) in records {
+        for (id, operation) in &record.operations {
+            if let Some(Outcome::Done(Receipt::Balance { balance })) = operation.outcome
+                && !i64::try_from(balance.minor()).is_ok_and(|balance| balances.contains(&balance))
+            {
+                faults.push(format!("{name} {id}: the account never had the balance {balance}"));
+            }
+        }
+    }
+}
+
 /// Each journal has the entries that its row counts.
 fn check_journals(tables: &Tables, faults: &mut Vec<String>) {
     for journal in &tables.journals {
@@ -125,6 +141,22 @@ fn check_journals(tables: &Tables, faults: &mut Vec<String>) {
             faults.push(format!("{journal:?} has {} entries, the last of them {last:?}", numbers.len()));
         }
     }
+}
+
+/// How many operations are not in the tables although they were acknowledged.
+pub(crate) fn lost(tables: &Tables, records: &BTreeMap<String, Record>) -> usize {
+    let entries = by_id(tables, &mut Vec::new());
+    let done = |operation: &Operation| {
+        operation.asked.is_money() && matches!(operation.outcome, Some(Outcome::Done(_)))
+    };
+    let acknowledged = records.iter().flat_map(|(name, record)| {
+        record
+            .operations
+            .iter()
+            .filter(|(_, operation)| done(operation))
+            .map(move |(id, _)| (name.as_str(), *id))
+    });
+    acknowledged.filter(|key| !entries.contains_key(key)).count()
 }
 
 /// No epoch, count or number of a journal goes back, and none is lost.

@@ -1,6 +1,7 @@
 //! Campaign: makes one fault after the other, waits until every terminal is served again, and audits.
 use crate::{
     audit::{audit, check_progress},
+    client::Client,
     control::Control,
     faults::Kind,
     host::{Host, Programs},
@@ -10,7 +11,7 @@ use crate::{
     terminal::Customer,
     world::World,
 };
-use atm_core::{terminal::Memory, wire::Wire};
+use atm_core::wire::Wire;
 use atm_e2e::{Rng, println};
 use std::{
     collections::BTreeMap,
@@ -24,13 +25,16 @@ use tempfile::TempDir;
 /// How long after a fault every terminal is served again, at the latest.
 const SERVICE: Duration = Duration::from_secs(120);
 
+/// The record of each terminal, by its name.
+pub(crate) type Records = BTreeMap<String, Arc<Mutex<Record>>>;
+
 /// A running campaign.
 pub(crate) struct Campaign {
     world: World,
     atm: std::path::PathBuf,
     control: Arc<Control>,
     terminals: Vec<JoinHandle<()>>,
-    records: BTreeMap<String, Arc<Mutex<Record>>>,
+    records: Records,
     report: Report,
     faults: u32,
     failures: Vec<String>,
@@ -44,7 +48,7 @@ impl Campaign {
     pub(crate) fn start(
         programs: &Programs,
         wire: Wire,
-        terminals: usize,
+        (terminals, clients): (usize, usize),
         rng: &mut Rng,
         control: &Arc<Control>,
     ) -> Self {
@@ -57,23 +61,16 @@ impl Campaign {
         let hosts = world.hosts.each_ref().map(|host| host.door.address);
         let (mut threads, mut records) = (Vec::new(), BTreeMap::new());
         for number in 0..terminals {
-            let name = format!("kiosk-{number}");
-            let record = Arc::<Mutex<Record>>::default();
-            let customer = Customer {
-                number,
-                name: name.parse().unwrap(),
-                wire,
-                hosts,
-                rng: rng.fork(),
-                record: record.clone(),
-                began: Instant::now(),
-                stored: Memory::default(),
-                life: 0,
-                is_menu: true,
-            };
-            records.insert(name, record);
+            let customer = Customer::new(number, wire, hosts, rng.fork());
+            records.insert(customer.name.to_string(), customer.record.clone());
             let control = control.clone();
             threads.push(thread::spawn(move || customer.run(&control)));
+        }
+        for number in terminals..terminals + clients {
+            let client = Client::new(number, &programs.atm, wire, hosts, folder.path(), rng.fork());
+            records.insert(client.name.clone(), client.record.clone());
+            let control = control.clone();
+            threads.push(thread::spawn(move || client.run(&control)));
         }
         let mut campaign = Self {
             world,
@@ -92,7 +89,20 @@ impl Campaign {
         if control.await_service(SERVICE).is_none() {
             campaign.failures.push("the terminals are not served".to_owned());
         }
+        let apart = Duration::from_millis(Tables::apart(campaign.world.pair.primary()));
+        if apart < Duration::from_secs(3000) {
+            campaign.failures.push(format!("the hosts' clocks are {apart:?} apart"));
+        }
         campaign
+    }
+
+    /// An asynchronous failover that loses acknowledged commits: the hosts stop, and say nothing any more. The campaign is over.
+    pub(crate) fn lose_commits(mut self) -> Vec<String> {
+        let result = self.world.lose_commits(&self.control, &self.records);
+        self.control.stop();
+        self.failures.extend(result.err());
+        self.failures.extend(self.control.take_failures());
+        self.failures
     }
 
     /// Makes a fault of this kind; false if the campaign is over.
@@ -148,9 +158,13 @@ impl Campaign {
         self.audited = tables;
     }
 
-    /// Stops the terminals and hosts, audits once more and reports; returns what is not as it must be.
-    pub(crate) fn finish(mut self) -> Vec<String> {
+    /// Audits once more, after a change of the tables if there is one, stops the terminals and reports; returns what is not as it must be.
+    pub(crate) fn finish(mut self, change: Option<&str>) -> Vec<String> {
         if self.failures.is_empty() && !self.control.is_interrupted() {
+            if let Some(sql) = change {
+                self.audit_paused(self.faults);
+                self.world.pair.primary().sql(DATABASE, sql);
+            }
             self.audit_paused(self.faults);
         }
         self.control.stop();

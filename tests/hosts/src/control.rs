@@ -44,16 +44,27 @@ struct State {
 pub(crate) struct Control {
     state: Mutex<State>,
     changed: Condvar,
+    /// Those that must be served again after a fault.
     terminals: usize,
+    /// All of them.
+    threads: usize,
     /// A signal has come: no wait lasts any longer.
     interrupted: Arc<AtomicBool>,
 }
 
 impl Control {
-    pub(crate) fn new(terminals: usize) -> Self {
+    /// Terminals with numbers up to `terminals` must be served after each fault; clients, which are more patient, have the numbers after it.
+    /// `interrupted` is the flag that a signal sets.
+    pub(crate) fn new(terminals: usize, clients: usize, interrupted: Arc<AtomicBool>) -> Self {
         let watch = Watch::new(terminals);
         let state = State { watch, paused: false, stopped: false, parked: 0, failures: Vec::new() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), terminals, interrupted: Arc::default() }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            terminals,
+            threads: terminals + clients,
+            interrupted,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,7 +172,7 @@ impl Control {
     /// Waits until every terminal has the outcome of all that it has asked for, and asks for nothing more.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         self.change(|state| state.paused = true);
-        self.wait(time, |state| (state.parked == self.terminals || !state.failures.is_empty()).then_some(()))
+        self.wait(time, |state| (state.parked == self.threads || !state.failures.is_empty()).then_some(()))
             .is_some()
     }
 

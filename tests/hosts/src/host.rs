@@ -4,7 +4,7 @@ use crate::{
     tables::DATABASE,
 };
 use atm_core::wire::Wire;
-use atm_e2e::{Program, Server, Signal};
+use atm_e2e::{Output, Program, Server, Signal};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -87,7 +87,7 @@ impl Host {
         }
     }
 
-    fn spawn(&self, folder: &Path) -> Server {
+    fn command(&self, folder: &Path) -> Command {
         let [first, second] = self.databases.each_ref().map(|proxy| proxy.address);
         let wire = if self.wire == Wire::Json { "json" } else { "postcard" };
         let mut command = Command::new(&self.programs.atm);
@@ -113,7 +113,16 @@ impl Host {
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             // A killed process would leave its semaphore.
             .env("FAKETIME_DISABLE_SHM", "1");
-        Server::of(Program::start(command))
+        command
+    }
+
+    fn spawn(&self, folder: &Path) -> Server {
+        Server::of(Program::start(self.command(folder)))
+    }
+
+    /// Starts it where it must not start, and end by itself.
+    pub(crate) fn start_in_vain(&self) -> Output {
+        Program::run(self.command(&self.folder), "")
     }
 
     /// Starts it under its name and folder, and leads terminals to it.

@@ -16,11 +16,14 @@ use host::Programs;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 mod audit;
+mod breaks;
 mod campaign;
+mod client;
 mod commits;
 mod control;
 mod faults;
 mod host;
+mod lost;
 mod pair;
 mod proxy;
 mod record;
@@ -46,10 +49,19 @@ struct Arguments {
     /// Only faults of this kind
     #[arg(long, value_parser = kind)]
     only: Option<Kind>,
+    /// Change the tables by hand before the last audit, which must find it: missing, duplicate, outcome, balance or epoch
+    #[arg(long, value_name = "CHANGE", value_parser = breaks::statement)]
+    r#break: Option<&'static str>,
 }
 
 /// How many faults are between two audits.
 const AUDIT_EVERY: u32 = 20;
+
+/// Terminals that are processes of their own.
+const CLIENTS: usize = 2;
+
+/// Terminals of the failover that loses commits.
+const LOSERS: usize = 8;
 
 fn kind(name: &str) -> Result<Kind, String> {
     let names = || Kind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
@@ -73,12 +85,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let control = Arc::new(Control::new(arguments.terminals));
+    let control = Arc::new(Control::new(arguments.terminals, CLIENTS, Arc::default()));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, control.interrupted()).unwrap();
     }
     let mut deck = Deck::new(rng.fork());
-    let mut campaign = Campaign::start(&programs, wire, arguments.terminals, &mut rng, &control);
+    let mut campaign = Campaign::start(&programs, wire, (arguments.terminals, CLIENTS), &mut rng, &control);
     for number in 1..=arguments.faults {
         let kind = arguments.only.unwrap_or_else(|| deck.draw());
         if !campaign.fault(number, kind) {
@@ -88,7 +100,11 @@ fn main() -> ExitCode {
             campaign.audit(number);
         }
     }
-    let failures = campaign.finish();
+    let mut failures = campaign.finish(arguments.r#break);
+    if failures.is_empty() {
+        let control = Control::new(LOSERS, 0, control.interrupted());
+        failures = Campaign::start(&programs, wire, (LOSERS, 0), &mut rng, &Arc::new(control)).lose_commits();
+    }
     for failure in &failures {
         println!("{failure}");
     }

@@ -62,6 +62,12 @@ impl Pair {
         self.servers.each_ref().map(|server| Target::Unix(server.socket()))
     }
 
+    /// From here on the standby is asynchronous, and stopped: what is acknowledged now, it does not have.
+    pub(crate) fn leave_standby(&mut self) {
+        self.primary().set(SYNCHRONOUS, "");
+        self.standby_mut().stop();
+    }
+
     /// Promotes the standby. The server that was the primary is in the standby's place then, whatever its state.
     pub(crate) fn promote(&mut self) {
         // It has no standby yet.

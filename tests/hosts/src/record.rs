@@ -37,7 +37,7 @@ impl Asked {
 }
 
 /// An answer of the person.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
     pub(crate) asked: Asked,
     at: Instant,
@@ -47,7 +47,7 @@ pub(crate) struct Operation {
 }
 
 /// All answers of a terminal, by id.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) operations: BTreeMap<u64, Operation>,
 }

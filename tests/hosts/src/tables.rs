@@ -60,6 +60,16 @@ impl Tables {
         }
     }
 
+    /// How far the clocks of the hosts a and b are apart by their last entries, in milliseconds.
+    pub(crate) fn apart(server: &Cluster) -> u64 {
+        let last = |name| {
+            format!("(SELECT max(time) FROM entries JOIN journals USING (journal) WHERE name = '{name}')")
+        };
+        let sql = format!("SELECT coalesce(abs({} - {}), 0)", last("a"), last("b"));
+        server.sql(DATABASE, &sql).parse().unwrap()
+    }
+
+    /// The rows of `journals`.
     pub(crate) fn journals(server: &Cluster) -> Vec<Journal> {
         let text = server
             .sql(DATABASE, "SELECT journal, name, epoch, batches, number FROM journals ORDER BY journal");

@@ -40,22 +40,29 @@ enum End {
 
 /// A terminal and its person.
 pub(crate) struct Customer {
-    pub(crate) number: usize,
+    number: usize,
     pub(crate) name: Name,
-    pub(crate) wire: Wire,
-    pub(crate) hosts: [SocketAddr; 2],
-    pub(crate) rng: Rng,
+    wire: Wire,
+    hosts: [SocketAddr; 2],
+    rng: Rng,
     pub(crate) record: Arc<Mutex<Record>>,
     /// Start of the clock.
-    pub(crate) began: Time,
+    began: Time,
     /// What survives a power loss.
-    pub(crate) stored: Memory,
-    pub(crate) life: u64,
+    stored: Memory,
+    life: u64,
     /// Is the open prompt the menu? After a reconnect it may be opened again without a message.
-    pub(crate) is_menu: bool,
+    is_menu: bool,
 }
 
 impl Customer {
+    /// A terminal that no host has seen before.
+    pub(crate) fn new(number: usize, wire: Wire, hosts: [SocketAddr; 2], rng: Rng) -> Self {
+        let name = format!("kiosk-{number}").parse().unwrap();
+        let (record, began, stored) = (Arc::default(), Time::now(), Memory::default());
+        Self { number, name, wire, hosts, rng, record, began, stored, life: 0, is_menu: true }
+    }
+
     fn now(&self) -> Instant {
         Instant::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }

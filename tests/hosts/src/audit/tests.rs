@@ -135,6 +135,22 @@ fn an_outcome_that_was_not_learned_is_found() {
 }
 
 #[test]
+fn a_balance_that_the_account_never_had_is_found() {
+    let (tables, mut records) = sound();
+    let operation = records.get_mut("kiosk").unwrap().operations.get_mut(&11).unwrap();
+    operation.outcome = Some(Outcome::Done(Receipt::Balance { balance: units(135) }));
+    assert!(audit(&tables, &records).concat().contains("never had the balance"));
+}
+
+#[test]
+fn an_acknowledged_operation_that_is_not_in_the_tables_is_counted_as_lost() {
+    let (mut tables, records) = sound();
+    assert_eq!(lost(&tables, &records), 0);
+    tables.entries.remove(1);
+    assert_eq!(lost(&tables, &records), 1);
+}
+
+#[test]
 fn a_journal_that_goes_back_is_found() {
     let changes: [fn(&mut Tables); 4] = [
         |tables| tables.journals[0].epoch -= 1,
