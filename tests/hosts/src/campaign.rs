@@ -99,10 +99,10 @@ impl Campaign {
     /// An asynchronous failover that loses acknowledged commits: the hosts stop, and say nothing any more. The campaign is over.
     pub(crate) fn lose_commits(mut self) -> Vec<String> {
         let result = self.world.lose_commits(&self.control, &self.records);
-        self.control.stop();
         self.failures.extend(result.err());
-        self.failures.extend(self.control.take_failures());
-        self.failures
+        // No host is left to learn the other outcomes from.
+        self.control.give_up();
+        self.end()
     }
 
     /// Makes a fault of this kind; false if the campaign is over.
@@ -167,14 +167,25 @@ impl Campaign {
             }
             self.audit_paused(self.faults);
         }
-        self.control.stop();
         if self.control.is_interrupted() {
             self.failures.push("interrupted".to_owned());
-        } else if self.failures.is_empty() {
-            self.terminals.into_iter().for_each(|terminal| terminal.join().unwrap());
+        }
+        self.report.print();
+        self.end()
+    }
+
+    /// Ends the terminals, those without an outcome too if something has failed.
+    fn end(mut self) -> Vec<String> {
+        if !self.failures.is_empty() {
+            self.control.give_up();
+        }
+        self.control.stop();
+        for terminal in self.terminals {
+            if terminal.join().is_err() {
+                self.failures.push("a terminal's thread has panicked".to_owned());
+            }
         }
         self.failures.extend(self.control.take_failures());
-        self.report.print();
         self.failures
     }
 }

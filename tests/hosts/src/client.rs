@@ -8,12 +8,13 @@ use atm_core::{
     money::Amount,
     wire::Wire,
 };
-use atm_e2e::{Rng, Value};
+use atm_e2e::{Program, Rng, Value};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -69,16 +70,20 @@ impl Client {
     /// Runs the program once; whether the outcome of what was asked for is known.
     fn operate(&mut self, words: &[&str], asked: Asked, control: &Control) -> bool {
         let began = Instant::now();
-        let output = match Command::new(&self.program).args(&self.arguments).args(words).output() {
-            Ok(output) => output,
-            Err(error) => {
-                control.fail(format!("{}: {error}", self.name));
-                return true;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).args(words);
+        let mut program = Program::start(command);
+        // It gives up after a minute by itself.
+        while program.is_running() {
+            if control.is_interrupted() {
+                return false;
             }
-        };
-        let text = String::from_utf8_lossy(&output.stdout);
+            // waitpid(2) has no timeout: the status is polled.
+            thread::sleep(Duration::from_millis(5));
+        }
+        let output = program.finish();
         // Without a result nothing was sent.
-        let Some(line) = text.lines().last() else { return false };
+        let Some(line) = output.stdout.lines().last() else { return false };
         let result: Value = match line.parse() {
             Ok(result) => result,
             Err(error) => {

@@ -188,6 +188,11 @@ impl Control {
         self.change(|state| std::mem::take(&mut state.failures))
     }
 
+    /// No terminal waits for an outcome any more.
+    pub(crate) fn give_up(&self) {
+        self.interrupted.store(true, Ordering::Release);
+    }
+
     /// The flag that a signal sets.
     pub(crate) fn interrupted(&self) -> Arc<AtomicBool> {
         self.interrupted.clone()

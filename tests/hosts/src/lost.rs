@@ -8,7 +8,8 @@ use crate::{
     tables::{Journal, Tables},
     world::{Faulty, World},
 };
-use atm_e2e::{Output, println};
+use atm_e2e::println;
+use atm_host::exit::Exit;
 use std::{
     collections::BTreeMap,
     sync::Mutex,
@@ -49,8 +50,13 @@ impl World {
         self.pair.promote();
         for host in &mut self.hosts {
             let Some(server) = host.take() else { return Err(format!("{} does not run", host.name)) };
-            for (output, when) in [(server.program.finish(), "stopped"), (host.start_in_vain(), "started")] {
-                check(&output).map_err(|output| format!("{} {when} otherwise: {output:?}", host.name))?;
+            // Another start finds the same.
+            for (output, code) in
+                [(server.program.finish(), Exit::Error), (host.start_in_vain(), Exit::Permanent)]
+            {
+                if output.code != Some(code as i32) || !output.stderr.contains(REASON) {
+                    return Err(format!("{} has not ended with {code:?}: {output:?}", host.name));
+                }
             }
         }
         if control.watch().first.is_some() || learned != copy(records) {
@@ -65,12 +71,6 @@ impl World {
 /// The number of entries of a host.
 fn number(journals: &[Journal], name: &str) -> u64 {
     journals.iter().find(|row| row.name == name).map_or(0, |row| row.number)
-}
-
-/// Whether a host has ended for this reason; where not, its output.
-fn check(output: &Output) -> Result<(), &Output> {
-    let has_failed = output.code.is_some_and(|code| code != 0);
-    if has_failed && output.stderr.contains(REASON) { Ok(()) } else { Err(output) }
 }
 
 /// What the terminals have learned.
