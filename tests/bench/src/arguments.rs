@@ -29,9 +29,9 @@ the report of what was measured until then is printed, and a second signal ends 
 #[derive(Debug, Parser)]
 #[command(name = "atm-bench", version, after_help = HELP)]
 pub(crate) struct Arguments {
-    /// The server's address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:65432", value_parser = address)]
-    pub(crate) connect: String,
+    /// The server's address; of several hosts with one ledger all addresses, which the sessions take in turn
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', default_value = "127.0.0.1:65432", value_parser = address)]
+    pub(crate) connect: Vec<String>,
     /// The server's wire: json, raw or postcard
     #[arg(long, default_value = "json")]
     pub(crate) wire: Wire,

@@ -4,10 +4,10 @@ use atm_core::wire::Wire;
 use std::{net::SocketAddr, time::Duration};
 
 /// The configuration of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadConfig {
-    /// The server's address.
-    pub address: SocketAddr,
+    /// The addresses of the hosts that share the ledger, at least one: the sessions take them in turn.
+    pub addresses: Vec<SocketAddr>,
     /// Its wire.
     pub wire: Wire,
     /// Sessions, all of them open during the whole run.
@@ -35,4 +35,11 @@ pub struct LoadConfig {
     pub shared: bool,
     /// How long a reply may take.
     pub timeout: Duration,
+}
+
+impl LoadConfig {
+    /// The addresses, with commas between them.
+    pub fn address_list(&self) -> String {
+        self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
+    }
 }

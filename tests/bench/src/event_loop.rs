@@ -53,9 +53,9 @@ impl<'a> Control<'a> {
 
 /// How to open sessions.
 #[derive(Clone, Copy, Debug)]
-pub struct ConnectOptions {
-    /// The server's address.
-    pub address: SocketAddr,
+pub struct ConnectOptions<'a> {
+    /// The servers' addresses, at least one: the sessions take them in turn.
+    pub addresses: &'a [SocketAddr],
     /// How many sessions may be opening at once.
     pub burst: usize,
     /// After this time without progress of any session, those that are opening are given up.
@@ -75,18 +75,18 @@ impl<P: ClientProtocol> EventLoop<P> {
     ///
     /// # Errors
     /// The system cannot poll sockets. A session that cannot be opened is counted as lost.
-    pub fn connect(options: &ConnectOptions, protocols: impl IntoIterator<Item = P>) -> io::Result<Self> {
+    pub fn connect(options: &ConnectOptions<'_>, protocols: impl IntoIterator<Item = P>) -> io::Result<Self> {
         let mut event_loop = Self {
             poll: Poll::new()?,
             events: Events::with_capacity(MAX_EVENTS),
             table: SessionTable::new(),
         };
-        let mut rest = protocols.into_iter();
+        let mut rest = protocols.into_iter().zip(options.addresses.iter().cycle());
         let (mut progress, mut since) = ((0, 0), Instant::now());
         loop {
             while event_loop.table.opening < options.burst {
-                let Some(protocol) = rest.next() else { break };
-                event_loop.add(options.address, protocol)?;
+                let Some((protocol, address)) = rest.next() else { break };
+                event_loop.add(*address, protocol)?;
             }
             if event_loop.table.opening == 0 {
                 return Ok(event_loop);

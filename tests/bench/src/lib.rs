@@ -237,7 +237,7 @@ fn run_threads<'a, S: AtmSession<'a> + Send>(
     })?;
     let (wrong, violations) = auditor.violations();
     let mut report = Report {
-        config: *config,
+        config: config.clone(),
         measurements: Measurements::default(),
         counts: OperationCounts::default(),
         opening_time: Duration::ZERO,
@@ -271,7 +271,7 @@ fn run_thread<'a, S: AtmSession<'a>>(
     let config = shared.config;
     let begin = Instant::now();
     let options =
-        ConnectOptions { address: config.address, burst: config.burst.max(1), timeout: config.timeout };
+        ConnectOptions { addresses: &config.addresses, burst: config.burst.max(1), timeout: config.timeout };
     let opened = EventLoop::connect(&options, sessions);
     let opening_time = begin.elapsed();
     shared.open.fetch_add(1, Ordering::AcqRel);

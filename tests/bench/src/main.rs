@@ -49,9 +49,9 @@ fn run(options: &Arguments) -> Result<ExitCode> {
     let sessions = usize::try_from(options.sessions)?;
     let most = max_sessions();
     ensure!(sessions <= most, "the limit of open files (ulimit -n) allows {most} sessions, not {sessions}");
-    let address = resolve(&options.connect)?;
+    let addresses = options.connect.iter().map(|name| resolve(name)).collect::<Result<_>>()?;
     let config = LoadConfig {
-        address,
+        addresses,
         wire: options.wire,
         sessions,
         terminals: options.terminals.map(usize::try_from).transpose()?,
@@ -80,7 +80,7 @@ fn run(options: &Arguments) -> Result<ExitCode> {
     };
     let report = atm_bench::run_until(&config, &mut on_progress, &stop);
     bar.finish_and_clear();
-    let report = report.with_context(|| format!("the load on {} failed", config.address))?;
+    let report = report.with_context(|| format!("the load on {} failed", config.address_list()))?;
     let mut out = io::stdout().lock();
     match options.format {
         Format::Text => write!(out, "{report}"),

@@ -17,7 +17,7 @@ fn milliseconds(time: Duration) -> f64 {
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { config, measurements, counts, opening_time, balances, .. } = self;
-        write!(f, "{} ({}), {} sessions", config.address, config.wire, config.sessions)?;
+        write!(f, "{} ({}), {} sessions", config.address_list(), config.wire, config.sessions)?;
         if let Some(terminals) = config.terminals {
             write!(f, ", {terminals} named terminals")?;
         }
@@ -134,7 +134,7 @@ impl Report {
         };
         let is_open = measurements.lost < config.sessions;
         json!({
-            "address": config.address.to_string(),
+            "address": config.address_list(),
             "wire": config.wire.to_string(),
             "sessions": config.sessions,
             "terminals": config.terminals,

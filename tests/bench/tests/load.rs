@@ -26,7 +26,7 @@ fn load_generator(arguments: &[&str]) -> Command {
 /// A short run: one session on the `json` wire, closed loop.
 fn short(address: SocketAddr) -> LoadConfig {
     LoadConfig {
-        address,
+        addresses: vec![address],
         wire: "json".parse().unwrap(),
         sessions: 1,
         terminals: None,
@@ -41,6 +41,17 @@ fn short(address: SocketAddr) -> LoadConfig {
         shared: false,
         timeout: TIMEOUT,
     }
+}
+
+#[test]
+fn sessions_take_the_addresses_in_turn() {
+    let server = Server::start(&[]);
+    // No server listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addresses = vec![server.address, gone];
+    let report = run(&LoadConfig { addresses, sessions: 5, ..short(server.address) });
+    assert_eq!(report.measurements.lost, 2, "{report}");
+    assert!(report.measurements.answers > 0 && report.balances.wrong == 0, "{report}");
 }
 
 #[test]

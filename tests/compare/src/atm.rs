@@ -50,7 +50,12 @@ impl AtmLoad {
     ///
     /// # Errors
     /// A session was lost, or a balance is wrong.
-    pub(super) fn run(&self, address: SocketAddr, sessions: usize, timing: Timing) -> Result<Report, String> {
+    pub(super) fn run(
+        &self,
+        addresses: &[SocketAddr],
+        sessions: usize,
+        timing: Timing,
+    ) -> Result<Report, String> {
         let config = LoadConfig {
             terminals: match self.terminals {
                 Terminals::Unnamed => None,
@@ -58,7 +63,7 @@ impl AtmLoad {
                 Terminals::Random(count) => Some(count),
             },
             input_style: self.input_style,
-            ..config((address, self.wire), (sessions, self.mix), timing)
+            ..config((addresses, self.wire), (sessions, self.mix), timing)
         };
         passed(atm_bench::run_until(&config, &mut |_| {}, signals::flag()))
     }
@@ -66,12 +71,12 @@ impl AtmLoad {
 
 /// A closed loop of unnamed sessions, through the menu.
 pub(super) fn config(
-    (address, wire): (SocketAddr, Wire),
+    (addresses, wire): (&[SocketAddr], Wire),
     (sessions, mix): (usize, Mix),
     timing: Timing,
 ) -> LoadConfig {
     LoadConfig {
-        address,
+        addresses: addresses.to_vec(),
         wire,
         sessions,
         terminals: None,

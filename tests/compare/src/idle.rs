@@ -66,7 +66,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
             TextSession::json(Customer::new(&auditor, Mix::default(), InputStyle::Menu, seed as u64))
         })
     };
-    let options = ConnectOptions { address: server.address, burst: sessions, timeout: TIMEOUT };
+    let options = ConnectOptions { addresses: &[server.address], burst: sessions, timeout: TIMEOUT };
     // What the server allocates once, for its first session, does not count.
     drop(EventLoop::connect(&options, customers(1))?);
     let before = resident(server)?;
@@ -84,7 +84,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
     let notified = is_refused_with_notice(&options, customers(1))?;
     drop(active);
     let config = LoadConfig {
-        address: server.address,
+        addresses: vec![server.address],
         wire: atm_core::wire::Wire::Json,
         sessions: 1,
         terminals: None,
@@ -124,7 +124,7 @@ fn try_measure(server: &Server, sessions: usize, duration: Duration) -> io::Resu
 
 /// Does one more session get the notice that the server is full?
 fn is_refused_with_notice<'a>(
-    options: &ConnectOptions,
+    options: &ConnectOptions<'_>,
     one: impl Iterator<Item = TextSession<'a>>,
 ) -> io::Result<bool> {
     let measured = EventLoop::connect(options, one)?.into_measurements();

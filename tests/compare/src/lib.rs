@@ -77,12 +77,12 @@ pub struct Sample {
 
 /// Runs a closed loop over sessions of a protocol.
 fn load<P: ClientProtocol>(
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     protocol: impl Fn() -> P,
     sessions: usize,
     timing: Timing,
 ) -> io::Result<Measurements> {
-    let options = ConnectOptions { address, burst: BURST, timeout: TIMEOUT };
+    let options = ConnectOptions { addresses, burst: BURST, timeout: TIMEOUT };
     let mut event_loop = EventLoop::connect(&options, (0..sessions).map(|_| protocol()))?;
     let (warm, control) = (Instant::now() + timing.warm_up, Control::new(signals::flag()));
     event_loop.run_closed(warm, &control)?;

@@ -122,7 +122,7 @@ impl LinkServer {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let start = u64::try_from(start).unwrap_or(u64::MAX);
         let mix = Mix::only(atm_bench::mix::OperationKind::Balance);
-        let config = atm::config((self.server.address, self.wire), (sessions, mix), timing);
+        let config = atm::config((&[self.server.address], self.wire), (sessions, mix), timing);
         atm::passed(atm_bench::run_sessions(
             &config,
             &|customer, (index, seed)| self.session(customer, (index, sessions), (start, seed)),

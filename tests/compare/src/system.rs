@@ -226,19 +226,19 @@ impl System {
     fn try_measure(&self, sessions: usize, timing: Timing) -> Result<Sample, String> {
         match &self.kind {
             SystemKind::Atm { server, load, durable } => {
-                let report = load.run(server.address, sessions, timing)?;
+                let report = load.run(&[server.address], sessions, timing)?;
                 // In memory answers are compared with requests, on disk operations with operations.
                 Ok(sample(&report.measurements, durable.is_some()))
             }
             SystemKind::Link(server) => Ok(sample(&server.run(sessions, timing)?.measurements, false)),
             SystemKind::Echo { server, request } => {
-                measured(load(server.address, || EchoProtocol::new(*request), sessions, timing))
+                measured(load(&[server.address], || EchoProtocol::new(*request), sessions, timing))
                     .map(|all| sample(&all, false))
             }
             SystemKind::Redis(redis) => {
                 let client = Cell::new(0);
                 let protocol = || RedisProtocol::new(redis.command, client.replace(client.get() + 1));
-                measured(load(redis.address, protocol, sessions, timing)).map(|all| sample(&all, false))
+                measured(load(&[redis.address], protocol, sessions, timing)).map(|all| sample(&all, false))
             }
             SystemKind::Postgres { postgres, rows } => postgres.measure(*rows, sessions, timing),
             SystemKind::Sqlite(data_folder) => sqlite::measure(data_folder, sessions, timing),
@@ -255,7 +255,7 @@ impl System {
             return Err(format!("{} is not an ATM", self.name));
         };
         let timing = Timing { warm_up: Duration::ZERO, duration: Duration::from_millis(200) };
-        let report = load.run(server.address, 8, timing)?;
+        let report = load.run(&[server.address], 8, timing)?;
         let body =
             |bytes: u64| (bytes as f64 / report.measurements.answers.max(1) as f64).round() as usize - HEADER;
         Ok(Bodies {
