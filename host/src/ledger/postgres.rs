@@ -233,10 +233,14 @@ impl Postgres {
         let (session, statements, ledger) = self.session()?;
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
         let (names, new) = (list(&keys.names), list(&keys.new));
-        let tokens = |at: fn(&[Token; 2]) -> &Token| -> Vec<String> {
-            keys.claims.iter().map(|claim| words::token_text(at(claim.tokens())).to_string()).collect()
-        };
-        let (newest, older) = (tokens(|[newest, _]| newest), tokens(|[_, older]| older));
+        let text = |token: &Token| words::token_text(token).to_string();
+        let newest: Vec<_> = keys.claims.iter().map(|claim| text(&claim.newest())).collect();
+        // None, where one key is live.
+        let older = keys.claims.iter().map(|claim| {
+            let [newest, older] = claim.tokens();
+            (newest != older).then(|| text(older))
+        });
+        let older: Vec<_> = older.collect();
         let accounts: Vec<i64> = keys.accounts.iter().copied().collect();
         let journal = i64::from(self.journal);
         let steps: [Step<'_>; 6] = [
@@ -332,12 +336,12 @@ impl Postgres {
         let closed: Vec<_> = batch.closed.iter().map(Name::to_string).collect();
         let before = (&loaded.head, &loaded.turn);
         let journal = tables::of_journal(self.journal, before, (&batch.head, &batch.turn))?;
-        let steps: [Step<'_>; 8] = [
-            Some((&statements.save_journal, tables::parameters(&journal))),
-            terminals.step(&statements.save_terminals),
-            cards.step(&statements.save_cards),
-            accounts.step(&statements.save_accounts),
-            entries.step(&statements.append),
+        let mut parameters = tables::parameters(&journal);
+        for rows in [&terminals, &cards, &accounts, &entries] {
+            parameters.extend(rows.parameters());
+        }
+        let steps: [Step<'_>; 4] = [
+            Some((&statements.save, parameters)),
             (!closed.is_empty()).then(|| (&statements.close, vec![&closed as _])),
             (!unused.is_empty()).then(|| (&statements.remove, vec![&unused as _])),
             Some((&statements.commit, vec![])),

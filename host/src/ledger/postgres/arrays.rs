@@ -1,10 +1,9 @@
 //! Arrays: the rows of a batch as one parameter a column, so that a statement takes any number of rows in one round trip.
-use super::statements::Step;
 use crate::ledger::{
     cells::{Cell, Kind},
     store::StoreFault,
 };
-use tokio_postgres::{Statement, types::ToSql};
+use tokio_postgres::types::ToSql;
 
 /// The values of one column.
 #[derive(Debug)]
@@ -56,19 +55,6 @@ impl Arrays {
         Ok(Self(arrays))
     }
 
-    /// Whether there is no row.
-    fn is_empty(&self) -> bool {
-        self.0.first().is_none_or(|column| match column {
-            Array::Integers(values) => values.is_empty(),
-            Array::Texts(values) => values.is_empty(),
-        })
-    }
-
-    /// As the parameters of a statement; `None` without a row.
-    pub(super) fn step<'a>(&'a self, statement: &'a Statement) -> Step<'a> {
-        (!self.is_empty()).then(|| (statement, self.parameters()))
-    }
-
     /// As parameters.
     pub(super) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.0.iter().map(Array::parameter).collect()
@@ -82,10 +68,10 @@ fn array_type(kind: Kind) -> &'static str {
     }
 }
 
-/// `unnest($1::bigint[], …) AS new (column, …)`.
-fn unnest(columns: &[(&str, Kind)]) -> String {
+/// `unnest($1::bigint[], …) AS new (column, …)`; the first parameter has this number.
+fn unnest(columns: &[(&str, Kind)], first: usize) -> String {
     let arrays: Vec<_> =
-        columns.iter().zip(1..).map(|((_, kind), at)| format!("${at}::{}", array_type(*kind))).collect();
+        columns.iter().zip(first..).map(|((_, kind), at)| format!("${at}::{}", array_type(*kind))).collect();
     format!("unnest({}) AS new ({})", arrays.join(", "), names(columns, ""))
 }
 
@@ -94,18 +80,18 @@ fn names(columns: &[(&str, Kind)], prefix: &str) -> String {
     names.join(", ")
 }
 
-/// A statement that inserts rows.
-pub(super) fn insert(table: &str, columns: &[(&str, Kind)]) -> String {
-    format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1}", names(columns, ""), unnest(columns))
+/// A statement that inserts rows; its first parameter has this number.
+pub(super) fn insert(table: &str, columns: &[(&str, Kind)], first: usize) -> String {
+    format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1}", names(columns, ""), unnest(columns, first))
 }
 
-/// A statement that updates rows by the first column, the key.
-pub(super) fn update(table: &str, columns: &[(&str, Kind)]) -> String {
+/// A statement that updates rows by the first column, the key; its first parameter has this number.
+pub(super) fn update(table: &str, columns: &[(&str, Kind)], first: usize) -> String {
     let (key, rest) = columns.split_first().map_or(("", columns), |((key, _), rest)| (*key, rest));
     format!(
         "UPDATE {table} AS old SET ({}) = ROW({}) FROM {} WHERE old.{key} = new.{key}",
         names(rest, ""),
         names(rest, "new."),
-        unnest(columns)
+        unnest(columns, first)
     )
 }

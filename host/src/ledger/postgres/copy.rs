@@ -118,7 +118,7 @@ pub fn fill(
     for table in TABLES {
         let columns = columns(&source.connection, table)?;
         let columns: Vec<_> = columns.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
-        let statement = session.run(client.prepare(&insert(table, &columns)))?;
+        let statement = session.run(client.prepare(&insert(table, &columns, 1)))?;
         let mut select = source.connection.prepare(&rows_of(table, &columns))?;
         let mut rows = select.query([])?;
         loop {

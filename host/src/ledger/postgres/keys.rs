@@ -1,6 +1,6 @@
 //! Keys: which rows the requests of a batch touch.
 use atm_core::ledger::{AccountNumber, Command, Operation, Request, card::Claim};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The keys of the rows that a batch touches.
 #[derive(Debug, Default)]
@@ -8,8 +8,7 @@ pub(super) struct Keys {
     pub(super) names: BTreeSet<String>,
     /// Names that say hello.
     pub(super) new: BTreeSet<String>,
-    /// Both tokens of each.
-    pub(super) claims: Vec<Claim>,
+    pub(super) claims: HashSet<Claim>,
     pub(super) accounts: BTreeSet<i64>,
     pub(super) statements: BTreeSet<i64>,
 }
@@ -36,7 +35,7 @@ impl Keys {
                     if asked.operation() == Operation::Statement {
                         keys.statements.extend(numbers);
                     }
-                    keys.claims.push(asked.claim());
+                    keys.claims.insert(asked.claim());
                 }
                 Command::Operate { .. } => drop(keys.accounts.insert(AccountNumber::OPEN.0.into())),
                 _ => {}

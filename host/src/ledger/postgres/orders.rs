@@ -64,7 +64,7 @@ impl Orders {
     /// Updates a row by its first column.
     fn save(&self, table: &str, columns: &[Column], row: Vec<Cell>) -> Result<()> {
         let row = Arrays::new(columns, [Ok(row)].into_iter())?;
-        self.rows(&update(table, columns), &row.parameters())?;
+        self.rows(&update(table, columns, 1), &row.parameters())?;
         Ok(())
     }
 }
@@ -96,7 +96,7 @@ impl OrderRows for Orders {
     fn append(&self, head: &Head, turn: &Turn, entry: Entry) -> Result<()> {
         let columns = entry_columns();
         let entries = Arrays::new(&columns, [of_entry(&entry)].into_iter())?;
-        self.rows(&super::arrays::insert("entries", &columns), &entries.parameters())?;
+        self.rows(&super::arrays::insert("entries", &columns, 1), &entries.parameters())?;
         let column = tables::to_column;
         let values: [&(dyn ToSql + Sync); 6] = [
             &column(turn.epoch)?,

@@ -28,12 +28,9 @@ pub(super) struct Statements {
     count: Statement,
     movements: Statement,
     pub(super) enrolment: Statement,
-    pub(super) save_journal: Statement,
-    pub(super) save_terminals: Statement,
-    pub(super) save_cards: Statement,
-    pub(super) save_accounts: Statement,
+    /// Takes the parameters of the journal's update, and then the arrays of terminals, cards, accounts and entries.
+    pub(super) save: Statement,
     pub(super) close: Statement,
-    pub(super) append: Statement,
     pub(super) remove: Statement,
     pub(super) commit: Statement,
     pub(super) rollback: Statement,
@@ -61,6 +58,9 @@ pub(super) fn of_entry(entry: &Entry) -> Result<Vec<Cell>, StoreFault> {
     let texts = entry.line.split(',').skip(1).chain([entry.hash.as_str()]);
     texts.zip(entry_columns()).map(cell).collect()
 }
+
+/// Parameters of the journal's update.
+const JOURNAL: usize = 9;
 
 /// A statement is planned once a session, for tables that may grow from nothing to millions of rows meanwhile: by its index
 /// whatever the size. An engine that has other settings plans as it does.
@@ -110,14 +110,18 @@ impl Statements {
             format!(
                 "SELECT {terminal}, series, tls, closed FROM terminals WHERE terminal = $1"
             ),
-            "UPDATE journals SET owner = $2, batches = $3, number = $4, hash = $5,
-                 epoch = $1::bigint / (CASE WHEN epoch = $7 AND owner = $8 AND batches = $9 THEN 1 ELSE 0 END)
-                 WHERE journal = $6".to_owned(),
-            update("terminals", &TERMINAL),
-            update("cards", &CARD),
-            update("accounts", &BALANCE),
+            // Each reply costs the database and the host a system call and a wake-up, so this is one statement.
+            format!(
+                "WITH journal AS (UPDATE journals SET owner = $2, batches = $3, number = $4, hash = $5,
+                     epoch = $1::bigint / (CASE WHEN epoch = $7 AND owner = $8 AND batches = $9 THEN 1 ELSE 0 END)
+                     WHERE journal = $6),
+                 new_terminals AS ({}), new_cards AS ({}), new_accounts AS ({}) {}",
+                update("terminals", &TERMINAL, JOURNAL + 1),
+                update("cards", &CARD, JOURNAL + TERMINAL.len() + 1),
+                update("accounts", &BALANCE, JOURNAL + TERMINAL.len() + CARD.len() + 1),
+                insert("entries", &entry_columns(), JOURNAL + TERMINAL.len() + CARD.len() + BALANCE.len() + 1)
+            ),
             "UPDATE terminals SET closed = 1 WHERE terminal = ANY ($1::text[]) AND series > 0".to_owned(),
-            insert("entries", &entry_columns()),
             "DELETE FROM terminals WHERE terminal = ANY ($1::text[])".to_owned(),
         ];
         let client = session.client();
@@ -138,12 +142,8 @@ impl Statements {
             count: next()?,
             movements: next()?,
             enrolment: next()?,
-            save_journal: next()?,
-            save_terminals: next()?,
-            save_cards: next()?,
-            save_accounts: next()?,
+            save: next()?,
             close: next()?,
-            append: next()?,
             remove: next()?,
         })
     }

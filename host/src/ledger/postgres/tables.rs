@@ -45,7 +45,7 @@ pub fn migrate(database: &Database, new: Beginning) -> Result<bool, StoreFault> 
         &super::statements::entry_columns(),
         [super::statements::of_entry(&entry)].into_iter(),
     )?;
-    let append = super::arrays::insert("entries", &super::statements::entry_columns());
+    let append = super::arrays::insert("entries", &super::statements::entry_columns(), 1);
     session.run(client.execute(&append, &entries.parameters()))?;
     let balance = to_column(account.balance.minor())?;
     let (number, format) = (i64::from(account.number.0), to_column(FORMAT)?);
