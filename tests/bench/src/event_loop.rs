@@ -258,10 +258,14 @@ impl<P: ClientProtocol> EventLoop<P> {
 
     /// The measurements.
     pub fn into_measurements(self) -> Measurements {
-        let mut measurements = self.table.measurements;
-        measurements.lost = self.table.lost;
-        measurements.reasons = self.table.reasons;
-        measurements
+        self.into_parts().0
+    }
+
+    /// The measurements, and the protocols of all sessions.
+    pub fn into_parts(self) -> (Measurements, Vec<P>) {
+        let SessionTable { mut measurements, lost, reasons, sessions, .. } = self.table;
+        (measurements.lost, measurements.reasons) = (lost, reasons);
+        (measurements, sessions.into_iter().map(|session| session.protocol).collect())
     }
 
     /// The protocols of all sessions, lost ones too.

@@ -37,6 +37,10 @@ pub(crate) struct Arguments {
     /// Idle sessions
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub(crate) idle: u16,
+    /// Accounts with a card, of the hosts that share a ledger
+    #[cfg(feature = "postgres")]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(200..=50_000))]
+    pub(crate) accounts: u16,
     /// Only these parts
     #[arg(long, value_name = "PART,…", value_enum, value_delimiter = ',', default_values_t = [Part::Memory, Part::Links, Part::Durable, Part::Idle])]
     pub(crate) parts: Vec<Part>,
@@ -76,6 +80,9 @@ pub(crate) enum Part {
     Durable,
     /// Idle sessions
     Idle,
+    /// Several hosts on one ledger in PostgreSQL: `cargo compare-hosts`
+    #[cfg(feature = "postgres")]
+    Hosts,
 }
 
 impl Arguments {
@@ -85,6 +92,10 @@ impl Arguments {
         self.sessions.retain(|sessions| *sessions <= 200);
         self.durable_sessions.retain(|sessions| *sessions <= 50);
         self.idle = self.idle.min(1000);
+        #[cfg(feature = "postgres")]
+        {
+            self.accounts = self.accounts.min(200);
+        }
     }
 
     pub(crate) fn timing(&self) -> Timing {

@@ -46,5 +46,5 @@ fn try_measure(path: &std::path::Path, timing: Timing) -> io::Result<Sample> {
     latencies.sort_by(f64::total_cmp);
     let p99 = latencies[(latencies.len() - 1) * 99 / 100];
     let time = |seconds| Some(Duration::from_secs_f64(seconds));
-    Ok(Sample { throughput, p50: time(median(latencies)), p99: time(p99), cpu_share: None })
+    Ok(Sample { throughput, p50: time(median(latencies)), p99: time(p99), cpu_share: None, database: None })
 }

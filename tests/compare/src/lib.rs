@@ -28,13 +28,21 @@ use std::{
 };
 
 pub mod atm;
+#[cfg(feature = "postgres")]
+mod bank;
+#[cfg(feature = "postgres")]
+mod card_session;
 pub mod chart;
 pub mod competitor;
 pub mod cores;
 mod disk;
 pub mod echo;
 mod echo_protocol;
+#[cfg(feature = "postgres")]
+mod hosts;
 pub mod idle;
+#[cfg(feature = "postgres")]
+mod ledgers;
 pub mod links;
 pub mod machine;
 mod postgres;
@@ -46,6 +54,9 @@ pub mod system;
 pub mod table;
 pub mod targets;
 mod tls_session;
+
+#[cfg(feature = "postgres")]
+pub use card_session::DEPOSITS;
 
 /// How long a reply may take, and how long sessions may be opening without progress.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -73,6 +84,17 @@ pub struct Sample {
     pub p99: Option<Duration>,
     /// The processor time of our load generator, as a share of a core; `None` for another load generator.
     pub cpu_share: Option<f64>,
+    /// What the hosts' database did for it.
+    pub database: Option<DatabaseUse>,
+}
+
+/// What a database did for the operations of a measurement.
+#[derive(Clone, Copy, Debug)]
+pub struct DatabaseUse {
+    /// Batches that were tried again, because another transaction was in their way.
+    pub retries: u64,
+    /// Bytes of its write-ahead log for an operation.
+    pub log_bytes: f64,
 }
 
 /// Runs a closed loop over sessions of a protocol.
@@ -82,15 +104,24 @@ fn load<P: ClientProtocol>(
     sessions: usize,
     timing: Timing,
 ) -> io::Result<Measurements> {
+    Ok(load_sessions(addresses, (0..sessions).map(|_| protocol()), timing)?.0)
+}
+
+/// The same over these sessions, which it returns.
+fn load_sessions<P: ClientProtocol>(
+    addresses: &[SocketAddr],
+    sessions: impl Iterator<Item = P>,
+    timing: Timing,
+) -> io::Result<(Measurements, Vec<P>)> {
     let options = ConnectOptions { addresses, burst: BURST, timeout: TIMEOUT };
-    let mut event_loop = EventLoop::connect(&options, (0..sessions).map(|_| protocol()))?;
+    let mut event_loop = EventLoop::connect(&options, sessions)?;
     let (warm, control) = (Instant::now() + timing.warm_up, Control::new(signals::flag()));
     event_loop.run_closed(warm, &control)?;
     event_loop.start_measuring();
     event_loop.run_closed(warm + timing.duration, &control)?;
     event_loop.stop_counting();
     event_loop.drain(TIMEOUT)?;
-    Ok(event_loop.into_measurements())
+    Ok(event_loop.into_parts())
 }
 
 /// A free port. Another program may take it before the caller's server does, which then fails to start.

@@ -74,9 +74,13 @@ fn compare(mut arguments: Arguments) -> Result<(), String> {
     let data_folder = DataFolder::new(arguments.disk.as_deref())?;
     signals::watch().map_err(|error| format!("the signal handlers cannot be installed: {error}"))?;
     // What could fail late is tried before anything is measured.
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let command = ["cargo compare", &words.join(" ")].join(" ");
-    let mut page = Page::new(command.trim_end(), arguments.out.as_deref())?;
+    let words = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    // As the alias begins.
+    let (command, name) = match words.strip_prefix("--parts hosts") {
+        Some(others) => (format!("cargo compare-hosts{others}"), "hosts.md"),
+        None => (format!("cargo compare {words}"), "compare.md"),
+    };
+    let mut page = Page::new(command.trim_end(), (arguments.out.as_deref(), name))?;
     if arguments.parts.contains(&Part::Durable) && !arguments.without.contains(&Competitor::Postgres) {
         report_progress("trying PostgreSQL".to_owned());
         System::try_postgres(&data_folder)?;
@@ -115,6 +119,8 @@ fn measure_part(
         Part::Memory => memory(arguments, data_folder, page),
         Part::Links => links(arguments, data_folder, page),
         Part::Durable => durable(arguments, data_folder, page),
+        #[cfg(feature = "postgres")]
+        Part::Hosts => hosts(arguments, data_folder, page),
         Part::Idle => {
             report_progress("idle sessions".to_owned());
             let results = idle::measure(usize::from(arguments.idle), arguments.timing().duration)?;
@@ -236,6 +242,39 @@ fn durable(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> 
         |name, sessions| results.throughput(name, sessions),
     );
     page.targets.extend(targets::durable(&results));
+    Ok(())
+}
+
+/// Measures several hosts on one ledger in PostgreSQL.
+#[cfg(feature = "postgres")]
+fn hosts(arguments: &Arguments, data_folder: &DataFolder, page: &mut Page) -> Result<(), String> {
+    cores::run_for(Side::Servers)?;
+    // With fewer sessions the hosts have a few requests in a batch.
+    let sessions: Vec<u16> =
+        arguments.durable_sessions.iter().copied().filter(|sessions| *sessions >= 50).collect();
+    report_progress("making the accounts and starting the hosts".to_owned());
+    let terminals = sessions.iter().copied().max().unwrap_or_default();
+    let sizes = (usize::from(arguments.accounts), usize::from(terminals));
+    let (systems, [one, bank]) = System::hosts(data_folder, sizes)?;
+    let results = measure(arguments, &systems, &sessions)?;
+    page.add(&format!(
+        "## Several hosts on one PostgreSQL\n\nThe columns are numbers of sessions, which spread over the hosts. One account: unnamed sessions. By \
+         card: {} accounts, a terminal with a sealed link for each session, {} deposits with a card before the next one. Ledger threads: \
+         such deposits without sockets and links, each with a card at random.\n",
+        table::grouped(f64::from(arguments.accounts)),
+        atm_compare::DEPOSITS
+    ));
+    page.add(&table::throughputs(&results, "operations per second"));
+    page.add(&table::latencies(&results));
+    page.add(&table::retries(&results));
+    page.add(&table::log_bytes(&results));
+    page.add(&table::cpu_shares(&results));
+    page.add(&format!(
+        "An entry takes {:.0} bytes of the database with its indexes, one by card {:.0}.\n",
+        one.entry_size()?,
+        bank.entry_size()?
+    ));
+    page.targets.extend(targets::hosts(&results));
     Ok(())
 }
 

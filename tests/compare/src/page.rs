@@ -17,14 +17,16 @@ pub(crate) struct Page {
     charts: Vec<(&'static str, String)>,
     pub(crate) targets: Vec<PerformanceTarget>,
     folder: Option<PathBuf>,
+    /// The page's file there.
+    name: &'static str,
 }
 
 impl Page {
-    /// A page made by `command`, to be written into `folder`, which is created if missing.
+    /// A page made by `command`, to be written into `folder` under this name; the folder is created if missing.
     ///
     /// # Errors
     /// No file can be created there.
-    pub(crate) fn new(command: &str, folder: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn new(command: &str, (folder, name): (Option<&Path>, &'static str)) -> Result<Self, String> {
         if let Some(folder) = folder {
             let created = fs::create_dir_all(folder).and_then(|()| tempfile::NamedTempFile::new_in(folder));
             created.map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -32,7 +34,7 @@ impl Page {
         let text = format!(
             "# atm beside other servers\n\nMade by `{command}`. docs/benchmarks.md says what is measured, and how.\n"
         );
-        Ok(Self { text, folder: folder.map(Path::to_owned), ..Self::default() })
+        Ok(Self { text, folder: folder.map(Path::to_owned), name, ..Self::default() })
     }
 
     /// Adds a paragraph or a table, and prints it.
@@ -61,7 +63,7 @@ impl Page {
             for (name, chart) in &self.charts {
                 fs::write(folder.join(name), chart)?;
             }
-            fs::write(folder.join("compare.md"), &self.text)
+            fs::write(folder.join(self.name), &self.text)
         };
         write().map_err(|error: io::Error| format!("{}: {error}", folder.display()))
     }

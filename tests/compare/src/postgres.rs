@@ -162,7 +162,7 @@ impl Postgres {
         if (updates, entries) != (transactions as i64, transactions as i64) {
             return Err(format!("{updates} updates and {entries} entries after {transactions} transactions"));
         }
-        Ok(Sample { throughput, p50: None, p99: None, cpu_share: None })
+        Ok(Sample { throughput, p50: None, p99: None, cpu_share: None, database: None })
     }
 
     /// The sum of all balances, to which each update adds 1, and the number of entries.
@@ -174,6 +174,11 @@ impl Postgres {
     }
 
     fn sql(&self, statement: &str) -> Result<String, String> {
+        self.sql_in("postgres", statement)
+    }
+
+    /// What psql prints for a statement in a database.
+    pub(super) fn sql_in(&self, database: &str, statement: &str) -> Result<String, String> {
         let port = self.port.to_string();
         let done = self.run(
             "psql",
@@ -190,7 +195,7 @@ impl Postgres {
                 "ON_ERROR_STOP=1",
                 "-c",
                 statement,
-                "postgres",
+                database,
             ],
         )?;
         Ok(done.stdout)
@@ -226,6 +231,26 @@ impl Postgres {
             command.uid(user).gid(group);
         }
         command
+    }
+}
+
+/// Databases of hosts.
+#[cfg(feature = "postgres")]
+impl Postgres {
+    /// Makes a database without tables.
+    pub(super) fn create(&self, name: &str) -> Result<(), String> {
+        self.sql(&format!("CREATE DATABASE {name}")).map(drop)
+    }
+
+    /// The address of a database for the command line.
+    pub(super) fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// The bytes of write-ahead log so far.
+    pub(super) fn written(&self) -> Result<u64, String> {
+        let row = self.sql("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")?;
+        row.trim().parse().map_err(|_| format!("PostgreSQL returned {row:?} for the length of its log"))
     }
 }
 

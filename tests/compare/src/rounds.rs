@@ -140,6 +140,7 @@ pub(super) mod tests {
                 p50: None,
                 p99: Some(Duration::from_secs_f64(1.0 / throughput)),
                 cpu_share: None,
+                database: None,
             };
             results.samples.insert((name, *sessions), throughputs.iter().map(sample).collect());
         }

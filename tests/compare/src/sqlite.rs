@@ -23,5 +23,11 @@ pub(super) fn measure(data_folder: &DataFolder, sessions: usize, timing: Timing)
     let figure =
         |name: &str| results[name].as_f64().ok_or_else(|| format!("SQLite reported no {name}: {results}"));
     let time = |name: &str| figure(name).map(|seconds| Some(Duration::from_secs_f64(seconds)));
-    Ok(Sample { throughput: figure("throughput")?, p50: time("p50")?, p99: time("p99")?, cpu_share: None })
+    Ok(Sample {
+        throughput: figure("throughput")?,
+        p50: time("p50")?,
+        p99: time("p99")?,
+        cpu_share: None,
+        database: None,
+    })
 }

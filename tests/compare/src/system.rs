@@ -10,16 +10,25 @@ use super::{
     redis::{Redis, RedisCommand, RedisProtocol},
     sqlite,
 };
+#[cfg(feature = "postgres")]
+use super::{hosts::SharedLedger, ledgers};
 use atm_bench::{customer::InputStyle, measurements::Measurements};
 use atm_core::wire::Wire;
 use atm_e2e::{Program, Server, project_root};
-use std::{cell::Cell, env, path::Path, process::Command, time::Duration};
+use std::{cell::Cell, env, path::Path, process::Command, rc::Rc, time::Duration};
 
 /// The name of the disk alone.
 pub const DISK: &str = "fdatasync alone";
 
 /// The names of an earlier version, under the loads of sessions without and with names.
 pub const FORMER: [&str; 2] = ["former atm, one answer a deposit", "former atm, named terminals"];
+
+/// The names of systems of 1, 2 and 4 hosts that share a ledger.
+pub(super) const ONE_ACCOUNT: [&str; 3] =
+    ["1 host, one account", "2 hosts, one account", "4 hosts, one account"];
+pub(super) const BY_CARD: [&str; 3] = ["1 host, by card", "2 hosts, by card", "4 hosts, by card"];
+pub(super) const LEDGERS: [&str; 3] =
+    ["1 ledger thread, by card", "2 ledger threads, by card", "4 ledger threads, by card"];
 
 /// The fewest sessions of a load of terminals at random: with fewer, the hellos before it would take longer
 /// than the load.
@@ -30,11 +39,11 @@ const LEAST_RANDOM: usize = 50;
 pub struct System {
     /// Its name in tables.
     pub name: &'static str,
-    kind: SystemKind,
+    pub(super) kind: SystemKind,
 }
 
 #[derive(Debug)]
-enum SystemKind {
+pub(super) enum SystemKind {
     /// atm's server, or the original program's design in Python.
     Atm {
         server: Server,
@@ -49,8 +58,20 @@ enum SystemKind {
     },
     Redis(Redis),
     Postgres {
-        postgres: std::rc::Rc<Postgres>,
+        postgres: Rc<Postgres>,
         rows: Rows,
+    },
+    /// So many of the hosts of a ledger.
+    #[cfg(feature = "postgres")]
+    Hosts {
+        ledger: Rc<SharedLedger>,
+        hosts: usize,
+    },
+    /// So many threads on its database.
+    #[cfg(feature = "postgres")]
+    Ledgers {
+        ledger: Rc<SharedLedger>,
+        threads: usize,
     },
     Sqlite(DataFolder),
     Disk(DataFolder),
@@ -180,10 +201,13 @@ impl System {
     /// # Errors
     /// It does not start.
     pub fn postgres(data_folder: &DataFolder) -> Result<[Self; 2], String> {
-        let postgres = std::rc::Rc::new(Postgres::start(data_folder)?);
-        Ok([("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)].map(
-            |(name, rows)| Self { name, kind: SystemKind::Postgres { postgres: postgres.clone(), rows } },
-        ))
+        Ok(Self::rows_of(&Rc::new(Postgres::start(data_folder)?)))
+    }
+
+    pub(super) fn rows_of(postgres: &Rc<Postgres>) -> [Self; 2] {
+        [("PostgreSQL, one row", Rows::Hot), ("PostgreSQL, 10,000 rows", Rows::Many)].map(|(name, rows)| {
+            Self { name, kind: SystemKind::Postgres { postgres: postgres.clone(), rows } }
+        })
     }
 
     /// Starts PostgreSQL and stops it again, to find errors before anything is measured.
@@ -241,6 +265,10 @@ impl System {
                 measured(load(&[redis.address], protocol, sessions, timing)).map(|all| sample(&all, false))
             }
             SystemKind::Postgres { postgres, rows } => postgres.measure(*rows, sessions, timing),
+            #[cfg(feature = "postgres")]
+            SystemKind::Hosts { ledger, hosts } => ledger.measure(*hosts, sessions, timing),
+            #[cfg(feature = "postgres")]
+            SystemKind::Ledgers { ledger, threads } => ledgers::measure(ledger, *threads, sessions, timing),
             SystemKind::Sqlite(data_folder) => sqlite::measure(data_folder, sessions, timing),
             SystemKind::Disk(data_folder) => disk::measure(data_folder, timing),
         }
@@ -266,7 +294,11 @@ impl System {
 }
 
 fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, String> {
-    let measured = result.map_err(|error| error.to_string())?;
+    passed(result.map_err(|error| error.to_string())?)
+}
+
+/// Measurements without a lost session.
+pub(super) fn passed(measured: Measurements) -> Result<Measurements, String> {
     if measured.lost == 0 {
         Ok(measured)
     } else {
@@ -275,7 +307,7 @@ fn measured(result: std::io::Result<Measurements>) -> Result<Measurements, Strin
 }
 
 /// The sample of all requests, or of those that complete an operation.
-fn sample(measured: &Measurements, operations: bool) -> Sample {
+pub(super) fn sample(measured: &Measurements, operations: bool) -> Sample {
     let (count, latency) = match operations {
         false => (measured.answers, &measured.answer_latency),
         true => (measured.operations, &measured.operation_latency),
@@ -285,5 +317,6 @@ fn sample(measured: &Measurements, operations: bool) -> Sample {
         p50: Some(latency.quantile(0.5)),
         p99: Some(latency.quantile(0.99)),
         cpu_share: measured.cpu_share(),
+        database: None,
     }
 }

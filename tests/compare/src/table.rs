@@ -27,6 +27,24 @@ pub fn cpu_shares(results: &Results) -> String {
     table(results, "load generator, % of a core", known)
 }
 
+/// A table of the batches of hosts that were tried again, in all rounds.
+pub fn retries(results: &Results) -> String {
+    table(results, "batches that were tried again, of all rounds", |name, sessions| {
+        let used: Vec<_> =
+            results.samples(name, sessions).iter().filter_map(|sample| sample.database).collect();
+        (!used.is_empty()).then(|| used.iter().map(|used| used.retries).sum::<u64>().to_string())
+    })
+}
+
+/// A table of the write-ahead log of the hosts' database.
+pub fn log_bytes(results: &Results) -> String {
+    table(results, "write-ahead log, bytes an operation", |name, sessions| {
+        let used = results.samples(name, sessions).iter().filter_map(|sample| sample.database);
+        let bytes: Vec<f64> = used.map(|used| used.log_bytes).collect();
+        (!bytes.is_empty()).then(|| grouped(super::median(bytes)))
+    })
+}
+
 /// A table of the ratios of throughputs, with the range of the rounds.
 pub fn ratios(results: &Results, pairs: &[(&str, &str)]) -> String {
     let mut text = header(results, "throughput relative to the other");
@@ -106,7 +124,7 @@ pub fn idle(idle: &IdleResults) -> String {
 }
 
 /// A rounded number with its thousands separated.
-fn grouped(number: f64) -> String {
+pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

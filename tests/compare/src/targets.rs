@@ -2,7 +2,7 @@
 use super::{
     idle::IdleResults,
     rounds::{Ratio, Results},
-    system::{DISK, FORMER},
+    system::{BY_CARD, DISK, FORMER, LEDGERS, ONE_ACCOUNT},
 };
 use std::fmt;
 
@@ -128,6 +128,28 @@ pub fn durable(results: &Results) -> Vec<PerformanceTarget> {
     targets
 }
 
+/// The targets of hosts that share a ledger: the best of 1, 2 and 4, relative to PostgreSQL's own updates.
+pub fn hosts(results: &Results) -> Vec<PerformanceTarget> {
+    let mut targets = Vec::new();
+    for &sessions in &results.sessions {
+        for (systems, other, least) in [
+            (ONE_ACCOUNT, "PostgreSQL, one row", 6.0),
+            (BY_CARD, "PostgreSQL, 10,000 rows", 1.0),
+            (LEDGERS, "PostgreSQL, 10,000 rows", 1.0),
+        ] {
+            let rate = |name: &str| results.throughput(name, sessions).unwrap_or(0.0);
+            let Some(best) = systems.into_iter().max_by(|one, two| rate(one).total_cmp(&rate(two))) else {
+                continue;
+            };
+            if let Some(ratio) = results.ratio((best, other), sessions, |one| Some(one.throughput)) {
+                let what = format!("throughput: {best} / {other}, {sessions} sessions");
+                targets.push(PerformanceTarget::of(what, Bound::Least(least), ratio));
+            }
+        }
+    }
+    targets
+}
+
 /// The targets with idle sessions.
 pub fn idle(idle: &IdleResults) -> Vec<PerformanceTarget> {
     let target = |what: &str, bound, value, unit| PerformanceTarget {
@@ -187,6 +209,22 @@ mod tests {
         // There is no target for one session, or relative to a system that was left out.
         assert!(in_memory(&results(&[("atm, json", 1, &[1.0]), ("echo, threads", 1, &[1.0])])).is_empty());
         assert_eq!(in_memory(&results(&[("atm, json", 8, &[1.0]), ("echo, threads", 8, &[1.0])])).len(), 2);
+    }
+
+    #[test]
+    fn the_targets_of_hosts_are_those_of_the_best_number_of_them() {
+        let all = results(&[
+            (ONE_ACCOUNT[0], 50, &[50.0]),
+            (ONE_ACCOUNT[1], 50, &[70.0]),
+            (ONE_ACCOUNT[2], 50, &[60.0]),
+            (BY_CARD[0], 50, &[90.0]),
+            ("PostgreSQL, one row", 50, &[10.0]),
+            ("PostgreSQL, 10,000 rows", 50, &[100.0]),
+        ]);
+        let targets = hosts(&all);
+        let found: Vec<_> = targets.iter().map(|target| (target.value, target.is_met())).collect();
+        assert_eq!(found, [(7.0, true), (0.9, false)]);
+        assert!(targets[0].what.contains("2 hosts, one account"), "{targets:?}");
     }
 
     #[test]
