@@ -261,7 +261,7 @@ MUTANTS = {
     # A shared ledger. Every commit in doubt counts as done; one that did not stand is not voided; it is noted before it is done.
     "assume-shared-commit-done": (DATABASE, DOUBT, "        if !stands {\n", "        if !stands && false {\n"),
     "void-not-shared": (
-        DATABASE,
+        "postgres::a_commit_without_an_answer",
         BATCH,
         "Some(self.decide(&Request { ticket, origin, turn, command: Command::Settle { id } }, time))",
         "{ let _ = (ticket, origin, turn, time); Some(Response::Settled { id, outcome: Outcome::NotDone }) }",
