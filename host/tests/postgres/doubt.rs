@@ -137,12 +137,21 @@ fn a_settling_write_in_doubt_is_done_again() {
 
 #[test]
 fn a_commit_whose_wait_for_a_standby_is_cancelled_is_not_acknowledged() {
-    let cluster = Cluster::start();
-    let ledger = create(&cluster, "ledger");
+    // A server's words depend on its language.
+    for (language, word) in [("", "ERROR"), ("de", "FEHLER")] {
+        let cluster = Cluster::start_in(language);
+        let raised = cluster.client("postgres").args(["-c", "SELECT 1 / 0"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&raised.stderr).starts_with(word), "{raised:?}");
+        a_cancelled_commit_is_not_acknowledged(&cluster);
+    }
+}
+
+fn a_cancelled_commit_is_not_acknowledged(cluster: &Cluster) {
+    let ledger = create(cluster, "ledger");
     migrate(&ledger);
     let mut host = open(&ledger, "host", &MemoryMark::new(), &Arc::new(AtomicU64::new(1_000))).unwrap();
     let turn = turn(&mut host, "kiosk");
-    let mut watcher = Psql::start(&cluster, "ledger");
+    let mut watcher = Psql::start(cluster, "ledger");
     let standby = |watcher: &mut Psql, name: &str| {
         watcher.rows(&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'")).unwrap();
         watcher.rows("SELECT pg_reload_conf()").unwrap();
@@ -170,7 +179,7 @@ fn a_commit_whose_wait_for_a_standby_is_cancelled_is_not_acknowledged() {
         host.join().unwrap()
     });
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
-    assert!(state(&cluster).starts_with("10100|1|0|"), "{}", state(&cluster));
+    assert!(state(cluster).starts_with("10100|1|0|"), "{}", state(cluster));
 }
 
 /// Has the next commit with an entry fail with this code, when its constraints are checked or its row is inserted.

@@ -1,10 +1,13 @@
 //! Faults of the database: what was acknowledged stands, and what is in doubt is settled by a write.
-use super::{Host, MemoryMark, admitted, create, deposit, hello, migrate, named, open};
+use super::{Host, MemoryMark, admitted, bank, create, deposit, hello, migrate, named, open, units};
 use atm_cluster::Cluster;
-use atm_core::ledger::{Command, Ledger, Outcome, Response};
+use atm_core::{
+    ledger::{Command, Ledger, Outcome, Response, card::Limits},
+    time::UnixTime,
+};
 use atm_host::ledger::{
     postgres::{Database, Postgres},
-    store::StoreFault,
+    store::{Store, StoreFault},
 };
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -69,4 +72,24 @@ fn a_database_without_tables_is_refused() {
     let database = create(&cluster, "ledger");
     let refused = host(&database, &MemoryMark::new()).err().unwrap().to_string();
     assert!(refused.contains("atm ledger migrate"), "{refused}");
+}
+
+#[test]
+fn a_row_that_the_database_does_not_accept_is_not_in_the_message() {
+    let (cluster, database) = bank::bank();
+    let [mut host, _] = bank::two_hosts(&database, &Arc::new(AtomicU64::new(bank::NOON)));
+    let mut session = bank::Session::hello(&mut host, "kiosk", 0);
+    drop(host);
+    let mut store = Postgres::open(database, "third", MemoryMark::new().open()).unwrap();
+    cluster.sql("ledger", "ALTER TABLE cards ADD CONSTRAINT rule CHECK (tries = 0)");
+    let request = session.verification("1111");
+    let mut batch = store.load(&mut [&request].into_iter()).unwrap();
+    batch.limits = Some(Limits { withdrawal: units(100), day: units(100) });
+    batch.decide(&request, UnixTime::from_millis(bank::NOON));
+    let refused = store.save(&batch);
+    let Err(StoreFault::Rejected(reason)) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("\"rule\""), "{reason}");
+    for cell in cluster.sql("ledger", "SELECT token, verifier FROM cards WHERE card = 1").split('|') {
+        assert!(cell.len() > 30 && !reason.contains(cell), "{reason}");
+    }
 }

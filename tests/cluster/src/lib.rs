@@ -42,6 +42,8 @@ pub struct Cluster {
     server: Option<Child>,
     /// Where it listens, besides its Unix socket.
     address: Option<Ipv4Addr>,
+    /// The language of its messages; English if it is empty.
+    language: &'static str,
 }
 
 /// Debian's programs of the version that is tested.
@@ -91,13 +93,21 @@ impl Cluster {
     /// # Panics
     /// PostgreSQL 15 is not installed, or does not start.
     pub fn start() -> Self {
+        Self::start_in("")
+    }
+
+    /// Does what [`start`](Self::start) does, with a server whose messages are in this language.
+    ///
+    /// # Panics
+    /// The ones of [`start`](Self::start).
+    pub fn start_in(language: &'static str) -> Self {
         let folder = new_folder();
         succeed(
             command("initdb")
                 .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D"])
                 .arg(folder.path().join("data")),
         );
-        let mut cluster = Self { folder, server: None, address: None };
+        let mut cluster = Self { folder, server: None, address: None, language };
         cluster.run();
         cluster
     }
@@ -123,7 +133,7 @@ impl Cluster {
                 ])
                 .arg(folder.path().join("data")),
         );
-        let mut standby = Self { folder, server: None, address: None };
+        let mut standby = Self { folder, server: None, address: None, language: self.language };
         standby.run();
         standby
     }
@@ -303,7 +313,7 @@ impl Cluster {
             command.args(["-c", setting]);
         }
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
-        command.args(["-c", &format!("listen_addresses={address}")]);
+        command.args(["-c", &format!("listen_addresses={address}")]).env("LANGUAGE", self.language);
         self.server = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 }

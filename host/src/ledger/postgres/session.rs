@@ -15,7 +15,9 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Error, NoTls, Socket, error::SqlState, tls::TlsStream,
+    AsyncMessage, Client, Config, Connection, Error, NoTls, Socket,
+    error::{Severity, SqlState},
+    tls::TlsStream,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -130,10 +132,12 @@ async fn open(config: &Config, database: &Database, warned: Arc<AtomicBool>) -> 
 /// Carries the bytes of a connection, and notes warnings, until it ends.
 async fn watch<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, warned: Arc<AtomicBool>) {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-        if let AsyncMessage::Notice(notice) = message
-            && notice.severity() == "WARNING"
-        {
-            warned.store(true, Ordering::Relaxed);
+        if let AsyncMessage::Notice(notice) = message {
+            // That of an engine without the second field is in the server's language.
+            let is_warning = notice.parsed_severity().map(|severity| severity == Severity::Warning);
+            if is_warning.unwrap_or(notice.severity() == "WARNING") {
+                warned.store(true, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -175,8 +179,11 @@ impl From<Error> for StoreFault {
     }
 }
 
-/// An error with its causes: that of the server is not in the text of the first.
+/// An error with its causes: that of the server is not in the text of the first. The server's details may be a whole row, as of a card, and are left out.
 fn chain(error: &Error) -> String {
+    if let Some(found) = error.as_db_error() {
+        return format!("{error}: {}: {}", found.severity(), found.message());
+    }
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
