@@ -241,6 +241,12 @@ impl<S: Store> GroupCommitter<S> {
 
     fn commit_batch(&mut self, requests: Vec<Request>) {
         let Some((requests, mut batch)) = self.begin(requests) else { return };
+        if self.is_late(&requests) {
+            // The rows were waited for. The loop goes on with the others.
+            self.store.abandon();
+            self.put_back(requests);
+            return self.withdraw_unnamed();
+        }
         let (before, names, time) = (batch.head, batch.names, (self.clock)());
         batch.max_names = batch.max_names.min(self.names.limit(names, Instant::now()));
         let responses: Vec<_> = requests.iter().map(|request| batch.decide(request, time)).collect();

@@ -29,6 +29,12 @@ impl<S: Store> GroupCommitter<S> {
         });
     }
 
+    /// Whether one of these requests, which are not in the queue, is to be dropped.
+    pub(super) fn is_late(&self, requests: &[Request]) -> bool {
+        self.waiting_since.elapsed() > PATIENCE
+            && requests.iter().any(|request| unnamed_operation(request).is_some())
+    }
+
     /// Drops them, if the queue has waited for long.
     pub(super) fn withdraw_late(&mut self) {
         if self.waiting_since.elapsed() > PATIENCE {

@@ -132,6 +132,53 @@ fn an_unnamed_operation_that_has_waited_for_long_is_unknown_and_is_not_done() {
 }
 
 #[test]
+fn an_unnamed_operation_whose_rows_are_locked_late_is_unknown_and_is_not_done() {
+    let folder = TempDir::new().unwrap();
+    let (_lock, sqlite) = store(folder.path()).unwrap();
+    let mut ledger = committer(Late(sqlite));
+    let Response::Admitted(admission) = ledger.apply(&named("a", 0, hello(1))).unwrap() else { panic!() };
+    let since = std::time::Instant::now().checked_sub(std::time::Duration::from_millis(4_500)).unwrap();
+    for request in [unnamed(1, Operation::Deposit(units(10))), named("a", admission.turn, deposit(1))] {
+        ledger.submit_since(request, since).unwrap();
+    }
+    ledger.commit();
+    let settled = outcomes(&mut ledger);
+    assert_eq!(settled[&1], Outcome::Unknown);
+    assert!(
+        matches!(settled[&0], Outcome::Done(Receipt::Deposited { balance, .. }) if balance == units(101)),
+        "{settled:?}"
+    );
+}
+
+/// A store that waits for a while for the locks of two requests.
+struct Late(Sqlite);
+
+impl Store for Late {
+    fn load(&mut self, requests: &mut dyn Iterator<Item = &Request>) -> Result<Batch, StoreFault> {
+        let requests: Vec<_> = requests.collect();
+        if requests.len() > 1 {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+        self.0.load(&mut requests.into_iter())
+    }
+    fn save(&mut self, batch: &Batch) -> Result<(), StoreFault> {
+        self.0.save(batch)
+    }
+    fn abandon(&mut self) {
+        self.0.abandon();
+    }
+    fn reopen(&mut self) -> Result<(), StoreFault> {
+        self.0.reopen()
+    }
+    fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {
+        self.0.enrolment(name)
+    }
+    fn close(&mut self) -> Result<(), StoreFault> {
+        self.0.close()
+    }
+}
+
+#[test]
 fn a_probe_finds_that_another_process_has_taken_the_journal_over() {
     let folder = TempDir::new().unwrap();
     let (lock, sqlite) = store(folder.path()).unwrap();
