@@ -18,7 +18,10 @@ use super::{
 };
 use crate::log::LEDGER;
 use arrays::Arrays;
-use atm_core::ledger::{AccountNumber, LedgerId, Name, Request, card::Token};
+use atm_core::ledger::{
+    AccountNumber, LedgerId, Name, Request,
+    card::{Card, Token},
+};
 use keys::Keys;
 use session::Session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +52,8 @@ pub struct Postgres {
     /// The name of the host.
     host: String,
     journal: u32,
+    /// That of the journal since the last commit that was acknowledged.
+    epoch: u64,
     /// The place in the address of the server that was connected last.
     server: usize,
     /// `None` while a fault lasts.
@@ -81,7 +86,7 @@ impl Postgres {
         let (session, (journal, is_used)) = connect(&database, 0, |session| {
             tables::check(session, &database)?;
             let journal = tables::find_journal(session, host)?;
-            Ok((journal, tables::check_mark(session, journal, noted)?))
+            Ok((journal, tables::check_mark(session, journal, noted, 0)?))
         })?;
         let server = session.server();
         if is_used && noted == Some(Head::default()) {
@@ -91,7 +96,7 @@ impl Postgres {
         }
         let open = Some(prepare(session)?);
         let host = host.to_owned();
-        Ok(Self { database, host, journal, server, open, mark, is_noting: true, loaded: None })
+        Ok(Self { database, host, journal, epoch: 0, server, open, mark, is_noting: true, loaded: None })
     }
 
     /// The journal's number.
@@ -121,22 +126,34 @@ fn prepare(session: Session) -> Result<Open, StoreFault> {
 }
 
 /// Connects to a server that takes writes and has what was acknowledged, beginning with the server of this place. One that was replaced by its
-/// standby and goes on beside it takes writes too, and is behind.
+/// standby and goes on beside it takes writes too, and is behind, or commits nothing without its standby.
 fn connect<T>(
     database: &Database,
     first: usize,
     check: impl Fn(&Session) -> Result<T, StoreFault>,
 ) -> Result<(Session, T), StoreFault> {
     let (mut first, mut others) = (first, database.servers.len().saturating_sub(1));
+    let mut failure = None;
     loop {
         let session = Session::connect(database, first)?;
-        match check(&session) {
-            Err(StoreFault::Damaged(reason)) if others > 0 => {
+        let fault = match check(&session) {
+            Ok(checked) => return Ok((session, checked)),
+            Err(fault) => fault,
+        };
+        match &fault {
+            StoreFault::Damaged(reason) if others > 0 => {
                 warn!(target: LEDGER, reason, "a server of the database lacks what was acknowledged: the next one is tried");
-                (first, others) = (session.server().wrapping_add(1), others.saturating_sub(1));
             }
-            checked => return checked.map(|checked| (session, checked)),
+            // The lock may be that of a commit that this one does not end.
+            StoreFault::Failed(_) | StoreFault::Busy if others > 0 => {
+                warn!(target: LEDGER, error = %fault, "a server of the database does not answer: the next one is tried");
+                failure = Some(fault);
+            }
+            // One that did not answer may have what the others lack.
+            StoreFault::Damaged(_) => return Err(failure.unwrap_or(fault)),
+            _ => return Err(fault),
         }
+        (first, others) = (session.server().wrapping_add(1), others.saturating_sub(1));
     }
 }
 
@@ -166,6 +183,7 @@ impl Store for Postgres {
             self.abandon();
         }
         self.close_if_failed(saved)?;
+        self.epoch = batch.turn.epoch;
         let noted = self.mark.write(&batch.head);
         if let (Err(error), true) = (&noted, self.is_noting) {
             warn!(target: LEDGER, %error, "what is acknowledged cannot be noted: its loss would not be noticed");
@@ -190,7 +208,7 @@ impl Store for Postgres {
         let noted = self.mark.read()?.map(|noted| noted.head);
         // The other server first: this one may accept a connection and be silent, or have been replaced without notice.
         let first = self.server.wrapping_add(1);
-        let check = |session: &Session| tables::check_mark(session, self.journal, noted);
+        let check = |session: &Session| tables::check_mark(session, self.journal, noted, self.epoch);
         let (session, _) = connect(&self.database, first, check)?;
         self.server = session.server();
         self.open = Some(prepare(session)?);
@@ -273,8 +291,12 @@ impl Postgres {
             cards.add_card(number, card);
         }
         if !cards.has_card(DECOY) && keys.claims.iter().any(|claim| cards.number(claim) == DECOY) {
-            // While its row was waited for, the card got another token.
-            return Err(StoreFault::Busy);
+            if Statements::has_decoy(session)? {
+                // While its row was waited for, the card got another token.
+                return Err(StoreFault::Busy);
+            }
+            // It was deleted by hand, and the batch would be tried again for ever.
+            cards.add_card(DECOY, Card::DECOY);
         }
         let mut open = None;
         for row in account_rows {

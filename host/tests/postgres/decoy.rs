@@ -93,3 +93,12 @@ fn a_card_that_gets_another_token_while_it_is_waited_for_is_looked_up_again() {
     });
     assert!(load(second, &operate).unwrap().cards.has_card(DECOY));
 }
+
+#[test]
+fn an_unknown_card_is_refused_where_the_row_of_the_decoy_was_deleted() {
+    let (cluster, database) = bank();
+    let mut store = Postgres::open(database, "host", MemoryMark::new().open()).unwrap();
+    cluster.sql("ledger", "DELETE FROM cards WHERE card = 0");
+    let batch = load(&mut store, &verify(UNKNOWN, 1, &keys(false))).unwrap();
+    assert!(batch.cards.has_card(DECOY));
+}

@@ -10,6 +10,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicU64},
     thread,
+    time::Duration,
 };
 
 /// A server's second address, whose connections can be closed. Afterwards it accepts connections, and is silent on them.
@@ -138,4 +139,66 @@ fn a_server_that_lacks_what_was_acknowledged_is_passed_over_and_a_host_stops_whe
     let refused = start(&Relay::to(copy.socket()).before(&copy, "ledger")).err();
     assert!(matches!(refused, Some(StoreFault::Damaged(_))), "{refused:?}");
     assert_eq!(copy.sql("ledger", "SELECT balance FROM accounts"), "10000");
+}
+
+#[test]
+fn a_host_starts_where_the_first_server_commits_nothing() {
+    let [copy, cluster] = with_a_copy();
+    let mark = MemoryMark::new();
+    let start = |name: &str, deadline| {
+        let database =
+            Relay::to(cluster.socket()).before(&copy, "ledger").with_deadline(Duration::from_secs(deadline));
+        open(&database, name, &mark, &Arc::new(AtomicU64::new(1_000)))
+    };
+    // A former primary, which waits for the standby that has become its successor.
+    cluster.set("synchronous_standby_names", "standby");
+    while cluster.sql("postgres", "SHOW synchronous_standby_names") != "standby" {
+        thread::yield_now();
+    }
+    let mut host = start("host", 1).unwrap();
+    let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    drop(host);
+    // And again, when the host has a mark that it lacks.
+    let mut host = start("host", 1).unwrap();
+    let response = host.apply(&named("kiosk", turn, deposit(1, 1))).unwrap();
+    assert!(matches!(response, Response::Settled { outcome: Outcome::Done(_), .. }), "{response:?}");
+    assert_eq!(copy.sql("ledger", "SELECT balance FROM accounts"), "10100");
+}
+
+#[test]
+fn a_server_with_a_commit_that_was_not_acknowledged_is_passed_over() {
+    let cluster = Cluster::start();
+    migrate(&super::create(&cluster, "ledger"));
+    let (mark, now) = (MemoryMark::new(), Arc::new(AtomicU64::new(1_000)));
+    let former = Relay::to(cluster.socket());
+    // The successor has two addresses, one of which can be cut.
+    let copy = cluster.standby();
+    let relay = Relay::to(copy.socket());
+    let url = cluster.url("ledger");
+    let (user, rest) = url.split_once('@').unwrap();
+    let name = rest.rsplit('/').next().unwrap();
+    let url = format!("{user}@127.0.0.1:{},127.0.0.1:{}/{name}", former.port, relay.port);
+    let mut host = open(&Database::new(&url, None, false).unwrap(), "host", &mark, &now).unwrap();
+    admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    let seen = "SELECT batches FROM journals WHERE name = 'host'";
+    while copy.sql("ledger", seen) != cluster.sql("ledger", seen) {
+        thread::yield_now();
+    }
+    copy.promote();
+    // The host goes on at the successor, with a settling write. The former primary has a block of numbers instead, which no standby has.
+    let mut settled = |relay: &Relay| {
+        relay.close();
+        host.0.probe();
+        while host.0.deadline().is_some() {
+            host.0.commit();
+        }
+        assert_eq!(host.0.failure(), None);
+    };
+    settled(&former);
+    cluster.sql("ledger", "UPDATE journals SET batches = batches + 1 WHERE name = 'host'");
+    assert_eq!(cluster.sql("ledger", seen), copy.sql("ledger", seen));
+    settled(&relay);
+    let response = host.apply(&named("another", 0, hello(1))).unwrap();
+    admitted(&response);
+    assert_eq!(copy.sql("ledger", "SELECT count(*) FROM terminals"), "2");
 }

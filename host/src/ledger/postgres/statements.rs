@@ -166,6 +166,15 @@ impl Statements {
         Ok(movements)
     }
 
+    /// Whether the decoy has a row.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(super) fn has_decoy(session: &Session) -> Result<bool, StoreFault> {
+        let rows = session.run(session.client().query("SELECT card FROM cards WHERE card = 0", &[]))?;
+        Ok(!rows.is_empty())
+    }
+
     /// The terminals that have a row.
     ///
     /// # Errors

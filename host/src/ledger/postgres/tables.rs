@@ -139,8 +139,14 @@ pub(super) fn find_journal(session: &Session, host: &str) -> Result<u32, StoreFa
     }
 }
 
-/// Compares the journal with what was acknowledged by this host; returns whether a process has opened it before.
-pub(super) fn check_mark(session: &Session, journal: u32, noted: Option<Head>) -> Result<bool, StoreFault> {
+/// Compares the journal with what was acknowledged by this host, and its epoch with that of this process, 0 before it has one; returns whether a process has
+/// opened it before. The epoch tells a server apart that has another commit of the same count, without an entry.
+pub(super) fn check_mark(
+    session: &Session,
+    journal: u32,
+    noted: Option<Head>,
+    epoch: u64,
+) -> Result<bool, StoreFault> {
     let noted = noted.ok_or_else(mark::missing)?;
     let number = i64::from(journal);
     let client = session.client();
@@ -153,6 +159,13 @@ pub(super) fn check_mark(session: &Session, journal: u32, noted: Option<Head>) -
         Some(row) => row.text(0)?.and_then(Hash::parse),
         None => Some(Hash::default()),
     };
+    if turn.epoch < epoch {
+        return Err(StoreFault::Damaged(format!(
+            "the journal of this host has epoch {}, but epoch {epoch} was acknowledged: the database was restored, or lost commits when another server took \
+             over",
+            turn.epoch
+        )));
+    }
     if head.batches >= noted.batches && hash == Some(noted.hash) {
         return Ok(turn.epoch > 0);
     }
