@@ -124,10 +124,21 @@ impl Folder {
     /// now on. This is durable when it returns.
     ///
     /// # Errors
-    /// [`StoreFault`].
+    /// [`StoreFault`]; [`StoreFault::Unusable`] where it was moved to a database of another address: two of them would spend the same money.
     pub fn note_move(&self, ledger: &Reader, database: &str) -> Result<(), StoreFault> {
         let noted = mark::read(&self.path)?.map(|noted| noted.head);
         sqlite::tables::check_mark(&ledger.connection, noted)?;
+        // A note that is not whole came before the first row.
+        if let Some(place) = moved_to(&self.path)?.as_deref().and_then(|place| place.strip_suffix('\n')) {
+            if place == database {
+                return Ok(());
+            }
+            return Err(StoreFault::Unusable(format!(
+                "this ledger was moved to the {place}, and would be in two databases: give that address. If it is certain that nothing serves \
+                 the ledger there, remove {} first",
+                self.path.join(MOVED).display()
+            )));
+        }
         let mut file = private().create(true).truncate(true).open(self.path.join(MOVED))?;
         writeln!(file, "{database}")?;
         file.sync_all()?;
@@ -202,9 +213,20 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Refuses a folder whose ledger was moved.
 fn refuse_moved(folder: &Path) -> Result<(), StoreFault> {
+    match moved_to(folder)? {
+        Some(place) => Err(StoreFault::Unusable(format!(
+            "this ledger was moved to the {} (give --database in place of --data, or with `atm serve` beside it)",
+            place.trim()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The note of a move: the database, and the end of the line.
+fn moved_to(folder: &Path) -> Result<Option<String>, StoreFault> {
     match fs::read_to_string(folder.join(MOVED)) {
-        Ok(place) => Err(StoreFault::Unusable(format!("this ledger was moved to the {}", place.trim()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(place) => Ok(Some(place)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -54,13 +54,22 @@ fn a_move_to_another_ledger_changes_nothing_and_one_that_failed_goes_on() {
     let folder = temporary.path();
     let data = used(folder);
     let [other, url] = ["other", "ledger"].map(|name| cluster.url(name));
-    printed(&["ledger", "migrate", "--database", &other]);
+    let made = printed(&["ledger", "migrate", "--database", &other]);
     let reason = refused(&["ledger", "move", "--data", &data, "--database", &other]);
     assert!(reason.contains("another ledger"), "{reason}");
     drop(Server::start_local(Path::new(&data)));
     // As after a loss of power once it was noted.
-    fs::write(folder.join("host/ledger.moved"), "database ledger\n").unwrap();
+    let place = made.replace("database other at", "database ledger at").replace(": a new ledger", "");
+    fs::write(folder.join("host/ledger.moved"), place).unwrap();
     assert!(printed(&["ledger", "move", "--data", &data, "--database", &url]).contains(": moved"));
+    // A second database with the ledger would spend its money a second time.
+    cluster.create("second");
+    let reason = refused(&["ledger", "move", "--data", &data, "--database", &cluster.url("second")]);
+    assert!(
+        reason.contains("moved to the database ledger at") && reason.contains("give that address"),
+        "{reason}"
+    );
+    assert_eq!(cluster.sql("second", "SELECT to_regclass('ledger') IS NULL"), "t");
 }
 
 #[test]
