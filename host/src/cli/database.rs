@@ -19,6 +19,10 @@ pub(crate) struct Database {
     pub(crate) untested_engine: bool,
 }
 
+fn host_name(text: &str) -> Result<Name, &'static str> {
+    text.parse().map_err(|_| "a host's name is 1 to 32 of A-Z a-z 0-9 . _ -")
+}
+
 /// A host of a shared database.
 #[derive(Debug, Args)]
 pub(crate) struct Shared {
@@ -31,6 +35,7 @@ pub(crate) struct Shared {
         help_heading = "Shared database (experimental)",
         value_name = "NAME",
         default_value = "host",
+        value_parser = host_name,
         requires = "database"
     )]
     pub(crate) host_name: Name,

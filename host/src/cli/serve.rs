@@ -30,9 +30,14 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
 
 /// The limits of `atm serve` that no option sets, for its `--help`.
 fn fixed_limits() -> String {
+    let build = if cfg!(feature = "postgres") {
+        ""
+    } else {
+        " A ledger that several hosts share (--database) needs a build with the feature `postgres`."
+    };
     format!(
         "A message has at most {IN} bytes (on postcard with its checksum) and an answer {MAX_ANSWER}; without --data there is room for {TERMINALS} names of \
-         terminals."
+         terminals.{build}"
     )
 }
 

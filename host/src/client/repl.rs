@@ -208,9 +208,11 @@ impl Repl<'_> {
             return Ok(());
         }
         self.busy_check.reported = true;
-        let is_working = self.link.is_waiting() && self.link.says_hello();
-        let text =
-            if is_working { "is still working on the last answer" } else { "sends messages but no prompt" };
+        let text = match (self.link.says_hello(), self.link.is_waiting()) {
+            (true, true) => "is still working on the last answer",
+            (true, false) => "is not ready yet",
+            (false, _) => "sends messages but no prompt",
+        };
         self.report(&format!("the server {text}{}", self.exit_hint()))
     }
 

@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::{error, info};
+use tracing::{error, field::display, info};
 
 mod block;
 mod doubt;
@@ -91,8 +91,10 @@ impl<S: Store> GroupCommitter<S> {
         let head = Head { batches: batch.head.batches.saturating_add(1), ..batch.head };
         (batch.head, batch.turn) = (head, turn);
         store.save(&batch)?;
-        let (ledger, balance) = (batch.ledger, batch.account.0.balance);
-        info!(target: LEDGER, %ledger, entries = head.number, %balance, epoch = turn.epoch, "the ledger is open");
+        // A database that hosts share loads no account here.
+        let (ledger, account) = (batch.ledger, batch.account.0);
+        let balance = (account.version > 0).then_some(display(account.balance));
+        info!(target: LEDGER, %ledger, entries = head.number, balance, epoch = turn.epoch, "the ledger is open");
         metrics.update(|counters| counters.is_ledger_open = Some(true));
         let (queue, answered, state, retry_at) = (VecDeque::new(), Vec::new(), State::Open, None);
         let (served_at, waiting_since, failure) = (clock(), Instant::now(), None);

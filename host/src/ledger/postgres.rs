@@ -91,7 +91,7 @@ impl Postgres {
         let server = session.server();
         if is_used && noted == Some(Head::default()) {
             return Err(StoreFault::Unusable(format!(
-                "the host {host} was served with another folder, which has the mark of what it acknowledged: serve it with that, or                  under another name (--host-name)"
+                "the host {host} was served with another folder, which has the mark of what it acknowledged: serve it with that, or under another name (--host-name)"
             )));
         }
         let open = Some(prepare(session)?);
@@ -114,6 +114,14 @@ impl Postgres {
             self.open = None;
         }
         result
+    }
+}
+
+/// A fault as a host's operator reads it: the ways out of a damaged folder are not those of a database.
+pub fn in_database(fault: StoreFault) -> StoreFault {
+    match fault {
+        StoreFault::Damaged(reason) => StoreFault::DamagedDatabase(reason),
+        fault => fault,
     }
 }
 
@@ -213,6 +221,13 @@ impl Store for Postgres {
         self.server = session.server();
         self.open = Some(prepare(session)?);
         Ok(())
+    }
+
+    fn explain(&self, fault: &StoreFault) -> String {
+        match fault {
+            StoreFault::Damaged(reason) => StoreFault::DamagedDatabase(reason.clone()).to_string(),
+            fault => fault.to_string(),
+        }
     }
 
     fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {

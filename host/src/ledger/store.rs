@@ -54,6 +54,11 @@ pub trait Store: Send {
         ["the ledger in this folder".to_owned(), "Only one server may use it: stop the other one.".to_owned()]
     }
 
+    /// A fault, and what an operator does about it.
+    fn explain(&self, fault: &StoreFault) -> String {
+        fault.to_string()
+    }
+
     /// Which transaction is in the way of batches, after [`StoreFault::Busy`], as far as it can be found.
     fn find_blocker(&mut self) -> String {
         StoreFault::Busy.to_string()
@@ -82,6 +87,8 @@ pub enum StoreFault {
     Fenced(Option<Turn>),
     /// The database contradicts itself or what was acknowledged. The message names the ways out.
     Damaged(String),
+    /// The same of a database that hosts share, where there are other ways out.
+    DamagedDatabase(String),
     /// There is no ledger that this version reads.
     Unusable(String),
     /// The system or the database says so; after a [`Store::save`] the batch is in doubt.
@@ -91,7 +98,7 @@ pub enum StoreFault {
 impl StoreFault {
     /// Whether another attempt finds the same, so that a service manager should not start the server again.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Damaged(_) | Self::Unusable(_))
+        matches!(self, Self::Damaged(_) | Self::DamagedDatabase(_) | Self::Unusable(_))
     }
 }
 
@@ -107,6 +114,11 @@ impl fmt::Display for StoreFault {
                  ledger.db-wal and ledger.mark belong together), or restore a backup into another folder (`atm ledger \
                  restore`), or go on with what there is as a new ledger, without the outcomes that are lost (`atm serve \
                  --accept-loss`)"
+            ),
+            Self::DamagedDatabase(reason) => write!(
+                f,
+                "the ledger is damaged: {reason}. Give the hosts the database that has everything, or, to go on with what this one has and without \
+                 what is lost, serve it by hosts with new names (--host-name) and new folders (--data)"
             ),
             Self::Unusable(reason) | Self::Failed(reason) => f.write_str(reason),
         }

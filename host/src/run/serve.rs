@@ -90,6 +90,10 @@ fn refusal(options: &Serve) -> Option<String> {
     if let Err(reason) = options.shared.check(options) {
         return Some(reason.to_owned());
     }
+    #[cfg(feature = "postgres")]
+    if let Err(error) = options.shared.database.address() {
+        return Some(format!("{:#}", anyhow::Error::from(error)));
+    }
     let refused = match (&options.serial, options.listen.parse()) {
         (Some(path), _) => !is_pseudo_terminal(path),
         (None, Ok(address)) => is_remote(&address),

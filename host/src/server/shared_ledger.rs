@@ -7,7 +7,7 @@ use super::{
 use crate::{
     ledger::{
         folder::Folder,
-        postgres::{Database, Postgres},
+        postgres::{Database, Postgres, in_database},
         store::StoreFault,
     },
     metrics::Metrics,
@@ -40,12 +40,17 @@ pub(super) fn open(
     config: &ServerConfig,
     metrics: &Arc<Metrics>,
 ) -> Result<(u32, DiskLedger<Postgres>), StoreFault> {
-    let locked = Folder::lock(folder)?;
-    let store = Postgres::open(database, host, locked.open_mark()?)?;
+    let of_folder = |fault| match fault {
+        StoreFault::Failed(reason) => StoreFault::Failed(format!("{}: {reason}", folder.display())),
+        fault => fault,
+    };
+    let locked = Folder::lock(folder).map_err(of_folder)?;
+    let store =
+        Postgres::open(database, host, locked.open_mark().map_err(of_folder)?).map_err(in_database)?;
     if let Some(cards) = &config.cards {
         warn_of_other_keys(store.cards_of_other_keys(&cards.keys)?);
     }
-    Ok((store.journal(), DiskLedger::new(store, locked, config, metrics)?))
+    Ok((store.journal(), DiskLedger::new(store, locked, config, metrics).map_err(in_database)?))
 }
 
 /// For a loop that is at rest: settles what is in doubt if that is due, and asks the database now and then whether it answers.

@@ -121,12 +121,18 @@ fn tables_that_are_out_of_step_are_refused() {
             "ALTER TABLE accounts ALTER COLUMN balance TYPE bigint",
         ),
         ("UPDATE ledger SET format = 99", "UPDATE ledger SET format = 5"),
+        (
+            "CREATE TABLE gone AS TABLE ledger; DELETE FROM ledger",
+            "INSERT INTO ledger TABLE gone; DROP TABLE gone",
+        ),
     ] {
         cluster.sql("ledger", change);
         for command in ["migrate", "verify"] {
             let reason = refused(&["ledger", command, "--database", &url]);
             assert!(
-                reason.contains("not those of this version") || reason.contains("another version"),
+                ["not those of this version", "this one reads 5", "has 0 rows"]
+                    .iter()
+                    .any(|word| reason.contains(word)),
                 "{change}: {reason}"
             );
         }
@@ -138,4 +144,23 @@ fn tables_that_are_out_of_step_are_refused() {
 fn an_address_with_a_password_is_refused() {
     let reason = refused(&["ledger", "migrate", "--database", "postgres://atm:secret@127.0.0.1/atm"]);
     assert!(reason.contains("PGPASSFILE") && !reason.contains("secret"), "{reason}");
+}
+
+#[test]
+fn a_wrong_address_folder_or_name_is_refused_with_what_is_wrong() {
+    let (cluster, url) = used();
+    let missing = refused(&["ledger", "migrate", "--database", &cluster.url("missing")]);
+    assert!(missing.contains("createdb") && !missing.contains("ledger migrate"), "{missing}");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log", "off"];
+    for (options, exit, word) in [
+        (&["--check-config", "--database", "nonsense", "--data", "x"][..], 2, "postgres://"),
+        (&["--database", "nonsense", "--data", "x"], 2, "postgres://"),
+        (&["--database", &url, "--data", "/proc/missing", "--host-name", "third"], 1, "/proc/missing: "),
+        (&["--database", &url, "--data", "x", "--host-name", "a b"], 2, "a host's name"),
+    ] {
+        let output = atm(&[&serve, options].concat());
+        let reason = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{options:?}: {reason}");
+        assert!(reason.contains(word), "{options:?}: {reason}");
+    }
 }

@@ -6,7 +6,7 @@ use atm_core::{
     time::UnixTime,
 };
 use atm_host::ledger::{
-    postgres::{Database, Postgres},
+    postgres::{Database, Postgres, in_database},
     store::{Store, StoreFault},
 };
 use std::sync::{Arc, atomic::AtomicU64};
@@ -58,7 +58,11 @@ fn a_database_behind_the_mark_is_refused() {
     assert!(first.apply(&named("kiosk", turn, deposit(1, 1))).is_ok());
     drop(first);
     let copy = super::database(&cluster, "copy");
-    assert!(matches!(host(&copy, &mark), Err(StoreFault::Damaged(_))));
+    let refused = in_database(host(&copy, &mark).err().unwrap());
+    assert!(matches!(refused, StoreFault::DamagedDatabase(_)), "{refused}");
+    // The ways out of a damaged folder are none here.
+    let refused = refused.to_string();
+    assert!(refused.contains("--host-name") && !refused.contains("--accept-loss"), "{refused}");
     assert!(host(&database, &mark).is_ok());
     // Without the mark it is not known what was acknowledged.
     assert!(matches!(host(&copy, &MemoryMark::new()), Err(StoreFault::Unusable(_))));

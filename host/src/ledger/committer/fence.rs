@@ -18,7 +18,7 @@ impl<S: Store> GroupCommitter<S> {
         });
         let reason = match fault {
             StoreFault::Fenced(found) => self.describe_fence(*found),
-            _ => fault.to_string(),
+            _ => self.store.explain(fault),
         };
         error!(target: LEDGER, error = reason, "the ledger is closed for good");
         self.failure = Some(reason);

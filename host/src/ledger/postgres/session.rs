@@ -161,8 +161,12 @@ fn within<T>(
 /// that nothing was committed.
 impl From<Error> for StoreFault {
     fn from(error: Error) -> Self {
-        let Some(code) = error.code() else { return Self::Failed(chain(&error)) };
+        const PASSWORD: &str = "the password comes from PGPASSWORD or the file PGPASSFILE";
         let text = chain(&error);
+        let Some(code) = error.code() else {
+            let lacks_password = text.ends_with("password missing");
+            return Self::Failed(if lacks_password { format!("{text}: {PASSWORD}") } else { text });
+        };
         match *code {
             // Another transaction is to be waited for: the batch is decided again.
             SqlState::T_R_SERIALIZATION_FAILURE
@@ -170,7 +174,11 @@ impl From<Error> for StoreFault {
             | SqlState::LOCK_NOT_AVAILABLE => Self::Busy,
             // The save divides by zero where the journal is not as it was loaded.
             SqlState::DIVISION_BY_ZERO => Self::Fenced(None),
-            SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN | SqlState::INVALID_CATALOG_NAME => {
+            SqlState::INVALID_CATALOG_NAME => Self::Unusable(format!("{text}: make it first (`createdb`)")),
+            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                Self::Failed(format!("{text}: {PASSWORD}"))
+            }
+            SqlState::UNDEFINED_TABLE | SqlState::UNDEFINED_COLUMN => {
                 Self::Unusable(format!("{text}: it has no tables of this version (`atm ledger migrate`)"))
             }
             _ if code.code().starts_with("23") || code.code().starts_with("22") => Self::Rejected(text),

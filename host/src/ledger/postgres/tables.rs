@@ -102,11 +102,16 @@ fn check_engine(session: &Session, any: bool) -> Result<(), StoreFault> {
 
 /// Whether these are the tables of this version.
 fn check_format(session: &Session) -> Result<(), StoreFault> {
-    let row = session.run(session.client().query_one("SELECT format FROM ledger", &[]))?;
+    let rows = session.run(session.client().query("SELECT format FROM ledger", &[]))?;
+    let [row] = &rows[..] else {
+        let reason =
+            format!("its table ledger has {} rows in place of one: it was changed by hand", rows.len());
+        return Err(StoreFault::Unusable(reason));
+    };
     match row.integer(0)?.and_then(|format| u64::try_from(format).ok()) {
         Some(FORMAT) => Ok(()),
         other => Err(StoreFault::Unusable(format!(
-            "another version of atm wrote it, in format {}",
+            "another version of atm wrote it, in format {}: this one reads {FORMAT}",
             other.unwrap_or_default()
         ))),
     }
@@ -170,9 +175,9 @@ pub(super) fn check_mark(
         return Ok(turn.epoch > 0);
     }
     Err(StoreFault::Damaged(format!(
-        "the journal of this host ends at entry {} (commit {}), but entry {} (commit {}) was acknowledged: the database was \
-         restored, or lost commits when another server took over",
-        head.number, head.batches, noted.number, noted.batches
+        "entry {} (commit {}) was acknowledged, and is not in the journal of this host, which ends at entry {} (commit {}): the folder is of \
+         a host with another name, or the database was restored, lost commits when another server took over, or was changed by hand",
+        noted.number, noted.batches, head.number, head.batches
     )))
 }
 

@@ -86,6 +86,23 @@ fn a_busy_server_is_reported_and_a_second_answer_is_not_sent() {
 }
 
 #[test]
+fn a_server_whose_ledger_does_not_answer_the_hello_is_not_ready_yet() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        while receive(&mut stream, "}").contains("hello") {
+            send(&mut stream, &framed(r#"{"input":false,"data":"Working on it.","notice":"working"}"#));
+        }
+    });
+    let profile = Profile { name: Some("kiosk-7".parse().unwrap()), start: 5, ..Profile::default() };
+    let options = Options { profile: Some(profile), ..Options::new(Target::Tcp(vec![address])) };
+    let result = run_with(&options, "exit\n");
+    assert!(result.err.contains("the server is not ready yet (exit leaves)\n"), "{}", result.err);
+    serving.join().unwrap();
+}
+
+#[test]
 fn an_answer_typed_while_disconnected_is_sent_only_if_its_prompt_is_still_open() {
     for (seq, sent) in [(7, true), (9, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
