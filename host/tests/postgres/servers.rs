@@ -202,3 +202,23 @@ fn a_server_with_a_commit_that_was_not_acknowledged_is_passed_over() {
     admitted(&response);
     assert_eq!(copy.sql("ledger", "SELECT count(*) FROM terminals"), "2");
 }
+
+#[test]
+fn an_address_without_an_answer_does_not_hide_the_next_of_one_server() {
+    let cluster = Cluster::start();
+    migrate(&super::create(&cluster, "ledger"));
+    // Its queue of connections is full: as with a machine that is gone, nothing answers.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    let connect = |_: &u32| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    let _waiting: Vec<_> = (0..10_000).map_while(|at| connect(&at)).collect();
+    let relay = Relay::to(cluster.socket());
+    // As a name that has two addresses.
+    let url = format!(
+        "postgres://postgres@/ledger?hostaddr=127.0.0.1,127.0.0.1&port={},{}",
+        address.port(),
+        relay.port
+    );
+    let mut host = host(&Database::new(&url, None, false).unwrap());
+    admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+}

@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// How long an exchange may take, a `COMMIT` that waits for a standby included.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long each of several servers has to answer a new connection, if the address has no `connect_timeout`.
+/// How long each of several servers has to answer a new connection, and each address of a server's name to accept it, if there is no `connect_timeout`.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What each session sets. The server ends a transaction that this process has left open, and no lock is waited for longer
@@ -64,7 +64,9 @@ impl Session {
         for (server, config) in servers.cycle().skip(first % count.max(1)).take(count) {
             let usual = if count > 1 { CONNECT_DEADLINE } else { database.deadline };
             let deadline = config.get_connect_timeout().copied().unwrap_or(usual);
-            match within(&runtime, deadline, open(config, database, warned.clone())) {
+            let mut timed = config.clone();
+            timed.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_DEADLINE));
+            match within(&runtime, deadline, open(&timed, database, warned.clone())) {
                 Ok(client) => {
                     return Ok(Self { runtime, client, deadline: database.deadline, warned, server });
                 }
