@@ -37,6 +37,8 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::Instant,
 };
 
 fn units(units: u64) -> Amount {
@@ -97,10 +99,9 @@ impl Ledger for Host {
         self.0.submit(request.clone())?;
         self.0.commit();
         // Nothing has an outcome before a fault is over.
-        while self.0.deadline().is_some() {
-            if self.0.has_work() {
-                self.0.commit();
-            }
+        while let Some(at) = self.0.deadline() {
+            thread::sleep(at.saturating_duration_since(Instant::now()));
+            self.0.commit();
         }
         self.0.responses()?.pop().map(|(_, response)| response).ok_or(InDoubt)
     }

@@ -14,6 +14,7 @@ mod psql;
 pub use proxy::{Fault, Proxy, When, held};
 pub use psql::{Psql, Row};
 
+use rustix::fs::statvfs;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -34,6 +35,9 @@ const PORT: &str = "5432";
 
 /// How long the server may take to start.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Between two looks at a server that starts.
+const POLL: Duration = Duration::from_millis(5);
 
 /// A server. It is stopped, and its folder removed, when this is dropped.
 pub struct Cluster {
@@ -72,9 +76,16 @@ fn command(name: &str) -> Command {
     command
 }
 
-/// A folder for a cluster, of the user that runs its server.
+/// A folder in memory, in which a new cluster takes half a second instead of two.
+const MEMORY: &str = "/dev/shm";
+
+/// The room that a cluster and its log may take, in bytes.
+const ROOM: u64 = 2 << 30;
+
+/// A folder for a cluster, of the user that runs its server: in memory, where there is room. Servers do not sync.
 fn new_folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let has_room = statvfs(MEMORY).is_ok_and(|system| system.f_bavail * system.f_frsize >= ROOM);
+    let folder = if has_room { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() }.unwrap();
     if let Some((user, group)) = user() {
         chown(folder.path(), Some(user), Some(group)).unwrap();
     }
@@ -159,14 +170,22 @@ impl Cluster {
     pub fn run(&mut self) {
         self.spawn();
         let until = Instant::now() + TIMEOUT;
-        while !self.psql("postgres", "SELECT 1").status.success() {
+        while !self.is_ready() {
             assert!(Instant::now() < until, "PostgreSQL does not start: {}", self.log());
             // The server may refuse to start while a process of the one before is left.
             if self.server.as_mut().is_none_or(|server| server.try_wait().unwrap().is_some()) {
                 self.spawn();
             }
-            thread::yield_now();
+            thread::sleep(POLL);
         }
+    }
+
+    /// Whether the server has written into its file of process ids that it takes connections: lines 1 and 8 of it, as `pg_ctl` reads them.
+    fn is_ready(&self) -> bool {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let line = |at| file.lines().nth(at).map(str::trim);
+        let id = self.server.as_ref().map(|server| server.id().to_string());
+        line(0) == id.as_deref() && matches!(line(7), Some("ready" | "standby"))
     }
 
     /// What the server has logged.
