@@ -285,6 +285,15 @@ impl<S: Store> GroupCommitter<S> {
     /// Begins a batch of requests under this process's turn. After a fault they are put back.
     fn begin(&mut self, requests: Vec<Request>) -> Option<(Vec<Request>, Batch)> {
         match self.load(&mut requests.iter()) {
+            Ok(batch) if batch.turn == self.turn && batch.head != self.head => {
+                self.store.abandon();
+                let (found, own) = (batch.head, self.head);
+                self.fail(&StoreFault::Damaged(format!(
+                    "another program has changed the journal of this host: it is at entry {} (commit {}), and this host was at entry {} \
+                     (commit {})",
+                    found.number, found.batches, own.number, own.batches
+                )));
+            }
             Ok(batch) if batch.turn == self.turn => {
                 self.served_at = (self.clock)();
                 self.end_block();

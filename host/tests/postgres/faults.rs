@@ -2,7 +2,7 @@
 use super::{Host, MemoryMark, admitted, bank, create, deposit, hello, migrate, named, open, units};
 use atm_cluster::Cluster;
 use atm_core::{
-    ledger::{Command, Ledger, Outcome, Response, card::Limits},
+    ledger::{Command, InDoubt, Ledger, Outcome, Response, card::Limits},
     time::UnixTime,
 };
 use atm_host::ledger::{
@@ -42,6 +42,25 @@ fn a_session_that_the_server_ends_leaves_an_operation_done_or_voided() {
     }
     assert_eq!(cluster.sql("ledger", "SELECT balance FROM accounts"), (10_000 + 100 * done).to_string());
     assert_eq!(cluster.sql("ledger", "SELECT count(*) FROM entries WHERE kind = 'void'"), voided.to_string());
+}
+
+#[test]
+fn a_journal_that_was_changed_by_hand_while_its_host_serves_closes_the_ledger() {
+    let cluster = Cluster::start();
+    let database = create(&cluster, "ledger");
+    migrate(&database);
+    let mut host = host(&database, &MemoryMark::new()).unwrap();
+    let turn = admitted(&host.apply(&named("kiosk", 0, hello(1))).unwrap());
+    assert!(host.apply(&named("kiosk", turn, deposit(1, 1))).is_ok());
+    let journal = "SELECT number FROM journals WHERE name = 'host'";
+    let entries = "SELECT count(*) FROM entries";
+    let (number, count) = (cluster.sql("ledger", journal), cluster.sql("ledger", entries));
+    cluster.sql("ledger", "UPDATE journals SET number = number + 1 WHERE name = 'host'");
+    for id in 2..4 {
+        assert_eq!(host.apply(&named("kiosk", turn, deposit(id, 1))), Err(InDoubt));
+    }
+    assert_eq!(cluster.sql("ledger", entries), count);
+    assert_ne!(cluster.sql("ledger", journal), number);
 }
 
 #[test]
