@@ -134,7 +134,7 @@ fn prepare(session: Session) -> Result<Open, StoreFault> {
 }
 
 /// Connects to a server that takes writes and has what was acknowledged, beginning with the server of this place. One that was replaced by its
-/// standby and goes on beside it takes writes too, and is behind, or commits nothing without its standby.
+/// standby and goes on beside it takes writes too: it lacks commits, or commits nothing without its standby.
 fn connect<T>(
     database: &Database,
     first: usize,
@@ -224,10 +224,7 @@ impl Store for Postgres {
     }
 
     fn explain(&self, fault: &StoreFault) -> String {
-        match fault {
-            StoreFault::Damaged(reason) => StoreFault::DamagedDatabase(reason.clone()).to_string(),
-            fault => fault.to_string(),
-        }
+        in_database(fault.clone()).to_string()
     }
 
     fn enrolment(&mut self, name: &Name) -> Result<Option<Enrolment>, StoreFault> {

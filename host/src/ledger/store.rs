@@ -77,7 +77,7 @@ pub trait Store: Send {
 }
 
 /// Why a store did not do what was asked of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StoreFault {
     /// Another process has a transaction open. Nothing was done.
     Busy,

@@ -6,6 +6,7 @@ use atm_cluster::{Cluster, Fault, Proxy, Psql, When, held};
 use atm_core::ledger::{Ledger, Outcome, Response};
 use atm_host::ledger::postgres::Database;
 use std::{
+    process::Stdio,
     sync::{Arc, atomic::AtomicU64},
     thread,
     time::{Duration, Instant},
@@ -158,6 +159,22 @@ fn a_cancelled_commit_is_not_acknowledged(cluster: &Cluster) {
         wait_until(|| watcher.rows("SHOW synchronous_standby_names").unwrap() == [[Some(name.to_owned())]]);
     };
     standby(&mut watcher, "missing");
+    // The checkpointer's process has to read the setting too, before any commit waits.
+    let commit = || {
+        let mut psql = cluster.client("ledger");
+        psql.args(["-c", "SELECT pg_logical_emit_message(true, '', '')"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut other = commit();
+    wait_until(|| {
+        if other.try_wait().unwrap().is_some() {
+            other = commit();
+        }
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        !watcher.rows(waiting).unwrap().is_empty()
+    });
     let waits = "SELECT pid FROM pg_stat_activity WHERE application_name = 'atm' AND wait_event = 'SyncRep'";
     let outcome = thread::scope(|scope| {
         let host = scope.spawn(|| deposited(&mut host, turn, 1));
@@ -178,6 +195,7 @@ fn a_cancelled_commit_is_not_acknowledged(cluster: &Cluster) {
         standby(&mut watcher, "");
         host.join().unwrap()
     });
+    assert!(other.wait().unwrap().success());
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     assert!(state(cluster).starts_with("10100|1|0|"), "{}", state(cluster));
 }

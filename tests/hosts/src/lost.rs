@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const REASON: &str = "lost commits when another server took over";
 
 impl World {
-    /// Loses what both hosts acknowledge while the standby is behind, and promotes it.
+    /// Loses what both hosts acknowledge and the standby lacks, and promotes it.
     ///
     /// # Errors
     /// What a host has done that it must not.
